@@ -1,0 +1,180 @@
+"""A small real name server: one zone file, answered over UDP and TCP on loopback, with faults on request.
+
+Besides records, the zone's comments may order faults, one per line: `; servfail: NAME TYPE`, and likewise
+`refused`, `timeout` (no answer at all), `bogus` (SERVFAIL with the DNSSEC error, answered when CD is set) and
+`malformed` (octets that are no DNS message). TYPE `*` means every type.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+import dns.edns
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+import dns.zone
+
+_ORDER = re.compile(r"^;\s*(servfail|refused|timeout|bogus|malformed):\s*(\S+)\s+(\S+)\s*$", re.MULTILINE)
+_LONGEST_CHAIN = 16
+_BOGUS = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "signature verification failed")
+
+
+class Fault(StrEnum):
+    SERVFAIL = "servfail"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    BOGUS = "bogus"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True)
+class Found:
+    rcode: dns.rcode.Rcode
+    answer: tuple[dns.rrset.RRset, ...] = ()
+
+
+class Zone:
+    """Records of any number of domains in one text; `$ORIGIN` changes the place as usual."""
+
+    def __init__(self, text: str) -> None:
+        """Raise dns.exception.DNSException for a text that is no zone file."""
+        header = "$TTL 300\n$ORIGIN .\n@ SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 300\n@ NS ns.invalid.\n"
+        self._zone = dns.zone.from_text(header + text, origin=".", relativize=False)
+        self._faults = {
+            (dns.name.from_text(name), rdtype.upper()): Fault(fault) for fault, name, rdtype in _ORDER.findall(text)
+        }
+        self._exists = {parent for name in self._zone.nodes for parent in _parents(name)}
+
+    def fault(self, name: dns.name.Name, rdtype: str) -> Fault | None:
+        return self._faults.get((name, rdtype)) or self._faults.get((name, "*"))
+
+    def find(self, name: dns.name.Name, rdtype: str) -> Found:
+        """The answer with its CNAME chain, or what proves absence (wildcards as in RFC 4592)."""
+        wanted = dns.rdatatype.from_text(rdtype)
+        chain: list[dns.rrset.RRset] = []
+        while len(chain) <= _LONGEST_CHAIN:
+            owner = self._owner(name)
+            if owner is None:
+                return Found(dns.rcode.NXDOMAIN, tuple(chain))
+            data = self._zone.get_rdataset(owner, wanted)
+            alias = self._zone.get_rdataset(owner, dns.rdatatype.CNAME)
+            if data is not None:
+                return Found(dns.rcode.NOERROR, (*chain, _rrset(name, data)))
+            if alias is None:
+                return Found(dns.rcode.NOERROR, tuple(chain))
+            chain.append(_rrset(name, alias))
+            name = alias[0].target
+        return Found(dns.rcode.SERVFAIL)
+
+    def _owner(self, name: dns.name.Name) -> dns.name.Name | None:
+        if name in self._exists:
+            return name
+        while name != dns.name.root:
+            name = name.parent()
+            wildcard = dns.name.Name((b"*", *name.labels))
+            if wildcard in self._zone.nodes:
+                return wildcard
+            if name in self._exists:
+                return None
+        return None
+
+
+def _parents(name: dns.name.Name) -> list[dns.name.Name]:
+    """The name and its ancestors: an empty non-terminal exists too (RFC 8020)."""
+    return [dns.name.Name(name.labels[i:]) for i in range(len(name.labels))]
+
+
+def _rrset(name: dns.name.Name, data: object) -> dns.rrset.RRset:
+    rrset: dns.rrset.RRset = dns.rrset.from_rdata_list(name, data.ttl, list(data))  # type: ignore[attr-defined, call-overload]  # an Rdataset; dnspython leaves it untyped here
+    return rrset
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """Serves a Zone over UDP and TCP on the same port of loopback. `asked` lists the questions it saw."""
+
+    def __init__(self, zone: Zone) -> None:
+        self.zone = zone
+        self.asked: list[str] = []
+        self.address: tuple[str, int] = ("", 0)
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Raise OSError when the port is taken."""
+        loop = asyncio.get_running_loop()
+        self._tcp = await asyncio.start_server(self._stream, host, port)
+        self.address = (host, self._tcp.sockets[0].getsockname()[1])
+        self._udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=self.address)
+
+    async def stop(self) -> None:
+        self._udp.close()
+        self._tcp.close()
+        await self._tcp.wait_closed()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        reply = self.reply(data, udp=True)
+        if reply is not None:
+            self._transport.sendto(reply, addr)  # type: ignore[attr-defined]  # a datagram transport
+
+    async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while size := await reader.readexactly(2):
+                reply = self.reply(await reader.readexactly(int.from_bytes(size)), udp=False)
+                if reply is None:
+                    continue
+                writer.write(len(reply).to_bytes(2) + reply)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    def reply(self, wire: bytes, *, udp: bool) -> bytes | None:
+        try:
+            query = dns.message.from_wire(wire)
+        except dns.exception.DNSException:
+            return None
+        if not query.question:
+            return None
+        name, rdtype = query.question[0].name, dns.rdatatype.to_text(query.question[0].rdtype)
+        self.asked.append(f"{name.to_text(omit_final_dot=True)} {rdtype}")
+        fault = self.zone.fault(name, rdtype)
+        if fault is Fault.TIMEOUT:
+            return None
+        if fault is Fault.MALFORMED:
+            return wire[:2] + b"\x81\x80" + b"\xff" * 20
+        response = dns.message.make_response(query, recursion_available=True)
+        if fault is Fault.REFUSED:
+            response.set_rcode(dns.rcode.REFUSED)
+        elif fault is Fault.SERVFAIL:
+            response.set_rcode(dns.rcode.SERVFAIL)
+        elif fault is Fault.BOGUS and not query.flags & dns.flags.CD:
+            response.set_rcode(dns.rcode.SERVFAIL)
+            if query.edns >= 0:
+                response.use_edns(
+                    0, options=[_BOGUS]
+                )
+        else:
+            found = self.zone.find(name, rdtype)
+            response.set_rcode(found.rcode)
+            response.answer.extend(found.answer)
+        size = max(512, query.payload) if query.edns >= 0 else 512
+        return _fit(response, size if udp else 65535)
+
+
+def _fit(response: dns.message.Message, size: int) -> bytes:
+    try:
+        return response.to_wire(max_size=size)
+    except dns.exception.TooBig:
+        response.flags |= dns.flags.TC
+        response.answer.clear()
+        return response.to_wire()

@@ -1,0 +1,112 @@
+"""Names and addresses as mail uses them.
+
+A host name on the wire is letters, digits and hyphens (RFC 1123 section 2.1, RFC 5321 section 4.1.2); a name
+with other letters travels as its A-label (IDNA 2008, RFC 5890). An address is looked up backwards: its
+octets, or for IPv6 its 32 nibbles, reversed under in-addr.arpa or ip6.arpa (RFC 1035 section 3.5, RFC 3596
+section 2.5), and blocklists borrow the same order under their own zone (RFC 5782 sections 2.1, 2.4).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import TypeAlias
+
+import idna
+from publicsuffixlist import PublicSuffixList
+
+IP: TypeAlias = IPv4Address | IPv6Address
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_UNDERSCORED = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
+LONGEST_NAME = 253
+
+
+def canonical(text: str, *, underscores: bool = False) -> str:
+    """The name as an A-label, lower case, without trailing dot.
+
+    Raise ValueError, saying what is wrong, for what is no host name; `underscores` admits names of records
+    such as `_dmarc` or DKIM selectors.
+    """
+    name = text.strip().removesuffix(".")
+    if not name:
+        raise ValueError("is empty")
+    if not name.isascii():
+        try:
+            name = idna.encode(name, uts46=True).decode("ascii")
+        except (idna.IDNAError, UnicodeError) as error:
+            raise ValueError(f"is no valid internationalised name: {error}") from None
+    name = name.lower()
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"is longer than {LONGEST_NAME} characters")
+    pattern = _UNDERSCORED if underscores else _LABEL
+    for label in name.split("."):
+        if not pattern.fullmatch(label):
+            raise ValueError(f"has the impossible label {label!r}")
+    return name
+
+
+def is_hostname(name: str) -> bool:
+    """Letters, digits, hyphens, no empty or over-long label: RFC 1123 section 2.1."""
+    return len(name) <= LONGEST_NAME and all(_LABEL.fullmatch(label) for label in name.lower().split("."))
+
+
+def under(name: str, parent: str) -> bool:
+    """Is `name` the parent or inside it?"""
+    return name == parent or name.endswith(f".{parent}")
+
+
+def reverse_octets(ip: IP) -> str:
+    """`2.0.0.127` or 32 nibbles: what stands before in-addr.arpa, ip6.arpa or a blocklist's zone."""
+    if isinstance(ip, IPv4Address):
+        return ".".join(reversed(str(ip).split(".")))
+    return ".".join(reversed(ip.exploded.replace(":", "")))
+
+
+def pointer(ip: IP) -> str:
+    """The name that holds the PTR record of an address."""
+    return f"{reverse_octets(ip)}.{'in-addr' if ip.version == 4 else 'ip6'}.arpa"
+
+
+@cache
+def _public_suffixes() -> PublicSuffixList:
+    return PublicSuffixList()
+
+
+def registrable(name: str) -> str:
+    """One label below the public suffix (the organisational domain of RFC 7489 section 3.2); else the name itself."""
+    return _public_suffixes().privatesuffix(name) or name
+
+
+# Documentation ranges are left out on purpose: examples live there, the real DNS is empty there anyway.
+_NOT_PUBLIC = {
+    ip_network(network): meaning
+    for network, meaning in {
+        "0.0.0.0/8": "this network",
+        "10.0.0.0/8": "private use",
+        "100.64.0.0/10": "shared address space (carrier-grade NAT)",
+        "127.0.0.0/8": "loopback",
+        "169.254.0.0/16": "link local",
+        "172.16.0.0/12": "private use",
+        "192.168.0.0/16": "private use",
+        "198.18.0.0/15": "benchmarking",
+        "224.0.0.0/4": "multicast",
+        "240.0.0.0/4": "reserved",
+        "::/128": "unspecified",
+        "::1/128": "loopback",
+        "::ffff:0:0/96": "IPv4-mapped",
+        "64:ff9b::/96": "NAT64",
+        "64:ff9b:1::/48": "NAT64",
+        "100::/64": "discard only",
+        "2002::/16": "6to4",
+        "fc00::/7": "unique local",
+        "fe80::/10": "link local",
+        "ff00::/8": "multicast",
+    }.items()
+}
+
+
+def not_public(ip: IP) -> str | None:
+    """The special-purpose block an address lies in (RFC 6890), or None: no receiver can ever see it."""
+    return next((meaning for network, meaning in _NOT_PUBLIC.items() if ip in network), None)

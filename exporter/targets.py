@@ -1,0 +1,142 @@
+"""Who is judged: each kind of target, and what a check needs to know of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeAlias
+
+from exporter.mail.dnsbl import Blocklist
+from exporter.model import Labels, Target
+
+IP: TypeAlias = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """One address that sends, and the name it says in HELO/EHLO."""
+
+    ip: IP
+    helo: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address(Target):
+    """A sending address of ours: `ptr` judges it."""
+
+    ip: IP
+    helo: tuple[str, ...]  # every HELO name said from it
+
+    @property
+    def identity(self) -> Labels:
+        return (("ip", str(self.ip)),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Greeting(Target):
+    """What one sender says in HELO/EHLO from one address: `helo` judges it. The name is as configured, unrepaired."""
+
+    sender: str
+    ip: IP
+    helo: str
+
+    @property
+    def identity(self) -> Labels:
+        return (("sender", self.sender), ("ip", str(self.ip)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain(Target):
+    """A name that mail is sent from (the From: domain): `mx`, `spf` and `dmarc` judge it."""
+
+    name: str
+    mail_from: tuple[str, ...]  # envelope domains, where SPF is judged; the domain itself unless configured
+    receives_mail: bool = True
+    sends_mail: bool = True
+
+    @property
+    def identity(self) -> Labels:
+        return (("domain", self.name),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authorisation(Target):
+    """May this sender send for this domain? `spf_sender` judges it.
+
+    A sender of ours has `egress`; somebody else's machines have `spf_include`, the name whose policy
+    must be included.
+    """
+
+    domain: str
+    sender: str
+    mail_from: tuple[str, ...]
+    egress: tuple[Egress, ...] = ()
+    spf_include: str | None = None
+
+    @property
+    def identity(self) -> Labels:
+        return (("domain", self.domain), ("sender", self.sender))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selector(Target):
+    """One DKIM key: `dkim` judges it. `signer` is the d= domain, the From: domain unless configured."""
+
+    domain: str
+    selector: str
+    signer: str
+
+    @property
+    def identity(self) -> Labels:
+        return (("domain", self.domain), ("selector", self.selector))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailHost(Target):
+    """One SMTP server: `smtp_tls` judges it. `configured` hosts may stand on private addresses."""
+
+    host: str
+    port: int = 25
+    configured: bool = False
+
+    @property
+    def identity(self) -> Labels:
+        return (("mail_host", self.host), ("mail_port", str(self.port)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reputation(Target):
+    """An address or a domain, and the lists it is looked up in: `blocklist` judges it."""
+
+    subject: IP | str
+    lists: tuple[Blocklist, ...]
+
+    @property
+    def identity(self) -> Labels:
+        return (("domain" if isinstance(self.subject, str) else "ip", str(self.subject)),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListHealth(Target):
+    """One blocklist: `blocklist_health` judges whether its answers can be believed."""
+
+    blocklist: Blocklist
+
+    @property
+    def identity(self) -> Labels:
+        return (("blocklist", self.blocklist.name),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnResolver(Target):
+    """The exporter's own eyes: `resolver` judges them. There is one, and it needs no label."""
+
+    uses_blocklists: bool = True
+
+    @property
+    def identity(self) -> Labels:
+        return ()
+
+    @property
+    def title(self) -> str:
+        return "own resolver"

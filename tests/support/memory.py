@@ -1,0 +1,44 @@
+"""A resolver whose world is a zone text: the in-memory half of every scenario."""
+
+from __future__ import annotations
+
+import dns.name
+import dns.rcode
+import dns.rdatatype
+
+from exporter.demo.nameserver import Fault, Zone
+from exporter.mail.dns import Question, Reply, Status
+from exporter.net.wire import name_text, record
+
+_FAULTS = {
+    Fault.SERVFAIL: Status.SERVFAIL,
+    Fault.REFUSED: Status.REFUSED,
+    Fault.TIMEOUT: Status.TIMEOUT,
+    Fault.BOGUS: Status.BOGUS,
+    Fault.MALFORMED: Status.MALFORMED,
+}
+
+
+class MemoryResolver:
+    """`asked` lists the questions in order."""
+
+    def __init__(self, zone: Zone) -> None:
+        self._zone = zone
+        self.asked: list[Question] = []
+
+    async def ask(self, question: Question) -> Reply:
+        self.asked.append(question)
+        name = dns.name.from_text(question.name)
+        fault = self._zone.fault(name, question.rdtype)
+        if fault:
+            return Reply(question, _FAULTS[fault], server="memory")
+        found = self._zone.find(name, question.rdtype)
+        if found.rcode == dns.rcode.SERVFAIL:
+            return Reply(question, Status.SERVFAIL, server="memory")
+        chain = tuple(name_text(r[0].target) for r in found.answer if r.rdtype == dns.rdatatype.CNAME)
+        last = found.answer[-1] if found.answer else None
+        if last is not None and dns.rdatatype.to_text(last.rdtype) == question.rdtype:
+            chain = chain if question.rdtype != "CNAME" else ()
+            return Reply(question, Status.ANSWER, tuple(record(r) for r in last), chain, ttl=300, server="memory")
+        status = Status.NXDOMAIN if found.rcode == dns.rcode.NXDOMAIN else Status.NODATA
+        return Reply(question, status, chain=chain, ttl=300, server="memory")

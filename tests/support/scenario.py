@@ -1,0 +1,109 @@
+"""A scenario is a zone file whose comments say who is judged and what must come out.
+
+; target: Address ip=192.0.2.10 helo=mail.example.com     a class of targets.py and its fields
+; verdict: pass | fail | unknown
+; reason: dns_servfail               of an unknown
+; expect: rule.id {key=value ...}    must be found (once a line); evidence that is given must be equal
+; forbid: rule.id                    must not be found; rules of the check that no line names are forbidden too
+; reading: metric_name 1 {label=value ...}
+; servfail: NAME TYPE                and the other orders of the name server
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from dataclasses import dataclass, fields
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from exporter import targets
+from exporter.model import Outcome, Target
+
+HOME = Path(__file__).parent.parent / "scenarios"
+_HEADER = re.compile(r"^;\s*(target|verdict|reason|expect|forbid|reading|smtp|now):\s*(.*?)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    check: str
+    name: str
+    text: str
+    header: tuple[tuple[str, str], ...]
+
+    def all(self, key: str) -> list[str]:
+        return [value for name, value in self.header if name == key]
+
+    def one(self, key: str) -> str:
+        values = self.all(key)
+        assert len(values) == 1, f"{self.check}/{self.name}: wants exactly one '; {key}:' line"
+        return values[0]
+
+    @property
+    def target(self) -> Target:
+        kind, *given = self.one("target").split()
+        target: Target = _build(getattr(targets, kind), dict(pair.split("=", 1) for pair in given))
+        return target
+
+    @property
+    def expected(self) -> list[tuple[str, dict[str, str]]]:
+        rows = [line.split() for line in self.all("expect")]
+        return [(row[0], dict(pair.split("=", 1) for pair in row[1:])) for row in rows]
+
+    def judge(self, outcome: Outcome) -> None:
+        """Raise AssertionError unless the outcome is what the header says."""
+        told = f"\n{outcome.findings}\n{outcome.doubt}\n" + "\n".join(map(str, outcome.transcript))
+        assert outcome.verdict == self.one("verdict"), told
+        reason = outcome.doubt.reason if outcome.doubt else None
+        assert ([reason] if reason else []) == self.all("reason"), told
+        expected = self.expected
+        assert {f.id for f in outcome.findings} == {rule for rule, _ in expected}, told
+        assert not {f.id for f in outcome.findings} & set(self.all("forbid")), told
+        for rule, evidence in expected:
+            assert any(f.id == rule and evidence.items() <= dict(f.evidence).items() for f in outcome.findings), (
+                f"{rule} {evidence}{told}"
+            )
+        readings = {(r.measure.name, r.labels): r.value for r in outcome.readings}
+        for line in self.all("reading"):
+            metric, value, *labels = line.split()
+            key = (metric, tuple(tuple(pair.split("=", 1)) for pair in labels))
+            assert readings.get(key) == float(value), f"{key} {readings}{told}"  # type: ignore[arg-type]  # pairs by construction
+
+
+def load() -> list[Scenario]:
+    files = sorted(HOME.glob("*/*.zone"))
+    return [_read(path) for path in files]
+
+
+def _read(path: Path) -> Scenario:
+    text = path.read_text()
+    return Scenario(path.parent.name, path.stem, text, tuple(_HEADER.findall(text)))
+
+
+def _build(kind: type[Any], given: dict[str, str]) -> Any:
+    hints = typing.get_type_hints(kind)
+    unknown = given.keys() - {f.name for f in fields(kind)}
+    assert not unknown, f"{kind.__name__} has no {unknown}"
+    return kind(**{name: _value(hints[name], text) for name, text in given.items()})
+
+
+def _value(hint: Any, text: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return tuple(_value(args[0], part) for part in text.split(",") if part)
+    if hint is targets.Egress:
+        ip, _, helo = text.partition("/")
+        return targets.Egress(ip_address(ip), helo)
+    if hint is bool:
+        return {"yes": True, "no": False}[text]
+    if hint is int:
+        return int(text)
+    if origin in (types.UnionType, typing.Union) and any("IPv4" in str(a) for a in args):
+        try:
+            return ip_address(text)
+        except ValueError:
+            assert str in args, f"{text} is no address"
+            return text
+    return text
