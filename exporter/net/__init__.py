@@ -18,9 +18,9 @@ LINES_LIMIT = 60
 
 
 class Asks(Protocol):
-    """A DNS resolver, or a zone in memory. It never raises for what happens in DNS."""
+    """A DNS resolver, or a zone in memory. It never raises for what happens in DNS; `fresh` passes the cache by."""
 
-    async def ask(self, question: Question) -> Reply: ...
+    async def ask(self, question: Question, *, fresh: bool = False) -> Reply: ...
 
 
 class Transcript:

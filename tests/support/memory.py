@@ -26,7 +26,7 @@ class MemoryResolver:
         self._zone = zone
         self.asked: list[Question] = []
 
-    async def ask(self, question: Question) -> Reply:
+    async def ask(self, question: Question, *, fresh: bool = False) -> Reply:
         self.asked.append(question)
         name = dns.name.from_text(question.name)
         fault = self._zone.fault(name, question.rdtype)
