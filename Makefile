@@ -1,0 +1,52 @@
+# make run     a demonstration: the exporter in a small mail world of its own, on loopback
+# make test    everything a change must pass
+# make lock    choose the pinned packages anew, from pyproject.toml
+# make clean   remove what the others made
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
+
+# What the tests start, and the Debian package that has it.
+TOOLS := unbound:unbound nsd:nsd rbldnsd:rbldnsd postconf:postfix prometheus:prometheus promtool:prometheus \
+	faketime:faketime chromium:chromium
+
+.PHONY: run test tools lock clean
+
+run: .venv/.for-run
+	$(BIN)/deliverability-exporter demo
+
+test: .venv/.for-test tools
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest -q
+
+tools:
+	@.ci/ensure $(TOOLS)
+
+.venv/.made:
+	@PYTHON=$(PYTHON) .ci/ensure ensurepip:python3-venv
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+# An update of the pins reaches an environment that is already there; the project itself is only linked into it.
+.venv/.for-run: requirements.txt pyproject.toml | .venv/.made
+	$(PIP_INSTALL) --require-hashes --requirement $<
+	$(PIP_INSTALL) --no-deps --editable .
+	@touch $@
+
+.venv/.for-test: requirements-test.txt pyproject.toml | .venv/.made
+	$(PIP_INSTALL) --require-hashes --requirement $<
+	$(PIP_INSTALL) --no-deps --editable .
+	@touch $@
+
+# Needs uv. Neither file names a package index: whoever installs brings their own, and the hashes hold it to these files.
+lock:
+	$(LOCK) --upgrade --extra speed --output-file requirements.txt
+	$(LOCK) --upgrade --extra speed --extra test --constraint requirements.txt --output-file requirements-test.txt
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
