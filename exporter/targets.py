@@ -138,5 +138,9 @@ class OwnResolver(Target):
         return ()
 
     @property
+    def key(self) -> str:
+        return "resolver"
+
+    @property
     def title(self) -> str:
         return "own resolver"

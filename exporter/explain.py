@@ -1,0 +1,94 @@
+"""What is held, told to a person: one plain structure that the pages, the check command and JSON all show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from exporter.model import Outcome, Rule, Severity, Verdict
+from exporter.store import Held, Judged, Policy
+
+_ORDER = {Verdict.FAIL: 0, Verdict.UNKNOWN: 1, Verdict.PASS: 2}
+_GRAVITY = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
+
+
+def card(held: Held, policy: Policy, now: float) -> dict[str, Any]:
+    """One check of one target: verdict, findings with their fix, measures, doubt and the latest evidence."""
+    judged = sorted(held.judged(policy, now), key=lambda j: _GRAVITY[j.severity])
+    return {
+        "check": held.check.id,
+        "question": held.check.question,
+        "target": dict(held.target.identity),
+        "title": held.target.title,
+        "labels": dict(held.target.labels),
+        "verdict": str(held.verdict(policy, now)),
+        "severity": next((str(j.severity) for j in judged if j.fails), None),
+        "findings": [_finding(j) for j in judged],
+        "unknown": {"reason": str(held.doubt.reason), "detail": held.doubt.detail} if held.doubt else None,
+        "measures": [
+            {"name": r.measure.name, "help": r.measure.help, "labels": dict(r.labels), "value": r.value}
+            for r in held.readings
+        ],
+        "last_run": timestamp(held.last_run),
+        "last_conclusive": timestamp(held.last_conclusive),
+        "evidence": _evidence(held.latest),
+        "earlier_trouble": _evidence(held.latest_trouble) if held.latest_trouble is not held.latest else None,
+    }
+
+
+def _finding(judged: Judged) -> dict[str, Any]:
+    finding = judged.finding
+    accepted = judged.accepted_until
+    return {
+        "severity": str(judged.severity),
+        "text": finding.text,
+        "fix": finding.fix,
+        "evidence": dict(finding.evidence),
+        "since": timestamp(judged.standing.since),
+        "accepted": None if accepted is None else ("for good" if accepted == float("inf") else timestamp(accepted)),
+        **rule(finding.rule),
+    }
+
+
+def rule(declared: Rule) -> dict[str, Any]:
+    """The runbook of one finding, whatever the target."""
+    return {
+        "id": declared.id,
+        "default_severity": str(declared.severity),
+        "says": declared.says,
+        "why": declared.why,
+        "to_fix": declared.fix,
+        "reference": declared.ref,
+        "refusals": list(declared.refusals),
+    }
+
+
+def _evidence(outcome: Outcome | None) -> dict[str, Any] | None:
+    if outcome is None:
+        return None
+    return {
+        "started": timestamp(outcome.started),
+        "seconds": round(outcome.duration, 4),
+        "verdict": str(outcome.verdict),
+        "exchanges": [
+            {"asked": e.asked, "got": list(e.got), "via": e.via, "seconds": round(e.seconds, 4)}
+            for e in outcome.transcript
+        ],
+    }
+
+
+def timestamp(seconds: float) -> str | None:
+    """RFC 3339 in UTC, or None for never."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
+
+
+def cards(store: Iterable[Held], policy: Policy, now: float) -> list[dict[str, Any]]:
+    """Worst first: failures by severity, then what could not be told, then the rest."""
+    told = [card(held, policy, now) for held in store]
+    return sorted(told, key=_rank)
+
+
+def _rank(told: dict[str, Any]) -> tuple[int, int, str, str]:
+    gravity = _GRAVITY[Severity(told["severity"])] if told["severity"] else 9
+    return _ORDER[Verdict(told["verdict"])], gravity, told["check"], told["title"]

@@ -1,0 +1,45 @@
+"""The pages for a person, as HTML. Everything shown is escaped by the template engine; nothing is scripted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import jinja2
+
+from exporter import __version__
+
+
+class Pages:
+    """Renders the templates beside this file. `now` is unix seconds."""
+
+    def __init__(self) -> None:
+        self._templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("exporter"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals["version"] = __version__
+        self._templates.filters["ago"] = ago
+        self._templates.filters["span"] = span
+
+    def render(self, name: str, now: float, **context: Any) -> str:
+        return self._templates.get_template(name).render(now=now, **context)
+
+
+def ago(moment: str | None, now: float) -> str:
+    """`2026-06-01T12:00:00+00:00` as `3 h ago`; never for None."""
+    if moment is None:
+        return "never"
+    seconds = now - datetime.fromisoformat(moment).astimezone(UTC).timestamp()
+    return "just now" if seconds < 1 else f"{span(seconds)} ago"
+
+
+def span(seconds: float) -> str:
+    """A duration in its largest whole unit: `45 s`, `3 min`, `5 h`, `12 d`."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"

@@ -1,0 +1,230 @@
+"""When each check looks at each target. APScheduler says when to look at the clock; the rest is a heap per kind.
+
+One job per kind of check ticks every second and releases the due targets of that kind into its lane, which
+bounds how many run at once: a slow kind cannot starve another. Due times are monotonic, on a fixed grid
+whose phase is a hash of the key, so restarts and reloads do not make a herd. A target never overlaps
+itself; a run that could not start is counted.
+
+APScheduler itself reads the wall clock and would sleep through an hour that is set back, so a timer on the
+loop's own clock watches the wall clock and wakes every job when it jumps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import zlib
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from exporter.model import Check, Clock, Target
+
+log = logging.getLogger(__name__)
+
+Key: TypeAlias = tuple[str, str]
+
+TICK = 1.0  # seconds between two looks at the clock
+JUMP = 2.0  # seconds by which wall and monotonic time may drift apart between two looks
+LANE = 32  # runs of one kind at once
+STOPPED = 30.0  # seconds without a tick after which the schedule counts as stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One check of one target, every `interval` seconds; `at_once` for what has never been answered."""
+
+    check: Check
+    target: Target
+    interval: float
+    at_once: bool = False
+
+    @property
+    def key(self) -> Key:
+        return self.check.id, self.target.key
+
+
+@dataclass(slots=True)
+class _Entry:
+    plan: Plan
+    due: float
+    busy: bool = False  # waiting in the lane or running
+    rerun: bool = False  # its target changed while it ran
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The due and running targets of one kind of check."""
+
+    heap: list[tuple[float, Key]] = field(default_factory=list)
+    waiting: deque[Key] = field(default_factory=deque)
+    running: int = 0
+
+
+class _EachTick(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no types
+    """Fires TICK after now, never after some earlier time: no jump of the clock makes it catch up second by second."""
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        return now + timedelta(seconds=TICK) if previous else now
+
+
+class Schedule:
+    """Runs `run(check, target)` for each plan when it is due. `skipped` counts (check id, cause)."""
+
+    def __init__(self, run: Callable[[Check, Target], Awaitable[None]], clock: Clock) -> None:
+        self._run = run
+        self._clock = clock
+        self._entries: dict[Key, _Entry] = {}
+        self._lanes: dict[str, _Lane] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._watch: asyncio.TimerHandle | None = None
+        self._offset = 0.0
+        self._expected = 0.0
+        self._last_tick = 0.0
+        self._draining = False
+        self.skipped: Counter[tuple[str, str]] = Counter()
+        self.lag = 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the schedule still ticks."""
+        return not self._lanes or self._clock.monotonic() - self._last_tick < STOPPED
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs or waits to run."""
+        return not any(lane.waiting or lane.running for lane in self._lanes.values())
+
+    def start(self) -> None:
+        """Must be called on the running loop."""
+        logging.getLogger("apscheduler").setLevel(logging.WARNING)
+        self._last_tick = self._clock.monotonic()
+        self._scheduler.start()
+        self._offset = self._clock.wall() - self._clock.monotonic()
+        self._look_at_clocks()
+
+    async def drain(self, seconds: float) -> None:
+        """Start nothing more, give what runs `seconds` to end, then cancel it."""
+        self._draining = True
+        if self._watch:
+            self._watch.cancel()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def sync(self, plans: Mapping[Key, Plan]) -> None:
+        """Make exactly these the plan. Unchanged ones keep their time; a changed target runs at once."""
+        for key in self._entries.keys() - plans.keys():
+            del self._entries[key]
+        for key, plan in plans.items():
+            entry = self._entries.get(key)
+            if entry is None:
+                self._add(key, _Entry(plan, self._first(plan)))
+            elif entry.plan.target != plan.target:
+                entry.plan = plan
+                entry.rerun = entry.busy
+                if not entry.busy:
+                    self._move(key, entry, self._clock.monotonic())
+            elif entry.plan.interval != plan.interval:
+                entry.plan = plan
+                self._move(key, entry, self._on_grid(plan))
+
+    def tick(self, check_id: str) -> None:
+        """Release what is due of one kind of check."""
+        now = self._last_tick = self._clock.monotonic()
+        lane = self._lanes[check_id]
+        while lane.heap and lane.heap[0][0] <= now:
+            due, key = heapq.heappop(lane.heap)
+            entry = self._entries.get(key)
+            if entry is None or entry.due != due:
+                continue  # removed or moved since
+            missed = int((now - due) // entry.plan.interval)
+            if missed:
+                self.skipped[check_id, "missed"] += missed
+            if entry.busy:
+                self.skipped[check_id, "overlap"] += 1
+            else:
+                entry.busy = True
+                lane.waiting.append(key)
+            self._move(key, entry, self._on_grid(entry.plan))
+        self._fill(check_id, lane)
+
+    def _add(self, key: Key, entry: _Entry) -> None:
+        self._entries[key] = entry
+        lane = self._lanes.get(key[0])
+        if lane is None:
+            lane = self._lanes[key[0]] = _Lane()
+            self._scheduler.add_job(
+                self._job,
+                _EachTick(),
+                args=[key[0]],
+                id=key[0],
+                max_instances=1,
+                coalesce=True,
+                misfire_grace_time=None,
+            )
+        heapq.heappush(lane.heap, (entry.due, key))
+
+    async def _job(self, check_id: str) -> None:
+        # a coroutine function on purpose: APScheduler runs anything else in a thread
+        self.tick(check_id)
+
+    def _move(self, key: Key, entry: _Entry, due: float) -> None:
+        entry.due = due
+        heapq.heappush(self._lanes[key[0]].heap, (due, key))
+
+    def _first(self, plan: Plan) -> float:
+        return self._clock.monotonic() if plan.at_once else self._on_grid(plan)
+
+    def _on_grid(self, plan: Plan) -> float:
+        """The next instant of the plan's own grid, whose phase is a hash of its key, in monotonic seconds."""
+        phase = zlib.crc32("/".join(plan.key).encode()) / 2**32 * plan.interval
+        now = self._clock.monotonic()
+        return now + plan.interval - (now - phase) % plan.interval
+
+    def _fill(self, check_id: str, lane: _Lane) -> None:
+        while lane.waiting and lane.running < LANE and not self._draining:
+            key = lane.waiting.popleft()
+            entry = self._entries.get(key)
+            if entry is None:
+                continue
+            lane.running += 1
+            task = asyncio.get_running_loop().create_task(self._one(key, entry, lane), name=":".join(key))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _one(self, key: Key, entry: _Entry, lane: _Lane) -> None:
+        try:
+            await self._run(entry.plan.check, entry.plan.target)
+        except Exception:
+            log.exception("the run of %s on %s could not be taken in", *key)
+        finally:
+            lane.running -= 1
+            entry.busy = False
+            if entry.rerun and self._entries.get(key) is entry:
+                entry.rerun = False
+                self._move(key, entry, self._clock.monotonic())
+            self._fill(key[0], lane)
+
+    def _look_at_clocks(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.lag = max(0.0, loop.time() - self._expected) if self._expected else 0.0
+        offset = self._clock.wall() - self._clock.monotonic()
+        if abs(offset - self._offset) > JUMP:
+            log.warning("the wall clock jumped by %+.0f s; every job is woken", offset - self._offset)
+            for job in self._scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))
+        self._offset = offset
+        self._expected = loop.time() + TICK
+        self._watch = loop.call_later(TICK, self._look_at_clocks)

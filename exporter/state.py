@@ -1,0 +1,155 @@
+"""What survives a restart: every Held and what the blocklist door knows, in one small SQLite file.
+
+Each run is its own transaction in a write-ahead log, so kill -9 at any moment loses at most the last run. The
+writing is done on one thread of its own; a disk that is full or gone is a metric, never a stop. Transcripts
+are not saved: after a restart a verdict is served as saved and its evidence comes with the next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from exporter.catalogue import Catalogue
+from exporter.model import Doubt, Finding, Reading, Reason, Severity
+from exporter.store import Held, Key, Standing, Store
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+_TABLES = """
+CREATE TABLE IF NOT EXISTS held (check_id TEXT, target TEXT, body TEXT NOT NULL, PRIMARY KEY (check_id, target));
+CREATE TABLE IF NOT EXISTS door (name TEXT PRIMARY KEY, body TEXT NOT NULL);
+"""
+
+
+class State:
+    """The state file. `writable` tells whether the latest write succeeded."""
+
+    def __init__(self, path: Path) -> None:
+        """Raise OSError, saying what to do, if the file cannot be used. A damaged one is set aside, not deleted."""
+        self.writable = True
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
+        self._pending: set[asyncio.Future[None]] = set()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = self._open(path)
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{path}: {error}; give --storage.path a writable place, or leave it out") from None
+        except sqlite3.DatabaseError as error:
+            aside = path.with_name(f"{path.name}.damaged")
+            path.rename(aside)
+            log.error("%s is no usable state file (%s): moved to %s, starting without", path, error, aside)  # noqa: TRY400  (the trace says nothing more)
+            self._db = self._open(path)
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise sqlite3.DatabaseError(f"it is of format {version}, this version writes {VERSION}")
+            db.executescript(_TABLES)
+            db.execute(f"PRAGMA user_version={VERSION}")
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
+
+    def load(self, store: Store, catalogue: Catalogue) -> Any:
+        """Put back what is still wanted; return what the blocklist door saved (None if nothing)."""
+        rows = self._db.execute("SELECT check_id, target, body FROM held").fetchall()
+        store.restore(held for row in rows if (held := _read(row, store, catalogue)) is not None)
+        door = self._db.execute("SELECT body FROM door WHERE name = 'blocklists'").fetchone()
+        return json.loads(door[0]) if door else None
+
+    def save(self, held: Held, door: Any = None) -> None:
+        """Queue the writing of one verdict, with the blocklist door's part if it changed."""
+        rows: list[tuple[str, tuple[Any, ...]]] = [
+            ("REPLACE INTO held VALUES (?, ?, ?)", (*held.key, json.dumps(_plain(held))))
+        ]
+        if door is not None:
+            rows.append(("REPLACE INTO door VALUES ('blocklists', ?)", (json.dumps(door),)))
+        self._queue(rows)
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        self._queue([("DELETE FROM held WHERE check_id = ? AND target = ?", key) for key in keys])
+
+    async def close(self) -> None:
+        """Write what is queued, then close the file."""
+        if self._pending:
+            await asyncio.wait(self._pending)
+        self._thread.shutdown()
+        self._db.close()
+
+    def _queue(self, rows: list[tuple[str, tuple[Any, ...]]]) -> None:
+        if rows:
+            future = asyncio.get_running_loop().run_in_executor(self._thread, self._write, rows)
+            self._pending.add(future)
+            future.add_done_callback(self._pending.discard)
+
+    def _write(self, rows: list[tuple[str, tuple[Any, ...]]]) -> None:
+        try:
+            with closing(self._db.cursor()) as cursor:
+                cursor.execute("BEGIN")
+                for statement, values in rows:
+                    cursor.execute(statement, values)
+                cursor.execute("COMMIT")
+            self.writable = True
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.rollback()
+            if self.writable:
+                log.error("state cannot be written: %s", error)  # noqa: TRY400  (the trace says nothing more)
+            self.writable = False
+
+
+def _plain(held: Held) -> dict[str, Any]:
+    return {
+        "findings": [[s.finding.id, s.finding.severity, s.finding.evidence, s.since] for s in held.findings],
+        "readings": [[r.measure.name, r.labels, r.value] for r in held.readings],
+        "doubt": [held.doubt.reason, held.doubt.detail] if held.doubt else None,
+        "last_run": held.last_run,
+        "last_conclusive": held.last_conclusive,
+    }
+
+
+def _read(row: tuple[str, str, str], store: Store, catalogue: Catalogue) -> Held | None:
+    current = store.get((row[0], row[1]))
+    if current is None:
+        return None
+    measures = {m.name: m for m in catalogue.measures}
+    try:
+        body = json.loads(row[2])
+        return replace(
+            current,
+            findings=tuple(
+                Standing(Finding(catalogue.rules[rule], _pairs(evidence), Severity(severity)), float(since))
+                for rule, severity, evidence, since in body["findings"]
+                if rule in catalogue.rules
+            ),
+            readings=tuple(
+                Reading(measures[name], float(value), _pairs(labels))
+                for name, labels, value in body["readings"]
+                if name in measures
+            ),
+            doubt=Doubt(Reason(body["doubt"][0]), body["doubt"][1]) if body["doubt"] else None,
+            last_run=float(body["last_run"]),
+            last_conclusive=float(body["last_conclusive"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("saved state of %s %s cannot be read (%s): it will be evaluated anew", row[0], row[1], error)
+        return None
+
+
+def _pairs(saved: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((str(k), str(v)) for k, v in saved)

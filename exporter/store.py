@@ -1,0 +1,164 @@
+"""What is known: per check and target the verdict, findings and measures held together, and the latest run.
+
+Contract, truth rule 5. A run that ended without doubt replaces all three. A run that broke off may add
+findings, but removes none, changes no measure and does not move the time of the last conclusive answer.
+Nothing held expires by age. The event loop is the only writer and every Held is immutable, so a view may
+read the store at any time without a lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from exporter.model import Check, Doubt, Exchange, Finding, Outcome, Reading, Reason, Severity, Target, Verdict
+
+Key: TypeAlias = tuple[str, str]  # check id, target key
+
+COMPACT_LINES = 3  # of each exchange of a run that passed
+PENDING = Doubt(Reason.PENDING, "no run has ended yet")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A finding and since when it stands (unix seconds)."""
+
+    finding: Finding
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A standing finding under the operator's policy: its severity here, and until when it is accepted."""
+
+    standing: Standing
+    severity: Severity
+    accepted_until: float | None  # None: not accepted; infinity: for good
+
+    @property
+    def finding(self) -> Finding:
+        return self.standing.finding
+
+    @property
+    def fails(self) -> bool:
+        return self.severity.fails and self.accepted_until is None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator decided about findings: severities by id. Acceptances lie on the targets."""
+
+    severities: Mapping[str, Severity] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Everything known about one check of one target. Times are unix seconds; 0 means never."""
+
+    check: Check
+    target: Target
+    findings: tuple[Standing, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    doubt: Doubt | None = PENDING  # of the latest run
+    last_run: float = 0.0
+    last_conclusive: float = 0.0
+    latest: Outcome | None = None
+    latest_trouble: Outcome | None = None  # the latest run that did not pass, kept when later ones do
+
+    @property
+    def key(self) -> Key:
+        return self.check.id, self.target.key
+
+    def judged(self, policy: Policy, now: float) -> tuple[Judged, ...]:
+        accepted = {
+            a.finding: float("inf") if a.until is None else a.until
+            for a in self.target.accept
+            if a.until is None or a.until > now
+        }
+        return tuple(
+            Judged(s, policy.severities.get(s.finding.id, s.finding.severity), accepted.get(s.finding.id))
+            for s in self.findings
+        )
+
+    def ok(self, policy: Policy, now: float) -> bool | None:
+        """The last conclusive verdict; None until there is one."""
+        if any(j.fails for j in self.judged(policy, now)):
+            return False
+        return True if self.last_conclusive else None
+
+    def verdict(self, policy: Policy, now: float) -> Verdict:
+        """For a person: fail outweighs doubt, doubt outweighs an older pass."""
+        if self.ok(policy, now) is False:
+            return Verdict.FAIL
+        return Verdict.UNKNOWN if self.doubt else Verdict.PASS
+
+    def after(self, outcome: Outcome) -> Held:
+        """What is held once this run has been taken in."""
+        began = {s.finding.key: s.since for s in self.findings}
+        ended = outcome.started + outcome.duration
+        new = tuple(Standing(f, began.get(f.key, ended)) for f in outcome.findings)
+        took = replace(self, target=outcome.target, doubt=outcome.doubt, last_run=ended, latest=_compact(outcome))
+        if outcome.verdict is not Verdict.PASS:
+            took = replace(took, latest_trouble=outcome)
+        if outcome.doubt is None:
+            return replace(took, findings=new, readings=outcome.readings, last_conclusive=ended)
+        renewed = {s.finding.key for s in new}
+        return replace(took, findings=(*(s for s in self.findings if s.finding.key not in renewed), *new))
+
+
+def _compact(outcome: Outcome) -> Outcome:
+    if outcome.verdict is not Verdict.PASS:
+        return outcome
+    short = tuple(
+        Exchange(e.asked, e.got if len(e.got) <= COMPACT_LINES else (*e.got[:COMPACT_LINES], "…"), e.via, e.seconds)
+        for e in outcome.transcript
+    )
+    return replace(outcome, transcript=short)
+
+
+class Store:
+    """All that is held, by check and target. A pair that is not wanted (any more) is not kept."""
+
+    def __init__(self) -> None:
+        self._held: dict[Key, Held] = {}
+
+    def __iter__(self) -> Iterator[Held]:
+        return iter(self._held.values())
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def get(self, key: Key) -> Held | None:
+        return self._held.get(key)
+
+    def record(self, outcome: Outcome) -> Held | None:
+        """Take a run in; None if its target has left the configuration meanwhile."""
+        key = outcome.check.id, outcome.target.key
+        held = self._held.get(key)
+        if held is None:
+            return None
+        # a reload during the run may have changed labels or acceptances: the newer target stays
+        self._held[key] = replace(held.after(outcome), target=held.target)
+        return self._held[key]
+
+    def restore(self, saved: Iterable[Held]) -> None:
+        """Put back what was saved before a restart, for pairs that are still wanted and have not run yet."""
+        for held in saved:
+            current = self._held.get(held.key)
+            if current is not None and not current.last_run:
+                self._held[held.key] = replace(held, target=current.target, check=current.check)
+
+    def sync(self, wanted: Iterable[tuple[Check, Target]]) -> list[Key]:
+        """Make exactly these pairs held, keeping what is known of those that stay; return the keys that left."""
+        pairs = {(check.id, target.key): (check, target) for check, target in wanted}
+        gone = [key for key in self._held if key not in pairs]
+        for key in gone:
+            del self._held[key]
+        for key, (check, target) in pairs.items():
+            held = self._held.get(key)
+            if held is None:
+                self._held[key] = Held(check, target)
+            elif held.target != target or held.check is not check:
+                self._held[key] = replace(held, check=check, target=target)
+        return gone

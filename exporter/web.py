@@ -1,0 +1,195 @@
+"""HTTP: /metrics from memory, the pages for a person, and the life-cycle paths that Prometheus users know."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from exporter import explain
+from exporter.catalogue import Catalogue
+from exporter.metrics import Exposition, compress
+from exporter.model import Clock, Severity, Verdict
+from exporter.pages import Pages
+from exporter.store import Held, Store
+
+log = logging.getLogger(__name__)
+
+SHOWN = 200  # rows of one table; a fleet's page must stay a page
+BREATH = 500  # verdicts looked at before the loop may do something else
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+@dataclass(frozen=True)
+class Views:
+    """What the web side may see of the daemon. `reload` returns the problems that kept the old configuration."""
+
+    store: Store
+    exposition: Exposition
+    catalogue: Catalogue
+    clock: Clock
+    alive: Callable[[], bool]
+    notices: Callable[[], list[str]]
+    reload: Callable[[], Awaitable[list[str]]] | None = None
+
+
+class Web:
+    """The HTTP server of one daemon."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+        self._pages = Pages()
+        app = web.Application(middlewares=[_safe])
+        app.add_routes(
+            [
+                web.get("/", self._overview),
+                web.get("/metrics", self._metrics),
+                web.get("/targets/{key:.+}", self._target),
+                web.get("/findings", self._findings),
+                web.get("/findings/{id}", self._finding),
+                web.get("/style.css", self._style),
+                web.get("/-/healthy", self._healthy),
+                web.get("/-/ready", self._ready),
+                web.route("*", "/-/reload", self._reload),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self.addresses: list[str] = []
+
+    async def start(self, addresses: list[tuple[str | None, int]]) -> None:
+        """Raise OSError when an address cannot be listened on."""
+        await self._runner.setup()
+        for host, port in addresses:
+            site = web.TCPSite(self._runner, host, port, shutdown_timeout=1.0)
+            await site.start()
+        self.addresses = [f"http://{f'[{a[0]}]' if ':' in a[0] else a[0]}:{a[1]}" for a in self._runner.addresses]
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        names = frozenset(request.query.getall("name[]", []))
+        body, content_type = self._views.exposition.render(request.headers.get("Accept", ""), names)
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            body = await asyncio.get_running_loop().run_in_executor(None, compress, body)
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, headers=headers)
+
+    async def _overview(self, request: web.Request) -> web.Response:
+        wanted = request.query.get("q", "").strip().lower()[:100]
+        totals = {"critical": 0, "warning": 0, "unknown": 0, "pass": 0}
+        wrong: list[Held] = []
+        unknown: list[Held] = []
+        passing: list[Held] = []
+        async for held in self._each(lambda h: _matches(h, wanted)):
+            kind = self._kind(held)
+            totals[kind] += 1
+            rows = passing if kind == "pass" else unknown if kind == "unknown" else wrong
+            rows.append(held)
+        wrong.sort(key=lambda h: (self._kind(h) != "critical", h.check.id, h.target.title))
+        return self._page(
+            "overview.html",
+            query=wanted,
+            totals=totals,
+            notices=self._views.notices(),
+            targets=len({h.target.key for h in self._views.store}),
+            wrong=self._cards(wrong[:SHOWN]),
+            unknown=self._cards(unknown[:SHOWN]),
+            passing=self._cards(passing[:SHOWN]),
+            left_out={"wrong": max(0, len(wrong) - SHOWN), "unknown": max(0, len(unknown) - SHOWN)},
+        )
+
+    async def _target(self, request: web.Request) -> web.Response:
+        key = request.match_info["key"]
+        pairs = set(key.split(","))
+        held = [h async for h in self._each(lambda h: h.target.key == key or pairs <= set(h.target.key.split(",")))]
+        if not held:
+            raise web.HTTPNotFound(text=f"no target {key[:200]!r} is configured\n")
+        told = explain.cards(held, self._views.exposition.policy, self._views.clock.wall())
+        return self._page("target.html", title=" ".join(p.partition("=")[2] or p for p in key.split(",")), cards=told)
+
+    async def _findings(self, _request: web.Request) -> web.Response:
+        entries = [
+            {"check": e.check.id, "question": e.check.question, "rules": [explain.rule(r) for r in e.rules]}
+            for e in self._views.catalogue.entries
+        ]
+        return self._page("findings.html", entries=entries)
+
+    async def _finding(self, request: web.Request) -> web.Response:
+        declared = self._views.catalogue.rules.get(request.match_info["id"])
+        if declared is None:
+            raise web.HTTPNotFound(text="no such finding; /findings lists them all\n")
+        standing = [h async for h in self._each(lambda h: any(s.finding.rule is declared for s in h.findings))]
+        return self._page("finding.html", rule=explain.rule(declared), cards=self._cards(standing[:SHOWN]))
+
+    async def _style(self, _request: web.Request) -> web.Response:
+        return web.Response(text=self._pages.render("style.css", 0), content_type="text/css")
+
+    async def _healthy(self, _request: web.Request) -> web.Response:
+        if self._views.alive():
+            return web.Response(text="deliverability-exporter is healthy.\n")
+        raise web.HTTPServiceUnavailable(text="the schedule has stopped\n")
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        return web.Response(text="deliverability-exporter is ready.\n")
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        if self._views.reload is None:
+            raise web.HTTPForbidden(text="reloading over HTTP is off; start with --web.enable-lifecycle\n")
+        if request.method not in ("POST", "PUT"):
+            raise web.HTTPMethodNotAllowed(request.method, ["POST", "PUT"], text="use POST or PUT\n")
+        problems = await self._views.reload()
+        if problems:
+            raise web.HTTPInternalServerError(text="the old configuration stays:\n" + "\n".join(problems) + "\n")
+        return web.Response(text="configuration reloaded\n")
+
+    async def _each(self, wanted: Callable[[Held], bool]) -> Any:
+        for count, held in enumerate(list(self._views.store), 1):
+            if wanted(held):
+                yield held
+            if count % BREATH == 0:
+                await asyncio.sleep(0)
+
+    def _kind(self, held: Held) -> str:
+        policy, now = self._views.exposition.policy, self._views.clock.wall()
+        verdict = held.verdict(policy, now)
+        if verdict is not Verdict.FAIL:
+            return str(verdict)
+        critical = any(j.fails and j.severity is Severity.CRITICAL for j in held.judged(policy, now))
+        return "critical" if critical else "warning"
+
+    def _cards(self, held: list[Held]) -> list[dict[str, Any]]:
+        policy, now = self._views.exposition.policy, self._views.clock.wall()
+        return [{**explain.card(h, policy, now), "href": f"/targets/{quote(h.target.key, safe='=,:')}"} for h in held]
+
+    def _page(self, name: str, **context: Any) -> web.Response:
+        text = self._pages.render(name, self._views.clock.wall(), **context)
+        return web.Response(text=text, content_type="text/html")
+
+
+def _matches(held: Held, wanted: str) -> bool:
+    words = (held.check.id, held.target.title, *(value for _, value in held.target.labels))
+    return not wanted or any(wanted in word.lower() for word in words)
+
+
+@web.middleware
+async def _safe(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except web.HTTPException as refused:
+        refused.headers.update(_HEADERS)
+        raise
+    response.headers.update(_HEADERS)
+    return response

@@ -1,0 +1,80 @@
+"""Small checks for tests of the machinery: what they yield is scripted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Any
+
+from exporter.model import (
+    CannotTell,
+    Check,
+    Doubt,
+    Facts,
+    Finding,
+    Measure,
+    Outcome,
+    Reading,
+    Reason,
+    Rule,
+    Severity,
+    check,
+)
+from exporter.targets import Address, Domain
+
+BROKEN = Rule("sample.broken", Severity.CRITICAL, says="{what} is broken", why="W.", fix="Mend {what}.", ref="RFC 1")
+ODD = Rule("sample.odd", Severity.WARNING, says="{what} is odd", why="W.", fix="Look at {what}.", ref="RFC 1")
+NOTE = Rule("sample.note", Severity.INFO, says="{what} is so", why="W.", fix="Nothing about {what}.", ref="RFC 1")
+LISTED = Rule(
+    "sample.listed",
+    Severity.WARNING,
+    says="on {blocklist}",
+    why="W.",
+    fix="Leave {blocklist}.",
+    ref="RFC 5782",
+    subjects=("blocklist",),
+)
+SIZE = Measure("deliverability_sample_size", "Size of the sample.")
+RULES = {r.id: r for r in (BROKEN, ODD, NOTE, LISTED)}
+
+EXAMPLE = Domain(name="example.com", mail_from=("example.com",))
+HOST = Address(ip=ip_address("192.0.2.1"), helo=("mail.example.com",))
+
+
+def scripted(steps: Callable[[], list[Any]], deadline: float = 60) -> Check:
+    """A check over Domain that yields the facts, raises the exceptions and awaits the awaitables it is given."""
+
+    async def sample(target: Any, net: Any) -> Facts:
+        """Is it so?"""
+        for step in steps():
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, Finding | Reading):
+                yield step
+            else:
+                await step
+
+    return check(over=Domain, deadline=timedelta(seconds=deadline))(sample)
+
+
+SAMPLE = scripted(list)
+
+
+def outcome(
+    *facts: Finding | Reading, doubt: Reason | None = None, at: float = 1000.0, target: Any = EXAMPLE
+) -> Outcome:
+    return Outcome(
+        check=SAMPLE,
+        target=target,
+        findings=tuple(f for f in facts if isinstance(f, Finding)),
+        readings=tuple(f for f in facts if isinstance(f, Reading)),
+        doubt=Doubt(doubt, "because") if doubt else None,
+        transcript=(),
+        started=at,
+        duration=0.0,
+    )
+
+
+def cannot(reason: Reason = Reason.DNS_TIMEOUT) -> CannotTell:
+    return CannotTell(reason, "no answer")
