@@ -45,6 +45,13 @@ class Transcript:
         return tuple(self._exchanges)
 
 
+def believe(reply: Reply) -> Reply:
+    """The reply, when it is conclusive; else raise CannotTell."""
+    if not reply.status.conclusive:
+        raise CannotTell(reply.status.reason, f"{reply.question}: {reply.detail or reply.status}")
+    return reply
+
+
 class Net:
     """One run's view of the world."""
 
@@ -55,10 +62,7 @@ class Net:
 
     async def ask(self, name: str, rdtype: str) -> Reply:
         """The conclusive answer; raise CannotTell when there is none."""
-        reply = await self.query(name, rdtype)
-        if not reply.status.conclusive:
-            raise CannotTell(reply.status.reason, f"{reply.question}: {reply.detail or reply.status}")
-        return reply
+        return believe(await self.query(name, rdtype))
 
     async def query(self, name: str, rdtype: str) -> Reply:
         """Whatever came back, conclusive or not: for evaluations that have a word of their own for doubt."""
