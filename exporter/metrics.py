@@ -252,7 +252,9 @@ def histogram(name: str, help_: str, samples: Iterable[tuple[Labels, Histogram]]
     rows = list(samples)
     family = HistogramMetricFamily(P + name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
     for labels, value in rows:
-        family.add_metric([v for _, v in labels], value.cumulative(), sum_value=value.sum)
+        bounds = [*map(str, value.bounds), "+Inf"]
+        buckets = list(zip(bounds, value.cumulative, strict=True))
+        family.add_metric([v for _, v in labels], buckets, sum_value=value.sum)
     return family
 
 

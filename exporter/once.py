@@ -1,0 +1,198 @@
+"""`deliverability-exporter check`: the daemon's engine, once, for a person or a CI job.
+
+The same checks, store and policy as the daemon's, so the two cannot disagree. First everything that is
+configured or named runs, then the mail hosts that were found on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from enum import IntEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, TextIO, TypeAlias
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from exporter import __version__, explain
+from exporter.catalogue import Catalogue
+from exporter.discover import mail_hosts
+from exporter.engine import NetFactory, evaluate
+from exporter.mail import names
+from exporter.mail.dnsbl import Blocklist, Lists
+from exporter.model import Check, Clock, Severity, Target, Verdict
+from exporter.store import Policy, Store
+from exporter.targets import Address, Authorisation, Domain, Egress, Greeting, MailHost, OwnResolver, Reputation
+
+Pair: TypeAlias = tuple[Check, Target]
+
+AT_ONCE = 32
+SENDER = "command-line"
+
+
+class Exit(IntEnum):
+    """As monitoring plug-ins do; 64 is EX_USAGE of sysexits.h."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+    USAGE = 64
+
+
+def named(words: Sequence[str], helo: str | None, lists: Iterable[Blocklist]) -> list[Target]:
+    """Targets for the domains and addresses of a command line; each address is asked to send for each domain.
+
+    Raise ValueError for a word that is neither.
+    """
+    addresses: list[IPv4Address | IPv6Address] = []
+    domains: list[str] = []
+    for word in words:
+        try:
+            addresses.append(ip_address(word))
+        except ValueError:
+            try:
+                domains.append(names.canonical(word))
+            except ValueError as error:
+                raise ValueError(f"{word!r} is neither an address nor a domain: it {error}") from None
+    of = {kind: tuple(b for b in lists if b.lists is kind) for kind in Lists}
+    made: list[Target] = [OwnResolver(uses_blocklists=any(of.values()))]
+    for ip in dict.fromkeys(addresses):
+        made.append(Address(ip=ip, helo=(helo,) if helo is not None else ("the name this server says in HELO",)))
+        if helo is not None:
+            made.append(Greeting(sender=SENDER, ip=ip, helo=helo))
+        if of[Lists.IPS]:
+            made.append(Reputation(subject=ip, lists=of[Lists.IPS]))
+    for name in dict.fromkeys(domains):
+        made.append(Domain(name=name, mail_from=(name,)))
+        if addresses:
+            egress = tuple(Egress(ip, helo or name) for ip in dict.fromkeys(addresses))
+            made.append(Authorisation(domain=name, sender=SENDER, mail_from=(name,), egress=egress))
+        if of[Lists.DOMAINS]:
+            made.append(Reputation(subject=name, lists=of[Lists.DOMAINS]))
+    return made
+
+
+def pairs(catalogue: Catalogue, targets: Iterable[Target], enabled: Callable[[str], bool]) -> list[Pair]:
+    """Which check looks at which target."""
+    return [
+        (check, target)
+        for target in targets
+        for check in catalogue.checks.values()
+        if isinstance(target, check.over) and enabled(check.id) and check.id not in target.off
+    ]
+
+
+async def run(
+    catalogue: Catalogue,
+    targets: Sequence[Target],
+    enabled: Callable[[str], bool],
+    net: NetFactory,
+    clock: Clock,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Store:
+    """Evaluate everything once; `progress(done, total)` is called as runs end."""
+    store = Store()
+    todo = pairs(catalogue, targets, enabled)
+    store.sync(todo)
+    done = 0
+
+    async def sweep(some: Sequence[Pair]) -> None:
+        nonlocal done
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(check: Check, target: Target) -> None:
+            nonlocal done
+            async with slots:
+                store.record(await evaluate(check, target, net, clock))
+            done += 1
+            if progress:
+                progress(done, len(todo))
+
+        await asyncio.gather(*(one(*pair) for pair in some))
+
+    await sweep(todo)
+    configured = [t for t in targets if isinstance(t, MailHost)]
+    found = pairs(catalogue, mail_hosts(configured, (h for h in store if h.check.id == "mx")), enabled)
+    late = [pair for pair in found if store.get((pair[0].id, pair[1].key)) is None]
+    todo = [*todo, *late]
+    store.sync(todo)
+    await sweep(late)
+    return store
+
+
+def exit_code(store: Store, policy: Policy, now: float) -> Exit:
+    held = list(store)
+    judged = [j for h in held for j in h.judged(policy, now) if j.fails]
+    if any(j.severity is Severity.CRITICAL for j in judged):
+        return Exit.CRITICAL
+    if any(h.doubt for h in held):
+        return Exit.UNKNOWN
+    return Exit.WARNING if judged else Exit.OK
+
+
+def progress_bar(stream: TextIO) -> Progress:
+    """Shown on a terminal only."""
+    console = Console(file=stream)
+    columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def as_json(store: Store, policy: Policy, now: float, notes: Sequence[str]) -> str:
+    """Every verdict with its evidence; the same words as the pages'."""
+    told = explain.cards(store, policy, now)
+    summary = {str(v): sum(card["verdict"] == v for card in told) for v in Verdict}
+    body = {"version": __version__, "exit": exit_code(store, policy, now), "summary": summary}
+    return json.dumps({**body, "notes": list(notes), "verdicts": told}, indent=2, ensure_ascii=False)
+
+
+_STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan", "unknown": "magenta", "pass": "green"}
+
+
+def as_text(store: Store, policy: Policy, now: float, notes: Sequence[str], stream: TextIO = sys.stdout) -> None:
+    """Worst first: what is wrong with its fix and evidence, what could not be told, what passes."""
+    console = Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
+    told = explain.cards(store, policy, now)
+    for note in notes:
+        console.print(Text(f"note: {note}", style="yellow"))
+    for card in told:
+        _card(console, card)
+    totals = {v: sum(card["verdict"] == v for card in told) for v in Verdict}
+    console.print(
+        Text.assemble(
+            f"\n{len(told)} verdicts: ",
+            (f"{totals[Verdict.FAIL]} fail", _STYLE["critical"] if totals[Verdict.FAIL] else ""),
+            ", ",
+            (f"{totals[Verdict.UNKNOWN]} could not be told", _STYLE["unknown"] if totals[Verdict.UNKNOWN] else ""),
+            f", {totals[Verdict.PASS]} pass",
+        )
+    )
+
+
+def _card(console: Console, card: dict[str, Any]) -> None:
+    state = card["severity"] or card["verdict"]
+    mark = {"fail": "FAIL", "unknown": "????", "pass": "ok  "}[card["verdict"]]
+    console.print(Text.assemble((f"{mark} ", _STYLE[state]), (f"{card['check']:<16} ", "bold"), card["title"]))
+    for finding in card["findings"]:
+        severity = finding["severity"]
+        accepted = f" (accepted: {finding['accepted']})" if finding["accepted"] else ""
+        line = Text.assemble((f"{severity}: ", _STYLE[severity]), finding["text"], (f"  [{finding['id']}]", "dim"))
+        console.print(Padding(line.append(accepted), (0, 0, 0, 5)))
+        if severity != "info":
+            console.print(Padding(Text(f"fix: {finding['fix']}"), (0, 0, 0, 5)))
+    if card["unknown"]:
+        console.print(Padding(Text(f"could not tell: {card['unknown']['detail']}", _STYLE["unknown"]), (0, 0, 0, 5)))
+    if card["verdict"] == "pass" or card["evidence"] is None:
+        return
+    for exchange in card["evidence"]["exchanges"]:
+        got = exchange["got"] or [""]
+        via = f"({exchange['via'].strip()}, {exchange['seconds'] * 1000:.0f} ms)"
+        console.print(Padding(Text(f"{exchange['asked']}  {got[0]}  {via}", "dim"), (0, 0, 0, 7)))
+        for line in got[1:]:
+            console.print(Padding(Text(line, "dim"), (0, 0, 0, 9)))
