@@ -1,0 +1,157 @@
+r"""Macros of SPF: names that are only known once somebody sends (RFC 7208 section 7).
+
+A policy may say `exists:%{ir}.%{l}._spf.example.com` and so ask DNS a question about this very message. `%{`
+starts a macro: a letter (section 7.2: s sender, l its local part, o its domain, d the domain under test, i the
+address, p its validated name, v `in-addr` or `ip6`, h the HELO name; c, r and t in explanations only), then how
+many right-hand parts to keep, `r` to reverse them, and the characters to split at instead of dots (section
+7.3). An upper-case letter asks for URL escapes. `%%`, `%_` and `%-` stand for `%`, a space and `%20`.
+
+What comes out may hold any octet, so it is turned into a DNS name with care: at most 253 octets, cut at the
+left by whole labels (section 7.3), each label of 1 to 63 octets (RFC 1035 section 2.3.4), escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import quote
+
+from exporter.mail.names import LONGEST_NAME
+
+_PIECE = re.compile(
+    r"%\{(?P<letter>[slodiphcrtv])(?P<parts>[0-9]*)(?P<reverse>r?)(?P<delimiters>[.\-+,/_=]*)\}"
+    r"|%(?P<escape>[%_\-])|(?P<literal>[ -$&-~]+)",
+    re.ASCII | re.IGNORECASE,
+)
+_ESCAPES = {"%": "%", "_": " ", "-": "%20"}
+_ONLY_IN_EXPLANATIONS = frozenset("crt")
+_TOP_LABEL = r"(?:[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*|[A-Za-z0-9]+-[A-Za-z0-9-]*[A-Za-z0-9])"
+_DOMAIN_END = re.compile(rf"\.{_TOP_LABEL}\.?")
+_TOP = re.compile(_TOP_LABEL)
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_QUOTED = frozenset(b'"().;\\@$')
+_LONGEST_LABEL = 63
+
+
+class SpfSyntaxError(ValueError):
+    """A text that RFC 7208 does not allow; the message says what and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Macro:
+    letter: str  # lower case
+    url: bool  # written in upper case: URL-escape the value
+    parts: int  # right-hand parts to keep; 0 = all
+    reverse: bool
+    delimiters: str
+
+    def expand(self, value: str) -> str:
+        if self.parts or self.reverse or self.delimiters != ".":
+            parts = re.split(f"[{re.escape(self.delimiters)}]", value)
+            if self.reverse:
+                parts.reverse()
+            value = ".".join(parts[-self.parts :])
+        return quote(value, safe="") if self.url else value
+
+
+Piece: TypeAlias = str | Macro
+
+
+@dataclass(frozen=True, slots=True)
+class MacroString:
+    """A text with macros in it, such as the domain-spec of a term."""
+
+    text: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def letters(self) -> frozenset[str]:
+        return frozenset(piece.letter for piece in self.pieces if isinstance(piece, Macro))
+
+    def expand(self, values: Mapping[str, str]) -> str:
+        """`values` has one for each of the letters."""
+        return "".join(p if isinstance(p, str) else p.expand(values[p.letter]) for p in self.pieces)
+
+
+def macro_string(text: str, *, explanation: bool = False) -> MacroString:
+    """Raise SpfSyntaxError unless it is a macro-string of section 7.1, or the text of an explanation (6.2)."""
+    return MacroString(text, _pieces(text, explanation=explanation)[0])
+
+
+def domain_spec(text: str) -> MacroString:
+    """Raise SpfSyntaxError unless it is a domain-spec of section 7.1: it ends in a macro or in a top label."""
+    if not text:
+        raise SpfSyntaxError("the domain name is missing")
+    pieces, ends_in_macro = _pieces(text, explanation=False)
+    if not ends_in_macro:
+        last = pieces[-1]
+        dot = last.removesuffix(".").rfind(".") if isinstance(last, str) else -1
+        if dot < 0 or not isinstance(last, str) or not _DOMAIN_END.fullmatch(last, dot):
+            raise SpfSyntaxError(f"{_cut(text)} is no domain name with a top-level domain")
+    return MacroString(text, pieces)
+
+
+def _pieces(text: str, *, explanation: bool) -> tuple[tuple[Piece, ...], bool]:
+    pieces: list[Piece] = []
+    at, ends_in_macro = 0, False
+    while at < len(text):
+        found = _PIECE.match(text, at)
+        if found is None:
+            problem = "'%' starts no macro" if text[at] == "%" else f"character {text[at]!r} is not allowed"
+            raise SpfSyntaxError(f"{problem} at position {at + 1} of {_cut(text)}")
+        at = found.end()
+        ends_in_macro = found["literal"] is None
+        if found["literal"] is not None:
+            if not explanation and " " in found["literal"]:
+                raise SpfSyntaxError(f"a space is not allowed in {_cut(text)}")
+            pieces.append(found["literal"])
+        elif found["escape"] is not None:
+            pieces.append(_ESCAPES[found["escape"]])
+        else:
+            pieces.append(_macro(found, explanation=explanation))
+    return tuple(pieces), ends_in_macro
+
+
+def _macro(found: re.Match[str], *, explanation: bool) -> Macro:
+    letter = found["letter"].lower()
+    if letter in _ONLY_IN_EXPLANATIONS and not explanation:
+        raise SpfSyntaxError(f"macro {_cut(found[0])} is for explanations only (section 7.2)")
+    digits = found["parts"].lstrip("0")
+    if found["parts"] and not digits:
+        raise SpfSyntaxError(f"macro {_cut(found[0])} keeps zero parts (section 7.3)")
+    parts = int(digits[:6] or 0)  # no name has a million parts: more digits change nothing
+    return Macro(letter, found["letter"].isupper(), parts, bool(found["reverse"]), found["delimiters"] or ".")
+
+
+def _cut(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:80]}…")
+
+
+def query_name(text: str) -> str | None:
+    """The name in presentation format (mail/dns.py), or None if DNS can hold no such name (section 4.8)."""
+    octets = text.encode("utf-8", "backslashreplace").removesuffix(b".")
+    if len(octets) > LONGEST_NAME:
+        kept = octets[-LONGEST_NAME:]
+        octets = kept if octets[-LONGEST_NAME - 1] == ord(".") else kept.partition(b".")[2]
+    labels = octets.split(b".")
+    if not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
+        return None
+    if _PLAIN.fullmatch(text.removesuffix(".")):
+        return octets.decode("ascii").lower()
+    return ".".join("".join(map(_shown, label.lower())) for label in labels)
+
+
+def _shown(octet: int) -> str:
+    if octet in _QUOTED:
+        return f"\\{octet:c}"
+    return f"{octet:c}" if 0x21 <= octet <= 0x7E else f"\\{octet:03d}"
+
+
+def can_have_policy(name: str | None) -> bool:
+    """Is it a multi-label domain name, not an address in disguise (section 4.3)?"""
+    if name is None:
+        return False
+    host, _, top = name.rpartition(".")
+    return bool(host) and _TOP.fullmatch(top) is not None
