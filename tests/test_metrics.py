@@ -62,10 +62,8 @@ def test_two_findings_of_one_identity_are_one_series_with_the_worse_severity() -
     mild = LISTED(blocklist="a")
     shown.put(held(outcome(mild, replace(mild, severity=Severity.CRITICAL, evidence=(*mild.evidence, ("code", "2"))))))
     lines = [line for line in text(shown).splitlines() if line.startswith("deliverability_finding{")]
-    assert lines == [
-        'deliverability_finding{check="sample",domain="example.com",finding="sample.listed",'
-        'blocklist="a",severity="critical"} 1'
-    ]
+    (line,) = lines
+    assert line.endswith('finding="sample.listed",blocklist="a",severity="critical"} 1')
 
 
 def test_accepted_findings_are_no_finding_series_until_their_day_is_over() -> None:
@@ -119,7 +117,7 @@ def test_both_formats_are_what_their_parsers_expect() -> None:
     assert open_type.startswith("application/openmetrics-text; version=1.0.0")
     ours = {"deliverability_check_ok", "deliverability_finding", "deliverability_sample_size"}
     assert ours <= {family.name for family in parse_text(plain.decode())}
-    assert ours <= {family.name for family in parse_openmetrics(open_.decode())}
+    assert ours <= {family.name for family in parse_openmetrics(open_.decode())}  # type: ignore[no-untyped-call]  # the library's
     assert open_.endswith(b"# EOF\n")
     assert b"_created" not in plain + open_
 
