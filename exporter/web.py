@@ -62,14 +62,14 @@ class Web:
                 web.route("*", "/-/reload", self._reload),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         self.addresses: list[str] = []
 
     async def start(self, addresses: list[tuple[str | None, int]]) -> None:
         """Raise OSError when an address cannot be listened on."""
         await self._runner.setup()
         for host, port in addresses:
-            site = web.TCPSite(self._runner, host, port, shutdown_timeout=1.0)
+            site = web.TCPSite(self._runner, host, port)
             await site.start()
         self.addresses = [f"http://{f'[{a[0]}]' if ':' in a[0] else a[0]}:{a[1]}" for a in self._runner.addresses]
 
