@@ -55,7 +55,7 @@ def exporter() -> Iterator[Endpoint]:
 
 @pytest.fixture(scope="module")
 def monitor(lab: Lab, exporter: Endpoint) -> Prometheus:
-    """Started first: everything else happens in the five seconds before its first scrape."""
+    """Asked for first: everything else happens in the five seconds before its first scrape."""
     return prometheus(
         lab,
         f"""global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}
@@ -66,8 +66,14 @@ scrape_configs:
     )
 
 
+def test_prometheus_answers(monitor: Prometheus) -> None:
+    assert monitor.query("vector(1)") == {(): 1.0}
+    with pytest.raises(AssertionError, match="parse error"):
+        monitor.query("up{")
+
+
 @pytest.fixture(scope="module")
-def resolver(lab: Lab, monitor: Prometheus) -> Endpoint:
+def resolver(lab: Lab) -> Endpoint:
     signed = zone("good.test", '@ TXT "v=spf1 -all"\nlong TXT' + f' "{"x" * 250}"' * 12, Signing.GOOD)
     bogus = zone("bogus.test", '@ TXT "v=spf1 -all"', Signing.BOGUS)
     expired = zone("expired.test", '@ TXT "v=spf1 -all"', Signing.EXPIRED)
@@ -154,7 +160,7 @@ def test_blocklists_say_what_they_list(resolver: Endpoint, name: str, listed: st
 
 
 @pytest.fixture(scope="module")
-def mail(lab: Lab, monitor: Prometheus) -> postfix.Postfix:
+def mail(lab: Lab) -> postfix.Postfix:
     return postfix.postfix(
         lab,
         {
@@ -244,9 +250,7 @@ def test_promtool_tells_a_good_exposition_from_a_bad_one() -> None:
         check_metrics("deliverability_check_ok 1\n")
 
 
-def test_prometheus_scrapes_and_answers(monitor: Prometheus, exporter: Endpoint) -> None:
+def test_prometheus_scrapes(monitor: Prometheus, exporter: Endpoint) -> None:
     until(lambda: bool(monitor.query("answer")), "first scrape")
     assert monitor.query("answer") == {(("__name__", "answer"), ("instance", str(exporter)), ("job", "lab")): 42.0}
     assert [target["health"] for target in monitor.targets()] == ["up"]
-    with pytest.raises(AssertionError, match="parse error"):
-        monitor.query("up{")
