@@ -69,7 +69,7 @@ _MACHINE = re.compile(r"/(?:work|root|home|farm)/")
 _SILENCE = re.compile(r"#\s*(?:noqa|type:\s*ignore|pragma)")
 _REASONED = re.compile(
     r"""(?: \#\s*noqa:\s*[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)* | \#\s*type:\s*ignore\[[a-z-]+(?:,\s*[a-z-]+)*\] )
-        [\s\#(:-]+ \w+ [^\w\n]+ \w+""",  # at least two words
+        [\s\#(:-]+ .* \w{3}""",  # a word at least
     re.VERBOSE,
 )
 
