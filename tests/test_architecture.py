@@ -16,7 +16,7 @@ import pytest
 # Lowest first. A module may import what stands above its own line here, and its own package; not its neighbours.
 LAYERS = """
     model
-    stats strict_yaml
+    stats strict_yaml logs
     mail
     targets
     net

@@ -53,14 +53,15 @@ def test_a_rule_is_named_after_its_check_and_its_constant_after_it(rule: Rule) -
 
 @each_rule
 def test_a_rule_says_what_why_and_how(rule: Rule) -> None:
-    """`says` is a clause that others put into sentences of their own; `why` and `fix` are whole sentences."""
+    """`says` is a clause that others put into sentences of their own, `why` and `fix` are whole sentences; only after
+    something to copy the full stop may be missing."""
     for text in (rule.says, rule.why, rule.fix, rule.ref, *rule.refusals):
         assert text == text.strip() != ""
         assert "  " not in text
         assert "\n" not in text
     assert not rule.says.endswith((".", "!", ":", ";"))
     assert rule.why.endswith(".")
-    assert rule.fix.endswith(".")
+    assert rule.fix.endswith((".", "}"))
     assert rule.fix[0].isupper()
     assert rule.why[0].isupper() or rule.why[0] in "{0123456789"
 
