@@ -1,0 +1,196 @@
+"""One DKIM public key: is it there, and can receivers verify signatures with it (RFC 6376, RFC 8301, RFC 8463)?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporter.mail.dkim import DkimSyntaxError, KeyRecord, attempt
+from exporter.mail.dns import Reply, Status
+from exporter.model import Facts, Finding, Measure, Rule, Severity, check
+from exporter.net import Net
+from exporter.targets import Selector
+
+UNVERIFIABLE = "No signature made with this key verifies: the mail counts as unsigned, and DMARC rests on SPF alone."
+REFUSALS = ("Gmail: 550-5.7.26", "Gmail: 550-5.7.30", "Outlook.com: 550 5.7.515")
+
+MISSING = Rule(
+    "dkim.missing",
+    Severity.CRITICAL,
+    says="{name} has no TXT record, so there is no key for selector {selector} ({answer})",
+    why=UNVERIFIABLE,
+    fix='Publish the public key at {name} as one TXT record, "v=DKIM1; k=rsa; p=...", split into strings of at most '
+    "255 characters.",
+    ref="RFC 6376 sections 3.6.2.1, 6.1.2",
+    refusals=REFUSALS,
+)
+DANGLING_CNAME = Rule(
+    "dkim.dangling-cname",
+    Severity.CRITICAL,
+    says="{name} is a CNAME to {target}, which has no TXT record ({answer})",
+    why=UNVERIFIABLE,
+    fix="Ask whoever runs {target} to publish the key there, or point the CNAME at {name} to where they keep it.",
+    ref="RFC 6376 section 3.6.2.1; RFC 1034 section 3.6.2",
+    refusals=REFUSALS,
+)
+SEVERAL_RECORDS = Rule(
+    "dkim.several-records",
+    Severity.WARNING,
+    says="{place} holds {count} TXT records where there must be one",
+    why="What a verifier does with several records is undefined: some take the first, some try each, some give up.",
+    fix="Leave a single TXT record at {holder}, and publish other keys under selectors of their own.",
+    ref="RFC 6376 section 3.6.2.2",
+)
+SYNTAX = Rule(
+    "dkim.syntax",
+    Severity.CRITICAL,
+    says="{place} holds no valid key record: {error}; it says {record}",
+    why=UNVERIFIABLE,
+    fix='Publish the TXT record at {holder} again as the signing software prints it, "v=DKIM1; k=rsa; p=..." with the '
+    "whole key, split into strings of at most 255 characters.",
+    ref="RFC 6376 sections 3.2, 3.6.1, 6.1.2",
+    refusals=REFUSALS,
+)
+VERSION_NOT_FIRST = Rule(
+    "dkim.version-not-first",
+    Severity.WARNING,
+    says="{place} has its v=DKIM1 behind other tags",
+    why="The version must be the first tag of a key record, and a strict verifier refuses the key.",
+    fix="Move v=DKIM1 to the beginning of the TXT record at {holder}.",
+    ref="RFC 6376 section 3.6.1",
+)
+UNKNOWN_KEY_TYPE = Rule(
+    "dkim.unknown-key-type",
+    Severity.CRITICAL,
+    says="{place} has the key type k={key_type}, which does not exist",
+    why="Verifiers ignore keys of a type that they do not know. " + UNVERIFIABLE,
+    fix="Set k=rsa, or k=ed25519 if that is what the key is, in the TXT record at {holder}.",
+    ref="RFC 6376 section 3.6.1; RFC 8463 section 3",
+    refusals=REFUSALS,
+)
+REVOKED = Rule(
+    "dkim.revoked",
+    Severity.CRITICAL,
+    says="the key at {place} has been revoked: its p= is empty",
+    why=UNVERIFIABLE,
+    fix="Sign with a selector whose key is published and drop this one from the configuration, or publish its key at "
+    "{holder}.",
+    ref="RFC 6376 section 3.6.1",
+    refusals=REFUSALS,
+)
+NO_SHA256 = Rule(
+    "dkim.no-sha256",
+    Severity.CRITICAL,
+    says="{place} allows only the hashes h={hashes}, and sha256 is not among them",
+    why="SHA-1 signatures must not be verified any more, and SHA-256 ones are forbidden by this tag. " + UNVERIFIABLE,
+    fix="Remove the h= tag from the TXT record at {holder}, or set h=sha256.",
+    ref="RFC 8301 section 3.1; RFC 6376 section 3.6.1",
+    refusals=REFUSALS,
+)
+NOT_FOR_EMAIL = Rule(
+    "dkim.not-for-email",
+    Severity.CRITICAL,
+    says="{place} serves only s={services}, not email",
+    why="Verifiers of mail must not use a key that was published for other services. " + UNVERIFIABLE,
+    fix="Remove the s= tag from the TXT record at {holder}, or set s=email.",
+    ref="RFC 6376 section 3.6.1",
+    refusals=REFUSALS,
+)
+TESTING = Rule(
+    "dkim.testing",
+    Severity.WARNING,
+    says="{place} has the flag t=y: the domain says that it is only testing DKIM",
+    why="Verifiers must treat mail signed in testing mode no differently from unsigned mail.",
+    fix="Remove y from the t= tag of the TXT record at {holder} once signatures verify.",
+    ref="RFC 6376 section 3.6.1",
+)
+TOO_SHORT = Rule(
+    "dkim.too-short",
+    Severity.CRITICAL,
+    says="the RSA key at {place} has {bits} bits; verifiers must refuse keys under 1024",
+    why=UNVERIFIABLE,
+    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
+    ref="RFC 8301 section 3.2",
+    refusals=REFUSALS,
+)
+WEAK = Rule(
+    "dkim.weak",
+    Severity.WARNING,
+    says="the RSA key at {place} has {bits} bits; signers should use 2048",
+    why="A key this short is within the reach of an attacker, and receivers have begun to distrust it.",
+    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
+    ref="RFC 8301 section 3.2",
+)
+VERY_LONG = Rule(
+    "dkim.very-long",
+    Severity.WARNING,
+    says="the RSA key at {place} has {bits} bits; verifiers need not handle more than 4096",
+    why="A verifier that does not handle such a key treats the mail as unsigned.",
+    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
+    ref="RFC 8301 section 3.2",
+)
+ED25519 = Rule(
+    "dkim.ed25519",
+    Severity.INFO,
+    says="the key at {place} is an Ed25519 key, which many receivers do not verify yet",
+    why="A receiver that does not know the algorithm ignores the signature, so it needs an RSA signature beside it.",
+    fix="Sign each message with an RSA-2048 key under another selector as well.",
+    ref="RFC 8463 sections 1, 5",
+)
+KEY_BITS = Measure(
+    "deliverability_dkim_key_bits", "Bits of the DKIM public key: of the RSA modulus, or 256 for Ed25519."
+)
+
+SHORTEST, RECOMMENDED, LONGEST = 1024, 2048, 4096  # RFC 8301 section 3.2
+
+
+@check(over=Selector)
+async def dkim(target: Selector, net: Net) -> Facts:
+    """Is there a key for the selector that receivers can verify signatures with?"""
+    name = f"{target.selector}._domainkey.{target.signer}"
+    reply = await net.ask(name, "TXT")
+    if not reply.exists:
+        yield _absent(name, target.selector, reply)
+        return
+    place, holder = " -> ".join((name, *reply.chain)), (name, *reply.chain)[-1]
+    if len(reply.texts) > 1:
+        yield SEVERAL_RECORDS(place=place, holder=holder, count=len(reply.texts))
+        return
+    text = reply.texts[0].text
+    record = attempt(text)
+    if isinstance(record, DkimSyntaxError):
+        yield SYNTAX(place=place, holder=holder, error=record, record=text.decode("latin-1"))
+        return
+    for finding in _judge(record, place, holder):
+        yield finding
+    if record.key:
+        yield KEY_BITS(record.key.bits)
+
+
+def _absent(name: str, selector: str, reply: Reply) -> Finding:
+    answer = "there is no such name" if reply.status is Status.NXDOMAIN else "the name exists"
+    if reply.chain:
+        return DANGLING_CNAME(name=name, target=reply.chain[-1], answer=answer)
+    return MISSING(name=name, selector=selector, answer=answer)
+
+
+def _judge(record: KeyRecord, place: str, holder: str) -> Iterator[Finding]:
+    if not record.version_first:
+        yield VERSION_NOT_FIRST(place=place, holder=holder)
+    if record.hashes is not None and not record.allows_sha256:
+        yield NO_SHA256(place=place, holder=holder, hashes=":".join(record.hashes))
+    if not record.for_email:
+        yield NOT_FOR_EMAIL(place=place, holder=holder, services=":".join(record.services))
+    if record.testing:
+        yield TESTING(place=place, holder=holder)
+    if record.revoked:
+        yield REVOKED(place=place, holder=holder)
+    elif record.key is None:
+        yield UNKNOWN_KEY_TYPE(place=place, holder=holder, key_type=record.key_type)
+    elif record.key.algorithm == "ed25519":
+        yield ED25519(place=place)
+    elif record.key.bits < SHORTEST:
+        yield TOO_SHORT(place=place, bits=record.key.bits)
+    elif record.key.bits < RECOMMENDED:
+        yield WEAK(place=place, bits=record.key.bits)
+    elif record.key.bits > LONGEST:
+        yield VERY_LONG(place=place, bits=record.key.bits)

@@ -1,0 +1,48 @@
+"""Tag lists, `tag=value; tag=value`: the syntax of DKIM keys (RFC 6376 section 3.2), borrowed by DMARC (RFC 9989).
+
+White space around a tag, its "=" and its value means nothing. A value may itself hold "=" signs, and everything
+but ";". One ";" may close the list. What a broken term does to the whole list is for each record to say, so a
+term carries its fault instead of raising it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+LONGEST = 64 * 1024  # octets of a record that we are willing to read: more than a TXT record can hold
+
+SPACE = " \t\r\n"  # what a list may be folded with (RFC 6376 section 2.8)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    name: str  # as written; empty for a term that is no `tag=value`
+    value: str  # without the white space around it; octets above 127 are read as Latin-1, so none is lost
+    position: int  # of the term's first character in the text, counted from 1
+
+
+def read(text: bytes) -> list[Tag]:
+    """Every term in order, broken ones with an empty name and their whole text as value. Never raises."""
+    tags = []
+    position = 1
+    for term in text.decode("latin-1").split(";"):
+        stripped = term.strip(SPACE)
+        if stripped:
+            name, equals, value = stripped.partition("=")
+            name = name.rstrip(SPACE)
+            at = position + len(term) - len(term.lstrip(SPACE))
+            if equals and _NAME.fullmatch(name):
+                tags.append(Tag(name, value.lstrip(SPACE), at))
+            else:
+                tags.append(Tag("", stripped, at))
+        position += len(term) + 1
+    return tags
+
+
+def repeated(names: Iterable[str]) -> tuple[str, ...]:
+    """The names that occur more than once, which makes a list invalid (RFC 6376 section 3.2)."""
+    return tuple(name for name, count in Counter(names).items() if count > 1)
