@@ -1,0 +1,323 @@
+"""What entries say about each other, and the targets they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from exporter import targets
+from exporter.catalogue import Catalogue
+from exporter.config import document, values
+from exporter.config.lists import Lists
+from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
+from exporter.config.settings import Probe, Settings
+from exporter.mail import names
+from exporter.mail.dnsbl import Blocklist
+from exporter.mail.dnsbl_catalogue import Shipped
+from exporter.model import IDENTITY_LABELS, Acceptance, Labels, Target
+from exporter.targets import IP
+
+T = TypeVar("T")
+
+EVERY = timedelta(minutes=15)  # for checks without a pace of their own
+OWN_LABELS = ("finding", "severity", "reason", "version", "phase", "policy", "helo", "until")
+PROMETHEUS_LABELS = ("job", "instance", "le", "quantile", "alertname")
+TAKEN_PREFIXES = ("exported_", "__")
+
+OF_A_SENDER = (targets.Address, targets.Greeting, targets.Authorisation, targets.Reputation)
+OF_A_PROVIDER = (targets.Authorisation,)
+OF_A_DOMAIN = (targets.Domain, targets.Selector, targets.Authorisation, targets.Reputation)
+OF_A_HOST = (targets.MailHost,)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed(Generic[T]):
+    """An entry, where it stands, and which of its keys could not be understood and are left out."""
+
+    value: T
+    where: Where
+    failed: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Build:
+    """Judges what has been read; `targets` and `blocklists` hold what came out of it."""
+
+    config: document.Config
+    entries: Mapping[str, Sequence[Placed[Any]]]
+    catalogue: Catalogue
+    shipped: Shipped
+    home: Path  # the folder that paths are relative to
+    top: Where
+    failed: frozenset[str]  # top-level keys that could not be understood: nothing is said that rests on them
+    own_blocklists: bool
+    nameless: bool  # the name of a sender could not be understood
+    problems: Problems
+    warnings: list[Problem]
+    targets: list[Target] = field(default_factory=list)
+    blocklists: tuple[Blocklist, ...] = ()
+    _off: frozenset[str] = frozenset()
+    _on: set[str] = field(default_factory=set)
+    _senders: dict[str, Placed[document.Sender]] = field(default_factory=dict)
+    _named: set[str] = field(default_factory=set)  # senders that a domain names
+    _claimed: dict[Hashable, Where] = field(default_factory=dict)
+
+    def judge(self) -> None:
+        """Tell every problem and warning, and make the targets."""
+        self._off = frozenset(name for name, switch in self.config.checks.items() if not switch.enabled)
+        self._label_names()
+        self._nameservers()
+        self.blocklists = tuple(self._blocklists())
+        for sender in self.entries["senders"]:
+            if self._claim(("sender", sender.value.name), sender.where / "name", f"the sender {sender.value.name}"):
+                self._senders[sender.value.name] = sender
+            self.targets += self._of_sender(sender)
+        for domain in self.entries["domains"]:
+            self._claim(("domain", domain.value.name), domain.where / "name", f"the domain {domain.value.name}")
+            self.targets += self._of_domain(domain)
+        for host in self.entries["mail_hosts"]:
+            self.targets += self._of_host(host)
+        self.targets += self._of_exporter()
+        self._helo_name()
+        self._doubts()
+
+    def settings(self, config: document.Config, files: tuple[str, ...], digest: str) -> Settings:
+        """Only after judge() found no problem."""
+        default = config.schedule.get("default", EVERY)
+        checks = self.catalogue.checks
+        return Settings(
+            nameservers=tuple(config.resolver.nameservers),
+            dns_timeout=config.resolver.timeout.total_seconds(),
+            queries_per_second=config.resolver.queries_per_second,
+            helo_name=config.smtp.helo_name,
+            every={name: config.schedule.get(name, check.every or default) for name, check in checks.items()},
+            enabled=frozenset(checks.keys() - self._off | self._on),
+            severities=config.severities,
+            blocklists=self.blocklists,
+            label_names=tuple(config.label_names),
+            series_limit=config.limits.series,
+            probe=self._probe(),
+            targets=tuple(self.targets),
+            warnings=tuple(self.warnings),
+            files=files,
+            digest=digest,
+        )
+
+    # Each kind of entry.
+
+    def _of_sender(self, placed: Placed[document.Sender]) -> Iterator[Target]:
+        sender, where = placed.value, placed.where
+        if sender.spf_include is not None:
+            for key in ("addresses", "helo"):
+                if getattr(sender, key) is not None:
+                    self.problems.tell(
+                        where / key, "cannot stand beside spf_include, which says that the machines are not ours"
+                    )
+            self._shared(placed, "a sender with spf_include", OF_A_PROVIDER, OF_A_PROVIDER)
+            return
+        common = self._shared(placed, "a sender", OF_A_SENDER, OF_A_SENDER)
+        if sender.addresses is None and not placed.failed & {"addresses", "spf_include"}:
+            self.problems.tell(
+                where, "has no addresses; list those that send, or set spf_include if the machines are not yours"
+            )
+        for number, address in enumerate(sender.addresses or ()):
+            here = where / "addresses" / number
+            self._claim(("ip", address.ip), here, f"the address {address.ip}")
+            if meaning := names.not_public(address.ip):
+                self._doubt(here, f"{address.ip} is {meaning}: receivers never see it; set the address that they see")
+            helo = sender.helo if address.helo is None else address.helo
+            if helo is None and "helo" in placed.failed:
+                continue
+            if helo is None:
+                self.problems.tell(
+                    here, "has no HELO name; set helo, here or for the whole sender, to what the machine says"
+                )
+                continue
+            yield targets.Address(ip=address.ip, helo=(helo,), **common)
+            yield targets.Greeting(sender=sender.name, ip=address.ip, helo=helo, **common)
+            yield from self._reputation(address.ip, common)
+
+    def _of_domain(self, placed: Placed[document.Domain]) -> Iterator[Target]:
+        domain, where = placed.value, placed.where
+        common = self._shared(placed, "a domain", (*OF_A_DOMAIN, *OF_A_HOST), OF_A_DOMAIN)
+        mail_from = tuple(domain.mail_from or (domain.name,))
+        for number, name in enumerate(domain.mail_from or ()):
+            self._claim(("mail_from", where, name), where / "mail_from" / number, f"the envelope domain {name}")
+        yield targets.Domain(
+            name=domain.name,
+            mail_from=mail_from,
+            receives_mail=domain.receives_mail,
+            sends_mail=domain.sends_mail,
+            **common,
+        )
+        if domain.senders and not domain.sends_mail:
+            self.problems.tell(where / "senders", "names senders, but sends_mail is false; remove one of the two")
+        for number, name in enumerate(domain.senders):
+            here = where / "senders" / number
+            self._named.add(name)
+            self._claim(("authorisation", where, name), here, f"the sender {quoted(name)} of {domain.name}")
+            if sender := self._senders.get(name):
+                yield self._authorisation(domain, mail_from, sender.value, common)
+            elif not self.nameless:
+                self.problems.tell(here, f"no sender is called {quoted(name)}; {did_you_mean(name, self._senders)}")
+        for number, key in enumerate(domain.dkim_selectors):
+            what = f"the selector {key.selector} of {domain.name}"
+            self._claim(("selector", where, key.selector), where / "dkim_selectors" / number, what)
+            signer = key.domain or domain.name
+            yield targets.Selector(domain=domain.name, selector=key.selector, signer=signer, **common)
+        yield from self._reputation(domain.name, common)
+        if domain.sends_mail and not domain.senders:
+            self._doubt(where, "has no senders: whether SPF authorises the machines that send is not checked")
+        if domain.sends_mail and not domain.dkim_selectors:
+            self._doubt(where, "has no dkim_selectors: they cannot be found in DNS, so no key is checked")
+
+    def _of_host(self, placed: Placed[document.MailHost]) -> Iterator[Target]:
+        host = placed.value
+        self._claim(("mail_host", host.host, host.port), placed.where, f"the mail host {host.host}:{host.port}")
+        common = self._shared(placed, "a mail host", OF_A_HOST, OF_A_HOST)
+        yield targets.MailHost(host=host.host, port=host.port, configured=True, **common)
+
+    def _of_exporter(self) -> Iterator[Target]:
+        looked_in = {
+            blocklist.name
+            for target in self.targets
+            if isinstance(target, targets.Reputation) and "blocklist" not in target.off
+            for blocklist in target.lists
+        }
+        probe = self._probe()
+        used = [b for b in self.blocklists if b.name in looked_in or probe.networks or probe.domains]
+        for blocklist in used:
+            yield targets.ListHealth(blocklist=blocklist, off=self._off)
+        yield targets.OwnResolver(uses_blocklists=bool(used), off=self._off)
+
+    def _authorisation(
+        self, domain: document.Domain, mail_from: tuple[str, ...], sender: document.Sender, common: Mapping[str, Any]
+    ) -> Target:
+        """A pair belongs to the domain, whose owner writes the SPF record; the sender adds what that leaves open."""
+        addresses = () if sender.spf_include else sender.addresses or ()
+        egress = tuple(targets.Egress(a.ip, (sender.helo if a.helo is None else a.helo) or "") for a in addresses)
+        return targets.Authorisation(
+            domain=domain.name,
+            sender=sender.name,
+            mail_from=mail_from,
+            egress=egress,
+            spf_include=sender.spf_include,
+            labels=self._labels({**sender.labels, **domain.labels}),
+            off=common["off"] | self._switched(sender.checks),
+            accept=(*common["accept"], *_accepted(sender.accept)),
+        )
+
+    def _reputation(self, subject: IP | str, common: Mapping[str, Any]) -> Iterator[Target]:
+        lists = tuple(blocklist for blocklist in self.blocklists if blocklist.holds(subject))
+        if lists:
+            yield targets.Reputation(subject=subject, lists=lists, **common)
+
+    # What entries share.
+
+    def _shared(
+        self, placed: Placed[Any], noun: str, checked: tuple[type[Target], ...], judged: tuple[type[Target], ...]
+    ) -> dict[str, Any]:
+        entry: document.Entry = placed.value
+        where = placed.where
+        if "label_names" not in self.failed:
+            for name in entry.labels.keys() - set(self.config.label_names):
+                hint = did_you_mean(name, self.config.label_names) if self.config.label_names else "none are"
+                self.problems.tell(where / "labels" / name, f"is not declared in label_names; {hint}")
+        for name, switch in entry.checks.items():
+            if not set(self.catalogue.checks[name].over) & set(checked):
+                self.problems.tell(where / "checks" / name, f"never looks at {noun}; move it to where it applies")
+            elif switch.enabled:
+                self._on.add(name)
+        for number, accept in enumerate(entry.accept):
+            here = where / "accept" / number
+            self._claim(("accept", where, accept.finding), here, f"the finding {accept.finding}")
+            if not set(self.catalogue.checks[accept.finding.partition(".")[0]].over) & set(judged):
+                self.problems.tell(here / "finding", f"is never found of {noun}; move it to where it applies")
+        return {
+            "labels": self._labels(entry.labels),
+            "off": self._switched(entry.checks),
+            "accept": _accepted(entry.accept),
+        }
+
+    def _labels(self, given: Mapping[str, str]) -> Labels:
+        return tuple((name, given[name]) for name in self.config.label_names if name in given)
+
+    def _switched(self, switches: Mapping[str, document.Switch]) -> frozenset[str]:
+        """The checks that are off, once an entry's own switches outweigh the general ones."""
+        if not switches:
+            return self._off
+        on = {name for name, switch in switches.items() if switch.enabled}
+        return self._off - on | switches.keys() - on
+
+    # The rest of the file.
+
+    def _label_names(self) -> None:
+        taken = {*IDENTITY_LABELS, *OWN_LABELS, *PROMETHEUS_LABELS} | {
+            label for measure in self.catalogue.measures for label in measure.labels
+        }
+        for number, name in enumerate(self.config.label_names):
+            where = self.top / "label_names" / number
+            self._claim(("label", name), where, f"the label {name}")
+            if name in taken or name.startswith(TAKEN_PREFIXES):
+                self.problems.tell(where, f"{name} is used by the exporter or by Prometheus; choose another name")
+
+    def _nameservers(self) -> None:
+        for number, server in enumerate(self.config.resolver.nameservers):
+            shown = values.SYSTEM if server.host == values.SYSTEM else f"{server.host} port {server.port}"
+            self._claim(("nameserver", server), self.top / "resolver" / "nameservers" / number, f"the server {shown}")
+
+    def _probe(self) -> Probe:
+        allowed = [entry for entry in self.config.probe.allow if entry != values.CONFIGURED]
+        return Probe(
+            configured=values.CONFIGURED in self.config.probe.allow,
+            networks=tuple(entry for entry in allowed if not isinstance(entry, str)),
+            domains=tuple(entry for entry in allowed if isinstance(entry, str)),
+        )
+
+    def _blocklists(self) -> Iterator[Blocklist]:
+        if not self.own_blocklists:
+            yield from self.shipped.default
+            return
+        reading = Lists(self.shipped, self.home, self.problems)
+        for placed in self.entries["blocklists"]:
+            self._claim(("blocklist", placed.value.name), placed.where, "this blocklist")
+            if not placed.failed and (made := reading.read(placed.value, placed.where)) is not None:
+                yield made
+
+    def _helo_name(self) -> None:
+        if self.config.smtp.helo_name is not None or "smtp" in self.failed or "checks" in self.failed:
+            return
+        speaks = [
+            t for t in self.targets if isinstance(t, targets.MailHost | targets.Domain) and "smtp_tls" not in t.off
+        ]
+        if speaks and "smtp_tls" in self.catalogue.checks:
+            where = self.top / "smtp" / "helo_name"
+            self.problems.tell(
+                where,
+                "is missing, and no guess is made; set it to the exporter's own host name, which smtp_tls says to mail "
+                "hosts, or switch that off with `checks: {smtp_tls: {enabled: false}}`",
+            )
+
+    def _doubts(self) -> None:
+        if not any(self.entries[key] for key in ("senders", "domains", "mail_hosts")):
+            self._doubt(self.top, "has no senders, domains or mail_hosts: there is nothing to look at")
+        for name, sender in self._senders.items():
+            if name not in self._named:
+                self._doubt(sender.where, "is named by no domain: whether SPF authorises it is not checked")
+
+    def _claim(self, identity: Hashable, where: Where, what: str) -> bool:
+        """Tell it when something else has the identity already."""
+        first = self._claimed.setdefault(identity, where)
+        if first is not where:
+            self.problems.tell(where, f"{what} is configured twice: here and at {first}; keep one")
+        return first is where
+
+    def _doubt(self, where: Where, message: str) -> None:
+        self.warnings.append(where.problem(message))
+
+
+def _accepted(entries: Sequence[document.Accept]) -> tuple[Acceptance, ...]:
+    return tuple(Acceptance(finding=e.finding, until=e.until, reason=e.reason) for e in entries)

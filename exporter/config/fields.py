@@ -1,0 +1,144 @@
+"""Kinds of values, as pydantic sees them: each says in our words what it wanted and what it got."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from exporter.catalogue import Catalogue
+from exporter.config.problems import did_you_mean, quoted
+
+WRITE_A_LIST = "write [...], or a `- ` line for each"
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    return PydanticCustomError("wrong", "{message}", {"message": message})
+
+
+def kind(value: object) -> str:
+    """What somebody wrote, in the words of YAML."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return f"the number {value}"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case _:
+            return "a mapping"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A scalar with a meaning. `parse` raises ValueError; without words of its own, the noun says what is wanted.
+
+    A whole number counts as text: a DKIM selector may well be 20260101, and plain decimals lose nothing.
+    """
+
+    noun: str
+    parse: Callable[[str], object]
+    pattern: str = ""
+    secret: bool = False  # never show what was written
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string"} | ({"pattern": f"^{self.pattern}$"} if self.pattern else {})
+
+    def _read(self, value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            hint = "; put it in quotes if it is a name" if value is None or isinstance(value, bool) else ""
+            raise _wrong(f"expected {self.noun}, got {kind(value)}{hint}")
+        text = str(value)
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            shown = "something else" if self.secret else quoted(text)
+            raise _wrong(str(error) or f"expected {self.noun}, got {shown}") from None
+
+
+@dataclass(frozen=True)
+class Known:
+    """The id of a check or of a finding; the catalogue comes as the context of the validation."""
+
+    noun: Literal["check", "finding"]
+    besides: tuple[str, ...] = ()
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string"}
+
+    def _read(self, value: object, info: ValidationInfo) -> str:
+        catalogue = cast(Catalogue, info.context)
+        known = {*(catalogue.checks if self.noun == "check" else catalogue.rules), *self.besides}
+        if not isinstance(value, str):
+            raise _wrong(f"expected the id of a {self.noun}, got {kind(value)}")
+        if value not in known:
+            raise _wrong(f"is no {self.noun} that exists; {did_you_mean(value, known)}")
+        return value
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number within bounds."""
+
+    low: int
+    high: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+    def _read(self, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
+            shown = quoted(value) if isinstance(value, str) else kind(value)
+            raise _wrong(f"expected a whole number from {self.low} to {self.high}, got {shown}")
+        return value
+
+
+@dataclass(frozen=True)
+class Short:
+    """A mapping that may be written as one scalar, which stands for the key `key`."""
+
+    key: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._widen, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
+
+    def _widen(self, value: object) -> object:
+        return value if isinstance(value, dict | list) else {self.key: value}
+
+
+class Given:
+    """A key that may be left out, but not left empty: `blocklists:` alone does not mean the default."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema: Any = handler(source)
+        return schema["schema"]  # type: ignore[no-any-return]  # the inner one of `T | None`
+
+
+def listed(noun: str, *, empty: bool = True) -> BeforeValidator:
+    def look(value: object) -> object:
+        if not isinstance(value, list):
+            raise _wrong(f"expected a list of {noun}, got {kind(value)}; {WRITE_A_LIST}")
+        if not value and not empty:
+            raise _wrong(f"expected at least one of its {noun}, got an empty list")
+        return value
+
+    return BeforeValidator(look)

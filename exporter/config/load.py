@@ -1,0 +1,196 @@
+"""Reads the files and judges each entry by itself; what entries say about each other is judged in build.py."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from exporter import strict_yaml
+from exporter.catalogue import Catalogue
+from exporter.config import document
+from exporter.config.build import Build, Placed
+from exporter.config.document import Config, Entries, Keys
+from exporter.config.fields import WRITE_A_LIST, kind
+from exporter.config.problems import Problem, Problems, Where
+from exporter.config.settings import Settings
+from exporter.mail import dnsbl_catalogue
+from exporter.strict_yaml import Node
+
+SHIPPED = Path(__file__).parent.parent / "data" / "blocklists.yaml"
+
+
+@cache
+def shipped_blocklists() -> dnsbl_catalogue.Shipped:
+    """The catalogue of blocklists that comes with the product."""
+    root = strict_yaml.parse(SHIPPED.read_bytes()).root
+    content: Any = root.plain() if root else {}
+    return dnsbl_catalogue.shipped(content)
+
+
+def load(path: str | os.PathLike[str], catalogue: Catalogue) -> Settings:
+    """The configuration in the file and in what it includes. Raise ConfigError with all that is wrong."""
+    return _Reading(catalogue).load(Path(path))
+
+
+def defaults(catalogue: Catalogue) -> Settings:
+    """What an empty file means: no targets, and the shipped blocklists."""
+    reading = _Reading(catalogue)
+    empty = _Piece("", Node(0, {}, broken=False), {})
+    return reading.settle(Config(), reading.build(Config(), Path(), set(), empty))
+
+
+@dataclass
+class _Piece:
+    """One file with its content."""
+
+    name: str
+    root: Node
+    content: dict[str, Any]
+
+    @property
+    def where(self) -> Where:
+        return Where(self.name, self.root, ())
+
+
+@dataclass
+class _Reading:
+    """One attempt to read a configuration."""
+
+    catalogue: Catalogue
+    warnings: list[Problem] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    problems: Problems = field(init=False)
+    digest: Any = field(default_factory=hashlib.sha256)
+    entries: dict[str, list[Placed[Any]]] = field(default_factory=lambda: {name: [] for name in document.LISTS})
+    nameless: bool = False  # the name of a sender could not be understood
+
+    def __post_init__(self) -> None:
+        self.problems = Problems(self.files)
+
+    def load(self, path: Path) -> Settings:
+        main = self._read(path)
+        if main is None:
+            raise self.problems.error()
+        config, failed = self._general(main)
+        self._lists(main, Config)
+        if "include" not in failed:
+            for more in self._included(path, main.where, config.include):
+                piece = self._read(more)
+                if piece is not None:
+                    self._strangers(piece, Entries)
+                    self._lists(piece, Entries)
+        build = self.build(config, path.parent, failed, main)
+        if self.problems:
+            raise self.problems.error()
+        return self.settle(config, build)
+
+    def build(self, config: Config, home: Path, failed: set[str], main: _Piece) -> Build:
+        build = Build(
+            config=config,
+            entries=self.entries,
+            catalogue=self.catalogue,
+            shipped=shipped_blocklists(),
+            home=home,
+            top=main.where,
+            failed=frozenset(failed),
+            own_blocklists="blocklists" in main.content,
+            nameless=self.nameless,
+            problems=self.problems,
+            warnings=self.warnings,
+        )
+        build.judge()
+        return build
+
+    def settle(self, config: Config, build: Build) -> Settings:
+        return build.settings(config, tuple(self.files), self.digest.hexdigest())
+
+    def _read(self, path: Path) -> _Piece | None:
+        """The file as a mapping; None, with the problem told, if it has none."""
+        name = str(path)
+        self.files.append(name)
+        try:
+            with path.open("rb") as file:
+                content = file.read(strict_yaml.LARGEST + 1)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no path"
+            self.problems.add(Problem(name, 0, "", f"cannot be read: {reason}"))
+            return None
+        self.digest.update(hashlib.sha256(content).digest())
+        read = strict_yaml.parse(content)
+        root = read.root or Node(1, {}, broken=False)
+        for fault in read.faults:
+            self.problems.add(Where(name, root, fault.path).problem(fault.message)._replace(line=fault.line))
+        if read.root is None and read.faults:
+            return None
+        found = {} if root.value is None else root.plain()
+        if not isinstance(found, dict):
+            self.problems.tell(
+                Where(name, root, ()), f"expected a mapping, got {kind(found)}; write `key: value` lines"
+            )
+            return None
+        return _Piece(name, root, found)
+
+    def _general(self, main: _Piece) -> tuple[Config, set[str]]:
+        """All but the lists of entries; keys with a fault are told and left at their default."""
+        failed = self._strangers(main, Config)
+        rest = {key: value for key, value in main.content.items() if key not in failed and key not in document.LISTS}
+        config, _ = document.validate(Config, rest, self.catalogue)
+        return config or Config(), failed
+
+    def _strangers(self, piece: _Piece, model: type[Entries]) -> set[str]:
+        """Tell what is wrong outside the lists of entries, and return the keys of it."""
+        lists = document.LISTS.keys() & model.model_fields.keys()
+        rest = {key: value for key, value in piece.content.items() if key not in lists}
+        failed: set[str] = set()
+        for place, message in document.validate(model, rest, self.catalogue)[1] or ():
+            self.problems.tell(Where(piece.name, piece.root, place), message)
+            failed.add(str(place[0]))
+        return failed
+
+    def _lists(self, piece: _Piece, model: type[Entries]) -> None:
+        for key, shape in document.LISTS.items():
+            if key in piece.content and key in model.model_fields:
+                self._list(piece, key, shape)
+
+    def _list(self, piece: _Piece, key: str, shape: type[Keys]) -> None:
+        where, items = piece.where / key, piece.content[key]
+        if not isinstance(items, list):
+            noun = key.replace("_", " ")
+            self.problems.tell(where, f"expected a list of {noun}, got {kind(items)}; {WRITE_A_LIST}")
+            self.nameless = self.nameless or key == "senders"
+            return
+        for number, item in enumerate(items):
+            given = {"name": item} if key == "blocklists" and not isinstance(item, dict | list) else item
+            entry, wrong = document.validate(shape, given, self.catalogue)
+            failed: set[str] = set()
+            for place, message in wrong or ():
+                self.problems.tell(Where(piece.name, piece.root, (key, number, *place)), message)
+                failed.update(map(str, place[:1]))
+            if entry is None and isinstance(given, dict):  # the rest of it may be wrong in other ways
+                rest = {name: value for name, value in given.items() if name not in failed}
+                entry, _ = document.validate(shape, rest, self.catalogue)
+            if entry is not None:
+                self.entries[key].append(Placed(entry, where / number, frozenset(failed)))
+            elif key == "senders":
+                self.nameless = True
+
+    def _included(self, main: Path, top: Where, patterns: Iterable[str]) -> Iterator[Path]:
+        """The files the patterns name, each once."""
+        seen = {main.resolve()}
+        for number, pattern in enumerate(patterns):
+            where = top / "include" / number
+            found = glob.glob(pattern, root_dir=main.parent)  # noqa: PTH207 (Path.glob refuses absolute patterns)
+            if not found and glob.has_magic(pattern):
+                self.warnings.append(where.problem("matches no file"))
+            elif not found:
+                self.problems.tell(where, "names a file that does not exist; correct the path or remove it")
+            for path in sorted(main.parent / name for name in found):
+                if path.resolve() not in seen:
+                    seen.add(path.resolve())
+                    yield path

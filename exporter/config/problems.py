@@ -1,0 +1,116 @@
+"""What is wrong with a configuration: collected, not thrown one by one, each with file, line and path."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from exporter.model import printable
+from exporter.strict_yaml import Node, Path
+
+SHOWN = 100  # problems written out; the rest is counted
+MOST_PROBLEMS = 1000  # looked for; whoever has so many does not need the next
+LONGEST_GUESS = 64  # characters of a name for which a near one is looked for
+MOST_GUESSES = 300  # names that a near one is looked for among
+
+
+class Problem(NamedTuple):
+    """`config.yaml:31 domains[2].dkim_selectors: expected a list of names, got text`."""
+
+    file: str
+    line: int  # 0 where none applies
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}{self.path and f' {self.path}'}: {self.message}"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `problems` says all that is wrong with it."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.text)
+
+    @property
+    def text(self) -> str:
+        """One problem a line."""
+        lines = [str(problem) for problem in self.problems[:SHOWN]]
+        if len(self.problems) > SHOWN:
+            lines.append(f"… and {len(self.problems) - SHOWN} more problems")
+        return "\n".join(lines)
+
+
+class Where(NamedTuple):
+    """A place in a file: what a problem points at."""
+
+    file: str
+    root: Node
+    path: Path
+
+    def __truediv__(self, step: str | int) -> Where:
+        return Where(self.file, self.root, (*self.path, step))
+
+    @property
+    def line(self) -> int:
+        return self.root.at(self.path)[0].line
+
+    @property
+    def broken(self) -> bool:
+        """Has the reader of YAML told a fault about it already?"""
+        return self.root.at(self.path)[0].broken
+
+    def problem(self, message: str) -> Problem:
+        return Problem(self.file, self.line, dotted(self.path), message)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} {dotted(self.path)}"
+
+
+class Problems:
+    """What has been found so far, in the files in this order."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._files = files
+        self._found: list[Problem] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def tell(self, where: Where, message: str) -> None:
+        """Note it, unless the reader of YAML has told of the place already. Raise ConfigError when it is too much."""
+        if not where.broken:
+            self.add(where.problem(message))
+
+    def add(self, problem: Problem) -> None:
+        self._found.append(problem)
+        if len(self._found) == MOST_PROBLEMS:
+            raise self.error()
+
+    def error(self) -> ConfigError:
+        order = {name: number for number, name in enumerate(self._files)}
+        return ConfigError(sorted(dict.fromkeys(self._found), key=lambda p: (order[p.file], p.line)))
+
+
+def dotted(path: Path) -> str:
+    """`domains[2].dkim_selectors`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{printable(step, 80)}" for step in path)
+    return text.removeprefix(".")
+
+
+def quoted(value: object) -> str:
+    """A value as shown in a message: safe and short."""
+    return f"'{printable(value, 60)}'"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest known name, or all of them where they are few and none is near."""
+    names = sorted(known)
+    small = len(name) <= LONGEST_GUESS and len(names) <= MOST_GUESSES
+    near = difflib.get_close_matches(name, names, n=1) if small else []
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"known are {', '.join(names)}" if 0 < len(names) <= 12 else "there is none like it"

@@ -1,0 +1,241 @@
+"""YAML without its traps, every node with its line.
+
+YAML 1.1 reads `no` as false, `0025` as 21 and `1:20` as 80, keeps the last of two equal keys without a word,
+and lets 380 bytes of aliases stand for a hundred million leaves. Here only `true` and `false` are booleans,
+only plain decimals are numbers, an empty value or `null` is nothing, and all else is text. Anchors,
+aliases, tags, equal keys and deep nesting are faults, told with their line.
+
+PyYAML only scans and parses; its constructors are not used, so no input can make it build anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import yaml
+
+from exporter.model import printable
+
+LARGEST = 5 * 1024 * 1024  # bytes of one file
+DEEPEST = 20  # levels of lists and mappings
+MOST_FAULTS = 1000  # told about one file
+LONGEST_KEY = 80  # characters shown of a key
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML was built with it
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
+_WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_FORBIDDEN = re.compile("[^\\t\\n\\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\U0010ffff]")
+
+Step: TypeAlias = str | int
+Path: TypeAlias = tuple[Step, ...]
+Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | bool | None"
+
+
+class Fault(NamedTuple):
+    line: int
+    path: Path
+    message: str
+
+
+class Node:
+    """One value and the line where it, or its key, stands. `broken`: a fault has been told about it."""
+
+    __slots__ = ("broken", "line", "value")
+
+    def __init__(self, line: int, value: dict[str, Node] | list[Node] | str | int | None, *, broken: bool) -> None:
+        self.line = line
+        self.value = value
+        self.broken = broken
+
+    def plain(self) -> Plain:
+        """Dicts, lists and scalars, without the lines."""
+        match self.value:
+            case dict():
+                return {key: child.plain() for key, child in self.value.items()}
+            case list():
+                return [child.plain() for child in self.value]
+            case _:
+                return self.value
+
+    def at(self, path: Path) -> tuple[Node, Path]:
+        """The node at the path, or the last one on the way there, and how far the way went."""
+        node, walked = self, 0
+        for step in path:
+            match node.value, step:
+                case dict() as children, str() if step in children:
+                    node = children[step]
+                case list() as items, int() if 0 <= step < len(items):
+                    node = items[step]
+                case _:
+                    break
+            walked += 1
+        return node, path[:walked]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    root: Node | None  # None: empty, or so broken that nothing can be told about the rest
+    faults: tuple[Fault, ...]
+
+
+class _Stop(Exception):  # noqa: N818 (no error of anybody's: nothing more can be read)
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+class _Frame:
+    """A list or mapping that is being filled."""
+
+    __slots__ = ("key", "line", "node", "path", "skip")
+
+    def __init__(self, node: Node, path: Path) -> None:
+        self.node = node
+        self.path = path
+        self.key: str | None = None  # of the value that comes next
+        self.line = 0  # where that key stands
+        self.skip = False  # the value that comes next has no place
+
+
+def parse(content: bytes) -> Document:
+    """Never raise; what is wrong is in `faults`. Linear in time and memory."""
+    if len(content) > LARGEST:
+        return Document(None, (Fault(1, (), f"is larger than {LARGEST // 1024 // 1024} MiB"),))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return Document(None, (Fault(line, (), "is not UTF-8 text; save the file as UTF-8"),))
+    if odd := _FORBIDDEN.search(text):
+        line = text.count("\n", 0, odd.start()) + 1
+        return Document(None, (Fault(line, (), f"holds the control character U+{ord(odd[0]):04X}; remove it"),))
+    return _Builder().build(text)
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._stack: list[_Frame] = []
+        self._root: Node | None = None
+        self._documents = 0
+
+    def build(self, text: str) -> Document:
+        try:
+            for event in yaml.parse(text, Loader=_LOADER):
+                self._take(event)
+        except _Stop as stop:
+            self._faults.append(stop.fault)
+            self._root = None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            what = printable(getattr(error, "problem", None) or "it cannot be read", 200)
+            self._faults.append(Fault(mark.line + 1 if mark else 1, (), f"is no valid YAML: {what}"))
+            self._root = None
+        return Document(self._root, tuple(self._faults))
+
+    def _take(self, event: Any) -> None:
+        line = event.start_mark.line + 1
+        match event:
+            case yaml.DocumentStartEvent():
+                self._documents += 1
+                if self._documents > 1:
+                    raise _Stop(Fault(line, (), "starts a second document; keep one document in a file"))
+            case yaml.MappingStartEvent():
+                self._open(event, Node(line, {}, broken=False))
+            case yaml.SequenceStartEvent():
+                self._open(event, Node(line, [], broken=False))
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                self._stack.pop()
+            case yaml.ScalarEvent():
+                self._scalar(event, line)
+            case yaml.AliasEvent():
+                self._no_key(line)
+                self._fault(line, f"uses the alias *{_short(event.anchor)}; write the value out")
+                self._put(Node(line, None, broken=True))
+            case _:  # begin and end of the stream, end of the document
+                pass
+
+    def _open(self, event: Any, node: Node) -> None:
+        self._no_key(node.line)
+        self._decorations(event, node)
+        frame = _Frame(node, self._here())
+        self._put(node)
+        self._stack.append(frame)
+        if len(self._stack) > DEEPEST:
+            raise _Stop(Fault(node.line, (), f"is nested more than {DEEPEST} levels deep; nothing here needs that"))
+
+    def _scalar(self, event: Any, line: int) -> None:
+        if (odd := re.search("[\0\ud800-\udfff]", event.value)) is not None:
+            raise _Stop(Fault(line, (), f"holds the character U+{ord(odd[0]):04X}, which no name or label may hold"))
+        top = self._stack[-1] if self._stack else None
+        if top is not None and isinstance(top.node.value, dict) and top.key is None:
+            self._key(top, event, line)
+            return
+        plain = event.implicit[0] and event.tag is None
+        node = Node(line, _scalar(event.value) if plain else event.value, broken=False)
+        self._decorations(event, node)
+        self._put(node)
+
+    def _key(self, top: _Frame, event: Any, line: int) -> None:
+        key = event.value
+        top.key, top.line = key, line
+        children = top.node.value
+        assert isinstance(children, dict)  # noqa: S101 (the caller looked)
+        top.skip = key in children
+        if top.skip:
+            self._fault(line, f"is written twice: here and in line {children[key].line}; keep one")
+        self._decorations(event, None)
+
+    def _decorations(self, event: Any, node: Node | None) -> None:
+        line = event.start_mark.line + 1
+        if event.anchor is not None:
+            self._fault(line, f"has the anchor &{_short(event.anchor)}; remove it, aliases are not read")
+        if event.tag is not None:
+            self._fault(line, f"has the tag {_short(event.tag)}; remove it, and quote the value if it is text")
+            if node is not None:
+                node.broken = True
+
+    def _no_key(self, line: int) -> None:
+        top = self._stack[-1] if self._stack else None
+        if top is not None and isinstance(top.node.value, dict) and top.key is None:
+            raise _Stop(Fault(line, top.path, "has a key that is no text; a key is one word before a colon"))
+
+    def _put(self, node: Node) -> None:
+        if not self._stack:
+            self._root = node
+            return
+        top = self._stack[-1]
+        if isinstance(top.node.value, list):
+            top.node.value.append(node)
+        elif isinstance(top.node.value, dict) and top.key is not None:
+            if not top.skip:
+                node.line = top.line  # people look for the key
+                top.node.value[top.key] = node
+            top.key, top.skip = None, False
+
+    def _here(self) -> Path:
+        """The path of the value that comes next."""
+        if not self._stack:
+            return ()
+        top = self._stack[-1]
+        if isinstance(top.node.value, list):
+            return (*top.path, len(top.node.value))
+        return top.path if top.key is None else (*top.path, top.key)
+
+    def _fault(self, line: int, message: str) -> None:
+        if len(self._faults) == MOST_FAULTS:
+            raise _Stop(Fault(line, (), f"follows {MOST_FAULTS} other faults; the rest was not read"))
+        self._faults.append(Fault(line, self._here(), message))
+
+
+def _scalar(text: str) -> str | int | bool | None:
+    if text in _WORDS:
+        return _WORDS[text]
+    return int(text) if _WHOLE.fullmatch(text) else text
+
+
+def _short(text: str | None) -> str:
+    return printable(text, LONGEST_KEY)
