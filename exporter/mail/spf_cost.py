@@ -9,6 +9,7 @@ one, and the count is then a lower bound. A name is void here if it has neither 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -66,8 +67,9 @@ class Cost:
     branches: tuple[Branch, ...]
     voids: tuple[str, ...]  # the questions that came back empty, one for each void term
     faults: tuple[Fault, ...]
-    included: frozenset[str]  # the names whose pass is a pass here
-    macros: tuple[str, ...]  # terms that cannot be followed
+    included: Mapping[str, int]  # the names whose pass is a pass here, and the lookups until their policy is reached
+    macros: tuple[str, ...]  # terms whose targets depend on the message
+    hidden: tuple[str, ...]  # those of them that lead to another policy
     everyone: str  # the term of the first record that lets everyone pass, or ""
     end: Word | None  # what `all` says at the end of the record or of its redirects; None: there is no `all`
     mechanisms: int  # other than `all`, in the record and its redirects
@@ -96,8 +98,9 @@ def worst_case(domain: str, policy: Policy | None = None) -> Evaluation[Cost]:
         branches=tuple(seen.branches),
         voids=tuple(walk.voids),
         faults=tuple(walk.faults),
-        included=frozenset(walk.included),
+        included=walk.included,
         macros=tuple(walk.macros),
+        hidden=tuple(walk.hidden),
         everyone=seen.everyone,
         end=seen.end,
         mechanisms=seen.mechanisms,
@@ -123,8 +126,9 @@ class _Walk:
         self.replies: dict[Question, Reply] = {}
         self.voids: list[str] = []
         self.faults: list[Fault] = []
-        self.included: set[str] = set()
+        self.included: dict[str, int] = {}
         self.macros: list[str] = []
+        self.hidden: list[str] = []
         self.doubt: Reply | None = None
         self.complete = True
 
@@ -228,13 +232,12 @@ class _Walk:
     ) -> Evaluation[_Seen]:
         target = self.target(spec, term, domain)
         if target is None:
+            self.hidden.append(self.macros[-1])
             return _Seen()
         name = query_name(target)
         if name is None or not can_have_policy(name):
             self.fault(Trouble.IMPOSSIBLE, term, domain, target)
             return _Seen()
-        if trusted:
-            self.included.add(name)
         if name in path:
             self.fault(Trouble.LOOP, term, domain, " > ".join((*path, name)))
             return _Seen()
@@ -247,6 +250,8 @@ class _Walk:
         if policy.record is None:
             self.fault(Trouble.BROKEN if policy.error else Trouble.NO_RECORD, term, domain, policy.error or name)
             return _Seen()
+        if trusted:
+            self.included.setdefault(name, self.lookups)
         return (yield from self.record(policy.record, target.removesuffix("."), (*path, name), trusted=trusted))
 
     def target(self, spec: MacroString, term: str, domain: str) -> str | None:
