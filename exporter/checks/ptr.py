@@ -1,4 +1,7 @@
-"""Reverse DNS of a sending address, the first thing a receiver looks at (RFC 8601 section 2.7.3)."""
+"""Reverse DNS of a sending address, the first thing a receiver looks at (RFC 8601 section 2.7.3).
+
+A PTR that is a CNAME into another zone (RFC 2317) is followed; the transcript keeps the hops.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,14 @@ from exporter.model import Facts, Measure, Rule, Severity, any_of, check
 from exporter.net import Net
 from exporter.targets import Address
 
+NOT_PUBLIC = Rule(
+    "ptr.not-public",
+    Severity.WARNING,
+    says="{ip} is no public address ({block}), so no receiver ever sees it",
+    why="Mail leaves from another address, behind a translation, and that one is not being looked at.",
+    fix="Configure the address that receivers see in place of {ip}; a Received header of delivered mail shows it.",
+    ref="RFC 6890",
+)
 MISSING = Rule(
     "ptr.missing",
     Severity.CRITICAL,
@@ -18,14 +29,55 @@ MISSING = Rule(
     ref="RFC 1035 section 3.5; RFC 8601 section 2.7.3",
     refusals=("Gmail: 550-5.7.25", "Office 365: 550 5.7.25"),
 )
+LOCAL_NAME = Rule(
+    "ptr.local-name",
+    Severity.CRITICAL,
+    says='the PTR of {ip} is "{name}", a name that nobody else can look up',
+    why="Such a name is a placeholder; receivers treat the address as one without reverse DNS.",
+    fix="Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {helo}.",
+    ref="RFC 8601 section 2.7.3; RFC 6761 section 6.3",
+    refusals=("Gmail: 550-5.7.25",),
+)
+BAD_NAME = Rule(
+    "ptr.bad-name",
+    Severity.WARNING,
+    says='the PTR of {ip} is "{name}", which is no valid host name',
+    why="Host names are letters, digits and hyphens; filters distrust anything else.",
+    fix="Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {helo}.",
+    ref="RFC 1123 section 2.1",
+)
 UNCONFIRMED = Rule(
     "ptr.unconfirmed",
     Severity.CRITICAL,
     says="no PTR name of {ip} leads back to it: {names}",
     why="A PTR that is not confirmed by a forward lookup counts as no reverse DNS (iprev fails).",
-    fix="Add an address record for {ip} to one of these names, or change the PTR to a name that has it.",
+    fix="Publish the record {name} {rdtype} {ip}, or ask the owner of {ip} to set its PTR to a name that has it.",
     ref="RFC 8601 section 2.7.3",
     refusals=("Gmail: 550-5.7.25",),
+)
+PARTLY_CONFIRMED = Rule(
+    "ptr.partly-confirmed",
+    Severity.WARNING,
+    says="some PTR names of {ip} do not lead back to it: {names}",
+    why="Some servers look at one name only, and the order of the names changes from lookup to lookup.",
+    fix="Ask the owner of {ip} to remove the PTR records to {names}, or publish {rdtype} {ip} at these names.",
+    ref="RFC 8601 section 2.7.3",
+)
+TOO_MANY = Rule(
+    "ptr.too-many",
+    Severity.WARNING,
+    says="{ip} has {count} PTR names, and receivers look at no more than {limit} of them",
+    why="Which ones they look at is chance, and so is whether one leads back.",
+    fix="Ask the owner of {ip} to leave one PTR record, to {helo}.",
+    ref="RFC 8601 section 3; RFC 7208 section 4.6.4",
+)
+SEVERAL = Rule(
+    "ptr.several",
+    Severity.INFO,
+    says="{ip} has {count} PTR names, which all lead back to it",
+    why="One name is the custom; some servers look at the first only, whichever that is at the moment.",
+    fix="Consider asking the owner of {ip} to leave one PTR record, to {helo}.",
+    ref="RFC 8601 section 2.7.3",
 )
 NAMES = Measure("deliverability_ptr_names", "PTR names of the address.")
 
@@ -35,16 +87,50 @@ MOST_NAMES = 10  # RFC 8601 section 3 asks for a limit; RFC 7208 section 4.6.4 u
 @check(over=Address, every=timedelta(minutes=15))
 async def ptr(target: Address, net: Net) -> Facts:
     """Does the address have a name that leads back to it?"""
-    pointer = names.pointer(target.ip)
+    ip, helo = target.ip, target.helo[0]
+    block = names.not_public(ip)
+    if block:
+        yield NOT_PUBLIC(ip=ip, block=block)
+        return
+    pointer = names.pointer(ip)
     found = await net.ask(pointer, "PTR")
     yield NAMES(len(found.names))
     if not found.names:
-        yield MISSING(ip=target.ip, pointer=pointer, helo=target.helo[0])
+        yield MISSING(ip=ip, pointer=" -> ".join((pointer, *found.chain)), helo=helo)
         return
 
-    async def leads_back(name: str) -> bool:
-        forward = await net.ask(name, "A" if target.ip.version == 4 else "AAAA")
-        return target.ip in forward.addresses
+    listed = sorted(set(found.names))  # the order of an answer is chance, a verdict is not
+    looked_at = listed[:MOST_NAMES]
+    if len(listed) > MOST_NAMES:
+        yield TOO_MANY(ip=ip, count=len(listed), limit=MOST_NAMES, helo=helo)
+    local = [name for name in looked_at if _local(name)]
+    for name in local:
+        # Beside a name that can be looked up it is ugly, but the mail is not lost.
+        yield LOCAL_NAME(ip=ip, name=name, helo=helo, severity=None if local == listed else Severity.WARNING)
+    candidates = [name for name in looked_at if name not in local]
+    for name in candidates:
+        if not names.is_hostname(name):
+            yield BAD_NAME(ip=ip, name=name, helo=helo)
+    if not candidates:
+        return
 
-    if not await any_of(leads_back(name) for name in found.names[:MOST_NAMES]):
-        yield UNCONFIRMED(ip=target.ip, names=", ".join(found.names))
+    rdtype = "A" if ip.version == 4 else "AAAA"
+    strays: list[str] = []
+    confirmed: list[str] = []
+
+    async def leads_back(name: str) -> bool:
+        forward = await net.ask(name, rdtype)
+        (confirmed if ip in forward.addresses else strays).append(name)
+        return ip in forward.addresses
+
+    if not await any_of(leads_back(name) for name in candidates):
+        if len(listed) <= MOST_NAMES:  # a name that was not looked at might lead back
+            yield UNCONFIRMED(ip=ip, names=", ".join(strays), name=strays[0], rdtype=rdtype)
+    elif strays:
+        yield PARTLY_CONFIRMED(ip=ip, names=", ".join(strays), rdtype=rdtype)
+    elif len(confirmed) == len(listed) > 1:
+        yield SEVERAL(ip=ip, count=len(listed), helo=helo)
+
+
+def _local(name: str) -> bool:
+    return name == "." or names.local_suffix(name) is not None

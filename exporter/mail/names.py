@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TypeAlias
 
 import idna
@@ -32,14 +32,18 @@ def canonical(text: str, *, underscores: bool = False) -> str:
     name = text.strip().removesuffix(".")
     if not name:
         raise ValueError("is empty")
+    if len(name) > LONGEST_NAME:  # before IDNA sees it, whose work grows faster than its input
+        raise ValueError(f"is longer than {LONGEST_NAME} characters")
     if not name.isascii():
         try:
-            name = idna.encode(name, uts46=True).decode("ascii")
+            mapped = idna.uts46_remap(name, std3_rules=False).removesuffix(".")
+            # Label by label, as IDNA knows no underscores and a name such as _spf.münchen.example has both.
+            name = ".".join(part if part.isascii() else idna.alabel(part).decode("ascii") for part in mapped.split("."))
         except (idna.IDNAError, UnicodeError) as error:
             raise ValueError(f"is no valid internationalised name: {error}") from None
+        if len(name) > LONGEST_NAME:
+            raise ValueError(f"is longer than {LONGEST_NAME} characters as A-labels")
     name = name.lower()
-    if len(name) > LONGEST_NAME:
-        raise ValueError(f"is longer than {LONGEST_NAME} characters")
     pattern = _UNDERSCORED if underscores else _LABEL
     for label in name.split("."):
         if not pattern.fullmatch(label):
@@ -49,7 +53,18 @@ def canonical(text: str, *, underscores: bool = False) -> str:
 
 def is_hostname(name: str) -> bool:
     """Letters, digits, hyphens, no empty or over-long label: RFC 1123 section 2.1."""
-    return len(name) <= LONGEST_NAME and all(_LABEL.fullmatch(label) for label in name.lower().split("."))
+    if not name.isascii() or len(name) > LONGEST_NAME:  # lower() makes ASCII of some letters that are none
+        return False
+    return all(_LABEL.fullmatch(label) for label in name.lower().split("."))
+
+
+def as_address(text: str) -> IP | None:
+    """The address that stands where a name is expected, in brackets or without; None for anything else."""
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        return None if "%" in inner else ip_address(inner)
+    except ValueError:
+        return None
 
 
 def under(name: str, parent: str) -> bool:
@@ -59,9 +74,8 @@ def under(name: str, parent: str) -> bool:
 
 def reverse_octets(ip: IP) -> str:
     """`2.0.0.127` or 32 nibbles: what stands before in-addr.arpa, ip6.arpa or a blocklist's zone."""
-    if isinstance(ip, IPv4Address):
-        return ".".join(reversed(str(ip).split(".")))
-    return ".".join(reversed(ip.exploded.replace(":", "")))
+    parts = [str(octet) for octet in ip.packed] if ip.version == 4 else list(ip.packed.hex())
+    return ".".join(reversed(parts))
 
 
 def pointer(ip: IP) -> str:
@@ -79,6 +93,30 @@ def registrable(name: str) -> str:
     return _public_suffixes().privatesuffix(name) or name
 
 
+# Names of this kind mean something at home only: special-use (RFC 6761, RFC 6762, RFC 8375), never delegated
+# by promise ("internal"), or invented by routers and distributions.
+_LOCAL = (
+    "example",
+    "home",
+    "home.arpa",
+    "internal",
+    "intra",
+    "invalid",
+    "lan",
+    "local",
+    "localdomain",
+    "localhost",
+    "priv",
+    "test",
+    "user",
+)
+
+
+def local_suffix(name: str) -> str | None:
+    """The suffix that says nothing to the Internet under which a name lies, or None."""
+    return next((suffix for suffix in _LOCAL if under(name, suffix)), None)
+
+
 # Documentation ranges are left out on purpose: examples live there, the real DNS is empty there anyway.
 _NOT_PUBLIC = {
     ip_network(network): meaning
@@ -89,19 +127,25 @@ _NOT_PUBLIC = {
         "127.0.0.0/8": "loopback",
         "169.254.0.0/16": "link local",
         "172.16.0.0/12": "private use",
+        "192.0.0.0/24": "protocol assignments",
         "192.168.0.0/16": "private use",
         "198.18.0.0/15": "benchmarking",
         "224.0.0.0/4": "multicast",
         "240.0.0.0/4": "reserved",
         "::/128": "unspecified",
         "::1/128": "loopback",
+        "::/96": "IPv4-compatible",
         "::ffff:0:0/96": "IPv4-mapped",
         "64:ff9b::/96": "NAT64",
         "64:ff9b:1::/48": "NAT64",
         "100::/64": "discard only",
+        "2001::/32": "Teredo",
+        "2001:10::/28": "ORCHID",
+        "2001:20::/28": "ORCHID",
         "2002::/16": "6to4",
         "fc00::/7": "unique local",
         "fe80::/10": "link local",
+        "fec0::/10": "site local",
         "ff00::/8": "multicast",
     }.items()
 }

@@ -1,12 +1,16 @@
 """A scenario is a zone file whose comments say who is judged and what must come out.
 
 ; target: Address ip=192.0.2.10 helo=mail.example.com     a class of targets.py and its fields
+; before: Reputation ...              judged by `blocklist` first, once a line; an hour passes after each
 ; verdict: pass | fail | unknown
 ; reason: dns_servfail               of an unknown
-; expect: rule.id {key=value ...}    must be found (once a line); evidence that is given must be equal
+; expect: rule.id {key=value ...}    must be found (once a line); evidence (and severity=) that is given must be equal
 ; forbid: rule.id                    must not be found; rules of the check that no line names are forbidden too
 ; reading: metric_name 1 {label=value ...}
 ; servfail: NAME TYPE                and the other orders of the name server
+
+A blocklist is written name:zone, and knows what the shipped catalogue says of that name.
+In values, \\x20 is the character with that hexadecimal code: a space, which would end the value.
 """
 
 from __future__ import annotations
@@ -20,10 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from exporter import targets
+from exporter.config import shipped_blocklists
+from exporter.mail.dnsbl import Blocklist
 from exporter.model import Outcome, Target
 
 HOME = Path(__file__).parent.parent / "scenarios"
-_HEADER = re.compile(r"^;\s*(target|verdict|reason|expect|forbid|reading|smtp|now):\s*(.*?)\s*$", re.MULTILINE)
+_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
+_HEADER = re.compile(r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|now):\s*(.*?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -43,14 +50,16 @@ class Scenario:
 
     @property
     def target(self) -> Target:
-        kind, *given = self.one("target").split()
-        target: Target = _build(getattr(targets, kind), dict(pair.split("=", 1) for pair in given))
-        return target
+        return _target(self.one("target"))
+
+    @property
+    def before(self) -> list[Target]:
+        return [_target(line) for line in self.all("before")]
 
     @property
     def expected(self) -> list[tuple[str, dict[str, str]]]:
         rows = [line.split() for line in self.all("expect")]
-        return [(row[0], dict(pair.split("=", 1) for pair in row[1:])) for row in rows]
+        return [(row[0], _pairs(row[1:])) for row in rows]
 
     def judge(self, outcome: Outcome) -> None:
         """Raise AssertionError unless the outcome is what the header says."""
@@ -62,9 +71,10 @@ class Scenario:
         assert {f.id for f in outcome.findings} == {rule for rule, _ in expected}, told
         assert not {f.id for f in outcome.findings} & set(self.all("forbid")), told
         for rule, evidence in expected:
-            assert any(f.id == rule and evidence.items() <= dict(f.evidence).items() for f in outcome.findings), (
-                f"{rule} {evidence}{told}"
-            )
+            assert any(
+                f.id == rule and evidence.items() <= {**dict(f.evidence), "severity": f.severity}.items()
+                for f in outcome.findings
+            ), f"{rule} {evidence}{told}"
         readings = {(r.measure.name, r.labels): r.value for r in outcome.readings}
         for line in self.all("reading"):
             metric, value, *labels = line.split()
@@ -82,6 +92,17 @@ def _read(path: Path) -> Scenario:
     return Scenario(path.parent.name, path.stem, text, tuple(_HEADER.findall(text)))
 
 
+def _target(line: str) -> Target:
+    kind, *given = line.split()
+    target: Target = _build(getattr(targets, kind), _pairs(given))
+    return target
+
+
+def _pairs(words: list[str]) -> dict[str, str]:
+    pairs = (word.split("=", 1) for word in words)
+    return {name: _ESCAPE.sub(lambda match: chr(int(match[1], 16)), value) for name, value in pairs}
+
+
 def _build(kind: type[Any], given: dict[str, str]) -> Any:
     hints = typing.get_type_hints(kind)
     unknown = given.keys() - {f.name for f in fields(kind)}
@@ -96,6 +117,9 @@ def _value(hint: Any, text: str) -> Any:
     if hint is targets.Egress:
         ip, _, helo = text.partition("/")
         return targets.Egress(ip_address(ip), helo)
+    if hint is Blocklist:
+        name, _, zone = text.partition(":")
+        return shipped_blocklists().entry({"name": name, "zone": zone})
     if hint is bool:
         return {"yes": True, "no": False}[text]
     if hint is int:

@@ -1,0 +1,235 @@
+r"""What a client says in HELO/EHLO, and whether it may be said (RFC 5321).
+
+The first words of every SMTP session are the client's name for itself: `EHLO mail.example.com` (section 4.1.1.1).
+The argument is a Domain or an address literal, and nothing else (section 4.1.2):
+
+    Domain         = sub-domain *("." sub-domain)
+    sub-domain     = Let-dig [Ldh-str]              letters, digits, hyphens; no hyphen at either end
+    address-literal = "[" Snum 3("." Snum) "]"  or  "[IPv6:" IPv6-addr "]"     (section 4.1.3)
+
+The grammar has no place for a trailing dot, though DNS writes one; for an underscore, though DNS allows it; for
+white space; or for letters outside ASCII, which travel as A-labels (RFC 5890; RFC 6531 section 3.7.1). A label has at
+most 63 octets and the whole name 255 on the wire, which is 253 characters (section 4.5.3.1.2, RFC 1035 section 2.3.4).
+Grammar is not enough: the name must be fully qualified and resolve (section 2.3.5), for the receiver may look it
+up, though it must not refuse mail only because name and address do not agree (section 4.1.4).
+
+Receivers are strict because a careless name is the mark of malware and of forgotten machines. Exchange Online answers
+`501 5.5.4 Invalid domain name`, a text that sounds like an objection to a mail address. It is not. X.5.4 of RFC 3463
+means "invalid command arguments", and Microsoft documents the text as a reply to EHLO alone, before any address has
+been given. The transcripts that show what was said show `MacBook..`, `mylaptopname.`, a good name with a space behind
+it, and `say hello`: a library's or a person's idea of a host name, passed on unread. To look for the cause in SPF, MX
+or the recipients' addresses is time lost.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeAlias
+
+from exporter.mail import names
+
+IP: TypeAlias = IPv4Address | IPv6Address
+
+LONGEST_INPUT = 65536
+LONGEST_LABEL = 63
+MOST_CODES = 8  # distinct offending characters kept for a person to see
+
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
+_DASHED_IP = re.compile(r"([0-9]{1,3})-([0-9]{1,3})-([0-9]{1,3})-([0-9]{1,3})")
+_DIGITS = re.compile(r"[0-9]+")
+_TAG = re.compile(r"[A-Za-z0-9-]*[A-Za-z0-9]")
+
+
+class Kind(StrEnum):
+    """What can be wrong. From SINGLE_LABEL on the grammar is kept, and the name is a bad one all the same."""
+
+    EMPTY = "empty"
+    WHITE_SPACE = "white-space"
+    TRAILING_DOT = "trailing-dot"
+    EMPTY_LABEL = "empty-label"
+    TOO_LONG = "too-long"
+    UNDERSCORE = "underscore"
+    BAD_CHARACTER = "bad-character"
+    NON_ASCII = "non-ascii"
+    EDGE_HYPHEN = "edge-hyphen"
+    BAD_LITERAL = "bad-literal"
+    SINGLE_LABEL = "single-label"
+    NUMERIC_TLD = "numeric-tld"
+    BARE_ADDRESS = "bare-address"
+    MAPPED_LITERAL = "mapped-literal"
+    LOCAL_NAME = "local-name"
+
+    @property
+    def breaks_grammar(self) -> bool:
+        return self not in _WELL_FORMED
+
+
+_WELL_FORMED = frozenset({Kind.SINGLE_LABEL, Kind.NUMERIC_TLD, Kind.BARE_ADDRESS, Kind.MAPPED_LITERAL, Kind.LOCAL_NAME})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One kind of thing that is wrong. `position` is the character (from 1) where it shows first."""
+
+    kind: Kind
+    position: int
+    label: str = ""  # the label it is in
+    codes: tuple[str, ...] = ()  # the distinct offending characters, as U+XXXX
+    detail: str = ""
+
+    @property
+    def where(self) -> str:
+        """The place in words, for a sentence."""
+        codes = f" ({', '.join(self.codes)})" if self.codes else ""
+        label = f' in the label "{self.label}"' if self.label else ""
+        return f"character {self.position}{codes}{label}"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The argument of HELO/EHLO, read. `address` is that of a well-formed literal; `name` is lower case."""
+
+    text: str
+    faults: tuple[Fault, ...] = ()
+    name: str = ""
+    address: IP | None = None
+
+    @property
+    def well_formed(self) -> bool:
+        """Does RFC 5321 section 4.1.2 allow it to be said?"""
+        return not any(fault.kind.breaks_grammar for fault in self.faults)
+
+    @property
+    def repaired(self) -> str | None:
+        """The name that was probably meant, if that is a good one: without stray space and dots, as A-labels."""
+        try:
+            name = names.canonical(".".join(filter(None, self.text.strip().split("."))))
+        except ValueError:
+            return None
+        return None if parse(name).faults else name
+
+
+def parse(text: str) -> Said:
+    """Read it exactly as it would be sent; never raises. What lies beyond 64 KiB is not looked at."""
+    text = text[:LONGEST_INPUT]
+    bare = text.strip()
+    if not bare:
+        return Said(text, (Fault(Kind.EMPTY, 1),))
+    start = len(text) - len(text.lstrip())
+    if bare.startswith("["):
+        address, fault = _literal(bare, start)
+        spaces = _characters(text, white_space_only=True)
+        return Said(text, (*spaces, *([fault] if fault else [])), address=None if spaces or fault else address)
+    name = bare.removesuffix(".")
+    faults = [*_characters(text, white_space_only=False), *_shape(bare, name, start)]
+    if names.as_address(name) or _dashed(name):
+        faults.append(Fault(Kind.BARE_ADDRESS, start + 1))
+    else:
+        faults += _standing(name.lower(), start)
+    return Said(text, tuple(faults), name.lower())
+
+
+def _characters(text: str, *, white_space_only: bool) -> list[Fault]:
+    """One fault for each kind of forbidden character, with the first place and all the code points."""
+    seen: dict[Kind, tuple[int, dict[str, None]]] = {}
+    for position, char in enumerate(text):
+        if char in _LETTERS:
+            continue
+        kind = _kind(char)
+        if white_space_only and kind is not Kind.WHITE_SPACE:
+            continue
+        codes = seen.setdefault(kind, (position, {}))[1]
+        if len(codes) < MOST_CODES:
+            codes[f"U+{ord(char):04X}"] = None
+    return [
+        Fault(kind, position + 1, _label_at(text, position), tuple(codes)) for kind, (position, codes) in seen.items()
+    ]
+
+
+def _kind(char: str) -> Kind:
+    if char.isspace():
+        return Kind.WHITE_SPACE
+    if char == "_":
+        return Kind.UNDERSCORE
+    return Kind.BAD_CHARACTER if char.isascii() else Kind.NON_ASCII
+
+
+def _label_at(text: str, position: int) -> str:
+    end = text.find(".", position)
+    return text[text.rfind(".", 0, position) + 1 : len(text) if end < 0 else end]
+
+
+def _shape(bare: str, name: str, start: int) -> list[Fault]:
+    """What is wrong with dots, lengths and hyphens: the first place of each."""
+    faults: dict[Kind, Fault] = {}
+    if name != bare:
+        faults[Kind.TRAILING_DOT] = Fault(Kind.TRAILING_DOT, start + len(bare), codes=("U+002E",))
+    if len(name) > names.LONGEST_NAME:
+        detail = f"the name has {len(name)} characters, {names.LONGEST_NAME} are allowed"
+        faults[Kind.TOO_LONG] = Fault(Kind.TOO_LONG, start + names.LONGEST_NAME + 1, detail=detail)
+    position = start + 1
+    for label in name.split("."):
+        if not label:
+            faults.setdefault(Kind.EMPTY_LABEL, Fault(Kind.EMPTY_LABEL, position))
+        elif len(label) > LONGEST_LABEL:
+            detail = f"a label has {len(label)} characters, {LONGEST_LABEL} are allowed"
+            faults.setdefault(Kind.TOO_LONG, Fault(Kind.TOO_LONG, position + LONGEST_LABEL, label, detail=detail))
+        if label.startswith("-") or label.endswith("-"):
+            at = position if label.startswith("-") else position + len(label) - 1
+            faults.setdefault(Kind.EDGE_HYPHEN, Fault(Kind.EDGE_HYPHEN, at, label, ("U+002D",)))
+        position += len(label) + 1
+    return list(faults.values())
+
+
+def _standing(name: str, start: int) -> list[Fault]:
+    """What a name says of where it is known (RFC 5321 section 2.3.5)."""
+    suffix = names.local_suffix(name)
+    if suffix:
+        return [Fault(Kind.LOCAL_NAME, start + len(name) - len(suffix) + 1, detail=suffix)]
+    head, dot, last = name.rpartition(".")
+    if not dot:
+        return [] if not name else [Fault(Kind.SINGLE_LABEL, start + 1)]
+    # A top level domain is alphabetic (RFC 1123 section 2.1), which is how a name is told from an address.
+    return [Fault(Kind.NUMERIC_TLD, start + len(head) + 2, last)] if _DIGITS.fullmatch(last) else []
+
+
+def _dashed(name: str) -> bool:
+    match = _DASHED_IP.fullmatch(name)
+    return match is not None and all(int(octet) <= 255 for octet in match.groups())
+
+
+def _literal(bare: str, start: int) -> tuple[IP | None, Fault | None]:
+    """An address literal (RFC 5321 section 4.1.3), or what is wrong with it."""
+
+    def bad(detail: str, kind: Kind = Kind.BAD_LITERAL) -> tuple[None, Fault]:
+        return None, Fault(kind, start + 1, detail=detail)
+
+    if not bare.endswith("]"):
+        return bad("the closing bracket is missing")
+    inner = bare[1:-1]
+    if "[" in inner:
+        return bad("there is a bracket too many")
+    tag, colon, rest = inner.partition(":")
+    if not colon:
+        address = names.as_address(inner)
+        return (address, None) if address else bad("this is no IPv4 address")
+    if tag.lower() != "ipv6":
+        if names.as_address(inner):
+            return bad('the tag "IPv6:" is missing')
+        # Ldh-str may be any tag that is registered; there is one (RFC 5321 section 4.1.3, IANA).
+        return bad("the tag is not registered" if _TAG.fullmatch(tag) else "the tag is malformed")
+    found = names.as_address(rest)
+    if not isinstance(found, IPv6Address) or not _six_groups(rest):
+        return bad("this is no IPv6 address")
+    if found.ipv4_mapped:
+        return bad(f"an IPv4-mapped address; the IPv4 form is [{found.ipv4_mapped}]", Kind.MAPPED_LITERAL)
+    return found, None
+
+
+def _six_groups(address: str) -> bool:
+    """In SMTP a "::" stands for two groups at least: no more than six are written beside it."""
+    groups = [group for group in address.split(":") if group]
+    return "::" not in address or len(groups) + ("." in address) <= 6

@@ -1,0 +1,135 @@
+"""Where mail for a domain goes (RFC 5321 section 5.1).
+
+A sender asks for the domain's MX records and tries the hosts they name, lowest preference first. Without any
+MX record the domain's own address stands in, the *implicit* MX. If there are MX records and none of them leads
+anywhere, that is an error: the implicit MX is for domains without MX only.
+
+An MX names a host, not an address and not an alias (RFC 2181 section 10.3); an address written in its place is read
+as a name and found nowhere. The single record `0 .` is the *null MX* (RFC 7505): the domain takes no mail. Beside
+other MX records it means nothing (section 3), and a sender that uses such a domain in MAIL FROM may be refused
+(section 4.2), since nobody could ever send it a bounce.
+
+So much for receiving. The same lookups decide whether a domain may send: receivers refuse a MAIL FROM domain that
+has neither MX nor address, as no bounce and no reply can reach it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeAlias
+
+from exporter.mail import names
+from exporter.mail.dns import MX, Evaluation, Question, Reply, Status
+
+IP: TypeAlias = IPv4Address | IPv6Address
+
+NULL = "."
+
+
+class State(StrEnum):
+    """What a host named by an MX turns out to be."""
+
+    USABLE = "usable"  # it has a public address
+    NOT_PUBLIC = "not-public"  # it has addresses, none of them public
+    NO_ADDRESS = "no-address"
+    NO_SUCH_NAME = "no-such-name"
+    IS_ADDRESS = "is-address"
+    BAD_NAME = "bad-name"
+    UNKNOWN = "unknown"
+
+    @property
+    def broken(self) -> bool:
+        """Is it proven that no mail gets there?"""
+        return self in _BROKEN
+
+
+_BROKEN = frozenset({State.NO_ADDRESS, State.NO_SUCH_NAME, State.IS_ADDRESS, State.BAD_NAME})
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One mail host and what DNS knows of it. `doubt` is the reply that says nothing, when UNKNOWN."""
+
+    name: str
+    state: State
+    addresses: tuple[IP, ...] = ()
+    alias: tuple[str, ...] = ()  # the CNAME targets behind the name
+    complete: bool = True  # every question about it was answered
+    doubt: Reply | None = None
+
+    @property
+    def without_ipv6(self) -> bool:
+        """Is it proven to have IPv4 addresses only?"""
+        return self.complete and bool(self.addresses) and all(ip.version == 4 for ip in self.addresses)
+
+
+class Way(StrEnum):
+    """How mail for a domain is routed."""
+
+    HOSTS = "hosts"
+    IMPLICIT = "implicit"
+    NULL = "null"
+    NOWHERE = "nowhere"  # the name exists, but has neither MX nor address
+    NO_SUCH_DOMAIN = "no-such-domain"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way, the MX records as published (in order of preference), or the domain itself as implicit host."""
+
+    domain: str
+    way: Way
+    records: tuple[MX, ...] = ()
+    implicit: Host | None = None
+    doubt: Reply | None = None
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Each host once, in order of preference, the null MX left out."""
+        return tuple(dict.fromkeys(record.exchange for record in self.records if record.exchange != NULL))
+
+    @property
+    def nulls(self) -> tuple[MX, ...]:
+        return tuple(record for record in self.records if record.exchange == NULL)
+
+
+def route(domain: str) -> Evaluation[Route]:
+    """How mail for the domain is routed. The hosts of its MX records are not looked at yet: see `look_up`."""
+    found = yield Question(domain, "MX")
+    if found.exchanges:
+        records = tuple(sorted(found.exchanges))
+        null = all(record.exchange == NULL for record in records)
+        return Route(domain, Way.NULL if null else Way.HOSTS, records)
+    if found.status is Status.NXDOMAIN:
+        return Route(domain, Way.NO_SUCH_DOMAIN)
+    if not found.void:
+        return Route(domain, Way.UNKNOWN, doubt=found)
+    host = yield from look_up(domain)
+    if host.addresses:
+        return Route(domain, Way.IMPLICIT, implicit=host, doubt=host.doubt)
+    return Route(domain, Way.UNKNOWN if host.doubt else Way.NOWHERE, doubt=host.doubt)
+
+
+def look_up(name: str) -> Evaluation[Host]:
+    """What a mail host is. One public address suffices, whatever became of the other question."""
+    if names.as_address(name):
+        return Host(name, State.IS_ADDRESS)
+    if not names.is_hostname(name):
+        return Host(name, State.BAD_NAME)
+    v4 = yield Question(name, "A")
+    if v4.status is Status.NXDOMAIN:  # of every type (RFC 8020)
+        return Host(name, State.NO_SUCH_NAME, alias=v4.chain)
+    v6 = yield Question(name, "AAAA")
+    addresses = v4.addresses + v6.addresses
+    alias = v4.chain or v6.chain
+    doubt = next((reply for reply in (v4, v6) if not reply.status.conclusive), None)
+    if not all(map(names.not_public, addresses)):
+        return Host(name, State.USABLE, addresses, alias, complete=doubt is None)
+    if v6.status is Status.NXDOMAIN and not addresses:
+        return Host(name, State.NO_SUCH_NAME, alias=alias)
+    if doubt:
+        return Host(name, State.UNKNOWN, addresses, alias, complete=False, doubt=doubt)
+    return Host(name, State.NOT_PUBLIC if addresses else State.NO_ADDRESS, addresses, alias)
