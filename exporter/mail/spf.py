@@ -18,11 +18,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
+from typing import NamedTuple
 
 from exporter.mail.dns import Evaluation, Question, Reply, Status
 from exporter.mail.names import IP, pointer, under
 from exporter.mail.spf_macro import MacroString, SpfSyntaxError, can_have_policy, macro_string, query_name
-from exporter.mail.spf_record import ASKS_DNS, Mechanism, Modifier, Record, Word, read
+from exporter.mail.spf_record import ASKS_DNS, Mechanism, Modifier, Policy, Record, Word, read
 from exporter.model import Reason, printable
 
 MOST_LOOKUPS = 10  # section 4.6.4, here and below
@@ -33,8 +34,7 @@ MOST_QUESTIONS = 100  # ours: bounds the address lookups behind mx and ptr
 MOST_STEPS = 200  # ours: terms kept to show
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One term that was tried. `lookups` is the count of section 4.6.4 after it."""
 
     domain: str
@@ -116,6 +116,7 @@ class _CheckHost:
         self.doubt: Reason | None = None
         self.steps: list[Step] = []
         self.replies: dict[Question, Reply] = {}
+        self.policies: dict[str, Policy] = {}  # read once each: they may be large
         self.last: tuple[Record, str] | None = None  # the record that decided, and its domain
 
     def result(self, word: Word, why: str, reason: Reason | None = None) -> Result:
@@ -164,7 +165,8 @@ class _CheckHost:
             self.why = printable(f"{domain!r} is no domain name")
             return Word.NONE
         domain = domain.removesuffix(".")
-        policy = read((yield from self.ask_firmly(name, "TXT")))
+        reply = yield from self.ask_firmly(name, "TXT")
+        policy = self.policies.get(name) or self.policies.setdefault(name, read(reply))
         if policy.error:
             raise _Error(Word.PERMERROR, printable(policy.error))
         if policy.record is None:

@@ -124,6 +124,7 @@ class _Walk:
         self.origin = domain
         self.lookups = 0
         self.replies: dict[Question, Reply] = {}
+        self.policies: dict[str, Policy] = {}  # read once each: they may be large
         self.voids: list[str] = []
         self.faults: list[Fault] = []
         self.included: dict[str, int] = {}
@@ -246,7 +247,7 @@ class _Walk:
             return _Seen()
         if reply.void:
             self.voids.append(str(reply.question))
-        policy = read(reply)
+        policy = self.policies.get(name) or self.policies.setdefault(name, read(reply))
         if policy.record is None:
             self.fault(Trouble.BROKEN if policy.error else Trouble.NO_RECORD, term, domain, policy.error or name)
             return _Seen()

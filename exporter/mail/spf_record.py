@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 from exporter.mail.dns import Reply
 from exporter.mail.names import IP
@@ -47,8 +48,7 @@ _CIDR = re.compile(r"([^/]*)(?:/([0-9]+))?")
 _BITS = {4: 32, 6: 128}
 
 
-@dataclass(frozen=True, slots=True)
-class Mechanism:
+class Mechanism(NamedTuple):
     """`prefix4` and `prefix6` are the CIDR lengths that apply to a client of that version."""
 
     text: str  # as written
@@ -67,8 +67,7 @@ class Mechanism:
         return int(address) >> shift == int(client) >> shift
 
 
-@dataclass(frozen=True, slots=True)
-class Modifier:
+class Modifier(NamedTuple):
     text: str  # as written
     name: str  # lower case
     value: MacroString
