@@ -271,12 +271,12 @@ def _strays(found: Discovery) -> Iterator[Finding]:
             yield DANGLING_CNAME(name=step.name, target=step.reply.chain[-1])
         if len(step.records) > 1:
             yield MULTIPLE_RECORDS(name=step.name, count=len(step.records))
-        for text in (txt.text for txt in step.reply.texts if not is_record(txt.text)):
-            bare = text.lower().translate(None, b" \t\\\"'")
-            if bare.startswith(b"v=spf1"):
-                yield SPF_TEXT(name=step.name, text=text.decode("latin-1"))
-            elif b"v=dmarc1" in bare:
-                yield BAD_VERSION(name=step.name, text=text.decode("latin-1"))
+        texts = [txt.text for txt in step.reply.texts if not is_record(txt.text)]
+        bare = {text.lower().translate(None, b" \t\\\"'"): text.decode("latin-1") for text in texts}
+        for text in [text for plain, text in bare.items() if plain.startswith(b"v=spf1")][:1]:
+            yield SPF_TEXT(name=step.name, text=text)
+        for text in [text for plain, text in bare.items() if b"v=dmarc1" in plain][:1]:
+            yield BAD_VERSION(name=step.name, text=text)
 
 
 def _complaints(source: Published) -> Iterator[Finding]:

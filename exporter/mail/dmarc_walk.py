@@ -88,7 +88,7 @@ class Discovery:
         for domain, psd in found:
             if psd == "n":
                 return domain
-            if psd == "y" and domain != self.domain:
+            if psd == "y":  # one label below; where the walk began there is none, and it is itself
                 return ".".join(self.domain.split(".")[-domain.count(".") - 2 :])
         return found[-1][0] if found else self.domain
 

@@ -59,6 +59,7 @@ BROKEN = [
     (b"v=DKIM1; p=; hello", "'hello' at character 14 is no tag=value"),
     (b"v=DKIM1; p=; p=", "the tag p= stands there more than once"),
     (b"v=DKIM1; p=AA*A", "p= at character 10 is no base64"),
+    (b"v=DKIM1; p=" + b64(SPKI)[:40] + b"*" + b64(SPKI)[40:], "p= at character 10 is no base64"),
     (b"v=DKIM1; p=AAA", "p= at character 10 is no base64"),
     (b"v=DKIM1; p=\xa0AAAA", "p= at character 10 is no base64"),
     (b"v=DKIM1; p=" + b64(SPKI[:-1]), "p= at character 10 holds 293 octets that are no RSA key"),
