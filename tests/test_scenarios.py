@@ -7,7 +7,9 @@ import pytest
 from exporter import catalogue
 from exporter.demo.nameserver import Zone
 from exporter.engine import evaluate
-from exporter.net import Net
+from exporter.model import Outcome, Target
+from exporter.net import Asks, Net
+from exporter.net.blocklists import Blocklists
 from tests.support import scenario
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
@@ -16,11 +18,22 @@ CATALOGUE = catalogue.load()
 SCENARIOS = scenario.load()
 
 
+async def play(case: scenario.Scenario, dns: Asks) -> Outcome:
+    clock = FakeClock()
+    blocklists = Blocklists(clock)
+
+    async def judge(check: str, target: Target) -> Outcome:
+        return await evaluate(CATALOGUE.checks[check], target, lambda: Net(dns, clock, blocklists=blocklists), clock)
+
+    for target in case.before:
+        await judge("blocklist", target)
+        clock.pass_(3600)
+    return await judge(case.check, case.target)
+
+
 @pytest.mark.parametrize("case", SCENARIOS, ids=lambda s: f"{s.check}/{s.name}")
 async def test_scenario_in_memory(case: scenario.Scenario) -> None:
-    clock = FakeClock()
-    dns = MemoryResolver(Zone(case.text))
-    case.judge(await evaluate(CATALOGUE.checks[case.check], case.target, lambda: Net(dns, clock), clock))
+    case.judge(await play(case, MemoryResolver(Zone(case.text))))
 
 
 def test_every_rule_is_expected_by_a_scenario() -> None:

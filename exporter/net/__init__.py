@@ -6,10 +6,16 @@ CannotTell. The transcript is what a person reads when asking "why?".
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from exporter.mail.dns import Evaluation, Question, Reply
+from exporter.mail.dnsbl import Blocklist
 from exporter.model import CannotTell, Clock, Exchange, printable
+from exporter.net.blocklists import Belief, Blocklists, Standing, Subject
+from exporter.net.conversation import Dialogue
+from exporter.net.smtp import Mail
+from exporter.targets import IP, MailHost
 
 T = TypeVar("T")
 
@@ -18,9 +24,12 @@ LINES_LIMIT = 60
 
 
 class Asks(Protocol):
-    """A DNS resolver, or a zone in memory. It never raises for what happens in DNS; `fresh` passes the cache by."""
+    """A DNS resolver, or a zone in memory. It never raises for what happens in DNS.
 
-    async def ask(self, question: Question, *, fresh: bool = False) -> Reply: ...
+    `fresh` passes the cache by, `tcp` asks over TCP alone.
+    """
+
+    async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply: ...
 
 
 class Transcript:
@@ -53,10 +62,17 @@ def believe(reply: Reply) -> Reply:
 
 
 class Net:
-    """One run's view of the world."""
+    """One run's view of the world. `blocklists` is the daemon's memory of them; without, this run has its own.
 
-    def __init__(self, dns: Asks, clock: Clock) -> None:
+    `mail` is the door to mail hosts; without it no check that talks to them may run.
+    """
+
+    def __init__(
+        self, dns: Asks, clock: Clock, *, blocklists: Blocklists | None = None, mail: Mail | None = None
+    ) -> None:
         self._dns = dns
+        self._mail = mail
+        self._blocklists = blocklists or Blocklists(clock)
         self.clock = clock
         self.transcript = Transcript()
 
@@ -64,12 +80,44 @@ class Net:
         """The conclusive answer; raise CannotTell when there is none."""
         return believe(await self.query(name, rdtype))
 
-    async def query(self, name: str, rdtype: str) -> Reply:
-        """Whatever came back, conclusive or not: for evaluations that have a word of their own for doubt."""
+    async def query(
+        self,
+        name: str,
+        rdtype: str,
+        *,
+        fresh: bool = False,
+        tcp: bool = False,
+        hide: Callable[[str], str] | None = None,
+    ) -> Reply:
+        """Whatever came back, conclusive or not: for evaluations that have a word of their own for doubt.
+
+        `hide` takes a secret out of every text that is written down.
+        """
         question = Question(name, rdtype)
-        reply = await self._dns.ask(question)
-        self.transcript.note(str(question), _shown(reply), f"{reply.server} {reply.transport}", reply.seconds)
+        reply = await self._dns.ask(question, fresh=fresh, tcp=tcp)
+        asked, got = str(question), _shown(reply)
+        if hide:
+            asked, got = hide(asked), tuple(map(hide, got))
+        self.transcript.note(asked, got, f"{reply.server} {reply.transport}", reply.seconds)
         return reply
+
+    async def listed(self, subject: Subject, lists: Sequence[Blocklist]) -> list[Standing]:
+        """What each list that can hold the subject says of it."""
+        return await self._blocklists.listed(self, subject, lists)
+
+    async def belief(self, blocklist: Blocklist) -> Belief:
+        """How far the list's answers can be believed."""
+        return await self._blocklists.belief(self, blocklist)
+
+    async def dialogue(self, target: MailHost, ip: IP) -> Dialogue:
+        """Talk with one address of a mail host. What cannot be told is in its `doubt`, not raised."""
+        if self._mail is None:
+            raise RuntimeError("no Mail was given, so checks of mail hosts must be switched off")
+        since = self.clock.monotonic()
+        dialogue = await self._mail.dialogue(target, ip)
+        asked = f"SMTP {target.host} port {target.port} at {ip}"
+        self.transcript.note(asked, dialogue.lines, "smtp", self.clock.monotonic() - since)
+        return dialogue
 
     async def follow(self, evaluation: Evaluation[T]) -> T:
         """Play an evaluation of exporter/mail to its end, answering its questions."""

@@ -8,6 +8,9 @@
 ; forbid: rule.id                    must not be found; rules of the check that no line names are forbidden too
 ; reading: metric_name 1 {label=value ...}
 ; servfail: NAME TYPE                and the other orders of the name server
+; smtp: 192.0.2.25:25 key=value ...   a mail server: the fields of demo.mailserver.Behaviour, and tls=1.2-1.3
+; runs: 4 every=1200                 the check runs so often, so many seconds apart, and the last one is judged
+; beside: MailHost ...                is judged by the same check before each run
 
 A blocklist is written name:zone, and knows what the shipped catalogue says of that name.
 In values, \\x20 is the character with that hexadecimal code: a space, which would end the value.
@@ -25,12 +28,13 @@ from typing import Any
 
 from exporter import targets
 from exporter.config import shipped_blocklists
+from exporter.demo.mailserver import Behaviour
 from exporter.mail.dnsbl import Blocklist
 from exporter.model import Outcome, Target
 
 HOME = Path(__file__).parent.parent / "scenarios"
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
-_HEADER = re.compile(r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|now):\s*(.*?)\s*$", re.MULTILINE)
+_HEADER = re.compile(r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|runs|beside|now):\s*(.*?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,23 @@ class Scenario:
     @property
     def before(self) -> list[Target]:
         return [_target(line) for line in self.all("before")]
+
+    @property
+    def beside(self) -> list[Target]:
+        return [_target(line) for line in self.all("beside")]
+
+    @property
+    def runs(self) -> tuple[int, float]:
+        """How often, and how many seconds apart."""
+        if not self.all("runs"):
+            return 1, 0.0
+        times, every = self.one("runs").split(" every=")
+        return int(times), float(every)
+
+    @property
+    def mail_servers(self) -> dict[tuple[targets.IP, int], Behaviour]:
+        """The address and port in the world of each, and how it behaves."""
+        return dict(map(_mail_server, self.all("smtp")))
 
     @property
     def expected(self) -> list[tuple[str, dict[str, str]]]:
@@ -101,6 +122,15 @@ def _target(line: str) -> Target:
 def _pairs(words: list[str]) -> dict[str, str]:
     pairs = (word.split("=", 1) for word in words)
     return {name: _ESCAPE.sub(lambda match: chr(int(match[1], 16)), value) for name, value in pairs}
+
+
+def _mail_server(line: str) -> tuple[tuple[targets.IP, int], Behaviour]:
+    where, *rest = line.split()
+    ip, _, port = where.rpartition(":")
+    given = _pairs(rest)
+    if "tls" in given:
+        given["oldest"], given["newest"] = given.pop("tls").split("-")
+    return (ip_address(ip.strip("[]")), int(port)), _build(Behaviour, given)
 
 
 def _build(kind: type[Any], given: dict[str, str]) -> Any:

@@ -1,0 +1,45 @@
+"""Is an address or a domain of ours on a blocklist? What "listed" means is decided in exporter/net/blocklists.py."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from exporter.model import Facts, Measure, Rule, Severity, check
+from exporter.net import Net
+from exporter.net.blocklists import quorum
+from exporter.targets import Reputation
+
+LISTED = Rule(
+    "blocklist.listed",
+    Severity.WARNING,  # the list and its return code decide
+    says="{subject} is listed on {blocklist}: {meaning} ({codes}); the list says: {text}",
+    why="Receivers that use the list refuse or junk mail from what it names.",
+    fix="End the cause ({remedy}), then ask for removal at {delist}.",
+    ref="RFC 5782 section 2",
+    refusals=("Spamhaus users: 554 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org",),
+    subjects=("blocklist",),
+)
+LISTINGS = Measure(
+    "deliverability_blocklist_listings", "Blocklists that list the subject, not counting those of severity info."
+)
+CHECKED = Measure("deliverability_blocklist_checked", "Blocklists that the verdict rests on.")
+
+
+@check(over=Reputation, every=timedelta(hours=1), deadline=timedelta(minutes=2))
+async def blocklist(target: Reputation, net: Net) -> Facts:
+    """Is the address or domain free of blocklist listings?"""
+    standings = await net.listed(target.subject, target.lists)
+    listings = [(s.blocklist, s.listing) for s in standings if s.listing]
+    for of, listing in listings:
+        yield LISTED(
+            severity=listing.severity,
+            subject=target.subject,
+            blocklist=of.name,
+            meaning=listing.meaning,
+            codes=", ".join(listing.codes),
+            text=listing.text or "nothing",
+            remedy=listing.remedy,
+            delist=of.delist or f"the operator of {of.name}",
+        )
+    yield LISTINGS(sum(1 for _, listing in listings if listing.severity.fails))
+    yield CHECKED(quorum(standings))

@@ -1,0 +1,89 @@
+"""Can the answers of a blocklist be believed (RFC 5782 section 5)? One that cannot changes no verdict of ours."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from exporter.mail.dnsbl import Fault
+from exporter.model import Facts, Rule, Severity, check
+from exporter.net import Net
+from exporter.targets import ListHealth
+
+LISTS_THE_WORLD = Rule(
+    "blocklist_health.lists-the-world",
+    Severity.WARNING,
+    says="{blocklist} lists what no list may list: {detail}",
+    why="A list that names everybody says nothing of anybody; it was shut down, or its domain changed hands.",
+    fix="Remove {blocklist} from `blocklists` unless its operator repairs it.",
+    ref="RFC 5782 section 5; RFC 6471 section 3.4",
+)
+DEAD = Rule(
+    "blocklist_health.dead",
+    Severity.WARNING,
+    says="{blocklist} does not list its own test point: {detail}",
+    why='The list is dead or emptied, or it hides from this resolver: its "not listed" proves nothing.',
+    fix="Ask {blocklist} through your own recursive resolver (registered, or with a key, where the list wants that), "
+    "or remove it from `blocklists`.",
+    ref="RFC 5782 section 5",
+)
+REFUSES_RESOLVER = Rule(
+    "blocklist_health.refuses-resolver",
+    Severity.WARNING,
+    says="{blocklist} refuses the resolver that asks: {detail}",
+    why="The list does not serve public or unknown resolvers, so that a listing would go unseen.",
+    fix="Set `resolver: nameservers:` to your own recursive resolver, or a `zone_file` with your key for {blocklist}.",
+    ref="https://www.spamhaus.org/news/article/788/",
+)
+TOO_MANY_QUESTIONS = Rule(
+    "blocklist_health.too-many-questions",
+    Severity.WARNING,
+    says="{blocklist} refuses because it was asked too often: {detail}",
+    why="All questions through this resolver count, those of the mail servers too; a listing would go unseen.",
+    fix="Get a key for {blocklist} and set its `zone_file`, or ask less often with `schedule: blocklist:`.",
+    ref="https://www.spamhaus.org/returnc/vol/",
+)
+MISTYPED_ZONE = Rule(
+    "blocklist_health.mistyped-zone",
+    Severity.WARNING,
+    says="{blocklist} does not know the zone that is asked: {detail}",
+    why="Nothing that is asked there gets a true answer.",
+    fix="Correct the zone of {blocklist} in `blocklists`.",
+    ref="https://www.spamhaus.org/news/article/788/",
+)
+WRONG_ANSWERS = Rule(
+    "blocklist_health.wrong-answers",
+    Severity.WARNING,
+    says="{blocklist} answers as no blocklist does: {detail}",
+    why="The zone is parked or hijacked, or the resolver rewrites answers; taken as a listing it would be a false one.",
+    fix="Use a resolver that rewrites nothing; if the answer stays, remove {blocklist} from `blocklists`.",
+    ref="RFC 5782 section 2.1",
+)
+UNRELIABLE = Rule(
+    "blocklist_health.unreliable",
+    Severity.WARNING,
+    says="{blocklist} leaves questions unanswered, {unanswered} of late, while other lists answer",
+    why="Verdicts no longer wait for this list, so that a new listing there may go unseen.",
+    fix="Look at the path to the name servers of {blocklist}; remove it from `blocklists` if it stays so.",
+    ref="RFC 6471 section 3.3",
+)
+_RULES = {
+    Fault.WORLD: LISTS_THE_WORLD,
+    Fault.DEAD: DEAD,
+    Fault.RESOLVER: REFUSES_RESOLVER,
+    Fault.VOLUME: TOO_MANY_QUESTIONS,
+    Fault.ZONE: MISTYPED_ZONE,
+    Fault.WRONG: WRONG_ANSWERS,
+}
+
+
+# Hourly, for a list that cannot be believed is tested every hour; one that can is tested every sixth time only.
+@check(over=ListHealth, every=timedelta(hours=1))
+async def blocklist_health(target: ListHealth, net: Net) -> Facts:
+    """Can the answers of the blocklist be believed?"""
+    name = target.blocklist.name
+    belief = await net.belief(target.blocklist)
+    if belief.fault:
+        yield _RULES[belief.fault.fault](blocklist=name, detail=belief.fault.detail)
+    if belief.unreliable:
+        yield UNRELIABLE(blocklist=name, unanswered=belief.unanswered)
+    belief.settle()
