@@ -37,7 +37,7 @@ LOOKALIKE = Rule(
     fix='Rewrite that TXT record of {name} so that it begins with exactly "v=spf1 ".',
     ref="RFC 7208 section 4.5",
 )
-MULTIPLE = Rule(
+MULTIPLE_RECORDS = Rule(
     "spf.multiple-records",
     Severity.CRITICAL,
     says="{name} has {count} SPF records: {records}",
@@ -72,7 +72,7 @@ NEAR_LOOKUP_LIMIT = Rule(
     fix="Remove terms of {name} that are no longer needed, or replace one by its addresses, first in {costliest}.",
     ref="RFC 7208 section 4.6.4",
 )
-TOO_MANY_VOIDS = Rule(
+TOO_MANY_VOID_LOOKUPS = Rule(
     "spf.too-many-void-lookups",
     Severity.WARNING,
     says="{count} terms of the SPF policy of {name} lead to nothing: {voids}; the limit is {limit}",
@@ -88,7 +88,7 @@ TOO_MANY_MX = Rule(
     fix="Replace {term} in the SPF record of {domain} by ip4: and ip6: terms.",
     ref="RFC 7208 section 4.6.4",
 )
-NO_RECORD = Rule(
+INCLUDE_WITHOUT_RECORD = Rule(
     "spf.include-without-record",
     Severity.WARNING,
     says="{term} of {domain} refers to {detail}, which has no SPF record",
@@ -96,7 +96,7 @@ NO_RECORD = Rule(
     fix="Remove {term} from the SPF record of {domain}, or correct its name.",
     ref="RFC 7208 sections 5.2 and 6.1",
 )
-BROKEN = Rule(
+INCLUDE_BROKEN = Rule(
     "spf.include-broken",
     Severity.WARNING,
     says="{term} of {domain} refers to a broken policy: {detail}",
@@ -112,7 +112,7 @@ LOOP = Rule(
     fix="Remove {term} from the SPF record of {domain}.",
     ref="RFC 7208 section 4.6.4",
 )
-IMPOSSIBLE = Rule(
+IMPOSSIBLE_NAME = Rule(
     "spf.impossible-name",
     Severity.WARNING,
     says="{term} of {domain} refers to {detail}, which can be no domain name here",
@@ -144,7 +144,7 @@ PTR = Rule(
     fix="Replace {term} in the SPF record of {name} by ip4:, ip6: or a: terms.",
     ref="RFC 7208 section 5.5",
 )
-AFTER_ALL = Rule(
+TERMS_AFTER_ALL = Rule(
     "spf.terms-after-all",
     Severity.WARNING,
     says="the SPF record of {name} has terms after {all}, which are never tried: {terms}",
@@ -176,7 +176,7 @@ UNKNOWN_MODIFIER = Rule(
     fix="Remove {term} from the SPF record of {name}.",
     ref="RFC 7208 section 6",
 )
-NO_EXPLANATION = Rule(
+EXPLANATION_MISSING = Rule(
     "spf.explanation-missing",
     Severity.INFO,
     says="{term} in the SPF record of {name} leads to {count} TXT records instead of one",
@@ -192,7 +192,7 @@ TOO_LONG = Rule(
     fix="Shorten the SPF record of {name} to {limit} bytes, for example by moving addresses into an include.",
     ref="RFC 7208 section 3.4",
 )
-PARTIAL = Rule(
+UNCOUNTABLE = Rule(
     "spf.uncountable",
     Severity.INFO,
     says="the lookups of {name} are at least {lookups}; these terms depend on the message: {terms}",
@@ -208,7 +208,7 @@ SENDER_ID = Rule(
     fix="Remove the TXT record that begins with spf2.0 from {name}.",
     ref="RFC 6686 section 6",
 )
-PARKED_MISSING = Rule(
+PARKED_WITHOUT_RECORD = Rule(
     "spf.parked-without-record",
     Severity.WARNING,
     says="{name} sends no mail, but has no SPF record that says so",
@@ -216,7 +216,7 @@ PARKED_MISSING = Rule(
     fix='Publish at {name} the TXT record "v=spf1 -all", or set sends_mail to true.',
     ref="RFC 7208 section 10.1.2",
 )
-PARKED_OPEN = Rule(
+PARKED_NOT_CLOSED = Rule(
     "spf.parked-not-closed",
     Severity.WARNING,
     says="{name} sends no mail, but its SPF record is not a plain refusal: {record}",
@@ -238,10 +238,10 @@ LONGEST = 450  # bytes, section 3.4
 _LOOKALIKE = re.compile(rb"""[\s"'\xef\xbb\xbf]*(?:v\s*=\s*spf|spf1[\s:])""", re.IGNORECASE)
 _SENDER_ID = re.compile(rb"spf2\.0/", re.IGNORECASE)
 _TROUBLES = {
-    Trouble.NO_RECORD: NO_RECORD,
-    Trouble.BROKEN: BROKEN,
+    Trouble.NO_RECORD: INCLUDE_WITHOUT_RECORD,
+    Trouble.BROKEN: INCLUDE_BROKEN,
     Trouble.LOOP: LOOP,
-    Trouble.IMPOSSIBLE: IMPOSSIBLE,
+    Trouble.IMPOSSIBLE: IMPOSSIBLE_NAME,
 }
 
 
@@ -266,7 +266,9 @@ async def spf(target: Domain, net: Net) -> Facts:
             text = await net.query(name, "TXT")
             unsure.append(text)
             if text.status.conclusive and len(text.texts) != 1:
-                yield NO_EXPLANATION(name=policy.name, term=policy.record.exp.text, target=name, count=len(text.texts))
+                yield EXPLANATION_MISSING(
+                    name=policy.name, term=policy.record.exp.text, target=name, count=len(text.texts)
+                )
     for reply in (*unsure, *_doubts(costs)):
         believe(reply)
     if costs:
@@ -282,13 +284,13 @@ def _published(policy: Policy, target: Domain) -> Iterator[Finding]:
     severity = None if target.sends_mail else Severity.WARNING  # no mail is refused where none is sent
     if len(policy.texts) > 1:
         records = " | ".join(map(_shown, policy.texts))
-        yield MULTIPLE(severity=severity, name=name, count=len(policy.texts), records=records)
+        yield MULTIPLE_RECORDS(severity=severity, name=name, count=len(policy.texts), records=records)
     elif policy.error:
         yield SYNTAX_ERROR(severity=severity, name=name, error=policy.error, record=_shown(policy.texts[0]))
     elif policy.record:
         yield from _text(policy.record, name)
     elif policy.reply.status.conclusive:
-        yield MISSING(name=name) if target.sends_mail else PARKED_MISSING(name=name)
+        yield MISSING(name=name) if target.sends_mail else PARKED_WITHOUT_RECORD(name=name)
         for txt in policy.reply.texts:
             if _LOOKALIKE.match(txt.text):
                 yield LOOKALIKE(name=name, text=_shown(txt.text))
@@ -306,7 +308,7 @@ def _text(record: Record, name: str) -> Iterator[Finding]:
     if record.all:
         after = record.mechanisms[len(record.reachable) :]
         if after:
-            yield AFTER_ALL(name=name, all=record.all.text, terms=" ".join(m.text for m in after))
+            yield TERMS_AFTER_ALL(name=name, all=record.all.text, terms=" ".join(m.text for m in after))
         if record.redirect:
             yield REDIRECT_IGNORED(name=name, all=record.all.text, redirect=record.redirect.text)
     for modifier in record.unknown:
@@ -325,7 +327,7 @@ def _cost(cost: Cost, target: Domain) -> Iterator[Finding]:
     elif cost.lookups >= NEAR:
         yield NEAR_LOOKUP_LIMIT(name=name, lookups=cost.lookups, limit=MOST_LOOKUPS, costliest=cost.costliest)
     if len(cost.voids) > MOST_VOIDS:
-        yield TOO_MANY_VOIDS(name=name, count=len(cost.voids), voids="; ".join(cost.voids), limit=MOST_VOIDS)
+        yield TOO_MANY_VOID_LOOKUPS(name=name, count=len(cost.voids), voids="; ".join(cost.voids), limit=MOST_VOIDS)
     for fault in cost.faults:
         if fault.trouble is Trouble.TOO_MANY_MX:
             yield TOO_MANY_MX(term=fault.term, domain=fault.domain, detail=fault.detail, limit=MOST_MX)
@@ -334,7 +336,7 @@ def _cost(cost: Cost, target: Domain) -> Iterator[Finding]:
     if cost.everyone:
         yield ALLOWS_EVERYONE(name=name, term=cost.everyone)
     if cost.macros:
-        yield PARTIAL(name=name, lookups=cost.lookups, terms="; ".join(cost.macros), limit=MOST_LOOKUPS)
+        yield UNCOUNTABLE(name=name, lookups=cost.lookups, terms="; ".join(cost.macros), limit=MOST_LOOKUPS)
     yield from _end(cost, target)
 
 
@@ -344,7 +346,7 @@ def _end(cost: Cost, target: Domain) -> Iterator[Finding]:
         return  # where the redirect ends is not known
     if not target.sends_mail:
         if cost.mechanisms or cost.end is not Word.FAIL:
-            yield PARKED_OPEN(name=name, record=record.text)
+            yield PARKED_NOT_CLOSED(name=name, record=record.text)
     elif cost.end is Word.NEUTRAL:
         yield OPEN_ENDED(name=name, end="?all")
     elif cost.end is None and not (record.redirect and (cost.faults or cost.hidden or not cost.complete)):

@@ -149,9 +149,7 @@ def _shown(octet: int) -> str:
     return f"{octet:c}" if 0x21 <= octet <= 0x7E else f"\\{octet:03d}"
 
 
-def can_have_policy(name: str | None) -> bool:
+def can_have_policy(name: str) -> bool:
     """Is it a multi-label domain name, not an address in disguise (section 4.3)?"""
-    if name is None:
-        return False
     host, _, top = name.rpartition(".")
     return bool(host) and _TOP.fullmatch(top) is not None
