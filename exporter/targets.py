@@ -129,9 +129,16 @@ class ListHealth(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class OwnResolver(Target):
-    """The exporter's own eyes: `resolver` judges them. There is one, and it needs no label."""
+    """The exporter's own eyes: `resolver` judges them. There is one, and it needs no label.
 
+    `wildcard_free` is a zone where a random name does not exist, `signed` a name that has NS records and a
+    chain of trust; in a world of its own they can be of that world.
+    """
+
+    nameservers: tuple[IP, ...] = ()
     uses_blocklists: bool = True
+    wildcard_free: str = "com"
+    signed: str = "com"
 
     @property
     def identity(self) -> Labels:

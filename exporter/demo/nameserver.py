@@ -1,8 +1,9 @@
 """A small real name server: one zone file, answered over UDP and TCP on loopback, with faults on request.
 
 Besides records, the zone's comments may order faults, one per line: `; servfail: NAME TYPE`, and likewise
-`refused`, `timeout` (no answer at all), `bogus` (SERVFAIL with the DNSSEC error, answered when CD is set) and
-`malformed` (octets that are no DNS message). TYPE `*` means every type.
+`refused`, `timeout` (no answer at all), `bogus` (SERVFAIL with the DNSSEC error, answered when CD is set),
+`malformed` (the question, and then octets that are no record), `no-tcp` (no answer over TCP) and `signed` (no fault:
+answered as validated, with AD). TYPE `*` means every type.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import dns.rdatatype
 import dns.rrset
 import dns.zone
 
-_ORDER = re.compile(r"^;\s*(servfail|refused|timeout|bogus|malformed):\s*(\S+)\s+(\S+)\s*$", re.MULTILINE)
+_ORDER = re.compile(r"^;\s*(servfail|refused|timeout|bogus|malformed|no-tcp|signed):\s*(\S+)\s+(\S+)\s*$", re.MULTILINE)
 _LONGEST_CHAIN = 16
 _BOGUS = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "signature verification failed")
 
@@ -33,12 +34,15 @@ class Fault(StrEnum):
     TIMEOUT = "timeout"
     BOGUS = "bogus"
     MALFORMED = "malformed"
+    NO_TCP = "no-tcp"
+    SIGNED = "signed"
 
 
 @dataclass(frozen=True)
 class Found:
     rcode: dns.rcode.Rcode
     answer: tuple[dns.rrset.RRset, ...] = ()
+    authority: tuple[dns.rrset.RRset, ...] = ()
 
 
 class Zone:
@@ -51,6 +55,8 @@ class Zone:
         self._faults = {
             (dns.name.from_text(name), rdtype.upper()): Fault(fault) for fault, name, rdtype in _ORDER.findall(text)
         }
+        root = dns.name.root
+        self._soa = (_rrset(root, self._zone.get_rdataset(root, dns.rdatatype.SOA)),)
         self._exists = {parent for name in self._zone.nodes for parent in _parents(name)}
 
     def fault(self, name: dns.name.Name, rdtype: str) -> Fault | None:
@@ -63,13 +69,13 @@ class Zone:
         while len(chain) <= _LONGEST_CHAIN:
             owner = self._owner(name)
             if owner is None:
-                return Found(dns.rcode.NXDOMAIN, tuple(chain))
+                return Found(dns.rcode.NXDOMAIN, tuple(chain), self._soa)
             data = self._zone.get_rdataset(owner, wanted)
             alias = self._zone.get_rdataset(owner, dns.rdatatype.CNAME)
             if data is not None:
                 return Found(dns.rcode.NOERROR, (*chain, _rrset(name, data)))
             if alias is None:
-                return Found(dns.rcode.NOERROR, tuple(chain))
+                return Found(dns.rcode.NOERROR, tuple(chain), self._soa)
             chain.append(_rrset(name, alias))
             name = alias[0].target
         return Found(dns.rcode.SERVFAIL)
@@ -98,12 +104,17 @@ def _rrset(name: dns.name.Name, data: object) -> dns.rrset.RRset:
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Serves a Zone over UDP and TCP on the same port of loopback. `asked` lists the questions it saw."""
+    """Serves a Zone over UDP and TCP on the same port of loopback. `asked` lists the questions it saw.
 
-    def __init__(self, zone: Zone) -> None:
+    With `truncate` every answer over UDP has TC set and no records, as if all were too long for it.
+    """
+
+    def __init__(self, zone: Zone, *, truncate: bool = False) -> None:
         self.zone = zone
+        self.truncate = truncate
         self.asked: list[str] = []
         self.address: tuple[str, int] = ("", 0)
+        self._streams: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Raise OSError when the port is taken."""
@@ -115,6 +126,9 @@ class NameServer(asyncio.DatagramProtocol):
     async def stop(self) -> None:
         self._udp.close()
         self._tcp.close()
+        for writer in self._streams.values():
+            writer.close()
+        await asyncio.gather(*filter(None, self._streams))
         await self._tcp.wait_closed()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -126,6 +140,8 @@ class NameServer(asyncio.DatagramProtocol):
             self._transport.sendto(reply, addr)  # type: ignore[attr-defined]  # a datagram transport
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        me = asyncio.current_task()
+        self._streams[me] = writer
         try:
             while size := await reader.readexactly(2):
                 reply = self.reply(await reader.readexactly(int.from_bytes(size)), udp=False)
@@ -137,6 +153,7 @@ class NameServer(asyncio.DatagramProtocol):
             pass
         finally:
             writer.close()
+            del self._streams[me]
 
     def reply(self, wire: bytes, *, udp: bool) -> bytes | None:
         try:
@@ -148,10 +165,10 @@ class NameServer(asyncio.DatagramProtocol):
         name, rdtype = query.question[0].name, dns.rdatatype.to_text(query.question[0].rdtype)
         self.asked.append(f"{name.to_text(omit_final_dot=True)} {rdtype}")
         fault = self.zone.fault(name, rdtype)
-        if fault is Fault.TIMEOUT:
+        if fault is Fault.TIMEOUT or (fault is Fault.NO_TCP and not udp):
             return None
-        if fault is Fault.MALFORMED:
-            return wire[:2] + b"\x81\x80" + b"\xff" * 20
+        if fault is Fault.MALFORMED and not (udp and self.truncate):
+            return wire[:2] + b"\x81\x80\0\1\0\2\0\0\0\0" + wire[12:] + b"\xff" * 20
         response = dns.message.make_response(query, recursion_available=True)
         if fault is Fault.REFUSED:
             response.set_rcode(dns.rcode.REFUSED)
@@ -160,14 +177,17 @@ class NameServer(asyncio.DatagramProtocol):
         elif fault is Fault.BOGUS and not query.flags & dns.flags.CD:
             response.set_rcode(dns.rcode.SERVFAIL)
             if query.edns >= 0:
-                response.use_edns(
-                    0, options=[_BOGUS]
-                )
+                response.use_edns(0, options=[_BOGUS])
         else:
             found = self.zone.find(name, rdtype)
             response.set_rcode(found.rcode)
             response.answer.extend(found.answer)
+            response.authority.extend(found.authority)
+            if fault is Fault.SIGNED:
+                response.flags |= dns.flags.AD
         size = max(512, query.payload) if query.edns >= 0 else 512
+        if udp and self.truncate and fault is not Fault.NO_TCP:
+            return _truncated(response)
         return _fit(response, size if udp else 65535)
 
 
@@ -175,6 +195,11 @@ def _fit(response: dns.message.Message, size: int) -> bytes:
     try:
         return response.to_wire(max_size=size)
     except dns.exception.TooBig:
-        response.flags |= dns.flags.TC
-        response.answer.clear()
-        return response.to_wire()
+        return _truncated(response)
+
+
+def _truncated(response: dns.message.Message) -> bytes:
+    response.flags |= dns.flags.TC
+    response.answer.clear()
+    response.authority.clear()
+    return response.to_wire()

@@ -26,11 +26,13 @@ class MemoryResolver:
         self._zone = zone
         self.asked: list[Question] = []
 
-    async def ask(self, question: Question, *, fresh: bool = False) -> Reply:
+    async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply:
         self.asked.append(question)
         name = dns.name.from_text(question.name)
         fault = self._zone.fault(name, question.rdtype)
-        if fault:
+        if fault is Fault.NO_TCP and tcp:
+            return Reply(question, Status.TIMEOUT, server="memory")
+        if fault in _FAULTS:
             return Reply(question, _FAULTS[fault], server="memory")
         found = self._zone.find(name, question.rdtype)
         if found.rcode == dns.rcode.SERVFAIL:
@@ -39,6 +41,8 @@ class MemoryResolver:
         last = found.answer[-1] if found.answer else None
         if last is not None and dns.rdatatype.to_text(last.rdtype) == question.rdtype:
             chain = chain if question.rdtype != "CNAME" else ()
-            return Reply(question, Status.ANSWER, tuple(record(r) for r in last), chain, ttl=300, server="memory")
+            records = tuple(record(r) for r in last)
+            secure = fault is Fault.SIGNED
+            return Reply(question, Status.ANSWER, records, chain, ttl=300, authenticated=secure, server="memory")
         status = Status.NXDOMAIN if found.rcode == dns.rcode.NXDOMAIN else Status.NODATA
         return Reply(question, status, chain=chain, ttl=300, server="memory")

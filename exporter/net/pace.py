@@ -1,0 +1,83 @@
+"""How fast questions may leave: one pace for all of them, and a slower one for zones that ask for it.
+
+Each pace is a token bucket told as a schedule (the generic cell rate algorithm, ITU-T I.371): instead of
+tokens it keeps the moment at which the next question would be exactly on time. A question that is early takes
+its place in the queue by moving that moment on, so the order is first come, first served, and nobody polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from exporter.mail.dns import Question
+from exporter.model import Clock
+
+BURST = 0.05  # seconds' worth of questions that may leave at once: more would overflow a resolver's socket
+
+
+class Bucket:
+    """`rate` questions a second; a burst of `BURST` seconds' worth, and of one at least."""
+
+    __slots__ = ("_due", "_gap", "_slack")
+
+    def __init__(self, rate: float) -> None:
+        if not rate > 0:
+            raise ValueError("a pace must be above zero")
+        self._gap = 1 / rate
+        self._slack = max(0.0, BURST - self._gap)
+        self._due = float("-inf")
+
+    def take(self, now: float, latest: float = float("inf")) -> float | None:
+        """The moment at which the question may leave, its place taken; None, and no place taken, if after `latest`."""
+        due = max(self._due, now - self._slack)
+        moment = max(now, due)
+        if moment > latest:
+            return None
+        self._due = due + self._gap
+        return moment
+
+
+class Pace:
+    """The pace of all questions together, and of those under each zone (the longest match decides)."""
+
+    def __init__(self, clock: Clock, per_second: float, zones: Mapping[str, float] | None = None) -> None:
+        """Raise ValueError for a rate that is not above zero."""
+        self._clock = clock
+        self._all = Bucket(per_second)
+        self._zones = {zone: Bucket(rate) for zone, rate in (zones or {}).items()}
+        self._depths = sorted({zone.count(".") + 1 for zone in self._zones}, reverse=True)
+
+    async def acquire(self, question: Question, latest: float) -> bool:
+        """Wait until the question may leave; False at once if that is after `latest` (monotonic seconds).
+
+        The zone's place is taken first, so that a question waiting for a slow zone holds up no other.
+        """
+        zone = self._zone(question.name)
+        return (zone is None or await self._wait(zone, latest)) and await self._wait(self._all, latest)
+
+    def charge(self, question: Question) -> None:
+        """Count a question that could not wait (a repetition): later ones wait for it."""
+        now = self._clock.monotonic()
+        self._all.take(now)
+        zone = self._zone(question.name)
+        if zone is not None:
+            zone.take(now)
+
+    async def _wait(self, bucket: Bucket, latest: float) -> bool:
+        now = self._clock.monotonic()
+        moment = bucket.take(now, latest)
+        if moment is None:
+            return False
+        if moment > now:
+            await asyncio.sleep(moment - now)
+        return True
+
+    def _zone(self, name: str) -> Bucket | None:
+        for depth in self._depths:
+            labels = name.rsplit(".", depth)
+            suffix = name if len(labels) <= depth else name[len(labels[0]) + 1 :]
+            bucket = self._zones.get(suffix)
+            if bucket is not None:
+                return bucket
+        return None

@@ -1,0 +1,31 @@
+"""Counting without a metrics library: what parts of the house keep of themselves, for exporter/metrics.py to show."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
+
+
+class Histogram:
+    """Observations counted by size: `bounds` are inclusive upper limits, ascending; anything larger is counted too."""
+
+    __slots__ = ("_counts", "bounds", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.sum = 0.0
+        self._counts = [0] * (len(self.bounds) + 1)
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    @property
+    def cumulative(self) -> tuple[int, ...]:
+        """How many were at most each bound, and last how many there were at all."""
+        return tuple(accumulate(self._counts))
+
+    @property
+    def count(self) -> int:
+        return sum(self._counts)
