@@ -129,7 +129,7 @@ class _Builder:
         except _Stop as stop:
             self._faults.append(stop.fault)
             self._root = None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, OverflowError) as error:  # without libyaml, `"\\UFFFFFFFF"` is the latter
             mark = getattr(error, "problem_mark", None)
             what = printable(getattr(error, "problem", None) or "it cannot be read", 200)
             self._faults.append(Fault(mark.line + 1 if mark else 1, (), f"is no valid YAML: {what}"))
