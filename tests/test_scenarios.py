@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from exporter import catalogue
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import NameServer, Zone
 from exporter.engine import evaluate
 from exporter.model import Outcome, Target
 from exporter.net import Asks, Net
 from exporter.net.blocklists import Blocklists
+from exporter.net.dns import Resolver
 from tests.support import scenario
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
@@ -18,8 +19,7 @@ CATALOGUE = catalogue.load()
 SCENARIOS = scenario.load()
 
 
-async def play(case: scenario.Scenario, dns: Asks) -> Outcome:
-    clock = FakeClock()
+async def play(case: scenario.Scenario, dns: Asks, clock: FakeClock) -> Outcome:
     blocklists = Blocklists(clock)
 
     async def judge(check: str, target: Target) -> Outcome:
@@ -33,7 +33,22 @@ async def play(case: scenario.Scenario, dns: Asks) -> Outcome:
 
 @pytest.mark.parametrize("case", SCENARIOS, ids=lambda s: f"{s.check}/{s.name}")
 async def test_scenario_in_memory(case: scenario.Scenario) -> None:
-    case.judge(await play(case, MemoryResolver(Zone(case.text))))
+    case.judge(await play(case, MemoryResolver(Zone(case.text)), FakeClock()))
+
+
+@pytest.mark.parametrize("truncate", [False, True], ids=["udp", "tcp"])
+@pytest.mark.parametrize("case", SCENARIOS, ids=lambda s: f"{s.check}/{s.name}")
+async def test_scenario_over_the_wire(case: scenario.Scenario, truncate: bool) -> None:
+    clock = FakeClock()
+    server = NameServer(Zone(case.text), truncate=truncate)
+    await server.start()
+    dns = Resolver([server.address], clock, timeout=0.15, queries_per_second=1e9)
+    await dns.start()
+    try:
+        case.judge(await play(case, dns, clock))
+    finally:
+        await dns.close()
+        await server.stop()
 
 
 def test_every_rule_is_expected_by_a_scenario() -> None:
