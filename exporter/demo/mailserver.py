@@ -1,0 +1,316 @@
+"""Small real SMTP servers on loopback, each with the behaviour ordered, and the dial that leads to them.
+
+They answer EHLO, HELO, STARTTLS, NOOP, RSET and QUIT, and take no mail. Like Exchange Online they refuse a name in
+EHLO that RFC 5321 does not allow, with `501 5.5.4 Invalid domain name`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+import warnings
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
+
+from exporter.demo.ca import Authority, Identity
+from exporter.mail import helo
+from exporter.mail.tls import Version
+
+IP: TypeAlias = IPv4Address | IPv6Address
+Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+
+DAY = 86400.0
+_IMPLICIT_TLS_PORT = 465
+_VERSIONS = {
+    Version.TLS_1_0: ssl.TLSVersion.TLSv1,
+    Version.TLS_1_1: ssl.TLSVersion.TLSv1_1,
+    Version.TLS_1_2: ssl.TLSVersion.TLSv1_2,
+    Version.TLS_1_3: ssl.TLSVersion.TLSv1_3,
+}
+_HANDSHAKE_FAILURE = bytes.fromhex("15 0301 0002 02 28")  # an alert record
+_PIECE = 65536
+
+
+class Certificate(StrEnum):
+    GOOD = "good"
+    EXPIRED = "expired"
+    EXPIRING = "expiring"  # in two days
+    EARLY = "early"  # not valid yet
+    WRONG_NAME = "wrong-name"
+    SELF_SIGNED = "self-signed"
+    UNTRUSTED = "untrusted"  # by another authority
+    WEAK = "weak"
+
+
+class Fault(StrEnum):
+    """What goes wrong besides certificates and versions; the first three before there is a connection."""
+
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    NO_ROUTE = "no-route"
+    BUSY = "busy"  # 421 for a greeting
+    REJECTS = "rejects"  # 554 for a greeting
+    REJECTS_NAME = "rejects-name"  # 501 to EHLO
+    NO_EHLO = "no-ehlo"  # knows HELO only
+    HANGS_UP = "hangs-up"  # closes without a word
+    NO_SMTP = "no-smtp"  # greets in another protocol
+    TLS_LATER = "tls-later"  # 454 to STARTTLS
+    TLS_ALERT = "tls-alert"  # handshake_failure, whatever is offered
+    TLS_HANGS_UP = "tls-hangs-up"  # closes in the middle of the handshake
+    INJECTED = "injected"  # an EHLO reply in clear behind the 220 to STARTTLS
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a server answers. `slow` is the seconds before the greeting; a size of 0 states no limit, None omits SIZE."""
+
+    name: str = "mx.example.com"
+    slow: float = 0.0
+    size: int | None = 52_428_800
+    starttls: bool = True
+    oldest: Version = Version.TLS_1_2
+    newest: Version = Version.TLS_1_3
+    certificate: Certificate = Certificate.GOOD
+    certificate_name: str = ""  # the server's own unless given
+    fault: Fault | None = None
+
+
+class _HungUp(Exception):  # noqa: N818 (an end of a session, good or bad)
+    pass
+
+
+class _Line:
+    """A connection, in clear and then under TLS; a handshake that fails sends its alert, as real servers do."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._buffer = b""
+        self._encrypted, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls: ssl.SSLObject | None = None
+
+    async def say(self, *lines: str) -> None:
+        octets = "".join(f"{line}\r\n" for line in lines).encode()
+        if self._tls:
+            self._tls.write(octets)
+            octets = self._to_send.read()
+        await self.send(octets)
+
+    async def send(self, octets: bytes) -> None:
+        self._writer.write(octets)
+        await self._writer.drain()
+
+    async def heard(self) -> str:
+        while b"\n" not in self._buffer:
+            self._buffer += await self._receive()
+            if len(self._buffer) > _PIECE:
+                raise _HungUp
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.decode("utf-8", "backslashreplace").removesuffix("\r")
+
+    async def raw(self) -> bytes:
+        octets = await self._reader.read(_PIECE)
+        if not octets:
+            raise _HungUp
+        return octets
+
+    async def secure(self, context: ssl.SSLContext) -> None:
+        self._buffer = b""  # what came in clear is not believed: RFC 3207 section 4.2
+        tls = context.wrap_bio(self._encrypted, self._to_send, server_side=True)
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await self.send(self._to_send.read())
+                self._encrypted.write(await self.raw())
+            except ssl.SSLError:
+                await self.send(self._to_send.read())
+                raise _HungUp from None
+        await self.send(self._to_send.read())
+        self._tls = tls
+
+    async def _receive(self) -> bytes:
+        while self._tls:
+            try:
+                return self._tls.read(_PIECE)
+            except ssl.SSLWantReadError:
+                self._encrypted.write(await self.raw())
+            except ssl.SSLError:
+                raise _HungUp from None
+        return await self.raw()
+
+
+class MailServer:
+    """One of them. `address` is where it really listens, `sessions` what each client said."""
+
+    def __init__(self, behaviour: Behaviour, context: ssl.SSLContext, *, implicit: bool, sleep: Sleep) -> None:
+        self._behaviour, self._context, self._implicit, self._sleep = behaviour, context, implicit, sleep
+        self.address: tuple[str, int] = ("", 0)
+        self.sessions: list[list[str]] = []
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.address = self._server.sockets[0].getsockname()[:2]
+
+    async def stop(self) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard: list[str] = []
+        self.sessions.append(heard)
+        try:
+            await self._session(_Line(reader, writer), heard)
+        except (_HungUp, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _session(self, line: _Line, heard: list[str]) -> None:
+        told = self._behaviour
+        if told.fault is Fault.HANGS_UP:
+            return
+        if self._implicit:
+            await line.secure(self._context)
+        if told.slow:
+            await self._sleep(told.slow)
+        await line.say(self._greeting())
+        while True:
+            said = await line.heard()
+            heard.append(said)
+            verb, _, argument = said.partition(" ")
+            match verb.upper():
+                case "EHLO" | "HELO":
+                    await line.say(*self._introduced(verb.upper(), argument))
+                case "STARTTLS" if told.starttls and not self._implicit:
+                    await self._start_tls(line)
+                case "NOOP" | "RSET":
+                    await line.say("250 2.0.0 as you wish")
+                case "QUIT":
+                    await line.say(f"221 2.0.0 {told.name} says goodbye")
+                    return
+                case "MAIL":
+                    await line.say("550 5.7.1 this server takes no mail [demo]")
+                case _:
+                    await line.say("502 5.5.1 no such command [demo]")
+
+    def _greeting(self) -> str:
+        match self._behaviour.fault:
+            case Fault.BUSY:
+                return f"421 4.3.2 {self._behaviour.name} is busy, try again later [demo]"
+            case Fault.REJECTS:
+                return f"554 5.7.1 {self._behaviour.name} takes nothing from you [demo]"
+            case Fault.NO_SMTP:
+                return "SSH-2.0-demo"
+        return f"220 {self._behaviour.name} ESMTP demo"
+
+    def _introduced(self, verb: str, argument: str) -> list[str]:
+        told = self._behaviour
+        if verb == "EHLO" and told.fault is Fault.NO_EHLO:
+            return ["502 5.5.1 no such command [demo]"]
+        if told.fault is Fault.REJECTS_NAME or not helo.parse(argument).well_formed:
+            return ["501 5.5.4 Invalid domain name [demo]"]
+        offers = [told.name]
+        if verb == "EHLO":
+            offers += ["SIZE" if told.size == 0 else f"SIZE {told.size}"] if told.size is not None else []
+            offers += ["STARTTLS"] if told.starttls and not self._implicit else []
+            offers += ["ENHANCEDSTATUSCODES"]
+        return [f"250-{offer}" for offer in offers[:-1]] + [f"250 {offers[-1]}"]
+
+    async def _start_tls(self, line: _Line) -> None:
+        ready = "220 2.0.0 ready to start TLS"
+        match self._behaviour.fault:
+            case Fault.TLS_LATER:
+                await line.say("454 4.7.0 TLS not available due to local problem")
+                return
+            case Fault.TLS_ALERT:
+                await line.say(ready)
+                await line.raw()
+                await line.send(_HANDSHAKE_FAILURE)
+                raise _HungUp
+            case Fault.TLS_HANGS_UP:
+                await line.say(ready)
+                await line.raw()
+                raise _HungUp
+            case Fault.INJECTED:
+                await line.say(ready, "250-injected.example.net", "250 SIZE 1")
+            case _:
+                await line.say(ready)
+        await line.secure(self._context)
+
+
+class MailServers:
+    """The mail hosts of a small world: where they are said to be -> how they behave. `pem` is the root they trust.
+
+    `dial` is for exporter.net.smtp.Mail; an address of nobody refuses. `sleep` lets time pass before a slow greeting,
+    `now` is the unix time by which certificates are good or bad.
+    """
+
+    def __init__(self, hosts: Mapping[tuple[IP, int], Behaviour], now: float, *, sleep: Sleep = asyncio.sleep) -> None:
+        authority, stranger = Authority(now), Authority(now, "unknown authority")
+        self.pem = authority.pem
+        self._hosts = dict(hosts)
+        self.servers: dict[tuple[IP, int], MailServer] = {}
+        with TemporaryDirectory() as folder:  # OpenSSL takes keys from files only
+            for (ip, port), behaviour in self._hosts.items():
+                unknown = behaviour.certificate is Certificate.UNTRUSTED
+                identity = _identity(stranger if unknown else authority, behaviour, now)
+                context = _context(behaviour, identity, Path(folder))
+                self.servers[ip, port] = MailServer(
+                    behaviour, context, implicit=port == _IMPLICIT_TLS_PORT, sleep=sleep
+                )
+
+    async def start(self) -> None:
+        for server in self.servers.values():
+            await server.start()
+
+    async def stop(self) -> None:
+        for server in self.servers.values():
+            await server.stop()
+
+    async def dial(self, ip: IP, port: int) -> tuple[str, int]:
+        """Where to connect to instead. Raise what connecting would, for hosts that cannot be connected to."""
+        behaviour = self._hosts.get((ip, port))
+        fault = behaviour.fault if behaviour else Fault.REFUSED
+        if fault is Fault.REFUSED:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+        if fault is Fault.TIMEOUT:
+            raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+        if fault is Fault.NO_ROUTE:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+        return self.servers[ip, port].address
+
+
+def _identity(authority: Authority, behaviour: Behaviour, now: float) -> Identity:
+    name = behaviour.certificate_name or behaviour.name
+    begins, ends = now - 10 * DAY, now + 80 * DAY
+    match behaviour.certificate:
+        case Certificate.EXPIRED:
+            begins, ends = now - 100 * DAY, now - 10 * DAY
+        case Certificate.EXPIRING:
+            begins, ends = now - 88 * DAY, now + 2 * DAY
+        case Certificate.EARLY:
+            begins, ends = now + DAY, now + 90 * DAY
+        case Certificate.WRONG_NAME:
+            name = f"elsewhere.{name}"
+    self_signed, weak = behaviour.certificate is Certificate.SELF_SIGNED, behaviour.certificate is Certificate.WEAK
+    return authority.issue(name, not_before=begins, not_after=ends, self_signed=self_signed, weak=weak)
+
+
+def _context(behaviour: Behaviour, identity: Identity, folder: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("ALL:!aNULL:@SECLEVEL=0")  # without which OpenSSL 3 does no TLS 1.0 and 1.1, and no weak key
+    with warnings.catch_warnings():  # that old versions are deprecated is the point
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = _VERSIONS[behaviour.oldest]
+        context.maximum_version = _VERSIONS[behaviour.newest]
+    (folder / "key.pem").write_bytes(identity.key)
+    (folder / "chain.pem").write_bytes(identity.chain)
+    context.load_cert_chain(folder / "chain.pem", folder / "key.pem")
+    return context

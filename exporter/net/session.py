@@ -1,0 +1,210 @@
+"""One connection to an SMTP server: commands out, replies in, and TLS on top.
+
+TLS runs in memory, beside the connection, instead of being handed to the transport. So every octet passes through our
+hands and we know on which side of the handshake it came: what arrives in clear after the server's 220 to STARTTLS
+(the response injection of nostarttls.secvuln.info) is seen, never mistaken for a reply. It also makes plain
+streams, raw hellos and every Python version behave alike.
+
+Nothing here has a deadline; whoever calls has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exporter.mail import smtp, tls
+from exporter.mail.tls import Version
+
+if sys.version_info < (3, 13):
+    import _ssl
+
+_MORE_THAN_EVER_BUFFERED = 2**20  # a StreamReader stops at twice its limit of 64 KiB and one reception
+_MOST_READS = 64  # for one answer to a hello
+_VERSIONS = {
+    "TLSv1": Version.TLS_1_0,
+    "TLSv1.1": Version.TLS_1_1,
+    "TLSv1.2": Version.TLS_1_2,
+    "TLSv1.3": Version.TLS_1_3,
+}
+# Words of OpenSSL for a server that breaks TLS off (it names the alert) or does not speak it. All its other errors may
+# be our own inability or taste, and are nobody's fault.
+_THEIR_FAULT = ("ALERT", "WRONG_VERSION_NUMBER", "HTTP_REQUEST")
+
+
+class HungUp(ConnectionError):  # noqa: N818 (a fact about the server, not an error of ours)
+    """The server closed the connection where something was due."""
+
+
+class SpokeInClear(Exception):  # noqa: N818 (likewise)
+    """Octets in clear where only TLS may come."""
+
+    def __init__(self, octets: bytes) -> None:
+        super().__init__(octets[:80])
+        self.octets = octets[:80]
+
+
+class TLSRefused(Exception):  # noqa: N818 (likewise)
+    """The server ended TLS, with an alert or by not speaking it."""
+
+
+class TLSNotPossibleHere(Exception):  # noqa: N818 (likewise)
+    """Our own TLS library gave up: that says nothing about the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """What was agreed in the handshake. `chain` are the certificates that the server sent, in DER, unverified."""
+
+    version: Version
+    cipher: str
+    chain: tuple[bytes, ...]
+
+
+def reading_context() -> ssl.SSLContext:
+    """For looking, not for trusting: every version and cipher there is, and any certificate, to be judged apart.
+
+    Anonymous ciphers are left out: with them a server shows no certificate.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.set_ciphers("ALL:!aNULL:@SECLEVEL=0")  # at any other level OpenSSL 3 has no TLS 1.0 and 1.1
+    context.options |= getattr(
+        ssl, "OP_LEGACY_SERVER_CONNECT", 0x4
+    )  # servers without RFC 5746; named since Python 3.12
+    return context
+
+
+class Session:
+    """`say` is told every line that passes, for the transcript."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, say: Callable[[str], None]) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._say = say
+        self._replies = smtp.Incoming()
+        self._encrypted = ssl.MemoryBIO()
+        self._to_send = ssl.MemoryBIO()
+        self._tls: ssl.SSLObject | None = None
+
+    async def reply(self) -> smtp.Reply:
+        """Raise HungUp, ReplySyntaxError, TLSRefused, TLSNotPossibleHere, OSError."""
+        while (reply := self._replies.take()) is None:
+            self._replies.feed(await self._receive())
+        for line in reply.shown:
+            self._say(f"S: {line}")
+        return reply
+
+    async def command(self, line: str) -> smtp.Reply:
+        """Say a line and wait for all of its answer, never pipelined. Raise as `reply`; ValueError for two lines."""
+        if not line.isprintable():
+            raise ValueError(f"no SMTP command: {line!r}")
+        self._say(f"C: {line}")
+        octets = line.encode() + b"\r\n"
+        if self._tls:
+            self._tls.write(octets)
+            octets = self._to_send.read()
+        await self._send(octets)
+        return await self.reply()
+
+    async def start_tls(self) -> smtp.Reply:
+        """Ask for TLS. Raise SpokeInClear if anything stands before or behind the answer (RFC 3207 section 4)."""
+        self._nothing_in_clear()
+        reply = await self.command("STARTTLS")
+        self._nothing_in_clear()
+        return reply
+
+    def _nothing_in_clear(self) -> None:
+        if self._replies.rest:
+            raise SpokeInClear(bytes(self._replies.rest[:80]))
+
+    async def secure(self, context: ssl.SSLContext, host: str) -> Secured:
+        """The handshake. Raise SpokeInClear, HungUp, TLSRefused, TLSNotPossibleHere, OSError."""
+        tunnel = context.wrap_bio(self._encrypted, self._to_send, server_hostname=host)
+        heard = b""
+        while True:
+            try:
+                tunnel.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await self._send(self._to_send.read())
+                octets = await self._receive_raw()
+                if not heard and not tls.is_tls(octets):
+                    raise SpokeInClear(octets) from None
+                heard = octets
+                self._encrypted.write(octets)
+            except ssl.SSLError as error:
+                await self._send(self._to_send.read())  # our alert: the server's log should say why we left
+                raise _whose_fault(error) from None
+        await self._send(self._to_send.read())
+        self._tls = tunnel
+        cipher = tunnel.cipher()
+        version = _VERSIONS[tunnel.version() or ""]
+        secured = Secured(version, cipher[0] if cipher else "", _chain(tunnel))
+        self._say(f"-- TLS {secured.version} {secured.cipher}, {len(secured.chain)} certificates")
+        return secured
+
+    async def hello(self, version: Version, host: str, random: bytes) -> tls.Answer:
+        """Offer one version of TLS and hear what it says; the connection is of no use afterwards. Raise OSError."""
+        await self._send(tls.client_hello(version, host, random))
+        heard = b""
+        for _ in range(_MOST_READS):
+            octets = await self._reader.read(_MORE_THAN_EVER_BUFFERED)
+            if not octets:
+                return tls.Answer(None, "closed the connection")
+            heard += octets
+            answer = tls.judge(version, heard)
+            if answer:
+                return answer
+        return tls.Answer(None, "an answer in too many pieces")
+
+    async def _receive(self) -> bytes:
+        if self._tls is None:
+            return await self._receive_raw()
+        while True:
+            try:
+                octets = self._tls.read(_MORE_THAN_EVER_BUFFERED)
+            except ssl.SSLWantReadError:
+                self._encrypted.write(await self._receive_raw())
+            except ssl.SSLZeroReturnError:
+                raise HungUp("the server closed the connection") from None
+            except ssl.SSLError as error:
+                raise _whose_fault(error) from None
+            else:
+                if not octets:
+                    raise HungUp("the server closed the connection")
+                return octets
+
+    async def _receive_raw(self) -> bytes:
+        octets = await self._reader.read(_MORE_THAN_EVER_BUFFERED)
+        if not octets:
+            raise HungUp("the server closed the connection")
+        return octets
+
+    async def _send(self, octets: bytes) -> None:
+        if octets:
+            self._writer.write(octets)
+            await self._writer.drain()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _whose_fault(error: ssl.SSLError) -> Exception:
+    said = (error.reason or str(error)).replace("_", " ").lower()
+    if any(word in (error.reason or "") for word in _THEIR_FAULT):
+        return TLSRefused(said)
+    return TLSNotPossibleHere(said)
+
+
+def _chain(tunnel: ssl.SSLObject) -> tuple[bytes, ...]:
+    """The certificates as they came; public in Python since 3.13."""
+    if sys.version_info >= (3, 13):
+        return tuple(tunnel.get_unverified_chain())
+    chain = tunnel._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # noqa: SLF001  (there is no other way before 3.13)
+    return tuple(certificate.public_bytes(_ssl.ENCODING_DER) for certificate in chain or ())
