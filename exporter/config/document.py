@@ -56,7 +56,7 @@ Server: TypeAlias = Annotated[
     Nameserver, Parsed("system, an IP address, ADDRESS:PORT or [ADDRESS]:PORT", values.nameserver)
 ]
 Interval: TypeAlias = Annotated[
-    timedelta, Parsed(A_DURATION, values.duration(timedelta(seconds=10), timedelta(days=30)), DURATION_PATTERN)
+    timedelta, Parsed(A_DURATION, values.duration(timedelta(seconds=1), timedelta(days=30)), DURATION_PATTERN)
 ]
 Timeout: TypeAlias = Annotated[
     timedelta, Parsed(A_DURATION, values.duration(timedelta(seconds=1), timedelta(minutes=1)), DURATION_PATTERN)
