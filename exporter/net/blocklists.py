@@ -6,8 +6,8 @@ A list counts only while its test points (RFC 5782 section 5) have been seen to 
   meanwhile it is asked nothing else. A test that proves nothing (a timeout) changes no belief.
 - The last conclusive answer per subject and list is kept. A list that cannot be believed, or does not answer,
   changes none. A standing listing ends by a "no" of that list while it is believed.
-- A new listing, or a standing one with other codes, counts only after a test that began after it and went well.
-  Those that arrive while a test runs wait together for the next one.
+- A new listing, one with other codes, and the end of one count only after a test that began after the answer and
+  went well: a list may have died since its last test. What comes while a test runs waits together for the next.
 - When a list is found to list the world, what it said since its last good test began is void.
 - An answer that would change what is kept is never taken from the cache.
 - Each list has a ceiling of questions a day, tests included; a part of it is set aside for tests.
@@ -24,7 +24,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter.mail.dns import Question, Reply, Status
-from exporter.mail.dnsbl import Blocklist, Error, Listed
+from exporter.mail.dnsbl import Blocklist, Error, Listed, NotListed
 from exporter.model import CannotTell, Clock, Doubt, Reason, printable
 from exporter.net.kept import Answer, Kept, Listing
 
@@ -160,7 +160,7 @@ class Blocklists:
         now = self._clock.monotonic()
         last = kept.latest(key)
         listing = last.listing if last else None
-        clean = last is not None and not listing and not last.pending and now - last.at < RECENT
+        clean = last is not None and not listing and not last.waits and now - last.at < RECENT
         return Standing(blocklist, listing, clean, kept.fault is None and not kept.unreliable(now), doubt)
 
     async def _ask(self, net: Net, subject: Subject, blocklist: Blocklist, kept: Kept) -> Doubt | None:
@@ -179,16 +179,7 @@ class Blocklists:
             return _unbelievable(blocklist, said)
         if kept.epoch != epoch or not kept.believed:
             return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} could not be believed while it was asked")
-        before = kept.latest(key)
-        standing = before.listing if before else None
-        if not isinstance(said, Listed):
-            self._keep(kept, key, None, None)
-            return None
-        if standing and standing.codes == said.codes:
-            self._keep(kept, key, standing, None)
-        else:
-            new = Listing(said.codes, said.meaning, said.severity, said.remedy, self._clock.wall())
-            self._keep(kept, key, standing, new)
+        if self._keep(kept, key, said):
             doubt = await self._confirm(net, blocklist, kept, key)
             if doubt:
                 return doubt
@@ -196,19 +187,19 @@ class Blocklists:
         return None
 
     async def _confirm(self, net: Net, blocklist: Blocklist, kept: Kept, key: str) -> Doubt | None:
-        """See to it that a test which began after the new listing went well; why not, if not."""
-        async with kept.lock:  # whoever waited here may find its listing confirmed by another's test
+        """See to it that a test which began after the answer went well; why not, if not."""
+        async with kept.lock:  # whoever waited here may find the answer confirmed by another's test
             last = kept.latest(key)
-            if last and last.pending and kept.believed:
+            if last and last.waits and kept.believed:
                 now = self._clock.monotonic()
                 if not kept.may_confirm(now):
-                    return Doubt(Reason.RATE_LIMITED, f"a new listing on {blocklist.name} waits for its next test")
+                    return Doubt(Reason.RATE_LIMITED, f"what {blocklist.name} says anew waits for its next test")
                 kept.confirmations.append(now)
                 await self._test(net, blocklist, kept)
         if kept.fault:
             return _unbelievable(blocklist, kept.fault)
         last = kept.latest(key)
-        return kept.doubt if last and last.pending else None
+        return kept.doubt if last and last.waits else None
 
     async def _reason(self, net: Net, blocklist: Blocklist, kept: Kept, key: str, name: str) -> None:
         """The list's own words, asked until it has given them: evidence, and no doubt if they are not to be had."""
@@ -280,11 +271,19 @@ class Blocklists:
     def _others_answer(self, name: str, now: float) -> bool:
         return any(other != name and now - at < OTHERS_ANSWERED for other, at in self._answers.items())
 
-    def _keep(self, kept: Kept, key: str, listing: Listing | None, pending: Listing | None) -> None:
+    def _keep(self, kept: Kept, key: str, said: Listed | NotListed) -> bool:
+        """Keep the answer; does it wait to be confirmed?"""
         before = kept.latest(key)
-        if (listing, pending) != ((before.listing, before.pending) if before else (None, None)):
+        known = [listing for listing in (before.listing, before.said) if listing] if before else []
+        new: Listing | None = None
+        if isinstance(said, Listed):
+            now = Listing(said.codes, said.meaning, said.severity, said.remedy, self._clock.wall())
+            new = next((listing for listing in known if listing.codes == said.codes), now)
+        answer = Answer(kept.generation, self._clock.monotonic(), new, before.listing if before else None)
+        if answer.waits or (before and before.waits):
             self.revision += 1
-        kept.keep(key, Answer(kept.generation, self._clock.monotonic(), listing, pending))
+        kept.keep(key, answer)
+        return answer.waits
 
     def _kept(self, blocklist: Blocklist) -> Kept:
         kept, digest = self._lists.get(blocklist.name), _digest(blocklist)
@@ -311,5 +310,5 @@ def _changes(before: Answer | None, blocklist: Blocklist, reply: Reply) -> bool:
     if before is None or isinstance(said, Error):
         return True
     if isinstance(said, Listed):
-        return before.listing is None or before.listing.codes != said.codes
-    return before.listing is not None or before.pending is not None
+        return before.waits or before.listing is None or before.listing.codes != said.codes
+    return before.waits or before.listing is not None

@@ -3,7 +3,7 @@
 Order is told by generations, not by clocks: a list counts the tests begun on it, an answer carries the count at
 its arrival, and a good test confirms the answers that carry less than its own.
 
-A subject that the list has never named costs one number. Of a named one the latest answer is kept, and the one
+A subject that the list does not name costs one number. Of a named one the latest answer is kept, and the one
 that stood when the last good test began, to go back to.
 """
 
@@ -21,7 +21,7 @@ HOUR, DAY = 3600.0, 86400.0
 TEST_BELIEVED = 6 * HOUR  # between tests, by what the last one said
 TEST_UNBELIEVED = HOUR
 TEST_INCONCLUSIVE = HOUR / 2
-MOST_CONFIRMATIONS = 12  # tests an hour for new listings, besides those above
+MOST_CONFIRMATIONS = 12  # tests an hour for what waits, besides those above
 WINDOW = 20  # a list that left half of this many questions unanswered is unreliable,
 SILENT = 4  # or this many in a row
 SILENT_FOR = HOUR  # over this long
@@ -44,12 +44,17 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was known after one conclusive answer: the listing that counts, and one that waits to be confirmed."""
+    """One conclusive answer: what the list said (None: "no"), and what counted then. If they differ, it waits."""
 
     generation: int
     at: float  # monotonic seconds
+    said: Listing | None = None
     listing: Listing | None = None
-    pending: Listing | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Does it still have to be confirmed by a good test?"""
+        return self.said != self.listing
 
 
 @dataclass(slots=True)
@@ -159,14 +164,14 @@ class Kept:
                 self.clean[key] = settled.at
 
     def latest(self, key: str) -> Answer | None:
-        """The latest answer about a subject; a listing that a good test has confirmed since now counts."""
+        """The latest answer about a subject; what a good test has confirmed since now counts."""
         pair = self.named.get(key)
         if pair is None:
             at = self.clean.get(key)
             return None if at is None else Answer(0, at)
         latest, _ = pair
-        if latest.pending and latest.generation < self.good:
-            latest = replace(latest, listing=latest.pending, pending=None)
+        if latest.waits and latest.generation < self.good:
+            latest = replace(latest, listing=latest.said)
             self.named[key] = (latest, latest)
         return latest
 
@@ -177,7 +182,7 @@ class Kept:
         elif before and before.at < self.good_at:
             settled = before
         self.forget(key)
-        if new.listing or new.pending or (settled and settled.listing):
+        if new.said or new.listing or (settled and settled.listing):
             self.named[key] = (new, settled)
         else:
             self.clean[key] = new.at
@@ -185,8 +190,9 @@ class Kept:
     def word(self, key: str, text: str) -> None:
         """Add the list's own words to the listing that counts."""
         latest, settled = self.named[key]
-        if latest.listing:
-            worded = replace(latest, listing=replace(latest.listing, text=text))
+        if latest.listing and not latest.waits:
+            listing = replace(latest.listing, text=text)
+            worded = replace(latest, said=listing, listing=listing)
             self.named[key] = (worded, worded if settled is latest else settled)
 
     def forget(self, key: str) -> None:
@@ -247,12 +253,12 @@ def _plain(answer: Answer | None, now: float) -> dict[str, Any] | None:
 
 
 def _listings(answer: Answer) -> tuple[tuple[str, Listing | None], ...]:
-    return ("listing", answer.listing), ("pending", answer.pending)
+    return ("said", answer.said), ("listing", answer.listing)
 
 
 def _answer(saved: Any, at: float) -> Answer:
-    listing, pending = (_listing(saved[name]) if name in saved else None for name in ("listing", "pending"))
-    return Answer(int(saved["generation"]), at, listing, pending)
+    said, listing = (_listing(saved[name]) if name in saved else None for name in ("said", "listing"))
+    return Answer(int(saved["generation"]), at, said, listing)
 
 
 def _listing(saved: Any) -> Listing:

@@ -1,0 +1,92 @@
+"""Blocklists whose behaviour a test turns as it likes, behind one resolver that logs every question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import ip_address
+
+from exporter.mail.dns import TXT, Question, Reply, Status
+from exporter.mail.dnsbl import Blocklist
+from exporter.net import Net
+from exporter.net.blocklists import Blocklists, Standing
+from tests.support.clock import FakeClock
+
+
+class Mode(Enum):
+    GOOD = "answers rightly"
+    WORLD = "lists everybody"
+    DEAD = "lists nobody"
+    REFUSES = "refuses"
+    PARKED = "is parked"
+    SILENT = "does not answer"
+
+
+@dataclass
+class Scripted:
+    """One list: its mode, and whom it lists with which code."""
+
+    blocklist: Blocklist
+    mode: Mode = Mode.GOOD
+    lists: dict[str, str] = field(default_factory=dict)
+
+    def answer(self, question: Question) -> Reply:
+        name = question.name
+        if self.mode is Mode.SILENT:
+            return Reply(question, Status.TIMEOUT, detail=f"no answer for {name}")
+        code = {Mode.WORLD: "127.0.0.2", Mode.REFUSES: "127.255.255.254", Mode.PARKED: "203.0.113.80"}.get(self.mode)
+        if self.mode is Mode.GOOD:
+            listed, _ = self.blocklist.test_points
+            named = {self.blocklist.question(ip_address(subject)): code for subject, code in self.lists.items()}
+            code = {**named, listed: "127.0.0.2"}.get(name)
+        if code is None:
+            return Reply(question, Status.NXDOMAIN)
+        if question.rdtype == "TXT":
+            return Reply(question, Status.ANSWER, (TXT((b"because",)),))
+        return Reply(question, Status.ANSWER, (ip_address(code),))
+
+
+@dataclass
+class World:
+    """The resolver, the clock and the door. `asked` holds list, question, reply and the time of each question."""
+
+    lists: list[Scripted]
+    clock: FakeClock = field(default_factory=FakeClock)
+    asked: list[tuple[str, Question, Reply, float]] = field(default_factory=list)
+    fresh: list[bool] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)  # names whose questions are not answered
+    cached: dict[Question, Reply] = field(default_factory=dict)  # given unless a question wants to be fresh
+    slow: bool = False  # let other tasks run before each answer
+    watch: Callable[[Question], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        self.door = Blocklists(self.clock)
+        self.transcripts: list[str] = []
+
+    async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply:
+        if not fresh and question in self.cached:
+            return self.cached[question]
+        if self.slow:
+            await asyncio.sleep(0)
+        of = next(one for one in self.lists if question.name.endswith("." + one.blocklist.zone))
+        self.watch(question)
+        reply = of.answer(question)
+        if question.name in self.lost:
+            reply = Reply(question, Status.SERVFAIL, detail=f"lost {question.name}")
+        self.asked.append((of.blocklist.name, question, reply, self.clock.monotonic()))
+        self.fresh.append(fresh)
+        return reply
+
+    def net(self) -> Net:
+        return Net(self, self.clock, blocklists=self.door)
+
+    async def look(self, subject: str, *lists: Scripted) -> list[Standing]:
+        net = self.net()
+        found = await net.listed(ip_address(subject), [one.blocklist for one in lists or self.lists])
+        self.transcripts.append(str(net.transcript.freeze()))
+        return found
+
+    def names(self, since: int = 0) -> list[str]:
+        return [str(question) for _, question, _, _ in self.asked[since:]]
