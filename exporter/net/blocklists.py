@@ -20,13 +20,14 @@ import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl import Blocklist, Error, Listed, NotListed
 from exporter.model import CannotTell, Clock, Doubt, Reason, printable
-from exporter.net.kept import Answer, Kept, Listing
+from exporter.net.kept import NEVER, Answer, Kept, Listing
 
 if TYPE_CHECKING:
     from exporter.net import Net
@@ -91,24 +92,25 @@ class Blocklists:
         self._clock = clock
         self._lists: dict[str, Kept] = {}
         self._subjects: frozenset[str] | None = None
-        self._answers: dict[str, float] = {}  # the two lists that answered last, and when
+        self._answered = ("", NEVER), ("", NEVER)  # the two lists that answered last, and when
 
     async def listed(self, net: Net, subject: Subject, lists: Sequence[Blocklist]) -> list[Standing]:
         """What each list that can hold the subject says of it now, in their order."""
         asked = [blocklist for blocklist in lists if blocklist.holds(subject)]
+        key = str(subject)
         found: dict[int, Standing] = {}
         left = iter(enumerate(asked))
 
         async def work() -> None:
             for place, blocklist in left:
-                found[place] = await self._one(net, subject, blocklist)
+                found[place] = await self._one(net, subject, key, blocklist)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(WIDTH, len(asked))):
                 group.create_task(work())
-        if self._subjects is not None and str(subject) not in self._subjects:
+        if self._subjects is not None and key not in self._subjects:
             for kept in self._lists.values():
-                kept.forget(str(subject))
+                kept.forget(key)
         return [found[place] for place in range(len(asked))]
 
     async def belief(self, net: Net, blocklist: Blocklist) -> Belief:
@@ -127,7 +129,7 @@ class Blocklists:
 
     def keep_only(self, lists: Iterable[Blocklist], subjects: Iterable[Subject]) -> None:
         """Forget what the config does not name; from now on keep nothing about any other subject beyond its run."""
-        wanted = {blocklist.name: _digest(blocklist) for blocklist in lists}
+        wanted = {blocklist.name: _digest(blocklist.zone) for blocklist in lists}
         self._lists = {name: kept for name, kept in self._lists.items() if wanted.get(name) == kept.digest}
         self._subjects = frozenset(map(str, subjects))
         for kept in self._lists.values():
@@ -149,11 +151,11 @@ class Blocklists:
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             log.warning("saved blocklist state cannot be read (%s): the lists are asked anew", type(error).__name__)
 
-    async def _one(self, net: Net, subject: Subject, blocklist: Blocklist) -> Standing:
-        kept, key = self._kept(blocklist), str(subject)
+    async def _one(self, net: Net, subject: Subject, key: str, blocklist: Blocklist) -> Standing:
+        kept = self._kept(blocklist)
         await self._test_if_due(net, blocklist, kept)
         if kept.believed:
-            doubt = await self._ask(net, subject, blocklist, kept)
+            doubt = await self._ask(net, subject, key, blocklist, kept)
         else:
             doubt = _unbelievable(blocklist, kept.fault) if kept.fault else kept.doubt
             net.transcript.note(f"{key} in {blocklist.name}", (f"not asked: {doubt.detail}",) if doubt else ())
@@ -163,9 +165,9 @@ class Blocklists:
         clean = last is not None and not listing and not last.waits and now - last.at < RECENT
         return Standing(blocklist, listing, clean, kept.fault is None and not kept.unreliable(now), doubt)
 
-    async def _ask(self, net: Net, subject: Subject, blocklist: Blocklist, kept: Kept) -> Doubt | None:
+    async def _ask(self, net: Net, subject: Subject, key: str, blocklist: Blocklist, kept: Kept) -> Doubt | None:
         """Ask, and keep the answer; why there is none, or why it does not count yet."""
-        key, name, epoch = str(subject), blocklist.question(subject), kept.epoch
+        name, epoch = blocklist.question(subject), kept.epoch
         reply = await self._query(net, blocklist, kept, name, "A")
         if reply.transport == "cache" and _changes(kept.latest(key), blocklist, reply):
             reply = await self._query(net, blocklist, kept, name, "A", fresh=True)
@@ -213,7 +215,8 @@ class Blocklists:
             self.revision += 1
 
     async def _test_if_due(self, net: Net, blocklist: Blocklist, kept: Kept) -> bool:
-        if not kept.due(self._clock.monotonic()):
+        under_way = kept.lock.locked() and not kept.believed  # then all waits for what comes out of it
+        if not under_way and not kept.due(self._clock.monotonic()):
             return False
         async with kept.lock:
             if not kept.due(self._clock.monotonic()):
@@ -260,16 +263,14 @@ class Blocklists:
         now = self._clock.monotonic()
         if reply.status.conclusive:
             kept.answered()
-            others = sorted(
-                ((n, at) for n, at in self._answers.items() if n != blocklist.name), key=lambda pair: pair[1]
-            )
-            self._answers = dict([*others[-1:], (blocklist.name, now)])
+            first, second = self._answered
+            self._answered = (blocklist.name, now), second if first[0] == blocklist.name else first
         elif reply.status not in _NOT_THE_LISTS_FAULT and self._others_answer(blocklist.name, now):
             kept.unanswered(now)
         return reply
 
     def _others_answer(self, name: str, now: float) -> bool:
-        return any(other != name and now - at < OTHERS_ANSWERED for other, at in self._answers.items())
+        return any(other != name and now - at < OTHERS_ANSWERED for other, at in self._answered)
 
     def _keep(self, kept: Kept, key: str, said: Listed | NotListed) -> bool:
         """Keep the answer; does it wait to be confirmed?"""
@@ -286,16 +287,17 @@ class Blocklists:
         return answer.waits
 
     def _kept(self, blocklist: Blocklist) -> Kept:
-        kept, digest = self._lists.get(blocklist.name), _digest(blocklist)
+        kept, digest = self._lists.get(blocklist.name), _digest(blocklist.zone)
         if kept is None or kept.digest != digest:
             kept = self._lists[blocklist.name] = Kept(digest)
         kept.limit = blocklist.queries_per_day
         return kept
 
 
-def _digest(blocklist: Blocklist) -> str:
+@lru_cache(1024)
+def _digest(zone: str) -> str:
     """Tells one zone from another without telling the zone."""
-    return hashlib.sha256(blocklist.zone.encode()).hexdigest()[:16]
+    return hashlib.sha256(zone.encode()).hexdigest()[:16]
 
 
 def _unbelievable(blocklist: Blocklist, error: Error) -> Doubt:
