@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from exporter.catalogue import Catalogue
 from exporter.model import Outcome, Rule, Severity, Verdict
 from exporter.store import Held, Judged, Policy
 
@@ -92,3 +94,25 @@ def cards(store: Iterable[Held], policy: Policy, now: float) -> list[dict[str, A
 def _rank(told: dict[str, Any]) -> tuple[int, int, str, str]:
     gravity = _GRAVITY[Severity(told["severity"])] if told["severity"] else 9
     return _ORDER[Verdict(told["verdict"])], gravity, told["check"], told["title"]
+
+
+def runbook(declared: Rule) -> str:
+    """The runbook of one finding as plain text."""
+    says = ["", "What receivers say:", *(f"  {text}" for text in declared.refusals)] if declared.refusals else []
+    return "\n".join(
+        [
+            f"{declared.id} ({declared.severity})",
+            f"  {declared.says}",
+            "",
+            declared.why,
+            *says,
+            "",
+            f"Fix: {declared.fix}",
+            f"See: {declared.ref}",
+        ]
+    )
+
+
+def nearest(wanted: str, catalogue: Catalogue) -> str:
+    """The finding id that looks most like this one, or nothing."""
+    return next(iter(difflib.get_close_matches(wanted, catalogue.rules, n=1)), "")

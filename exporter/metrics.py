@@ -8,6 +8,7 @@ Prometheus asks for (text 0.0.4 and OpenMetrics 1.0) write gauges alike.
 from __future__ import annotations
 
 import gzip
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from exporter import __version__
 from exporter.catalogue import Catalogue
 from exporter.model import Clock, Labels, Severity
+from exporter.net.dns import Stats
 from exporter.stats import Histogram
 from exporter.store import Held, Key, Policy, Store
 
@@ -48,6 +50,7 @@ HELP = {
     DOMAIN_SENDER: "The domain's mail is sent by this sender.",
     SENDER: "The sender greets with this HELO name from this address.",
 }
+_OWN = "deliverability_exporter_"
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _WORSE = [Severity.INFO, Severity.WARNING, Severity.CRITICAL]
 
@@ -108,21 +111,22 @@ class Own:
 
     config_hash: str = ""
     reload_ok: bool = True
-    reload_time: float = 0.0
-    state_writable: bool = True
-    targets: Mapping[str, int] = field(default_factory=dict)
-    runs: dict[str, int] = field(default_factory=dict)
-    unknown: dict[tuple[str, str], int] = field(default_factory=dict)
-    durations: dict[str, Histogram] = field(default_factory=dict)
-
-
-Families = Callable[[], Iterable[Metric]]
+    reload_time: float = 0.0  # unix seconds
+    state_writable: bool = False
+    loop_lag: float = 0.0  # seconds
+    targets: Mapping[str, int] = field(default_factory=dict)  # by kind
+    runs: Counter[str] = field(default_factory=Counter)  # by check
+    unknown: Counter[tuple[str, str]] = field(default_factory=Counter)  # by check and reason
+    skipped: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by check and cause
+    durations: dict[str, Histogram] = field(default_factory=dict)  # by check, seconds
+    budgets: Mapping[str, float] = field(default_factory=dict)  # by blocklist, 0 to 1
+    dns: Stats | None = None
 
 
 class Exposition:
     """The lines of all targets, by family, and the way to bytes."""
 
-    def __init__(self, catalogue: Catalogue, clock: Clock, limit: int, health: Families) -> None:
+    def __init__(self, catalogue: Catalogue, clock: Clock, limit: int, own: Callable[[], Own]) -> None:
         self._clock = clock
         self.limit = limit
         self.dropped = 0
@@ -141,25 +145,30 @@ class Exposition:
             prometheus_client.GCCollector,
         ):
             collector(registry=self._registry)
-        self._registry.register(_Health(health))
+        self._registry.register(_Health(own, self))
 
     def put(self, held: Held) -> None:
-        """Write the lines of this verdict in place of the former ones."""
-        self.remove(held.key)
+        """Write the lines of this verdict where the former ones stood, so that scrapes keep their order."""
         now = self._clock.wall()
         new: dict[str, str] = {}
         count = 0
         for family, line in lines(held, self.policy, now):
             new[family] = new.get(family, "") + line
             count += 1
-        if self.series + count > self.limit:
+        if self.series - self._counts.get(held.key, 0) + count > self.limit:
+            self.remove(held.key)
             self._dropped[held.key] = count
             self.dropped += count
-        else:
-            for family, text in new.items():
-                self._lines[family][held.key] = text
-            self._counts[held.key] = count
-            self.series += count
+            return
+        self._expiries.pop(held.key, None)
+        self.dropped -= self._dropped.pop(held.key, 0)
+        self.series += count - self._counts.get(held.key, 0)
+        self._counts[held.key] = count
+        for family, by_key in self._lines.items():
+            if family in new:
+                by_key[held.key] = new[family]
+            else:
+                by_key.pop(held.key, None)
         ends = [a.until for a in held.target.accept if a.until is not None and a.until > now]
         if ends:
             self._expiries[held.key] = (min(ends), held)
@@ -214,25 +223,77 @@ def compress(body: bytes) -> bytes:
 
 
 class _Health(Collector):
-    def __init__(self, families: Families) -> None:
-        self._families = families
+    def __init__(self, own: Callable[[], Own], exposition: Exposition) -> None:
+        self._own = own
+        self._exposition = exposition
 
     def collect(self) -> Iterable[Metric]:
-        return self._families()
+        return health(self._own(), self._exposition)
 
     def describe(self) -> Iterable[Metric]:
-        return ()
+        """The families' names, so that `name[]` finds them."""
+        return health(Own(dns=Stats()), self._exposition)
 
 
-P = "deliverability_exporter_"
+def health(own: Own, exposition: Exposition) -> Iterator[Metric]:
+    """The families about the exporter itself."""
+    one: Labels = ()
+    yield _gauge("build_info", "Version of the exporter.", [((("version", __version__),), 1)])
+    yield _gauge("config_hash_info", "SHA-256 of the configuration in force.", [((("hash", own.config_hash),), 1)])
+    yield _gauge("config_last_reload_successful", "1 if the latest reload succeeded.", [(one, own.reload_ok)])
+    yield _gauge(
+        "config_last_reload_success_timestamp_seconds", "When a reload last succeeded.", [(one, own.reload_time)]
+    )
+    yield _gauge("targets", "Targets by kind.", [((("kind", k),), n) for k, n in sorted(own.targets.items())])
+    yield _gauge("series", "Series about targets that are exposed.", [(one, exposition.series)])
+    yield _gauge("series_limit", "Most series about targets.", [(one, exposition.limit)])
+    yield _gauge("series_dropped", "Series left out because of the limit.", [(one, exposition.dropped)])
+    yield _gauge("state_writable", "1 if verdicts are being saved to disk.", [(one, own.state_writable)])
+    yield _gauge("loop_lag_seconds", "How late the event loop woke up at its latest tick.", [(one, own.loop_lag)])
+    yield _gauge(
+        "blocklist_budget_remaining_ratio",
+        "Part of the day's questions to the blocklist that is left.",
+        [((("blocklist", name),), left) for name, left in sorted(own.budgets.items())],
+    )
+    yield _counter("runs", "Ended runs.", [((("check", c),), n) for c, n in sorted(own.runs.items())])
+    yield _counter(
+        "runs_unknown",
+        "Ended runs that could not tell.",
+        [((("check", c), ("reason", r)), n) for (c, r), n in sorted(own.unknown.items())],
+    )
+    yield _counter(
+        "runs_skipped",
+        "Runs that did not start when they were due.",
+        [((("check", c), ("cause", r)), n) for (c, r), n in sorted(own.skipped.items())],
+    )
+    yield _histogram(
+        "check_duration_seconds", "Duration of one run.", [((("check", c),), h) for c, h in own.durations.items()]
+    )
+    if own.dns:
+        yield from _dns(own.dns)
 
 
-def gauge(name: str, help_: str, samples: Iterable[tuple[Labels, float]]) -> Metric:
-    return _family(GaugeMetricFamily, P + name, help_, samples)
+def _dns(stats: Stats) -> Iterator[Metric]:
+    servers = [((("nameserver", name),), traffic) for name, traffic in stats.nameservers.items()]
+    yield _counter("dns_queries", "Questions sent.", [(who, t.queries) for who, t in servers])
+    yield _counter(
+        "dns_responses",
+        "Questions ended, by outcome.",
+        [((*who, ("outcome", s)), n) for who, t in servers for s, n in sorted(t.responses.items())],
+    )
+    yield _counter(
+        "dns_ignored", "Datagrams that answered nothing that was asked.", [(who, t.ignored) for who, t in servers]
+    )
+    yield _histogram("dns_query_duration_seconds", "Time to an answer.", [(who, t.seconds) for who, t in servers])
+    yield _counter("dns_cache_hits", "Questions answered from memory.", [((), stats.cache_hits)])
 
 
-def counter(name: str, help_: str, samples: Iterable[tuple[Labels, float]]) -> Metric:
-    return _family(CounterMetricFamily, P + name, help_, samples)
+def _gauge(name: str, help_: str, samples: Iterable[tuple[Labels, float]]) -> Metric:
+    return _family(GaugeMetricFamily, name, help_, samples)
+
+
+def _counter(name: str, help_: str, samples: Iterable[tuple[Labels, float]]) -> Metric:
+    return _family(CounterMetricFamily, name, help_, samples)
 
 
 def _family(
@@ -242,21 +303,17 @@ def _family(
     samples: Iterable[tuple[Labels, float]],
 ) -> Metric:
     rows = list(samples)
-    family = kind(name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
+    family = kind(_OWN + name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
     for labels, value in rows:
         family.add_metric([v for _, v in labels], value)
     return family
 
 
-def histogram(name: str, help_: str, samples: Iterable[tuple[Labels, Histogram]]) -> Metric:
+def _histogram(name: str, help_: str, samples: Iterable[tuple[Labels, Histogram]]) -> Metric:
     rows = list(samples)
-    family = HistogramMetricFamily(P + name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
+    family = HistogramMetricFamily(_OWN + name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
     for labels, value in rows:
         bounds = [*map(str, value.bounds), "+Inf"]
         buckets = list(zip(bounds, value.cumulative, strict=True))
         family.add_metric([v for _, v in labels], buckets, sum_value=value.sum)
     return family
-
-
-def build_info() -> Metric:
-    return gauge("build_info", "Version of the exporter.", [((("version", __version__),), 1)])

@@ -78,6 +78,7 @@ class Schedule:
     """Runs `run(check, target)` for each plan when it is due. `skipped` counts (check id, cause)."""
 
     def __init__(self, run: Callable[[Check, Target], Awaitable[None]], clock: Clock) -> None:
+        logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._run = run
         self._clock = clock
         self._entries: dict[Key, _Entry] = {}
@@ -104,7 +105,6 @@ class Schedule:
 
     def start(self) -> None:
         """Must be called on the running loop."""
-        logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._last_tick = self._clock.monotonic()
         self._scheduler.start()
         self._offset = self._clock.wall() - self._clock.monotonic()

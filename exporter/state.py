@@ -72,14 +72,13 @@ class State:
         door = self._db.execute("SELECT body FROM door WHERE name = 'blocklists'").fetchone()
         return json.loads(door[0]) if door else None
 
-    def save(self, held: Held, door: Any = None) -> None:
-        """Queue the writing of one verdict, with the blocklist door's part if it changed."""
-        rows: list[tuple[str, tuple[Any, ...]]] = [
-            ("REPLACE INTO held VALUES (?, ?, ?)", (*held.key, json.dumps(_plain(held))))
-        ]
-        if door is not None:
-            rows.append(("REPLACE INTO door VALUES ('blocklists', ?)", (json.dumps(door),)))
-        self._queue(rows)
+    def save(self, held: Held) -> None:
+        """Queue the writing of one verdict."""
+        self._queue([("REPLACE INTO held VALUES (?, ?, ?)", (*held.key, json.dumps(_plain(held))))])
+
+    def save_door(self, door: Any) -> None:
+        """Queue the writing of what the blocklist door knows."""
+        self._queue([("REPLACE INTO door VALUES ('blocklists', ?)", (json.dumps(door),))])
 
     def forget(self, keys: Iterable[Key]) -> None:
         self._queue([("DELETE FROM held WHERE check_id = ? AND target = ?", key) for key in keys])

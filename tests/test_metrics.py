@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.catalogue import Catalogue, Entry
-from exporter.metrics import Exposition, compress, sample
+from exporter.metrics import Exposition, Own, compress, sample
 from exporter.model import Acceptance, Reason, Severity
 from exporter.store import Held, Policy
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
@@ -24,12 +24,14 @@ GOLDEN = Path(__file__).parent / "golden" / "metrics.txt"
 
 
 def exposition(limit: int = 1000) -> Exposition:
-    return Exposition(CATALOGUE, FakeClock(), limit, tuple)
+    return Exposition(CATALOGUE, FakeClock(), limit, Own)
 
 
 def text(shown: Exposition, accept: str = "", *names: str) -> str:
+    """The lines about targets."""
     body, _ = shown.render(accept, frozenset(names))
-    return "".join(line for line in body.decode().splitlines(keepends=True) if "deliverability" in line)
+    lines = body.decode().splitlines(keepends=True)
+    return "".join(line for line in lines if "deliverability_" in line and "deliverability_exporter_" not in line)
 
 
 def held(*runs: object) -> Held:
@@ -68,7 +70,7 @@ def test_two_findings_of_one_identity_are_one_series_with_the_worse_severity() -
 
 def test_accepted_findings_are_no_finding_series_until_their_day_is_over() -> None:
     clock = FakeClock(wall=1000.0)
-    shown = Exposition(CATALOGUE, clock, 1000, tuple)
+    shown = Exposition(CATALOGUE, clock, 1000, Own)
     target = replace(EXAMPLE, accept=(Acceptance(finding="sample.odd", until=86400.0, reason="rollout"),))
     shown.put(replace(held(outcome(ODD(what="x"), at=900)), target=target))
     told = text(shown)
@@ -125,8 +127,9 @@ def test_both_formats_are_what_their_parsers_expect() -> None:
 def test_names_restrict_the_exposition() -> None:
     shown = exposition()
     shown.put(held(outcome(SIZE(1))))
-    body, _ = shown.render("", frozenset({"deliverability_sample_size"}))
-    assert [f.name for f in parse_text(body.decode())] == ["deliverability_sample_size"]
+    for name in ("deliverability_sample_size", "deliverability_exporter_series"):
+        body, _ = shown.render("", frozenset({name}))
+        assert [f.name for f in parse_text(body.decode())] == [name]
 
 
 def test_two_scrapes_of_one_state_are_equal_but_for_the_process() -> None:

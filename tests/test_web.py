@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from exporter.catalogue import Catalogue, Entry
-from exporter.metrics import Exposition
+from exporter.metrics import Exposition, Own
 from exporter.model import Reason
 from exporter.store import Store
 from exporter.web import SHOWN, Views, Web
@@ -27,7 +27,7 @@ class Site:
     def __init__(self, reload: Callable[[], Awaitable[list[str]]] | None = None) -> None:
         self.clock = FakeClock(wall=10_000)
         self.store = Store()
-        self.exposition = Exposition(CATALOGUE, self.clock, 1000, tuple)
+        self.exposition = Exposition(CATALOGUE, self.clock, 1000, Own)
         self.alive = True
         self.notices: list[str] = []
         views = Views(

@@ -5,8 +5,6 @@ A PTR that is a CNAME into another zone (RFC 2317) is followed; the transcript k
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from exporter.mail import names
 from exporter.model import Facts, Measure, Rule, Severity, any_of, check
 from exporter.net import Net
@@ -84,7 +82,7 @@ NAMES = Measure("deliverability_ptr_names", "PTR names of the address.")
 MOST_NAMES = 10  # RFC 8601 section 3 asks for a limit; RFC 7208 section 4.6.4 uses this one
 
 
-@check(over=Address, every=timedelta(minutes=15))
+@check(over=Address)
 async def ptr(target: Address, net: Net) -> Facts:
     """Does the address have a name that leads back to it?"""
     ip, helo = target.ip, target.helo[0]

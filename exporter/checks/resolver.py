@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
 from ipaddress import ip_address
 
 from exporter.mail.dns import Status
@@ -60,7 +59,7 @@ _OPERATORS = {
 PUBLIC_RESOLVERS = {ip_address(ip): operator for operator, ips in _OPERATORS.items() for ip in ips.split()}
 
 
-@check(over=OwnResolver, every=timedelta(minutes=15))
+@check(over=OwnResolver)
 async def resolver(target: OwnResolver, net: Net) -> Facts:
     """Can the exporter believe what its own resolver says?"""
     if target.uses_blocklists:

@@ -75,9 +75,13 @@ class Upstream:
 
         Raise OSError if it cannot be sent at all.
         """
-        port = self._pick()
         self.traffic.queries += 1
-        return port.send(query, deliver)
+        port = self._pick()
+        try:
+            return port.send(query, deliver)
+        except ConnectionError as error:  # an ICMP message about an earlier datagram
+            self._broken(port, error)
+            return self._pick().send(query, deliver)
 
     async def stream(self, query: Query) -> bytes:
         """Ask over TCP and return the answer; raise OSError or EOFError when there is none."""
@@ -123,7 +127,7 @@ class Upstream:
         except OSError:
             sock.close()
             raise
-        return _Port(sock, now, self.traffic, self._attacked, self._emptied)
+        return _Port(sock, now, self.traffic, self._broken, self._attacked, self._emptied)
 
     def _retire(self, port: _Port) -> None:
         if port.waiting:
@@ -138,10 +142,14 @@ class Upstream:
 
     def _attacked(self, port: _Port) -> None:
         self._mistrusted_until = asyncio.get_running_loop().time() + MISTRUST
+        self._broken(port, MistrustError("forged answers are coming in"))
+
+    def _broken(self, port: _Port, error: OSError) -> None:
+        """Give the socket up: after an error libuv, and so uvloop, never watches it again."""
         if port in self._ports:
             self._ports.remove(port)
         self._retired.discard(port)
-        port.fail(MistrustError("forged answers are coming in"))
+        port.fail(error)
         port.close()
 
 
@@ -150,6 +158,7 @@ class _Port:
 
     __slots__ = (
         "_attacked",
+        "_broken",
         "_emptied",
         "_late",
         "_loop",
@@ -166,6 +175,7 @@ class _Port:
         sock: socket.socket,
         now: float,
         traffic: Traffic,
+        broken: Callable[[_Port, OSError], None],
         attacked: Callable[[_Port], None],
         emptied: Callable[[_Port], None],
     ) -> None:
@@ -176,6 +186,7 @@ class _Port:
         self._strangers = 0
         self._sock = sock
         self._traffic = traffic
+        self._broken = broken
         self._attacked = attacked
         self._emptied = emptied
         self._loop = asyncio.get_running_loop()
@@ -188,10 +199,7 @@ class _Port:
         message = number.to_bytes(2) + query.tail
         self.uses += 1
         with suppress(BlockingIOError):  # a full buffer is a lost datagram
-            try:
-                self._sock.send(message)
-            except ConnectionError:  # about an earlier datagram, and cleared by being told
-                self._sock.send(message)
+            self._sock.send(message)
         self.waiting[number] = (query, deliver)
         return partial(self._give_up, number)
 
@@ -223,8 +231,7 @@ class _Port:
             except BlockingIOError:
                 return
             except OSError as error:  # an ICMP message; whose question it was about is not told
-                self.fail(error)
-                self._done()
+                self._broken(self, error)
                 return
             self._receive(message)
             if self._sock.fileno() < 0:

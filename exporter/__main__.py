@@ -1,0 +1,273 @@
+"""The command line: the daemon, `check`, `explain`, `demo`. `python -m exporter` is the same command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from exporter import __version__, app, catalogue, explain, logs, once
+from exporter.app import Daemon
+from exporter.catalogue import Catalogue
+from exporter.config import ConfigError, Settings, defaults, load
+from exporter.config.values import nameserver
+from exporter.mail import names
+from exporter.model import SystemClock
+from exporter.net.blocklists import Blocklists
+from exporter.once import Exit
+from exporter.store import Policy
+
+PORT = 10554
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    if arguments.command != "check":
+        logs.configure(arguments.log_level, arguments.log_format)
+    try:
+        code: int = arguments.do(arguments)
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with 64; the 2 of argparse means a critical finding here."""
+        self.exit(Exit.USAGE, f"{self.prog}: {message}\n{self.format_usage()}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="deliverability-exporter",
+        description="Will receivers accept the mail that my domains and IPs send, and if not, why?",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"deliverability-exporter {__version__}")
+    parser.add_argument("--config.file", dest="config", type=Path, metavar="FILE", help="configuration, YAML")
+    parser.add_argument(
+        "--config.check", dest="check", action="store_true", help="validate it, print every error, exit"
+    )
+    parser.add_argument(
+        "--storage.path", dest="storage", type=Path, metavar="FILE", help="state file (default: memory only)"
+    )
+    _web_flags(parser)
+    _log_flags(parser)
+    parser.set_defaults(do=_daemon, command=None)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    check = commands.add_parser("check", help="evaluate once, for a person or a CI job", allow_abbrev=False)
+    check.add_argument("targets", nargs="*", metavar="TARGET", help="domain or IP address; default: all of the config")
+    check.add_argument("--config.file", dest="config", type=Path, metavar="FILE")
+    check.add_argument("--format", choices=("text", "json"), default="text")
+    check.add_argument("--helo", metavar="NAME", help="what the named addresses say in HELO/EHLO")
+    check.add_argument(
+        "--smtp.helo-name",
+        dest="helo_name",
+        metavar="NAME",
+        help="what we say to mail hosts; without it no SMTP check runs",
+    )
+    check.add_argument("--resolver", action="append", metavar="ADDR", help="nameserver to ask (repeatable)")
+    check.set_defaults(do=_check)
+
+    tell = commands.add_parser("explain", help="the runbook of one finding", allow_abbrev=False)
+    tell.add_argument("finding", metavar="FINDING", help="its id, such as ptr.missing")
+    _log_flags(tell)
+    tell.set_defaults(do=_explain)
+
+    demo = commands.add_parser("demo", help="the daemon on an embedded mail world on loopback", allow_abbrev=False)
+    _web_flags(demo)
+    _log_flags(demo)
+    demo.set_defaults(do=_demo)
+    return parser
+
+
+def _web_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--web.listen-address",
+        dest="listen",
+        action="append",
+        type=_address,
+        metavar="[HOST]:PORT",
+        help=f"where to serve (repeatable; default :{PORT})",
+    )
+    parser.add_argument("--web.enable-lifecycle", dest="lifecycle", action="store_true", help="allow POST /-/reload")
+
+
+def _log_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--log.level", dest="log_level", choices=("debug", "info", "warning", "error"), default="info")
+    parser.add_argument("--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt")
+
+
+def _address(text: str) -> tuple[str | None, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not [HOST]:PORT, such as :{PORT} or 127.0.0.1:{PORT}")
+    return host.strip("[]") or None, int(port)
+
+
+def _fail(message: object) -> int:
+    print(message, file=sys.stderr)
+    return Exit.USAGE
+
+
+def _daemon(arguments: argparse.Namespace) -> int:
+    if arguments.config is None:
+        return _fail("--config.file=FILE is needed (or one of the commands: check, explain, demo); see --help")
+    known = catalogue.load()
+    read = partial(load, arguments.config, known)
+    if arguments.check:
+        try:
+            settings = read()
+        except ConfigError as error:
+            return _fail(error)
+        for warning in settings.warnings:
+            print(f"warning: {warning}")
+        print(f"{arguments.config}: good, {len(settings.targets)} targets")
+        return Exit.OK
+    daemon = Daemon(
+        read, app.open_world, known, SystemClock(), state_path=arguments.storage, lifecycle=arguments.lifecycle
+    )
+    return _run(_serve(daemon, arguments.listen or [(None, PORT)]))
+
+
+async def _serve(
+    daemon: Daemon, addresses: list[tuple[str | None, int]], ready: Callable[[], None] = lambda: None
+) -> int:
+    log = logging.getLogger("exporter")
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    reloads: set[asyncio.Task[Any]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(daemon.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        await daemon.start(addresses)
+    except (ConfigError, OSError) as error:
+        await daemon.stop()
+        return _fail(error)
+    gc.freeze()  # what the start made stays; collections need not walk it
+    log.info("deliverability-exporter %s listens on %s", __version__, " ".join(daemon.web.addresses))
+    ready()
+    await ended.wait()
+    log.info("stopping")
+    await daemon.stop()
+    return Exit.OK
+
+
+def _run(main_: Coroutine[Any, Any, int]) -> int:
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: PLC0415  (optional: faster where it installs)
+
+        return uvloop.run(main_)
+    return asyncio.run(main_)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.ERROR)
+    try:
+        return _run(_check_once(arguments))
+    except (ConfigError, OSError, ValueError) as error:
+        return _fail(error)
+
+
+async def _check_once(arguments: argparse.Namespace) -> int:
+    known, clock, notes = catalogue.load(), SystemClock(), []
+    if arguments.config is not None:
+        settings = load(arguments.config, known)
+        targets = _chosen(settings, arguments.targets)
+    elif arguments.targets:
+        settings = defaults(known)
+        targets = once.named(arguments.targets, arguments.helo, settings.blocklists)
+    else:
+        raise ValueError("name a domain or an address, or give --config.file=FILE")
+    if arguments.resolver:
+        settings = replace(settings, nameservers=tuple(map(nameserver, arguments.resolver)))
+    if arguments.helo_name is not None:
+        settings = replace(settings, helo_name=names.canonical(arguments.helo_name))
+    settings = app.settle(replace(settings, targets=tuple(targets)))
+    enabled = settings.enabled
+    if settings.helo_name is None:
+        enabled -= {"smtp_tls"}
+        notes.append("no SMTP check was made: --smtp.helo-name NAME says what we are called")
+    world = app.open_world(settings, Blocklists(clock), clock)
+    bar = once.progress_bar(sys.stderr)
+    row = bar.add_task("", total=None)
+    try:
+        with bar:
+            store = await once.run(
+                known,
+                settings.targets,
+                enabled.__contains__,
+                world.net,
+                clock,
+                progress=lambda done, total: bar.update(row, completed=done, total=total),
+            )
+    finally:
+        await world.dns.close()
+    policy, now = Policy(settings.severities), clock.wall()
+    if arguments.format == "json":
+        print(once.as_json(store, policy, now, notes))
+    else:
+        once.as_text(store, policy, now, notes)
+    return once.exit_code(store, policy, now)
+
+
+def _chosen(settings: Settings, words: Sequence[str]) -> list[Any]:
+    if not words:
+        return list(settings.targets)
+    wanted = {word.strip().lower().removesuffix(".") for word in words}
+    chosen = [t for t in settings.targets if wanted & {value for _, value in t.identity}]
+    missing = wanted - {value for t in chosen for _, value in t.identity}
+    if missing:
+        raise ValueError(f"not in the configuration: {', '.join(sorted(missing))}")
+    return chosen
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    known: Catalogue = catalogue.load()
+    declared = known.rules.get(arguments.finding)
+    if declared is None:
+        near = explain.nearest(arguments.finding, known)
+        return _fail(f"no finding {arguments.finding!r}{near and f'; did you mean {near}?'}")
+    print(explain.runbook(declared))
+    return Exit.OK
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    return _run(_demo_served(arguments))
+
+
+async def _demo_served(arguments: argparse.Namespace) -> int:
+    from exporter.demo.world import DemoWorld  # noqa: PLC0415  (production never loads the demo)
+
+    known, clock = catalogue.load(), SystemClock()
+    async with DemoWorld(clock) as world:
+        daemon = Daemon(
+            lambda: world.settings(known),
+            partial(app.open_world, dial=world.dial, authorities=world.authorities),
+            known,
+            clock,
+            lifecycle=arguments.lifecycle,
+        )
+        addresses = arguments.listen or [("127.0.0.1", PORT)]
+        return await _serve(daemon, addresses, ready=lambda: print(world.told(daemon.web.addresses[0]), flush=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,343 @@
+"""The composition root: builds everything from one configuration, reloads it whole or not at all, ends in order.
+
+The only place that knows everyone. A reload loads and builds first and swaps last, so a configuration that is
+wrong anywhere changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from itertools import starmap
+from pathlib import Path
+from typing import TypeAlias
+
+from exporter import metrics
+from exporter.catalogue import Catalogue
+from exporter.config import SYSTEM, ConfigError, Nameserver, Settings
+from exporter.discover import mail_hosts
+from exporter.engine import evaluate
+from exporter.metrics import Exposition, Own
+from exporter.model import Check, Clock, Target
+from exporter.net import Net
+from exporter.net.blocklists import Blocklists
+from exporter.net.conversation import Dial
+from exporter.net.dns import Resolver, system_nameservers
+from exporter.net.smtp import Mail, straight
+from exporter.once import pairs
+from exporter.schedule import Plan, Schedule
+from exporter.state import State
+from exporter.stats import Histogram
+from exporter.store import Key, Policy, Store
+from exporter.targets import Authorisation, Greeting, MailHost, OwnResolver, Reputation
+from exporter.web import Views, Web
+
+log = logging.getLogger(__name__)
+
+LIST_PACE = 50.0  # questions a second that one blocklist gets; its operator asks for good manners
+DRAIN = 3.0  # seconds that runs in hand may take to end; the whole stop stays under 5
+DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)
+
+
+@dataclass(frozen=True)
+class World:
+    """What the exporter sees through: one resolver, one SMTP door, one blocklist door."""
+
+    dns: Resolver
+    mail: Mail | None
+    blocklists: Blocklists
+    clock: Clock
+
+    def net(self) -> Net:
+        """A fresh view for one run."""
+        return Net(self.dns, self.clock, mail=self.mail, blocklists=self.blocklists)
+
+
+OpenWorld: TypeAlias = Callable[[Settings, Blocklists, Clock], World]
+
+
+def open_world(
+    settings: Settings, blocklists: Blocklists, clock: Clock, *, dial: Dial = straight, authorities: bytes = b""
+) -> World:
+    """The real world, as configured; `dial` and `authorities` are exporter.net.smtp.Mail's."""
+    dns = Resolver(
+        settings.nameservers,
+        clock,
+        timeout=settings.dns_timeout,
+        queries_per_second=settings.queries_per_second,
+        zones={blocklist.zone: LIST_PACE for blocklist in settings.blocklists},
+    )
+    mail = None
+    if settings.helo_name is not None:
+        mail = Mail(settings.helo_name, clock, dial=dial, authorities=authorities)
+    return World(dns, mail, blocklists, clock)
+
+
+def settle(settings: Settings) -> Settings:
+    """The settings with the system's nameservers in place of `system`, and the resolver's own check told of them.
+
+    Raise OSError when the system does not say which they are.
+    """
+    servers: list[Nameserver] = []
+    for server in settings.nameservers:
+        servers.extend(starmap(Nameserver, system_nameservers()) if server.host == SYSTEM else [server])
+    addresses = tuple(ip_address(server.host) for server in servers)
+    targets = tuple(replace(t, nameservers=addresses) if isinstance(t, OwnResolver) else t for t in settings.targets)
+    return replace(settings, nameservers=tuple(servers), targets=targets)
+
+
+class Daemon:
+    """The long-running exporter. `load` reads the configuration; `open_world` builds what it is seen through."""
+
+    def __init__(
+        self,
+        load: Callable[[], Settings],
+        open_world: OpenWorld,
+        catalogue: Catalogue,
+        clock: Clock,
+        *,
+        state_path: Path | None = None,
+        lifecycle: bool = False,
+    ) -> None:
+        self._load = load
+        self._open_world = open_world
+        self._catalogue = catalogue
+        self._clock = clock
+        self._state_path = state_path
+        self._state: State | None = None
+        self._settings: Settings | None = None
+        self._world: World | None = None
+        self._blocklists = Blocklists(clock)
+        self._door_saved = (-1, 0.0)  # revision, monotonic seconds
+        self._discovering: asyncio.TimerHandle | None = None
+        self._reloading = asyncio.Lock()
+        self._retired: set[asyncio.Task[None]] = set()
+        self._reload_problems: list[str] = []
+        self._own = Own()
+        self.store = Store()
+        self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
+        self.schedule = Schedule(self._run, clock)
+        self.web = Web(
+            Views(
+                store=self.store,
+                exposition=self.exposition,
+                catalogue=catalogue,
+                clock=clock,
+                alive=lambda: self.schedule.alive,
+                notices=self._notices,
+                reload=self.reload if lifecycle else None,
+            )
+        )
+
+    async def start(self, addresses: list[tuple[str | None, int]]) -> None:
+        """Load, restore, serve, schedule. Raise ConfigError or OSError, saying what to do, when that cannot be."""
+        settings = await self._read()
+        if self._state_path:
+            self._state = State(self._state_path)
+        self._swap(settings)
+        await self.web.start(addresses)
+        self.schedule.start()
+
+    async def stop(self) -> None:
+        """Finish what is in hand within DRAIN seconds, publish no half run, write what is queued."""
+        await self.web.stop()
+        if self._discovering:
+            self._discovering.cancel()
+        await self.schedule.drain(DRAIN)
+        for task in self._retired:
+            task.cancel()
+        await asyncio.gather(*self._retired, return_exceptions=True)
+        if self._world:
+            await self._world.dns.close()
+        if self._state:
+            self._save_door()
+            await self._state.close()
+
+    async def reload(self) -> list[str]:
+        """All or nothing: the problems that kept the old configuration, none after a success."""
+        async with self._reloading:
+            try:
+                settings = await self._read()
+            except (ConfigError, OSError) as error:
+                self._own.reload_ok = False
+                self._reload_problems = str(error).splitlines()
+                for problem in self._reload_problems:
+                    log.error("configuration not reloaded: %s", problem)  # noqa: TRY400  (the trace says nothing more)
+                return self._reload_problems
+            self._swap(settings)
+            log.info("configuration reloaded from %s", ", ".join(settings.files))
+            return []
+
+    async def _read(self) -> Settings:
+        """Off the loop: a fleet's file takes seconds."""
+        return await asyncio.get_running_loop().run_in_executor(None, lambda: settle(self._load()))
+
+    def _swap(self, settings: Settings) -> None:
+        """Put the new configuration in force; nothing here can fail any more."""
+        old, before = self._world, self._settings
+        first = before is None
+        if old is None or before is None or _sees_differently(before, settings):
+            self._world = self._open_world(settings, self._blocklists, self._clock)
+            if old is not None:
+                self._retire(old)
+        self._settings = settings
+        self.exposition.policy = Policy(settings.severities)
+        self.exposition.limit = settings.series_limit
+        if first and self._state:
+            self._restore(self._state)
+        self._sync()
+        self.exposition.refresh(self.store)
+        subjects = [t.subject for t in settings.targets if isinstance(t, Reputation)]
+        self._blocklists.keep_only(settings.blocklists, subjects)
+        self._own.config_hash = settings.digest
+        self._own.reload_ok, self._own.reload_time = True, self._clock.wall()
+        self._reload_problems = []
+        for warning in settings.warnings:
+            log.warning("%s", warning)
+
+    def _restore(self, state: State) -> None:
+        """Serve what was saved. Mail hosts are discovered from what the `mx` check has saved, so it goes in twice."""
+        for _ in range(2):
+            self.store.sync(self._wanted(self._current))
+            saved = state.load(self.store, self._catalogue)
+        if saved is not None:
+            self._blocklists.restore(saved)
+
+    def _retire(self, world: World) -> None:
+        """Close what the old configuration saw through once the last run that uses it must have ended."""
+        longest = max(check.deadline.total_seconds() for check in self._catalogue.checks.values())
+
+        async def later() -> None:
+            try:
+                await asyncio.sleep(longest)
+            finally:
+                await world.dns.close()
+
+        task = asyncio.get_running_loop().create_task(later())
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
+
+    def _sync(self) -> None:
+        """Bring store and schedule in line with the configuration and with what was discovered."""
+        settings = self._current
+        wanted = {(check.id, target.key): (check, target) for check, target in self._wanted(settings)}
+        gone = self.store.sync(wanted.values())
+        for key in gone:
+            self.exposition.remove(key)
+        if self._state:
+            self._state.forget(gone)
+        plans: dict[Key, Plan] = {}
+        for key, (check, target) in wanted.items():
+            held = self.store.get(key)
+            interval = settings.every[check.id].total_seconds()
+            fresh = held is not None and self._clock.wall() - held.last_run < interval
+            plans[key] = Plan(check, target, interval, at_once=not fresh)
+        self.schedule.sync(plans)
+        kinds = {target.key: type(target).__name__ for _, target in wanted.values()}
+        self._own.targets = Counter(kinds.values())
+        self._relations(settings)
+
+    def _wanted(self, settings: Settings) -> Iterator[tuple[Check, Target]]:
+        def enabled(check_id: str) -> bool:
+            return check_id in settings.enabled
+
+        hosts = mail_hosts(
+            (t for t in settings.targets if isinstance(t, MailHost)),
+            (held for held in self.store if held.check.id == "mx"),
+        )
+        others = (t for t in settings.targets if not isinstance(t, MailHost))
+        yield from pairs(self._catalogue, [*others, *hosts], enabled)
+
+    def _relations(self, settings: Settings) -> None:
+        greetings = [t for t in settings.targets if isinstance(t, Greeting)]
+        self.exposition.static(metrics.SENDER, (((*t.identity, ("helo", t.helo), *t.labels), 1) for t in greetings))
+        senders = [t for t in settings.targets if isinstance(t, Authorisation)]
+        self.exposition.static(metrics.DOMAIN_SENDER, (((*t.identity, *t.labels), 1) for t in senders))
+        self.exposition.static(
+            metrics.INTERVAL,
+            (((("check", check_id),), every.total_seconds()) for check_id, every in sorted(settings.every.items())),
+        )
+
+    async def _run(self, check: Check, target: Target) -> None:
+        """One run: evaluate, hold, publish, save; a domain's new MX hosts become targets."""
+        world = self._world
+        if world is None:
+            return
+        outcome = await evaluate(check, target, world.net, self._clock)
+        self._count(check.id, outcome.duration, outcome.doubt.reason if outcome.doubt else None)
+        before = self.store.get((check.id, target.key))
+        held = self.store.record(outcome)
+        if held is None:
+            return
+        self.exposition.put(held)
+        if self._state:
+            self._state.save(held)
+            self._save_door(every=1.0)
+        if check.id == "mx" and before is not None and before.readings != held.readings:
+            self._discover_soon()
+
+    def _discover_soon(self) -> None:
+        """Once for many domains: the hosts of a fleet are often the same few."""
+        if self._discovering is None:
+            self._discovering = asyncio.get_running_loop().call_later(1.0, self._discover)
+
+    def _discover(self) -> None:
+        self._discovering = None
+        self._sync()
+        for held in self.store:
+            if held.check.id == "smtp_tls" and not held.last_run:
+                self.exposition.put(held)
+
+    def _save_door(self, every: float = 0.0) -> None:
+        revision, at = self._door_saved
+        now = self._clock.monotonic()
+        if self._state and revision != self._blocklists.revision and now - at >= every:
+            self._state.save_door(self._blocklists.snapshot())
+            self._door_saved = self._blocklists.revision, now
+
+    @property
+    def _current(self) -> Settings:
+        if self._settings is None:
+            raise RuntimeError("not started")
+        return self._settings
+
+    def _notices(self) -> list[str]:
+        notices = [
+            f"The configuration was changed but is wrong; the old one is in force. {p}"
+            for p in self._reload_problems[:5]
+        ]
+        if self._state is None:
+            notices.append("Verdicts are kept in memory only: give --storage.path to keep them across restarts.")
+        elif not self._state.writable:
+            notices.append("The state file cannot be written; verdicts will not survive a restart.")
+        if self._settings and self._settings.helo_name is None:
+            notices.append("smtp.helo_name is not set: no SMTP check runs.")
+        return notices
+
+    def _count(self, check_id: str, seconds: float, reason: str | None) -> None:
+        own = self._own
+        own.runs[check_id] += 1
+        if reason:
+            own.unknown[check_id, reason] += 1
+        own.durations.setdefault(check_id, Histogram(DURATION_BOUNDS)).observe(seconds)
+
+    def _health(self) -> Own:
+        own = self._own
+        own.state_writable = self._state is not None and self._state.writable
+        own.skipped = self.schedule.skipped
+        own.loop_lag = self.schedule.lag
+        own.budgets = self._blocklists.budgets()
+        own.dns = self._world.dns.stats if self._world else None
+        return own
+
+
+def _sees_differently(before: Settings, after: Settings) -> bool:
+    def sight(settings: Settings) -> tuple[object, ...]:
+        zones = {blocklist.zone for blocklist in settings.blocklists}
+        return settings.nameservers, settings.dns_timeout, settings.queries_per_second, settings.helo_name, zones
+
+    return sight(before) != sight(after)
