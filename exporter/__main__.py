@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -18,7 +19,7 @@ from typing import Any, NoReturn
 from exporter import __version__, app, catalogue, explain, logs, once
 from exporter.app import Daemon
 from exporter.catalogue import Catalogue
-from exporter.config import ConfigError, Settings, defaults, load
+from exporter.config import ConfigError, Nameserver, Settings, defaults, load
 from exporter.config.values import nameserver
 from exporter.mail import names
 from exporter.model import SystemClock
@@ -36,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.do(arguments)
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # whoever read us had enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     return code
 
 
@@ -182,6 +186,8 @@ def _check(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.ERROR)
     try:
         return _run(_check_once(arguments))
+    except BrokenPipeError:
+        raise
     except (ConfigError, OSError, ValueError) as error:
         return _fail(error)
 
@@ -197,9 +203,9 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     else:
         raise ValueError("name a domain or an address, or give --config.file=FILE")
     if arguments.resolver:
-        settings = replace(settings, nameservers=tuple(map(nameserver, arguments.resolver)))
+        settings = replace(settings, nameservers=tuple(map(_nameserver, arguments.resolver)))
     if arguments.helo_name is not None:
-        settings = replace(settings, helo_name=names.canonical(arguments.helo_name))
+        settings = replace(settings, helo_name=_helo_name(arguments.helo_name))
     settings = app.settle(replace(settings, targets=tuple(targets)))
     enabled = settings.enabled
     if settings.helo_name is None:
@@ -226,6 +232,20 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     else:
         once.as_text(store, policy, now, notes)
     return once.exit_code(store, policy, now)
+
+
+def _nameserver(text: str) -> Nameserver:
+    try:
+        return nameserver(text)
+    except ValueError:
+        raise ValueError(f"--resolver: {text!r} is no nameserver: an address is wanted, or address:port") from None
+
+
+def _helo_name(text: str) -> str:
+    try:
+        return names.canonical(text)
+    except ValueError as error:
+        raise ValueError(f"--smtp.helo-name: {text!r} {error}") from None
 
 
 def _chosen(settings: Settings, words: Sequence[str]) -> list[Any]:

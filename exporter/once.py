@@ -157,10 +157,10 @@ _STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan", "unknown"
 
 def as_text(store: Store, policy: Policy, now: float, notes: Sequence[str], stream: TextIO = sys.stdout) -> None:
     """Worst first: what is wrong with its fix and evidence, what could not be told, what passes."""
-    console = Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
+    console = Console(file=stream, highlight=False)
     told = explain.cards(store, policy, now)
     for note in notes:
-        console.print(Text(f"note: {note}", style="yellow"))
+        _line(console, 0, Text(f"note: {note}", style="yellow"))
     for card in told:
         _card(console, card)
     totals = {v: sum(card["verdict"] == v for card in told) for v in Verdict}
@@ -178,21 +178,29 @@ def as_text(store: Store, policy: Policy, now: float, notes: Sequence[str], stre
 def _card(console: Console, card: dict[str, Any]) -> None:
     state = card["severity"] or card["verdict"]
     mark = {"fail": "FAIL", "unknown": "????", "pass": "ok  "}[card["verdict"]]
-    console.print(Text.assemble((f"{mark} ", _STYLE[state]), (f"{card['check']:<16} ", "bold"), card["title"]))
+    _line(console, 0, Text.assemble((f"{mark} ", _STYLE[state]), (f"{card['check']:<16} ", "bold"), card["title"]))
     for finding in card["findings"]:
         severity = finding["severity"]
         accepted = f" (accepted: {finding['accepted']})" if finding["accepted"] else ""
         line = Text.assemble((f"{severity}: ", _STYLE[severity]), finding["text"], (f"  [{finding['id']}]", "dim"))
-        console.print(Padding(line.append(accepted), (0, 0, 0, 5)))
+        _line(console, 5, line.append(accepted))
         if severity != "info":
-            console.print(Padding(Text(f"fix: {finding['fix']}"), (0, 0, 0, 5)))
+            _line(console, 5, Text(f"fix: {finding['fix']}"))
     if card["unknown"]:
-        console.print(Padding(Text(f"could not tell: {card['unknown']['detail']}", _STYLE["unknown"]), (0, 0, 0, 5)))
+        _line(console, 5, Text(f"could not tell: {card['unknown']['detail']}", _STYLE["unknown"]))
     if card["verdict"] == "pass" or card["evidence"] is None:
         return
     for exchange in card["evidence"]["exchanges"]:
-        got = exchange["got"] or [""]
+        first, *more = exchange["got"] or [""]
         via = f"({exchange['via'].strip()}, {exchange['seconds'] * 1000:.0f} ms)"
-        console.print(Padding(Text(f"{exchange['asked']}  {got[0]}  {via}", "dim"), (0, 0, 0, 7)))
-        for line in got[1:]:
-            console.print(Padding(Text(line, "dim"), (0, 0, 0, 9)))
+        _line(console, 7, Text(f"{exchange['asked']}  {first}  {via}", "dim"))
+        for line in more:
+            _line(console, 9, Text(line, "dim"))
+
+
+def _line(console: Console, indent: int, text: Text) -> None:
+    """On a terminal wrapped under its indent; elsewhere one whole line, for grep."""
+    if console.is_terminal:
+        console.print(Padding(text, (0, 0, 0, indent)))
+    else:
+        console.print(Text(" " * indent).append_text(text), soft_wrap=True)

@@ -1,0 +1,79 @@
+"""The command line: Prometheus-style flags, clear words for wrong ones, Nagios-style exits for `check`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from exporter import __main__ as command
+from exporter import logs
+
+
+def run(*arguments: str) -> int:
+    try:
+        return command.main(arguments)
+    except SystemExit as end:
+        return int(str(end.code))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "--config.file=FILE is needed"),
+        (["--no-such-flag"], "unrecognized arguments: --no-such-flag"),
+        (["--config.file=x.yaml", "--web.listen-address=nowhere"], "'nowhere' is not [HOST]:PORT"),
+        (["check"], "name a domain or an address"),
+        (["check", "no such"], "is neither an address nor a domain"),
+        (["check", "example.com", "--resolver", "dns.example.com"], "is no nameserver"),
+        (["check", "example.com", "--smtp.helo-name", "bad name"], "--smtp.helo-name"),
+        (["explain", "ptr.mising"], "did you mean ptr.missing?"),
+    ],
+)
+def test_what_cannot_be_understood_is_said_with_exit_64(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 64
+    said = capsys.readouterr().err
+    assert told in said
+    assert "Traceback" not in said
+
+
+def test_config_check_names_every_problem_and_a_good_file_passes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("domains: [{name: example.com, checks: {smtp_tls: {enabled: false}}}]\nseverities: {x.y: loud}\n")
+    assert run(f"--config.file={path}", "--config.check") == 64
+    assert f"{path}:2 severities" in capsys.readouterr().err
+    path.write_text("domains: [{name: example.com, checks: {smtp_tls: {enabled: false}}}]\n")
+    assert run(f"--config.file={path}", "--config.check") == 0
+    assert "good" in capsys.readouterr().out
+
+
+def test_explain_prints_the_runbook(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", "ptr.missing") == 0
+    told = capsys.readouterr().out
+    assert "ptr.missing (critical)" in told
+    assert "Fix: " in told
+    assert "550-5.7.25" in told
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out.startswith("deliverability-exporter ")
+
+
+def record(message: str) -> logging.LogRecord:
+    return logging.LogRecord("exporter.x", logging.WARNING, "x.py", 1, message, (), None)
+
+
+def test_log_lines_are_one_line_whatever_a_peer_said() -> None:
+    hostile = 'forged\nts=now level=error msg="gone" \x1b[31m'
+    line = logs.Logfmt().format(record(hostile))
+    assert "\n" not in line
+    assert "\x1b" not in line
+    assert line.startswith("ts=")
+    assert json.loads(logs.Json().format(record(hostile)))["level"] == "warning"
