@@ -22,7 +22,7 @@ from exporter.net.cache import Cache
 from exporter.net.pace import Pace
 from exporter.net.upstream import MistrustError, Traffic, Upstream
 
-MOST_IN_FLIGHT = 200  # a server's socket buffer holds about 270 small datagrams; more at once are lost
+MOST_IN_FLIGHT = 128  # a server's socket buffer, of 208 KiB by default, holds fewer than 200 small datagrams
 LEAST_ATTEMPTS = 3
 PENALTY = 30.0  # seconds a silent nameserver is asked last
 # Of several failures the one that says most is told; silence says least.
