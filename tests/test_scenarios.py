@@ -11,8 +11,10 @@ from exporter.model import Outcome, Target
 from exporter.net import Asks, Net
 from exporter.net.blocklists import Blocklists
 from exporter.net.dns import Resolver
+from exporter.net.smtp import Mail
 from tests.support import scenario
 from tests.support.clock import FakeClock
+from tests.support.mail import mail_door
 from tests.support.memory import MemoryResolver
 
 CATALOGUE = catalogue.load()
@@ -20,15 +22,28 @@ SCENARIOS = scenario.load()
 
 
 async def play(case: scenario.Scenario, dns: Asks, clock: FakeClock) -> Outcome:
+    async with mail_door(case.mail_servers, clock) as mail:
+        return await play_with(case, dns, clock, mail)
+
+
+async def play_with(case: scenario.Scenario, dns: Asks, clock: FakeClock, mail: Mail | None) -> Outcome:
     blocklists = Blocklists(clock)
 
     async def judge(check: str, target: Target) -> Outcome:
-        return await evaluate(CATALOGUE.checks[check], target, lambda: Net(dns, clock, blocklists=blocklists), clock)
+        return await evaluate(
+            CATALOGUE.checks[check], target, lambda: Net(dns, clock, blocklists=blocklists, mail=mail), clock
+        )
 
     for target in case.before:
         await judge("blocklist", target)
         clock.pass_(3600)
-    return await judge(case.check, case.target)
+    times, every = case.runs
+    for run in range(times):
+        clock.pass_(every if run else 0)
+        for target in case.beside:
+            await judge(case.check, target)
+        outcome = await judge(case.check, case.target)
+    return outcome
 
 
 @pytest.mark.parametrize("case", SCENARIOS, ids=lambda s: f"{s.check}/{s.name}")

@@ -21,6 +21,7 @@ import hashlib
 import ssl
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,10 +93,11 @@ class Roots:
         """Read and judge what a server sent, the leaf first, at a time. Raise CertificateSyntaxError."""
         if not chain:
             raise CertificateSyntaxError("no certificate at all")
-        certificates = [_load(der) for der in chain]
-        leaf = _read(certificates[0], chain[0])
-        at = min(max(now, leaf.not_before), leaf.not_after)
-        return Shown(leaf, len(chain), self._trusts(certificates, at))
+        with _reading():
+            certificates = [x509.load_der_x509_certificate(der) for der in chain]
+            leaf = _read(certificates[0], chain[0])
+            at = min(max(now, leaf.not_before), leaf.not_after)
+            return Shown(leaf, len(chain), self._trusts(certificates, at))
 
     def _trusts(self, chain: list[x509.Certificate], at: float) -> bool | None:
         if self._store is None:
@@ -107,8 +109,6 @@ class Roots:
             verifier.verify(chain[0], chain[1:])
         except verification.VerificationError as refused:
             return None if "Forbidden" in str(refused) else False  # an algorithm it will not judge
-        except ValueError:  # an extension that cannot be parsed
-            return None
         return True
 
 
@@ -138,22 +138,20 @@ _AUTHORITY = (
 _SERVER = verification.ExtensionPolicy.permit_all().may_be_present(x509.ExtendedKeyUsage, _EITHER, _must_serve)
 
 
-def _load(der: bytes) -> x509.Certificate:
+@contextmanager
+def _reading() -> Iterator[None]:
+    """The library reads lazily and raises more than it documents: InvalidVersion, TypeError and others."""
     with warnings.catch_warnings():  # about serial numbers and the like, which is not what is judged here
         warnings.simplefilter("ignore")
         try:
-            return x509.load_der_x509_certificate(der)
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise CertificateSyntaxError(f"{len(der)} octets that are no certificate: {error}") from None
+            yield
+        except Exception as error:  # noqa: BLE001  (see above)
+            raise CertificateSyntaxError(f"a certificate that cannot be read: {error}") from None
 
 
 def _pem(text: bytes) -> list[x509.Certificate]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return x509.load_pem_x509_certificates(text)
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise CertificateSyntaxError(f"no certificates in PEM: {error}") from None
+    with _reading():
+        return x509.load_pem_x509_certificates(text)
 
 
 def _system() -> Iterator[x509.Certificate]:
@@ -169,21 +167,18 @@ def _system() -> Iterator[x509.Certificate]:
 
 
 def _read(certificate: x509.Certificate, der: bytes) -> Certificate:
-    try:
-        key, weak = _key(certificate)
-        return Certificate(
-            not_before=certificate.not_valid_before_utc.timestamp(),
-            not_after=certificate.not_valid_after_utc.timestamp(),
-            names=_names(certificate),
-            subject=certificate.subject.rfc4514_string(),
-            issuer=certificate.issuer.rfc4514_string(),
-            self_signed=_self_signed(certificate),
-            key=key,
-            weak=weak,
-            sha256=hashlib.sha256(der).hexdigest(),
-        )
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
-        raise CertificateSyntaxError(f"a certificate that cannot be read: {error}") from None
+    key, weak = _key(certificate)
+    return Certificate(
+        not_before=certificate.not_valid_before_utc.timestamp(),
+        not_after=certificate.not_valid_after_utc.timestamp(),
+        names=_names(certificate),
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        self_signed=_self_signed(certificate),
+        key=key,
+        weak=weak,
+        sha256=hashlib.sha256(der).hexdigest(),
+    )
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -21,7 +21,9 @@ What an answer proves:
   nothing of versions. Our hello offers every usual cipher and curve from twenty-five years and a full handshake has
   just succeeded under the same name, so what does not suit is the version. Ask only after such a handshake.
 * anything else, above all a closed connection: proves nothing. Old Exchange servers hang up on versions that are
-  switched off, but so does a firewall, or a server that is busy.
+  switched off, but so does a firewall, or a server that is busy. Servers with OpenSSL 3 that have TLS 1.0 switched on
+  and its signatures forbidden (any security level but 0) answer internal_error (80), which by its meaning has
+  nothing to do with what was offered (RFC 8446 section 6.2).
 """
 
 from __future__ import annotations

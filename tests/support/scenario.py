@@ -22,6 +22,7 @@ import re
 import types
 import typing
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ from exporter.model import Outcome, Target
 
 HOME = Path(__file__).parent.parent / "scenarios"
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
-_HEADER = re.compile(r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|runs|beside|now):\s*(.*?)\s*$", re.MULTILINE)
+_HEADER = re.compile(
+    r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|runs|beside|now):\s*(.*?)\s*$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -152,8 +155,12 @@ def _value(hint: Any, text: str) -> Any:
         return shipped_blocklists().entry({"name": name, "zone": zone})
     if hint is bool:
         return {"yes": True, "no": False}[text]
-    if hint is int:
-        return int(text)
+    if hint in (int, float):
+        return hint(text)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return hint(text)
+    if origin in (types.UnionType, typing.Union) and type(None) in args:
+        return None if text == "none" else _value(args[0], text)
     if origin in (types.UnionType, typing.Union) and any("IPv4" in str(a) for a in args):
         try:
             return ip_address(text)
