@@ -23,7 +23,7 @@ class Pages:
         )
         self._templates.globals["version"] = __version__
         self._templates.filters["ago"] = ago
-        self._templates.filters["span"] = span
+        self._templates.filters["reading"] = reading
 
     def render(self, name: str, now: float, **context: Any) -> str:
         return self._templates.get_template(name).render(now=now, **context)
@@ -35,6 +35,16 @@ def ago(moment: str | None, now: float) -> str:
         return "never"
     seconds = now - datetime.fromisoformat(moment).astimezone(UTC).timestamp()
     return "just now" if seconds < 1 else f"{span(seconds)} ago"
+
+
+def reading(measure: dict[str, Any]) -> str:
+    """A measured value as a person reads it: moments as dates, durations in milliseconds."""
+    value = float(measure["value"])
+    if measure["name"].endswith("_timestamp_seconds"):
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if measure["name"].endswith("_duration_seconds"):
+        return f"{value * 1000:.1f} ms"
+    return f"{value:.0f}" if value == int(value) else f"{value:.4g}"
 
 
 def span(seconds: float) -> str:
