@@ -32,7 +32,7 @@ REFUSES_RESOLVER = Rule(
     says="{blocklist} refuses the resolver that asks: {detail}",
     why="The list does not serve public or unknown resolvers, so that a listing would go unseen.",
     fix="Set `resolver: nameservers:` to your own recursive resolver, or a `zone_file` with your key for {blocklist}.",
-    ref="https://www.spamhaus.org/news/article/788/",
+    ref="Spamhaus news article 788",
 )
 TOO_MANY_QUESTIONS = Rule(
     "blocklist_health.too-many-questions",
@@ -40,7 +40,7 @@ TOO_MANY_QUESTIONS = Rule(
     says="{blocklist} refuses because it was asked too often: {detail}",
     why="All questions through this resolver count, those of the mail servers too; a listing would go unseen.",
     fix="Get a key for {blocklist} and set its `zone_file`, or ask less often with `schedule: blocklist:`.",
-    ref="https://www.spamhaus.org/returnc/vol/",
+    ref="Spamhaus page returnc/vol",
 )
 MISTYPED_ZONE = Rule(
     "blocklist_health.mistyped-zone",
@@ -48,7 +48,7 @@ MISTYPED_ZONE = Rule(
     says="{blocklist} does not know the zone that is asked: {detail}",
     why="Nothing that is asked there gets a true answer.",
     fix="Correct the zone of {blocklist} in `blocklists`.",
-    ref="https://www.spamhaus.org/news/article/788/",
+    ref="Spamhaus news article 788",
 )
 WRONG_ANSWERS = Rule(
     "blocklist_health.wrong-answers",

@@ -197,7 +197,9 @@ class Blocklist:
             return Error(Fault.WRONG, f"{text} is no code of a blocklist")
         if not keys:
             return Error(Fault.WRONG, f"{text} has no bit set")
-        unknown = Code("a code of unknown meaning", Severity.WARNING if self.codes else self.severity)
+        unknown = Code("a code of unknown meaning", Severity.WARNING)
+        if not self.codes:
+            unknown = Code("a listing of no stated kind", self.severity)
         return tuple(self.codes.get(key, unknown) for key in keys if key not in self.harmless)
 
     def judge(self, listed: Reply, unlisted: Reply) -> Error | Doubt | None:

@@ -229,11 +229,14 @@ class Blocklists:
         generation = kept.begin_test(self._clock.monotonic())
         self.revision += 1
         listed, unlisted = blocklist.test_points
-        verdict = blocklist.judge(
-            await self._query(net, blocklist, kept, listed, "A", fresh=True, test=True),
-            await self._query(net, blocklist, kept, unlisted, "A", fresh=True, test=True),
-        )
-        kept.doubt = verdict if isinstance(verdict, Doubt) else None
+        verdict: Error | Doubt | None = Doubt(Reason.DEADLINE, f"the test of {blocklist.name} was broken off")
+        try:
+            verdict = blocklist.judge(
+                await self._query(net, blocklist, kept, listed, "A", fresh=True, test=True),
+                await self._query(net, blocklist, kept, unlisted, "A", fresh=True, test=True),
+            )
+        finally:
+            kept.doubt = verdict if isinstance(verdict, Doubt) else None
         if isinstance(verdict, Error):
             kept.disbelieve(verdict, self._clock.wall())
         elif verdict is None:

@@ -91,8 +91,8 @@ class Kept:
 
     def due(self, now: float) -> bool:
         """Is it time for a test?"""
-        wait = TEST_UNBELIEVED if self.fault else TEST_INCONCLUSIVE if self.doubt else TEST_BELIEVED
-        return now - self.tested >= wait
+        settled = TEST_BELIEVED if self.believed and not self.doubt else TEST_INCONCLUSIVE
+        return now - self.tested >= (TEST_UNBELIEVED if self.fault else settled)
 
     def may_confirm(self, now: float) -> bool:
         while self.confirmations and now - self.confirmations[0] >= HOUR:
@@ -128,7 +128,6 @@ class Kept:
     def begin_test(self, now: float) -> int:
         self.tested = now
         self.generation += 1
-        self.doubt = Doubt(Reason.DEADLINE, "its test was broken off")
         return self.generation
 
     def believe(self, generation: int, wall: float) -> None:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import ip_address
 
+from exporter.checks.blocklist import blocklist as check
+from exporter.checks.blocklist_health import blocklist_health
+from exporter.engine import evaluate
 from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.dnsbl import Blocklist
+from exporter.model import Outcome
 from exporter.net import Net
 from exporter.net.blocklists import Blocklists, Standing
+from exporter.targets import ListHealth, Reputation
 from tests.support.clock import FakeClock
+
+KEY = "abcdefghijklmnopqrstuvwxyz"
+IP, OTHER = "192.0.2.10", "192.0.2.20"
+NAME = f"10.2.0.192.{KEY}.zen.example"
+POINTS = [f"2.0.0.127.{KEY}.zen.example", f"1.0.0.127.{KEY}.zen.example"]
+ASKED, TEST = f"{NAME} A", [f"{point} A" for point in POINTS]
 
 
 class Mode(Enum):
@@ -90,3 +102,28 @@ class World:
 
     def names(self, since: int = 0) -> list[str]:
         return [str(question) for _, question, _, _ in self.asked[since:]]
+
+
+def scripted(**given: object) -> Scripted:
+    return Scripted(Blocklist("keyed", f"{KEY}.zen.example", **given))  # type: ignore[arg-type]  # fields of Blocklist
+
+
+def stands(standings: Sequence[Standing]) -> bool:
+    (only,) = standings
+    return only.listing is not None
+
+
+async def run(world: World, subject: str = IP, lists: Sequence[Scripted] = ()) -> Outcome:
+    blocklists = tuple(one.blocklist for one in lists or world.lists)
+    return await evaluate(check, Reputation(subject=ip_address(subject), lists=blocklists), world.net, world.clock)
+
+
+async def health(world: World, of: Scripted) -> Outcome:
+    return await evaluate(blocklist_health, ListHealth(blocklist=of.blocklist), world.net, world.clock)
+
+
+def reborn(world: World) -> None:
+    """The daemon ends and starts again."""
+    saved = json.loads(json.dumps(world.door.snapshot()))
+    world.door = Blocklists(world.clock)
+    world.door.restore(saved)
