@@ -16,7 +16,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from exporter.demo.ca import Authority, Identity
 from exporter.mail import helo
@@ -151,6 +151,7 @@ class MailServer:
 
     def __init__(self, behaviour: Behaviour, context: ssl.SSLContext, *, implicit: bool, sleep: Sleep) -> None:
         self._behaviour, self._context, self._implicit, self._sleep = behaviour, context, implicit, sleep
+        self._open: set[asyncio.Task[Any] | None] = set()
         self.address: tuple[str, int] = ("", 0)
         self.sessions: list[list[str]] = []
 
@@ -159,17 +160,25 @@ class MailServer:
         self.address = self._server.sockets[0].getsockname()[:2]
 
     async def stop(self) -> None:
+        """Break off what is still open: somebody with telnet must not keep the world from ending."""
         self._server.close()
+        tasks = [*filter(None, self._open)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard: list[str] = []
         self.sessions.append(heard)
+        me = asyncio.current_task()
+        self._open.add(me)
         try:
             await self._session(_Line(reader, writer), heard)
         except (_HungUp, ConnectionError):
             pass
         finally:
+            self._open.discard(me)
             writer.close()
 
     async def _session(self, line: _Line, heard: list[str]) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import dns.edns
 import dns.exception
@@ -58,6 +59,11 @@ class Zone:
         root = dns.name.root
         self._soa = (_rrset(root, self._zone.get_rdataset(root, dns.rdatatype.SOA)),)
         self._exists = {parent for name in self._zone.nodes for parent in _parents(name)}
+
+    def addresses(self, name: str) -> list[IPv4Address | IPv6Address]:
+        """What stands at that very name."""
+        found = [self.find(dns.name.from_text(name), rdtype).answer for rdtype in ("A", "AAAA")]
+        return [ip_address(record.address) for answer in found for rrset in answer for record in rrset]
 
     def fault(self, name: dns.name.Name, rdtype: str) -> Fault | None:
         return self._faults.get((name, rdtype)) or self._faults.get((name, "*"))

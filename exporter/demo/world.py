@@ -1,0 +1,135 @@
+"""The demonstration: config.example.yaml, looked at in a small mail world of its own on loopback.
+
+The world is a name server with the zones of world.zone and the mail hosts below. The exporter itself is the real one:
+it asks over UDP and TCP and speaks SMTP and TLS; only where its questions go is another place.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from exporter.catalogue import Catalogue
+from exporter.config import Nameserver, Settings, load
+from exporter.demo.mailserver import Behaviour, Certificate, Fault, MailServers
+from exporter.demo.nameserver import NameServer, Zone
+from exporter.mail.tls import Version
+from exporter.model import Clock
+
+HOME = Path(__file__).parent
+PACKAGED = HOME.parent / "data" / "config.example.yaml"  # where an installation has it
+CHECKED_OUT = HOME.parent.parent / "config.example.yaml"
+
+SMTP, SUBMISSION = 25, 587
+EXCHANGER = (IPv4Address("192.0.2.25"), SMTP)  # of mx1.example.com
+
+# Who listens at which port of its addresses in world.zone. A host that is not among them refuses connections.
+MAIL_HOSTS = (
+    (Behaviour("mx1.example.com"), SMTP),
+    (Behaviour("mx2.example.com"), SMTP),
+    (Behaviour("smtp.example.com"), SUBMISSION),
+    (Behaviour("mx1.example.net"), SMTP),
+    (Behaviour("mx2.example.net", certificate_name="*.example.net"), SMTP),  # it is alias.example.net, too
+    (Behaviour("mx1.example.org"), SMTP),
+    (Behaviour("mx2.example.org"), SMTP),
+    (Behaviour("certificate-expired.example.net", certificate=Certificate.EXPIRED), SMTP),
+    (Behaviour("certificate-expiring.example.net", certificate=Certificate.EXPIRING), SMTP),
+    (Behaviour("certificate-for-another-name.example.net", certificate=Certificate.WRONG_NAME), SMTP),
+    (Behaviour("certificate-self-signed.example.net", certificate=Certificate.SELF_SIGNED), SMTP),
+    (Behaviour("tls-1-0-only.example.net", oldest=Version.TLS_1_0, newest=Version.TLS_1_0), SMTP),
+    (Behaviour("tls-1-0-too.example.net", oldest=Version.TLS_1_0), SMTP),
+    (Behaviour("no-starttls.example.net", starttls=False), SMTP),
+    (Behaviour("starttls-injection.example.net", fault=Fault.INJECTED), SMTP),
+    (Behaviour("rejects-everybody.example.net", fault=Fault.REJECTS), SMTP),
+    (Behaviour("says-try-later.example.net", fault=Fault.BUSY), SMTP),
+)
+
+_TOLD = """
+A demonstration: a small mail world on loopback, with DNS, blocklists and mail servers of its own. Nothing goes out
+to the network. The exporter itself is the real one, and its configuration is
+
+  {config}
+
+but for one thing: its resolver is the name server of this world. It meets the mail hosts on local ports, and trusts
+the authority that made their certificates. Most entries there have one fault each, and are named after it. All
+verdicts are there in a few seconds:
+
+  {url}/
+      everything: what is wrong, what cannot be told, what is good
+  {url}/targets/domain=example.com
+      a domain that does it right
+  {url}/targets/sender=helo-two-dots,ip=198.51.100.2
+      a machine that says EHLO MacBook.. and hears from Office 365: 501 5.5.4 Invalid domain name
+  {url}/targets/domain=spf-too-many-lookups.example.net
+      an SPF record that looks good, and breaks at receivers
+  {url}/targets/mail_host=certificate-expired.example.net,mail_port=25
+      a mail server whose certificate has expired
+  {url}/findings
+      all that can be found, why it matters, what to do
+  {url}/metrics
+      what Prometheus gets
+
+Ask this world yourself:
+
+  dig @{dns_host} -p {dns_port} spf-too-many-lookups.example.net TXT
+  nc {smtp_host} {smtp_port}      # mx1.example.com; say EHLO MacBook..
+
+With domains and machines of your own:
+
+  deliverability-exporter check example.com
+  deliverability-exporter --config.file=config.yaml
+
+Ctrl-C ends it.
+"""
+
+
+class DemoWorld:
+    """Runs between `async with`: then `dial` and `authorities` are for exporter.net.smtp.Mail."""
+
+    def __init__(self, clock: Clock) -> None:
+        zone = Zone((HOME / "world.zone").read_text("utf-8"))
+        self.nameserver = NameServer(zone)
+        self.mail = MailServers(
+            {(ip, port): host for host, port in MAIL_HOSTS for ip in zone.addresses(host.name)}, clock.wall()
+        )
+        self.dial = self.mail.dial
+        self.authorities = self.mail.pem
+        self._running = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as running:
+            await self.nameserver.start()
+            running.push_async_callback(self.nameserver.stop)
+            running.push_async_callback(self.mail.stop)
+            await self.mail.start()
+            self._running = running.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._running.aclose()
+
+    def settings(self, catalogue: Catalogue) -> Settings:
+        """config.example.yaml, with its questions led here."""
+        return replace(load(_config(), catalogue), nameservers=(Nameserver(*self.nameserver.address),))
+
+    def told(self, url: str) -> str:
+        """What this is and where to look, for the person who has started it."""
+        (dns_host, dns_port), (smtp_host, smtp_port) = self.nameserver.address, self.mail.servers[EXCHANGER].address
+        return _TOLD.format(
+            url=url,
+            config=_config(),
+            dns_host=dns_host,
+            dns_port=dns_port,
+            smtp_host=smtp_host,
+            smtp_port=smtp_port,
+        )
+
+
+def _config() -> Path:
+    return PACKAGED if PACKAGED.exists() else CHECKED_OUT
