@@ -56,7 +56,7 @@ UNREACHABLE = Rule(
     ref="RFC 5321 section 4.5.4.1",
     subjects=("ip",),
 )
-SLOW = Rule(
+SLOW_GREETING = Rule(
     "smtp_tls.slow-greeting",
     Severity.WARNING,
     says="{host} at {ip} takes {seconds} s to greet",
@@ -85,7 +85,7 @@ TLS_FAILS = Rule(
     ref="RFC 3207 section 4.1",
     subjects=("ip",),
 )
-INJECTION = Rule(
+STARTTLS_INJECTION = Rule(
     "smtp_tls.starttls-injection",
     Severity.WARNING,
     says="{host} at {ip} sent in clear behind its 220 to STARTTLS: {octets}",
@@ -104,7 +104,7 @@ OBSOLETE_ONLY = Rule(
     ref="RFC 8996 sections 4, 5; RFC 9325 section 3.1.1",
     subjects=("ip",),
 )
-OBSOLETE = Rule(
+OBSOLETE_VERSION = Rule(
     "smtp_tls.obsolete-version",
     Severity.INFO,
     says="{host} at {ip} still accepts TLS {versions}",
@@ -114,7 +114,7 @@ OBSOLETE = Rule(
     ref="RFC 8996 sections 4, 5",
     subjects=("ip",),
 )
-EXPIRED = Rule(
+CERTIFICATE_EXPIRED = Rule(
     "smtp_tls.certificate-expired",
     Severity.WARNING,
     says="the certificate of {host} at {ip} expired on {date}",
@@ -123,7 +123,7 @@ EXPIRED = Rule(
     ref="RFC 5280 section 4.1.2.5",
     subjects=("ip",),
 )
-NOT_YET_VALID = Rule(
+CERTIFICATE_NOT_YET_VALID = Rule(
     "smtp_tls.certificate-not-yet-valid",
     Severity.WARNING,
     says="the certificate of {host} at {ip} is not valid before {date}",
@@ -132,7 +132,7 @@ NOT_YET_VALID = Rule(
     ref="RFC 5280 section 4.1.2.5",
     subjects=("ip",),
 )
-EXPIRING = Rule(
+CERTIFICATE_EXPIRING = Rule(
     "smtp_tls.certificate-expiring",
     Severity.WARNING,
     says="the certificate of {host} at {ip} expires in {days} days, on {date}",
@@ -141,7 +141,7 @@ EXPIRING = Rule(
     ref="RFC 5280 section 4.1.2.5",
     subjects=("ip",),
 )
-WRONG_NAME = Rule(
+CERTIFICATE_NAME = Rule(
     "smtp_tls.certificate-name",
     Severity.WARNING,
     says="the certificate of {host} at {ip} is for other names: {names}",
@@ -150,7 +150,7 @@ WRONG_NAME = Rule(
     ref="RFC 9525 section 6.3; RFC 8461 section 4.2",
     subjects=("ip",),
 )
-SELF_SIGNED = Rule(
+CERTIFICATE_SELF_SIGNED = Rule(
     "smtp_tls.certificate-self-signed",
     Severity.WARNING,
     says="the certificate of {host} at {ip} is signed by nobody but itself",
@@ -159,7 +159,7 @@ SELF_SIGNED = Rule(
     ref="RFC 5280 section 6.1; RFC 8461 section 4.2",
     subjects=("ip",),
 )
-UNTRUSTED = Rule(
+CERTIFICATE_UNTRUSTED = Rule(
     "smtp_tls.certificate-untrusted",
     Severity.WARNING,
     says="no trusted authority stands behind the certificate of {host} at {ip}: issued by {issuer}, {length} sent",
@@ -169,7 +169,7 @@ UNTRUSTED = Rule(
     ref="RFC 8446 section 4.4.2; RFC 5280 section 6.1",
     subjects=("ip",),
 )
-WEAK = Rule(
+CERTIFICATE_WEAK = Rule(
     "smtp_tls.certificate-weak",
     Severity.WARNING,
     says="the certificate of {host} at {ip} has {weak}",
@@ -260,20 +260,20 @@ def _findings(target: MailHost, told: Dialogue, now: float, *, shut: bool) -> It
         yield REJECTED(host=host, ip=ip, to=told.rejected.to, reply=told.rejected.reply)
     greeted_after = told.seconds.get("banner", 0.0)
     if greeted_after > SLOW_SECONDS:
-        yield SLOW(host=host, ip=ip, seconds=f"{greeted_after:.0f}")
+        yield SLOW_GREETING(host=host, ip=ip, seconds=f"{greeted_after:.0f}")
     if told.starttls is False:
         yield NO_STARTTLS(host=host, ip=ip, port=port, severity=severity)
     if told.tls_failure:
         yield TLS_FAILS(host=host, ip=ip, port=port, how=told.tls_failure, severity=severity)
     if told.in_clear:
-        yield INJECTION(host=host, ip=ip, octets=told.in_clear)
+        yield STARTTLS_INJECTION(host=host, ip=ip, octets=told.in_clear)
     if told.secured:
         spoken = [version for version in Version if told.versions.get(version) or version is told.secured.version]
         if spoken[-1].obsolete:
             yield OBSOLETE_ONLY(host=host, ip=ip, version=spoken[-1], severity=severity)
         elif spoken[0].obsolete:
             versions = " and ".join(version for version in spoken if version.obsolete)
-            yield OBSOLETE(host=host, ip=ip, versions=versions)
+            yield OBSOLETE_VERSION(host=host, ip=ip, versions=versions)
     if told.shown:
         yield from _certificate(target, told, told.shown, now)
     if told.offered is not None and "SIZE" not in told.offered:
@@ -284,22 +284,24 @@ def _certificate(target: MailHost, told: Dialogue, shown: Shown, now: float) -> 
     host, ip, severity, leaf = target.host, told.ip, _severity(target), shown.leaf
     left = leaf.not_after - now
     if left <= 0:
-        yield EXPIRED(host=host, ip=ip, date=_date(leaf.not_after), subject=leaf.subject, severity=severity)
+        yield CERTIFICATE_EXPIRED(host=host, ip=ip, date=_date(leaf.not_after), subject=leaf.subject, severity=severity)
     elif now < leaf.not_before:
-        yield NOT_YET_VALID(host=host, ip=ip, date=_date(leaf.not_before), subject=leaf.subject, severity=severity)
+        yield CERTIFICATE_NOT_YET_VALID(
+            host=host, ip=ip, date=_date(leaf.not_before), subject=leaf.subject, severity=severity
+        )
     elif left < min(RENEWED_BY, (leaf.not_after - leaf.not_before) / 4):
         urgent = severity if left < LAST_CALL else Severity.WARNING
         days, date = f"{left / DAY:.0f}", _date(leaf.not_after)
-        yield EXPIRING(host=host, ip=ip, days=days, date=date, subject=leaf.subject, severity=urgent)
+        yield CERTIFICATE_EXPIRING(host=host, ip=ip, days=days, date=date, subject=leaf.subject, severity=urgent)
     if not leaf.matches(host):
-        yield WRONG_NAME(host=host, ip=ip, names=", ".join(leaf.names) or "none at all", severity=severity)
+        yield CERTIFICATE_NAME(host=host, ip=ip, names=", ".join(leaf.names) or "none at all", severity=severity)
     if leaf.weak:
-        yield WEAK(host=host, ip=ip, weak=leaf.weak, severity=severity)
+        yield CERTIFICATE_WEAK(host=host, ip=ip, weak=leaf.weak, severity=severity)
     if shown.trusted is False:
         if leaf.self_signed:
-            yield SELF_SIGNED(host=host, ip=ip, severity=severity)
+            yield CERTIFICATE_SELF_SIGNED(host=host, ip=ip, severity=severity)
         else:
-            yield UNTRUSTED(host=host, ip=ip, issuer=leaf.issuer, length=shown.length, severity=severity)
+            yield CERTIFICATE_UNTRUSTED(host=host, ip=ip, issuer=leaf.issuer, length=shown.length, severity=severity)
 
 
 def _date(seconds: float) -> str:

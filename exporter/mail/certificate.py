@@ -18,13 +18,11 @@ RFC 8461, RFC 7672). Programs that submit mail do look (RFC 8314 section 3).
 from __future__ import annotations
 
 import hashlib
-import ssl
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -75,19 +73,15 @@ class Shown:
 
 
 class Roots:
-    """Root certificates that are believed."""
+    """Root certificates that are believed, from PEM texts.
 
-    def __init__(self, authorities: Iterable[x509.Certificate]) -> None:
-        unique = list({root.public_bytes(Encoding.DER): root for root in authorities}.values())
-        self._store = verification.Store(unique) if unique else None
+    Raise CertificateSyntaxError for one of `own` that cannot be read; of `found`, such are left out.
+    """
 
-    @classmethod
-    def system(cls, extra: bytes = b"") -> Roots:
-        """Those of this machine (OpenSSL's places, SSL_CERT_FILE and SSL_CERT_DIR), and PEM texts besides.
-
-        Raise CertificateSyntaxError if `extra` cannot be read. A file of the system's that cannot is left out.
-        """
-        return cls([*_system(), *(_pem(extra) if extra else [])])
+    def __init__(self, own: Iterable[bytes] = (), found: Iterable[bytes] = ()) -> None:
+        texts = [*map(_pem, own), *map(_pem_or_nothing, found)]
+        unique = {root.public_bytes(Encoding.DER): root for roots in texts for root in roots}
+        self._store = verification.Store(list(unique.values())) if unique else None
 
     def examine(self, chain: tuple[bytes, ...], now: float) -> Shown:
         """Read and judge what a server sent, the leaf first, at a time. Raise CertificateSyntaxError."""
@@ -154,16 +148,11 @@ def _pem(text: bytes) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(text)
 
 
-def _system() -> Iterator[x509.Certificate]:
-    places = ssl.get_default_verify_paths()
-    files = [Path(places.cafile)] if places.cafile else []
-    if places.capath:
-        files += sorted(Path(places.capath).glob("[0-9a-f]*.[0-9]"))  # OpenSSL finds them by a hash for a name
-    for file in files:
-        try:
-            yield from _pem(file.read_bytes())
-        except (OSError, CertificateSyntaxError):
-            continue
+def _pem_or_nothing(text: bytes) -> list[x509.Certificate]:
+    try:
+        return _pem(text)
+    except CertificateSyntaxError:
+        return []
 
 
 def _read(certificate: x509.Certificate, der: bytes) -> Certificate:

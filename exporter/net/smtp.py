@@ -25,7 +25,7 @@ from exporter.mail.certificate import Roots
 from exporter.mail.tls import Version
 from exporter.model import Clock, Doubt, Reason
 from exporter.net.conversation import DEADLINES, IP, Call, Deadlines, Dial, Dialogue, Means, Silence
-from exporter.net.session import reading_context
+from exporter.net.session import reading_context, system_authorities
 from exporter.targets import MailHost
 
 K = TypeVar("K")
@@ -79,7 +79,7 @@ class Mail:
     """The door, one for the whole daemon, for it remembers who was silent and which versions are spoken.
 
     `dial` says where an address is really to be reached, `authorities` are PEM certificates to trust besides
-    the system's.
+    the system's; CertificateSyntaxError is raised for what are none.
     """
 
     def __init__(
@@ -93,7 +93,8 @@ class Mail:
         at_once: int = 50,
     ) -> None:
         self._clock = clock
-        self._means = Means(helo_name, clock, dial, deadlines, reading_context(), Roots.system(authorities))
+        roots = Roots([authorities] if authorities else [], system_authorities())
+        self._means = Means(helo_name, clock, dial, deadlines, reading_context(), roots)
         self._at_once = asyncio.Semaphore(at_once)
         self._turns: WeakValueDictionary[tuple[IP, int], asyncio.Lock] = WeakValueDictionary()
         self._proofs: dict[tuple[int, int, bool], _Proof] = {}

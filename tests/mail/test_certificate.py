@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-from pathlib import Path
-
 import pytest
 import trustme
 from cryptography import x509
@@ -31,7 +28,7 @@ def der(pem: bytes) -> tuple[bytes, ...]:
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in loaded(pem))
 
 
-ROOTS = Roots(loaded(AUTHORITY.pem))
+ROOTS = Roots([AUTHORITY.pem])
 
 
 def shown(name: str = "mx.example.com", *, roots: Roots = ROOTS, now: float = NOW, **kind: bool) -> Shown:
@@ -52,7 +49,7 @@ def test_a_chain_to_a_known_root_is_trusted() -> None:
 
 
 def test_the_roots_of_others_do_not_count() -> None:
-    assert shown(roots=Roots(loaded(Authority(NOW, "another").pem))).trusted is False
+    assert shown(roots=Roots([Authority(NOW, "another").pem])).trusted is False
 
 
 def test_without_any_root_trust_cannot_be_told() -> None:
@@ -68,7 +65,7 @@ def test_a_self_signed_certificate_is_told_and_trusted_only_where_it_is_a_root_i
     issued = AUTHORITY.issue("mx.example.com", not_before=NOW - DAY, not_after=NOW + DAY, self_signed=True)
     assert ROOTS.examine(der(issued.chain), NOW).trusted is False
     assert ROOTS.examine(der(issued.chain), NOW).leaf.self_signed
-    assert Roots(loaded(issued.chain)).examine(der(issued.chain), NOW).trusted is True
+    assert Roots([issued.chain]).examine(der(issued.chain), NOW).trusted is True
 
 
 def test_a_weak_key_is_named_and_does_not_make_the_chain_untrusted() -> None:
@@ -154,7 +151,7 @@ class Built:
 
     @property
     def trusted(self) -> bool | None:
-        return Roots([self.root]).examine(self.chain(), NOW).trusted
+        return Roots([self.root.public_bytes(Encoding.PEM)]).examine(self.chain(), NOW).trusted
 
 
 def test_a_plain_private_authority_is_trusted_without_the_web_s_extensions() -> None:
@@ -182,7 +179,7 @@ def test_an_intermediate_has_to_be_sent_along() -> None:
     issued = root.create_child_ca().issue_cert("mx.example.com")
     chain = tuple(der(blob.bytes())[0] for blob in issued.cert_chain_pems)
     roots, now = (
-        Roots(loaded(root.cert_pem.bytes())),
+        Roots([root.cert_pem.bytes()]),
         loaded(chain_pem(issued))[0].not_valid_before_utc.timestamp() + DAY,
     )
     assert roots.examine(chain, now).trusted is True
@@ -193,27 +190,15 @@ def chain_pem(issued: trustme.LeafCert) -> bytes:
     return issued.cert_chain_pems[0].bytes()
 
 
-def test_the_roots_of_the_system_are_found_where_openssl_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, folder = tmp_path / "roots.pem", tmp_path / "certs"
-    folder.mkdir()
-    file.write_bytes(Authority(NOW, "another").pem)
-    (folder / "0a1b2c3d.0").write_bytes(AUTHORITY.pem)
-    (folder / "4e5f6a7b.0").write_bytes(b"-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n")
-    monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
-    assert shown(roots=Roots.system()).trusted is False
-    assert shown(roots=Roots.system(AUTHORITY.pem)).trusted is True
-    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
-    assert shown(roots=Roots.system()).trusted is True
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere"))
-    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
-    assert ssl.get_default_verify_paths().cafile is None
-    assert shown(roots=Roots.system()).trusted is None
+BROKEN = b"-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n"
 
 
-def test_broken_authorities_of_ones_own_are_an_error() -> None:
+@pytest.mark.parametrize("text", [b"", b"no PEM at all", BROKEN])
+def test_authorities_that_cannot_be_read_are_an_error_or_left_out(text: bytes) -> None:
     with pytest.raises(CertificateSyntaxError):
-        Roots.system(b"no PEM at all")
+        Roots([AUTHORITY.pem, text])
+    assert shown(roots=Roots(found=[text, AUTHORITY.pem])).trusted is True
+    assert shown(roots=Roots(found=[text])).trusted is None
 
 
 @pytest.mark.parametrize("chain", [(), (b"",), (b"\x30\x03\x02\x01\x05",), (b"x" * 100_000,)])

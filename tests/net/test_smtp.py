@@ -1,327 +1,45 @@
-"""The SMTP door keeps its manners, ends in time whatever the peer does, and blames nobody without proof."""
+"""The SMTP door keeps its manners, tells versions of TLS apart, and blames nobody without proof."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import ssl
-import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
-from exporter.demo.mailserver import Behaviour, Fault, MailServers
+from exporter.demo.mailserver import Behaviour, Fault
 from exporter.mail.certificate import CertificateSyntaxError, Roots
 from exporter.mail.tls import Version
 from exporter.model import Reason
 from exporter.net.conversation import IP, Deadlines, Dialogue
-from exporter.net.session import Session
+from exporter.net.session import Session, system_authorities
 from exporter.net.smtp import Mail
 from exporter.targets import MailHost
 from tests.support.clock import FakeClock
-
-HOST = MailHost(host="mx.example.com")
-HERE, THERE = ip_address("192.0.2.25"), ip_address("192.0.2.99")
-SHORT = Deadlines(turn=0.4, session=0.4, connect=0.2, reply=0.2, handshake=0.2, farewell=0.1, versions=0.4)
-EHLO = b"250-mx.example.com\r\n250-SIZE 1000\r\n250 STARTTLS\r\n"
-
-Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def door(peer: Peer, deadlines: Deadlines = SHORT) -> AsyncIterator[Mail]:
-    """A Mail that finds this peer wherever it dials."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await peer(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    address: tuple[str, int] = server.sockets[0].getsockname()[:2]
-
-    async def dial(ip: IP, port: int) -> tuple[str, int]:
-        return address
-
-    try:
-        yield Mail("probe.example.net", FakeClock(), dial=dial, deadlines=deadlines)
-    finally:
-        server.close()
-        await server.wait_closed()
-
-
-@asynccontextmanager
-async def world(
-    *behaviours: Behaviour, port: int = 25, clock: FakeClock | None = None
-) -> AsyncIterator[tuple[Mail, MailServers]]:
-    """Real servers at 192.0.2.1, .2 and so on."""
-    clock = clock or FakeClock()
-    hosts = {(ip_address(f"192.0.2.{n}"), port): told for n, told in enumerate(behaviours, 1)}
-    servers = MailServers(hosts, clock.wall())
-    await servers.start()
-    try:
-        yield Mail("probe.example.net", clock, dial=servers.dial, authorities=servers.pem), servers
-    finally:
-        await servers.stop()
-
-
-FIRST, SECOND = ip_address("192.0.2.1"), ip_address("192.0.2.2")
-
-
-async def say(writer: asyncio.StreamWriter, octets: bytes) -> None:
-    writer.write(octets)
-    await writer.drain()
-
-
-async def until(reader: asyncio.StreamReader, verb: bytes) -> None:
-    """Read lines up to this command."""
-    while not (await reader.readuntil(b"\n")).startswith(verb):
-        pass
-
-
-async def to_starttls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await say(writer, b"220 mx.example.com\r\n")
-    await until(reader, b"EHLO")
-    await say(writer, EHLO)
-    await until(reader, b"STARTTLS")
-
-
-# --- hostile peers ---------------------------------------------------------------------------------------------------
-
-
-async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read()
-
-
-async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        await say(writer, b"2")
-        await asyncio.sleep(0.01)
-
-
-async def drips_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        await say(writer, b"220-wait\r\n")
-        await asyncio.sleep(0.02)
-
-
-async def never_ends_its_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        await say(writer, b"220 " + b"x" * 65536)
-
-
-async def never_ends_its_reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        await say(writer, b"220-x\r\n" * 10_000)
-
-
-async def ehlo_of_100_000_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await say(writer, b"220 mx\r\n")
-    await until(reader, b"EHLO")
-    await say(writer, b"250-x\r\n" * 100_000 + b"250 x\r\n")
-    await reader.read()
-
-
-async def hangs_up_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    pass
-
-
-async def hangs_up_in_a_reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await say(writer, b"220-mx.exam")
-
-
-async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await say(writer, b"220 mx\r\n")
-    await until(reader, b"EHLO")
-    writer.transport.abort()
-
-
-async def speaks_another_protocol(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await say(writer, b"\x00\x01\x02\xff\r\n")
-    await reader.read()
-
-
-async def greets_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await say(writer, b"220 mx\r\n220 mx\r\n")
-    await reader.read()
-
-
-async def says_nothing_to_starttls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await to_starttls(reader, writer)
-    await reader.read()
-
-
-async def closes_on_starttls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await to_starttls(reader, writer)
-    await say(writer, b"421 4.4.2 closing\r\n")
-
-
-async def says_nothing_to_the_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await to_starttls(reader, writer)
-    await say(writer, b"220 go\r\n")
-    await reader.read()
-
-
-async def hangs_up_on_the_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await to_starttls(reader, writer)
-    await say(writer, b"220 go\r\n")
-    await reader.read(1)
-
-
-async def drips_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await to_starttls(reader, writer)
-    await say(writer, b"220 go\r\n")
-    await reader.read(1)
-    await say(writer, b"\x16\x03\x03\x40\x00")
-    while True:
-        await say(writer, b"\x02")
-        await asyncio.sleep(0.01)
-
-
-@pytest.mark.parametrize(
-    ("peer", "reason"),
-    [
-        (silent, Reason.NETWORK),
-        (drips, Reason.NETWORK),
-        (drips_lines, Reason.NETWORK),
-        (never_ends_its_line, Reason.MALFORMED),
-        (never_ends_its_reply, Reason.MALFORMED),
-        (ehlo_of_100_000_lines, Reason.MALFORMED),
-        (hangs_up_at_once, Reason.NETWORK),
-        (hangs_up_in_a_reply, Reason.NETWORK),
-        (resets, Reason.NETWORK),
-        (speaks_another_protocol, Reason.MALFORMED),
-        (greets_twice, Reason.MALFORMED),
-        (says_nothing_to_starttls, Reason.NETWORK),
-        (closes_on_starttls, Reason.TEMPFAIL),
-        (says_nothing_to_the_hello, Reason.NETWORK),
-        (hangs_up_on_the_hello, Reason.NETWORK),
-        (drips_tls, Reason.NETWORK),
-    ],
-    ids=lambda it: getattr(it, "__name__", str(it)),
+from tests.support.peers import (
+    EHLO,
+    FIRST,
+    GO,
+    HERE,
+    HOST,
+    SECOND,
+    SHORT,
+    Peer,
+    door,
+    say,
+    server_context,
+    silent,
+    to_starttls,
+    until,
+    world,
 )
-async def test_a_hostile_peer_ends_in_doubt_and_in_time(peer: Peer, reason: Reason) -> None:
-    async with door(peer) as mail:
-        since = time.monotonic()
-        told = await mail.dialogue(HOST, HERE)
-        assert time.monotonic() - since < SHORT.session + 0.25
-    assert told.doubt is not None
-    assert told.doubt.reason is reason, told
-    assert (told.tls_failure, told.rejected, told.in_clear, told.secured, told.refused) == ("", None, "", None, False)
-
-
-async def test_forty_endless_peers_at_once_end_in_time_and_keep_little() -> None:
-    async with door(never_ends_its_reply) as mail:
-        since = time.monotonic()
-        told = await asyncio.gather(*(mail.dialogue(HOST, ip_address(f"192.0.2.{n}")) for n in range(40)))
-        assert time.monotonic() - since < 5
-    assert {dialogue.doubt and dialogue.doubt.reason for dialogue in told} == {Reason.MALFORMED}
-    assert max(sum(map(len, dialogue.lines)) for dialogue in told) < 65536
-
-
-async def test_garbage_in_tls_records_is_the_server_s_fault_or_ours_but_never_a_pass() -> None:
-    async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await to_starttls(reader, writer)
-        await say(writer, b"220 go\r\n")
-        await reader.read(1)
-        await say(writer, b"\x16\x03\x03\x00\x08" + b"\xde\xad\xbe\xef" * 2)
-        await reader.read()
-
-    async with door(garbage) as mail:
-        told = await mail.dialogue(HOST, HERE)
-    assert told.secured is None
-    assert told.tls_failure or (told.doubt and told.doubt.reason is Reason.MALFORMED)
-
-
-async def test_a_tls_port_that_speaks_in_clear_fails() -> None:
-    async def in_clear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await say(writer, b"220 mx.example.com\r\n")
-        await reader.read()
-
-    async with door(in_clear) as mail:
-        told = await mail.dialogue(replace(HOST, port=465), HERE)
-    assert told.tls_failure == "it speaks in clear: 220 mx.example.com\r\n"
-    assert not told.in_clear
-
-
-# --- injection of a reply behind the 220 to STARTTLS -----------------------------------------------------------------
-
-GO, INJECTED = b"220 go\r\n", b"250-injected.example.net\r\n250-SIZE 1\r\n250 EVIL\r\n"
-
-
-def injects(cut: int, ssl_context: ssl.SSLContext, *, after_the_hello: bool) -> Peer:
-    """The 220 and the injected reply in two segments; then honest TLS, for clients that go on."""
-
-    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await to_starttls(reader, writer)
-        octets = GO + INJECTED
-        await say(writer, octets[:cut])
-        if after_the_hello:
-            await reader.read(1)
-        else:
-            await asyncio.sleep(0)
-        await say(writer, octets[cut:])
-        await writer.start_tls(ssl_context)
-        await until(reader, b"EHLO")
-        await say(writer, EHLO)
-
-    return peer
-
-
-@pytest.fixture
-def server_context() -> ssl.SSLContext:
-    servers = MailServers({(FIRST, 25): Behaviour()}, time.time())
-    return servers.servers[FIRST, 25]._context
-
-
-@pytest.mark.parametrize("after_the_hello", [False, True], ids=["at-once", "after-the-hello"])
-async def test_an_injected_reply_is_seen_wherever_the_segments_are_cut(
-    server_context: ssl.SSLContext, after_the_hello: bool
-) -> None:
-    cuts = range(len(GO) if after_the_hello else 1, len(GO + INJECTED))
-    for cut in cuts:
-        async with door(injects(cut, server_context, after_the_hello=after_the_hello and cut == len(GO))) as mail:
-            told = await mail.dialogue(HOST, HERE)
-        assert told.in_clear, (cut, told)
-        assert told.in_clear.startswith("2"), cut
-        assert told.offered == {"SIZE": "1000", "STARTTLS": ""}, "nothing injected was believed"
-        assert told.secured is None
-        assert told.doubt is None
-
-
-async def test_a_220_sent_before_it_is_asked_for_is_seen_too() -> None:
-    async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await say(writer, b"220 mx.example.com\r\n")
-        await until(reader, b"EHLO")
-        await say(writer, EHLO + GO)
-        assert b"STARTTLS" not in await reader.read()
-
-    async with door(early) as mail:
-        told = await mail.dialogue(HOST, HERE)
-    assert told.in_clear == "220 go\r\n"
-
-
-async def test_nothing_is_said_after_an_injection() -> None:
-    heard = asyncio.get_running_loop().create_future()
-
-    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await to_starttls(reader, writer)
-        await say(writer, GO + INJECTED)
-        heard.set_result(await reader.read())
-
-    async with door(peer) as mail:
-        await mail.dialogue(HOST, HERE)
-        assert await heard == b""
-
-
-# --- manners ---------------------------------------------------------------------------------------------------------
 
 
 async def test_each_command_waits_for_the_last_line_of_the_reply_before() -> None:
@@ -442,9 +160,6 @@ async def test_addresses_that_are_not_public_are_dialled_only_when_configured() 
         assert (await redirected.dialogue(HOST, loopback)).rejected is not None, "the dial knows better"
 
 
-# --- versions of TLS -------------------------------------------------------------------------------------------------
-
-
 async def test_versions_are_asked_once_a_day_and_when_the_handshake_speaks_another() -> None:
     clock = FakeClock()
     async with world(Behaviour(), clock=clock) as (mail, servers):
@@ -486,14 +201,15 @@ async def test_a_version_is_asked_again_if_the_connection_for_it_came_to_nothing
         assert len(answers) == 1, "and only the open ones were asked"
 
 
-async def test_a_server_that_hangs_up_on_a_version_is_not_said_to_lack_it(server_context: ssl.SSLContext) -> None:
+async def test_a_server_that_hangs_up_on_a_version_is_not_said_to_lack_it() -> None:
     """Python's own server closes without an alert, as old Exchange servers do."""
+    context = server_context()
 
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await to_starttls(reader, writer)
         await say(writer, GO)
         try:
-            await writer.start_tls(server_context, ssl_handshake_timeout=5)
+            await writer.start_tls(context, ssl_handshake_timeout=5)
         except (ssl.SSLError, asyncio.CancelledError):
             return
         await until(reader, b"EHLO")
@@ -548,15 +264,29 @@ async def test_a_certificate_that_cannot_be_read_is_no_verdict(monkeypatch: pyte
     assert told.offered, "the conversation goes on"
 
 
+def test_the_authorities_of_the_system_are_found_where_openssl_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, folder = tmp_path / "roots.pem", tmp_path / "certs"
+    folder.mkdir()
+    file.write_bytes(b"bundle")
+    (folder / "0a1b2c3d.0").write_bytes(b"one")
+    (folder / "4e5f6a7b.1").mkdir()
+    (folder / "readme.txt").write_bytes(b"no certificate")
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    assert list(system_authorities()) == [b"bundle", b"one"]
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
+    assert list(system_authorities()) == []
+
+
 async def test_the_port_for_implicit_tls_needs_no_starttls() -> None:
     async with world(Behaviour(oldest=Version.TLS_1_1), port=465) as (mail, servers):
         told = await mail.dialogue(replace(HOST, port=465), FIRST)
     assert servers.servers[FIRST, 465].sessions[0] == ["EHLO probe.example.net", "QUIT"]
     assert [told.versions[version] for version in Version] == [False, True, True, True]
     assert (told.starttls, told.shown and told.shown.trusted) == (None, True)
-
-
-# --- whose fault is silence? -----------------------------------------------------------------------------------------
 
 
 class Fleet:
