@@ -11,6 +11,7 @@ Nothing here has a deadline; whoever calls has.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import sys
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ _VERSIONS = {
 # Words of OpenSSL for a server that breaks TLS off (it names the alert) or does not speak it. All its other errors may
 # be our own inability or taste, and are nobody's fault.
 _THEIR_FAULT = ("ALERT", "WRONG_VERSION_NUMBER", "HTTP_REQUEST")
+_FIRST_IN = re.compile(r"(?:SSLV3|TLSV1[0-9]?)_(?=ALERT_)")  # the standard an alert is from, not the version spoken
 
 
 class HungUp(ConnectionError):  # noqa: N818 (a fact about the server, not an error of ours)
@@ -159,7 +161,7 @@ class Session:
         cipher = tunnel.cipher()
         version = _VERSIONS[tunnel.version() or ""]
         secured = Secured(version, cipher[0] if cipher else "", _chain(tunnel))
-        self._say(f"-- TLS {secured.version} {secured.cipher}, {len(secured.chain)} certificates")
+        self._say(f"-- TLS {secured.version} {secured.cipher}, certificates sent: {len(secured.chain)}")
         return secured
 
     async def hello(self, version: Version, host: str, random: bytes) -> tls.Answer:
@@ -209,7 +211,7 @@ class Session:
 
 
 def _whose_fault(error: ssl.SSLError) -> Exception:
-    said = (error.reason or str(error)).replace("_", " ").lower()
+    said = _FIRST_IN.sub("", error.reason or str(error)).replace("_", " ").lower()
     if any(word in (error.reason or "") for word in _THEIR_FAULT):
         return TLSRefused(said)
     return TLSNotPossibleHere(said)
