@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from itertools import starmap
 from pathlib import Path
 from typing import TypeAlias
 
-from exporter import metrics
+from exporter import discover, metrics
 from exporter.catalogue import Catalogue
 from exporter.config import SYSTEM, ConfigError, Nameserver, Settings
-from exporter.discover import mail_hosts
+from exporter.discover import MailHosts
 from exporter.engine import evaluate
 from exporter.metrics import Exposition, Own
 from exporter.model import Check, Clock, Target
@@ -32,13 +32,14 @@ from exporter.once import pairs
 from exporter.schedule import Plan, Schedule
 from exporter.state import State
 from exporter.stats import Histogram
-from exporter.store import Key, Policy, Store
+from exporter.store import Held, Key, Policy, Store
 from exporter.targets import Authorisation, Greeting, MailHost, OwnResolver, Reputation
 from exporter.web import Views, Web
 
 log = logging.getLogger(__name__)
 
 LIST_PACE = 50.0  # questions a second that one blocklist gets; its operator asks for good manners
+SLICE = 50  # targets taken in before the loop may do something else
 DRAIN = 3.0  # seconds that runs in hand may take to end; the whole stop stays under 5
 DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)
 
@@ -113,7 +114,7 @@ class Daemon:
         self._world: World | None = None
         self._blocklists = Blocklists(clock)
         self._door_saved = (-1, 0.0)  # revision, monotonic seconds
-        self._discovering: asyncio.TimerHandle | None = None
+        self._hosts = MailHosts(())
         self._reloading = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
         self._reload_problems: list[str] = []
@@ -138,15 +139,13 @@ class Daemon:
         settings = await self._read()
         if self._state_path:
             self._state = State(self._state_path)
-        self._swap(settings)
+        await self._swap(settings)
         await self.web.start(addresses)
         self.schedule.start()
 
     async def stop(self) -> None:
         """Finish what is in hand within DRAIN seconds, publish no half run, write what is queued."""
         await self.web.stop()
-        if self._discovering:
-            self._discovering.cancel()
         await self.schedule.drain(DRAIN)
         for task in self._retired:
             task.cancel()
@@ -168,7 +167,7 @@ class Daemon:
                 for problem in self._reload_problems:
                     log.error("configuration not reloaded: %s", problem)  # noqa: TRY400  (the trace says nothing more)
                 return self._reload_problems
-            self._swap(settings)
+            await self._swap(settings)
             log.info("configuration reloaded from %s", ", ".join(settings.files))
             return []
 
@@ -176,21 +175,21 @@ class Daemon:
         """Off the loop: a fleet's file takes seconds."""
         return await asyncio.get_running_loop().run_in_executor(None, lambda: settle(self._load()))
 
-    def _swap(self, settings: Settings) -> None:
-        """Put the new configuration in force; nothing here can fail any more."""
+    async def _swap(self, settings: Settings) -> None:
+        """Put the new configuration in force, target by target; nothing here can fail any more."""
         old, before = self._world, self._settings
-        first = before is None
         if old is None or before is None or _sees_differently(before, settings):
             self._world = self._open_world(settings, self._blocklists, self._clock)
             if old is not None:
                 self._retire(old)
         self._settings = settings
-        self.exposition.policy = Policy(settings.severities)
-        self.exposition.limit = settings.series_limit
-        if first and self._state:
-            self._restore(self._state)
-        self._sync()
-        self.exposition.refresh(self.store)
+        policy = Policy(settings.severities)
+        judged_anew = policy != self.exposition.policy
+        self.exposition.policy, self.exposition.limit = policy, settings.series_limit
+        self.exposition.intervals({check: every.total_seconds() for check, every in settings.every.items()})
+        if before is None and self._state and (saved := self._state.recall_door()) is not None:
+            self._blocklists.restore(saved)
+        await self._apply(settings, judged_anew=judged_anew)
         subjects = [t.subject for t in settings.targets if isinstance(t, Reputation)]
         self._blocklists.keep_only(settings.blocklists, subjects)
         self._own.config_hash = settings.digest
@@ -199,13 +198,65 @@ class Daemon:
         for warning in settings.warnings:
             log.warning("%s", warning)
 
-    def _restore(self, state: State) -> None:
-        """Serve what was saved. Mail hosts are discovered from what the `mx` check has saved, so it goes in twice."""
-        for _ in range(2):
-            self.store.sync(self._wanted(self._current))
-            saved = state.load(self.store, self._catalogue)
-        if saved is not None:
-            self._blocklists.restore(saved)
+    async def _apply(self, settings: Settings, *, judged_anew: bool) -> None:
+        """Make exactly these targets wanted, and the mail hosts that their domains lead to.
+
+        In slices, so that scrapes and runs go on while a fleet is taken in.
+        """
+        left = self.store.keys() | (self._state.keys() if self._state else set())
+        relations = self.exposition.relations()
+        # put in place first: runs that end meanwhile teach it too
+        hosts = self._hosts = MailHosts(t for t in settings.targets if isinstance(t, MailHost))
+        for count, target in enumerate(settings.targets, 1):
+            relations -= self._relate(target)
+            if isinstance(target, MailHost):
+                continue
+            for check, _ in self._pairs([target]):
+                left.discard(self._want(check, target, judged_anew=judged_anew))
+                if check.id == discover.CHECK:
+                    hosts.learn(self.store[check.id, target.key])
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
+        for check, host in self._pairs(hosts.all):
+            left.discard(self._want(check, host, judged_anew=judged_anew))
+        for key in left:
+            self._drop(key)
+        for key in relations:
+            self.exposition.remove(key)
+        self._own.targets = Counter(type(target).__name__ for target in (*settings.targets, *hosts.all))
+
+    def _pairs(self, targets: Iterable[Target]) -> list[tuple[Check, Target]]:
+        return pairs(self._catalogue, targets, self._current.enabled.__contains__)
+
+    def _relate(self, target: Target) -> set[Key]:
+        """Expose the relation that a target stands for; return its key."""
+        if isinstance(target, Greeting):
+            self.exposition.relate(metrics.SENDER, target, ("helo", target.helo))
+            return {(metrics.SENDER, target.key)}
+        if isinstance(target, Authorisation):
+            self.exposition.relate(metrics.DOMAIN_SENDER, target)
+            return {(metrics.DOMAIN_SENDER, target.key)}
+        return set()
+
+    def _want(self, check: Check, target: Target, *, judged_anew: bool = False) -> Key:
+        news = self.store.want(check, target, self._recall)
+        held = self.store[check.id, target.key]
+        interval = self._current.every[check.id].total_seconds()
+        fresh = self._clock.wall() - held.last_run < interval
+        self.schedule.want(Plan(check, target, interval, at_once=not fresh))
+        if news or judged_anew:
+            self.exposition.put(held)
+        return held.key
+
+    def _drop(self, key: Key) -> None:
+        self.store.drop(key)
+        self.schedule.drop(key)
+        self.exposition.remove(key)
+        if self._state:
+            self._state.forget(key)
+
+    def _recall(self, new: Held) -> Held:
+        return self._state.recall(new, self._catalogue) if self._state else new
 
     def _retire(self, world: World) -> None:
         """Close what the old configuration saw through once the last run that uses it must have ended."""
@@ -221,47 +272,6 @@ class Daemon:
         self._retired.add(task)
         task.add_done_callback(self._retired.discard)
 
-    def _sync(self) -> None:
-        """Bring store and schedule in line with the configuration and with what was discovered."""
-        settings = self._current
-        wanted = {(check.id, target.key): (check, target) for check, target in self._wanted(settings)}
-        gone = self.store.sync(wanted.values())
-        for key in gone:
-            self.exposition.remove(key)
-        if self._state:
-            self._state.forget(gone)
-        plans: dict[Key, Plan] = {}
-        for key, (check, target) in wanted.items():
-            held = self.store.get(key)
-            interval = settings.every[check.id].total_seconds()
-            fresh = held is not None and self._clock.wall() - held.last_run < interval
-            plans[key] = Plan(check, target, interval, at_once=not fresh)
-        self.schedule.sync(plans)
-        kinds = {target.key: type(target).__name__ for _, target in wanted.values()}
-        self._own.targets = Counter(kinds.values())
-        self._relations(settings)
-
-    def _wanted(self, settings: Settings) -> Iterator[tuple[Check, Target]]:
-        def enabled(check_id: str) -> bool:
-            return check_id in settings.enabled
-
-        hosts = mail_hosts(
-            (t for t in settings.targets if isinstance(t, MailHost)),
-            (held for held in self.store if held.check.id == "mx"),
-        )
-        others = (t for t in settings.targets if not isinstance(t, MailHost))
-        yield from pairs(self._catalogue, [*others, *hosts], enabled)
-
-    def _relations(self, settings: Settings) -> None:
-        greetings = [t for t in settings.targets if isinstance(t, Greeting)]
-        self.exposition.static(metrics.SENDER, (((*t.identity, ("helo", t.helo), *t.labels), 1) for t in greetings))
-        senders = [t for t in settings.targets if isinstance(t, Authorisation)]
-        self.exposition.static(metrics.DOMAIN_SENDER, (((*t.identity, *t.labels), 1) for t in senders))
-        self.exposition.static(
-            metrics.INTERVAL,
-            (((("check", check_id),), every.total_seconds()) for check_id, every in sorted(settings.every.items())),
-        )
-
     async def _run(self, check: Check, target: Target) -> None:
         """One run: evaluate, hold, publish, save; a domain's new MX hosts become targets."""
         world = self._world
@@ -269,7 +279,6 @@ class Daemon:
             return
         outcome = await evaluate(check, target, world.net, self._clock)
         self._count(check.id, outcome.duration, outcome.doubt.reason if outcome.doubt else None)
-        before = self.store.get((check.id, target.key))
         held = self.store.record(outcome)
         if held is None:
             return
@@ -277,20 +286,15 @@ class Daemon:
         if self._state:
             self._state.save(held)
             self._save_door(every=1.0)
-        if check.id == "mx" and before is not None and before.readings != held.readings:
-            self._discover_soon()
+        if check.id == discover.CHECK:
+            self._discover(held)
 
-    def _discover_soon(self) -> None:
-        """Once for many domains: the hosts of a fleet are often the same few."""
-        if self._discovering is None:
-            self._discovering = asyncio.get_running_loop().call_later(1.0, self._discover)
-
-    def _discover(self) -> None:
-        self._discovering = None
-        self._sync()
-        for held in self.store:
-            if held.check.id == "smtp_tls" and not held.last_run:
-                self.exposition.put(held)
+    def _discover(self, mx: Held) -> None:
+        changes = self._hosts.learn(mx)
+        for check, host in self._pairs(changes.wanted):
+            self._want(check, host)
+        for check, host in self._pairs(changes.gone):
+            self._drop((check.id, host.key))
 
     def _save_door(self, every: float = 0.0) -> None:
         revision, at = self._door_saved

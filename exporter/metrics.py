@@ -7,7 +7,7 @@ Prometheus asks for (text 0.0.4 and OpenMetrics 1.0) write gauges alike.
 
 from __future__ import annotations
 
-import gzip
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from exporter import __version__
 from exporter.catalogue import Catalogue
-from exporter.model import Clock, Labels, Severity
+from exporter.model import Clock, Labels, Severity, Target
 from exporter.net.dns import Stats
 from exporter.stats import Histogram
-from exporter.store import Held, Key, Policy, Store
+from exporter.store import Held, Key, Policy
 
 OK = "deliverability_check_ok"
 UNKNOWN = "deliverability_check_unknown"
@@ -50,55 +50,61 @@ HELP = {
     DOMAIN_SENDER: "The domain's mail is sent by this sender.",
     SENDER: "The sender greets with this HELO name from this address.",
 }
+PIECE = 2000  # lines joined at once: about a quarter of a megabyte
 _OWN = "deliverability_exporter_"
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _WORSE = [Severity.INFO, Severity.WARNING, Severity.CRITICAL]
 
 
-def sample(name: str, labels: Labels, value: float) -> str:
-    """One line, valid in both formats. A surrogate cannot be encoded and would cost the whole scrape: replaced."""
-    inside = ",".join(f'{k}="{v.translate(_ESCAPES)}"' for k, v in labels)
-    line = f"{name}{{{inside}}} {_number(value)}\n" if inside else f"{name} {_number(value)}\n"
-    return line if line.isascii() else line.encode("utf-8", "replace").decode()
+def sample(name: str, labels: Labels, value: float) -> bytes:
+    """One line, valid in both formats."""
+    return _line(name, _inside(labels), value)
 
 
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+def _inside(labels: Labels) -> str:
+    return ",".join([f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels])
 
 
-def lines(held: Held, policy: Policy, now: float) -> Iterator[tuple[str, str]]:
+def _line(name: str, inside: str, value: float) -> bytes:
+    """A surrogate cannot be encoded and would cost the whole scrape: replaced."""
+    number = str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    return (f"{name}{{{inside}}} {number}\n" if inside else f"{name} {number}\n").encode("utf-8", "replace")
+
+
+def lines(held: Held, policy: Policy, now: float) -> Iterator[tuple[str, bytes]]:
     """The (family, line) pairs of one check of one target."""
-    own = held.target.labels
-    who = (("check", held.check.id), *held.target.identity, *own)
+    identity, own = _inside(held.target.identity), _inside(held.target.labels)
+    who = ",".join(filter(None, (_inside((("check", held.check.id),)), identity, own)))
     ok = held.ok(policy, now)
     if ok is not None:
-        yield OK, sample(OK, who, ok)
-    yield UNKNOWN, sample(UNKNOWN, who, held.doubt is not None)
+        yield OK, _line(OK, who, ok)
+    yield UNKNOWN, _line(UNKNOWN, who, held.doubt is not None)
     if held.doubt:
-        yield REASON, sample(REASON, (*who, ("reason", held.doubt.reason)), 1)
-    yield LAST_RUN, sample(LAST_RUN, who, held.last_run)
-    yield LAST_CONCLUSIVE, sample(LAST_CONCLUSIVE, who, held.last_conclusive)
-    yield from _findings(held, who, policy, now)
+        yield REASON, _line(REASON, f'{who},reason="{held.doubt.reason}"', 1)
+    yield LAST_RUN, _line(LAST_RUN, who, held.last_run)
+    yield LAST_CONCLUSIVE, _line(LAST_CONCLUSIVE, who, held.last_conclusive)
+    if held.findings:
+        yield from _findings(held, who, policy, now)
     for reading in held.readings:
         name = reading.measure.name
-        yield name, sample(name, (*held.target.identity, *reading.labels, *own), reading.value)
+        yield name, _line(name, ",".join(filter(None, (identity, _inside(reading.labels), own))), reading.value)
 
 
-def _findings(held: Held, who: Labels, policy: Policy, now: float) -> Iterator[tuple[str, str]]:
+def _findings(held: Held, who: str, policy: Policy, now: float) -> Iterator[tuple[str, bytes]]:
     worst: dict[tuple[str, Labels], tuple[Severity, float]] = {}
     for judged in held.judged(policy, now):
         finding = judged.finding
         if judged.accepted_until is not None:
             until = "" if judged.accepted_until == float("inf") else _day(judged.accepted_until)
-            labels = (*who, ("finding", finding.id), *finding.subject, *((("until", until),) if until else ()))
-            yield ACCEPTED, sample(ACCEPTED, labels, 1)
+            labels = (("finding", finding.id), *finding.subject, *((("until", until),) if until else ()))
+            yield ACCEPTED, _line(ACCEPTED, f"{who},{_inside(labels)}", 1)
         elif judged.severity.fails:
             severity, since = worst.get(finding.key, (judged.severity, judged.standing.since))
             worst[finding.key] = (max(severity, judged.severity, key=_WORSE.index), min(since, judged.standing.since))
     for (rule, subject), (severity, since) in worst.items():
-        labels = (*who, ("finding", rule), *subject)
-        yield FINDING, sample(FINDING, (*labels, ("severity", severity)), 1)
-        yield SINCE, sample(SINCE, labels, since)
+        inside = f"{who},{_inside((('finding', rule), *subject))}"
+        yield FINDING, _line(FINDING, f'{inside},severity="{severity}"', 1)
+        yield SINCE, _line(SINCE, inside, since)
 
 
 def _day(until: float) -> str:
@@ -129,14 +135,14 @@ class Exposition:
     def __init__(self, catalogue: Catalogue, clock: Clock, limit: int, own: Callable[[], Own]) -> None:
         self._clock = clock
         self.limit = limit
+        self.series = 0
         self.dropped = 0
         self.policy = Policy()
         self._help = HELP | {m.name: m.help for m in catalogue.measures}
-        self._lines: dict[str, dict[Key, str]] = {name: {} for name in self._help}
-        self._counts: dict[Key, int] = {}
+        self._lines: dict[str, dict[Key, bytes]] = {name: {} for name in self._help}
+        self._written: dict[Key, tuple[int, tuple[str, ...]]] = {}  # how many lines, in which families
         self._dropped: dict[Key, int] = {}
         self._expiries: dict[Key, tuple[float, Held]] = {}
-        self.series = 0
         self._registry = CollectorRegistry()
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         for collector in (
@@ -150,76 +156,90 @@ class Exposition:
     def put(self, held: Held) -> None:
         """Write the lines of this verdict where the former ones stood, so that scrapes keep their order."""
         now = self._clock.wall()
-        new: dict[str, str] = {}
-        count = 0
-        for family, line in lines(held, self.policy, now):
-            new[family] = new.get(family, "") + line
-            count += 1
-        if self.series - self._counts.get(held.key, 0) + count > self.limit:
-            self.remove(held.key)
-            self._dropped[held.key] = count
-            self.dropped += count
-            return
+        self._write(held.key, lines(held, self.policy, now))
         self._expiries.pop(held.key, None)
-        self.dropped -= self._dropped.pop(held.key, 0)
-        self.series += count - self._counts.get(held.key, 0)
-        self._counts[held.key] = count
-        for family, by_key in self._lines.items():
-            if family in new:
-                by_key[held.key] = new[family]
-            else:
-                by_key.pop(held.key, None)
-        ends = [a.until for a in held.target.accept if a.until is not None and a.until > now]
-        if ends:
-            self._expiries[held.key] = (min(ends), held)
+        if held.target.accept:
+            ends = [a.until for a in held.target.accept if a.until is not None and a.until > now]
+            if ends:
+                self._expiries[held.key] = (min(ends), held)
+
+    def relate(self, family: str, target: Target, *more: tuple[str, str]) -> None:
+        """A relation that comes from the configuration alone: an info series with the target's labels and more."""
+        inside = (*target.identity, *more, *target.labels)
+        self._write((family, target.key), [(family, sample(family, inside, 1))])
+
+    def intervals(self, seconds: Mapping[str, float]) -> None:
+        rows = [(INTERVAL, sample(INTERVAL, (("check", check),), value)) for check, value in sorted(seconds.items())]
+        self._write((INTERVAL, ""), rows)
 
     def remove(self, key: Key) -> None:
+        """Key of a verdict, or the family and target key of a relation."""
+        self._write(key, ())
         self._expiries.pop(key, None)
+
+    def relations(self) -> set[Key]:
+        return {key for family in (SENDER, DOMAIN_SENDER) for key in self._lines[family]}
+
+    def _write(self, key: Key, written: Iterable[tuple[str, bytes]]) -> None:
+        new: dict[str, bytes] = {}
+        count = 0
+        for family, line in written:
+            new[family] = new[family] + line if family in new else line
+            count += 1
+        before, families = self._written.get(key, (0, ()))
         self.dropped -= self._dropped.pop(key, 0)
-        if key in self._counts:
-            self.series -= self._counts.pop(key)
-            for family in self._lines.values():
-                family.pop(key, None)
+        if count and self.series - before + count > self.limit:
+            self._dropped[key] = count
+            self.dropped += count
+            new, count = {}, 0
+        for family in families:
+            if family not in new:
+                del self._lines[family][key]
+        for family, text in new.items():
+            self._lines[family][key] = text
+        self.series += count - before
+        if new:
+            self._written[key] = count, tuple(new)
+        else:
+            self._written.pop(key, None)
 
-    def static(self, family: str, samples: Iterable[tuple[Labels, float]]) -> None:
-        """Replace a family that comes from the configuration alone."""
-        self.remove(("", family))
-        text = [sample(family, labels, value) for labels, value in samples]
-        self._lines[family][("", family)] = "".join(text)
-        self._counts[("", family)] = len(text)
-        self.series += len(text)
+    def render(self, accept: str = "", names: frozenset[str] = frozenset()) -> tuple[Iterator[bytes], str]:
+        """The exposition in pieces, and its content type; `names` restricts it to these families (`name[]`).
 
-    def refresh(self, store: Store) -> None:
-        """After a reload: policies, labels and targets may all have changed."""
-        for key in [key for key in self._counts.keys() | self._dropped.keys() if key[0]]:
-            self.remove(key)
-        for held in store:
-            self.put(held)
-
-    def render(self, accept: str = "", names: frozenset[str] = frozenset()) -> tuple[bytes, str]:
-        """The whole exposition and its content type; `names` restricts it to these families (`name[]`)."""
+        What it says is fixed when this returns, however slowly the pieces are taken.
+        """
         for until, held in list(self._expiries.values()):
             if until <= self._clock.wall():
                 self.put(held)
         encoder, content_type = choose_encoder(accept)
-        # any name restricts; an empty restriction would be none at all
         registry = self._registry.restricted_registry(sorted(names)) if names else self._registry
         own: bytes = encoder(registry)
-        parts: list[str] = []
-        for family, by_key in self._lines.items():
-            if by_key and (not names or family in names):
-                parts.append(f"# HELP {family} {self._help[family]}\n# TYPE {family} gauge\n")
-                parts.extend(by_key.values())
-        body = "".join(parts).encode()
-        end = b"# EOF\n"
-        if own.endswith(end):
-            return own.removesuffix(end) + body + end, content_type
-        return own + body, content_type
+        families = [
+            (f"# HELP {family} {self._help[family]}\n# TYPE {family} gauge\n".encode(), list(by_key.values()))
+            for family, by_key in self._lines.items()
+            if by_key and (not names or family in names)
+        ]
+        end = b"# EOF\n" if own.endswith(b"# EOF\n") else b""
+        return _pieces(own.removesuffix(end), families, end), content_type
 
 
-def compress(body: bytes) -> bytes:
-    """For a scrape that takes gzip; run it off the loop."""
-    return gzip.compress(body, compresslevel=1, mtime=0)
+def _pieces(own: bytes, families: list[tuple[bytes, list[bytes]]], end: bytes) -> Iterator[bytes]:
+    yield own
+    for head, texts in families:
+        yield head
+        for start in range(0, len(texts), PIECE):
+            yield b"".join(texts[start : start + PIECE])
+    yield end
+
+
+def compressor() -> Callable[[bytes], bytes]:
+    """Takes the pieces one by one, and an empty one at the end; returns gzip octets. Off the loop for big ones."""
+    deflate = zlib.compressobj(1, zlib.DEFLATED, 31)
+
+    def take(piece: bytes) -> bytes:
+        return deflate.compress(piece) if piece else deflate.flush()
+
+    return take
 
 
 class _Health(Collector):

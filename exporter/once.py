@@ -19,9 +19,8 @@ from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from exporter import __version__, explain
+from exporter import __version__, discover, explain
 from exporter.catalogue import Catalogue
-from exporter.discover import mail_hosts
 from exporter.engine import NetFactory, evaluate
 from exporter.mail import names
 from exporter.mail.dnsbl import Blocklist, Lists
@@ -100,7 +99,8 @@ async def run(
     """Evaluate everything once; `progress(done, total)` is called as runs end."""
     store = Store()
     todo = pairs(catalogue, targets, enabled)
-    store.sync(todo)
+    for pair in todo:
+        store.want(*pair)
     done = 0
 
     async def sweep(some: Sequence[Pair]) -> None:
@@ -118,11 +118,12 @@ async def run(
         await asyncio.gather(*(one(*pair) for pair in some))
 
     await sweep(todo)
-    configured = [t for t in targets if isinstance(t, MailHost)]
-    found = pairs(catalogue, mail_hosts(configured, (h for h in store if h.check.id == "mx")), enabled)
-    late = [pair for pair in found if store.get((pair[0].id, pair[1].key)) is None]
+    hosts = discover.MailHosts(t for t in targets if isinstance(t, MailHost))
+    for held in store:
+        if held.check.id == discover.CHECK:
+            hosts.learn(held)
+    late = [pair for pair in pairs(catalogue, hosts.all, enabled) if store.want(*pair)]
     todo = [*todo, *late]
-    store.sync(todo)
     await sweep(late)
     return store
 

@@ -16,7 +16,7 @@ import heapq
 import logging
 import zlib
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -33,6 +33,7 @@ Key: TypeAlias = tuple[str, str]
 TICK = 1.0  # seconds between two looks at the clock
 JUMP = 2.0  # seconds by which wall and monotonic time may drift apart between two looks
 LANE = 32  # runs of one kind at once
+MOST_RELEASED = 500  # targets of one kind in one tick; a herd goes on with the next one
 STOPPED = 30.0  # seconds without a tick after which the schedule counts as stopped
 
 
@@ -123,28 +124,32 @@ class Schedule:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def sync(self, plans: Mapping[Key, Plan]) -> None:
-        """Make exactly these the plan. Unchanged ones keep their time; a changed target runs at once."""
-        for key in self._entries.keys() - plans.keys():
-            del self._entries[key]
-        for key, plan in plans.items():
-            entry = self._entries.get(key)
-            if entry is None:
-                self._add(key, _Entry(plan, self._first(plan)))
-            elif entry.plan.target != plan.target:
-                entry.plan = plan
-                entry.rerun = entry.busy
-                if not entry.busy:
-                    self._move(key, entry, self._clock.monotonic())
-            elif entry.plan.interval != plan.interval:
-                entry.plan = plan
-                self._move(key, entry, self._on_grid(plan))
+    def want(self, plan: Plan) -> None:
+        """Follow this plan from now on. An unchanged one keeps its time; a changed target runs at once."""
+        key = plan.key
+        entry = self._entries.get(key)
+        if entry is None:
+            self._add(key, _Entry(plan, self._clock.monotonic() if plan.at_once else self._on_grid(plan)))
+            return
+        before, entry.plan = entry.plan, plan
+        if before.target != plan.target:
+            entry.rerun = entry.busy
+            if not entry.busy:
+                self._move(key, entry, self._clock.monotonic())
+        elif before.interval != plan.interval:
+            self._move(key, entry, self._on_grid(plan))
+
+    def drop(self, key: Key) -> None:
+        """What runs of it ends, and is not begun again."""
+        self._entries.pop(key, None)
 
     def tick(self, check_id: str) -> None:
         """Release what is due of one kind of check."""
         now = self._last_tick = self._clock.monotonic()
         lane = self._lanes[check_id]
-        while lane.heap and lane.heap[0][0] <= now:
+        for _ in range(MOST_RELEASED):
+            if not lane.heap or lane.heap[0][0] > now:
+                break
             due, key = heapq.heappop(lane.heap)
             entry = self._entries.get(key)
             if entry is None or entry.due != due:
@@ -183,9 +188,6 @@ class Schedule:
     def _move(self, key: Key, entry: _Entry, due: float) -> None:
         entry.due = due
         heapq.heappush(self._lanes[key[0]].heap, (due, key))
-
-    def _first(self, plan: Plan) -> float:
-        return self._clock.monotonic() if plan.at_once else self._on_grid(plan)
 
     def _on_grid(self, plan: Plan) -> float:
         """The next instant of the plan's own grid, whose phase is a hash of its key, in monotonic seconds."""

@@ -11,7 +11,6 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -20,7 +19,7 @@ from typing import Any
 
 from exporter.catalogue import Catalogue
 from exporter.model import Doubt, Finding, Reading, Reason, Severity
-from exporter.store import Held, Key, Standing, Store
+from exporter.store import Held, Key, Standing
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +64,15 @@ class State:
             raise
         return db
 
-    def load(self, store: Store, catalogue: Catalogue) -> Any:
-        """Put back what is still wanted; return what the blocklist door saved (None if nothing)."""
-        rows = self._db.execute("SELECT check_id, target, body FROM held").fetchall()
-        store.restore(held for row in rows if (held := _read(row, store, catalogue)) is not None)
-        door = self._db.execute("SELECT body FROM door WHERE name = 'blocklists'").fetchone()
-        return json.loads(door[0]) if door else None
+    def recall(self, new: Held, catalogue: Catalogue) -> Held:
+        """What was saved of this pair; itself if nothing was, or nothing that can be read."""
+        row = self._db.execute("SELECT body FROM held WHERE check_id = ? AND target = ?", new.key).fetchone()
+        return _read(new, row[0], catalogue) if row else new
+
+    def recall_door(self) -> Any:
+        """What the blocklist door saved; None if nothing."""
+        row = self._db.execute("SELECT body FROM door WHERE name = 'blocklists'").fetchone()
+        return json.loads(row[0]) if row else None
 
     def save(self, held: Held) -> None:
         """Queue the writing of one verdict."""
@@ -80,8 +82,12 @@ class State:
         """Queue the writing of what the blocklist door knows."""
         self._queue([("REPLACE INTO door VALUES ('blocklists', ?)", (json.dumps(door),))])
 
-    def forget(self, keys: Iterable[Key]) -> None:
-        self._queue([("DELETE FROM held WHERE check_id = ? AND target = ?", key) for key in keys])
+    def forget(self, key: Key) -> None:
+        self._queue([("DELETE FROM held WHERE check_id = ? AND target = ?", key)])
+
+    def keys(self) -> set[Key]:
+        """Of all that is saved."""
+        return set(self._db.execute("SELECT check_id, target FROM held"))
 
     async def close(self) -> None:
         """Write what is queued, then close the file."""
@@ -122,15 +128,12 @@ def _plain(held: Held) -> dict[str, Any]:
     }
 
 
-def _read(row: tuple[str, str, str], store: Store, catalogue: Catalogue) -> Held | None:
-    current = store.get((row[0], row[1]))
-    if current is None:
-        return None
+def _read(new: Held, saved: str, catalogue: Catalogue) -> Held:
     measures = {m.name: m for m in catalogue.measures}
     try:
-        body = json.loads(row[2])
+        body = json.loads(saved)
         return replace(
-            current,
+            new,
             findings=tuple(
                 Standing(Finding(catalogue.rules[rule], _pairs(evidence), Severity(severity)), float(since))
                 for rule, severity, evidence, since in body["findings"]
@@ -146,8 +149,8 @@ def _read(row: tuple[str, str, str], store: Store, catalogue: Catalogue) -> Held
             last_conclusive=float(body["last_conclusive"]),
         )
     except (ValueError, KeyError, TypeError) as error:
-        log.warning("saved state of %s %s cannot be read (%s): it will be evaluated anew", row[0], row[1], error)
-        return None
+        log.warning("saved state of %s %s cannot be read (%s): it will be evaluated anew", *new.key, error)
+        return new
 
 
 def _pairs(saved: Any) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ read the store at any time without a lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -129,8 +129,8 @@ class Store:
     def __len__(self) -> int:
         return len(self._held)
 
-    def get(self, key: Key) -> Held | None:
-        return self._held.get(key)
+    def __getitem__(self, key: Key) -> Held:
+        return self._held[key]
 
     def record(self, outcome: Outcome) -> Held | None:
         """Take a run in; None if its target has left the configuration meanwhile."""
@@ -142,23 +142,23 @@ class Store:
         self._held[key] = replace(held.after(outcome), target=held.target)
         return self._held[key]
 
-    def restore(self, saved: Iterable[Held]) -> None:
-        """Put back what was saved before a restart, for pairs that are still wanted and have not run yet."""
-        for held in saved:
-            current = self._held.get(held.key)
-            if current is not None and not current.last_run:
-                self._held[held.key] = replace(held, target=current.target, check=current.check)
+    def want(self, check: Check, target: Target, recall: Callable[[Held], Held] = lambda new: new) -> bool:
+        """Hold this pair from now on; tell whether that is news. `recall` may know a new one from a former life.
 
-    def sync(self, wanted: Iterable[tuple[Check, Target]]) -> list[Key]:
-        """Make exactly these pairs held, keeping what is known of those that stay; return the keys that left."""
-        pairs = {(check.id, target.key): (check, target) for check, target in wanted}
-        gone = [key for key in self._held if key not in pairs]
-        for key in gone:
-            del self._held[key]
-        for key, (check, target) in pairs.items():
-            held = self._held.get(key)
-            if held is None:
-                self._held[key] = Held(check, target)
-            elif held.target != target or held.check is not check:
-                self._held[key] = replace(held, check=check, target=target)
-        return gone
+        What is known of a pair that is held already stays, under the check and target as they are now.
+        """
+        key = check.id, target.key
+        held = self._held.get(key)
+        if held is None:
+            self._held[key] = recall(Held(check, target))
+        elif held.target != target:
+            self._held[key] = replace(held, target=target)
+        else:
+            return False
+        return True
+
+    def drop(self, key: Key) -> None:
+        self._held.pop(key, None)
+
+    def keys(self) -> set[Key]:
+        return set(self._held)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from exporter import explain
 from exporter.catalogue import Catalogue
-from exporter.metrics import Exposition, compress
+from exporter.metrics import Exposition, compressor
 from exporter.model import Clock, Severity, Verdict
 from exporter.pages import Pages
 from exporter.store import Held, Store
@@ -76,14 +76,27 @@ class Web:
     async def stop(self) -> None:
         await self._runner.cleanup()
 
-    async def _metrics(self, request: web.Request) -> web.Response:
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
         names = frozenset(request.query.getall("name[]", []))
-        body, content_type = self._views.exposition.render(request.headers.get("Accept", ""), names)
-        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+        pieces, content_type = self._views.exposition.render(request.headers.get("Accept", ""), names)
+        response = web.StreamResponse(headers={**_HEADERS, "Content-Type": content_type})
+        response.headers["Vary"] = "Accept, Accept-Encoding"
+        squeeze: Callable[[bytes], bytes] | None = None
         if "gzip" in request.headers.get("Accept-Encoding", ""):
-            body = await asyncio.get_running_loop().run_in_executor(None, compress, body)
-            headers["Content-Encoding"] = "gzip"
-        return web.Response(body=body, headers=headers)
+            response.headers["Content-Encoding"] = "gzip"
+            squeeze = compressor()
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
+        loop = asyncio.get_running_loop()
+        for piece in (piece for piece in pieces if piece):
+            octets = await loop.run_in_executor(None, squeeze, piece) if squeeze else piece
+            if octets:
+                await response.write(octets)
+        if squeeze:
+            await response.write(squeeze(b""))
+        await response.write_eof()
+        return response
 
     async def _overview(self, request: web.Request) -> web.Response:
         wanted = request.query.get("q", "").strip().lower()[:100]
@@ -191,5 +204,6 @@ async def _safe(
     except web.HTTPException as refused:
         refused.headers.update(_HEADERS)
         raise
-    response.headers.update(_HEADERS)
+    if not response.prepared:
+        response.headers.update(_HEADERS)
     return response

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.catalogue import Catalogue, Entry
-from exporter.metrics import Exposition, Own, compress, sample
+from exporter.metrics import Exposition, Own, compressor, sample
 from exporter.model import Acceptance, Reason, Severity
 from exporter.store import Held, Policy
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
@@ -27,10 +27,13 @@ def exposition(limit: int = 1000) -> Exposition:
     return Exposition(CATALOGUE, FakeClock(), limit, Own)
 
 
+def whole(shown: Exposition, accept: str = "", *names: str) -> bytes:
+    return b"".join(shown.render(accept, frozenset(names))[0])
+
+
 def text(shown: Exposition, accept: str = "", *names: str) -> str:
     """The lines about targets."""
-    body, _ = shown.render(accept, frozenset(names))
-    lines = body.decode().splitlines(keepends=True)
+    lines = whole(shown, accept, *names).decode().splitlines(keepends=True)
     return "".join(line for line in lines if "deliverability_" in line and "deliverability_exporter_" not in line)
 
 
@@ -113,8 +116,9 @@ def test_the_series_limit_drops_whole_targets_and_counts_them() -> None:
 def test_both_formats_are_what_their_parsers_expect() -> None:
     shown = exposition()
     shown.put(held(outcome(BROKEN(what="x"), SIZE(1.5))))
-    plain, plain_type = shown.render("")
-    open_, open_type = shown.render("application/openmetrics-text;version=1.0.0")
+    openmetrics = "application/openmetrics-text;version=1.0.0"
+    plain, plain_type = whole(shown), shown.render("")[1]
+    open_, open_type = whole(shown, openmetrics), shown.render(openmetrics)[1]
     assert plain_type.startswith("text/plain; version=0.0.4")
     assert open_type.startswith("application/openmetrics-text; version=1.0.0")
     ours = {"deliverability_check_ok", "deliverability_finding", "deliverability_sample_size"}
@@ -128,8 +132,7 @@ def test_names_restrict_the_exposition() -> None:
     shown = exposition()
     shown.put(held(outcome(SIZE(1))))
     for name in ("deliverability_sample_size", "deliverability_exporter_series"):
-        body, _ = shown.render("", frozenset({name}))
-        assert [f.name for f in parse_text(body.decode())] == [name]
+        assert [f.name for f in parse_text(whole(shown, "", name).decode())] == [name]
 
 
 def test_two_scrapes_of_one_state_are_equal_but_for_the_process() -> None:
@@ -138,14 +141,35 @@ def test_two_scrapes_of_one_state_are_equal_but_for_the_process() -> None:
     assert text(shown) == text(shown)
 
 
-def test_compression_is_lossless() -> None:
-    assert gzip.decompress(compress(b"x" * 1000)) == b"x" * 1000
+def test_compression_is_lossless_piece_by_piece() -> None:
+    squeeze = compressor()
+    octets = b"".join(squeeze(piece) for piece in (b"x" * 1000, b"y" * 100_000, b""))
+    assert gzip.decompress(octets) == b"x" * 1000 + b"y" * 100_000
+
+
+def test_a_scrape_says_what_held_when_it_began_however_slowly_it_is_taken() -> None:
+    shown = exposition()
+    shown.put(held(outcome(SIZE(1), at=1000)))
+    pieces, _ = shown.render("")
+    began = next(pieces)
+    shown.remove(("sample", "domain=example.com"))
+    assert b"deliverability_sample_size{" in began + b"".join(pieces)
+
+
+def test_relations_are_exposed_with_the_labels_of_their_target() -> None:
+    shown = exposition()
+    target = replace(EXAMPLE, labels=(("team", "crm"),))
+    shown.relate("deliverability_domain_sender_info", target, ("sender", "out"))
+    assert 'deliverability_domain_sender_info{domain="example.com",sender="out",team="crm"} 1' in text(shown)
+    assert shown.relations() == {("deliverability_domain_sender_info", "domain=example.com")}
+    shown.remove(("deliverability_domain_sender_info", "domain=example.com"))
+    assert text(shown) == ""
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=200))
 def test_no_label_value_can_break_the_exposition(hostile: str) -> None:
     line = sample("deliverability_sample_size", (("team", hostile),), 1)
-    (family,) = parse_text(line.encode().decode())
+    (family,) = parse_text(line.decode())
     (read,) = family.samples
     assert read.value == 1
     if hostile.isascii():
@@ -154,4 +178,4 @@ def test_no_label_value_can_break_the_exposition(hostile: str) -> None:
 
 @pytest.mark.parametrize(("value", "written"), [(1, "1"), (0.25, "0.25"), (1.78e9, "1780000000"), (1e300, "1e+300")])
 def test_numbers_are_written_plainly(value: float, written: str) -> None:
-    assert sample("x", (), value) == f"x {written}\n"
+    assert sample("x", (), value) == f"x {written}\n".encode()

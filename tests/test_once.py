@@ -82,7 +82,7 @@ async def test_mail_hosts_that_were_found_are_looked_at_too() -> None:
 
 def held(*outcomes: object) -> Store:
     store = Store()
-    store.sync([(SAMPLE, EXAMPLE)])
+    store.want(SAMPLE, EXAMPLE)
     for each in outcomes:
         store.record(each)  # type: ignore[arg-type]  # outcomes, spelled shortly
     return store

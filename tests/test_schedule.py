@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.model import Check, Target
-from exporter.schedule import LANE, Plan, Schedule
+from exporter.schedule import LANE, MOST_RELEASED, Plan, Schedule
 from exporter.targets import Domain
 from tests.support.checks import EXAMPLE, SAMPLE
 from tests.support.clock import FakeClock
@@ -31,10 +31,14 @@ class Runs:
         self.now -= 1
 
 
-def plans(count: int, interval: float = 60, *, at_once: bool = False) -> dict[tuple[str, str], Plan]:
+def plans(count: int, interval: float = 60, *, at_once: bool = False) -> list[Plan]:
     targets = [Domain(name=f"d{i}.example.com", mail_from=()) for i in range(count)]
-    made = [Plan(SAMPLE, target, interval, at_once) for target in targets]
-    return {plan.key: plan for plan in made}
+    return [Plan(SAMPLE, target, interval, at_once) for target in targets]
+
+
+def follow(schedule: Schedule, wanted: list[Plan]) -> None:
+    for plan in wanted:
+        schedule.want(plan)
 
 
 async def settle() -> None:
@@ -52,7 +56,7 @@ async def pass_time(schedule: Schedule, clock: FakeClock, seconds: int) -> None:
 async def test_what_has_no_verdict_runs_at_once() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
-    schedule.sync(plans(5, at_once=True))
+    follow(schedule, plans(5, at_once=True))
     schedule.tick("sample")
     await settle()
     assert len(runs.names) == 5
@@ -61,7 +65,7 @@ async def test_what_has_no_verdict_runs_at_once() -> None:
 async def test_every_target_runs_once_per_interval_spread_over_it() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
-    schedule.sync(plans(200))
+    follow(schedule, plans(200))
     busiest = 0
     for _ in range(60):
         before = len(runs.names)
@@ -80,8 +84,8 @@ async def test_the_phase_survives_a_reload_and_a_restart() -> None:
     for _ in range(2):
         clock, runs = FakeClock(), Runs()
         schedule = Schedule(runs, clock)
-        schedule.sync(plans(10))
-        schedule.sync(plans(10))
+        follow(schedule, plans(10))
+        follow(schedule, plans(10))
         await pass_time(schedule, clock, 60)
         firsts.append(runs.names)
     assert firsts[0] == firsts[1]
@@ -91,7 +95,7 @@ async def test_a_target_never_overlaps_itself_and_the_skipped_run_is_counted() -
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
     runs.gate.clear()
-    schedule.sync(plans(1, interval=10, at_once=True))
+    follow(schedule, plans(1, interval=10, at_once=True))
     await pass_time(schedule, clock, 31)
     assert len(runs.names) == 1
     assert schedule.skipped == {("sample", "overlap"): 3}
@@ -103,7 +107,7 @@ async def test_a_target_never_overlaps_itself_and_the_skipped_run_is_counted() -
 async def test_a_stalled_loop_runs_late_once_and_counts_what_it_missed() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
-    schedule.sync(plans(1, interval=10))
+    follow(schedule, plans(1, interval=10))
     await pass_time(schedule, clock, 10)
     clock.pass_(35)
     await pass_time(schedule, clock, 1)
@@ -117,7 +121,7 @@ async def test_no_more_than_a_lane_runs_at_once_and_all_get_their_turn() -> None
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
     runs.gate.clear()
-    schedule.sync(plans(LANE * 3, at_once=True))
+    follow(schedule, plans(LANE * 3, at_once=True))
     schedule.tick("sample")
     await settle()
     assert runs.most == LANE
@@ -130,13 +134,16 @@ async def test_no_more_than_a_lane_runs_at_once_and_all_get_their_turn() -> None
 async def test_a_target_that_left_is_not_run_and_one_that_changed_runs_at_once() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
-    schedule.sync(plans(2, interval=1000))
+    follow(schedule, plans(2, interval=1000))
     changed = replace(EXAMPLE, name="d0.example.com", receives_mail=False)
     plan = Plan(SAMPLE, changed, 1000)
-    schedule.sync({plan.key: plan})
+    schedule.want(plan)
+    schedule.drop(("sample", "domain=d1.example.com"))
     schedule.tick("sample")
     await settle()
     assert runs.names == ["d0.example.com"]
+    await pass_time(schedule, clock, 1000)
+    assert set(runs.names) == {"d0.example.com"}
 
 
 async def test_a_target_that_changed_while_it_ran_runs_again() -> None:
@@ -144,10 +151,10 @@ async def test_a_target_that_changed_while_it_ran_runs_again() -> None:
     schedule = Schedule(runs, clock)
     runs.gate.clear()
     first = Plan(SAMPLE, EXAMPLE, 1000, at_once=True)
-    schedule.sync({first.key: first})
+    schedule.want(first)
     schedule.tick("sample")
     await settle()
-    schedule.sync({first.key: Plan(SAMPLE, replace(EXAMPLE, receives_mail=False), 1000)})
+    schedule.want(Plan(SAMPLE, replace(EXAMPLE, receives_mail=False), 1000))
     runs.gate.set()
     await settle()
     schedule.tick("sample")
@@ -161,7 +168,7 @@ async def test_a_run_that_cannot_be_taken_in_stops_nothing(caplog: pytest.LogCap
 
     clock = FakeClock()
     schedule = Schedule(broken, clock)
-    schedule.sync(plans(1, interval=10))
+    follow(schedule, plans(1, interval=10))
     await pass_time(schedule, clock, 20)
     assert len(caplog.records) == 2
     assert schedule.idle
@@ -171,7 +178,7 @@ async def test_draining_lets_runs_end_and_starts_no_more() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
     runs.gate.clear()
-    schedule.sync(plans(LANE + 5, at_once=True))
+    follow(schedule, plans(LANE + 5, at_once=True))
     schedule.tick("sample")
     await settle()
     asyncio.get_running_loop().call_soon(runs.gate.set)
@@ -184,7 +191,7 @@ async def test_draining_cancels_what_does_not_end() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
     runs.gate.clear()
-    schedule.sync(plans(1, at_once=True))
+    follow(schedule, plans(1, at_once=True))
     schedule.tick("sample")
     await settle()
     await schedule.drain(0.01)
@@ -199,9 +206,27 @@ async def test_apscheduler_itself_ticks_each_kind_on_the_loop() -> None:
         ran.set()
 
     schedule = Schedule(run, FakeClock())
-    schedule.sync(plans(1, at_once=True))
+    follow(schedule, plans(1, at_once=True))
     schedule.start()
     async with asyncio.timeout(5):
         await ran.wait()
     assert schedule.alive
     await schedule.drain(1)
+
+
+async def test_a_herd_is_released_in_bounded_steps_and_nobody_is_lost() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    follow(schedule, plans(MOST_RELEASED + 10, interval=3600, at_once=True))
+    schedule.tick("sample")
+    await settle_all(schedule)
+    assert len(runs.names) == MOST_RELEASED
+    schedule.tick("sample")
+    await settle_all(schedule)
+    assert len(runs.names) == MOST_RELEASED + 10
+    assert not schedule.skipped
+
+
+async def settle_all(schedule: Schedule) -> None:
+    while not schedule.idle:
+        await asyncio.sleep(0)

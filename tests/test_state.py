@@ -37,8 +37,12 @@ def ran(at: float, *, doubt: bool = False) -> Outcome:
 
 def stored() -> Store:
     store = Store()
-    store.sync([(CHECK, HOST)])
+    store.want(CHECK, HOST)
     return store
+
+
+def recalled(state: State) -> Held:
+    return state.recall(Held(CHECK, HOST), CATALOGUE)
 
 
 def only(store: Store) -> Held:
@@ -58,10 +62,9 @@ async def saved(path: Path, *outcomes: Outcome) -> Held:
 
 async def test_after_a_restart_the_verdict_is_served_as_saved(tmp_path: Path) -> None:
     before = await saved(tmp_path / "state", ran(1000), ran(2000, doubt=True))
-    store, state = stored(), State(tmp_path / "state")
-    state.load(store, CATALOGUE)
+    state = State(tmp_path / "state")
+    after = recalled(state)
     await state.close()
-    after = only(store)
     assert after.findings == before.findings
     assert after.readings == before.readings
     assert (after.last_run, after.last_conclusive, after.doubt) == (2000, 1000, before.doubt)
@@ -70,31 +73,38 @@ async def test_after_a_restart_the_verdict_is_served_as_saved(tmp_path: Path) ->
 
 async def test_since_goes_on_after_a_restart(tmp_path: Path) -> None:
     await saved(tmp_path / "state", ran(1000))
-    store, state = stored(), State(tmp_path / "state")
-    state.load(store, CATALOGUE)
+    state = State(tmp_path / "state")
+    after = recalled(state).after(ran(9000))
     await state.close()
-    held = store.record(ran(9000))
-    assert held is not None
-    assert [s.since for s in held.findings] == [1000]
+    assert [s.since for s in after.findings] == [1000]
 
 
 async def test_what_left_the_configuration_is_not_brought_back(tmp_path: Path) -> None:
     await saved(tmp_path / "state", ran(1000))
-    state, store = State(tmp_path / "state"), Store()
-    state.load(store, CATALOGUE)
-    assert len(store) == 0
-    state.forget([("ptr", "ip=192.0.2.1")])
+    state = State(tmp_path / "state")
+    assert state.keys() == {("ptr", "ip=192.0.2.1")}
+    state.forget(("ptr", "ip=192.0.2.1"))
     await state.close()
-    rows = sqlite3.connect(tmp_path / "state")
-    assert rows.execute("SELECT count(*) FROM held").fetchone() == (0,)
-    rows.close()
+    state = State(tmp_path / "state")
+    assert recalled(state).last_run == 0
+    await state.close()
+
+
+async def test_what_the_blocklist_door_knows_survives_too(tmp_path: Path) -> None:
+    state = State(tmp_path / "state")
+    assert state.recall_door() is None
+    state.save_door({"lists": {"a": [1, None]}})
+    await state.close()
+    state = State(tmp_path / "state")
+    assert state.recall_door() == {"lists": {"a": [1, None]}}
+    await state.close()
 
 
 async def test_a_damaged_file_is_set_aside_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "state"
     path.write_bytes(b"this is no database" * 100)
     state = State(path)
-    state.load(stored(), CATALOGUE)
+    assert recalled(state).last_run == 0
     await state.close()
     assert (tmp_path / "state.damaged").exists()
     assert "moved to" in caplog.text
@@ -105,10 +115,9 @@ async def test_one_unreadable_row_costs_only_itself(tmp_path: Path, caplog: pyte
     db = sqlite3.connect(tmp_path / "state", isolation_level=None)
     db.execute("UPDATE held SET body = '{\"findings\": 3}'")
     db.close()
-    store, state = stored(), State(tmp_path / "state")
-    state.load(store, CATALOGUE)
+    state = State(tmp_path / "state")
+    assert recalled(state).last_run == 0
     await state.close()
-    assert only(store).last_run == 0
     assert "evaluated anew" in caplog.text
 
 
@@ -164,7 +173,6 @@ async def test_kill_9_loses_at_most_the_last_run(tmp_path: Path) -> None:
         writer.send_signal(signal.SIGKILL)
         told = writer.communicate()[0].split()
         last = int(told[-1]) if told else 20 * (round_ + 1)
-        store, state = stored(), State(path)
-        state.load(store, CATALOGUE)
+        state = State(path)
+        assert recalled(state).last_run >= last
         await state.close()
-        assert only(store).last_run >= last

@@ -102,14 +102,21 @@ def test_evidence_is_full_for_trouble_and_compact_for_a_pass() -> None:
 
 def test_a_reload_keeps_what_stays_and_drops_what_leaves() -> None:
     store = Store()
-    other = replace(EXAMPLE, name="example.net")
-    store.sync([(SAMPLE, EXAMPLE), (SAMPLE, other)])
+    assert store.want(SAMPLE, EXAMPLE)
+    assert store.want(SAMPLE, replace(EXAMPLE, name="example.net"))
     store.record(outcome(BROKEN(what="x"), at=1000))
-    relabelled = replace(EXAMPLE, labels=(("team", "crm"),))
-    assert store.sync([(SAMPLE, relabelled)]) == [("sample", "domain=example.net")]
+    assert not store.want(SAMPLE, EXAMPLE), "no news"
+    assert store.want(SAMPLE, replace(EXAMPLE, labels=(("team", "crm"),)))
+    store.drop(("sample", "domain=example.net"))
     (kept,) = store
     assert kept.target.labels == (("team", "crm"),)
     assert kept.findings
+
+
+def test_a_new_pair_may_be_known_from_a_former_life() -> None:
+    store = Store()
+    store.want(SAMPLE, EXAMPLE, lambda new: replace(new, last_run=1000.0))
+    assert store["sample", "domain=example.com"].last_run == 1000
 
 
 def test_a_run_that_ends_after_its_target_left_is_not_kept() -> None:
@@ -121,7 +128,7 @@ def test_a_run_that_ends_after_its_target_left_is_not_kept() -> None:
 def test_a_run_that_began_before_a_reload_does_not_bring_the_old_labels_back() -> None:
     store = Store()
     relabelled = replace(EXAMPLE, labels=(("team", "crm"),))
-    store.sync([(SAMPLE, relabelled)])
+    store.want(SAMPLE, relabelled)
     now = store.record(outcome(at=1000, target=EXAMPLE))
     assert now is not None
     assert now.target is relabelled

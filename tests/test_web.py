@@ -42,7 +42,8 @@ class Site:
         self.web = Web(views)
 
     def put(self, *names: str) -> None:
-        self.store.sync([(SAMPLE, replace(EXAMPLE, name=name)) for name in names])
+        for name in names:
+            self.store.want(SAMPLE, replace(EXAMPLE, name=name))
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, Any]:
         async with (
