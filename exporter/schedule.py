@@ -34,6 +34,7 @@ TICK = 1.0  # seconds between two looks at the clock
 JUMP = 2.0  # seconds by which wall and monotonic time may drift apart between two looks
 LANE = 32  # runs of one kind at once
 MOST_RELEASED = 500  # targets of one kind in one tick; a herd goes on with the next one
+LAG_KEPT = 60.0
 STOPPED = 30.0  # seconds without a tick after which the schedule counts as stopped
 
 
@@ -92,12 +93,17 @@ class Schedule:
         self._last_tick = 0.0
         self._draining = False
         self.skipped: Counter[tuple[str, str]] = Counter()
-        self.lag = 0.0
+        self._late = deque([0.0], maxlen=int(LAG_KEPT / TICK))
 
     @property
     def alive(self) -> bool:
         """Whether the schedule still ticks."""
         return not self._lanes or self._clock.monotonic() - self._last_tick < STOPPED
+
+    @property
+    def lag(self) -> float:
+        """The most seconds that the loop woke up late within the last LAG_KEPT seconds: scrapes are rarer than ticks."""
+        return max(self._late)
 
     @property
     def idle(self) -> bool:
@@ -221,7 +227,7 @@ class Schedule:
 
     def _look_at_clocks(self) -> None:
         loop = asyncio.get_running_loop()
-        self.lag = max(0.0, loop.time() - self._expected) if self._expected else 0.0
+        self._late.append(max(0.0, loop.time() - self._expected) if self._expected else 0.0)
         offset = self._clock.wall() - self._clock.monotonic()
         if abs(offset - self._offset) > JUMP:
             log.warning("the wall clock jumped by %+.0f s; every job is woken", offset - self._offset)

@@ -19,8 +19,9 @@ from exporter.targets import IP, MailHost
 
 T = TypeVar("T")
 
-TRANSCRIPT_LIMIT = 200
-LINES_LIMIT = 60
+TRANSCRIPT_LIMIT = 200  # exchanges of one run
+LINES_LIMIT = 60  # of one exchange
+TEXT_LIMIT = 65536  # characters of one run: a fleet keeps many transcripts, and what fills them is remote
 
 
 class Asks(Protocol):
@@ -38,14 +39,16 @@ class Transcript:
     def __init__(self) -> None:
         self._exchanges: list[Exchange] = []
         self._left_out = 0
+        self._room = TEXT_LIMIT
 
     def note(self, asked: str, got: tuple[str, ...], via: str = "", seconds: float = 0.0) -> None:
-        if len(self._exchanges) == TRANSCRIPT_LIMIT:
+        if len(self._exchanges) == TRANSCRIPT_LIMIT or self._room <= 0:
             self._left_out += 1
             return
         lines = tuple(printable(line) for line in got[:LINES_LIMIT])
         if len(got) > LINES_LIMIT:
             lines += (f"… {len(got) - LINES_LIMIT} more lines",)
+        self._room -= sum(map(len, lines)) + len(asked)
         self._exchanges.append(Exchange(printable(asked), lines, via, seconds))
 
     def freeze(self) -> tuple[Exchange, ...]:
