@@ -102,7 +102,7 @@ class Schedule:
 
     @property
     def lag(self) -> float:
-        """The most seconds that the loop woke up late within the last LAG_KEPT seconds: scrapes are rarer than ticks."""
+        """The most seconds that the loop woke up late in the last LAG_KEPT seconds: scrapes are rarer than ticks."""
         return max(self._late)
 
     @property
