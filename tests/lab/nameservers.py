@@ -60,12 +60,17 @@ def rbldnsd(lab: Lab, lists: Mapping[str, Mapping[str, str]], name: str = "rbldn
 
 
 def unbound(
-    lab: Lab, stubs: Mapping[str, Endpoint], zones: Iterable[SignedZone] = (), name: str = "unbound"
+    lab: Lab,
+    stubs: Mapping[str, Endpoint],
+    zones: Iterable[SignedZone] = (),
+    name: str = "unbound",
+    *,
+    at: Endpoint | None = None,
 ) -> Endpoint:
     """A validating resolver. It asks each stub's server for the names below it, trusts the keys of the signed `zones`,
-    and knows nothing else: NXDOMAIN for the rest of the world, and no packet leaves loopback."""
+    and knows nothing else: NXDOMAIN for the rest of the world, and no packet leaves loopback. `at` is a free port."""
     need("unbound")
-    endpoint, home = free(), lab.folder(name)
+    endpoint, home = at or free(), lab.folder(name)
     config = lab.write(
         f"{name}.conf",
         f"""server:

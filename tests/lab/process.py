@@ -63,12 +63,12 @@ def free(host: str = "127.0.0.1") -> Endpoint:
         return endpoint
 
 
-def until(condition: Callable[[], bool], what: str, within: float = 10.0) -> None:
+def until(condition: Callable[[], bool], what: str, within: float = 10.0, *, every: float = 0.01) -> None:
     """Ask again and again; raise AssertionError after so many seconds."""
     end = time.monotonic() + within
     while not condition():
         assert time.monotonic() < end, f"not within {within:g} s: {what}"
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 def accepts(endpoint: Endpoint) -> bool:
@@ -129,6 +129,16 @@ class Lab:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.logs()}") from None
         return process
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """A signal to one process that was started here."""
+        self._running[name].send_signal(number)
+
+    def kill(self, name: str) -> None:
+        """Let one process fall dead; another of the name may be started."""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
 
     def stop(self, name: str) -> int:
         """End one process, by force if it must be; return its exit status."""

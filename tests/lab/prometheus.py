@@ -28,6 +28,14 @@ class Prometheus:
         result = self._get("query", query=expression)["result"]
         return {tuple(sorted(sample["metric"].items())): float(sample["value"][1]) for sample in result}
 
+    def history(self, selector: str) -> dict[tuple[tuple[str, str], ...], list[tuple[float, float]]]:
+        """A range vector: (unix seconds, value) of every scrape, by sorted labels."""
+        result = self._get("query", query=selector)["result"]
+        return {
+            tuple(sorted(series["metric"].items())): [(at, float(value)) for at, value in series["values"]]
+            for series in result
+        }
+
     def targets(self) -> list[dict[str, Any]]:
         """The scraped targets, as the API describes them (`health`, `lastError`, `labels`)."""
         active: list[dict[str, Any]] = self._get("targets", state="active")["activeTargets"]

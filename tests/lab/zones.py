@@ -14,7 +14,7 @@ import dns.rdtypes.ANY.RRSIG
 import dns.zone
 from cryptography.hazmat.primitives.asymmetric import ec
 
-APEX = "$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 30\n@ NS ns\nns A 127.0.0.1\n"
+APEX = "@ SOA ns hostmaster 1 3600 600 86400 30\n@ NS ns\nns A 127.0.0.1\n"
 
 
 class Signing(Enum):
@@ -33,10 +33,10 @@ class SignedZone:
     anchor: str | None
 
 
-def zone(origin: str, records: str, signing: Signing = Signing.NONE) -> SignedZone:
-    """The records below an apex of its own; names are relative to the origin, TTL 60 s."""
+def zone(origin: str, records: str, signing: Signing = Signing.NONE, *, ttl: int = 60) -> SignedZone:
+    """The records below an apex of its own; names are relative to the origin."""
     name = dns.name.from_text(origin)
-    parsed = dns.zone.from_text(APEX + records, origin=name, relativize=False)
+    parsed = dns.zone.from_text(f"$TTL {ttl}\n{APEX}{records}", origin=name, relativize=False)
     anchor = None if signing is Signing.NONE else _sign(parsed, name, signing)
     return SignedZone(name.to_text(omit_final_dot=True), parsed.to_text(relativize=False), anchor)
 

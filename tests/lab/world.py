@@ -1,0 +1,149 @@
+"""A small mail world on real servers: who does it right, one fault of each kind, and what no one can tell.
+
+Addresses are those of RFC 5737 and RFC 3849. Mail hosts that are looked at stand on loopback; what would lead
+anywhere else is switched off in the configuration, so that no packet leaves.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.lab import nameservers, postfix
+from tests.lab.process import Endpoint, Lab
+from tests.lab.zones import SignedZone, Signing, zone
+
+TTL = 1  # seconds; what is asked every two seconds is asked anew
+
+
+def zones() -> list[SignedZone]:
+    good = f"""
+@              MX    10 mx1
+@              MX    20 mx2
+@              TXT   "v=spf1 ip4:192.0.2.10 ip4:192.0.2.70 ip6:2001:db8::10 include:spf.provider.test -all"
+_dmarc         TXT   "v=DMARC1; p=reject; rua=mailto:dmarc@example.net"
+s1._domainkey  TXT   {_key(2048)}
+s2._domainkey  TXT   {_key(1024)}
+s3._domainkey  TXT   "v=DKIM1; p="
+mx1            A     192.0.2.25
+mx2            A     192.0.2.26
+mail           A     192.0.2.10
+mail           AAAA  2001:db8::10
+relay          A     192.0.2.70
+"""
+    bad = """
+@              MX    10 inside
+@              TXT   "v=spf1 -all"
+@              TXT   "v=spf1 ip4:192.0.2.20 -all"
+_dmarc         TXT   "v=DMARC1; p=none; rua=mailto:dmarc@example.edu"
+inside         A     127.0.25.1
+"""
+    signed = """
+@              MX    10 mx1.example.net.
+@              MX    20 mx2.example.net.
+@              TXT   "v=spf1 ip4:192.0.2.10 ip6:2001:db8::10 ~all"
+_dmarc         TXT   "v=DMARC1; p=reject"
+"""
+    parked = """
+@              MX    0 .
+@              TXT   "v=spf1 -all"
+_dmarc         TXT   "v=DMARC1; p=reject"
+"""
+    reverse = """
+10             PTR   mail.example.net.
+70             CNAME 70.64/26
+70.64/26       PTR   relay.example.net.
+"""
+    made = {
+        "example.net": (good, Signing.NONE),
+        "example.edu": (bad, Signing.NONE),
+        "signed.example.org": (signed, Signing.GOOD),
+        "bogus.example.org": (signed, Signing.BOGUS),
+        "parked.example.org": (parked, Signing.NONE),
+        "provider.test": ('spf TXT "v=spf1 ip4:198.51.100.0/24 -all"', Signing.NONE),
+        "lab.test": ("mx A 127.0.0.1\nempty TXT nothing", Signing.NONE),
+        "example.org": ('_dmarc TXT "v=DMARC1; p=reject"', Signing.NONE),
+        "com": ("", Signing.GOOD),
+        "2.0.192.in-addr.arpa": (reverse, Signing.NONE),
+        "8.b.d.0.1.0.0.2.ip6.arpa": (f"0.1.{'0.' * 21}0 PTR mail.example.net.", Signing.NONE),
+    }
+    return [zone(origin, records, signing, ttl=TTL) for origin, (records, signing) in made.items()]
+
+
+def _key(bits: int) -> str:
+    public = rsa.generate_private_key(65537, bits).public_key()
+    text = base64.b64encode(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+    return f'"v=DKIM1; k=rsa; p={text[:200]}" "{text[200:]}"'
+
+
+LISTED = f"$SOA {TTL} ns.lab.test hostmaster.lab.test 1 1h 1h 1d {TTL}\n$TTL {TTL}\n:127.0.0.2:Listed, see http://bl.test/$\n"
+BLOCKLIST = LISTED + "127.0.0.2\n192.0.2.20\n"
+OF_THE_WORLD = LISTED + "0-255\n"
+OF_NOBODY = LISTED + "203.0.113.1\n"  # rbldnsd does not serve a list that names nobody at all
+LISTS: Mapping[str, Mapping[str, str]] = {
+    "bl.test": {"ip4set": BLOCKLIST, "ip6trie": LISTED + "2001:db8:bad::/48\n"},
+    "dbl.test": {"dnset": LISTED + ".example.edu\ntest\n"},
+    "world.test": {"ip4set": OF_THE_WORLD},
+    "dead.test": {"ip4set": OF_NOBODY},
+    "turns-to-world.test": {"ip4set": BLOCKLIST},
+    "turns-empty.test": {"ip4set": BLOCKLIST},
+}
+HOSTS: Mapping[str, postfix.Listener] = {
+    "good": postfix.GOOD,
+    "old-too": postfix.Listener(tls=">=TLSv1"),
+    "old-only": postfix.only("1.0"),
+    "expired": postfix.EXPIRED,
+    "wrong-name": postfix.WRONG_NAME,
+    "untrusted": postfix.UNTRUSTED,
+    "in-clear": postfix.NO_STARTTLS,
+    "small": postfix.size(10_240),
+    "busy": postfix.BUSY,
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """Where it all is. `at` are the ports of mx.lab.test, by what is the matter there."""
+
+    lab: Lab
+    zones: list[SignedZone]
+    stubs: Mapping[str, Endpoint]
+    resolver: Endpoint
+    at: Mapping[str, Endpoint]
+    trust: Mapping[str, str]  # the environment of whoever is to trust the world's authority
+
+    def another_resolver(self, name: str, at: Endpoint | None = None) -> Endpoint:
+        """One that may be harmed."""
+        return nameservers.unbound(self.lab, self.stubs, self.zones, name, at=at)
+
+
+def world(lab: Lab, shut: Endpoint) -> World:
+    """All of it; nobody listens on the port that is `shut`."""
+    served = zones()
+    authority = nameservers.nsd(lab, served)
+    lists = nameservers.rbldnsd(lab, LISTS)
+    lame = {"example.info": authority, "100.51.198.in-addr.arpa": authority}  # it refuses what it does not know
+    stubs = {it.origin: authority for it in served} | lame | dict.fromkeys(LISTS, lists)
+    mail = postfix.postfix(lab, HOSTS)
+    roots = lab.home / "roots.pem"
+    mail.authority.cert_pem.write_to_path(roots)
+    return World(
+        lab,
+        served,
+        stubs,
+        nameservers.unbound(lab, stubs, served),
+        {**mail.at, "shut": shut},
+        {"SSL_CERT_FILE": str(roots), "SSL_CERT_DIR": str(lab.folder("no-roots"))},
+    )
+
+
+def config(resolver: Endpoint, body: str, schedule: str = "") -> str:
+    """A configuration that is in a hurry; `schedule` says for which checks it is not."""
+    every = ", ".join(["default: 2s", "smtp_tls: 2s", schedule or "blocklist: 2s, blocklist_health: 2s"])
+    return f"""resolver: {{nameservers: ["{resolver}"], timeout: 1s}}
+schedule: {{{every}}}
+{body}"""
