@@ -269,7 +269,9 @@ def health(own: Own, exposition: Exposition) -> Iterator[Metric]:
     yield _gauge("series_limit", "Most series about targets.", [(one, exposition.limit)])
     yield _gauge("series_dropped", "Series left out because of the limit.", [(one, exposition.dropped)])
     yield _gauge("state_writable", "1 if verdicts are being saved to disk.", [(one, own.state_writable)])
-    yield _gauge("loop_lag_seconds", "The most that the event loop woke up late in the last minute.", [(one, own.loop_lag)])
+    yield _gauge(
+        "loop_lag_seconds", "How late the event loop woke up at worst in the last minute.", [(one, own.loop_lag)]
+    )
     yield _gauge(
         "blocklist_budget_remaining_ratio",
         "Part of the day's questions to the blocklist that is left.",
