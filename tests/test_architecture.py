@@ -23,6 +23,7 @@ LAYERS = """
     checks
     catalogue
     engine
+    refusals
     store
     state discover
     config
@@ -31,6 +32,7 @@ LAYERS = """
     schedule
     publish
     web once
+    recipients
     demo
     app
     __main__
@@ -43,6 +45,7 @@ DOORS = {
     "apscheduler": "schedule.py",
     "cryptography": "mail/certificate.py mail/keys.py demo/*.py",
     "dns": "net/dns.py net/wire.py demo/nameserver.py",
+    "email_validator": "mail/mailbox.py",
     "idna": "mail/names.py",
     "jinja2": "pages.py",
     "prometheus_client": "metrics.py",
