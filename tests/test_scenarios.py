@@ -57,7 +57,7 @@ async def test_scenario_over_the_wire(case: scenario.Scenario, truncate: bool) -
     clock = FakeClock()
     server = NameServer(Zone(case.text), truncate=truncate)
     await server.start()
-    dns = Resolver([server.address], clock, timeout=0.15, queries_per_second=1e9)
+    dns = Resolver([server.address], clock, timeout=case.patience, queries_per_second=1e9)
     await dns.start()
     try:
         case.judge(await play(case, dns, clock))

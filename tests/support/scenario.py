@@ -38,6 +38,7 @@ _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 _HEADER = re.compile(
     r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|runs|beside|now):\s*(.*?)\s*$", re.MULTILINE
 )
+_SILENCE = re.compile(r"^;\s*(timeout|malformed|no-tcp):", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ class Scenario:
     def expected(self) -> list[tuple[str, dict[str, str]]]:
         rows = [line.split() for line in self.all("expect")]
         return [(row[0], _pairs(row[1:])) for row in rows]
+
+    @property
+    def patience(self) -> float:
+        """Seconds for one question over the wire: no machine is so busy, unless a silence is part of the story."""
+        return 0.4 if _SILENCE.search(self.text) else 20.0
 
     def judge(self, outcome: Outcome) -> None:
         """Raise AssertionError unless the outcome is what the header says."""
