@@ -25,6 +25,7 @@ import dns.rrset
 import dns.zone
 
 _ORDER = re.compile(r"^;\s*(servfail|refused|timeout|bogus|malformed|no-tcp|signed):\s*(\S+)\s+(\S+)\s*$", re.MULTILINE)
+PORTS_TRIED = 20
 _LONGEST_CHAIN = 16
 _BOGUS = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "signature verification failed")
 
@@ -123,11 +124,20 @@ class NameServer(asyncio.DatagramProtocol):
         self._streams: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Raise OSError when the port is taken."""
+        """Raise OSError when the port is taken; without one, a port that is free for both transports is found."""
         loop = asyncio.get_running_loop()
-        self._tcp = await asyncio.start_server(self._stream, host, port)
-        self.address = (host, self._tcp.sockets[0].getsockname()[1])
-        self._udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=self.address)
+        for left in reversed(range(1 if port else PORTS_TRIED)):
+            self._tcp = await asyncio.start_server(self._stream, host, port)
+            self.address = (host, self._tcp.sockets[0].getsockname()[1])
+            try:
+                self._udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=self.address)
+            except OSError:
+                self._tcp.close()
+                await self._tcp.wait_closed()
+                if not left:
+                    raise
+            else:
+                return
 
     async def stop(self) -> None:
         self._udp.close()
