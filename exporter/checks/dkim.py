@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exporter.mail import quotes
 from exporter.mail.dkim import DkimSyntaxError, KeyRecord, attempt
 from exporter.mail.dns import Reply, Status
 from exporter.model import Facts, Finding, Measure, Rule, Severity, check
@@ -11,7 +12,6 @@ from exporter.net import Net
 from exporter.targets import Selector
 
 UNVERIFIABLE = "No signature made with this key verifies: the mail counts as unsigned, and DMARC rests on SPF alone."
-REFUSALS = ("Gmail: 550-5.7.26", "Gmail: 550-5.7.30", "Outlook.com: 550 5.7.515")
 
 MISSING = Rule(
     "dkim.missing",
@@ -21,7 +21,7 @@ MISSING = Rule(
     fix='Publish the public key at {name} as one TXT record, "v=DKIM1; k=rsa; p=...", split into strings of at most '
     "255 characters.",
     ref="RFC 6376 sections 3.6.2.1, 6.1.2",
-    refusals=REFUSALS,
+    refusals=quotes.DKIM_FAILS,
 )
 DANGLING_CNAME = Rule(
     "dkim.dangling-cname",
@@ -30,7 +30,7 @@ DANGLING_CNAME = Rule(
     why=UNVERIFIABLE,
     fix="Ask whoever runs {target} to publish the key there, or point the CNAME at {name} to where they keep it.",
     ref="RFC 6376 section 3.6.2.1; RFC 1034 section 3.6.2",
-    refusals=REFUSALS,
+    refusals=quotes.DKIM_FAILS,
 )
 SEVERAL_RECORDS = Rule(
     "dkim.several-records",
@@ -48,7 +48,7 @@ SYNTAX = Rule(
     fix='Publish the TXT record at {holder} again as the signing software prints it, "v=DKIM1; k=rsa; p=..." with the '
     "whole key, split into strings of at most 255 characters.",
     ref="RFC 6376 sections 3.2, 3.6.1, 6.1.2",
-    refusals=REFUSALS,
+    refusals=quotes.DKIM_FAILS,
 )
 VERSION_NOT_FIRST = Rule(
     "dkim.version-not-first",
@@ -65,7 +65,7 @@ UNKNOWN_KEY_TYPE = Rule(
     why="Verifiers ignore keys of a type that they do not know. " + UNVERIFIABLE,
     fix="Set k=rsa, or k=ed25519 if that is what the key is, in the TXT record at {holder}.",
     ref="RFC 6376 section 3.6.1; RFC 8463 section 3",
-    refusals=REFUSALS,
+    refusals=quotes.DKIM_FAILS,
 )
 REVOKED = Rule(
     "dkim.revoked",
@@ -75,7 +75,7 @@ REVOKED = Rule(
     fix="Sign with a selector whose key is published and drop this one from the configuration, or publish its key at "
     "{holder}.",
     ref="RFC 6376 section 3.6.1",
-    refusals=REFUSALS,
+    refusals=quotes.DKIM_FAILS,
 )
 NO_SHA256 = Rule(
     "dkim.no-sha256",
@@ -84,7 +84,7 @@ NO_SHA256 = Rule(
     why="SHA-1 signatures must not be verified any more, and SHA-256 ones are forbidden by this tag. " + UNVERIFIABLE,
     fix="Remove the h= tag from the TXT record at {holder}, or set h=sha256.",
     ref="RFC 8301 section 3.1; RFC 6376 section 3.6.1",
-    refusals=REFUSALS,
+    refusals=quotes.DKIM_FAILS,
 )
 NOT_FOR_EMAIL = Rule(
     "dkim.not-for-email",
@@ -93,7 +93,7 @@ NOT_FOR_EMAIL = Rule(
     why="Verifiers of mail must not use a key that was published for other services. " + UNVERIFIABLE,
     fix="Remove the s= tag from the TXT record at {holder}, or set s=email.",
     ref="RFC 6376 section 3.6.1",
-    refusals=REFUSALS,
+    refusals=quotes.DKIM_FAILS,
 )
 TESTING = Rule(
     "dkim.testing",
@@ -110,7 +110,7 @@ TOO_SHORT = Rule(
     why=UNVERIFIABLE,
     fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
     ref="RFC 8301 section 3.2",
-    refusals=REFUSALS,
+    refusals=quotes.DKIM_FAILS,
 )
 WEAK = Rule(
     "dkim.weak",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.mail import names
+from exporter.mail import names, quotes
 from exporter.mail.dmarc import Policy, Requested, is_record
 from exporter.mail.dmarc_reports import destination
 from exporter.mail.dmarc_walk import Discovery, Published, discover
@@ -12,7 +12,6 @@ from exporter.model import Fact, Facts, Finding, Measure, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import Domain
 
-REFUSALS = ("Gmail: 4.7.40", "Outlook.com: 550 5.7.515")
 UNPROTECTED = (
     "Large receivers want a DMARC policy from everyone who sends in bulk, and without one anybody may use the name."
 )
@@ -24,7 +23,7 @@ MISSING = Rule(
     why=UNPROTECTED,
     fix='Publish at _dmarc.{domain} the TXT record "{record}".',
     ref="RFC 9989 section 4.10.1",
-    refusals=REFUSALS,
+    refusals=quotes.NO_DMARC_POLICY,
 )
 AT_APEX = Rule(
     "dmarc.at-apex",
@@ -33,7 +32,7 @@ AT_APEX = Rule(
     why=UNPROTECTED,
     fix="Move the TXT record that begins with v=DMARC1 from {domain} to _dmarc.{domain}.",
     ref="RFC 9989 section 4.5",
-    refusals=REFUSALS,
+    refusals=quotes.NO_DMARC_POLICY,
 )
 DANGLING_CNAME = Rule(
     "dmarc.dangling-cname",
@@ -50,7 +49,7 @@ MULTIPLE_RECORDS = Rule(
     why=UNPROTECTED,
     fix="Leave a single TXT record that begins with v=DMARC1 at {name}.",
     ref="RFC 9989 section 4.10; RFC 7489 section 6.6.3",
-    refusals=REFUSALS,
+    refusals=quotes.NO_DMARC_POLICY,
 )
 BAD_VERSION = Rule(
     "dmarc.bad-version",
@@ -75,7 +74,7 @@ NO_POLICY = Rule(
     why="Receivers that live by RFC 7489 refuse the whole record, and the others take it as p=none at best.",
     fix="Put p=none, p=quarantine or p=reject right behind v=DMARC1 in the TXT record at {name}.",
     ref="RFC 9989 sections 4.7, 4.10.1; RFC 7489 section 6.3",
-    refusals=REFUSALS,
+    refusals=quotes.NO_DMARC_POLICY,
 )
 BAD_POLICY = Rule(
     "dmarc.bad-policy",
@@ -84,7 +83,7 @@ BAD_POLICY = Rule(
     why="One policy that cannot be read spoils all of them.",
     fix="Set {tag}= to none, quarantine or reject in the TXT record at {name}.",
     ref="RFC 9989 sections 4.8, 4.10.1",
-    refusals=REFUSALS,
+    refusals=quotes.NO_DMARC_POLICY,
 )
 SYNTAX = Rule(
     "dmarc.syntax",

@@ -19,6 +19,10 @@ from exporter.net import Net, believe
 from exporter.net.conversation import Dialogue
 from exporter.targets import MailHost
 
+OFFICE_365_TLS = (
+    "Office 365: 550 5.7.321 starttls-not-supported: Destination mail server must support TLS to receive mail"
+)
+
 NO_ADDRESS = Rule(
     "smtp_tls.no-address",
     Severity.WARNING,
@@ -34,6 +38,7 @@ REFUSED = Rule(
     why="Nothing listens there, or a firewall says no. Mail waits in the senders' queues, and comes back after days.",
     fix="Start the mail server on {ip} port {port}, or open that port in its firewall.",
     ref="RFC 5321 section 5.1",
+    refusals=("Office 365: 450 4.4.316 Connection refused",),
     subjects=("ip",),
 )
 REJECTED = Rule(
@@ -73,6 +78,7 @@ NO_STARTTLS = Rule(
     fix="Configure a certificate and TLS on {host} (Postfix: smtpd_tls_chain_files, smtpd_tls_security_level = may), "
     "and switch off SMTP inspection in firewalls before it, which hides the offer.",
     ref="RFC 3207 section 4; RFC 8314 section 3.3",
+    refusals=(OFFICE_365_TLS, "Office 365: 550 5.4.317 STARTTLS is required to send mail"),
     subjects=("ip",),
 )
 TLS_FAILS = Rule(
@@ -83,6 +89,7 @@ TLS_FAILS = Rule(
     fix="Look in the log of {host} for our connection: most often the certificate or key file cannot be read, or the "
     "ciphers allowed do not suit the key.",
     ref="RFC 3207 section 4.1",
+    refusals=(OFFICE_365_TLS,),
     subjects=("ip",),
 )
 STARTTLS_INJECTION = Rule(
@@ -121,6 +128,7 @@ CERTIFICATE_EXPIRED = Rule(
     why="Senders that verify (MTA-STS, and every program that submits mail) refuse it.",
     fix="Renew the certificate {subject} and reload the mail server, which goes on showing the old one until then.",
     ref="RFC 5280 section 4.1.2.5",
+    refusals=("Office 365: 550 5.7.322 certificate-expired: Destination mail server's certificate is expired",),
     subjects=("ip",),
 )
 CERTIFICATE_NOT_YET_VALID = Rule(
@@ -148,6 +156,7 @@ CERTIFICATE_NAME = Rule(
     why="Senders that verify (MTA-STS, and every program that submits mail) refuse it.",
     fix="Get a certificate that has {host} among its subjectAltName entries.",
     ref="RFC 9525 section 6.3; RFC 8461 section 4.2",
+    refusals=("Office 365: 550 5.7.325 certificate-host-mismatch: Remote certificate MUST have a common name",),
     subjects=("ip",),
 )
 CERTIFICATE_SELF_SIGNED = Rule(

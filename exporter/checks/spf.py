@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from exporter.mail import quotes
 from exporter.mail.dns import Reply
 from exporter.mail.spf import MOST_LOOKUPS, MOST_MX, MOST_VOIDS
 from exporter.mail.spf_cost import Cost, Trouble, worst_case
@@ -27,7 +28,7 @@ MISSING = Rule(
     fix='Publish at {name} one TXT record "v=spf1 ip4:ADDRESS -all" with an ip4:, ip6: or include: term for all '
     "that sends in its name.",
     ref="RFC 7208 section 4.5",
-    refusals=("Gmail: 550-5.7.26", "Gmail: 550-5.7.27"),
+    refusals=quotes.SPF_DOES_NOT_PASS,
 )
 LOOKALIKE = Rule(
     "spf.lookalike",
@@ -44,7 +45,7 @@ MULTIPLE_RECORDS = Rule(
     why="With more than one record none of them counts: every evaluation ends in permerror.",
     fix="Merge the SPF records of {name} into one TXT record and remove the others.",
     ref="RFC 7208 sections 3.2 and 4.5",
-    refusals=("Gmail: 550-5.7.27", "Office 365: 550 5.7.23"),
+    refusals=quotes.SPF_FAILS,
 )
 SYNTAX_ERROR = Rule(
     "spf.syntax-error",
@@ -53,7 +54,7 @@ SYNTAX_ERROR = Rule(
     why="One error anywhere spoils the whole record: every evaluation ends in permerror.",
     fix="Correct that term in the SPF record of {name}, now: {record}",
     ref="RFC 7208 section 4.6",
-    refusals=("Gmail: 550-5.7.27", "Office 365: 550 5.7.23"),
+    refusals=quotes.SPF_FAILS,
 )
 TOO_MANY_LOOKUPS = Rule(
     "spf.too-many-lookups",
@@ -62,7 +63,7 @@ TOO_MANY_LOOKUPS = Rule(
     why="Receivers stop at the limit with permerror: senders that only a later term authorises fail.",
     fix="Remove terms of {name} that are no longer needed, or replace one by its addresses, first in {costliest}.",
     ref="RFC 7208 section 4.6.4",
-    refusals=("Gmail: 550-5.7.27", "Office 365: 550 5.7.23"),
+    refusals=quotes.SPF_FAILS,
 )
 NEAR_LOOKUP_LIMIT = Rule(
     "spf.near-lookup-limit",
@@ -79,6 +80,7 @@ TOO_MANY_VOID_LOOKUPS = Rule(
     why="Many receivers stop at the third empty answer with permerror.",
     fix="Remove from the SPF policy of {name} the terms whose names have no records: {voids}.",
     ref="RFC 7208 section 4.6.4",
+    refusals=quotes.SPF_FAILS,
 )
 TOO_MANY_MX = Rule(
     "spf.too-many-mx",
@@ -87,6 +89,7 @@ TOO_MANY_MX = Rule(
     why="Every evaluation that reaches this term ends in permerror.",
     fix="Replace {term} in the SPF record of {domain} by ip4: and ip6: terms.",
     ref="RFC 7208 section 4.6.4",
+    refusals=quotes.SPF_FAILS,
 )
 INCLUDE_WITHOUT_RECORD = Rule(
     "spf.include-without-record",
@@ -95,6 +98,7 @@ INCLUDE_WITHOUT_RECORD = Rule(
     why="Every evaluation that reaches this term ends in permerror.",
     fix="Remove {term} from the SPF record of {domain}, or correct its name.",
     ref="RFC 7208 sections 5.2 and 6.1",
+    refusals=quotes.SPF_FAILS,
 )
 INCLUDE_BROKEN = Rule(
     "spf.include-broken",
@@ -103,6 +107,7 @@ INCLUDE_BROKEN = Rule(
     why="Every evaluation that reaches this term ends in permerror.",
     fix="Have that record corrected, or remove {term} from the SPF record of {domain}.",
     ref="RFC 7208 section 5.2",
+    refusals=quotes.SPF_FAILS,
 )
 LOOP = Rule(
     "spf.loop",
@@ -111,6 +116,7 @@ LOOP = Rule(
     why="Every evaluation that reaches this term runs into the lookup limit and ends in permerror.",
     fix="Remove {term} from the SPF record of {domain}.",
     ref="RFC 7208 section 4.6.4",
+    refusals=quotes.SPF_FAILS,
 )
 IMPOSSIBLE_NAME = Rule(
     "spf.impossible-name",

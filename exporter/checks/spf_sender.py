@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.mail import quotes
 from exporter.mail.dns import Reply
 from exporter.mail.spf import MOST_LOOKUPS, MOST_VOIDS, Result, check_host
 from exporter.mail.spf_cost import Cost, Trouble, worst_case
@@ -18,7 +19,7 @@ NOT_AUTHORISED = Rule(
     why="Receivers refuse or junk its mail; for DMARC only a DKIM signature can still help.",
     fix="Make {ip} pass at {name}: {remedy}.",
     ref="RFC 7208 sections 2.6 and 4",
-    refusals=("Gmail: 550-5.7.26", "Gmail: 550-5.7.27", "Office 365: 550 5.7.23"),
+    refusals=(quotes.GMAIL_HARD_FAIL, *quotes.SPF_FAILS),
     subjects=("ip",),
 )
 SOFTFAIL = Rule(
@@ -28,7 +29,7 @@ SOFTFAIL = Rule(
     why="The domain says that this address is probably not its own; filters count it, and DMARC gets no pass.",
     fix='Add the term {term} to the SPF record of {name}, before its "all".',
     ref="RFC 7208 sections 2.6.5 and 8.5",
-    refusals=("Gmail: 550-5.7.27",),
+    refusals=quotes.SPF_DOES_NOT_PASS,
     subjects=("ip",),
 )
 NEUTRAL = Rule(
@@ -38,7 +39,7 @@ NEUTRAL = Rule(
     why="The domain says nothing about this address: for DMARC and bulk-sender rules that is no pass.",
     fix='Add the term {term} to the SPF record of {name}, before its "all".',
     ref="RFC 7208 sections 2.6.2 and 8.2",
-    refusals=("Gmail: 550-5.7.27",),
+    refusals=quotes.SPF_DOES_NOT_PASS,
     subjects=("ip",),
 )
 INCLUDE_MISSING = Rule(
@@ -48,7 +49,7 @@ INCLUDE_MISSING = Rule(
     why="The provider's addresses are not authorised, so its mail in the domain's name fails SPF.",
     fix='Give the SPF record of {name} a working term include:{include}, before its "all".',
     ref="RFC 7208 section 5.2",
-    refusals=("Gmail: 550-5.7.27", "Office 365: 550 5.7.23"),
+    refusals=quotes.SPF_FAILS,
 )
 INCLUDE_TOO_LATE = Rule(
     "spf_sender.include-too-late",
@@ -57,7 +58,7 @@ INCLUDE_TOO_LATE = Rule(
     why="Receivers stop with permerror at the limit, before they see the provider's addresses.",
     fix="Move include:{include} forward in the SPF record of {name}, and remove terms until {limit} lookups suffice.",
     ref="RFC 7208 section 4.6.4",
-    refusals=("Gmail: 550-5.7.27", "Office 365: 550 5.7.23"),
+    refusals=quotes.SPF_FAILS,
 )
 INCLUDE_HIDDEN = Rule(
     "spf_sender.include-hidden",
