@@ -34,6 +34,7 @@ class Exporter:
     name: str
     at: Endpoint
     monitor: Prometheus
+    process: subprocess.Popen[bytes]
 
     def get(self, path: str, accept: str = "*/*") -> tuple[str, str]:
         """Content type and body. Raise OSError for any other status than 200."""
@@ -86,13 +87,16 @@ class Exporter:
 
     def settled(self) -> None:
         """Wait until every check of every target has ended a first run, and Prometheus knows."""
-        self.until(
-            lambda: (
-                self.one("sum(deliverability_check_last_run_timestamp_seconds{%} > bool 0)") > 0
-                and not self.query('deliverability_check_unknown_reason{%,reason="pending"}')
-            ),
-            f"first runs of {self.name}",
+        ran, pending = (
+            "deliverability_check_last_run_timestamp_seconds{%} > 0",
+            'deliverability_check_unknown_reason{%,reason="pending"}',
         )
+
+        def ended() -> bool:
+            return self.process.poll() is not None or (bool(self.query(ran)) and not self.query(pending))
+
+        self.until(ended, f"first runs of {self.name}")
+        assert self.process.poll() is None, f"{self.name} ended with status {self.process.returncode}"
 
     def history(self, selector: str, since: float) -> Iterator[list[tuple[float, float]]]:
         """(unix seconds, value) of each series at all scrapes since then (time.monotonic)."""
@@ -137,11 +141,10 @@ class Exporters:
 
     def start(self, name: str, config: str, *arguments: str, env: Mapping[str, str] | None = None) -> Exporter:
         """Return at once: several start together, and `settled` waits."""
-        it = Exporter(name, self._at[name], self._monitor)
-        file = self._lab.write(f"{name}.yaml", config)
-        command = [sys.executable, "-m", "exporter", f"--config.file={file}", f"--web.listen-address={it.at}"]
-        self._lab.start(name, [*command, *arguments], lambda: True, env={"PYTHONPATH": str(ROOT)} | dict(env or {}))
-        return it
+        file, at = self._lab.write(f"{name}.yaml", config), self._at[name]
+        command = [sys.executable, "-m", "exporter", f"--config.file={file}", f"--web.listen-address={at}", *arguments]
+        process = self._lab.start(name, command, lambda: True, env={"PYTHONPATH": str(ROOT)} | dict(env or {}))
+        return Exporter(name, at, self._monitor, process)
 
 
 @dataclass(frozen=True)

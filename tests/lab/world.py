@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from exporter import catalogue
 from tests.lab import nameservers, postfix
 from tests.lab.process import Endpoint, Lab
 from tests.lab.zones import SignedZone, Signing, zone
@@ -105,6 +106,127 @@ HOSTS: Mapping[str, postfix.Listener] = {
 }
 
 
+# Who is looked at, and what is true of each; more mail_hosts follow.
+WORLD = """
+smtp: {helo_name: probe.lab.test}
+blocklists:
+  - {name: ips, zone: bl.test}
+  - {name: domains, zone: dbl.test, lists: domain}
+  - {name: world, zone: world.test}
+  - {name: dead, zone: dead.test}
+senders:
+  - {name: out, addresses: [192.0.2.10, "2001:db8::10"], helo: mail.example.net}
+  - {name: classless, addresses: [192.0.2.70], helo: relay.example.net}
+  - {name: neglected, addresses: [192.0.2.20], helo: oldbox}
+  - {name: hidden, addresses: [198.51.100.20], helo: mail.example.info}
+  - {name: provider, spf_include: spf.provider.test}
+domains:
+  - name: example.net
+    senders: [out, classless, provider]
+    dkim_selectors: [s1, s2, s3, s4]
+    checks: {smtp_tls: {enabled: false}}
+  - name: signed.example.org
+    senders: [out, neglected]
+    checks: {smtp_tls: {enabled: false}}
+  - {name: example.edu, senders: [neglected], dkim_selectors: [s1]}
+  - {name: bogus.example.org, senders: [out], dkim_selectors: [s1]}
+  - {name: example.info, senders: [out, provider]}
+  - {name: nowhere.example.org, senders: [out]}
+  - {name: parked.example.org, sends_mail: false, receives_mail: false}
+mail_hosts:
+  - {host: empty.lab.test}
+  - {host: mx.example.info}
+"""
+TRUTH = """
+ptr ip=192.0.2.10                                      pass
+ptr ip=2001:db8::10                                    pass
+ptr ip=192.0.2.70                                      pass
+ptr ip=192.0.2.20                                      fail, critical ptr.missing
+ptr ip=198.51.100.20                                   unknown dns_servfail
+helo ip=192.0.2.10 sender=out                          pass
+helo ip=2001:db8::10 sender=out                        pass
+helo ip=192.0.2.70 sender=classless                    pass
+helo ip=192.0.2.20 sender=neglected                    fail, warning helo.single-label
+helo ip=198.51.100.20 sender=hidden                    unknown dns_servfail
+mx domain=example.net                                  pass
+mx domain=signed.example.org                           pass
+mx domain=example.edu                                  fail, warning mx.not-public[mail_host=inside.example.edu]
+mx domain=bogus.example.org                            unknown bogus
+mx domain=example.info                                 unknown dns_servfail
+mx domain=nowhere.example.org                          fail, critical mx.no-such-domain
+mx domain=parked.example.org                           pass
+spf domain=example.net                                 pass
+spf domain=signed.example.org                          pass
+spf domain=example.edu                                 fail, critical spf.multiple-records
+spf domain=bogus.example.org                           unknown bogus
+spf domain=example.info                                unknown dns_servfail
+spf domain=nowhere.example.org                         fail, warning spf.missing
+spf domain=parked.example.org                          pass
+spf_sender domain=example.net sender=out               pass
+spf_sender domain=example.net sender=classless         pass
+spf_sender domain=example.net sender=provider          pass
+spf_sender domain=signed.example.org sender=out        pass
+spf_sender domain=signed.example.org sender=neglected  fail, warning spf_sender.softfail[ip=192.0.2.20]
+spf_sender domain=example.edu sender=neglected         fail, critical spf_sender.not-authorised[ip=192.0.2.20]
+spf_sender domain=bogus.example.org sender=out         unknown bogus
+spf_sender domain=example.info sender=out              unknown dns_servfail
+spf_sender domain=example.info sender=provider         unknown dns_servfail
+spf_sender domain=nowhere.example.org sender=out       fail, critical spf_sender.not-authorised[ip=192.0.2.10], \
+critical spf_sender.not-authorised[ip=2001:db8::10]
+dkim domain=example.net selector=s1                    pass
+dkim domain=example.net selector=s2                    fail, warning dkim.weak
+dkim domain=example.net selector=s3                    fail, critical dkim.revoked
+dkim domain=example.net selector=s4                    fail, critical dkim.missing
+dkim domain=example.edu selector=s1                    fail, critical dkim.missing
+dkim domain=bogus.example.org selector=s1              unknown bogus
+dmarc domain=example.net                               pass
+dmarc domain=signed.example.org                        pass
+dmarc domain=example.edu                               fail, warning dmarc.policy-none
+dmarc domain=bogus.example.org                         unknown bogus
+dmarc domain=example.info                              unknown dns_servfail
+dmarc domain=nowhere.example.org                       pass
+dmarc domain=parked.example.org                        pass
+blocklist ip=192.0.2.10                                pass
+blocklist ip=2001:db8::10                              pass
+blocklist ip=192.0.2.70                                pass
+blocklist ip=192.0.2.20                                fail, warning blocklist.listed[blocklist=ips]
+blocklist ip=198.51.100.20                             pass
+blocklist domain=example.net                           pass
+blocklist domain=example.edu                           fail, warning blocklist.listed[blocklist=domains]
+blocklist domain=signed.example.org                    pass
+blocklist domain=bogus.example.org                     pass
+blocklist domain=example.info                          pass
+blocklist domain=nowhere.example.org                   pass
+blocklist domain=parked.example.org                    pass
+blocklist_health blocklist=ips                         pass
+blocklist_health blocklist=domains                     pass
+blocklist_health blocklist=world                       fail, warning blocklist_health.lists-the-world
+blocklist_health blocklist=dead                        fail, warning blocklist_health.dead
+smtp_tls mail_host=mx.lab.test mail_port=good          pass
+smtp_tls mail_host=mx.lab.test mail_port=small         pass
+smtp_tls mail_host=mx.lab.test mail_port=old-too       pass
+smtp_tls mail_host=mx.lab.test mail_port=old-only      fail, warning smtp_tls.obsolete-only[ip=127.0.0.1]
+smtp_tls mail_host=mx.lab.test mail_port=expired       fail, warning smtp_tls.certificate-expired[ip=127.0.0.1]
+smtp_tls mail_host=mx.lab.test mail_port=wrong-name    fail, warning smtp_tls.certificate-name[ip=127.0.0.1]
+smtp_tls mail_host=mx.lab.test mail_port=untrusted     fail, warning smtp_tls.certificate-untrusted[ip=127.0.0.1]
+smtp_tls mail_host=mx.lab.test mail_port=in-clear      fail, warning smtp_tls.no-starttls[ip=127.0.0.1]
+smtp_tls mail_host=mx.lab.test mail_port=busy          unknown tempfail
+smtp_tls mail_host=mx.lab.test mail_port=shut          fail, critical smtp_tls.refused[ip=127.0.0.1]
+smtp_tls mail_host=empty.lab.test mail_port=25         fail, warning smtp_tls.no-address
+smtp_tls mail_host=mx.example.info mail_port=25        unknown dns_servfail
+resolver                                               pass
+"""
+TLS = """
+good        1.2 1.3
+small       1.2 1.3
+expired     1.2 1.3
+wrong-name  1.2 1.3
+untrusted   1.2 1.3
+old-too     1.0 1.1 1.2 1.3
+old-only    1.0
+"""
+
+
 @dataclass(frozen=True)
 class World:
     """Where it all is. `at` are the ports of mx.lab.test, by what is the matter there."""
@@ -141,9 +263,12 @@ def world(lab: Lab, shut: Endpoint) -> World:
     )
 
 
-def config(resolver: Endpoint, body: str, schedule: str = "") -> str:
-    """A configuration that is in a hurry; `schedule` says for which checks it is not."""
-    every = ", ".join(["default: 2s", "smtp_tls: 2s", schedule or "blocklist: 2s, blocklist_health: 2s"])
+def config(resolver: Endpoint, body: str, *checks: str) -> str:
+    """A configuration that is in a hurry, with these checks, or all there are."""
+    known = catalogue.load().checks
+    pace = ", ".join(f"{check}: 2s" for check in known)
+    off = ", ".join(f"{check}: {{enabled: false}}" for check in known if checks and check not in checks)
     return f"""resolver: {{nameservers: ["{resolver}"], timeout: 1s}}
-schedule: {{{every}}}
+schedule: {{{pace}}}
+checks: {{{off}}}
 {body}"""
