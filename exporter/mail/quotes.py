@@ -8,12 +8,12 @@ from __future__ import annotations
 
 GMAIL_SPF_OR_DKIM = "Gmail: 550 5.7.26 Gmail requires all senders to authenticate with either SPF or DKIM"
 GMAIL_SPF_OR_DKIM_LATER = "Gmail: 421 4.7.26 Gmail requires all senders to authenticate with either SPF or DKIM"
-GMAIL_SPF = "Gmail: 550 5.7.27 Gmail requires all ... senders to authenticate with SPF"
+GMAIL_SPF = "Gmail: 550 5.7.27 Gmail requires ... senders to authenticate ... with SPF"
 GMAIL_SPF_LATER = (
     "Gmail: 421 4.7.27 Your email has been rate limited because SPF authentication didn't pass for this message"
 )
 GMAIL_HARD_FAIL = "Gmail: 550 5.7.26 The MAIL FROM domain ... has an SPF record with a hard fail policy"
-GMAIL_DKIM = "Gmail: 550 5.7.30 Gmail requires all ... senders to authenticate with DKIM"
+GMAIL_DKIM = "Gmail: 550 5.7.30 Gmail requires ... senders to authenticate ... with DKIM"
 GMAIL_DKIM_LATER = (
     "Gmail: 421 4.7.30 Your email has been rate limited because DKIM authentication didn't pass for this message"
 )
