@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from exporter import discover, metrics
 from exporter.catalogue import Catalogue
+from exporter.checks.smtp_tls import smtp_tls
 from exporter.config import SYSTEM, ConfigError, Nameserver, Settings
 from exporter.discover import MailHosts
 from exporter.engine import evaluate
@@ -177,11 +178,13 @@ class Daemon:
 
     async def _swap(self, settings: Settings) -> None:
         """Put the new configuration in force, target by target; nothing here can fail any more."""
-        old, before = self._world, self._settings
-        if old is None or before is None or _sees_differently(before, settings):
-            self._world = self._open_world(settings, self._blocklists, self._clock)
-            if old is not None:
-                self._retire(old)
+        world, before = self._world, self._settings
+        if world is None or before is None or _sees_differently(before, settings):
+            if world is not None:
+                self._retire(world)
+            world = self._world = self._open_world(settings, self._blocklists, self._clock)
+        if world.mail is not None:
+            world.mail.shut.every = settings.every[smtp_tls.id].total_seconds()
         self._settings = settings
         policy = Policy(settings.severities)
         judged_anew = policy != self.exposition.policy

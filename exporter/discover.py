@@ -7,7 +7,7 @@ be told keeps the hosts that were last known.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple, TypeAlias
 
 from exporter.model import Labels, Target
@@ -59,6 +59,10 @@ class MailHosts:
             if not self._found[place].count:
                 del self._found[place]
         return Changes(wanted, gone)
+
+    def leading_to(self, places: Container[Place]) -> frozenset[str]:
+        """The keys of the domains that lead to one of these places at least."""
+        return frozenset(key for key, (_, led) in self._leads.items() if any(place in places for place in led))
 
     def _host(self, place: Place) -> MailHost:
         found = self._found[place]

@@ -125,6 +125,12 @@ async def run(
     late = [pair for pair in pairs(catalogue, hosts.all, enabled) if store.want(*pair)]
     todo = [*todo, *late]
     await sweep(late)
+    # What was met at a mail host is news for the domains that lead to it.
+    faulty = {(h.target.host, h.target.port) for h in store if isinstance(h.target, MailHost) and h.findings}
+    domains = hosts.leading_to(faulty)
+    again = [(check, target) for check, target in todo if check.id == discover.CHECK and target.key in domains]
+    todo = [*todo, *again]
+    await sweep(again)
     return store
 
 

@@ -33,6 +33,15 @@ def test_a_host_of_many_domains_is_one_target_and_goes_with_the_last_of_them() -
     assert names(hosts.all) == ["other.example"]
 
 
+def test_it_knows_which_domains_lead_to_a_host() -> None:
+    hosts = MailHosts(())
+    for held in (mx("a.example", "mx.example", "other.example"), mx("b.example", "other.example"), mx("c.example")):
+        hosts.learn(held)
+    assert hosts.leading_to({("mx.example", 25)}) == {"domain=a.example"}
+    assert hosts.leading_to({("other.example", 25)}) == {"domain=a.example", "domain=b.example"}
+    assert hosts.leading_to({("other.example", 587)}) == set()
+
+
 def test_what_is_learnt_twice_changes_nothing() -> None:
     hosts = MailHosts(())
     hosts.learn(mx("a.example", "mx.example"))

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 import pytest
 
 from exporter import catalogue, once
+from exporter.demo.mailserver import Behaviour, Fault
 from exporter.demo.nameserver import Zone
 from exporter.mail.dnsbl import Blocklist, Lists
 from exporter.model import Reason, Target
@@ -19,6 +20,7 @@ from exporter.store import Policy, Store
 from exporter.targets import Address, Authorisation, Domain, Greeting, MailHost, OwnResolver, Reputation
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
+from tests.support.mail import mail_door
 from tests.support.memory import MemoryResolver
 
 CATALOGUE = catalogue.load()
@@ -78,6 +80,18 @@ async def test_mail_hosts_that_were_found_are_looked_at_too() -> None:
     (host,) = (held.target for held in store if held.check.id == "smtp_tls")
     assert isinstance(host, MailHost)
     assert host.host == "mx.example.com"
+
+
+async def test_a_domain_is_looked_at_again_once_its_mail_hosts_have_been_met() -> None:
+    clock = FakeClock()
+    dns = MemoryResolver(Zone(ZONE))
+    refuses = {(ip_address("192.0.2.25"), 25): Behaviour(fault=Fault.REFUSED)}
+    async with mail_door(refuses, clock) as mail:
+        domain = Domain(name="example.com", mail_from=("example.com",))
+        enabled = {"mx", "smtp_tls"}.__contains__
+        store = await once.run(CATALOGUE, [domain], enabled, lambda *_: Net(dns, clock, mail=mail), clock)
+    (mx,) = (held for held in store if held.check.id == "mx")
+    assert {"mx.host-unreachable", "mx.all-unreachable"} <= {standing.finding.id for standing in mx.findings}
 
 
 def held(*outcomes: object) -> Store:

@@ -26,6 +26,11 @@ async def play(case: scenario.Scenario, dns: Asks, clock: FakeClock) -> Outcome:
         return await play_with(case, dns, clock, mail)
 
 
+def check_for(target: Target) -> str:
+    (check,) = (check.id for check in CATALOGUE.checks.values() if isinstance(target, check.over))
+    return check
+
+
 async def play_with(case: scenario.Scenario, dns: Asks, clock: FakeClock, mail: Mail | None) -> Outcome:
     blocklists = Blocklists(clock)
 
@@ -41,7 +46,8 @@ async def play_with(case: scenario.Scenario, dns: Asks, clock: FakeClock, mail: 
     for run in range(times):
         clock.pass_(every if run else 0)
         for target in case.beside:
-            await judge(case.check, target)
+            own = case.check if isinstance(target, CATALOGUE.checks[case.check].over) else check_for(target)
+            await judge(own, target)
         outcome = await judge(case.check, case.target)
     return outcome
 

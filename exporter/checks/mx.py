@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
 from exporter.mail import names
 from exporter.mail.dns import Reply
@@ -12,6 +13,8 @@ from exporter.model import Fact, Facts, Measure, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import Domain
 
+POSTFIX = "Postfix: 450 4.1.8 Sender address rejected: Domain not found"
+
 NO_SUCH_DOMAIN = Rule(
     "mx.no-such-domain",
     Severity.CRITICAL,
@@ -19,7 +22,11 @@ NO_SUCH_DOMAIN = Rule(
     why="Nobody can write to it, and receivers refuse senders whose domain does not exist.",
     fix="Register or renew {domain}, or correct its delegation or the name in the configuration.",
     ref="RFC 5321 sections 2.3.5 and 5.1",
-    refusals=("Postfix: 450 4.1.8 Sender address rejected: Domain not found",),
+    refusals=(
+        POSTFIX,
+        "Office 365: 550 5.4.310 DNS domain ... does not exist",
+        "Exchange: 550 5.4.4 SMTPSEND.DNS.NonExistentDomain; nonexistent domain",
+    ),
 )
 NOWHERE = Rule(
     "mx.nowhere",
@@ -28,7 +35,7 @@ NOWHERE = Rule(
     why="No bounce and no reply can reach it, so receivers refuse it as a sender.",
     fix="Publish the record {domain} MX 10 with the name of the host that takes its mail.",
     ref="RFC 5321 section 5.1",
-    refusals=("Postfix: 450 4.1.8 Sender address rejected: Domain not found",),
+    refusals=(POSTFIX,),
 )
 IMPLICIT = Rule(
     "mx.implicit",
@@ -45,7 +52,10 @@ NULL_MX = Rule(
     why="A null MX tells every sender to give up at once: all mail to the domain bounces.",
     fix='Replace the record {domain} MX "0 ." by the hosts that take its mail, or set receives_mail to false.',
     ref="RFC 7505 section 3",
-    refusals=("556 5.1.10 Recipient address has null MX",),
+    refusals=(
+        "RFC 7505: 556 5.1.10 Recipient address has null MX",
+        "Postfix: 556 5.1.10 Recipient address rejected: Domain ... does not accept mail (nullMX)",
+    ),
 )
 NULL_SENDER = Rule(
     "mx.null-sender",
@@ -54,7 +64,10 @@ NULL_SENDER = Rule(
     why="It declares that no bounce can be delivered, and receivers refuse mail from such a sender.",
     fix='Use a MAIL FROM domain that takes bounces, or replace the record {domain} MX "0 ." by a host that does.',
     ref="RFC 7505 section 4.2",
-    refusals=("550 5.7.27 Sender address has null MX",),
+    refusals=(
+        "RFC 7505: 550 5.7.27 Sender address has null MX",
+        "Postfix: 550 5.7.27 Sender address rejected: Domain ... does not accept mail (nullMX)",
+    ),
 )
 NULL_BESIDE_OTHERS = Rule(
     "mx.null-beside-others",
@@ -133,6 +146,24 @@ NOT_PUBLIC = Rule(
     ref="RFC 6890",
     subjects=("mail_host",),
 )
+HOST_UNREACHABLE = Rule(
+    "mx.host-unreachable",
+    Severity.WARNING,
+    says="the mail host {mail_host} of {domain} has not been reachable since {since}: {how}",
+    why="Senders lose time there before they try the next host; if there is none, mail waits, and bounces after days.",
+    fix="Start the mail server of {mail_host}, or open port 25 in the firewall before it, or remove the host from the "
+    "MX records of {domain}.",
+    ref="RFC 5321 sections 4.5.4.1 and 5.1",
+    subjects=("mail_host",),
+)
+ALL_UNREACHABLE = Rule(
+    "mx.all-unreachable",
+    Severity.CRITICAL,
+    says="no mail host of {domain} has been reachable since {since}: {hosts}",
+    why="All mail to the domain waits in the senders' queues, and comes back as undeliverable after days.",
+    fix="Start a mail server of {domain} or open port 25 in the firewall before it: {hosts}.",
+    ref="RFC 5321 sections 4.5.4.1 and 5.1",
+)
 ALIAS = Rule(
     "mx.alias",
     Severity.WARNING,
@@ -189,6 +220,7 @@ MAIL_HOST = Measure(
     ("mail_host", "mail_port"),
 )
 
+PORT = 25
 MOST_HOSTS = 30  # a bound on our own questions; real domains name fewer than ten
 VERIFICATION = "msv1.invalid"
 
@@ -211,12 +243,13 @@ async def mx(target: Domain, net: Net) -> Facts:
         for fact in _sender(envelope):
             yield fact
     if target.receives_mail and own.implicit:
-        for fact in (*_address_facts(own.domain, own.implicit), *_usable([own.implicit])):
+        host = own.implicit
+        for fact in (*_address_facts(own.domain, host), *_unreachable(own, [host], net), *_usable([host])):
             yield fact
     if target.receives_mail and own.hosts:
         hosts = [await net.follow(look_up(name)) for name in own.hosts[:MOST_HOSTS]]
         unsure.extend(host.doubt for host in hosts if host.doubt)
-        for fact in (*_each(own, hosts), *_together(own, hosts), *_usable(hosts)):
+        for fact in (*_each(own, hosts), *_together(own, hosts), *_unreachable(own, hosts, net), *_usable(hosts)):
             yield fact
     for reply in unsure:
         believe(reply)
@@ -301,10 +334,33 @@ def _together(own: Route, hosts: list[Host]) -> Iterator[Fact]:
         yield NO_IPV6(domain=domain)
 
 
+def _unreachable(own: Route, hosts: list[Host], net: Net) -> Iterator[Fact]:
+    """Hosts of which every public address was proven shut when `smtp_tls` last went there; before that, none."""
+    since: dict[str, float] = {}
+    how: dict[str, str] = {}
+    for host in hosts:
+        public = [ip for ip in host.addresses if not names.not_public(ip)]
+        met = {ip: shut for ip in public if (shut := net.shut(ip, PORT))}
+        if not host.complete or not met or len(met) < len(public):
+            continue  # another address may be open
+        since[host.name] = max(shut.since for shut in met.values())
+        how[host.name] = _joined(f"{ip} {shut.how}" for ip, shut in met.items())
+        yield HOST_UNREACHABLE(
+            domain=own.domain, mail_host=host.name, since=_time(since[host.name]), how=how[host.name]
+        )
+    if since and len(own.hosts) <= MOST_HOSTS and all(host.name in since or host.state.broken for host in hosts):
+        told = "; ".join(f"{host.name} ({how.get(host.name, host.state)})" for host in hosts)
+        yield ALL_UNREACHABLE(domain=own.domain, since=_time(max(since.values())), hosts=told)
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _usable(hosts: list[Host]) -> Iterator[Fact]:
     for host in hosts:
         if host.state is State.USABLE:
-            yield MAIL_HOST(1, mail_host=host.name, mail_port="25")
+            yield MAIL_HOST(1, mail_host=host.name, mail_port=str(PORT))
 
 
 def _joined(things: Iterable[object]) -> str:

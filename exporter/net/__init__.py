@@ -14,6 +14,7 @@ from exporter.mail.dnsbl import Blocklist
 from exporter.model import CannotTell, Clock, Exchange, printable
 from exporter.net.blocklists import Belief, Blocklists, Standing, Subject
 from exporter.net.conversation import Dialogue
+from exporter.net.shut import Shut
 from exporter.net.smtp import Mail
 from exporter.targets import IP, MailHost
 
@@ -121,6 +122,13 @@ class Net:
         asked = f"SMTP {target.host} port {target.port} at {ip}"
         self.transcript.note(asked, dialogue.lines, "smtp", self.clock.monotonic() - since)
         return dialogue
+
+    def shut(self, ip: IP, port: int) -> Shut | None:
+        """Is it proven, by the dialogues of others, that nobody gets in there? None: no, or not lately."""
+        shut = self._mail.shut.look(ip, port) if self._mail else None
+        if shut:
+            self.transcript.note(f"SMTP port {port} at {ip}, when last visited", (shut.how,), "memory")
+        return shut
 
     async def follow(self, evaluation: Evaluation[T]) -> T:
         """Play an evaluation of exporter/mail to its end, answering its questions."""

@@ -26,6 +26,7 @@ from exporter.mail.tls import Version
 from exporter.model import Clock, Doubt, Reason
 from exporter.net.conversation import DEADLINES, IP, Call, Deadlines, Dial, Dialogue, Means, Silence
 from exporter.net.session import reading_context, system_authorities
+from exporter.net.shut import ShutDoors
 from exporter.targets import MailHost
 
 K = TypeVar("K")
@@ -98,6 +99,7 @@ class Mail:
         self._at_once = asyncio.Semaphore(at_once)
         self._turns: WeakValueDictionary[tuple[IP, int], asyncio.Lock] = WeakValueDictionary()
         self._proofs: dict[tuple[int, int, bool], _Proof] = {}
+        self.shut = ShutDoors(clock)
         self._quiet: dict[tuple[str, IP, int], _Quiet] = {}
         self._known: dict[tuple[str, IP, int], _Known] = {}
 
@@ -120,7 +122,9 @@ class Mail:
             await call.converse()
             if call.found.secured and not call.found.doubt:
                 await self._versions(call, call.found.secured.version)
-        return self._weigh(target, replace(call.found, lines=tuple(call.lines)))
+        found = self._weigh(target, replace(call.found, lines=tuple(call.lines)))
+        self.shut.learn(target.port, found)
+        return found
 
     async def _versions(self, call: Call, spoken: Version) -> None:
         """Ask for those that are not known yet; what a connection in trouble left open is asked again next time."""

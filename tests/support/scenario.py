@@ -10,7 +10,7 @@
 ; servfail: NAME TYPE                and the other orders of the name server
 ; smtp: 192.0.2.25:25 key=value ...   a mail server: the fields of demo.mailserver.Behaviour, and tls=1.2-1.3
 ; runs: 4 every=1200                 the check runs so often, so many seconds apart, and the last one is judged
-; beside: MailHost ...                is judged by the same check before each run
+; beside: MailHost ...                is judged before each run, by the same check or else by that for its kind
 
 A blocklist is written name:zone, and knows what the shipped catalogue says of that name.
 In values, \\x20 is the character with that hexadecimal code: a space, which would end the value.
