@@ -26,6 +26,7 @@ class Address(Target):
 
     ip: IP
     helo: tuple[str, ...]  # every HELO name said from it
+    allow_generic: tuple[str, ...] = ()  # domains below which a PTR name may look generic
 
     @property
     def identity(self) -> Labels:
@@ -39,6 +40,7 @@ class Greeting(Target):
     sender: str
     ip: IP
     helo: str
+    strict: bool = False  # a PTR name that is not the HELO name is critical
 
     @property
     def identity(self) -> Labels:

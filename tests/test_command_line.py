@@ -58,7 +58,7 @@ def test_explain_prints_the_runbook(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     assert "ptr.missing (critical)" in told
     assert "Fix: " in told
-    assert "550-5.7.25" in told
+    assert "550 5.7.25" in told
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

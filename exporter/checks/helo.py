@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from exporter.mail import names
 from exporter.mail.dns import Status
 from exporter.mail.helo import Kind, Said, parse
-from exporter.model import Facts, Finding, Rule, Severity, check
+from exporter.mail.spf import Result, check_host
+from exporter.mail.spf_record import Word
+from exporter.model import CannotTell, Facts, Finding, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import IP, Greeting
 
 OFFICE_365 = "Office 365: 501 5.5.4 Invalid domain name"
 GMAIL = "Gmail: 501 5.5.4 HELO/EHLO argument ... invalid, closing connection"
-EXIM = "Exim: 501 Syntactically invalid HELO argument(s)"
+EXIM = "Exim: 501 Syntactically invalid ... argument(s)"
+POSTFIX = "Postfix: 501 5.5.2 Helo command rejected: Invalid name"
+NOT_QUALIFIED = "Postfix: 504 5.5.2 Helo command rejected: need fully-qualified hostname"
+NOT_FOUND = "Postfix: 450 4.7.1 Helo command rejected: Host not found"
 SET = (
     "Set the HELO name to {plain} (Postfix: smtp_helo_name; Exim: helo_data; "
     "Exchange: the Send connector's FQDN; Python smtplib: local_hostname)."
@@ -26,7 +32,7 @@ EMPTY = Rule(
     why="EHLO without an argument is no command; receivers end the session.",
     fix=SET,
     ref="RFC 5321 section 4.1.1.1",
-    refusals=("Gmail: 501 5.5.4 Empty HELO/EHLO argument not allowed, closing connection",),
+    refusals=("Gmail: 501 5.5.4 Empty HELO/EHLO argument not allowed, closing connection", EXIM),
 )
 WHITE_SPACE = Rule(
     "helo.white-space",
@@ -40,7 +46,7 @@ WHITE_SPACE = Rule(
 TRAILING_DOT = Rule(
     "helo.trailing-dot",
     Severity.CRITICAL,
-    says='the HELO name "{helo}" ends with a dot',
+    says='the HELO name "{helo}" ends with a dot, {where}',
     why="DNS writes absolute names with a dot at the end, SMTP does not; Exchange Online refuses it.",
     fix=SET,
     ref="RFC 5321 sections 2.3.5 and 4.1.2",
@@ -53,15 +59,16 @@ EMPTY_LABEL = Rule(
     why="It is no domain name; receivers refuse the session.",
     fix=SET,
     ref="RFC 5321 section 4.1.2",
-    refusals=(OFFICE_365,),
+    refusals=(OFFICE_365, POSTFIX),
 )
 TOO_LONG = Rule(
     "helo.too-long",
     Severity.CRITICAL,
-    says='the HELO name "{helo}" is too long: {detail}',
+    says='the HELO name "{helo}" is too long: {detail}; character {position} is the first too many',
     why="It is no domain name and cannot exist in DNS; receivers refuse the session.",
     fix=SET,
     ref="RFC 5321 section 4.5.3.1.2; RFC 1035 section 2.3.4",
+    refusals=(POSTFIX,),
 )
 UNDERSCORE = Rule(
     "helo.underscore",
@@ -79,7 +86,7 @@ BAD_CHARACTER = Rule(
     why="Only letters, digits, hyphens and dots are allowed; receivers refuse the session.",
     fix=SET,
     ref="RFC 5321 section 4.1.2",
-    refusals=(OFFICE_365, GMAIL),
+    refusals=(OFFICE_365, GMAIL, POSTFIX, EXIM),
 )
 NON_ASCII = Rule(
     "helo.non-ascii",
@@ -88,7 +95,7 @@ NON_ASCII = Rule(
     why="An internationalised name is said as its A-label (xn--...); receivers refuse anything else.",
     fix=SET,
     ref="RFC 6531 section 3.7.1; RFC 5890 section 2.3.2.1",
-    refusals=(OFFICE_365,),
+    refusals=(OFFICE_365, POSTFIX, EXIM),
 )
 EDGE_HYPHEN = Rule(
     "helo.edge-hyphen",
@@ -97,15 +104,16 @@ EDGE_HYPHEN = Rule(
     why="A label begins and ends with a letter or digit; receivers refuse the session.",
     fix=SET,
     ref="RFC 5321 section 4.1.2",
+    refusals=(POSTFIX,),
 )
 BAD_LITERAL = Rule(
     "helo.bad-literal",
     Severity.CRITICAL,
-    says='the HELO argument "{helo}" is no valid address literal: {detail}',
+    says='the HELO argument "{helo}" is no valid address literal, see {where}: {detail}',
     why="It is neither a name nor an address; receivers refuse the session.",
     fix=SET,
     ref="RFC 5321 section 4.1.3",
-    refusals=("IIS: 501 5.5.4 Invalid Address",),
+    refusals=("IIS: 501 5.5.4 Invalid Address", "Postfix: 501 5.5.2 Helo command rejected: invalid ip address"),
 )
 BARE_ADDRESS = Rule(
     "helo.bare-address",
@@ -114,6 +122,7 @@ BARE_ADDRESS = Rule(
     why="An address without brackets passes for a name that cannot exist; filters take it for malware.",
     fix=SET,
     ref="RFC 5321 sections 4.1.2 and 4.1.3",
+    refusals=(NOT_QUALIFIED,),
 )
 LOCAL_NAME = Rule(
     "helo.local-name",
@@ -122,6 +131,7 @@ LOCAL_NAME = Rule(
     why="Receivers refuse it, and saying it gets addresses onto blocklists (localhost.localdomain: CBL).",
     fix=SET,
     ref="RFC 5321 section 2.3.5; RFC 6761",
+    refusals=(NOT_FOUND,),
 )
 SINGLE_LABEL = Rule(
     "helo.single-label",
@@ -130,12 +140,12 @@ SINGLE_LABEL = Rule(
     why="A name without a domain cannot be looked up; many receivers refuse it or count it as a sign of spam.",
     fix=SET,
     ref="RFC 5321 section 2.3.5",
-    refusals=("Postfix: 504 5.5.2 Helo command rejected: need fully-qualified hostname",),
+    refusals=(NOT_QUALIFIED,),
 )
 NUMERIC_TLD = Rule(
     "helo.numeric-tld",
     Severity.WARNING,
-    says='the HELO name "{helo}" ends in a number ("{label}")',
+    says='the HELO name "{helo}" ends in a number, from {where} on',
     why="No top-level domain is a number, so the name cannot exist.",
     fix=SET,
     ref="RFC 5321 section 2.3.5; RFC 1123 section 2.1",
@@ -171,7 +181,7 @@ PEER = Rule(
     why="A server that introduces itself as the one it connects to is taken for a forger.",
     fix=SET,
     ref="Microsoft, non-delivery reports in Exchange Online",
-    refusals=("Office 365: 5.7.506 Access Denied, Bad HELO",),
+    refusals=("Office 365: 550 5.7.506 Access denied, bad HELO",),
 )
 NO_ADDRESS = Rule(
     "helo.no-address",
@@ -180,7 +190,7 @@ NO_ADDRESS = Rule(
     why="The name must resolve; receivers that look it up and find neither address nor MX refuse the mail.",
     fix="Publish the record {helo} {rdtype} {ip}.",
     ref="RFC 5321 section 2.3.5",
-    refusals=("Postfix: 450 4.7.1 Helo command rejected: Host not found",),
+    refusals=(NOT_FOUND,),
 )
 PRIVATE_ADDRESS = Rule(
     "helo.private-address",
@@ -222,6 +232,33 @@ PTR_SAME_DOMAIN = Rule(
     why="Most receivers are content; the strictest want one and the same name.",
     fix="Consider making the PTR of {ip} (set by the owner of the address) {helo}.",
     ref="RFC 5321 section 4.1.4",
+)
+
+SPF_MISSING = Rule(
+    "helo.spf-missing",
+    Severity.INFO,
+    says="the HELO name {helo} has no SPF record",
+    why="A bounce has no sender's address, so receivers judge its SPF by the HELO name; without a record there is no "
+    "pass, and anybody may say the name.",
+    fix='Publish at {helo} the TXT record "v=spf1 a -all".',
+    ref="RFC 7208 sections 2.3, 2.4 and 10.1.3",
+)
+SPF_NOT_AUTHORISED = Rule(
+    "helo.spf-not-authorised",
+    Severity.WARNING,
+    says="SPF of the HELO name {helo} says {result} about {ip}, because {why}",
+    why="A bounce has no sender's address, so receivers judge its SPF by the HELO name, and refuse or junk it. Some "
+    "look at the HELO name of all mail.",
+    fix='Publish at {helo} the TXT record "v=spf1 a -all" instead of its SPF record, and let its {rdtype} be {ip}.',
+    ref="RFC 7208 sections 2.3, 2.4 and 8",
+)
+SPF_NEUTRAL = Rule(
+    "helo.spf-neutral",
+    Severity.INFO,
+    says="SPF of the HELO name {helo} says nothing about {ip}, because {why}",
+    why="Neutral is to be treated as if there were no record.",
+    fix='Publish at {helo} the TXT record "v=spf1 a -all" instead of its SPF record.',
+    ref="RFC 7208 sections 2.4 and 8.2",
 )
 
 RULES = {
@@ -271,6 +308,7 @@ async def helo(target: Greeting, net: Net) -> Facts:
         yield PEER(helo=name, peer=peer, plain=plain)
         return
 
+    spf: Result | None = None
     rdtype, other = ("A", "AAAA") if ip.version == 4 else ("AAAA", "A")
     seen = names.not_public(ip) is None  # otherwise receivers see another address, and nothing can be compared with it
     mine = await net.query(name, rdtype)
@@ -281,10 +319,11 @@ async def helo(target: Greeting, net: Net) -> Facts:
     # the address lookup just made, or contradicted by it below.
     if reverse and reverse.names and name not in reverse.names:
         shown = ", ".join(sorted(reverse.names))
+        strict = Severity.CRITICAL if target.strict else None
         if any(names.registrable(pointed) == names.registrable(name) for pointed in reverse.names):
-            yield PTR_SAME_DOMAIN(helo=name, ip=ip, names=shown)
+            yield PTR_SAME_DOMAIN(helo=name, ip=ip, names=shown, severity=strict)
         else:
-            yield PTR_DIFFERS(helo=name, ip=ip, names=shown, rdtype=rdtype)
+            yield PTR_DIFFERS(helo=name, ip=ip, names=shown, rdtype=rdtype, severity=strict)
     believe(mine)
     addresses = mine.addresses
     if mine.status is not Status.NXDOMAIN and all(map(names.not_public, addresses)):
@@ -298,10 +337,29 @@ async def helo(target: Greeting, net: Net) -> Facts:
         believe(mail)
     elif all(map(names.not_public, addresses)):
         yield PRIVATE_ADDRESS(helo=name, rdtype=rdtype, ip=wanted, addresses=shown)
-    elif seen and ip not in addresses:
-        yield OTHER_ADDRESS(helo=name, rdtype=rdtype, ip=ip, addresses=shown)
+    elif seen:
+        if ip not in addresses:
+            yield OTHER_ADDRESS(helo=name, rdtype=rdtype, ip=ip, addresses=shown)
+        spf = await net.follow(check_host(ip, name, f"postmaster@{name}", name))
+        for finding in _spf(spf, name, ip, rdtype):
+            yield finding
     if reverse:
         believe(reverse)
+    if spf and spf.reason is not None:
+        raise CannotTell(spf.reason, spf.why)
+
+
+def _spf(result: Result, name: str, ip: IP, rdtype: str) -> Iterator[Finding]:
+    """What a receiver's check_host says of a bounce (RFC 7208 section 2.4), where that is certain."""
+    if result.reason is not None:
+        return
+    match result.word:
+        case Word.NONE:
+            yield SPF_MISSING(helo=name)
+        case Word.NEUTRAL:
+            yield SPF_NEUTRAL(helo=name, ip=ip, why=result.why)
+        case Word.FAIL | Word.SOFTFAIL | Word.PERMERROR:
+            yield SPF_NOT_AUTHORISED(helo=name, ip=ip, rdtype=rdtype, result=result.word, why=result.why)
 
 
 def _syntax(said: Said, plain: str) -> list[Finding]:
@@ -312,7 +370,7 @@ def _syntax(said: Said, plain: str) -> list[Finding]:
             "helo": said.text,
             "plain": plain,
             "where": fault.where,
-            "label": fault.label,
+            "position": fault.position,
             "detail": fault.detail,
         }
         found.append(rule(**{field: known[field] for field in rule.fields}))

@@ -5,10 +5,19 @@ A PTR that is a CNAME into another zone (RFC 2317) is followed; the transcript k
 
 from __future__ import annotations
 
-from exporter.mail import names
-from exporter.model import Facts, Measure, Rule, Severity, any_of, check
+from collections.abc import Iterator
+
+from exporter.mail import generic, names
+from exporter.model import Facts, Finding, Measure, Rule, Severity, any_of, check
 from exporter.net import Net
 from exporter.targets import Address
+
+GMAIL = (
+    "Gmail: 550 5.7.25 The IP address sending this message does not have a PTR record",
+    "Gmail: 550 5.7.25 This message was blocked because the sending IP address doesn't have a PTR record",
+    "Gmail: 421 4.7.23 The sending IP address for this message doesn't have a PTR record",
+)
+POSTFIX = "Postfix: 450 4.7.25 Client host rejected: cannot find your hostname"
 
 NOT_PUBLIC = Rule(
     "ptr.not-public",
@@ -25,7 +34,13 @@ MISSING = Rule(
     why="Large receivers refuse or junk mail from an address without reverse DNS.",
     fix="Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {helo}.",
     ref="RFC 1035 section 3.5; RFC 8601 section 2.7.3",
-    refusals=("Gmail: 550-5.7.25", "Office 365: 550 5.7.25"),
+    refusals=(
+        *GMAIL,
+        "Office 365: 550 5.7.25 ... must have a reverse DNS record",
+        "Office 365: 450 4.7.25 ... must have reverse DNS record",
+        POSTFIX,
+        "Postfix: 450 4.7.1 Client host rejected: cannot find your reverse hostname",
+    ),
 )
 LOCAL_NAME = Rule(
     "ptr.local-name",
@@ -34,7 +49,7 @@ LOCAL_NAME = Rule(
     why="Such a name is a placeholder; receivers treat the address as one without reverse DNS.",
     fix="Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {helo}.",
     ref="RFC 8601 section 2.7.3; RFC 6761 section 6.3",
-    refusals=("Gmail: 550-5.7.25",),
+    refusals=(*GMAIL, POSTFIX),
 )
 BAD_NAME = Rule(
     "ptr.bad-name",
@@ -44,6 +59,15 @@ BAD_NAME = Rule(
     fix="Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {helo}.",
     ref="RFC 1123 section 2.1",
 )
+GENERIC_NAME = Rule(
+    "ptr.generic-name",
+    Severity.WARNING,
+    says="the PTR of {ip} is {name}, which looks like a name made up for a customer's line: {signs}",
+    why="Infected machines have such names and cared-for mail servers have not, so filters count it; Yahoo asks for "
+    "names that are not generic.",
+    fix="Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {wanted}.",
+    ref="RFC 1912 section 2.1; Yahoo, sender best practices",
+)
 UNCONFIRMED = Rule(
     "ptr.unconfirmed",
     Severity.CRITICAL,
@@ -51,7 +75,7 @@ UNCONFIRMED = Rule(
     why="A PTR that is not confirmed by a forward lookup counts as no reverse DNS (iprev fails).",
     fix="Publish the record {name} {rdtype} {ip}, or ask the owner of {ip} to set its PTR to a name that has it.",
     ref="RFC 8601 section 2.7.3",
-    refusals=("Gmail: 550-5.7.25",),
+    refusals=(*GMAIL, "Gmail: 550 5.7.25 The sending IP does not match the IP address of the hostname", POSTFIX),
 )
 PARTLY_CONFIRMED = Rule(
     "ptr.partly-confirmed",
@@ -109,6 +133,8 @@ async def ptr(target: Address, net: Net) -> Facts:
     for name in candidates:
         if not names.is_hostname(name):
             yield BAD_NAME(ip=ip, name=name, helo=helo)
+        for finding in _generic(target, name):
+            yield finding
     if not candidates:
         return
 
@@ -128,6 +154,22 @@ async def ptr(target: Address, net: Net) -> Facts:
         yield PARTLY_CONFIRMED(ip=ip, names=", ".join(strays), rdtype=rdtype)
     elif len(confirmed) == len(listed) > 1:
         yield SEVERAL(ip=ip, count=len(listed), helo=helo)
+
+
+def _generic(target: Address, name: str) -> Iterator[Finding]:
+    signs = generic.signs(name, target.ip)
+    weight = generic.weigh(signs)
+    if weight < generic.REMARKABLE or any(names.under(name, domain) for domain in target.allow_generic):
+        return
+    helo = target.helo[0]
+    poor = generic.weigh(generic.signs(helo, target.ip)) >= generic.REMARKABLE  # to say it in the PTR too is no remedy
+    yield GENERIC_NAME(
+        ip=target.ip,
+        name=name,
+        signs=", ".join(sign.what for sign in signs),
+        wanted="a name that was chosen for it, such as mail.example.com" if poor else helo,
+        severity=None if weight >= generic.GENERIC else Severity.INFO,
+    )
 
 
 def _local(name: str) -> bool:

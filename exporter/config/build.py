@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from exporter import targets
 from exporter.catalogue import Catalogue
-from exporter.config import document, values
+from exporter.config import document, switches, values
 from exporter.config.lists import Lists
 from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
 from exporter.config.settings import Probe, Settings
@@ -67,7 +67,8 @@ class Build:
 
     def judge(self) -> None:
         """Tell every problem and warning, and make the targets."""
-        self._off = frozenset(name for name, switch in self.config.checks.items() if not switch.enabled)
+        self._off = switches.off(frozenset(), self.config.checks)
+        switches.judge(self.config.checks, self.top / "checks", self.problems)
         self._label_names()
         self._nameservers()
         self.blocklists = tuple(self._blocklists())
@@ -136,8 +137,10 @@ class Build:
                     here, "has no HELO name; set helo, here or for the whole sender, to what the machine says"
                 )
                 continue
-            yield targets.Address(ip=address.ip, helo=(helo,), **common)
-            yield targets.Greeting(sender=sender.name, ip=address.ip, helo=helo, **common)
+            allow_generic = switches.allow_generic(self.config.checks, sender.checks)
+            yield targets.Address(ip=address.ip, helo=(helo,), allow_generic=allow_generic, **common)
+            strict = switches.strict(self.config.checks, sender.checks)
+            yield targets.Greeting(sender=sender.name, ip=address.ip, helo=helo, strict=strict, **common)
             yield from self._reputation(address.ip, common)
 
     def _of_domain(self, placed: Placed[document.Domain]) -> Iterator[Target]:
@@ -206,7 +209,7 @@ class Build:
             egress=egress,
             spf_include=sender.spf_include,
             labels=self._labels({**sender.labels, **domain.labels}),
-            off=common["off"] | self._switched(sender.checks),
+            off=common["off"] | switches.off(self._off, sender.checks),
             accept=(*common["accept"], *_accepted(sender.accept)),
         )
 
@@ -226,6 +229,7 @@ class Build:
             for name in entry.labels.keys() - set(self.config.label_names):
                 hint = did_you_mean(name, self.config.label_names) if self.config.label_names else "none are"
                 self.problems.tell(where / "labels" / name, f"is not declared in label_names; {hint}")
+        switches.judge(entry.checks, where / "checks", self.problems)
         for name, switch in entry.checks.items():
             if not set(self.catalogue.checks[name].over) & set(checked):
                 self.problems.tell(where / "checks" / name, f"never looks at {noun}; move it to where it applies")
@@ -238,19 +242,12 @@ class Build:
                 self.problems.tell(here / "finding", f"is never found of {noun}; move it to where it applies")
         return {
             "labels": self._labels(entry.labels),
-            "off": self._switched(entry.checks),
+            "off": switches.off(self._off, entry.checks),
             "accept": _accepted(entry.accept),
         }
 
     def _labels(self, given: Mapping[str, str]) -> Labels:
         return tuple((name, given[name]) for name in self.config.label_names if name in given)
-
-    def _switched(self, switches: Mapping[str, document.Switch]) -> frozenset[str]:
-        """The checks that are off, once an entry's own switches outweigh the general ones."""
-        if not switches:
-            return self._off
-        on = {name for name, switch in switches.items() if switch.enabled}
-        return self._off - on | switches.keys() - on
 
     # The rest of the file.
 

@@ -52,6 +52,7 @@ ListKind: TypeAlias = Annotated[Lists, Parsed("ip or domain", values.lists, "(ip
 Grade: TypeAlias = Annotated[Severity, Parsed("critical, warning or info", values.severity, "(critical|warning|info)")]
 Pattern: TypeAlias = Annotated[str, Parsed("a path or pattern of paths", values.path)]
 Allowed: TypeAlias = Annotated[Network | str, Parsed("configured, a network or a domain", values.allowed)]
+DomainWithNames: TypeAlias = Annotated[str, Parsed("a domain", values.domain_with_names)]
 Server: TypeAlias = Annotated[
     Nameserver, Parsed("system, an IP address, ADDRESS:PORT or [ADDRESS]:PORT", values.nameserver)
 ]
@@ -71,7 +72,13 @@ class Keys(BaseModel):
 
 
 class Switch(Keys):
-    enabled: bool = Field(description="false: this check is not done")
+    enabled: Maybe[bool] = Field(None, description="false: this check is not done")
+    strict: Maybe[bool] = Field(
+        None, description="helo alone. true: a PTR name that is not the HELO name is critical. Default: false"
+    )
+    allow_generic: Annotated[list[DomainWithNames], listed("domains")] = Field(
+        [], description="ptr alone: domains below which names may look generic, as those of a dynamic line do"
+    )
 
 
 class Accept(Keys):

@@ -195,7 +195,12 @@ def allowed(text: str) -> Network | str:
             return ip_network(text)
         except ValueError as error:
             raise ValueError(printable(error, 120)) from None
-    return text if text == CONFIGURED else domain(text.removeprefix("*.").removeprefix("."))
+    return text if text == CONFIGURED else domain_with_names(text)
+
+
+def domain_with_names(text: str) -> str:
+    """A domain with all names below it, which may be written *.example.com as well."""
+    return domain(text.removeprefix("*.").removeprefix("."))
 
 
 def path(text: str) -> str:

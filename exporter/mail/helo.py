@@ -38,6 +38,8 @@ LONGEST_LABEL = 63
 MOST_CODES = 8  # distinct offending characters kept for a person to see
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
+_V4 = frozenset("0123456789.")
+_V6 = _V4 | frozenset("abcdefABCDEF:")
 _DASHED_IP = re.compile(r"([0-9]{1,3})-([0-9]{1,3})-([0-9]{1,3})-([0-9]{1,3})")
 _DIGITS = re.compile(r"[0-9]+")
 _TAG = re.compile(r"[A-Za-z0-9-]*[A-Za-z0-9]")
@@ -143,7 +145,7 @@ def _characters(text: str, *, white_space_only: bool) -> list[Fault]:
             continue
         codes = seen.setdefault(kind, (position, {}))[1]
         if len(codes) < MOST_CODES:
-            codes[f"U+{ord(char):04X}"] = None
+            codes[_code(char)] = None
     return [
         Fault(kind, position + 1, _label_at(text, position), tuple(codes)) for kind, (position, codes) in seen.items()
     ]
@@ -155,6 +157,10 @@ def _kind(char: str) -> Kind:
     if char == "_":
         return Kind.UNDERSCORE
     return Kind.BAD_CHARACTER if char.isascii() else Kind.NON_ASCII
+
+
+def _code(char: str) -> str:
+    return f"U+{ord(char):04X}"
 
 
 def _label_at(text: str, position: int) -> str:
@@ -173,7 +179,7 @@ def _shape(bare: str, name: str, start: int) -> list[Fault]:
     position = start + 1
     for label in name.split("."):
         if not label:
-            faults.setdefault(Kind.EMPTY_LABEL, Fault(Kind.EMPTY_LABEL, position))
+            faults.setdefault(Kind.EMPTY_LABEL, Fault(Kind.EMPTY_LABEL, position, codes=("U+002E",)))
         elif len(label) > LONGEST_LABEL:
             detail = f"a label has {len(label)} characters, {LONGEST_LABEL} are allowed"
             faults.setdefault(Kind.TOO_LONG, Fault(Kind.TOO_LONG, position + LONGEST_LABEL, label, detail=detail))
@@ -204,26 +210,34 @@ def _dashed(name: str) -> bool:
 def _literal(bare: str, start: int) -> tuple[IP | None, Fault | None]:
     """An address literal (RFC 5321 section 4.1.3), or what is wrong with it."""
 
-    def bad(detail: str, kind: Kind = Kind.BAD_LITERAL) -> tuple[None, Fault]:
-        return None, Fault(kind, start + 1, detail=detail)
+    def bad(detail: str, kind: Kind = Kind.BAD_LITERAL, *, at: int = 0, code: bool = False) -> tuple[None, Fault]:
+        return None, Fault(kind, start + at + 1, codes=(_code(bare[at]),) if code else (), detail=detail)
 
-    if not bare.endswith("]"):
-        return bad("the closing bracket is missing")
+    def strange(detail: str, begin: int, allowed: frozenset[str]) -> tuple[None, Fault]:
+        """At the first character from there on that no address of the kind has, if there is one."""
+        at = next((at for at in range(begin, len(bare) - 1) if bare[at] not in allowed), None)
+        return bad(detail) if at is None else bad(detail, at=at, code=True)
+
+    end = bare.find("]")
+    if end < 0:
+        return bad("the closing bracket is missing", at=len(bare) - 1)
+    if "[" in bare[1:]:
+        return bad("there is a bracket too many", at=bare.index("[", 1), code=True)
+    if end < len(bare) - 1:
+        return bad("there is something behind the closing bracket", at=end + 1, code=True)
     inner = bare[1:-1]
-    if "[" in inner:
-        return bad("there is a bracket too many")
     tag, colon, rest = inner.partition(":")
     if not colon:
         address = names.as_address(inner)
-        return (address, None) if address else bad("this is no IPv4 address")
+        return (address, None) if address else strange("this is no IPv4 address", 1, _V4)
     if tag.lower() != "ipv6":
         if names.as_address(inner):
-            return bad('the tag "IPv6:" is missing')
+            return bad('the tag "IPv6:" is missing', at=1)
         # Ldh-str may be any tag that is registered; there is one (RFC 5321 section 4.1.3, IANA).
-        return bad("the tag is not registered" if _TAG.fullmatch(tag) else "the tag is malformed")
+        return bad("the tag is not registered" if _TAG.fullmatch(tag) else "the tag is malformed", at=1)
     found = names.as_address(rest)
     if not isinstance(found, IPv6Address) or not _six_groups(rest):
-        return bad("this is no IPv6 address")
+        return strange("this is no IPv6 address", len("[IPv6:"), _V6)
     if found.ipv4_mapped:
         return bad(f"an IPv4-mapped address; the IPv4 form is [{found.ipv4_mapped}]", Kind.MAPPED_LITERAL)
     return found, None

@@ -83,6 +83,25 @@ REFUSED = {
     "schedule: {mxx: 5m}": ("config.yaml:1 schedule.mxx: is no check that exists; did you mean mx?"),
     "schedule: {mx: 31d}": "config.yaml:1 schedule.mx: expected a duration from 1s to 30d, got '31d'",
     "checks: {dmark: {enabled: false}}": "config.yaml:1 checks.dmark: is no check that exists; did you mean dmarc?",
+    "checks: {mx: {}}": "config.yaml:1 checks.mx: says nothing; set enabled to true or false",
+    "checks: {mx: {strict: true}}": "config.yaml:1 checks.mx.strict: is a key of the check helo alone; remove it",
+    "checks: {helo: {strict: no}}": "config.yaml:1 checks.helo.strict: expected true or false, got 'no'",
+    "checks: {helo: {strict: }}": "config.yaml:1 checks.helo.strict: expected true or false, got nothing",
+    "checks: {helo: {allow_generic: [a.example]}}": (
+        "config.yaml:1 checks.helo.allow_generic: is a key of the check ptr alone; remove it"
+    ),
+    "checks: {ptr: {allow_generic: a.example}}": (
+        f"config.yaml:1 checks.ptr.allow_generic: expected a list of domains, got text; {WRITE}"
+    ),
+    "checks: {ptr: {allow_generic: ['*']}}": (
+        "config.yaml:1 checks.ptr.allow_generic[0]: '*' has the impossible label '*'"
+    ),
+    "senders: [{name: a, helo: h.example, addresses: [192.0.2.1], checks: {ptr: {strict: true}}}]": (
+        "config.yaml:1 senders[0].checks.ptr.strict: is a key of the check helo alone; remove it"
+    ),
+    "senders: [{name: a, spf_include: a.example, checks: {helo: {strict: true}}}]": (
+        "config.yaml:1 senders[0].checks.helo: never looks at a sender with spf_include; move it to where it applies"
+    ),
     "checks: {mx: {enabled: no}}": "config.yaml:1 checks.mx.enabled: expected true or false, got 'no'",
     "severities: {dmarc.policy-non: info}": (
         "config.yaml:1 severities.dmarc.policy-non: is no finding that exists; did you mean dmarc.policy-none?"

@@ -159,6 +159,41 @@ domains:
     assert settings.enabled == set(CATALOGUE.checks) - {"smtp_tls", "spf"}
 
 
+def test_strict_counts_for_all_senders_unless_one_says_otherwise(read: Read) -> None:
+    senders = """
+senders:
+  - {name: a, addresses: [192.0.2.1], helo: a.example}
+  - {name: b, addresses: [192.0.2.2], helo: b.example, checks: {helo: {strict: true}}}
+  - {name: c, addresses: [192.0.2.3], helo: c.example, checks: {helo: {strict: false}}}
+  - {name: d, addresses: [192.0.2.4], helo: d.example, checks: {helo: {enabled: true}}}
+"""
+    found = {"": "b", "checks: {helo: {strict: true}}": "abd", "checks: {helo: {enabled: true}}": "b"}
+    for general, strict in found.items():
+        assert "".join(t.sender for t in only(read(general + senders), Greeting) if t.strict) == strict
+
+
+def test_a_key_of_one_check_switches_it_neither_on_nor_off(read: Read) -> None:
+    text = "checks: {helo: {enabled: false}}\n" + SENDER.replace("}]", ", checks: {helo: {strict: true}}}]")
+    assert [(t.strict, t.off) for t in only(read(text), Greeting)] == [(True, frozenset({"helo"}))]
+    assert "helo" not in read(text).enabled
+    assert "helo" in read("checks: {helo: {strict: true}}").enabled
+
+
+def test_names_that_may_look_generic_are_allowed_in_general_and_for_a_sender_besides(read: Read) -> None:
+    settings = read(
+        """
+checks: {ptr: {allow_generic: ["*.Pool.example.com", .example.net]}}
+senders:
+  - {name: a, addresses: [192.0.2.1], helo: a.example}
+  - {name: b, addresses: [192.0.2.2], helo: b.example, checks: {ptr: {allow_generic: [bücher.example, example.net]}}}
+"""
+    )
+    assert [address.allow_generic for address in only(settings, Address)] == [
+        ("pool.example.com", "example.net"),
+        ("pool.example.com", "example.net", "xn--bcher-kva.example"),
+    ]
+
+
 def test_a_helo_name_of_our_own_is_wanted_only_where_smtp_is_spoken(read: Read) -> None:
     off = "checks: {smtp_tls: {enabled: false}}"
     assert read(SENDER).helo_name is None

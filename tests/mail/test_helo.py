@@ -139,6 +139,30 @@ def test_a_bad_literal_says_what_is_wrong(text: str, detail: str) -> None:
     assert parse(text).address is None
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("[192.0.2.1", "character 10"),
+        ("[192.0.2.1] x", "character 12 (U+0020)"),
+        ("[192.0.2.1]:25", "character 12 (U+003A)"),
+        ("[[192.0.2.1]]", "character 2 (U+005B)"),
+        ("[192.0.2,1]", "character 9 (U+002C)"),
+        ("[192.0.2.\u0661]", "character 10 (U+0661)"),
+        ("[mail.example.com]", "character 2 (U+006D)"),
+        ("[192.0.2.256]", "character 1"),
+        ("[2001:db8::1]", "character 2"),
+        ("  [2001:db8::1]", "character 4"),
+        ("[IPv6:2001:db8::1%eth0]", "character 18 (U+0025)"),
+        ("[IPv6:2001:db8::g]", "character 17 (U+0067)"),
+        ("[IPv6:1::2::3]", "character 1"),
+        ("[X25:00123]", "character 2"),
+    ],
+)
+def test_a_bad_literal_tells_the_first_place_that_shows_it(text: str, where: str) -> None:
+    (fault,) = [fault for fault in parse(text).faults if fault.kind is Kind.BAD_LITERAL]
+    assert fault.where == where
+
+
 def test_a_literal_in_white_space_is_none_that_counts() -> None:
     said = parse("[192.0.2.1] ")
     assert [fault.kind for fault in said.faults] == [Kind.WHITE_SPACE]
@@ -151,6 +175,8 @@ def test_a_literal_in_white_space_is_none_that_counts() -> None:
         ("mail.example.com ", 17, "com ", ("U+0020",)),
         ("mylaptopname.", 13, "", ("U+002E",)),
         ("MacBook..", 9, "", ("U+002E",)),
+        ("mail..example.com", 6, "", ("U+002E",)),
+        (".mail.example.com", 1, "", ("U+002E",)),
         ("  mail.example.com.", 1, "  mail", ("U+0020",)),
         ("a.b_c_d.example.com", 4, "b_c_d", ("U+005F",)),
         ("a.$(b).example.com", 3, "$(b)", ("U+0024", "U+0028", "U+0029")),
