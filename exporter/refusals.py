@@ -103,7 +103,8 @@ class Refusals:
             if grade is None:
                 continue
             elsewhere = refusal.receiver not in (None, quote.known.receiver)
-            rank = (grade, elsewhere, -_closeness(grade, quote, said), *_weight(cause), order)
+            other_code = not (_fit(quote, refusal) and _exactly(quote, refusal))
+            rank = (grade, elsewhere, other_code, -_closeness(grade, quote, said), *_weight(cause), order)
             if id(cause) not in found or rank < found[id(cause)][0]:
                 found[id(cause)] = rank, Match(cause, quote, grade)
         ranked = sorted(found.values(), key=lambda pair: pair[0])
@@ -130,6 +131,11 @@ def _fit(quote: Quote, refusal: Refusal) -> bool | None:
     if not quote.known.status or not refusal.statuses:
         return None
     return any(_covers(quote, quote.known.status, status) for status in refusal.statuses)
+
+
+def _exactly(quote: Quote, refusal: Refusal) -> bool:
+    """Is the class the same, too?"""
+    return any(status[0] == (quote.known.status or "")[:1] for status in refusal.statuses)
 
 
 def _covers(quote: Quote, first: str, status: str) -> bool:

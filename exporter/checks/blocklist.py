@@ -19,6 +19,7 @@ LISTED = Rule(
     refusals=(
         "Postfix: 554 5.7.1 Service unavailable; Client host ... blocked using",
         "Office 365: 550 5.7.1 Service unavailable, Client host ... blocked using Spamhaus",
+        "Yahoo: 553 5.7.1 [BL21] Connections will not be accepted from ... because the ip is in Spamhaus's list",
     ),
     subjects=("blocklist",),
 )

@@ -24,6 +24,7 @@ GMAIL_DMARC_RECORD = (
 GMAIL_DMARC_RECORD_LATER = (
     "Gmail: 421 4.7.40 ... domain doesn't have a DMARC record, or the DMARC record doesn't specify a DMARC policy"
 )
+YAHOO_SPF_OR_DKIM = "Yahoo: 550 5.7.9 ... Yahoo requires all senders to authenticate with either SPF or DKIM"
 OFFICE_365_SPF = "Office 365: 550 5.7.23 The message was rejected because of Sender Policy Framework violation"
 OFFICE_365_DMARC = "Office 365: 550 5.7.509 Access denied, sending domain ... does not pass DMARC verification"
 OFFICE_365_IPV6 = "Office 365: 450 4.7.26 ... must pass either SPF or DKIM validation, this message is not signed"
@@ -34,6 +35,7 @@ OUTLOOK_LEVEL = (
 SPF_FAILS = (
     GMAIL_SPF_OR_DKIM,
     GMAIL_SPF_OR_DKIM_LATER,
+    YAHOO_SPF_OR_DKIM,
     GMAIL_SPF,
     GMAIL_SPF_LATER,
     GMAIL_DMARC_POLICY,
@@ -47,6 +49,7 @@ SPF_DOES_NOT_PASS = tuple(text for text in SPF_FAILS if text != OFFICE_365_SPF)
 DKIM_FAILS = (
     GMAIL_SPF_OR_DKIM,
     GMAIL_SPF_OR_DKIM_LATER,
+    YAHOO_SPF_OR_DKIM,
     GMAIL_DKIM,
     GMAIL_DKIM_LATER,
     GMAIL_DMARC_POLICY,

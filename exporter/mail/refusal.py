@@ -31,7 +31,7 @@ _WORD = re.compile(r"[^\W_]+")
 # A text in the catalogue: `Receiver: CODE X.Y.Z text`. Three dots stand for what differs each time.
 _KNOWN = re.compile(
     r"(?P<receiver>[A-Z][\w.]*(?: [\w.]+)*): "
-    r"(?P<code>[45][0-9]{2})(?: (?P<status>[45](?:\.[0-9]{1,3}){2}))? (?P<text>\S.*)",
+    r"(?P<code>[45][0-9]{2})(?: (?P<status>[45](?:\.[0-9]{1,3}){2}))? (?P<text>(?![45]\.[0-9])\S.*)",
     re.ASCII,
 )
 
@@ -128,15 +128,16 @@ def known(text: str) -> Known:
 def read(text: str) -> Refusal:
     """What a pasted text says; of a long one the beginning."""
     text = text[:LONGEST]
-    pairs = _PAIR.findall(text)
-    statuses = [status for _, status in pairs] or _STATUS.findall(text)
+    flat = " ".join(text.split())  # bounces are folded anywhere
+    pairs = _PAIR.findall(flat)
+    statuses = [status for _, status in pairs] or _STATUS.findall(flat)
     codes = [code for code, _ in pairs] or _CODE.findall(text)
-    stage = next((stage for pattern, stage in _STAGES if pattern.search(text)), None)
+    stage = next((stage for pattern, stage in _STAGES if pattern.search(flat)), None)
     bare = _CODE.sub(" ", _STATUS.sub(" ", _PAIR.sub(" ", text)))
     return Refusal(
         codes=tuple(dict.fromkeys(int(code) for code in codes if code[0] in "45"))[:MOST_CODES],
         statuses=tuple(dict.fromkeys(status for status in statuses if status[0] in "45"))[:MOST_CODES],
-        receiver=_receiver(text),
+        receiver=_receiver(flat),
         stage=stage,
         said=" ".join(words(bare)),
     )
