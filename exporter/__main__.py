@@ -225,7 +225,7 @@ async def _check_once(arguments: argparse.Namespace) -> int:
                 progress=lambda done, total: bar.update(row, completed=done, total=total),
             )
     finally:
-        await world.dns.close()
+        await world.close()
     policy, now = Policy(settings.severities), clock.wall()
     if arguments.format == "json":
         print(once.as_json(store, policy, now, notes))

@@ -28,6 +28,8 @@ from exporter.net import Net
 from exporter.net.blocklists import Blocklists
 from exporter.net.conversation import Dial
 from exporter.net.dns import Resolver, system_nameservers
+from exporter.net.https import Https
+from exporter.net.rdap import Rdap
 from exporter.net.smtp import Mail, straight
 from exporter.once import pairs
 from exporter.schedule import Plan, Schedule
@@ -47,16 +49,22 @@ DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)
 
 @dataclass(frozen=True)
 class World:
-    """What the exporter sees through: one resolver, one SMTP door, one blocklist door."""
+    """What the exporter sees through: a resolver, and a door each to mail hosts, blocklists, the web, registries."""
 
     dns: Resolver
     mail: Mail | None
     blocklists: Blocklists
+    web: Https
+    rdap: Rdap
     clock: Clock
 
     def net(self) -> Net:
         """A fresh view for one run."""
-        return Net(self.dns, self.clock, mail=self.mail, blocklists=self.blocklists)
+        return Net(self.dns, self.clock, mail=self.mail, blocklists=self.blocklists, rdap=self.rdap)
+
+    async def close(self) -> None:
+        await self.web.close()
+        await self.dns.close()
 
 
 OpenWorld: TypeAlias = Callable[[Settings, Blocklists, Clock], World]
@@ -65,7 +73,7 @@ OpenWorld: TypeAlias = Callable[[Settings, Blocklists, Clock], World]
 def open_world(
     settings: Settings, blocklists: Blocklists, clock: Clock, *, dial: Dial = straight, authorities: bytes = b""
 ) -> World:
-    """The real world, as configured; `dial` and `authorities` are exporter.net.smtp.Mail's."""
+    """The real world, as configured; `dial` and `authorities` are exporter.net.smtp.Mail's and Https's."""
     dns = Resolver(
         settings.nameservers,
         clock,
@@ -76,7 +84,8 @@ def open_world(
     mail = None
     if settings.helo_name is not None:
         mail = Mail(settings.helo_name, clock, dial=dial, authorities=authorities)
-    return World(dns, mail, blocklists, clock)
+    web = Https(dns, dial=dial, authorities=authorities)
+    return World(dns, mail, blocklists, web, Rdap(web, clock, settings.rdap_bootstrap), clock)
 
 
 def settle(settings: Settings) -> Settings:
@@ -152,7 +161,7 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._retired, return_exceptions=True)
         if self._world:
-            await self._world.dns.close()
+            await self._world.close()
         if self._state:
             self._save_door()
             await self._state.close()
@@ -269,7 +278,7 @@ class Daemon:
             try:
                 await asyncio.sleep(longest)
             finally:
-                await world.dns.close()
+                await world.close()
 
         task = asyncio.get_running_loop().create_task(later())
         self._retired.add(task)
@@ -345,6 +354,7 @@ class Daemon:
 def _sees_differently(before: Settings, after: Settings) -> bool:
     def sight(settings: Settings) -> tuple[object, ...]:
         zones = {blocklist.zone for blocklist in settings.blocklists}
-        return settings.nameservers, settings.dns_timeout, settings.queries_per_second, settings.helo_name, zones
+        dns = settings.nameservers, settings.dns_timeout, settings.queries_per_second, zones
+        return dns, settings.helo_name, settings.rdap_bootstrap
 
     return sight(before) != sight(after)

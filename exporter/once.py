@@ -26,7 +26,17 @@ from exporter.mail import names
 from exporter.mail.dnsbl import Blocklist, Lists
 from exporter.model import Check, Clock, Severity, Target, Verdict
 from exporter.store import Policy, Store
-from exporter.targets import Address, Authorisation, Domain, Egress, Greeting, MailHost, OwnResolver, Reputation
+from exporter.targets import (
+    Address,
+    Authorisation,
+    Domain,
+    Egress,
+    Greeting,
+    MailHost,
+    OwnResolver,
+    Registration,
+    Reputation,
+)
 
 Pair: TypeAlias = tuple[Check, Target]
 
@@ -74,6 +84,7 @@ def named(words: Sequence[str], helo: str | None, lists: Iterable[Blocklist]) ->
             made.append(Authorisation(domain=name, sender=SENDER, mail_from=(name,), egress=egress))
         if of[Lists.DOMAINS]:
             made.append(Reputation(subject=name, lists=of[Lists.DOMAINS]))
+    made += [Registration(domain=name) for name in dict.fromkeys(map(names.registered, domains))]
     return made
 
 

@@ -107,6 +107,17 @@ class MailHost(Target):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Registration(Target):
+    """A name that a registry holds, below which domains of ours lie: `registration` judges it."""
+
+    domain: str
+
+    @property
+    def identity(self) -> Labels:
+        return (("domain", self.domain),)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reputation(Target):
     """An address or a domain, and the lists it is looked up in: `blocklist` judges it."""
 

@@ -84,6 +84,7 @@ FAULTS = {
     "dkim-1024-bits.example.net": {"dkim.weak"},
     "dkim-testing.example.net": {"dkim.testing"},
     "dmarc-missing.example": {"dmarc.missing"},
+    "registration-expiring.example": {"registration.expiring"},
     # None of the two counts. By RFC 9989 the policy is then that of example.net, by RFC 7489 there is none.
     "dmarc-two-records.example.net": {"dmarc.multiple-records", "dmarc.discovery-differs"},
     "dmarc-misspelt-policy.example.net": {"dmarc.bad-policy"},
@@ -147,7 +148,7 @@ async def look() -> Seen:
         try:
             store = await once.run(CATALOGUE, settings.targets, settings.enabled.__contains__, world.net, clock)
         finally:
-            await world.dns.close()
+            await world.close()
         return Seen(settings, tuple(store), demo.told("http://127.0.0.1:10554"))
 
 

@@ -17,7 +17,7 @@ from exporter.model import Reason, Target
 from exporter.net import Net
 from exporter.once import Exit
 from exporter.store import Policy, Store
-from exporter.targets import Address, Authorisation, Domain, Greeting, MailHost, OwnResolver, Reputation
+from exporter.targets import Address, Authorisation, Domain, Greeting, MailHost, OwnResolver, Registration, Reputation
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.mail import mail_door
@@ -43,6 +43,11 @@ def test_words_of_a_command_line_become_targets() -> None:
         "example.com",
         [ip_address("192.0.2.10"), ip_address("2001:db8::1")],
     )
+
+
+def test_domains_below_one_registered_name_share_its_registration() -> None:
+    made = once.named(["example.com", "shop.example.com", "example.net", "192.0.2.10"], None, ())
+    assert [t.domain for t in made if isinstance(t, Registration)] == ["example.com", "example.net"]
 
 
 def test_without_a_helo_name_no_greeting_is_judged() -> None:

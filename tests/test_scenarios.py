@@ -11,19 +11,21 @@ from exporter.model import Outcome, Target
 from exporter.net import Asks, Net
 from exporter.net.blocklists import Blocklists
 from exporter.net.dns import Resolver
+from exporter.net.rdap import Rdap
 from exporter.net.smtp import Mail
 from tests.support import scenario
 from tests.support.clock import FakeClock
 from tests.support.mail import mail_door
 from tests.support.memory import MemoryResolver
+from tests.support.rdap import rdap_door
 
 CATALOGUE = catalogue.load()
 SCENARIOS = scenario.load()
 
 
 async def play(case: scenario.Scenario, dns: Asks, clock: FakeClock) -> Outcome:
-    async with mail_door(case.mail_servers, clock) as mail:
-        return await play_with(case, dns, clock, mail)
+    async with mail_door(case.mail_servers, clock) as mail, rdap_door(case.registrations, clock) as rdap:
+        return await play_with(case, dns, clock, mail, rdap)
 
 
 def check_for(target: Target) -> str:
@@ -31,12 +33,14 @@ def check_for(target: Target) -> str:
     return check
 
 
-async def play_with(case: scenario.Scenario, dns: Asks, clock: FakeClock, mail: Mail | None) -> Outcome:
+async def play_with(
+    case: scenario.Scenario, dns: Asks, clock: FakeClock, mail: Mail | None, rdap: Rdap | None
+) -> Outcome:
     blocklists = Blocklists(clock)
 
     async def judge(check: str, target: Target) -> Outcome:
         return await evaluate(
-            CATALOGUE.checks[check], target, lambda: Net(dns, clock, blocklists=blocklists, mail=mail), clock
+            CATALOGUE.checks[check], target, lambda: Net(dns, clock, blocklists=blocklists, mail=mail, rdap=rdap), clock
         )
 
     for target in case.before:

@@ -10,11 +10,11 @@ from typing import Any, Generic, TypeVar
 
 from exporter import targets
 from exporter.catalogue import Catalogue
-from exporter.config import document, switches, values
+from exporter.config import document, registries, switches, values
 from exporter.config.lists import Lists
 from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
 from exporter.config.settings import Probe, Settings
-from exporter.mail import names
+from exporter.mail import names, rdap
 from exporter.mail.dnsbl import Blocklist
 from exporter.mail.dnsbl_catalogue import Shipped
 from exporter.model import IDENTITY_LABELS, Acceptance, Labels, Target
@@ -29,7 +29,7 @@ TAKEN_PREFIXES = ("exported_", "__")
 
 OF_A_SENDER = (targets.Address, targets.Greeting, targets.Authorisation, targets.Reputation)
 OF_A_PROVIDER = (targets.Authorisation,)
-OF_A_DOMAIN = (targets.Domain, targets.Selector, targets.Authorisation, targets.Reputation)
+OF_A_DOMAIN = (targets.Domain, targets.Selector, targets.Authorisation, targets.Reputation, targets.Registration)
 OF_A_HOST = (targets.MailHost,)
 
 
@@ -59,6 +59,7 @@ class Build:
     warnings: list[Problem]
     targets: list[Target] = field(default_factory=list)
     blocklists: tuple[Blocklist, ...] = ()
+    _bootstrap: str | Path = rdap.IANA
     _off: frozenset[str] = frozenset()
     _on: set[str] = field(default_factory=set)
     _senders: dict[str, Placed[document.Sender]] = field(default_factory=dict)
@@ -81,7 +82,10 @@ class Build:
             self.targets += self._of_domain(domain)
         for host in self.entries["mail_hosts"]:
             self.targets += self._of_host(host)
+        self.targets += registries.registrations(self.targets)
         self.targets += self._of_exporter()
+        where = self.top / "rdap" / "bootstrap"
+        self._bootstrap = registries.bootstrap(self.config.rdap.bootstrap, self.home, where, self.problems)
         self._helo_name()
         self._doubts()
 
@@ -94,6 +98,7 @@ class Build:
             dns_timeout=config.resolver.timeout.total_seconds(),
             queries_per_second=config.resolver.queries_per_second,
             helo_name=config.smtp.helo_name,
+            rdap_bootstrap=self._bootstrap,
             every={name: config.schedule.get(name, check.every or default) for name, check in checks.items()},
             enabled=frozenset(checks.keys() - self._off | self._on),
             severities=config.severities,

@@ -19,6 +19,7 @@ from exporter.config.fields import Given, Known, Parsed, Short, Whole, kind, lis
 from exporter.config.problems import did_you_mean, quoted
 from exporter.config.values import SYSTEM, Nameserver, Network
 from exporter.mail.dnsbl import Lists
+from exporter.mail.rdap import IANA
 from exporter.model import Severity
 from exporter.strict_yaml import Path
 from exporter.targets import IP
@@ -51,6 +52,7 @@ SecretVariable: TypeAlias = Annotated[str, Parsed("the name of an environment va
 ListKind: TypeAlias = Annotated[Lists, Parsed("ip or domain", values.lists, "(ip|domain)")]
 Grade: TypeAlias = Annotated[Severity, Parsed("critical, warning or info", values.severity, "(critical|warning|info)")]
 Pattern: TypeAlias = Annotated[str, Parsed("a path or pattern of paths", values.path)]
+Bootstrap: TypeAlias = Annotated[str, Parsed("a file or an https URL", values.file_or_url)]
 Allowed: TypeAlias = Annotated[Network | str, Parsed("configured, a network or a domain", values.allowed)]
 DomainWithNames: TypeAlias = Annotated[str, Parsed("a domain", values.domain_with_names)]
 Server: TypeAlias = Annotated[
@@ -187,6 +189,13 @@ class Smtp(Keys):
     )
 
 
+class Rdap(Keys):
+    bootstrap: Bootstrap = Field(
+        IANA,
+        description=f"the list of RDAP servers: a file or an https URL; a file is read again each day. Default: {IANA}",
+    )
+
+
 class Probe(Keys):
     allow: Annotated[list[Allowed], listed("networks, domains or the word configured")] = Field(
         [values.CONFIGURED],
@@ -218,6 +227,7 @@ class Config(Entries):
         {}, description="how often each check runs; `default` is for those without a pace of their own (15m)"
     )
     smtp: Smtp = Field(Smtp(), description="how the exporter speaks to mail hosts")
+    rdap: Rdap = Field(Rdap(), description="how the exporter asks registries when a domain expires")
     blocklists: Maybe[Annotated[list[Annotated[BlocklistEntry, Short("name")]], listed("blocklists")]] = Field(
         None, description="the lists to look in; default: the shipped catalogue; []: none"
     )

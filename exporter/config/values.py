@@ -203,6 +203,12 @@ def domain_with_names(text: str) -> str:
     return domain(text.removeprefix("*.").removeprefix("."))
 
 
+def file_or_url(text: str) -> str:
+    if "://" in text and not text.lower().startswith("https://"):
+        raise ValueError(f"{quoted(text)} is neither a file nor an https URL; anything else could be forged")
+    return path(text)
+
+
 def path(text: str) -> str:
     if not text.strip():
         raise ValueError

@@ -1,14 +1,14 @@
 """The demonstration: config.example.yaml, looked at in a small mail world of its own on loopback.
 
-The world is a name server with the zones of world.zone and the mail hosts below. The exporter itself is the real one:
-it asks over UDP and TCP and speaks SMTP and TLS; only where its questions go is another place.
+The world is a name server with the zones of world.zone, a registry and the mail hosts below. The exporter itself is the
+real one: it asks over UDP, TCP and HTTPS and speaks SMTP and TLS; only where its questions go is another place.
 """
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +17,7 @@ from exporter.catalogue import Catalogue
 from exporter.config import Nameserver, Settings, load
 from exporter.demo.mailserver import Behaviour, Certificate, Fault, MailServers
 from exporter.demo.nameserver import NameServer, Zone
+from exporter.demo.registry import Name, Registry
 from exporter.mail.tls import Version
 from exporter.model import Clock
 
@@ -48,15 +49,23 @@ MAIL_HOSTS = (
     (Behaviour("says-try-later.example.net", fault=Fault.BUSY), SMTP),
 )
 
+REGISTRATIONS = {
+    "example.com": Name(),
+    "example.net": Name(),
+    "example.org": Name(),
+    "dmarc-missing.example": Name(),
+    "registration-expiring.example": Name(expires=20),
+}
+
 _TOLD = """
-A demonstration: a small mail world on loopback, with DNS, blocklists and mail servers of its own. Nothing goes out
-to the network. The exporter itself is the real one, and its configuration is
+A demonstration: a small mail world on loopback, with DNS, blocklists, mail servers and a registry of its own. Nothing
+goes out to the network. The exporter itself is the real one, and its configuration is
 
   {config}
 
-but for one thing: its resolver is the name server of this world. It meets the mail hosts on local ports, and trusts
-the authority that made their certificates. Most entries there have one fault each, and are named after it. All
-verdicts are there in a few seconds:
+but for one thing: its resolver is the name server of this world. It meets the mail hosts, and the registry that is
+asked when domains expire, on local ports, and trusts the authorities that made their certificates. Most entries there
+have one fault each, and are named after it. All verdicts are there in a few seconds:
 
   {url}/
       everything: what is wrong, what cannot be told, what is good
@@ -96,8 +105,8 @@ class DemoWorld:
         self.mail = MailServers(
             {(ip, port): host for host, port in MAIL_HOSTS for ip in zone.addresses(host.name)}, clock.wall()
         )
-        self.dial = self.mail.dial
-        self.authorities = self.mail.pem
+        self.registry = Registry(REGISTRATIONS, clock.wall())
+        self.authorities = self.mail.pem + self.registry.web.pem
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -106,6 +115,8 @@ class DemoWorld:
             running.push_async_callback(self.nameserver.stop)
             running.push_async_callback(self.mail.stop)
             await self.mail.start()
+            running.push_async_callback(self.registry.web.stop)
+            await self.registry.web.start()
             self._running = running.pop_all()
         return self
 
@@ -113,6 +124,11 @@ class DemoWorld:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._running.aclose()
+
+    async def dial(self, ip: IPv4Address | IPv6Address, port: int) -> tuple[str, int]:
+        """Where an address of this world is really to be reached; who is not of it refuses."""
+        here = await self.registry.web.dial(ip, port)
+        return here if here != (str(ip), port) else await self.mail.dial(ip, port)
 
     def settings(self, catalogue: Catalogue) -> Settings:
         """config.example.yaml, with its questions led here."""

@@ -93,6 +93,20 @@ def registrable(name: str) -> str:
     return _public_suffixes().privatesuffix(name) or name
 
 
+@cache
+def _registries() -> PublicSuffixList:
+    return PublicSuffixList(only_icann=True)
+
+
+def registered(name: str) -> str:
+    """The name that a registry holds: one label below a public suffix; else the name itself.
+
+    Unlike `registrable` it passes over suffixes that are somebody's own domain: a customer of github.io has rented
+    nothing from a registry, github.io has.
+    """
+    return _registries().privatesuffix(name) or name
+
+
 # Names of this kind mean something at home only: special-use (RFC 6761, RFC 6762, RFC 8375), never delegated
 # by promise ("internal"), or invented by routers and distributions.
 _LOCAL = (

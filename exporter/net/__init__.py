@@ -14,6 +14,7 @@ from exporter.mail.dnsbl import Blocklist
 from exporter.model import CannotTell, Clock, Exchange, printable
 from exporter.net.blocklists import Belief, Blocklists, Standing, Subject
 from exporter.net.conversation import Dialogue
+from exporter.net.rdap import Lookup, Rdap
 from exporter.net.shut import Shut
 from exporter.net.smtp import Mail
 from exporter.targets import IP, MailHost
@@ -68,14 +69,21 @@ def believe(reply: Reply) -> Reply:
 class Net:
     """One run's view of the world. `blocklists` is the daemon's memory of them; without, this run has its own.
 
-    `mail` is the door to mail hosts; without it no check that talks to them may run.
+    `mail` is the door to mail hosts and `rdap` that to registries; without them no check that talks to these may run.
     """
 
     def __init__(
-        self, dns: Asks, clock: Clock, *, blocklists: Blocklists | None = None, mail: Mail | None = None
+        self,
+        dns: Asks,
+        clock: Clock,
+        *,
+        blocklists: Blocklists | None = None,
+        mail: Mail | None = None,
+        rdap: Rdap | None = None,
     ) -> None:
         self._dns = dns
         self._mail = mail
+        self._rdap = rdap
         self._blocklists = blocklists or Blocklists(clock)
         self.clock = clock
         self.transcript = Transcript()
@@ -129,6 +137,17 @@ class Net:
         if shut:
             self.transcript.note(f"SMTP port {port} at {ip}, when last visited", (shut.how,), "memory")
         return shut
+
+    async def registration(self, domain: str) -> Lookup:
+        """What the registry of a domain says of it; raise CannotTell when it says nothing."""
+        if self._rdap is None:
+            raise RuntimeError("no Rdap was given, so checks of registrations must be switched off")
+        lines: list[str] = []
+        since = self.clock.monotonic()
+        try:
+            return await self._rdap.look_up(domain, lines.append)
+        finally:
+            self.transcript.note(f"RDAP {domain}", tuple(lines), "https", self.clock.monotonic() - since)
 
     async def follow(self, evaluation: Evaluation[T]) -> T:
         """Play an evaluation of exporter/mail to its end, answering its questions."""

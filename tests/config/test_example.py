@@ -18,6 +18,7 @@ from exporter.targets import (
     ListHealth,
     MailHost,
     OwnResolver,
+    Registration,
     Reputation,
     Selector,
 )
@@ -43,6 +44,7 @@ def test_the_example_is_a_good_configuration_without_doubts() -> None:
         ListHealth,
         MailHost,
         OwnResolver,
+        Registration,
         Reputation,
         Selector,
     }

@@ -18,6 +18,7 @@ from exporter.targets import (
     Greeting,
     ListHealth,
     OwnResolver,
+    Registration,
     Reputation,
     Selector,
 )
@@ -68,6 +69,7 @@ domains:
         Authorisation(domain="example.com", sender="c", mail_from=mail_from, spf_include="spf.provider.example"),
         Selector(domain="example.com", selector="s1", signer="example.com"),
         Selector(domain="example.com", selector="20260101", signer="c.example"),
+        Registration(domain="example.com"),
         OwnResolver(uses_blocklists=False),
     )
     assert settings.helo_name == "probe.example.net"
@@ -242,6 +244,7 @@ mail_hosts: [{host: mx.example.com, labels: {team: mx}}]
         "Domain": (("team", "crm"),),
         "Authorisation": (("team", "crm"), ("env", "prod")),
         "Selector": (("team", "crm"),),
+        "Registration": (("team", "crm"),),
         "MailHost": (("team", "mx"),),
     }
 

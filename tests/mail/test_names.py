@@ -186,6 +186,23 @@ def test_registrable_is_one_label_below_the_public_suffix(name: str, organisatio
 
 
 @pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        ("example.com", "example.com"),
+        ("a.b.example.com", "example.com"),
+        ("example.co.uk", "example.co.uk"),
+        ("co.uk", "co.uk"),
+        ("project.github.io", "github.io"),  # GitHub's, though its customers are strangers to each other
+        ("example.uk.com", "uk.com"),
+        ("a.unheard-of", "a.unheard-of"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_registered_is_what_a_registry_holds(name: str, held: str) -> None:
+    assert names.registered(name) == held
+
+
+@pytest.mark.parametrize(
     ("name", "suffix"),
     [
         ("localhost", "localhost"),

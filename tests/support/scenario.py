@@ -9,6 +9,8 @@
 ; reading: metric_name 1 {label=value ...}
 ; servfail: NAME TYPE                and the other orders of the name server
 ; smtp: 192.0.2.25:25 key=value ...   a mail server: the fields of demo.mailserver.Behaviour, and tls=1.2-1.3
+; rdap: example.com key=value ...    what the registry of com, net, org and example holds: the fields of
+                                   demo.registry.Name (expires=400d), or fault=...; without such a line it is not asked
 ; runs: 4 every=1200                 the check runs so often, so many seconds apart, and the last one is judged
 ; beside: MailHost ...                is judged before each run, by the same check or else by that for its kind
 
@@ -30,13 +32,14 @@ from typing import Any
 from exporter import targets
 from exporter.config import shipped_blocklists
 from exporter.demo.mailserver import Behaviour
+from exporter.demo.registry import Name
 from exporter.mail.dnsbl import Blocklist
 from exporter.model import Outcome, Target
 
 HOME = Path(__file__).parent.parent / "scenarios"
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 _HEADER = re.compile(
-    r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|runs|beside|now):\s*(.*?)\s*$", re.MULTILINE
+    r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|rdap|runs|beside|now):\s*(.*?)\s*$", re.MULTILINE
 )
 _SILENCE = re.compile(r"^;\s*(timeout|malformed|no-tcp):", re.MULTILINE)
 
@@ -80,6 +83,12 @@ class Scenario:
     def mail_servers(self) -> dict[tuple[targets.IP, int], Behaviour]:
         """The address and port in the world of each, and how it behaves."""
         return dict(map(_mail_server, self.all("smtp")))
+
+    @property
+    def registrations(self) -> dict[str, Name]:
+        """What the registry holds, by domain."""
+        rows = [line.split() for line in self.all("rdap")]
+        return {row[0]: _registered(_pairs(row[1:])) for row in rows}
 
     @property
     def expected(self) -> list[tuple[str, dict[str, str]]]:
@@ -140,6 +149,12 @@ def _mail_server(line: str) -> tuple[tuple[targets.IP, int], Behaviour]:
     if "tls" in given:
         given["oldest"], given["newest"] = given.pop("tls").split("-")
     return (ip_address(ip.strip("[]")), int(port)), _build(Behaviour, given)
+
+
+def _registered(given: dict[str, str]) -> Name:
+    days = {key: value.removesuffix("d") for key, value in given.items() if key in {"expires", "registered"}}
+    made: Name = _build(Name, {**given, **days})
+    return made
 
 
 def _build(kind: type[Any], given: dict[str, str]) -> Any:

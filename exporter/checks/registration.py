@@ -1,0 +1,180 @@
+"""The registration that a domain stands on: until when it is paid for, and whether the registry took it out of DNS.
+
+The registry itself is asked, through RDAP (exporter/mail/rdap.py), once a day, and so the days until expiry are counted
+once a day.
+
+Where a registry has no RDAP server, or tells no expiration, or does not know the name, the verdict is unknown and stays
+so: a pass would say that somebody has looked and all is well. An info finding tells what is missing, and how to switch
+the check off for a domain whose date can be watched at its registrar only. The reason is `network` where there is
+nobody to ask, and `malformed` where the answer does not hold what it was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from exporter.mail.dns import Status
+from exporter.mail.rdap import Registration as Told
+from exporter.model import CannotTell, Fact, Facts, Measure, Reason, Rule, Severity, check
+from exporter.net import Net
+from exporter.targets import Registration
+
+NOT_REGISTERED = Rule(
+    "registration.not-registered",
+    Severity.CRITICAL,
+    says="{domain} is not registered: {server} knows no such domain, and it does not exist in DNS",
+    why="No mail from or to the domain can be delivered, and whoever registers it next receives its mail.",
+    fix="Register {domain} again at once, or take it out of the configuration if it was given up on purpose.",
+    ref="RFC 7480 section 5.3",
+)
+EXPIRED = Rule(
+    "registration.expired",
+    Severity.CRITICAL,
+    says="the registration of {domain} expired on {date}",
+    why="The registry takes an expired domain out of DNS, at any moment from now on; then no mail from or to it can be "
+    "delivered, and in the end somebody else can register it.",
+    fix="Renew {domain} with its registrar ({registrar}) today.",
+    ref="RFC 9083 section 4.5",
+)
+EXPIRING = Rule(
+    "registration.expiring",
+    Severity.WARNING,
+    says="the registration of {domain} expires in {days} days, on {date}",
+    why="By now automatic renewal should have happened. When a registration ends the domain leaves DNS, and no mail "
+    "from or to it can be delivered.",
+    fix="Renew {domain} with its registrar ({registrar}) before {date}.",
+    ref="RFC 9083 section 4.5",
+)
+ON_HOLD = Rule(
+    "registration.on-hold",
+    Severity.CRITICAL,
+    says='the registration of {domain} has the status "{status}", which takes the domain out of DNS',
+    why="Receivers look the domain up, find nothing and refuse its mail; nobody can answer either. The registrar does "
+    "this for an unpaid bill or an unconfirmed contact address, the registry in a dispute or on abuse.",
+    fix="Ask the registrar of {domain} ({registrar}) why it is on hold, and settle that.",
+    ref="RFC 5731 section 2.3; RFC 8056 section 2",
+)
+INACTIVE = Rule(
+    "registration.inactive",
+    Severity.CRITICAL,
+    says='the registration of {domain} has the status "inactive": it names no name servers',
+    why="Without name servers at the registry the domain does not exist in DNS, and its mail is refused.",
+    fix="Enter the name servers of {domain} with its registrar ({registrar}).",
+    ref="RFC 5731 section 2.3; RFC 8056 section 2",
+)
+REDEMPTION = Rule(
+    "registration.redemption",
+    Severity.CRITICAL,
+    says='the registration of {domain} has been deleted; the registry keeps it in the status "{status}"',
+    why="The domain is out of DNS. For some weeks its former holder can have it restored; then anybody can get it.",
+    fix="Have {domain} restored by its registrar ({registrar}) today; it costs more than a renewal.",
+    ref="RFC 3915 sections 2, 3.1; RFC 8056 section 2",
+)
+PENDING_DELETE = Rule(
+    "registration.pending-delete",
+    Severity.CRITICAL,
+    says='the registration of {domain} is about to be purged: its status is "pending delete"',
+    why="The domain is out of DNS, it cannot be restored any more, and in a few days anybody can register it, and "
+    "receive its mail.",
+    fix="Order {domain} from a registrar that catches names as they are released, and move mail to another domain.",
+    ref="RFC 3915 sections 2, 3.1; RFC 8056 section 2",
+)
+YOUNG = Rule(
+    "registration.young",
+    Severity.INFO,
+    says="{domain} was registered {days} days ago, on {date}",
+    why="Filters distrust new domains for some weeks, since most of those that send mail at once are made for abuse.",
+    fix="Begin with little mail from {domain}, to people who expect it.",
+    ref="Spamhaus: Zero Reputation Domain list",
+)
+NO_RDAP = Rule(
+    "registration.no-rdap",
+    Severity.INFO,
+    says="the registry of {domain} offers no RDAP over HTTPS, so when the registration expires cannot be told",
+    why="The check stays without a verdict: an expiry would come unseen.",
+    fix="Keep an eye on the date of {domain} at its registrar, and switch this check off: where the domain is "
+    "configured, set `registration` under `checks` to `enabled: false`.",
+    ref="RFC 9224 sections 4, 7",
+)
+NO_EXPIRY = Rule(
+    "registration.no-expiry",
+    Severity.INFO,
+    says="{server} does not say when the registration of {domain} expires",
+    why="The check stays without a verdict: an expiry would come unseen. Some registries keep the date to themselves, "
+    "or renew until they are told not to.",
+    fix="Keep an eye on the date of {domain} at its registrar, and switch this check off: where the domain is "
+    "configured, set `registration` under `checks` to `enabled: false`.",
+    ref="RFC 9083 section 4.5",
+)
+NOT_LISTED = Rule(
+    "registration.not-listed",
+    Severity.INFO,
+    says="{server} knows no {domain}, which exists in DNS all the same",
+    why="Somebody else than the registry of the top-level domain holds the name, such as a registry below it. The "
+    "check stays without a verdict: an expiry would come unseen.",
+    fix="Keep an eye on the date of {domain} where it was registered, and switch this check off: where the domain is "
+    "configured, set `registration` under `checks` to `enabled: false`.",
+    ref="RFC 7480 section 5.3",
+)
+EXPIRY = Measure("deliverability_registration_expiry_timestamp_seconds", "When the registration of the domain expires.")
+
+DAY = 86400.0
+SOON, VERY_SOON = 30, 7  # days to expiry
+NEW = 30  # days of age
+
+_HOLDS = ("client hold", "server hold")
+_DELETED = ("redemption period", "pending restore")  # restorable; "pending delete" stands beside them, too
+
+
+@check(over=Registration, every=timedelta(days=1), deadline=timedelta(seconds=60))
+async def registration(target: Registration, net: Net) -> Facts:
+    """Is the registration of the domain in force, and for how much longer?"""
+    domain, now = target.domain, net.clock.wall()
+    found = await net.registration(domain)
+    if not found.server:
+        yield NO_RDAP(domain=domain)
+        raise CannotTell(Reason.NETWORK, f"the list of RDAP servers has none for {domain}")
+    told = found.registration
+    if told is None:
+        # What answers 404 may not be the registry of this name, so DNS has the last word.
+        if (await net.ask(domain, "NS")).status is Status.NXDOMAIN:
+            yield NOT_REGISTERED(domain=domain, server=found.server)
+            return
+        yield NOT_LISTED(domain=domain, server=found.server)
+        raise CannotTell(Reason.MALFORMED, f"{found.server} knows no {domain}, which exists in DNS")
+    registrar = told.registrar or "its name is not published"
+    for fact in _standing(domain, told, registrar):
+        yield fact
+    if told.registered is not None and 0 <= now - told.registered < NEW * DAY:
+        yield YOUNG(domain=domain, days=int((now - told.registered) // DAY), date=_date(told.registered))
+    if told.expires is None:
+        yield NO_EXPIRY(domain=domain, server=found.server)
+        raise CannotTell(Reason.MALFORMED, f"{found.server} does not say when {domain} expires")
+    yield EXPIRY(told.expires)
+    left = told.expires - now
+    if left <= 0:
+        yield EXPIRED(domain=domain, date=_date(told.expires), registrar=registrar)
+    elif left <= SOON * DAY:
+        severity = Severity.CRITICAL if left <= VERY_SOON * DAY else None
+        yield EXPIRING(
+            domain=domain, days=int(left // DAY), date=_date(told.expires), registrar=registrar, severity=severity
+        )
+
+
+def _standing(domain: str, told: Told, registrar: str) -> Iterator[Fact]:
+    """What the statuses say, each only where no other says it better."""
+    for status in _HOLDS:
+        if status in told.statuses:
+            yield ON_HOLD(domain=domain, status=status, registrar=registrar)
+    if "inactive" in told.statuses:
+        yield INACTIVE(domain=domain, registrar=registrar)
+    deleted = [status for status in _DELETED if status in told.statuses]
+    if deleted:
+        yield REDEMPTION(domain=domain, status=deleted[0], registrar=registrar)
+    elif "pending delete" in told.statuses:
+        yield PENDING_DELETE(domain=domain)
+
+
+def _date(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()

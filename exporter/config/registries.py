@@ -1,0 +1,41 @@
+"""What a configuration has to do with registries: the names that they hold, and the list of their servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from exporter.config.problems import Problems, Where
+from exporter.mail import names, rdap
+from exporter.model import Target
+from exporter.targets import Domain, Registration
+
+
+def registrations(targets: Iterable[Target]) -> Iterator[Registration]:
+    """One for each name that a registry holds. What all domains below it agree on goes for it, as for a mail host."""
+    held: dict[str, list[Domain]] = {}
+    for target in targets:
+        if isinstance(target, Domain):
+            held.setdefault(names.registered(target.name), []).append(target)
+    for name, (first, *others) in held.items():
+        yield Registration(
+            domain=name,
+            labels=tuple(pair for pair in first.labels if all(pair in other.labels for other in others)),
+            off=first.off.intersection(*(other.off for other in others)),
+            accept=tuple(a for a in first.accept if all(a in other.accept for other in others)),
+        )
+
+
+def bootstrap(given: str, home: Path, where: Where, problems: Problems) -> str | Path:
+    """A URL as it is. A file has to be there and be right, like any other part of the configuration."""
+    if "://" in given:
+        return given
+    path = home / given
+    try:
+        with path.open("rb") as file:
+            rdap.bootstrap(file.read(rdap.LARGEST + 1))
+    except OSError as error:
+        problems.tell(where, f"names a file that cannot be read: {error.strerror}")
+    except ValueError as error:
+        problems.tell(where, f"names a file that is no list of RDAP servers: {error}")
+    return path

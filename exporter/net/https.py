@@ -1,0 +1,248 @@
+"""The door to web servers: one GET at a time, over HTTPS alone, of what the Internet publishes for everybody.
+
+It trusts nobody. Names are looked up through our own resolver, and an address that is not public is never connected to,
+wherever a redirect leads; nor is one that stands in place of a name. Certificates are verified, TLS is 1.2 or newer
+(RFC 9325 section 3.1.1), a redirect is followed only where the caller wants it, and there is an end to time, size and
+headers. Nothing is compressed, kept or remembered: no connections, no cookies; and there is no proxy.
+
+A failure is told by its kind, since it is a fact in one protocol (RFC 8461 section 3.3 makes one of a bad certificate)
+and a doubt in another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from urllib.parse import urldefrag, urljoin
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from exporter import __version__
+from exporter.mail import names
+from exporter.mail.dns import Question
+from exporter.model import Doubt, Reason, printable
+from exporter.net.conversation import Dial
+from exporter.net.smtp import straight
+
+if TYPE_CHECKING:
+    from exporter.net import Asks
+
+LARGEST = 2**16  # octets of a body, unless the caller wants more
+DEADLINE = 20.0  # seconds, redirects included
+MOST_ADDRESSES = 8  # of one name
+AT_ONCE = 20
+
+_URL = re.compile(r"https://([a-z0-9.-]{1,253})(?::[0-9]{1,5})?(?:[/?][!-~]*)?", re.ASCII | re.IGNORECASE)
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})  # RFC 9110 section 15.4
+
+
+class Failure(StrEnum):
+    """How a GET ended without an HTTP status."""
+
+    URL = "url"  # not one that may be asked
+    DNS = "dns"  # the resolver cannot tell its addresses
+    NO_ADDRESS = "no-address"  # it has none
+    NOT_PUBLIC = "not-public"  # none that is public
+    CONNECTION = "connection"  # none, or broken off
+    CERTIFICATE = "certificate"  # not trusted, out of date or for another name
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    MALFORMED = "malformed"  # no HTTP, or an encoding that was not asked for
+    TOO_LARGE = "too-large"
+    REDIRECTS = "redirects"  # too many
+
+
+_REASONS = {
+    Failure.URL: Reason.MALFORMED,
+    Failure.MALFORMED: Reason.MALFORMED,
+    Failure.TOO_LARGE: Reason.MALFORMED,
+    Failure.REDIRECTS: Reason.MALFORMED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came of one GET: the answer, with any HTTP status, or how it failed. `url` is the one asked last."""
+
+    url: str
+    status: int = 0
+    body: bytes = b""
+    content_type: str = ""
+    retry_after: str = ""
+    location: str = ""  # of a redirect that was not followed
+    failure: Failure | None = None
+    trouble: Doubt | None = None  # of a failure
+    lines: tuple[str, ...] = ()
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """Why nothing is known, or None: 429 and 5xx say "later" (RFC 6585 section 4, RFC 9110 section 15.6)."""
+        if self.status == 429 or self.status >= 500:
+            return Doubt(Reason.TEMPFAIL, f"{self.url}: HTTP status {self.status}")
+        return self.trouble
+
+
+class _Failed(Exception):  # noqa: N818 (a fact about the server, not an error of ours)
+    def __init__(self, failure: Failure, why: str, reason: Reason | None = None) -> None:
+        super().__init__(why)
+        self.failure = failure
+        self.reason = reason or _REASONS.get(failure, Reason.NETWORK)
+
+
+class _Addresses(AbstractResolver):
+    """Our resolver, as aiohttp wants one. What must not be connected to does not get past it."""
+
+    def __init__(self, dns: Asks, dial: Dial) -> None:
+        self._dns = dns
+        self._dial = dial
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        replies = await asyncio.gather(*(self._dns.ask(Question(host.lower(), rdtype)) for rdtype in ("AAAA", "A")))
+        found = [ip for reply in replies for ip in reply.addresses][:MOST_ADDRESSES]
+        if not found:
+            for reply in replies:
+                if not reply.status.conclusive:
+                    why = f"{reply.question}: {reply.detail or reply.status}"
+                    raise _Failed(Failure.DNS, why, reply.status.reason)
+            raise _Failed(Failure.NO_ADDRESS, f"{host} has no address")
+        results, refused = [], []
+        for ip in found:
+            where = await self._dial(ip, port)
+            if (meaning := names.not_public(ip)) and where == (str(ip), port):
+                refused.append(f"{ip} ({meaning})")
+            else:
+                results.append(_result(host, *where))
+        if not results:
+            raise _Failed(Failure.NOT_PUBLIC, f"{host} has no public address: {', '.join(refused)}")
+        return results
+
+    async def close(self) -> None:
+        """The resolver is not ours to close."""
+
+
+def _result(name: str, host: str, port: int) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return ResolveResult(hostname=name, host=host, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)
+
+
+class Https:
+    """The door, one for the whole daemon; nothing is opened before the first question.
+
+    `dial` says where an address is really to be reached, `authorities` are PEM certificates to trust besides the
+    system's.
+    """
+
+    def __init__(self, dns: Asks, *, dial: Dial = straight, authorities: bytes = b"") -> None:
+        self._addresses = _Addresses(dns, dial)
+        self._authorities = authorities
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(
+        self, url: str, *, accept: str = "*/*", largest: int = LARGEST, redirects: int = 0, deadline: float = DEADLINE
+    ) -> Fetched:
+        """Never raises for what happens in the network.
+
+        `largest` is in octets, `deadline` in seconds. With `redirects` of 0 a redirect is an answer like any other;
+        more than are wanted are a failure.
+        """
+        found = Fetched(url)
+        lines: list[str] = []
+        try:
+            async with asyncio.timeout(deadline):
+                for _ in range(redirects + 1):
+                    lines.append(f"GET {found.url}")
+                    found = await self._once(found.url, accept, largest)
+                    lines.append(f"{found.status} {found.content_type}, {len(found.body)} octets")
+                    if found.status not in _REDIRECTS or not redirects:
+                        return replace(found, lines=tuple(lines))
+                    found = Fetched(_joined(found.url, found.location))
+                raise _Failed(Failure.REDIRECTS, f"more than {redirects} redirects")
+        except TimeoutError:
+            failed = _Failed(Failure.TIMEOUT, f"no answer within {deadline:g} s")
+        except _Failed as why:
+            failed = why
+        except aiohttp.ClientConnectorCertificateError as error:
+            failed = _Failed(Failure.CERTIFICATE, f"its certificate is not good: {_said(error.certificate_error)}")
+        except aiohttp.ClientSSLError as error:
+            failed = _Failed(Failure.TLS, f"TLS fails: {error}")
+        except aiohttp.InvalidURL:
+            failed = _Failed(Failure.URL, "it is no URL")
+        except aiohttp.ClientResponseError as error:
+            failed = _Failed(Failure.MALFORMED, f"it does not speak HTTP: {error.message}")
+        except (aiohttp.ClientError, OSError) as error:
+            failed = _Failed(Failure.CONNECTION, f"no connection, or broken off: {error or type(error).__name__}")
+        trouble = Doubt(failed.reason, printable(f"{found.url}: {failed}"))
+        lines.append(f"-- {failed}")
+        return Fetched(found.url, failure=failed.failure, trouble=trouble, lines=tuple(lines))
+
+    async def close(self) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def _once(self, url: str, accept: str, largest: int) -> Fetched:
+        _admit(url)
+        if self._session is None:
+            self._session = self._opened()
+        async with self._session.get(url, headers={"Accept": accept}, allow_redirects=False) as answer:
+            encoding = answer.headers.get("Content-Encoding", "identity")
+            if encoding.strip().lower() != "identity":
+                raise _Failed(Failure.MALFORMED, f"the body is encoded as {encoding}, which was not asked for")
+            body = bytearray()
+            async for piece in answer.content.iter_any():
+                body += piece
+                if len(body) > largest:
+                    raise _Failed(Failure.TOO_LARGE, f"the body is larger than {largest} octets")
+            return Fetched(
+                url,
+                answer.status,
+                bytes(body),
+                content_type=answer.headers.get("Content-Type", ""),
+                retry_after=answer.headers.get("Retry-After", ""),
+                location=answer.headers.get("Location", ""),
+            )
+
+    def _opened(self) -> aiohttp.ClientSession:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which verifies the chain and the name
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_default_certs()
+        if self._authorities:
+            context.load_verify_locations(cadata=self._authorities.decode("ascii"))
+        connector = aiohttp.TCPConnector(
+            resolver=self._addresses, use_dns_cache=False, ssl=context, limit=AT_ONCE, force_close=True
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": f"deliverability-exporter/{__version__}", "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(total=None),  # get() has the only deadline
+            auto_decompress=False,
+        )
+
+
+def _admit(url: str) -> None:
+    """Raise _Failed. What passes has one meaning only, so that no two parsers can differ about where it leads."""
+    found = _URL.fullmatch(url)
+    if not found:
+        raise _Failed(Failure.URL, "it is no https URL of a host")
+    host = found[1]
+    if not names.is_hostname(host) or host.rpartition(".")[2].isdigit():
+        raise _Failed(Failure.URL, f"{host} is no host name")
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urldefrag(urljoin(url, location)).url
+    except ValueError:
+        raise _Failed(Failure.URL, f"it leads to {printable(location, 80)}, which is no URL") from None
+
+
+def _said(error: Exception) -> str:
+    return error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error)

@@ -1,0 +1,225 @@
+"""The door to the registries: asks RDAP servers (exporter/mail/rdap.py) with a memory. There is one Rdap per daemon.
+
+Registries answer out of courtesy, and one that is asked too often closes its door (RFC 7480 section 5.5). So there is
+one question about a domain a day, however often it is judged; a server gets one question a second; and when it answers
+429 it is left alone for as long as it says. The list of servers is read once a day.
+
+A failure is not kept: the next run asks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
+
+from exporter.mail import rdap
+from exporter.mail.rdap import Bootstrap, RdapSyntaxError, Registration
+from exporter.model import CannotTell, Clock, Reason
+from exporter.net.https import Fetched, Https
+from exporter.net.pace import Bucket
+
+log = logging.getLogger(__name__)
+
+REDIRECTS = 3  # RFC 7480 section 5.2 lets a server send us on
+KEPT = 23 * 3600.0  # seconds; a daily run then asks anew, and never finds an answer of yesterday
+DAY = 86400.0
+RETRY = 600.0  # seconds between attempts to read a list of servers that could not be read
+PATIENCE = 40.0  # seconds that a question may wait: as many as a lane of the schedule holds runs, and some more
+TRIES = 3
+ANSWER = 13.0  # seconds for one question; bootstrap and all it stays under the check's deadline
+SOME_TIME = 60.0  # seconds that "later" means when it is not said
+
+Say: TypeAlias = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What was learnt of a domain.
+
+    Where `server` is empty there is none to ask. Without a registration, the server knows no such domain (RFC 7480
+    section 5.3).
+    """
+
+    domain: str
+    server: str
+    registration: Registration | None
+
+
+class Rdap:
+    """`bootstrap` is the list of servers: a URL, or a file in the same format. `sleep` is how it waits."""
+
+    def __init__(
+        self,
+        https: Https,
+        clock: Clock,
+        bootstrap: str | Path = rdap.IANA,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._https = https
+        self._clock = clock
+        self._source = bootstrap
+        self._sleep = sleep
+        self._reading = asyncio.Lock()
+        self._bootstrap: Bootstrap | CannotTell = CannotTell(Reason.PENDING, "the list of RDAP servers is not read yet")
+        self._read_again = float("-inf")  # monotonic, as all moments here
+        self._kept: dict[str, tuple[float, Lookup]] = {}  # in order of age
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._buckets: dict[str, Bucket] = {}
+        self._closed: dict[str, float] = {}  # until when a server wants to be left alone
+
+    async def look_up(self, domain: str, say: Say) -> Lookup:
+        """`say` is told every line for the transcript. Raise CannotTell."""
+        turn = self._turns.setdefault(domain, asyncio.Lock())
+        async with turn:
+            now = self._clock.monotonic()
+            while self._kept and now - next(iter(self._kept.values()))[0] >= KEPT:
+                del self._kept[next(iter(self._kept))]
+            if domain in self._kept:
+                asked, lookup = self._kept[domain]
+                say(f"-- asked {(now - asked) / 60:.0f} minutes ago, which is enough for a day")
+            else:
+                lookup = await self._asked(domain, say)
+                if lookup.server:
+                    self._kept[domain] = self._clock.monotonic(), lookup
+        _tell(lookup, say)
+        return lookup
+
+    async def _asked(self, domain: str, say: Say) -> Lookup:
+        bases = (await self._servers(say)).servers(domain)
+        base = next((url for url in bases if url.startswith("https://")), None)
+        if base is None:
+            return Lookup(domain, "", None)
+        server = urlsplit(base).netloc
+        latest = self._clock.monotonic() + PATIENCE
+        for _ in range(TRIES):
+            await self._wait(server, latest)
+            fetched = await self._https.get(
+                f"{base}domain/{domain}",
+                accept="application/rdap+json",
+                largest=rdap.LARGEST,
+                redirects=REDIRECTS,
+                deadline=ANSWER,
+            )
+            for line in fetched.lines:
+                say(line)
+            if fetched.status != 429:
+                return Lookup(domain, server, _read(fetched, domain))
+            pause = retry_after(fetched.retry_after, self._clock.wall())
+            self._closed[server] = self._clock.monotonic() + pause
+        raise CannotTell(Reason.RATE_LIMITED, f"{server} answers 429 again and again")
+
+    async def _wait(self, server: str, latest: float) -> None:
+        """Until this server may be asked. Raise CannotTell if that is too late for us."""
+        opens = self._closed.get(server, float("-inf"))
+        if opens > latest:
+            left = opens - self._clock.monotonic()
+            raise CannotTell(Reason.RATE_LIMITED, f"{server} wants no questions for the next {left:.0f} s")
+        await self._until(opens)
+        moment = self._buckets.setdefault(server, Bucket(1.0)).take(self._clock.monotonic(), latest)
+        if moment is None:
+            raise CannotTell(
+                Reason.RATE_LIMITED, f"too many questions of ours wait for {server}, which gets one a second"
+            )
+        await self._until(moment)
+
+    async def _until(self, moment: float) -> None:
+        now = self._clock.monotonic()
+        if moment > now:
+            await self._sleep(moment - now)
+
+    async def _servers(self, say: Say) -> Bootstrap:
+        """Of today, or the last that could be read. Raise CannotTell if none ever could."""
+        async with self._reading:
+            if self._clock.monotonic() >= self._read_again:
+                pause = DAY
+                try:
+                    self._bootstrap = await self._read_bootstrap(say)
+                except CannotTell as could_not:
+                    log.warning("the list of RDAP servers could not be read: %s", could_not)
+                    pause = RETRY
+                    if isinstance(self._bootstrap, CannotTell):  # else that of yesterday is better than none
+                        self._bootstrap = could_not
+                self._read_again = self._clock.monotonic() + pause
+            if isinstance(self._bootstrap, CannotTell):
+                raise CannotTell(self._bootstrap.reason, self._bootstrap.detail)
+            return self._bootstrap
+
+    async def _read_bootstrap(self, say: Say) -> Bootstrap:
+        if isinstance(self._source, Path):
+            say(f"-- the list of servers is in {self._source.name}")
+            octets = await asyncio.get_running_loop().run_in_executor(None, _octets, self._source)
+        else:
+            fetched = await self._https.get(
+                self._source, accept="application/json", largest=rdap.LARGEST, redirects=REDIRECTS, deadline=ANSWER
+            )
+            for line in fetched.lines:
+                say(line)
+            octets = _body(fetched)
+        try:
+            return rdap.bootstrap(octets)
+        except RdapSyntaxError as error:
+            raise CannotTell(Reason.MALFORMED, f"the list of RDAP servers: {error}") from None
+
+
+def _octets(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(rdap.LARGEST + 1)
+    except OSError as error:
+        raise CannotTell(Reason.NETWORK, f"the list of RDAP servers cannot be read: {error.strerror}") from None
+
+
+def _body(fetched: Fetched) -> bytes:
+    if fetched.doubt:
+        raise CannotTell(fetched.doubt.reason, fetched.doubt.detail)
+    if fetched.status != 200:
+        raise CannotTell(Reason.MALFORMED, f"{fetched.url}: HTTP status {fetched.status}, where 200 is due")
+    return fetched.body
+
+
+def _read(fetched: Fetched, domain: str) -> Registration | None:
+    if fetched.status == 404:
+        return None
+    try:
+        return rdap.registration(_body(fetched), domain)
+    except RdapSyntaxError as error:
+        raise CannotTell(Reason.MALFORMED, f"{fetched.url}: {error}") from None
+
+
+def retry_after(text: str, now: float) -> float:
+    """Seconds from now (unix seconds), 1 to a day, that a Retry-After field asks for (RFC 9110 section 10.2.3)."""
+    seconds = SOME_TIME
+    if text.isascii() and text.isdecimal():
+        seconds = float(text[:6])
+    elif text:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, OverflowError):
+            seconds = SOME_TIME
+    return min(max(seconds, 1.0), DAY)
+
+
+def _tell(lookup: Lookup, say: Say) -> None:
+    if not lookup.server:
+        say("-- the list of servers has none for this domain")
+    elif lookup.registration is None:
+        say(f"-- {lookup.server} knows no such domain")
+    else:
+        told = lookup.registration
+        say(f"expires: {_day(told.expires)}")
+        say(f"registered: {_day(told.registered)}")
+        say(f"status: {', '.join(sorted(told.statuses)) or 'none told'}")
+        say(f"registrar: {told.registrar or 'none told'}")
+
+
+def _day(moment: float | None) -> str:
+    return "not told" if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

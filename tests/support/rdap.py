@@ -1,0 +1,40 @@
+"""The door to a registry that exists only for a test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from exporter.demo.nameserver import Zone
+from exporter.demo.registry import IANA, IANA_IP, REGISTRY, REGISTRY_IP, Name, Registry
+from exporter.net.https import Https
+from exporter.net.rdap import Rdap
+from tests.support.clock import FakeClock
+from tests.support.memory import MemoryResolver
+
+ZONE = f"{IANA}. A {IANA_IP}\n{REGISTRY}. A {REGISTRY_IP}\n"
+
+
+@asynccontextmanager
+async def rdap_door(names: Mapping[str, Name], clock: FakeClock) -> AsyncIterator[Rdap | None]:
+    """None where there is nothing to tell. Waiting takes no time."""
+    if not names:
+        yield None
+        return
+    async with registry(names, clock) as (rdap, _):
+        yield rdap
+
+
+@asynccontextmanager
+async def registry(names: Mapping[str, Name], clock: FakeClock) -> AsyncIterator[tuple[Rdap, Registry]]:
+    async def sleep(seconds: float) -> None:
+        clock.pass_(seconds)
+
+    it = Registry(names, clock.wall())
+    await it.web.start()
+    https = Https(MemoryResolver(Zone(ZONE)), dial=it.web.dial, authorities=it.web.pem)
+    try:
+        yield Rdap(https, clock, sleep=sleep), it
+    finally:
+        await https.close()
+        await it.web.stop()
