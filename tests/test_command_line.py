@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from exporter import __main__ as command
 from exporter import logs
+from tests.mail.test_refusal import POSTFIX
 
 
 def run(*arguments: str) -> int:
@@ -29,7 +31,11 @@ def run(*arguments: str) -> int:
         (["check", "no such"], "is neither an address nor a domain"),
         (["check", "example.com", "--resolver", "dns.example.com"], "is no nameserver"),
         (["check", "example.com", "--smtp.helo-name", "bad name"], "--smtp.helo-name"),
+        (["check", "--recipients", "/no/such/list"], "No such file or directory: '/no/such/list'"),
+        (["check", "example.com", "--recipients", "-"], "--recipients FILE is looked at alone"),
         (["explain", "ptr.mising"], "did you mean ptr.missing?"),
+        (["explain"], "the following arguments are required"),
+        (["explain", "5.5.4", "--config.file=/no/such/config.yaml"], "/no/such/config.yaml"),
     ],
 )
 def test_what_cannot_be_understood_is_said_with_exit_64(
@@ -59,6 +65,34 @@ def test_explain_prints_the_runbook(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ptr.missing (critical)" in told
     assert "Fix: " in told
     assert "550 5.7.25" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "code", "told"),
+    [
+        (["501 5.5.4 Invalid domain name"], "", 0, "helo.trailing-dot (critical)"),
+        (["501", "5.5.4", "Invalid", "domain", "name"], "", 0, "helo.trailing-dot (critical)"),
+        (["5.5.4"], "", 0, "helo.trailing-dot (critical)"),
+        (["-"], POSTFIX, 0, "in reply to the connection or EHLO"),
+        (["-"], ">>> EHLO x.\n<<< 501 5.5.4 Invalid\n    domain name\n", 0, "helo.trailing-dot (critical)"),
+        (["S3150"], "", 0, "No finding of this exporter"),
+        (["550 5.4.99 cheese"], "", 1, "Nothing in the catalogue matches"),
+        (["-"], "", 1, "Nothing in the catalogue matches"),
+    ],
+)
+def test_explain_leads_from_a_refusal_to_its_causes(
+    arguments: list[str],
+    given: str,
+    code: int,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(given))
+    assert run("explain", *arguments) == code
+    said = capsys.readouterr()
+    assert told in said.out
+    assert said.err == ""
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,6 +145,20 @@ async def test_every_finding_has_a_runbook(site: Site) -> None:
     assert "sample.broken" in (await site.get("/findings"))[1]
 
 
+async def test_findings_are_searched_by_what_receivers_say(site: Site) -> None:
+    status, body, _ = await site.get("/findings?q=550 5.7.606 Access denied, banned sending IP")
+    assert status == 200
+    assert "Office 365: 550 5.7.606 Access denied, banned sending IP" in body
+    assert "https://sender.office.com/" in body
+    assert "RFC 3463" in body
+    _, body, _ = await site.get("/findings?q=<script>zzz")
+    assert "Nothing in the catalogue matches" in body
+    assert "<script" not in body
+    assert 'value="&lt;script&gt;zzz"' in body
+    assert "sample.broken" in (await site.get("/findings?q=+"))[1], "an empty search shows everything"
+    assert (await site.get(f"/findings?q={'550 5.7.1 ' * 700}"))[0] == 200
+
+
 async def test_remote_text_is_shown_and_never_obeyed(site: Site) -> None:
     site.put("example.com")
     site.store.record(outcome(BROKEN(what="<script>alert(1)</script>"), at=9000))
