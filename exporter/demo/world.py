@@ -54,7 +54,7 @@ REGISTRATIONS = {
     "example.net": Name(),
     "example.org": Name(),
     "dmarc-missing.example": Name(),
-    "registration-expiring.example": Name(expires=20),
+    "registration-expiring.example": Name(expires=20.5),
 }
 
 _TOLD = """
