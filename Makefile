@@ -12,6 +12,8 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 # What the tests start, and the Debian package that has it.
 TOOLS := unbound:unbound nsd:nsd rbldnsd:rbldnsd postconf:postfix prometheus:prometheus promtool:prometheus \
 	faketime:faketime chromium:chromium
+# Mail servers that Debian does not install beside another.
+SERVERS := exim4:exim4-daemon-light smtpd:opensmtpd
 
 .PHONY: run test tools lock clean
 
@@ -26,6 +28,7 @@ test: .venv/.for-test tools
 
 tools:
 	@.ci/ensure $(TOOLS)
+	@.ci/unpack .venv/servers $(SERVERS)
 
 .venv/.made:
 	@PYTHON=$(PYTHON) .ci/ensure ensurepip:python3-venv

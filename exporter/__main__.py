@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "--smtp.helo-name",
         dest="helo_name",
         metavar="NAME",
-        help="what we say to mail hosts; without it no SMTP check runs",
+        help="what we say to mail hosts; without it smtp_tls does not run",
     )
     check.add_argument("--resolver", action="append", metavar="ADDR", help="nameserver to ask (repeatable)")
     check.set_defaults(do=_check)
@@ -274,13 +274,13 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 async def _demo_served(arguments: argparse.Namespace) -> int:
-    from exporter.demo.world import DemoWorld  # noqa: PLC0415  (production never loads the demo)
+    from exporter.demo.world import PAUSE, DemoWorld  # noqa: PLC0415  (production never loads the demo)
 
     known, clock = catalogue.load(), SystemClock()
     async with DemoWorld(clock) as world:
         daemon = Daemon(
             lambda: world.settings(known),
-            partial(app.open_world, dial=world.dial, authorities=world.authorities),
+            partial(app.open_world, dial=world.dial, authorities=world.authorities, pause=PAUSE),
             known,
             clock,
             lifecycle=arguments.lifecycle,

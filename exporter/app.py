@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from exporter import discover, metrics
 from exporter.catalogue import Catalogue
+from exporter.checks.ehlo_probe import ehlo_probe
 from exporter.checks.smtp_tls import smtp_tls
 from exporter.config import SYSTEM, ConfigError, Nameserver, Settings
 from exporter.discover import MailHosts
@@ -28,6 +29,7 @@ from exporter.net import Net
 from exporter.net.blocklists import Blocklists
 from exporter.net.conversation import Dial
 from exporter.net.dns import Resolver, system_nameservers
+from exporter.net.ehlo import PAUSE
 from exporter.net.https import Https
 from exporter.net.rdap import Rdap
 from exporter.net.smtp import Mail, straight
@@ -52,7 +54,7 @@ class World:
     """What the exporter sees through: a resolver, and a door each to mail hosts, blocklists, the web, registries."""
 
     dns: Resolver
-    mail: Mail | None
+    mail: Mail
     blocklists: Blocklists
     web: Https
     rdap: Rdap
@@ -71,9 +73,15 @@ OpenWorld: TypeAlias = Callable[[Settings, Blocklists, Clock], World]
 
 
 def open_world(
-    settings: Settings, blocklists: Blocklists, clock: Clock, *, dial: Dial = straight, authorities: bytes = b""
+    settings: Settings,
+    blocklists: Blocklists,
+    clock: Clock,
+    *,
+    dial: Dial = straight,
+    authorities: bytes = b"",
+    pause: float = PAUSE,
 ) -> World:
-    """The real world, as configured; `dial` and `authorities` are exporter.net.smtp.Mail's and Https's."""
+    """The real world, as configured; `dial`, `authorities` and `pause` are exporter.net.smtp.Mail's, or Https's."""
     dns = Resolver(
         settings.nameservers,
         clock,
@@ -81,9 +89,8 @@ def open_world(
         queries_per_second=settings.queries_per_second,
         zones={blocklist.zone: LIST_PACE for blocklist in settings.blocklists},
     )
-    mail = None
-    if settings.helo_name is not None:
-        mail = Mail(settings.helo_name, clock, dial=dial, authorities=authorities)
+    every = settings.every[ehlo_probe.id].total_seconds()
+    mail = Mail(settings.helo_name, clock, dial=dial, authorities=authorities, every=every, pause=pause)
     web = Https(dns, dial=dial, authorities=authorities)
     return World(dns, mail, blocklists, web, Rdap(web, clock, settings.rdap_bootstrap), clock)
 
@@ -331,7 +338,7 @@ class Daemon:
         elif not self._state.writable:
             notices.append("The state file cannot be written; verdicts will not survive a restart.")
         if self._settings and self._settings.helo_name is None:
-            notices.append("smtp.helo_name is not set: no SMTP check runs.")
+            notices.append("smtp.helo_name is not set: smtp_tls does not run.")
         return notices
 
     def _count(self, check_id: str, seconds: float, reason: str | None) -> None:
@@ -355,6 +362,6 @@ def _sees_differently(before: Settings, after: Settings) -> bool:
     def sight(settings: Settings) -> tuple[object, ...]:
         zones = {blocklist.zone for blocklist in settings.blocklists}
         dns = settings.nameservers, settings.dns_timeout, settings.queries_per_second, zones
-        return dns, settings.helo_name, settings.rdap_bootstrap
+        return dns, settings.helo_name, settings.every[ehlo_probe.id], settings.rdap_bootstrap
 
     return sight(before) != sight(after)

@@ -238,6 +238,7 @@ class Check:
     every: timedelta | None
     deadline: timedelta
     run: Run
+    least: timedelta = timedelta(seconds=1)  # between two runs, whatever is configured
 
 
 def check(
@@ -245,13 +246,14 @@ def check(
     over: type[Target] | tuple[type[Target], ...],
     every: timedelta | None = None,
     deadline: timedelta = timedelta(seconds=60),
+    least: timedelta = timedelta(seconds=1),
 ) -> Callable[[Run], Check]:
     """Make a Check of an async generator `(target, net)`; its docstring's first line is the question."""
 
     def declare(run: Run) -> Check:
         question = (run.__doc__ or "").strip().partition("\n")[0]
         kinds = over if isinstance(over, tuple) else (over,)
-        return Check(run.__name__, question, kinds, every, deadline, run)
+        return Check(run.__name__, question, kinds, every, deadline, run, least)
 
     return declare
 

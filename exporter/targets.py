@@ -47,6 +47,29 @@ class Greeting(Target):
         return (("sender", self.sender), ("ip", str(self.ip)))
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A receiver: a mail domain, or one server `exactly`, by its name and port."""
+
+    name: str
+    exactly: bool = False
+    port: int = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class EhloProbe(Target):
+    """What one sender says in HELO/EHLO from one address, and the peers that are asked: `ehlo_probe` judges it."""
+
+    sender: str
+    ip: IP
+    helo: str
+    peers: tuple[Peer, ...]
+
+    @property
+    def identity(self) -> Labels:
+        return (("sender", self.sender), ("ip", str(self.ip)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Domain(Target):
     """A name that mail is sent from (the From: domain): `mx`, `spf` and `dmarc` judge it."""

@@ -15,7 +15,7 @@ import pytest
 
 from exporter import app, catalogue, once
 from exporter.config import Settings, load
-from exporter.demo.world import DemoWorld
+from exporter.demo.world import PAUSE, DemoWorld
 from exporter.model import Verdict
 from exporter.net.blocklists import Blocklists
 from exporter.store import Held, Policy
@@ -29,12 +29,12 @@ FAULTS = {
     "lists-the-world": {"blocklist_health.lists-the-world"},
     "dead-list": {"blocklist_health.dead"},
     "refusing-list": {"blocklist_health.refuses-resolver"},
-    "helo-trailing-dot": {"helo.trailing-dot", "helo.single-label"},
-    "helo-two-dots": {"helo.trailing-dot", "helo.empty-label"},
-    "helo-trailing-space": {"helo.white-space"},
+    "helo-trailing-dot": {"helo.trailing-dot", "helo.single-label", "ehlo_probe.refused"},
+    "helo-two-dots": {"helo.trailing-dot", "helo.empty-label", "ehlo_probe.refused"},
+    "helo-trailing-space": {"helo.white-space", "ehlo_probe.refused"},
     "helo-mapped-literal": {"helo.bad-literal"},
-    "helo-empty": {"helo.empty"},
-    "helo-underscore": {"helo.underscore"},
+    "helo-empty": {"helo.empty", "ehlo_probe.refused"},
+    "helo-underscore": {"helo.underscore", "ehlo_probe.refused"},
     "helo-localhost": {"helo.local-name"},
     "helo-single-label": {"helo.single-label"},
     "helo-bare-address": {"helo.bare-address"},
@@ -144,7 +144,9 @@ async def look() -> Seen:
     clock = OneDay()
     async with DemoWorld(clock) as demo:
         settings = demo.settings(CATALOGUE)
-        world = app.open_world(settings, Blocklists(clock), clock, dial=demo.dial, authorities=demo.authorities)
+        world = app.open_world(
+            settings, Blocklists(clock), clock, dial=demo.dial, authorities=demo.authorities, pause=PAUSE
+        )
         try:
             store = await once.run(CATALOGUE, settings.targets, settings.enabled.__contains__, world.net, clock)
         finally:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from exporter import targets
 from exporter.catalogue import Catalogue
-from exporter.config import document, registries, switches, values
+from exporter.config import document, peers, registries, switches, values
 from exporter.config.lists import Lists
 from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
 from exporter.config.settings import Probe, Settings
@@ -18,7 +18,7 @@ from exporter.mail import names, rdap
 from exporter.mail.dnsbl import Blocklist
 from exporter.mail.dnsbl_catalogue import Shipped
 from exporter.model import IDENTITY_LABELS, Acceptance, Labels, Target
-from exporter.targets import IP
+from exporter.targets import IP, Peer
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ OWN_LABELS = ("finding", "severity", "reason", "version", "phase", "policy", "he
 PROMETHEUS_LABELS = ("job", "instance", "le", "quantile", "alertname")
 TAKEN_PREFIXES = ("exported_", "__")
 
-OF_A_SENDER = (targets.Address, targets.Greeting, targets.Authorisation, targets.Reputation)
+OF_A_SENDER = (targets.Address, targets.Greeting, targets.EhloProbe, targets.Authorisation, targets.Reputation)
 OF_A_PROVIDER = (targets.Authorisation,)
 OF_A_DOMAIN = (targets.Domain, targets.Selector, targets.Authorisation, targets.Reputation, targets.Registration)
 OF_A_HOST = (targets.MailHost,)
@@ -59,6 +59,7 @@ class Build:
     warnings: list[Problem]
     targets: list[Target] = field(default_factory=list)
     blocklists: tuple[Blocklist, ...] = ()
+    _peers: tuple[Peer, ...] = ()
     _bootstrap: str | Path = rdap.IANA
     _off: frozenset[str] = frozenset()
     _on: set[str] = field(default_factory=set)
@@ -72,6 +73,8 @@ class Build:
         switches.judge(self.config.checks, self.top / "checks", self.problems)
         self._label_names()
         self._nameservers()
+        self._schedule()
+        self._peers = tuple(peers.read(self.config.ehlo_probe.peers, self.top / "ehlo_probe" / "peers", self.problems))
         self.blocklists = tuple(self._blocklists())
         for sender in self.entries["senders"]:
             if self._claim(("sender", sender.value.name), sender.where / "name", f"the sender {sender.value.name}"):
@@ -146,6 +149,11 @@ class Build:
             yield targets.Address(ip=address.ip, helo=(helo,), allow_generic=allow_generic, **common)
             strict = switches.strict(self.config.checks, sender.checks)
             yield targets.Greeting(sender=sender.name, ip=address.ip, helo=helo, strict=strict, **common)
+            if self._peers:
+                yield targets.EhloProbe(sender=sender.name, ip=address.ip, helo=helo, peers=self._peers, **common)
+                if "ehlo_probe" not in common["off"] and set(helo) & set("\r\n"):
+                    told = "which ehlo_probe cannot say in one line; correct the name"
+                    self.problems.tell(here, f"has a HELO name with a line break, {told}")
             yield from self._reputation(address.ip, common)
 
     def _of_domain(self, placed: Placed[document.Domain]) -> Iterator[Target]:
@@ -278,6 +286,13 @@ class Build:
             networks=tuple(entry for entry in allowed if not isinstance(entry, str)),
             domains=tuple(entry for entry in allowed if isinstance(entry, str)),
         )
+
+    def _schedule(self) -> None:
+        for name, every in self.config.schedule.items():
+            check = self.catalogue.checks.get(name)
+            if check and every < check.least:
+                told = f"expected {values.written(check.least)} or more: it asks servers of others, who notice"
+                self.problems.tell(self.top / "schedule" / name, told)
 
     def _blocklists(self) -> Iterator[Blocklist]:
         if not self.own_blocklists:

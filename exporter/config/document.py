@@ -196,6 +196,20 @@ class Rdap(Keys):
     )
 
 
+class Peer(Keys):
+    domain: Maybe[DomainName] = Field(
+        None, description="a mail domain: its MX hosts are asked, without MX records the name itself"
+    )
+    host: Maybe[DomainName] = Field(None, description="instead of a domain: this very server")
+    port: Maybe[Annotated[int, Whole(1, 65535)]] = Field(None, description="the port of the host. Default: 25")
+
+
+class EhloProbe(Keys):
+    peers: Annotated[list[Annotated[Peer, Short("domain")]], listed("peers")] = Field(
+        [], description="receivers that are asked whether they accept the HELO names of the senders; none: off"
+    )
+
+
 class Probe(Keys):
     allow: Annotated[list[Allowed], listed("networks, domains or the word configured")] = Field(
         [values.CONFIGURED],
@@ -228,6 +242,7 @@ class Config(Entries):
     )
     smtp: Smtp = Field(Smtp(), description="how the exporter speaks to mail hosts")
     rdap: Rdap = Field(Rdap(), description="how the exporter asks registries when a domain expires")
+    ehlo_probe: EhloProbe = Field(EhloProbe(), description="what real receivers say to the HELO names of the senders")
     blocklists: Maybe[Annotated[list[Annotated[BlocklistEntry, Short("name")]], listed("blocklists")]] = Field(
         None, description="the lists to look in; default: the shipped catalogue; []: none"
     )

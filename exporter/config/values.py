@@ -99,13 +99,13 @@ def duration(low: timedelta, high: timedelta) -> Callable[[str], timedelta]:
             raise ValueError
         length = timedelta(**{_UNITS[found[2]]: int(found[1])})
         if not low <= length <= high:
-            raise ValueError(f"expected a duration from {_written(low)} to {_written(high)}, got {quoted(text)}")
+            raise ValueError(f"expected a duration from {written(low)} to {written(high)}, got {quoted(text)}")
         return length
 
     return parse
 
 
-def _written(length: timedelta) -> str:
+def written(length: timedelta) -> str:
     seconds = int(length.total_seconds())
     unit, size = next((u, s) for u, s in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)) if seconds % s == 0)
     return f"{seconds // size}{unit}"

@@ -26,6 +26,7 @@ PACKAGED = HOME.parent / "data" / "config.example.yaml"  # where an installation
 CHECKED_OUT = HOME.parent.parent / "config.example.yaml"
 
 SMTP, SUBMISSION = 25, 587
+PAUSE = 0.02  # seconds between two introductions to a peer: its owner, who is the demonstration, is in a hurry
 EXCHANGER = (IPv4Address("192.0.2.25"), SMTP)  # of mx1.example.com
 
 # Who listens at which port of its addresses in world.zone. A host that is not among them refuses connections.
@@ -35,6 +36,7 @@ MAIL_HOSTS = (
     (Behaviour("smtp.example.com"), SUBMISSION),
     (Behaviour("mx1.example.net"), SMTP),
     (Behaviour("mx2.example.net", certificate_name="*.example.net"), SMTP),  # it is alias.example.net, too
+    (Behaviour("office365.example.net"), SMTP),
     (Behaviour("mx1.example.org"), SMTP),
     (Behaviour("mx2.example.org"), SMTP),
     (Behaviour("certificate-expired.example.net", certificate=Certificate.EXPIRED), SMTP),

@@ -14,10 +14,11 @@ from exporter.mail.dnsbl import Blocklist
 from exporter.model import CannotTell, Clock, Exchange, printable
 from exporter.net.blocklists import Belief, Blocklists, Standing, Subject
 from exporter.net.conversation import Dialogue
+from exporter.net.ehlo import Introduction
 from exporter.net.rdap import Lookup, Rdap
 from exporter.net.shut import Shut
 from exporter.net.smtp import Mail
-from exporter.targets import IP, MailHost
+from exporter.targets import IP, MailHost, Peer
 
 T = TypeVar("T")
 
@@ -130,6 +131,16 @@ class Net:
         asked = f"SMTP {target.host} port {target.port} at {ip}"
         self.transcript.note(asked, dialogue.lines, "smtp", self.clock.monotonic() - since)
         return dialogue
+
+    async def introduce(self, server: Peer, ips: Sequence[IP], name: str) -> Introduction:
+        """Say a sender's name to a server of somebody else. What cannot be told is in its `doubt`, not raised."""
+        if self._mail is None:
+            raise RuntimeError("no Mail was given, so checks of mail hosts must be switched off")
+        since = self.clock.monotonic()
+        said = await self._mail.introduce(server, ips, name)
+        asked = f'EHLO "{name}" to {server.name} port {server.port}'
+        self.transcript.note(asked, said.lines, "smtp", self.clock.monotonic() - since)
+        return said
 
     def shut(self, ip: IP, port: int) -> Shut | None:
         """Is it proven, by the dialogues of others, that nobody gets in there? None: no, or not lately."""

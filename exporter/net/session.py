@@ -119,8 +119,14 @@ class Session:
         """Say a line and wait for all of its answer, never pipelined. Raise as `reply`; ValueError for two lines."""
         if not line.isprintable():
             raise ValueError(f"no SMTP command: {line!r}")
-        self._say(f"C: {line}")
-        octets = line.encode() + b"\r\n"
+        return await self.octets(line.encode())
+
+    async def octets(self, line: bytes) -> smtp.Reply:
+        """As `command`, for a line that is to be said exactly so, however wrong it is."""
+        if any(octet in line for octet in b"\r\n\0"):
+            raise ValueError(f"more than one line: {line!r}")
+        self._say(f"C: {line.decode('utf-8', 'backslashreplace')}")
+        octets = line + b"\r\n"
         if self._tls:
             self._tls.write(octets)
             octets = self._to_send.read()

@@ -129,7 +129,7 @@ async def test_an_address_is_visited_by_one_connection_at_a_time() -> None:
 async def test_the_number_of_connections_overall_is_bounded() -> None:
     at_once: list[int] = []
     async with door(counting(at_once)) as mail:
-        mail._at_once = asyncio.Semaphore(2)
+        mail._ways._at_once = asyncio.Semaphore(2)
         await asyncio.gather(*(mail.dialogue(HOST, ip_address(f"192.0.2.{n}")) for n in range(6)))
     assert len(at_once) == 6
     assert max(at_once) == 2
@@ -141,7 +141,7 @@ async def test_who_does_not_get_a_turn_in_time_cannot_tell() -> None:
         assert first.doubt is not None
         assert second.doubt is not None
         assert [first.doubt.reason, second.doubt.reason] == [Reason.NETWORK, Reason.RATE_LIMITED]
-        assert not mail._turns, "and nothing is kept of addresses at rest"
+        assert not mail._ways._turns, "and nothing is kept of addresses at rest"
 
 
 async def test_addresses_that_are_not_public_are_dialled_only_when_configured() -> None:

@@ -29,6 +29,6 @@ async def mail_door(hosts: Mapping[tuple[IP, int], Behaviour], clock: FakeClock)
     servers = MailServers(hosts, clock.wall(), sleep=sleep)
     await servers.start()
     try:
-        yield Mail(HELO_NAME, clock, dial=servers.dial, authorities=servers.pem)
+        yield Mail(HELO_NAME, clock, dial=servers.dial, authorities=servers.pem, pause=0)
     finally:
         await servers.stop()

@@ -14,7 +14,8 @@
 ; runs: 4 every=1200                 the check runs so often, so many seconds apart, and the last one is judged
 ; beside: MailHost ...                is judged before each run, by the same check or else by that for its kind
 
-A blocklist is written name:zone, and knows what the shipped catalogue says of that name.
+A blocklist is written name:zone, and knows what the shipped catalogue says of that name. A peer is written as a
+domain, or name:port for this very server.
 In values, \\x20 is the character with that hexadecimal code: a space, which would end the value.
 """
 
@@ -171,6 +172,9 @@ def _value(hint: Any, text: str) -> Any:
     if hint is targets.Egress:
         ip, _, helo = text.partition("/")
         return targets.Egress(ip_address(ip), helo)
+    if hint is targets.Peer:
+        name, exactly, port = text.partition(":")
+        return targets.Peer(name, exactly=bool(exactly), port=int(port or 25))
     if hint is Blocklist:
         name, _, zone = text.partition(":")
         return shipped_blocklists().entry({"name": name, "zone": zone})

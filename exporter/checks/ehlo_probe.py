@@ -1,0 +1,103 @@
+"""What peers really say to the name of a sender (opt-in). Receivers differ, and only they know what they refuse.
+
+A peer is found as mail finds it, by the MX records of its domain, and asked what exporter/net/ehlo.py asks. The first
+server that says a word speaks for the peer. The answer may depend on the address that asks, so this check tells most
+where mail leaves from; elsewhere it still tells whether the peer takes a name for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from exporter.checks.helo import EXIM, GMAIL, OFFICE_365, SET
+from exporter.mail import mx
+from exporter.mail.dns import Reply
+from exporter.mail.helo import parse
+from exporter.mail.mx import Way
+from exporter.model import CannotTell, Doubt, Facts, Reason, Rule, Severity, check
+from exporter.net import Net
+from exporter.net.ehlo import EVERY, Introduction
+from exporter.targets import EhloProbe, Peer
+
+REFUSED = Rule(
+    "ehlo_probe.refused",
+    Severity.CRITICAL,
+    says='{mail_host} answers EHLO "{helo}" with {reply} (said by {server})',
+    why="The refusal comes before any address is named: nothing that this machine sends gets past it there. If the "
+    "reply speaks of an address or a block list, it means the machine that the exporter runs on.",
+    fix=SET,
+    ref="RFC 5321 section 4.1.4; RFC 3463 section 3.6",
+    refusals=(
+        OFFICE_365,
+        GMAIL,
+        EXIM,
+        "Postfix: 501 5.5.2 Helo command rejected: Invalid name",
+        "Postfix: 504 5.5.2 Helo command rejected: need fully-qualified hostname",
+        "OpenSMTPD: 501 5.5.4 Invalid command arguments: Invalid domain name",
+    ),
+    subjects=("mail_host",),
+)
+
+MOST_SERVERS = 2  # of one peer, while none of them says a word
+OF_THE_NAME = frozenset({501, 504, 550})  # RFC 5321 sections 4.1.4, 4.3.2; with other codes it may mean our address
+
+
+@check(
+    over=EhloProbe,
+    every=timedelta(seconds=EVERY),
+    least=timedelta(seconds=EVERY),
+    deadline=timedelta(minutes=10),
+)
+async def ehlo_probe(target: EhloProbe, net: Net) -> Facts:
+    """Do the peers that were chosen accept what the sender says in EHLO?"""
+    said = await asyncio.gather(*(_ask(peer, target.helo, net) for peer in target.peers))
+    meant = parse(target.helo).repaired
+    plain = meant if meant and meant != target.helo else f"one that resolves to {target.ip} and is its PTR name"
+    for peer, answer in zip(target.peers, said, strict=True):
+        reply = answer.refusal
+        if reply:
+            severity = None if reply.code in OF_THE_NAME else Severity.WARNING
+            yield REFUSED(
+                mail_host=peer.name,
+                helo=target.helo,
+                reply=reply,
+                server=answer.server,
+                plain=plain,
+                severity=severity,
+            )
+    for answer in said:
+        if answer.doubt:
+            raise CannotTell(answer.doubt.reason, answer.doubt.detail)
+
+
+async def _ask(peer: Peer, name: str, net: Net) -> Introduction:
+    """What the peer's most preferred server says, or the next if that says nothing."""
+    servers, said = await _servers(peer, net)
+    for server in servers[:MOST_SERVERS]:
+        host = await net.follow(mx.look_up(server.name))
+        if host.addresses:
+            said = await net.introduce(server, host.addresses, name)
+        else:
+            said = Introduction(server.name, doubt=_unanswered(host.doubt) or _nowhere(server.name, "has no address"))
+        if said.reached:
+            break
+    return said
+
+
+async def _servers(peer: Peer, net: Net) -> tuple[list[Peer], Introduction]:
+    """In the order in which mail tries them; and why there are none, if there are none."""
+    if peer.exactly:
+        return [peer], Introduction(peer.name)
+    route = await net.follow(mx.route(peer.name))
+    names = [peer.name] if route.way is Way.IMPLICIT else list(route.hosts)
+    doubt = _unanswered(route.doubt) or _nowhere(peer.name, "takes no mail: its DNS names no mail host")
+    return [Peer(name) for name in names], Introduction(peer.name, doubt=doubt)
+
+
+def _unanswered(reply: Reply | None) -> Doubt | None:
+    return Doubt(reply.status.reason, f"{reply.question}: {reply.detail or reply.status}") if reply else None
+
+
+def _nowhere(name: str, why: str) -> Doubt:
+    return Doubt(Reason.NETWORK, f"{name} {why}; correct the peer in the configuration")

@@ -1,0 +1,25 @@
+"""Receivers that are asked what they think of a HELO name: each is a mail domain or one server, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from exporter.config import document
+from exporter.config.problems import Problems, Where
+from exporter.targets import Peer
+
+
+def read(entries: Iterable[document.Peer], where: Where, problems: Problems) -> Iterator[Peer]:
+    """The peers that can be asked; what is wrong with the others is told."""
+    seen: dict[str, Where] = {}
+    for number, entry in enumerate(entries):
+        here, name = where / number, entry.host or entry.domain
+        if name is None or (entry.host and entry.domain):
+            problems.tell(here, "is a domain or a host; set one of the two")
+        elif entry.port and not entry.host:
+            problems.tell(here / "port", "goes with host alone: mail for a domain goes to port 25")
+        elif name in seen:
+            problems.tell(here, f"the peer {name} is configured twice: here and at {seen[name]}; keep one")
+        else:
+            seen[name] = here
+            yield Peer(name, exactly=entry.host is not None, port=entry.port or 25)
