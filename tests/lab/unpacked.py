@@ -7,6 +7,7 @@ machine's own files stay as they are.
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def unpacked(command: str) -> Path:
     if os.geteuid() != 0:
         unfit(f"{command} starts as root only")
     need("unshare", "mount")
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        unfit("mount namespaces are not allowed here")
     return program
 
 
