@@ -8,26 +8,33 @@ import contextlib
 import gc
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from exporter import __version__, app, catalogue, explain, logs, once
+from exporter import __version__, app, catalogue, diagnosis, discover, explain, logs, once, recipients
 from exporter.app import Daemon
 from exporter.catalogue import Catalogue
 from exporter.config import ConfigError, Nameserver, Settings, defaults, load
 from exporter.config.values import nameserver
 from exporter.mail import names
-from exporter.model import SystemClock
+from exporter.mail.refusal import LONGEST
+from exporter.model import Clock, SystemClock, printable
+from exporter.net import Net
 from exporter.net.blocklists import Blocklists
 from exporter.once import Exit
-from exporter.store import Policy
+from exporter.refusals import Refusals
+from exporter.store import Policy, Store
 
 PORT = 10554
+_FINDING = re.compile(r"[a-z_]{1,40}\.[a-z0-9-]{1,80}")
+
+T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,10 +88,34 @@ def _parser() -> argparse.ArgumentParser:
         help="what we say to mail hosts; without it smtp_tls does not run",
     )
     check.add_argument("--resolver", action="append", metavar="ADDR", help="nameserver to ask (repeatable)")
+    check.add_argument(
+        "--recipients",
+        metavar="FILE",
+        help="a list of addresses to look at instead, one a line; - is standard input",
+    )
     check.set_defaults(do=_check)
 
-    tell = commands.add_parser("explain", help="the runbook of one finding", allow_abbrev=False)
-    tell.add_argument("finding", metavar="FINDING", help="its id, such as ptr.missing")
+    tell = commands.add_parser(
+        "explain",
+        help="a finding's runbook, or what is behind a refusal",
+        description="The runbook of a finding, or what may be behind a refusal: a reply, a log line, a whole bounce.",
+        epilog="Exit code: 0 something was found, 1 nothing matches, 64 the command line or configuration is wrong.",
+        allow_abbrev=False,
+    )
+    tell.add_argument(
+        "text",
+        nargs="+",
+        metavar="FINDING|TEXT",
+        help='an id such as ptr.missing, a refusal such as "501 5.5.4 Invalid domain name", a code or words; '
+        "- reads standard input",
+    )
+    tell.add_argument(
+        "--config.file",
+        dest="config",
+        type=Path,
+        metavar="FILE",
+        help="run the checks in question once, and say whether one of the causes stands",
+    )
     _log_flags(tell)
     tell.set_defaults(do=_explain)
 
@@ -174,7 +205,7 @@ async def _serve(
     return Exit.OK
 
 
-def _run(main_: Coroutine[Any, Any, int]) -> int:
+def _run(main_: Coroutine[Any, Any, T]) -> T:
     with contextlib.suppress(ImportError):
         import uvloop  # noqa: PLC0415  (optional: faster where it installs)
 
@@ -185,7 +216,11 @@ def _run(main_: Coroutine[Any, Any, int]) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.ERROR)
     try:
-        return _run(_check_once(arguments))
+        if arguments.recipients is None:
+            return _run(_check_once(arguments))
+        standard = arguments.recipients == "-"
+        with open(0 if standard else arguments.recipients, "rb", buffering=0, closefd=not standard) as file:
+            return _run(_check_recipients(arguments, file.fileno()))
     except BrokenPipeError:
         raise
     except (ConfigError, OSError, ValueError) as error:
@@ -202,8 +237,7 @@ async def _check_once(arguments: argparse.Namespace) -> int:
         targets = once.named(arguments.targets, arguments.helo, settings.blocklists)
     else:
         raise ValueError("name a domain or an address, or give --config.file=FILE")
-    if arguments.resolver:
-        settings = replace(settings, nameservers=tuple(map(_nameserver, arguments.resolver)))
+    settings = _asking(settings, arguments)
     if arguments.helo_name is not None:
         settings = replace(settings, helo_name=_helo_name(arguments.helo_name))
     settings = app.settle(replace(settings, targets=tuple(targets)))
@@ -211,12 +245,23 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     if settings.helo_name is None:
         enabled -= {"smtp_tls"}
         notes.append("no SMTP check was made: --smtp.helo-name NAME says what we are called")
+    store = await _evaluated(known, settings, enabled, clock)
+    policy, now = Policy(settings.severities), clock.wall()
+    if arguments.format == "json":
+        print(once.as_json(store, policy, now, notes))
+    else:
+        once.as_text(store, policy, now, notes)
+    return once.exit_code(store, policy, now)
+
+
+async def _evaluated(known: Catalogue, settings: Settings, enabled: frozenset[str], clock: Clock) -> Store:
+    """These checks of everything that is configured, once."""
     world = app.open_world(settings, Blocklists(clock), clock)
     bar = once.progress_bar(sys.stderr)
     row = bar.add_task("", total=None)
     try:
         with bar:
-            store = await once.run(
+            return await once.run(
                 known,
                 settings.targets,
                 enabled.__contains__,
@@ -226,12 +271,27 @@ async def _check_once(arguments: argparse.Namespace) -> int:
             )
     finally:
         await world.close()
-    policy, now = Policy(settings.severities), clock.wall()
-    if arguments.format == "json":
-        print(once.as_json(store, policy, now, notes))
-    else:
-        once.as_text(store, policy, now, notes)
-    return once.exit_code(store, policy, now)
+
+
+async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> int:
+    if arguments.targets:
+        raise ValueError("--recipients FILE is looked at alone, without TARGET")
+    known, clock = catalogue.load(), SystemClock()
+    settings = load(arguments.config, known) if arguments.config is not None else defaults(known)
+    settings = app.settle(_asking(settings, arguments))
+    world = app.open_world(settings, Blocklists(clock), clock)
+    try:
+        judged = recipients.examine(recipients.lines_of(descriptor), lambda: Net(world.dns, clock))
+        name, as_json = printable(arguments.recipients), arguments.format == "json"
+        return await recipients.tell(judged, name, sys.stdout.write, as_json=as_json)
+    finally:
+        await world.close()
+
+
+def _asking(settings: Settings, arguments: argparse.Namespace) -> Settings:
+    if not arguments.resolver:
+        return settings
+    return replace(settings, nameservers=tuple(map(_nameserver, arguments.resolver)))
 
 
 def _nameserver(text: str) -> Nameserver:
@@ -260,13 +320,37 @@ def _chosen(settings: Settings, words: Sequence[str]) -> list[Any]:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    known: Catalogue = catalogue.load()
-    declared = known.rules.get(arguments.finding)
-    if declared is None:
-        near = explain.nearest(arguments.finding, known)
-        return _fail(f"no finding {arguments.finding!r}{near and f'; did you mean {near}?'}")
-    print(explain.runbook(declared))
-    return Exit.OK
+    known = catalogue.load()
+    text = sys.stdin.read(LONGEST) if arguments.text == ["-"] else " ".join(arguments.text)
+    declared = known.rules.get(text)
+    if declared is None and _FINDING.fullmatch(text):
+        near = explain.nearest(text, known)
+        if near or text.partition(".")[0] in known.checks:
+            return _fail(f"no finding {text!r}{near and f'; did you mean {near}?'}")
+    answer = Refusals(known).find(text)
+    findings = (text,) if declared else answer.findings
+    here: list[str] = []
+    if arguments.config is not None and findings:
+        try:
+            here = _run(_here(known, load(arguments.config, known), findings, alone=not declared))
+        except (ConfigError, OSError) as error:
+            return _fail(error)
+    if declared:
+        print("\n".join([explain.runbook(declared), *(["", "Here and now:"] if here else []), *here]))
+        return Exit.OK
+    print(diagnosis.as_text(answer, here))
+    return Exit.OK if answer.matches else Exit.WARNING
+
+
+async def _here(known: Catalogue, settings: Settings, findings: Sequence[str], *, alone: bool) -> list[str]:
+    """Whether one of the findings stands now; `alone`: by the checks that look for them, without all the others."""
+    settings = app.settle(settings)
+    wanted = settings.enabled
+    if alone:
+        wanted &= {*(finding.partition(".")[0] for finding in findings), discover.CHECK}  # which finds the mail hosts
+    if settings.helo_name is None:
+        wanted -= {"smtp_tls"}
+    return diagnosis.verdicts(await _evaluated(known, settings, wanted, SystemClock()), findings)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -76,6 +76,8 @@ def test_explain_prints_the_runbook(capsys: pytest.CaptureFixture[str]) -> None:
         (["-"], POSTFIX, 0, "in reply to the connection or EHLO"),
         (["-"], ">>> EHLO x.\n<<< 501 5.5.4 Invalid\n    domain name\n", 0, "helo.trailing-dot (critical)"),
         (["S3150"], "", 0, "No finding of this exporter"),
+        (["helo"], "", 0, "What has these words:"),
+        (["outlook.com"], "", 0, "5.7.515"),
         (["550 5.4.99 cheese"], "", 1, "Nothing in the catalogue matches"),
         (["-"], "", 1, "Nothing in the catalogue matches"),
     ],
