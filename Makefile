@@ -1,5 +1,6 @@
 # make run     a demonstration: the exporter in a small mail world of its own, on loopback
 # make test    everything a change must pass
+# make docs    make anew what the README takes from the catalogue
 # make lock    choose the pinned packages anew, from pyproject.toml
 # make clean   remove what the others made
 
@@ -15,7 +16,7 @@ TOOLS := unbound:unbound nsd:nsd rbldnsd:rbldnsd postconf:postfix prometheus:pro
 # Mail servers that Debian does not install beside another.
 SERVERS := exim4:exim4-daemon-light smtpd:opensmtpd
 
-.PHONY: run test tools lock clean
+.PHONY: run test tools docs lock clean
 
 run: .venv/.for-run
 	$(BIN)/deliverability-exporter demo
@@ -45,6 +46,9 @@ tools:
 	$(PIP_INSTALL) --require-hashes --requirement $<
 	$(PIP_INSTALL) --no-deps --editable .
 	@touch $@
+
+docs: .venv/.for-run
+	$(BIN)/python -m exporter.publish README.md
 
 # Needs uv. Neither file names a package index: whoever installs brings their own, and the hashes hold it to these files.
 lock:

@@ -11,16 +11,18 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from exporter import explain
+from exporter import diagnosis, explain
 from exporter.catalogue import Catalogue
 from exporter.metrics import Exposition, compressor
 from exporter.model import Clock, Severity, Verdict
 from exporter.pages import Pages
+from exporter.refusals import Refusals
 from exporter.store import Held, Store
 
 log = logging.getLogger(__name__)
 
 SHOWN = 200  # rows of one table; a fleet's page must stay a page
+LONGEST_SEARCH = 4000  # characters: a bounce fits, and more does not fit into a URL
 BREATH = 500  # verdicts looked at before the loop may do something else
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'",
@@ -48,6 +50,7 @@ class Web:
     def __init__(self, views: Views) -> None:
         self._views = views
         self._pages = Pages()
+        self._refusals = Refusals(views.catalogue)
         app = web.Application(middlewares=[_safe])
         app.add_routes(
             [
@@ -131,12 +134,14 @@ class Web:
         told = explain.cards(held, self._views.exposition.policy, self._views.clock.wall())
         return self._page("target.html", title=" ".join(p.partition("=")[2] or p for p in key.split(",")), cards=told)
 
-    async def _findings(self, _request: web.Request) -> web.Response:
+    async def _findings(self, request: web.Request) -> web.Response:
+        asked = request.query.get("q", "").strip()[:LONGEST_SEARCH]
+        answer = diagnosis.plain(self._refusals.find(asked)) if asked else None
         entries = [
             {"check": e.check.id, "question": e.check.question, "rules": [explain.rule(r) for r in e.rules]}
             for e in self._views.catalogue.entries
         ]
-        return self._page("findings.html", entries=entries)
+        return self._page("findings.html", entries=entries, asked=asked, answer=answer)
 
     async def _finding(self, request: web.Request) -> web.Response:
         declared = self._views.catalogue.rules.get(request.match_info["id"])

@@ -28,6 +28,7 @@ LAYERS = """
     state discover
     config
     metrics explain
+    diagnosis
     pages
     schedule
     publish

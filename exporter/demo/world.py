@@ -81,6 +81,8 @@ have one fault each, and are named after it. All verdicts are there in a few sec
       a mail server whose certificate has expired
   {url}/findings
       all that can be found, why it matters, what to do
+  {url}/findings?q=501+5.5.4+Invalid+domain+name
+      what is behind a refusal: paste a reply, a log line or a whole bounce
   {url}/metrics
       what Prometheus gets
 
