@@ -321,7 +321,8 @@ def _chosen(settings: Settings, words: Sequence[str]) -> list[Any]:
 
 def _explain(arguments: argparse.Namespace) -> int:
     known = catalogue.load()
-    text = sys.stdin.read(LONGEST) if arguments.text == ["-"] else " ".join(arguments.text)
+    standard = arguments.text == ["-"]
+    text = sys.stdin.buffer.read(LONGEST).decode(errors="replace") if standard else " ".join(arguments.text)
     declared = known.rules.get(text)
     if declared is None and _FINDING.fullmatch(text):
         near = explain.nearest(text, known)

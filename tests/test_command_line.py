@@ -80,6 +80,7 @@ def test_explain_prints_the_runbook(capsys: pytest.CaptureFixture[str]) -> None:
         (["outlook.com"], "", 0, "5.7.515"),
         (["550 5.4.99 cheese"], "", 1, "Nothing in the catalogue matches"),
         (["-"], "", 1, "Nothing in the catalogue matches"),
+        (["-"], "501 5.5.4 Invalid domain name \udcff", 0, "helo.trailing-dot (critical)"),
     ],
 )
 def test_explain_leads_from_a_refusal_to_its_causes(
@@ -90,7 +91,7 @@ def test_explain_leads_from_a_refusal_to_its_causes(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(given))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given.encode(errors="surrogateescape"))))
     assert run("explain", *arguments) == code
     said = capsys.readouterr()
     assert told in said.out
