@@ -348,9 +348,11 @@ async def _here(known: Catalogue, settings: Settings, findings: Sequence[str], *
     settings = app.settle(settings)
     wanted = settings.enabled
     if alone:
-        wanted &= {*(finding.partition(".")[0] for finding in findings), discover.CHECK}  # which finds the mail hosts
+        wanted &= {finding.partition(".")[0] for finding in findings}
     if settings.helo_name is None:
         wanted -= {"smtp_tls"}
+    if "smtp_tls" in wanted:
+        wanted |= settings.enabled & {discover.CHECK}  # it finds the mail hosts
     return diagnosis.verdicts(await _evaluated(known, settings, wanted, SystemClock()), findings)
 
 
