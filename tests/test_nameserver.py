@@ -13,7 +13,7 @@ from exporter.demo.nameserver import NameServer, Zone
 async def test_a_port_whose_udp_half_is_taken_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     taken.bind(("127.0.0.1", 0))
-    real, ports = asyncio.start_server, [taken.getsockname()[1], 0]
+    real, ports = asyncio.start_server, [taken.getsockname()[1], *[0] * 20]
 
     async def start_server(client: object, host: str, port: int) -> asyncio.Server:
         return await real(client, host, ports.pop(0))  # type: ignore[arg-type]  # passed through
