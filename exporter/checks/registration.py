@@ -127,7 +127,8 @@ _HOLDS = ("client hold", "server hold")
 _DELETED = ("redemption period", "pending restore")  # restorable; "pending delete" stands beside them, too
 
 
-@check(over=Registration, every=timedelta(days=1), deadline=timedelta(seconds=60))
+# Hourly: the door asks a registry once a day, and a day in doubt would be long.
+@check(over=Registration, every=timedelta(hours=1), deadline=timedelta(seconds=60))
 async def registration(target: Registration, net: Net) -> Facts:
     """Is the registration of the domain in force, and for how much longer?"""
     domain, now = target.domain, net.clock.wall()
