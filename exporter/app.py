@@ -26,6 +26,7 @@ from exporter.engine import evaluate
 from exporter.metrics import Exposition, Own
 from exporter.model import Check, Clock, Target
 from exporter.net import Net
+from exporter.net.authoritative import Authoritative
 from exporter.net.blocklists import Blocklists
 from exporter.net.conversation import Dial
 from exporter.net.dns import Resolver, system_nameservers
@@ -51,9 +52,10 @@ DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)
 
 @dataclass(frozen=True)
 class World:
-    """What the exporter sees through: a resolver, and a door each to mail hosts, blocklists, the web, registries."""
+    """What the exporter sees through: a resolver, and doors to zones, mail hosts, blocklists, the web, registries."""
 
     dns: Resolver
+    authoritative: Authoritative
     mail: Mail
     blocklists: Blocklists
     web: Https
@@ -62,7 +64,14 @@ class World:
 
     def net(self) -> Net:
         """A fresh view for one run."""
-        return Net(self.dns, self.clock, mail=self.mail, blocklists=self.blocklists, rdap=self.rdap)
+        return Net(
+            self.dns,
+            self.clock,
+            mail=self.mail,
+            blocklists=self.blocklists,
+            rdap=self.rdap,
+            authoritative=self.authoritative,
+        )
 
     async def close(self) -> None:
         await self.web.close()
@@ -92,7 +101,8 @@ def open_world(
     every = settings.every[ehlo_probe.id].total_seconds()
     mail = Mail(settings.helo_name, clock, dial=dial, authorities=authorities, every=every, pause=pause)
     web = Https(dns, dial=dial, authorities=authorities)
-    return World(dns, mail, blocklists, web, Rdap(web, clock, settings.rdap_bootstrap), clock)
+    servers = Authoritative(clock, dial=dial, timeout=settings.dns_timeout)
+    return World(dns, servers, mail, blocklists, web, Rdap(web, clock, settings.rdap_bootstrap), clock)
 
 
 def settle(settings: Settings) -> Settings:

@@ -36,6 +36,7 @@ from exporter.targets import (
     OwnResolver,
     Registration,
     Reputation,
+    Zone,
 )
 
 Pair: TypeAlias = tuple[Check, Target]
@@ -79,6 +80,7 @@ def named(words: Sequence[str], helo: str | None, lists: Iterable[Blocklist]) ->
             made.append(Reputation(subject=ip, lists=of[Lists.IPS]))
     for name in dict.fromkeys(domains):
         made.append(Domain(name=name, mail_from=(name,)))
+        made.append(Zone(name=name, mail_from=(name,)))
         if addresses:
             egress = tuple(Egress(ip, helo or name) for ip in dict.fromkeys(addresses))
             made.append(Authorisation(domain=name, sender=SENDER, mail_from=(name,), egress=egress))

@@ -85,6 +85,19 @@ class Domain(Target):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Zone(Target):
+    """The DNS zone of a domain, and the names whose data every server must have alike: `zone` judges it."""
+
+    name: str
+    mail_from: tuple[str, ...] = ()  # envelope domains
+    keys: tuple[str, ...] = ()  # names of DKIM keys: s1._domainkey.example.com
+
+    @property
+    def identity(self) -> Labels:
+        return (("domain", self.name),)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Authorisation(Target):
     """May this sender send for this domain? `spf_sender` judges it.
 

@@ -45,7 +45,7 @@ DOORS = {
     "aiohttp": "web.py net/https.py demo/registry.py",
     "apscheduler": "schedule.py",
     "cryptography": "mail/certificate.py mail/keys.py demo/*.py",
-    "dns": "net/dns.py net/wire.py demo/nameserver.py",
+    "dns": "net/dns.py net/wire.py demo/nameserver.py demo/zoneserver.py",
     "email_validator": "mail/mailbox.py",
     "idna": "mail/names.py",
     "jinja2": "pages.py",

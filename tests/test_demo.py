@@ -90,9 +90,13 @@ FAULTS = {
     "dmarc-misspelt-policy.example.net": {"dmarc.bad-policy"},
     "dmarc-policy-none.example.net": {"dmarc.policy-none"},
     "dmarc-foreign-reports.example.net": {"dmarc.rua-unauthorised"},
+    "zone-lame.example.net": {"zone.lame"},
+    "zone-contradicts-itself.example.net": {"zone.data-differ"},
     "listed.example.net": {"blocklist.listed"},
     "parked-but-open.example.net": {"spf.parked-not-closed", "dmarc.parked"},
-    "not-answered.example.net": {f"{check}: dns_servfail" for check in ("mx", "spf", "spf_sender", "dkim", "dmarc")},
+    "not-answered.example.net": {
+        f"{check}: dns_servfail" for check in ("mx", "spf", "spf_sender", "dkim", "dmarc", "zone")
+    },
 }
 ACCEPTED = {"domain=shop.example.com": {"dmarc.policy-none"}}
 

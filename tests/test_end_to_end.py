@@ -30,7 +30,7 @@ _dmarc.example.net.       TXT  "v=DMARC1; p=reject; rua=mailto:d@example.net"
 """
 CONFIG = """
 resolver: {{nameservers: ["127.0.0.1:{port}"], timeout: 1s}}
-checks: {{smtp_tls: {{enabled: false}}, registration: {{enabled: false}}}}
+checks: {{smtp_tls: {{enabled: false}}, registration: {{enabled: false}}, zone: {{enabled: false}}}}
 schedule: {{default: 2s}}
 blocklists: []
 senders: [{{name: out, addresses: [192.0.2.10], helo: mail.example.com}}]

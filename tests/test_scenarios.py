@@ -9,11 +9,13 @@ from exporter.demo.nameserver import NameServer, Zone
 from exporter.engine import evaluate
 from exporter.model import Outcome, Target
 from exporter.net import Asks, Net
+from exporter.net.authoritative import Authoritative
 from exporter.net.blocklists import Blocklists
 from exporter.net.dns import Resolver
 from exporter.net.rdap import Rdap
 from exporter.net.smtp import Mail
 from tests.support import scenario
+from tests.support.authoritative import MemoryAuthoritative, zone_servers
 from tests.support.clock import FakeClock
 from tests.support.mail import mail_door
 from tests.support.memory import MemoryResolver
@@ -23,9 +25,9 @@ CATALOGUE = catalogue.load()
 SCENARIOS = scenario.load()
 
 
-async def play(case: scenario.Scenario, dns: Asks, clock: FakeClock) -> Outcome:
+async def play(case: scenario.Scenario, dns: Asks, clock: FakeClock, servers: Authoritative) -> Outcome:
     async with mail_door(case.mail_servers, clock) as mail, rdap_door(case.registrations, clock) as rdap:
-        return await play_with(case, dns, clock, mail, rdap)
+        return await play_with(case, dns, clock, mail, rdap, servers)
 
 
 def check_for(target: Target) -> str:
@@ -34,14 +36,20 @@ def check_for(target: Target) -> str:
 
 
 async def play_with(
-    case: scenario.Scenario, dns: Asks, clock: FakeClock, mail: Mail | None, rdap: Rdap | None
+    case: scenario.Scenario,
+    dns: Asks,
+    clock: FakeClock,
+    mail: Mail | None,
+    rdap: Rdap | None,
+    servers: Authoritative,
 ) -> Outcome:
     blocklists = Blocklists(clock)
 
+    def net() -> Net:
+        return Net(dns, clock, blocklists=blocklists, mail=mail, rdap=rdap, authoritative=servers)
+
     async def judge(check: str, target: Target) -> Outcome:
-        return await evaluate(
-            CATALOGUE.checks[check], target, lambda: Net(dns, clock, blocklists=blocklists, mail=mail, rdap=rdap), clock
-        )
+        return await evaluate(CATALOGUE.checks[check], target, net, clock)
 
     for target in case.before:
         await judge("blocklist", target)
@@ -58,7 +66,9 @@ async def play_with(
 
 @pytest.mark.parametrize("case", SCENARIOS, ids=lambda s: f"{s.check}/{s.name}")
 async def test_scenario_in_memory(case: scenario.Scenario) -> None:
-    case.judge(await play(case, MemoryResolver(Zone(case.text)), FakeClock()))
+    clock = FakeClock()
+    servers = MemoryAuthoritative(case.text, clock)
+    case.judge(await play(case, MemoryResolver(Zone(case.text)), clock, servers))
 
 
 @pytest.mark.parametrize("truncate", [False, True], ids=["udp", "tcp"])
@@ -70,7 +80,8 @@ async def test_scenario_over_the_wire(case: scenario.Scenario, truncate: bool) -
     dns = Resolver([server.address], clock, timeout=case.patience, queries_per_second=1e9)
     await dns.start()
     try:
-        case.judge(await play(case, dns, clock))
+        async with zone_servers(case.text, clock) as servers:
+            case.judge(await play(case, dns, clock, servers))
     finally:
         await dns.close()
         await server.stop()

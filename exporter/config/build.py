@@ -29,7 +29,14 @@ TAKEN_PREFIXES = ("exported_", "__")
 
 OF_A_SENDER = (targets.Address, targets.Greeting, targets.EhloProbe, targets.Authorisation, targets.Reputation)
 OF_A_PROVIDER = (targets.Authorisation,)
-OF_A_DOMAIN = (targets.Domain, targets.Selector, targets.Authorisation, targets.Reputation, targets.Registration)
+OF_A_DOMAIN = (
+    targets.Domain,
+    targets.Selector,
+    targets.Zone,
+    targets.Authorisation,
+    targets.Reputation,
+    targets.Registration,
+)
 OF_A_HOST = (targets.MailHost,)
 
 
@@ -184,6 +191,8 @@ class Build:
             self._claim(("selector", where, key.selector), where / "dkim_selectors" / number, what)
             signer = key.domain or domain.name
             yield targets.Selector(domain=domain.name, selector=key.selector, signer=signer, **common)
+        keys = tuple(f"{key.selector}._domainkey.{key.domain or domain.name}" for key in domain.dkim_selectors)
+        yield targets.Zone(name=domain.name, mail_from=mail_from, keys=keys, **common)
         yield from self._reputation(domain.name, common)
         if domain.sends_mail and not domain.senders:
             self._doubt(where, "has no senders: whether SPF authorises the machines that send is not checked")

@@ -3,7 +3,7 @@
 Besides records, the zone's comments may order faults, one per line: `; servfail: NAME TYPE`, and likewise
 `refused`, `timeout` (no answer at all), `bogus` (SERVFAIL with the DNSSEC error, answered when CD is set),
 `malformed` (the question, and then octets that are no record), `no-tcp` (no answer over TCP) and `signed` (no fault:
-answered as validated, with AD). TYPE `*` means every type.
+answered as validated, with AD). TYPE `*` means every type. `; soa: NAME SERIAL` makes a name the apex of a zone.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import dns.zone
 
 _ORDER = re.compile(r"^;\s*(servfail|refused|timeout|bogus|malformed|no-tcp|signed):\s*(\S+)\s+(\S+)\s*$", re.MULTILINE)
 PORTS_TRIED = 20
+_APEX = re.compile(r"^;\s*soa:\s*(\S+)\s+([0-9]+)\s*$", re.MULTILINE)
 _LONGEST_CHAIN = 16
 _BOGUS = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "signature verification failed")
 
@@ -60,6 +61,21 @@ class Zone:
         root = dns.name.root
         self._soa = (_rrset(root, self._zone.get_rdataset(root, dns.rdatatype.SOA)),)
         self._exists = {parent for name in self._zone.nodes for parent in _parents(name)}
+        for name, serial in _APEX.findall(text):  # a zone file may hold but one SOA record
+            data = f"ns.invalid. hostmaster.invalid. {serial} 3600 600 86400 300"
+            self.put(dns.rrset.from_text(name, 300, "IN", "SOA", data))
+
+    def put(self, rrset: dns.rrset.RRset) -> None:
+        """Let the name have these records of that type and no others; with an empty set, none."""
+        self._zone.delete_rdataset(rrset.name, rrset.rdtype)
+        if rrset:
+            self._zone.replace_rdataset(rrset.name, rrset.to_rdataset())
+        self._exists = {parent for name in self._zone.nodes for parent in _parents(name)}
+
+    def signatures(self, rrset: dns.rrset.RRset) -> list[dns.rrset.RRset]:
+        """The RRSIG records that cover it, as they stand in the text: nothing is signed here."""
+        stored = self._zone.get_rdataset(rrset.name, dns.rdatatype.RRSIG, rrset.rdtype)
+        return [_rrset(rrset.name, stored)] if stored else []
 
     def addresses(self, name: str) -> list[IPv4Address | IPv6Address]:
         """What stands at that very name."""
@@ -201,10 +217,14 @@ class NameServer(asyncio.DatagramProtocol):
             response.authority.extend(found.authority)
             if fault is Fault.SIGNED:
                 response.flags |= dns.flags.AD
+        return self.sized(query, response, udp=udp, truncate=self.truncate and fault is not Fault.NO_TCP)
+
+    def sized(
+        self, query: dns.message.Message, response: dns.message.Message, *, udp: bool, truncate: bool = False
+    ) -> bytes:
+        """As octets, and no more of them than whoever asks can take."""
         size = max(512, query.payload) if query.edns >= 0 else 512
-        if udp and self.truncate and fault is not Fault.NO_TCP:
-            return _truncated(response)
-        return _fit(response, size if udp else 65535)
+        return _truncated(response) if udp and truncate else _fit(response, size if udp else 65535)
 
 
 def _fit(response: dns.message.Message, size: int) -> bytes:

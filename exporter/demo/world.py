@@ -1,7 +1,8 @@
 """The demonstration: config.example.yaml, looked at in a small mail world of its own on loopback.
 
-The world is a name server with the zones of world.zone, a registry and the mail hosts below. The exporter itself is the
-real one: it asks over UDP, TCP and HTTPS and speaks SMTP and TLS; only where its questions go is another place.
+The world is a resolver for the zones of world.zone and their name servers, a registry and the mail hosts below. The
+exporter itself is the real one: it asks over UDP, TCP and HTTPS and speaks SMTP and TLS; only where its questions go is
+another place.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from exporter.config import Nameserver, Settings, load
 from exporter.demo.mailserver import Behaviour, Certificate, Fault, MailServers
 from exporter.demo.nameserver import NameServer, Zone
 from exporter.demo.registry import Name, Registry
+from exporter.demo.zoneserver import ZoneServers
 from exporter.mail.tls import Version
 from exporter.model import Clock
 
@@ -25,7 +27,7 @@ HOME = Path(__file__).parent
 PACKAGED = HOME.parent / "data" / "config.example.yaml"  # where an installation has it
 CHECKED_OUT = HOME.parent.parent / "config.example.yaml"
 
-SMTP, SUBMISSION = 25, 587
+DNS, SMTP, SUBMISSION = 53, 25, 587
 PAUSE = 0.02  # seconds between two introductions to a peer: its owner, who is the demonstration, is in a hurry
 EXCHANGER = (IPv4Address("192.0.2.25"), SMTP)  # of mx1.example.com
 
@@ -104,7 +106,9 @@ class DemoWorld:
     """Runs between `async with`: then `dial` and `authorities` are for exporter.net.smtp.Mail."""
 
     def __init__(self, clock: Clock) -> None:
-        zone = Zone((HOME / "world.zone").read_text("utf-8"))
+        text = (HOME / "world.zone").read_text("utf-8")
+        zone = Zone(text)
+        self.zones = ZoneServers(text, zone)
         self.nameserver = NameServer(zone)
         self.mail = MailServers(
             {(ip, port): host for host, port in MAIL_HOSTS for ip in zone.addresses(host.name)}, clock.wall()
@@ -117,6 +121,8 @@ class DemoWorld:
         async with AsyncExitStack() as running:
             await self.nameserver.start()
             running.push_async_callback(self.nameserver.stop)
+            running.push_async_callback(self.zones.stop)
+            await self.zones.start()
             running.push_async_callback(self.mail.stop)
             await self.mail.start()
             running.push_async_callback(self.registry.web.stop)
@@ -131,6 +137,8 @@ class DemoWorld:
 
     async def dial(self, ip: IPv4Address | IPv6Address, port: int) -> tuple[str, int]:
         """Where an address of this world is really to be reached; who is not of it refuses."""
+        if port == DNS:
+            return await self.zones.dial(ip, port)
         here = await self.registry.web.dial(ip, port)
         return here if here != (str(ip), port) else await self.mail.dial(ip, port)
 

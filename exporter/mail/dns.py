@@ -82,6 +82,7 @@ class SOA(NamedTuple):
     mname: str
     rname: str
     serial: int
+    refresh: int = 0  # seconds after which a secondary server looks for a new serial
 
 
 Record: TypeAlias = IPv4Address | IPv6Address | MX | TXT | SOA | str
@@ -128,6 +129,34 @@ class Reply:
     @property
     def texts(self) -> tuple[TXT, ...]:
         return tuple(r for r in self.records if isinstance(r, TXT))
+
+
+class Referral(NamedTuple):
+    """The NS records of a zone that a server sends the asker to, with the addresses it adds to them (glue)."""
+
+    zone: str
+    nameservers: tuple[str, ...]
+    glue: tuple[tuple[str, IPv4Address | IPv6Address], ...] = ()
+
+
+class Signature(NamedTuple):
+    """Between which unix seconds a signature is good (RFC 4034 section 3.1.5)."""
+
+    begins: int
+    ends: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReply(Reply):
+    """What one server of a zone itself said, asked without recursion.
+
+    `passed_over` says why it was not asked at all; the status is NETWORK then.
+    """
+
+    authoritative: bool = False  # AA (RFC 1035 section 4.1.1): it speaks from the zone, not from hearsay
+    referral: Referral | None = None
+    signature: Signature | None = None  # the answer's; of several, the one that is good for longest
+    passed_over: str = ""
 
 
 T = TypeVar("T")

@@ -6,12 +6,14 @@ CannotTell. The transcript is what a person reads when asking "why?".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
-from exporter.mail.dns import Evaluation, Question, Reply
+from exporter.mail.dns import SOA, Evaluation, Question, Reply, ServerReply
 from exporter.mail.dnsbl import Blocklist
 from exporter.model import CannotTell, Clock, Exchange, printable
+from exporter.net.authoritative import Authoritative
 from exporter.net.blocklists import Belief, Blocklists, Standing, Subject
 from exporter.net.conversation import Dialogue
 from exporter.net.ehlo import Introduction
@@ -70,7 +72,8 @@ def believe(reply: Reply) -> Reply:
 class Net:
     """One run's view of the world. `blocklists` is the daemon's memory of them; without, this run has its own.
 
-    `mail` is the door to mail hosts and `rdap` that to registries; without them no check that talks to these may run.
+    `mail` is the door to mail hosts, `rdap` that to registries, `authoritative` that to the servers of zones; without
+    them no check that talks to these may run.
     """
 
     def __init__(
@@ -81,10 +84,12 @@ class Net:
         blocklists: Blocklists | None = None,
         mail: Mail | None = None,
         rdap: Rdap | None = None,
+        authoritative: Authoritative | None = None,
     ) -> None:
         self._dns = dns
         self._mail = mail
         self._rdap = rdap
+        self._authoritative = authoritative
         self._blocklists = blocklists or Blocklists(clock)
         self.clock = clock
         self.transcript = Transcript()
@@ -113,6 +118,20 @@ class Net:
             asked, got = hide(asked), tuple(map(hide, got))
         self.transcript.note(asked, got, f"{reply.server} {reply.transport}", reply.seconds)
         return reply
+
+    async def ask_server(self, server: IP, name: str, rdtype: str, *, tcp: bool = False) -> ServerReply:
+        """Whatever one server of a zone itself says, conclusive or not."""
+        if self._authoritative is None:
+            raise RuntimeError("no Authoritative was given, so checks of zones must be switched off")
+        question = Question(name, rdtype)
+        reply = await self._authoritative.ask(server, question, tcp=tcp)
+        via = "" if reply.passed_over else f"{server} {reply.transport}"
+        self.transcript.note(f"{question} at {server}", _shown(reply), via, reply.seconds)
+        return reply
+
+    def lag(self, who: str, serials: set[int]) -> float:
+        """Seconds for which some server of `who` has been behind a serial that another one had; 0 at first sight."""
+        return self._authoritative.lag(who, serials) if self._authoritative else 0.0
 
     async def listed(self, subject: Subject, lists: Sequence[Blocklist]) -> list[Standing]:
         """What each list that can hold the subject says of it."""
@@ -175,18 +194,41 @@ def _shown(reply: Reply) -> tuple[str, ...]:
         (
             str(reply.status).upper(),
             *(["AD"] if reply.authenticated else []),
+            *(["AA"] if isinstance(reply, ServerReply) and reply.authoritative else []),
             *([f"ttl={reply.ttl}"] if reply.status.conclusive else []),
             *([reply.detail] if reply.detail else []),
         )
     )
     hops = tuple(f"CNAME {target}" for target in reply.chain)
-    return (head, *reply.extended_errors, *hops, *(_text(r, reply.question.rdtype) for r in reply.records))
+    return (
+        head,
+        *reply.extended_errors,
+        *hops,
+        *(_text(r, reply.question.rdtype) for r in reply.records),
+        *(_elsewhere(reply) if isinstance(reply, ServerReply) else ()),
+    )
+
+
+def _elsewhere(reply: ServerReply) -> Iterator[str]:
+    if reply.referral:
+        for name in reply.referral.nameservers:
+            yield f"referral: {reply.referral.zone} NS {name}"
+        for name, ip in reply.referral.glue:
+            yield f"glue: {name} {ip}"
+    if reply.signature:
+        yield f"signed from {_date(reply.signature.begins)} to {_date(reply.signature.ends)}"
+
+
+def _date(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _text(record: object, rdtype: str) -> str:
     match record:
         case (int(preference), str(exchange)):
             return f"MX {preference} {exchange}"
+        case SOA():
+            return f"SOA {record.mname} {record.rname} {record.serial}"
         case (tuple(strings),):
             return "TXT " + " ".join('"' + s.decode("utf-8", "backslashreplace") + '"' for s in strings)
         case _:

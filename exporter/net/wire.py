@@ -29,7 +29,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from exporter.mail.dns import MX, SOA, TXT, Question, Record, Status
+from exporter.mail.dns import MX, SOA, TXT, Question, Record, Referral, Signature, Status
 from exporter.model import printable
 from exporter.net.frame import LONGEST_TTL, MOST_RECORDS, Frame, MalformedError, Walk, under
 
@@ -44,7 +44,9 @@ _NOERROR, _NXDOMAIN = int(dns.rcode.NOERROR), int(dns.rcode.NXDOMAIN)
 _IN = dns.rdataclass.IN
 _HEADER = struct.Struct("!HHHHHH")
 _TWO = struct.Struct("!HH")
+_RRSIG = struct.Struct("!H6xII")  # RFC 4034 section 3.1: type covered, ..., expiration, inception
 _OPT = b"\0" + struct.pack("!HHIH", dns.rdatatype.OPT, PAYLOAD, 0, 0)
+_OPT_DO = b"\0" + struct.pack("!HHIH", dns.rdatatype.OPT, PAYLOAD, int(dns.flags.DO), 0)
 _EDE = 15  # the option code of RFC 8914
 _EDE_MODIFIED = frozenset({4, 15, 16, 17, 18})  # forged, blocked, censored, filtered, prohibited
 _EDE_DNSSEC = frozenset({1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 25, 27})
@@ -57,6 +59,7 @@ _SHOWN = tuple(
     f"\\{chr(octet)}" if octet in b'".;\\()@$' else chr(octet).lower() if 0x20 < octet < 0x7F else f"\\{octet:03d}"
     for octet in range(256)
 )
+_ADDRESSES = {int(dns.rdatatype.A): 4, int(dns.rdatatype.AAAA): 16}  # octets
 _NAMES = {  # records whose data may hold compressed names: octets before the first, and how many
     dns.rdatatype.CNAME: (0, 1),
     dns.rdatatype.NS: (0, 1),
@@ -73,6 +76,7 @@ class Query(NamedTuple):
     rdtype: dns.rdatatype.RdataType
     asked: bytes
     tail: bytes
+    iterative: bool = False
 
 
 class Decoded(NamedTuple):
@@ -86,6 +90,9 @@ class Decoded(NamedTuple):
     rcode: int = 0
     extended: tuple[tuple[int, str], ...] = ()
     detail: str = ""
+    authoritative: bool = False  # this and what follows: of an iterative question only
+    referral: Referral | None = None
+    signature: Signature | None = None
 
     @property
     def dislikes_edns(self) -> bool:
@@ -109,6 +116,7 @@ class _Message(NamedTuple):
     rcode: int
     answer: list[Frame]
     authority: list[Frame]
+    additional: list[Frame]
 
 
 def query(question: Question, *, checking_disabled: bool = False) -> Query:
@@ -121,6 +129,14 @@ def query(question: Question, *, checking_disabled: bool = False) -> Query:
     flags = _RD | _AD | (_CD if checking_disabled else 0)
     head = _HEADER.pack(0, flags, 1, 0, 0, 1)
     return Query(question, rdtype, asked, head[2:] + asked + _OPT)
+
+
+def iterative_query(question: Question) -> Query:
+    """The question for a server of the zone itself: without recursion, with the signatures. Raises like `query`."""
+    rdtype = _rdtype(question.rdtype)
+    asked = _wire_name(question.name) + _TWO.pack(rdtype, _IN)
+    head = _HEADER.pack(0, 0, 1, 0, 0, 1)
+    return Query(question, rdtype, asked, head[2:] + asked + _OPT_DO, iterative=True)
 
 
 def without_edns(to: Query) -> Query:
@@ -179,7 +195,54 @@ def _decode(message: bytes, to: Query) -> Decoded:
     if modified:
         detail = f"does not say what the zone says, as it admits: {_extended_error(*modified)}"
         return Decoded(Status.REFUSED, extended=extended, detail=detail)
-    return _judge(walk, to, name, _Message(flags, rcode, answer, authority))._replace(extended=extended)
+    read = _Message(flags, rcode, answer, authority, additional)
+    said = _judge(walk, to, name, read)._replace(extended=extended)
+    return _with_authority(walk, to, name, read, said) if to.iterative else said
+
+
+def _with_authority(walk: Walk, to: Query, name: bytes, message: _Message, said: Decoded) -> Decoded:
+    """What only a server of the zone can add: whether it is one, where else it sends us, how long signatures hold."""
+    referral = None if said.status is Status.ANSWER else _referral(walk, message)
+    return said._replace(
+        detail="gives a referral" if referral else said.detail,
+        authoritative=bool(message.flags & _AA),
+        referral=referral,
+        signature=_signature(walk, to, name, message),
+    )
+
+
+def _referral(walk: Walk, message: _Message) -> Referral | None:
+    """RFC 1034 section 4.3.2, step 3b. An answer of the zone itself may have NS records there, too, but then has AA."""
+    cuts = [frame for frame in message.authority if frame.rdtype == dns.rdatatype.NS and frame.rdclass == _IN]
+    if not cuts or message.flags & _AA:
+        return None
+    targets: dict[bytes, str] = {}
+    for frame in cuts:
+        if frame.owner == cuts[0].owner:
+            walk.charge(frame, 0, 1)
+            name, _ = walk.name(frame.start)
+            targets.setdefault(name, _text(name))
+    glue = tuple(
+        (targets[frame.owner], ip_address(walk.message[frame.start : frame.end]))
+        for frame in message.additional
+        if frame.owner in targets and frame.rdclass == _IN and _ADDRESSES.get(frame.rdtype) == frame.length
+    )
+    return Referral(_text(cuts[0].owner), tuple(targets.values()), glue)
+
+
+def _signature(walk: Walk, to: Query, name: bytes, message: _Message) -> Signature | None:
+    """Of what stands at the name itself. A validator needs one good signature (RFC 4035 section 5.3.3)."""
+    found = []
+    for frame in message.answer:
+        if frame.rdtype == dns.rdatatype.RRSIG and frame.owner == name and frame.length >= _RRSIG.size:
+            covered, ends, begins = _RRSIG.unpack_from(walk.message, frame.start)
+            if covered in (to.rdtype, dns.rdatatype.CNAME):
+                found.append(Signature(begins, ends))
+    return max(found, key=lambda signature: signature.ends, default=None)
+
+
+def _text(name: bytes) -> str:
+    return name_text(dns.name.from_wire(name, 0)[0])
 
 
 def _judge(walk: Walk, to: Query, name: bytes, message: _Message) -> Decoded:
@@ -247,7 +310,7 @@ def record(rdata: Any) -> Record:
         case dns.rdatatype.TXT:
             return TXT(tuple(rdata.strings))
         case dns.rdatatype.SOA:
-            return SOA(name_text(rdata.mname), name_text(rdata.rname), rdata.serial)
+            return SOA(name_text(rdata.mname), name_text(rdata.rname), rdata.serial, rdata.refresh)
         case dns.rdatatype.PTR | dns.rdatatype.NS | dns.rdatatype.CNAME:
             return name_text(rdata.target)
         case _:

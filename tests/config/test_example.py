@@ -22,6 +22,7 @@ from exporter.targets import (
     Registration,
     Reputation,
     Selector,
+    Zone,
 )
 from tests.support.configuration import CATALOGUE, EXAMPLE, Read
 
@@ -49,6 +50,7 @@ def test_the_example_is_a_good_configuration_without_doubts() -> None:
         Registration,
         Reputation,
         Selector,
+        Zone,
     }
 
 

@@ -21,6 +21,7 @@ from exporter.targets import (
     Registration,
     Reputation,
     Selector,
+    Zone,
 )
 from tests.support.configuration import CATALOGUE, HOST, SENDER, Read, only, refused
 
@@ -69,6 +70,11 @@ domains:
         Authorisation(domain="example.com", sender="c", mail_from=mail_from, spf_include="spf.provider.example"),
         Selector(domain="example.com", selector="s1", signer="example.com"),
         Selector(domain="example.com", selector="20260101", signer="c.example"),
+        Zone(
+            name="example.com",
+            mail_from=mail_from,
+            keys=("s1._domainkey.example.com", "20260101._domainkey.c.example"),
+        ),
         Registration(domain="example.com"),
         OwnResolver(uses_blocklists=False),
     )
@@ -244,6 +250,7 @@ mail_hosts: [{host: mx.example.com, labels: {team: mx}}]
         "Domain": (("team", "crm"),),
         "Authorisation": (("team", "crm"), ("env", "prod")),
         "Selector": (("team", "crm"),),
+        "Zone": (("team", "crm"),),
         "Registration": (("team", "crm"),),
         "MailHost": (("team", "mx"),),
     }

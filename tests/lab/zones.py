@@ -33,10 +33,10 @@ class SignedZone:
     anchor: str | None
 
 
-def zone(origin: str, records: str, signing: Signing = Signing.NONE, *, ttl: int = 60) -> SignedZone:
+def zone(origin: str, records: str, signing: Signing = Signing.NONE, *, ttl: int = 60, apex: str = APEX) -> SignedZone:
     """The records below an apex of its own; names are relative to the origin."""
     name = dns.name.from_text(origin)
-    parsed = dns.zone.from_text(f"$TTL {ttl}\n{APEX}{records}", origin=name, relativize=False)
+    parsed = dns.zone.from_text(f"$TTL {ttl}\n{apex}{records}", origin=name, relativize=False)
     anchor = None if signing is Signing.NONE else _sign(parsed, name, signing)
     return SignedZone(name.to_text(omit_final_dot=True), parsed.to_text(relativize=False), anchor)
 

@@ -132,7 +132,7 @@ def test_any_octets_may_be_held_against_a_question(octets: bytes) -> None:
         ("PTR", "Mail.Example.", "mail.example"),
         ("NS", "ns.example.", "ns.example"),
         ("CNAME", r"a\.b.example.", r"a\.b.example"),
-        ("SOA", "ns.example. h.example. 7 1 2 3 4", SOA("ns.example", "h.example", 7)),
+        ("SOA", "ns.example. h.example. 7 1 2 3 4", SOA("ns.example", "h.example", 7, 1)),
         ("TLSA", "3 1 0 abcd", "3 1 0 abcd"),
         ("CAA", '0 issue "ca.example"', '0 issue "ca.example"'),
     ],

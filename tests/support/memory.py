@@ -33,7 +33,8 @@ class MemoryResolver:
         if fault is Fault.NO_TCP and tcp:
             return Reply(question, Status.TIMEOUT, server="memory")
         if fault in _FAULTS:
-            return Reply(question, _FAULTS[fault], server="memory")
+            told = ("EDE 6 (dnssec bogus): signature verification failed",) if fault is Fault.BOGUS else ()
+            return Reply(question, _FAULTS[fault], server="memory", extended_errors=told)
         found = self._zone.find(name, question.rdtype)
         if found.rcode == dns.rcode.SERVFAIL:
             return Reply(question, Status.SERVFAIL, server="memory")

@@ -11,6 +11,8 @@
 ; smtp: 192.0.2.25:25 key=value ...   a mail server: the fields of demo.mailserver.Behaviour, and tls=1.2-1.3
 ; rdap: example.com key=value ...    what the registry of com, net, org and example holds: the fields of
                                    demo.registry.Name (expires=400d), or fault=...; without such a line it is not asked
+; server: ns1.example.com 192.0.2.53 example.com,com lame    a server of these zones; this and what it has otherwise
+; at ns1.example.com: NAME TYPE DATA                         than the world: see demo/zoneserver.py
 ; runs: 4 every=1200                 the check runs so often, so many seconds apart, and the last one is judged
 ; beside: MailHost ...                is judged before each run, by the same check or else by that for its kind
 

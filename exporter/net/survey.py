@@ -1,0 +1,181 @@
+"""Every server of a zone heard one by one, and its parent's besides: the questions behind the check `zone`.
+
+The resolver finds the way to the servers, as it would for anybody. Where it cannot, because the zone is broken, the
+parent's servers are asked for the delegation, and the addresses in it stand in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from zlib import crc32
+
+from exporter.mail import zone
+from exporter.mail.dns import SOA, Referral, Reply, ServerReply
+from exporter.mail.zone import IP, Found, Gathered, Item, Server, Voice, Word, inside, within
+from exporter.net import Net
+
+MOST_SERVERS = 13  # names; as many as the root has, and what a delegation of 512 octets holds
+MOST_ADDRESSES = 4  # of one name
+PARENTS = 3  # of the parent's servers that are asked until one answers
+Way = tuple[int, bool]  # IP version, and whether over TCP
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a domain lies: its zone, and the parent's word for it, None if that is not to be had.
+
+    `parents` are servers of the zone `above`.
+    """
+
+    zone: str
+    delegation: Referral | None
+    above: str
+    parents: tuple[Server, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The servers of a zone, and what they said of it. `told` is the resolver's word for its NS records.
+
+    `parent` and `child` are the names in the delegation and in the zone itself, empty where not known. `answers`
+    are those of the zone's servers, whose signatures count.
+    """
+
+    zone: str
+    told: Reply
+    parent: set[str]
+    child: set[str]
+    hosts: list[Server]
+    voices: list[Voice]
+    answers: list[ServerReply]
+
+    @property
+    def named(self) -> set[str]:
+        return self.parent | self.child or set(self.told.names)
+
+    @property
+    def good(self) -> list[Voice]:
+        return [voice for voice in self.voices if voice.word is Word.GOOD]
+
+
+async def locate(net: Net, domain: str, found: Found) -> Place | None:
+    """Where the walk (zone.find) met doubt, the servers above know whether a zone begins there."""
+    if found.zone is None:
+        return None
+    if found.doubt:
+        parents = await _parents(net, found.zone)
+        delegation = await _delegation(net, parents, domain, found.zone)
+        if delegation:
+            return Place(delegation.zone, delegation, found.zone, parents)
+    over = await net.follow(zone.find(zone.above(found.zone)))
+    if over.zone is None:
+        return Place(found.zone, None, ".", ())
+    parents = await _parents(net, over.zone)
+    return Place(found.zone, await _delegation(net, parents, found.zone, over.zone), over.zone, parents)
+
+
+async def hear(net: Net, place: Place) -> Heard:
+    """Ask the servers that the parent and the resolver name, and then those that only the zone itself names."""
+    apex = place.zone
+    told = await net.query(apex, "NS")
+    parent = set(place.delegation.nameservers if place.delegation else ())
+    heard = Heard(apex, told, parent, set(), [], [], [])
+    await _hear(net, heard, parent.union(told.names), place.delegation)
+    for reply in await ask_each(net, heard, apex, "NS"):
+        heard.answers.append(reply)
+        if reply.authoritative:
+            heard.child.update(reply.names)
+    await _hear(net, heard, heard.child - parent.union(told.names), None)
+    heard.answers.extend(reply for voice in heard.good for reply in (voice.udp, voice.tcp))
+    return heard
+
+
+async def _hear(net: Net, heard: Heard, nameservers: set[str], delegation: Referral | None) -> None:
+    glue: dict[str, list[IP]] = {}
+    for name, ip in delegation.glue if delegation else ():
+        glue.setdefault(name, []).append(ip)
+    some = sorted(nameservers)[: MOST_SERVERS - len(heard.hosts)]
+    hosts = await asyncio.gather(*(net.follow(zone.look_up(name, tuple(glue.get(name, ())))) for name in some))
+    known = {voice.ip for voice in heard.voices}
+    heard.hosts.extend(hosts)
+    heard.voices.extend(await voices(net, heard.zone, hosts, known))
+
+
+async def _parents(net: Net, parent: str) -> tuple[Server, ...]:
+    """A few servers of the zone above: for each child others, so that not all questions meet the first one."""
+    known = (await net.query(parent, "NS")).names
+    some = sorted(known, key=lambda name: crc32(f"{parent} {name}".encode()))[:PARENTS]
+    return tuple(await asyncio.gather(*(net.follow(zone.look_up(name)) for name in some)))
+
+
+async def _delegation(net: Net, parents: Sequence[Server], name: str, parent: str) -> Referral | None:
+    """The cut above the name. None where the parent's servers are the child's, too, or none of them answers."""
+    for server in parents:
+        for ip in server.addresses[:1]:
+            reply = await net.ask_server(ip, name, "NS")
+            referral = reply.referral
+            if referral and within(name, referral.zone) and inside(referral.zone, parent):
+                return referral
+            if reply.authoritative:
+                return None
+    return None
+
+
+async def voices(net: Net, apex: str, hosts: Iterable[Server], known: AbstractSet[IP] = frozenset()) -> list[Voice]:
+    """Each address once, but for those known. Whoever does not answer is asked once more."""
+    where: dict[IP, str] = {}
+    for host in hosts:
+        for ip in host.addresses[:MOST_ADDRESSES]:
+            if ip not in known:
+                where.setdefault(ip, host.name)
+    return await asyncio.gather(*(_voice(net, apex, name, ip) for ip, name in where.items()))
+
+
+async def _voice(net: Net, apex: str, server: str, ip: IP) -> Voice:
+    udp, tcp = await asyncio.gather(_insist(net, apex, ip, tcp=False), _insist(net, apex, ip, tcp=True))
+    return Voice(server, ip, udp, tcp)
+
+
+async def _insist(net: Net, apex: str, ip: IP, *, tcp: bool) -> ServerReply:
+    reply = await net.ask_server(ip, apex, "SOA", tcp=tcp)
+    silent = zone.word(reply) is Word.SILENT
+    return await net.ask_server(ip, apex, "SOA", tcp=tcp) if silent else reply
+
+
+async def ways_out(net: Net, heard: Heard, place: Place) -> set[Way]:
+    """The ways by which some server has answered with authority: what fails there is not our own doing.
+
+    Networks that answer DNS questions in the place of those who were asked never set AA. The parent's servers are asked
+    for what the zone's own do not prove.
+    """
+    asked = [voice for voice in heard.voices if not voice.passed_over]
+    proven = {(v.version, tcp) for v in asked for tcp in (False, True) if zone.soa(v.tcp if tcp else v.udp)}
+    for version, tcp in sorted({(v.version, tcp) for v in asked for tcp in (False, True)} - proven):
+        for ip in [ip for server in place.parents for ip in server.addresses if ip.version == version][:PARENTS]:
+            if zone.soa(await net.ask_server(ip, place.above, "SOA", tcp=tcp)):
+                proven.add((version, tcp))
+                break
+    return proven
+
+
+async def ask_each(net: Net, heard: Heard, name: str, rdtype: str) -> list[ServerReply]:
+    """The same question to all good voices, over UDP unless only TCP had an answer; their replies in order."""
+    return await asyncio.gather(*(net.ask_server(v.ip, name, rdtype, tcp=zone.soa(v.udp) is None) for v in heard.good))
+
+
+async def soas(net: Net, heard: Heard) -> list[SOA | None]:
+    return [zone.soa(reply) for reply in await ask_each(net, heard, heard.zone, "SOA")]
+
+
+async def gather(net: Net, heard: Heard, items: Sequence[Item]) -> list[Gathered]:
+    """What the good voices have of each item."""
+    replies = await asyncio.gather(*(ask_each(net, heard, *item.question) for item in items))
+    return [Gathered(item, tuple(some)) for item, some in zip(items, replies, strict=True)]
+
+
+async def validated(net: Net, items: Sequence[Item]) -> list[Reply]:
+    """What the resolver makes of the items."""
+    return await asyncio.gather(*(net.query(*item.question) for item in items))

@@ -1,0 +1,228 @@
+"""What the answers of a zone's servers amount to, each by itself and held against the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+import dns.dnssec
+import dns.rdata
+import dns.rdtypes.ANY.DNSKEY
+import pytest
+
+from exporter.mail.dns import (
+    MX,
+    SOA,
+    TXT,
+    Evaluation,
+    Question,
+    Record,
+    Referral,
+    Reply,
+    ServerReply,
+    Signature,
+    Status,
+    T,
+)
+from exporter.mail.zone import (
+    Found,
+    Gathered,
+    Item,
+    Key,
+    Kind,
+    Voice,
+    Word,
+    ends_soon,
+    find,
+    inside,
+    keys,
+    look_up,
+    older,
+    wanted_keys,
+    within,
+)
+
+IP = ip_address("192.0.2.53")
+AT = Question("example.com", "SOA")
+RECORD = SOA("ns.example.com", "hostmaster.example.com", 7, 3600)
+GOOD = ServerReply(AT, Status.ANSWER, (RECORD,), authoritative=True)
+HEARSAY = ServerReply(AT, Status.ANSWER, (RECORD,))
+REFUSED = ServerReply(AT, Status.REFUSED, detail="192.0.2.53 answers REFUSED")
+UPWARD = ServerReply(AT, Status.REFUSED, referral=Referral(".", ("a.root-servers.net",)))
+NO_ZONE = ServerReply(AT, Status.NODATA, authoritative=True)
+SERVFAIL = ServerReply(AT, Status.SERVFAIL, detail="192.0.2.53 answers SERVFAIL")
+SILENT = ServerReply(AT, Status.TIMEOUT)
+CLOSED = ServerReply(AT, Status.NETWORK)
+BROKEN = ServerReply(AT, Status.MALFORMED)
+
+
+def played(evaluation: Evaluation[T], answer: Callable[[Question], Reply]) -> T:
+    try:
+        question = next(evaluation)
+        while True:
+            question = evaluation.send(answer(question))
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # StopIteration carries it untyped
+
+
+def world(**answers: Reply) -> Callable[[Question], Reply]:
+    """NXDOMAIN for all names but those given."""
+    said = {reply.question: reply for reply in answers.values()}
+    return lambda question: said.get(question, Reply(question, Status.NXDOMAIN))
+
+
+@pytest.mark.parametrize(
+    ("serial", "other", "is_older"),
+    [(1, 2, True), (2, 1, False), (1, 1, False), (2**32 - 1, 0, True), (0, 2**32 - 1, False), (0, 2**31, False)],
+)
+def test_serials_are_compared_on_a_circle(serial: int, other: int, is_older: bool) -> None:
+    assert older(serial, other) is is_older
+
+
+def test_everything_lies_within_the_root() -> None:
+    assert within("example.com", ".")
+    assert inside("com", ".")
+    assert not inside("com", "com")
+    assert not within("badexample.com", "example.com")
+
+
+def test_a_zone_is_found_upwards() -> None:
+    apex = Reply(AT, Status.ANSWER, (RECORD,))
+    assert played(find("a.b.example.com"), world(apex=apex)) == Found("example.com", exists=False, doubt=None)
+
+
+def test_an_alias_to_an_apex_is_no_apex() -> None:
+    alias = Reply(Question("www.example.com", "SOA"), Status.ANSWER, (RECORD,), ("example.net",))
+    apex = Reply(AT, Status.ANSWER, (RECORD,))
+    assert played(find("www.example.com"), world(alias=alias, apex=apex)).zone == "example.com"
+
+
+def test_the_deepest_doubt_is_kept_and_the_walk_goes_on() -> None:
+    """A zone all of whose servers fail is just what has to be found."""
+    failed = Reply(Question("example.com", "SOA"), Status.SERVFAIL)
+    parent = Reply(Question("com", "SOA"), Status.ANSWER, (RECORD,))
+    assert played(find("example.com"), world(a=failed, b=parent)) == Found("com", exists=True, doubt=failed)
+
+
+def test_the_root_is_nobodys_zone() -> None:
+    asked: list[str] = []
+
+    def nothing(question: Question) -> Reply:
+        asked.append(question.name)
+        return Reply(question, Status.NXDOMAIN)
+
+    assert played(find("host.internal"), nothing).zone is None
+    assert asked == ["host.internal", "internal"]
+
+
+def test_glue_stands_in_for_addresses_that_dns_does_not_tell() -> None:
+    failed = Reply(Question("ns.example.com", "A"), Status.SERVFAIL)
+    told = Reply(Question("ns.example.com", "A"), Status.ANSWER, (ip_address("198.51.100.1"),))
+    assert played(look_up("ns.example.com", (IP,)), world(a=failed)).addresses == (IP,)
+    assert played(look_up("ns.example.com", (IP,)), world(a=told)).addresses == told.addresses
+    assert not played(look_up("ns.example.com"), world(a=failed)).without_address
+    assert played(look_up("ns.example.com"), world()).without_address
+
+
+@pytest.mark.parametrize(
+    ("udp", "tcp", "word"),
+    [
+        (GOOD, GOOD, Word.GOOD),
+        (GOOD, SILENT, Word.GOOD),
+        (REFUSED, GOOD, Word.GOOD),
+        (REFUSED, REFUSED, Word.LAME),
+        (HEARSAY, SILENT, Word.LAME),
+        (NO_ZONE, SERVFAIL, Word.LAME),
+        (SERVFAIL, SERVFAIL, Word.FAILING),
+        (SERVFAIL, CLOSED, Word.FAILING),
+        (SILENT, CLOSED, Word.SILENT),
+        (BROKEN, SILENT, Word.UNKNOWN),
+    ],
+)
+def test_one_good_word_is_enough_and_else_that_which_says_most(udp: ServerReply, tcp: ServerReply, word: Word) -> None:
+    assert Voice("ns", IP, udp, tcp).word is word
+
+
+@pytest.mark.parametrize(
+    ("reply", "how"),
+    [
+        (REFUSED, "answers REFUSED"),
+        (UPWARD, "sends the asker to the servers of ."),
+        (NO_ZONE, "says that there is no such zone"),
+        (HEARSAY, "answers without authority, from what it heard elsewhere"),
+        (SERVFAIL, "answers SERVFAIL"),
+    ],
+)
+def test_how_a_server_is_lame_is_said(reply: ServerReply, how: str) -> None:
+    assert Voice("ns", IP, SILENT, reply).how == how
+
+
+def had(kind: Kind, *records: Record, chain: tuple[str, ...] = (), status: Status = Status.ANSWER) -> ServerReply:
+    return ServerReply(Item(kind, "example.com").question, status, records, chain, authoritative=True)
+
+
+def differ(kind: Kind, *replies: ServerReply) -> bool:
+    return Gathered(Item(kind, "example.com"), replies).differ
+
+
+SPF, OTHER = TXT((b"v=spf1 -all",)), TXT((b"something=else",))
+
+
+def test_only_data_count_and_not_their_order_or_their_cutting() -> None:
+    ten, twenty = MX(10, "a.example"), MX(20, "b.example")
+    assert not differ(Kind.MX, had(Kind.MX, ten, twenty), had(Kind.MX, twenty, ten))
+    assert differ(Kind.MX, had(Kind.MX, ten), had(Kind.MX, twenty, ten))
+    assert not differ(Kind.SPF, had(Kind.SPF, SPF), had(Kind.SPF, TXT((b"v=spf1", b" -all")), OTHER))
+    assert differ(Kind.DKIM, had(Kind.DKIM, SPF), had(Kind.DKIM, SPF, OTHER))
+
+
+def test_no_record_is_the_same_whether_or_not_the_name_exists() -> None:
+    assert not differ(Kind.DMARC, had(Kind.DMARC, status=Status.NXDOMAIN), had(Kind.DMARC, status=Status.NODATA))
+    assert differ(Kind.SPF, had(Kind.SPF, SPF), had(Kind.SPF, status=Status.NODATA))
+
+
+def test_of_an_alias_only_the_first_step_is_the_servers_own() -> None:
+    assert not differ(
+        Kind.DKIM, had(Kind.DKIM, SPF, chain=("k.example",)), had(Kind.DKIM, chain=("k.example", "z.example"))
+    )
+    assert differ(Kind.DKIM, had(Kind.DKIM, chain=("k.example",)), had(Kind.DKIM, chain=("l.example",)))
+    assert differ(Kind.DKIM, had(Kind.DKIM, SPF, chain=("k.example",)), had(Kind.DKIM, SPF))
+
+
+def test_a_name_that_one_server_delegates_is_left_out_and_silence_is_no_data() -> None:
+    away = ServerReply(AT, Status.REFUSED, referral=Referral("example.com", ("ns.example.org",)))
+    gathered = Gathered(Item(Kind.SPF, "example.com"), (had(Kind.SPF, SPF), had(Kind.SPF, OTHER), away, SILENT))
+    assert not gathered.differ
+    assert gathered.unanswered == (SILENT,)
+
+
+def test_what_differs_is_shown_by_server_and_long_keys_with_their_ends() -> None:
+    one, other = (TXT((b"v=DKIM1; p=" + b"A" * 200 + end,)) for end in (b"B", b"C"))
+    replies = (had(Kind.DKIM, one), had(Kind.DKIM, other), had(Kind.DKIM, one))
+    shown = Gathered(Item(Kind.DKIM, "example.com"), replies).shown(["a", "b", "c"])
+    assert shown.endswith('AC" at b')
+    assert 'AB" at a, c; ' in shown
+    assert len(shown) < 300
+
+
+def test_ds_and_dnskey_records_are_matched_by_tag_and_algorithm() -> None:
+    texts = ["257 3 13 " + "QUJD" * 16, "256 3 8 AwEAAbPT"]
+    for text in texts:
+        parsed = dns.rdata.from_text("IN", "DNSKEY", text)
+        assert isinstance(parsed, dns.rdtypes.ANY.DNSKEY.DNSKEY)
+        assert keys([text]) == {Key(dns.dnssec.key_id(parsed), parsed.algorithm)}
+    assert wanted_keys(["4711 13 2 AB CD", "4712 253 2 ABCD", "nonsense"]) == {Key(4711, 13)}
+
+
+@pytest.mark.parametrize("text", ["257 3 13 !!!", "99999999 3 13 QUJD", "257 3 999 QUJD", "257 3 x QUJD"])
+def test_a_key_that_is_none_is_passed_over(text: str) -> None:
+    assert keys([text]) == set()
+
+
+@pytest.mark.parametrize(
+    ("days", "left", "soon"), [(30, 3, False), (30, 1.9, True), (2, 1, False), (2, 0.4, True), (30, -1, True)]
+)
+def test_a_signature_ends_soon_by_the_margin_or_by_its_own_short_life(days: float, left: float, soon: bool) -> None:
+    day, now = 86400, 1_780_000_000
+    end = now + int(left * day)
+    assert ends_soon(Signature(end - int(days * day), end), now, 2 * day) is soon
