@@ -32,6 +32,7 @@ _URI = re.compile(r"([a-z][a-z0-9+.-]*):([!-~]+)", re.ASCII | re.IGNORECASE)
 _HTTPS_HOST = re.compile(r"//(?:[^/?#@]*@)?([^/?#@:]+)", re.ASCII)
 _TAGS = frozenset({"v", "p", "sp", "np", "psd", "t", "adkim", "aspf", "fo", "rua", "ruf"})
 _REMOVED = ("pct", "rf", "ri")  # RFC 9989 appendix C
+_NAMED = _TAGS.union(_REMOVED)
 _LIMITED = {"adkim": "rs", "aspf": "rs", "t": "yn", "psd": "ynu"}
 _FAILURE_OPTIONS = frozenset("01ds")
 
@@ -125,7 +126,7 @@ def parse(text: bytes) -> Record:
     if not is_record(text):
         raise DmarcSyntaxError(f"{text[:12]!r} at character 1 is not v=DMARC1")
     terms = tags.read(text)
-    named = [(term.name.lower(), term.value) for term in terms if term.name]
+    named = [(name, term.value) for term in terms if (name := term.name.lower()) in _NAMED]
     found = dict(reversed(named))  # the first of several counts
     policies = {tag: _POLICIES.get(found[tag].lower()) for tag in ("p", "sp", "np") if tag in found}
     limited = {tag: found[tag].lower() for tag in _LIMITED if tag in found}
@@ -150,7 +151,7 @@ def parse(text: bytes) -> Record:
             *([("ruf", ", ".join(bad_ruf))] if bad_ruf else []),
         ),
         bad_terms=tuple(term.value for term in terms if not term.name),
-        repeated=tags.repeated(name for name, _ in named if name in _TAGS or name in _REMOVED),
+        repeated=tags.repeated(name for name, _ in named),
         removed=tuple((tag, found[tag]) for tag in _REMOVED if tag in found),
     )
 

@@ -33,7 +33,7 @@ from exporter.mail import names
 
 IP: TypeAlias = IPv4Address | IPv6Address
 
-LONGEST_INPUT = 65536
+LONGEST_INPUT = 8192  # characters; a command line has 512 octets (section 4.5.3.1.4)
 LONGEST_LABEL = 63
 MOST_CODES = 8  # distinct offending characters kept for a person to see
 
@@ -115,7 +115,7 @@ class Said:
 
 
 def parse(text: str) -> Said:
-    """Read it exactly as it would be sent; never raises. What lies beyond 64 KiB is not looked at."""
+    """Read it exactly as it would be sent; never raises. What lies beyond 8 KiB is not looked at."""
     text = text[:LONGEST_INPUT]
     bare = text.strip()
     if not bare:

@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-LONGEST = 65536  # characters looked at
+LONGEST = 32768  # characters looked at
 MOST_CODES = 8
 
 _ENHANCED = r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![.\d])"

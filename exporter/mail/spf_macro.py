@@ -14,15 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from exporter.mail.names import LONGEST_NAME
 
-_PIECE = re.compile(
-    r"%\{(?P<letter>[slodiphcrtv])(?P<parts>[0-9]*)(?P<reverse>r?)(?P<delimiters>[.\-+,/_=]*)\}"
-    r"|%(?P<escape>[%_\-])|(?P<literal>[ -$&-~]+)",
+_PIECE = re.compile(  # groups: the four parts of a macro, an escape, a literal
+    r"%\{([slodiphcrtv])([0-9]*)(r?)([.\-+,/_=]*)\}|%([%_\-])|([ -$&-~]+)",
     re.ASCII | re.IGNORECASE,
 )
 _ESCAPES = {"%": "%", "_": " ", "-": "%20"}
@@ -31,6 +29,7 @@ _TOP_LABEL = r"(?:[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*|[A-Za-z0-9]+-[A-Za-z0-9-]*[A-
 _DOMAIN_END = re.compile(rf"\.{_TOP_LABEL}\.?")
 _TOP = re.compile(_TOP_LABEL)
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_LITERAL = re.compile(r"[!-$&-~]*")
 _QUOTED = frozenset(b'"().;\\@$')
 _LONGEST_LABEL = 63
 
@@ -39,8 +38,7 @@ class SpfSyntaxError(ValueError):
     """A text that RFC 7208 does not allow; the message says what and where."""
 
 
-@dataclass(frozen=True, slots=True)
-class Macro:
+class Macro(NamedTuple):
     letter: str  # lower case
     url: bool  # written in upper case: URL-escape the value
     parts: int  # right-hand parts to keep; 0 = all
@@ -59,8 +57,7 @@ class Macro:
 Piece: TypeAlias = str | Macro
 
 
-@dataclass(frozen=True, slots=True)
-class MacroString:
+class MacroString(NamedTuple):
     """A text with macros in it, such as the domain-spec of a term."""
 
     text: str
@@ -87,13 +84,15 @@ def domain_spec(text: str) -> MacroString:
     pieces, ends_in_macro = _pieces(text, explanation=False)
     if not ends_in_macro:
         last = pieces[-1]
-        dot = last.removesuffix(".").rfind(".") if isinstance(last, str) else -1
+        dot = last.rfind(".", 0, -1) if isinstance(last, str) else -1
         if dot < 0 or not isinstance(last, str) or not _DOMAIN_END.fullmatch(last, dot):
             raise SpfSyntaxError(f"{_cut(text)} is no domain name with a top-level domain")
     return MacroString(text, pieces)
 
 
 def _pieces(text: str, *, explanation: bool) -> tuple[tuple[Piece, ...], bool]:
+    if _LITERAL.fullmatch(text):  # most are, and a record may hold thousands
+        return (text,) if text else (), False
     pieces: list[Piece] = []
     at, ends_in_macro = 0, False
     while at < len(text):
@@ -102,27 +101,28 @@ def _pieces(text: str, *, explanation: bool) -> tuple[tuple[Piece, ...], bool]:
             problem = "'%' starts no macro" if text[at] == "%" else f"character {text[at]!r} is not allowed"
             raise SpfSyntaxError(f"{problem} at position {at + 1} of {_cut(text)}")
         at = found.end()
-        ends_in_macro = found["literal"] is None
-        if found["literal"] is not None:
-            if not explanation and " " in found["literal"]:
+        letter, digits, reverse, delimiters, escape, literal = found.groups()
+        ends_in_macro = literal is None
+        if literal is not None:
+            if not explanation and " " in literal:
                 raise SpfSyntaxError(f"a space is not allowed in {_cut(text)}")
-            pieces.append(found["literal"])
-        elif found["escape"] is not None:
-            pieces.append(_ESCAPES[found["escape"]])
+            pieces.append(literal)
+        elif escape is not None:
+            pieces.append(_ESCAPES[escape])
         else:
-            pieces.append(_macro(found, explanation=explanation))
+            lower = letter.lower()
+            if lower in _ONLY_IN_EXPLANATIONS and not explanation:
+                raise SpfSyntaxError(f"macro {_cut(found[0])} is for explanations only (section 7.2)")
+            parts = _parts(digits, found[0]) if digits else 0
+            pieces.append(Macro(lower, letter != lower, parts, bool(reverse), delimiters or "."))
     return tuple(pieces), ends_in_macro
 
 
-def _macro(found: re.Match[str], *, explanation: bool) -> Macro:
-    letter = found["letter"].lower()
-    if letter in _ONLY_IN_EXPLANATIONS and not explanation:
-        raise SpfSyntaxError(f"macro {_cut(found[0])} is for explanations only (section 7.2)")
-    digits = found["parts"].lstrip("0")
-    if found["parts"] and not digits:
-        raise SpfSyntaxError(f"macro {_cut(found[0])} keeps zero parts (section 7.3)")
-    parts = int(digits[:6] or 0)  # no name has a million parts: more digits change nothing
-    return Macro(letter, found["letter"].isupper(), parts, bool(found["reverse"]), found["delimiters"] or ".")
+def _parts(digits: str, macro: str) -> int:
+    significant = digits.lstrip("0")
+    if not significant:
+        raise SpfSyntaxError(f"macro {_cut(macro)} keeps zero parts (section 7.3)")
+    return int(significant[:6])  # no name has a million parts: more digits change nothing
 
 
 def _cut(text: str) -> str:

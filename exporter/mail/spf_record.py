@@ -111,9 +111,10 @@ def parse(text: bytes) -> Record:
     modifiers: dict[str, Modifier] = {}
     unknown: list[Modifier] = []
     shown = text.decode("ascii")
+    read: dict[str, Mechanism | Modifier] = {}  # a term that stands there a thousand times is read once
     for number, word in enumerate(filter(None, shown[len("v=spf1") :].split(" ")), 1):
         try:
-            term = _term(word)
+            term = read.get(word) or read.setdefault(word, _term(word))
             if isinstance(term, Mechanism):
                 mechanisms.append(term)
             elif term.name not in ("redirect", "exp"):
@@ -168,12 +169,15 @@ def _after_colon(rest: str) -> str:
 
 
 def _host(word: str, name: str, qualifier: Word, rest: str) -> Mechanism:
-    host, four, six = _DUAL_CIDR.fullmatch(rest).groups()  # type: ignore[union-attr]  # matches any text
-    prefix4, prefix6 = _prefix(four, 4), _prefix(six, 6)
+    prefix4, prefix6 = 32, 128
+    host = rest
+    if "/" in rest:
+        host, four, six = _DUAL_CIDR.fullmatch(rest).groups()  # type: ignore[union-attr]  # matches any text
+        prefix4, prefix6 = _prefix(four, 4), _prefix(six, 6)
     if not host:
         return Mechanism(word, name, qualifier, prefix4=prefix4, prefix6=prefix6)
     domain = _after_colon(host)
-    if _address(domain, "ip4"):
+    if domain[-1:].isdigit() and _address(domain, "ip4"):
         raise SpfSyntaxError(f"is an address, not a name: write ip4:{domain}")
     return Mechanism(word, name, qualifier, domain=domain_spec(domain), prefix4=prefix4, prefix6=prefix6)
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LONGEST = 64 * 1024  # octets of a record that we are willing to read: more than a TXT record can hold
 
 SPACE = " \t\r\n"  # what a list may be folded with (RFC 6376 section 2.8)
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+_TERM = re.compile(rf"([A-Za-z][A-Za-z0-9_]*)[{SPACE}]*=[{SPACE}]*(.*)", re.ASCII | re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     name: str  # as written; empty for a term that is no `tag=value`
     value: str  # without the white space around it; octets above 127 are read as Latin-1, so none is lost
     position: int  # of the term's first character in the text, counted from 1
@@ -32,13 +31,9 @@ def read(text: bytes) -> list[Tag]:
     for term in text.decode("latin-1").split(";"):
         stripped = term.strip(SPACE)
         if stripped:
-            name, equals, value = stripped.partition("=")
-            name = name.rstrip(SPACE)
-            at = position + len(term) - len(term.lstrip(SPACE))
-            if equals and _NAME.fullmatch(name):
-                tags.append(Tag(name, value.lstrip(SPACE), at))
-            else:
-                tags.append(Tag("", stripped, at))
+            found = _TERM.fullmatch(stripped) if "=" in stripped else None
+            name, value = found.groups() if found else ("", stripped)
+            tags.append(Tag(name, value, position + term.index(stripped)))
         position += len(term) + 1
     return tags
 

@@ -1,0 +1,119 @@
+"""Every parser of exporter/mail that reads what strangers write, in one form: octets in, one kind of error out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import NamedTuple
+
+from exporter.mail import (
+    certificate,
+    dkim,
+    dmarc,
+    generic,
+    helo,
+    mailbox,
+    names,
+    rdap,
+    refusal,
+    smtp,
+    spf_macro,
+    spf_record,
+    tags,
+    tls,
+)
+
+LONGEST = 64 * 1024  # octets given to any of them
+_CLIENT = IPv4Address("192.0.2.1")
+_ROOTS = certificate.Roots()
+
+
+class Parser(NamedTuple):
+    read: Callable[[bytes], object]
+    error: type[ValueError] | None  # the only one that it may raise
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def _smtp(octets: bytes) -> None:
+    incoming = smtp.Incoming()
+    for start in range(0, len(octets), 1000):
+        incoming.feed(octets[start : start + 1000])
+        while reply := incoming.take():
+            smtp.size_limit(smtp.extensions(reply))
+            assert reply.enhanced or str(reply)
+
+
+def _helo(octets: bytes) -> None:
+    said = helo.parse(_text(octets))
+    assert said.well_formed or all(fault.where for fault in said.faults)
+    assert said.repaired != ""
+
+
+def _refusal(octets: bytes) -> None:
+    read = refusal.read(_text(octets))
+    assert all(map(refusal.meaning, read.statuses))
+    assert all(map(refusal.reply_meaning, read.codes))
+
+
+def _macro(octets: bytes) -> None:
+    found = spf_macro.macro_string(_text(octets), explanation=True)
+    spf_macro.query_name(found.expand(dict.fromkeys("slodiphcrtv", "a.b-c")))
+
+
+PARSERS = {
+    "certificate": Parser(lambda octets: _ROOTS.examine((octets,), 0), certificate.CertificateSyntaxError),
+    "dkim": Parser(dkim.parse, dkim.DkimSyntaxError),
+    "dmarc": Parser(dmarc.parse, dmarc.DmarcSyntaxError),
+    "generic": Parser(lambda octets: generic.signs(_text(octets)[: names.LONGEST_NAME], _CLIENT), None),
+    "helo": Parser(_helo, None),
+    "mailbox": Parser(lambda octets: mailbox.parse(_text(octets)), mailbox.MailboxSyntaxError),
+    "mailbox slip": Parser(lambda octets: mailbox.meant(_text(octets)[: names.LONGEST_NAME]), None),
+    "names": Parser(lambda octets: names.canonical(_text(octets), underscores=True), ValueError),
+    "names address": Parser(lambda octets: names.as_address(_text(octets)), None),
+    "rdap": Parser(lambda octets: rdap.registration(octets, "example.com"), rdap.RdapSyntaxError),
+    "rdap bootstrap": Parser(rdap.bootstrap, rdap.RdapSyntaxError),
+    "refusal": Parser(_refusal, None),
+    "refusal known": Parser(lambda octets: refusal.known(_text(octets)), refusal.RefusalSyntaxError),
+    "smtp": Parser(_smtp, smtp.ReplySyntaxError),
+    "spf_macro": Parser(_macro, spf_macro.SpfSyntaxError),
+    "spf_macro domain": Parser(lambda octets: spf_macro.domain_spec(_text(octets)), spf_macro.SpfSyntaxError),
+    "spf_macro name": Parser(lambda octets: spf_macro.query_name(_text(octets)), None),
+    "spf_record": Parser(spf_record.parse, spf_macro.SpfSyntaxError),
+    "tags": Parser(tags.read, None),
+    "tls": Parser(lambda octets: tls.judge(tls.Version.TLS_1_2, octets), None),
+}
+
+# What a parser wants to see before it looks further, and the words that lead it into its corners.
+HEADS: dict[str, tuple[bytes, ...]] = {
+    "dkim": (b"", b"p=;", b"v=DKIM1; p="),
+    "dmarc": (b"v=DMARC1;", b"v=DMARC1;rua=", b"v=DMARC1;p=none;fo="),
+    "rdap": (b"", b'{"objectClassName":"domain","ldhName":"example.com",'),
+    "rdap bootstrap": (b"", b'{"services":['),
+    "refusal known": (b"", b"Gmail: 550 5.7.1 "),
+    "spf_record": (b"v=spf1 ", b"v=spf1 a:", b"v=spf1 x=", b"v=spf1 ip6:"),
+    "tls": (b"", b"\x16\x03\x03\x00\x40\x02\x00\x00\x3c\x03\x03", b"\x15\x03"),
+    "certificate": (b"\x30\x82", b""),
+}
+_BLANK_BETWEEN = """
+    a . - _ / : ; = , ! @ % { } [ ] " \\ < > 0 1 9 x é ß \u3002 \u200d \xa0 \u202e \U0001f600 \udc80 \0
+    a: mx ptr include: exists: redirect= exp= ip4: ip6: all v=spf1 %{d} %{l1r-} %% %_ /24 //64 .com 1.2.3.4 ::1
+    v=DKIM1; k=rsa; k=ed25519; p= h=sha256 t=y:s v=DMARC1; p=reject; rua=mailto: https:// !10m pct= fo=1:d AAAA
+    250- 250 550 5.7.1 421 STARTTLS [IPv6: [192.0.2.1] xn-- a.b[1.2.3.4] gmail.con mailto: ip-10-0-0-1.
+    {} [] {"events":[ "eventAction":"expiration" "eventDate":"2026-01-01T00:00:00Z" null true 1e9
+    \x16\x03\x03 \x15\x03\x03\0\x02\x02\x46 \x02\0\0\x26 \x30\x82\x01\0 \x02\x01\x01
+"""
+WORDS = tuple(
+    word.encode("utf-8", "surrogateescape")
+    for word in (
+        *filter(None, _BLANK_BETWEEN.replace("\n", " ").split(" ")),
+        "\r\n",
+        "\n",
+        "\t",
+        " said: ",
+        "in reply to ",
+        "550 ",
+    )
+)
