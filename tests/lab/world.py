@@ -187,6 +187,14 @@ dmarc domain=bogus.example.org                         unknown bogus
 dmarc domain=example.info                              unknown dns_servfail
 dmarc domain=nowhere.example.org                       pass
 dmarc domain=parked.example.org                        pass
+zone domain=example.net                                fail, warning zone.not-public, warning zone.single, unknown network
+zone domain=signed.example.org                         fail, warning zone.not-public, warning zone.single, unknown network
+zone domain=example.edu                                fail, warning zone.not-public, warning zone.single, unknown network
+zone domain=bogus.example.org                          fail, critical zone.bogus, warning zone.not-public, warning zone.single, \
+unknown bogus
+zone domain=example.info                               unknown dns_servfail
+zone domain=nowhere.example.org                        fail, warning zone.not-public, warning zone.single, unknown network
+zone domain=parked.example.org                         fail, warning zone.not-public, warning zone.single, unknown network
 blocklist ip=192.0.2.10                                pass
 blocklist ip=2001:db8::10                              pass
 blocklist ip=192.0.2.70                                pass
