@@ -148,6 +148,8 @@ def _term(word: str) -> Mechanism | Modifier:
 
 def _mechanism(word: str, name: str, qualifier: Word, rest: str) -> Mechanism:
     match name:
+        case "a" | "mx":
+            return _host(word, name, qualifier, rest)
         case "all":
             if rest:
                 raise SpfSyntaxError("all takes no argument")
@@ -156,10 +158,8 @@ def _mechanism(word: str, name: str, qualifier: Word, rest: str) -> Mechanism:
             return Mechanism(word, name, qualifier, domain=domain_spec(_after_colon(rest)))
         case "ptr":
             return Mechanism(word, name, qualifier, domain=domain_spec(_after_colon(rest)) if rest else None)
-        case "ip4" | "ip6":
+        case _:  # ip4, ip6
             return _network(word, name, qualifier, _after_colon(rest))
-        case _:  # a, mx
-            return _host(word, name, qualifier, rest)
 
 
 def _after_colon(rest: str) -> str:

@@ -33,7 +33,8 @@ def read(text: bytes) -> list[Tag]:
         if stripped:
             found = _TERM.fullmatch(stripped) if "=" in stripped else None
             name, value = found.groups() if found else ("", stripped)
-            tags.append(Tag(name, value, position + term.index(stripped)))
+            before = term.index(stripped) if len(stripped) < len(term) else 0
+            tags.append(Tag(name, value, position + before))
         position += len(term) + 1
     return tags
 
