@@ -30,6 +30,7 @@ from exporter.net.blocklists import Blocklists
 from exporter.once import Exit
 from exporter.refusals import Refusals
 from exporter.store import Policy, Store
+from exporter.targets import Delivery
 
 PORT = 10554
 _FINDING = re.compile(r"[a-z_]{1,40}\.[a-z0-9-]{1,80}")
@@ -312,11 +313,13 @@ def _chosen(settings: Settings, words: Sequence[str]) -> list[Any]:
     if not words:
         return list(settings.targets)
     wanted = {word.strip().lower().removesuffix(".") for word in words}
-    chosen = [t for t in settings.targets if wanted & {value for _, value in t.identity}]
-    missing = wanted - {value for t in chosen for _, value in t.identity}
+    chosen = {t.key: t for t in settings.targets if wanted & {value for _, value in t.identity}}
+    missing = wanted - {value for t in chosen.values() for _, value in t.identity}
     if missing:
         raise ValueError(f"not in the configuration: {', '.join(sorted(missing))}")
-    return chosen
+    # whether receivers take mail of a domain depends on its senders, too
+    senders = {key for t in settings.targets if isinstance(t, Delivery) and t.key in chosen for key in t.rests_on}
+    return [t for t in settings.targets if t.key in chosen or t.key in senders]
 
 
 def _explain(arguments: argparse.Namespace) -> int:

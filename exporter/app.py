@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
 from itertools import starmap
 from pathlib import Path
@@ -20,12 +21,13 @@ from exporter import discover, metrics
 from exporter.catalogue import Catalogue
 from exporter.checks.ehlo_probe import ehlo_probe
 from exporter.checks.smtp_tls import smtp_tls
+from exporter.conclusions import Conclusions
 from exporter.config import SYSTEM, ConfigError, Nameserver, Settings
 from exporter.discover import MailHosts
 from exporter.engine import evaluate
 from exporter.metrics import Exposition, Own
 from exporter.model import Check, Clock, Target
-from exporter.net import Net
+from exporter.net import Holds, Net
 from exporter.net.authoritative import Authoritative
 from exporter.net.blocklists import Blocklists
 from exporter.net.conversation import Dial
@@ -46,6 +48,7 @@ log = logging.getLogger(__name__)
 
 LIST_PACE = 50.0  # questions a second that one blocklist gets; its operator asks for good manners
 SLICE = 50  # targets taken in before the loop may do something else
+NEWS_PAUSE = 1.0  # seconds from news about a target to the next look at what rests on it
 DRAIN = 3.0  # seconds that runs in hand may take to end; the whole stop stays under 5
 DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)
 
@@ -62,14 +65,15 @@ class World:
     rdap: Rdap
     clock: Clock
 
-    def net(self) -> Net:
-        """A fresh view for one run."""
+    def net(self, held: Holds) -> Net:
+        """A fresh view for one run; `held` is what the checks hold."""
         return Net(
             self.dns,
             self.clock,
             mail=self.mail,
             blocklists=self.blocklists,
             rdap=self.rdap,
+            held=held,
             authoritative=self.authoritative,
         )
 
@@ -147,6 +151,7 @@ class Daemon:
         self._reload_problems: list[str] = []
         self._own = Own()
         self.store = Store()
+        self._conclusions = Conclusions(self.store)
         self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
         self.schedule = Schedule(self._run, clock)
         self.web = Web(
@@ -209,8 +214,7 @@ class Daemon:
             if world is not None:
                 self._retire(world)
             world = self._world = self._open_world(settings, self._blocklists, self._clock)
-        if world.mail is not None:
-            world.mail.shut.every = settings.every[smtp_tls.id].total_seconds()
+        world.mail.shut.every = settings.every[smtp_tls.id].total_seconds()
         self._settings = settings
         policy = Policy(settings.severities)
         judged_anew = policy != self.exposition.policy
@@ -234,6 +238,7 @@ class Daemon:
         """
         left = self.store.keys() | (self._state.keys() if self._state else set())
         relations = self.exposition.relations()
+        self._conclusions.clear()
         # put in place first: runs that end meanwhile teach it too
         hosts = self._hosts = MailHosts(t for t in settings.targets if isinstance(t, MailHost))
         for count, target in enumerate(settings.targets, 1):
@@ -275,6 +280,7 @@ class Daemon:
         self.schedule.want(Plan(check, target, interval, at_once=not fresh))
         if news or judged_anew:
             self.exposition.put(held)
+        self._conclusions.learn(held.key, target)
         return held.key
 
     def _drop(self, key: Key) -> None:
@@ -304,14 +310,17 @@ class Daemon:
     async def _run(self, check: Check, target: Target) -> None:
         """One run: evaluate, hold, publish, save; a domain's new MX hosts become targets."""
         world = self._world
-        if world is None:
+        if world is None or self._conclusions.too_early(target):
             return
-        outcome = await evaluate(check, target, world.net, self._clock)
+        outcome = await evaluate(check, target, partial(world.net, self.store), self._clock)
         self._count(check.id, outcome.duration, outcome.doubt.reason if outcome.doubt else None)
+        before = self.store.known(check.id, target.key)
         held = self.store.record(outcome)
         if held is None:
             return
         self.exposition.put(held)
+        for key in self._conclusions.after(held.key, before):
+            self.schedule.soon(key, NEWS_PAUSE)
         if self._state:
             self._state.save(held)
             self._save_door(every=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -49,9 +50,18 @@ def _entry(module: ModuleType, name: str) -> Entry:
     found = getattr(module, name, None)
     if not isinstance(found, Check) or found.id != name:
         raise ValueError(f"{module.__name__} must define the check {name!r}")
-    declared = [value for value in vars(module).values() if isinstance(value, Rule)]
+    declared = list(_rules(module))
     strangers = [rule.id for rule in declared if not rule.id.startswith(f"{name}.")]
     if strangers:
         raise ValueError(f"{module.__name__} declares rules of another check: {', '.join(strangers)}")
     measures = tuple(value for value in vars(module).values() if isinstance(value, Measure))
     return Entry(found, tuple(declared), measures)
+
+
+def _rules(module: ModuleType) -> Iterator[Rule]:
+    """Its constants, and those of a mapping by id that was made from data."""
+    for name, value in vars(module).items():
+        if isinstance(value, Rule):
+            yield value
+        elif name == "RULES_BY_ID":
+            yield from value.values()

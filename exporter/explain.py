@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from exporter import receivers
 from exporter.catalogue import Catalogue
 from exporter.model import Outcome, Rule, Severity, Verdict
-from exporter.store import Held, Judged, Policy
+from exporter.receivers import Answer, Ask, Demand, Profile, State
+from exporter.store import Held, Judged, Policy, Store
+from exporter.targets import Delivery
 
+FIRST = (State.UNMET, State.CANNOT_TELL, State.MET, State.NOT_OBSERVABLE)
 _ORDER = {Verdict.FAIL: 0, Verdict.UNKNOWN: 1, Verdict.PASS: 2}
 _GRAVITY = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
@@ -94,6 +98,57 @@ def cards(store: Iterable[Held], policy: Policy, now: float) -> list[dict[str, A
 def _rank(told: dict[str, Any]) -> tuple[int, int, str, str]:
     gravity = _GRAVITY[Severity(told["severity"])] if told["severity"] else 9
     return _ORDER[Verdict(told["verdict"])], gravity, told["check"], told["title"]
+
+
+def reception(profile: Profile, target: Delivery, ask: Ask) -> dict[str, Any]:
+    """Will the receiver take mail of one domain? Each demand with its answer, and what follows."""
+    judged = sorted(receivers.judge(profile, target.rests_on, ask), key=lambda pair: FIRST.index(pair[1].state))
+    counts = {str(state): sum(answer.state is state for _, answer in judged) for state in State}
+    return {
+        "receiver": profile.id,
+        "name": profile.name,
+        "question": profile.question,
+        "domain": target.domain,
+        "labels": dict(target.labels),
+        "counts": counts,
+        "state": str(next(state for state in FIRST if counts[state])),
+        "demands": [_demand(profile, demand, answer) for demand, answer in judged],
+    }
+
+
+def _demand(profile: Profile, demand: Demand, answer: Answer) -> dict[str, Any]:
+    return {
+        "demand": demand.text,
+        "state": str(answer.state),
+        "finding": profile.finding(demand),
+        "refusals": list(demand.refusals),
+        "source": {"document": demand.source.document, "url": demand.source.url, "date": demand.source.date},
+        "causes": [
+            {"id": c.finding.id, "target": c.target, "title": c.title, "text": c.finding.text, "fix": c.finding.fix}
+            for c in answer.causes
+        ],
+        "unknown": [
+            {
+                "check": t.check,
+                "target": t.target,
+                "title": t.title,
+                "reason": str(t.doubt.reason),
+                "detail": t.doubt.detail,
+            }
+            for t in answer.troubles
+        ],
+        "why": answer.why,
+    }
+
+
+def receptions(store: Store) -> list[dict[str, Any]]:
+    """Every domain at every receiver that it wants to be taken by."""
+    return [
+        reception(receivers.shipped()[name], held.target, store.known)
+        for held in store
+        if isinstance(held.target, Delivery)
+        for name in held.target.receivers
+    ]
 
 
 def runbook(declared: Rule) -> str:

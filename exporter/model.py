@@ -265,6 +265,14 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What is held of one check of one target: the findings that stand, and the doubt of its latest run."""
+
+    findings: tuple[Finding, ...]
+    doubt: Doubt | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What one run said. `started` is unix seconds, `duration` seconds."""
 

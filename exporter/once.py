@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, TextIO, TypeAlias
 
@@ -19,16 +20,18 @@ from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from exporter import __version__, discover, explain
+from exporter import __version__, discover, explain, receivers
 from exporter.catalogue import Catalogue
-from exporter.engine import NetFactory, evaluate
+from exporter.engine import evaluate
 from exporter.mail import names
 from exporter.mail.dnsbl import Blocklist, Lists
 from exporter.model import Check, Clock, Severity, Target, Verdict
+from exporter.net import Holds, Net
 from exporter.store import Policy, Store
 from exporter.targets import (
     Address,
     Authorisation,
+    Delivery,
     Domain,
     Egress,
     Greeting,
@@ -37,6 +40,7 @@ from exporter.targets import (
     Registration,
     Reputation,
     Zone,
+    deliveries,
 )
 
 Pair: TypeAlias = tuple[Check, Target]
@@ -87,7 +91,7 @@ def named(words: Sequence[str], helo: str | None, lists: Iterable[Blocklist]) ->
         if of[Lists.DOMAINS]:
             made.append(Reputation(subject=name, lists=of[Lists.DOMAINS]))
     made += [Registration(domain=name) for name in dict.fromkeys(map(names.registered, domains))]
-    return made
+    return [*made, *deliveries(made, lambda _: receivers.DEFAULT)]
 
 
 def pairs(catalogue: Catalogue, targets: Iterable[Target], enabled: Callable[[str], bool]) -> list[Pair]:
@@ -104,12 +108,15 @@ async def run(
     catalogue: Catalogue,
     targets: Sequence[Target],
     enabled: Callable[[str], bool],
-    net: NetFactory,
+    net: Callable[[Holds], Net],
     clock: Clock,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Store:
-    """Evaluate everything once; `progress(done, total)` is called as runs end."""
+    """Evaluate everything once; `progress(done, total)` is called as runs end.
+
+    Mail hosts that were found come second, then their domains once more, what is concluded from the others last.
+    """
     store = Store()
     todo = pairs(catalogue, targets, enabled)
     for pair in todo:
@@ -123,14 +130,15 @@ async def run(
         async def one(check: Check, target: Target) -> None:
             nonlocal done
             async with slots:
-                store.record(await evaluate(check, target, net, clock))
+                store.record(await evaluate(check, target, partial(net, store), clock))
             done += 1
             if progress:
                 progress(done, len(todo))
 
         await asyncio.gather(*(one(*pair) for pair in some))
 
-    await sweep(todo)
+    last = [pair for pair in todo if isinstance(pair[1], Delivery)]
+    await sweep([pair for pair in todo if not isinstance(pair[1], Delivery)])
     hosts = discover.MailHosts(t for t in targets if isinstance(t, MailHost))
     for held in store:
         if held.check.id == discover.CHECK:
@@ -144,6 +152,7 @@ async def run(
     again = [(check, target) for check, target in todo if check.id == discover.CHECK and target.key in domains]
     todo = [*todo, *again]
     await sweep(again)
+    await sweep(last)
     return store
 
 
@@ -169,7 +178,8 @@ def as_json(store: Store, policy: Policy, now: float, notes: Sequence[str]) -> s
     told = explain.cards(store, policy, now)
     summary = {str(v): sum(card["verdict"] == v for card in told) for v in Verdict}
     body = {"version": __version__, "exit": exit_code(store, policy, now), "summary": summary}
-    return json.dumps({**body, "notes": list(notes), "verdicts": told}, indent=2, ensure_ascii=False)
+    body |= {"notes": list(notes), "verdicts": told, "receivers": explain.receptions(store)}
+    return json.dumps(body, indent=2, ensure_ascii=False)
 
 
 _STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan", "unknown": "magenta", "pass": "green"}
@@ -183,6 +193,8 @@ def as_text(store: Store, policy: Policy, now: float, notes: Sequence[str], stre
         _line(console, 0, Text(f"note: {note}", style="yellow"))
     for card in told:
         _card(console, card)
+    for reception in explain.receptions(store):
+        _reception(console, reception)
     totals = {v: sum(card["verdict"] == v for card in told) for v in Verdict}
     console.print(
         Text.assemble(
@@ -216,6 +228,32 @@ def _card(console: Console, card: dict[str, Any]) -> None:
         _line(console, 7, Text(f"{exchange['asked']}  {first}  {via}", "dim"))
         for line in more:
             _line(console, 9, Text(line, "dim"))
+
+
+_STATES = {
+    "unmet": ("UNMET", _STYLE["critical"]),
+    "cannot tell": ("?????", _STYLE["unknown"]),
+    "met": ("met  ", _STYLE["pass"]),
+    "not observable": ("unseen", "dim"),
+}
+
+
+def _reception(console: Console, told: dict[str, Any]) -> None:
+    """One receiver and one domain: what it demands, and what it says to mail that does not do it."""
+    counts = ", ".join(f"{count} {state}" for state, count in told["counts"].items() if count)
+    _line(console, 0, Text.assemble((f"\n{told['question']}", "bold"), f"  {told['domain']}: {counts}"))
+    for demand in told["demands"]:
+        mark, style = _STATES[demand["state"]]
+        _line(console, 5, Text.assemble((f"{mark:<6} ", style), demand["demand"]))
+        for cause in demand["causes"]:
+            _line(console, 12, Text.assemble(cause["text"], (f"  [{cause['id']}]", "dim")))
+        if demand["state"] == "unmet":
+            for text in demand["refusals"]:
+                _line(console, 12, Text(f"answer: {text}"))
+        for unknown in demand["unknown"]:
+            _line(console, 12, Text(f"could not tell: {unknown['check']} of {unknown['title']}: {unknown['detail']}"))
+        if demand["why"]:
+            _line(console, 12, Text(demand["why"], "dim"))
 
 
 def _line(console: Console, indent: int, text: Text) -> None:

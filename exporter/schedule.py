@@ -145,6 +145,12 @@ class Schedule:
         elif before.interval != plan.interval:
             self._move(key, entry, self._on_grid(plan))
 
+    def soon(self, key: Key, seconds: float) -> None:
+        """Run it in so many seconds at the latest, then at its own times again."""
+        entry, due = self._entries.get(key), self._clock.monotonic() + seconds
+        if entry is not None and due < entry.due:
+            self._move(key, entry, due)
+
     def drop(self, key: Key) -> None:
         """What runs of it ends, and is not begun again."""
         self._entries.pop(key, None)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from exporter.model import Check, Doubt, Exchange, Finding, Outcome, Reading, Reason, Severity, Target, Verdict
+from exporter.model import Check, Doubt, Exchange, Finding, Known, Outcome, Reading, Reason, Severity, Target, Verdict
 
 Key: TypeAlias = tuple[str, str]  # check id, target key
 
@@ -131,6 +131,11 @@ class Store:
 
     def __getitem__(self, key: Key) -> Held:
         return self._held[key]
+
+    def known(self, check: str, target: str) -> Known | None:
+        """What that check holds of the target with that key, accepted or not; None: it never looks at it."""
+        held = self._held.get((check, target))
+        return Known(tuple(standing.finding for standing in held.findings), held.doubt) if held else None
 
     def record(self, outcome: Outcome) -> Held | None:
         """Take a run in; None if its target has left the configuration meanwhile."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
@@ -177,6 +178,22 @@ class ListHealth(Target):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Delivery(Target):
+    """Mail of one From: domain, on its way to large receivers: `receiver` judges whether they will take it.
+
+    `rests_on` are the keys of the targets that tell of it: the domain, its selectors, its senders' addresses.
+    """
+
+    domain: str
+    receivers: tuple[str, ...]  # ids of their profiles
+    rests_on: tuple[str, ...]
+
+    @property
+    def identity(self) -> Labels:
+        return (("domain", self.domain),)
+
+
+@dataclass(frozen=True, kw_only=True)
 class OwnResolver(Target):
     """The exporter's own eyes: `resolver` judges them. There is one, and it needs no label.
 
@@ -200,3 +217,32 @@ class OwnResolver(Target):
     @property
     def title(self) -> str:
         return "own resolver"
+
+
+def deliveries(made: Iterable[Target], receivers: Callable[[str], tuple[str, ...]]) -> Iterator[Delivery]:
+    """One for each domain that sends mail and has receivers, with the keys of those targets that tell of it."""
+    domains: dict[str, Domain] = {}
+    keys: dict[str, list[str]] = {}
+    for target in made:
+        match target:
+            case Domain(name=name):
+                domains[name] = target
+                keys.setdefault(name, []).append(target.key)
+            case Selector(domain=name):
+                keys.setdefault(name, []).append(target.key)
+            case Authorisation(domain=name, sender=sender):
+                keys.setdefault(name, []).append(target.key)
+                for egress in target.egress:
+                    keys[name].append(Address(ip=egress.ip, helo=()).key)
+                    keys[name].append(Greeting(sender=sender, ip=egress.ip, helo=egress.helo).key)
+    for name, domain in domains.items():
+        wanted = receivers(name)
+        if domain.sends_mail and wanted:
+            yield Delivery(
+                domain=name,
+                receivers=wanted,
+                rests_on=tuple(dict.fromkeys(keys[name])),
+                labels=domain.labels,
+                off=domain.off,
+                accept=domain.accept,
+            )

@@ -11,17 +11,21 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from exporter import diagnosis, explain
+from exporter import diagnosis, explain, receivers
 from exporter.catalogue import Catalogue
 from exporter.metrics import Exposition, compressor
 from exporter.model import Clock, Severity, Verdict
 from exporter.pages import Pages
+from exporter.receivers import Profile
 from exporter.refusals import Refusals
 from exporter.store import Held, Store
+from exporter.targets import Delivery
 
 log = logging.getLogger(__name__)
 
 SHOWN = 200  # rows of one table; a fleet's page must stay a page
+MOST_CAUSES = 20  # shown of one demand
+FEW = 50  # domains judged at one receiver before the same
 LONGEST_SEARCH = 4000  # characters: a bounce fits, and more does not fit into a URL
 BREATH = 500  # verdicts looked at before the loop may do something else
 _HEADERS = {
@@ -59,6 +63,9 @@ class Web:
                 web.get("/targets/{key:.+}", self._target),
                 web.get("/findings", self._findings),
                 web.get("/findings/{id}", self._finding),
+                web.get("/receivers", self._receivers),
+                web.get("/receivers/{name}", self._receiver),
+                web.get("/receivers/{name}/{domain}", self._reception),
                 web.get("/style.css", self._style),
                 web.get("/-/healthy", self._healthy),
                 web.get("/-/ready", self._ready),
@@ -132,7 +139,10 @@ class Web:
         if not held:
             raise web.HTTPNotFound(text=f"no target {key[:200]!r} is configured\n")
         told = explain.cards(held, self._views.exposition.policy, self._views.clock.wall())
-        return self._page("target.html", title=" ".join(p.partition("=")[2] or p for p in key.split(",")), cards=told)
+        title = " ".join(p.partition("=")[2] or p for p in key.split(","))
+        asked = [(receivers.shipped()[name], h.target) for h in held for name in _wanted(h)]
+        links = [{"question": profile.question, "href": _at(profile.id, of.domain)} for profile, of in asked]
+        return self._page("target.html", title=title, cards=told, receivers=links)
 
     async def _findings(self, request: web.Request) -> web.Response:
         asked = request.query.get("q", "").strip()[:LONGEST_SEARCH]
@@ -149,6 +159,47 @@ class Web:
             raise web.HTTPNotFound(text="no such finding; /findings lists them all\n")
         standing = [h async for h in self._each(lambda h: any(s.finding.rule is declared for s in h.findings))]
         return self._page("finding.html", rule=explain.rule(declared), cards=self._cards(standing[:SHOWN]))
+
+    async def _receivers(self, _request: web.Request) -> web.Response:
+        domains = dict.fromkeys(receivers.shipped(), 0)
+        unmet = dict.fromkeys(receivers.shipped(), 0)
+        async for held in self._each(lambda h: bool(_wanted(h))):
+            standing = {s.finding.id for s in held.findings}
+            for name in _wanted(held):
+                profile = receivers.shipped()[name]
+                domains[name] += 1
+                unmet[name] += any(profile.finding(demand) in standing for demand in profile.demands)
+        rows = [
+            {"profile": profile, "href": _at(name), "domains": domains[name], "unmet": unmet[name]}
+            for name, profile in receivers.shipped().items()
+        ]
+        return self._page("receivers.html", rows=rows)
+
+    async def _receiver(self, request: web.Request) -> web.Response:
+        profile = _profile(request)
+        domains = [h.target async for h in self._each(lambda h: profile.id in _wanted(h))]
+        told: list[dict[str, Any]] = []
+        for count, target in enumerate(domains, 1):
+            told.append(explain.reception(profile, target, self._views.store.known))
+            if count % FEW == 0:
+                await asyncio.sleep(0)
+        told.sort(key=lambda t: (explain.FIRST.index(t["state"]), -t["counts"]["unmet"], t["domain"]))
+        shown = [{**row, "href": _at(profile.id, row["domain"])} for row in told[:SHOWN]]
+        totals = {state: sum(t["state"] == state for t in told) for state in explain.FIRST}
+        left_out = len(told) - len(shown)
+        return self._page("receiver.html", profile=profile, rows=shown, totals=totals, left_out=left_out)
+
+    async def _reception(self, request: web.Request) -> web.Response:
+        profile, domain = _profile(request), request.match_info["domain"]
+        held = [h async for h in self._each(lambda h: profile.id in _wanted(h))]
+        target = next((h.target for h in held if h.target.domain == domain), None)
+        if target is None:
+            raise web.HTTPNotFound(text=f"{domain[:200]!r} has no {profile.id} among its receivers\n")
+        told = explain.reception(profile, target, self._views.store.known)
+        for demand in told["demands"]:
+            demand["causes"] = [{**cause, "href": _page_of(cause["target"])} for cause in demand["causes"]]
+            demand["unknown"] = [{**doubt, "href": _page_of(doubt["target"])} for doubt in demand["unknown"]]
+        return self._page("reception.html", told=told, profile=profile, href=_page_of(target.key), most=MOST_CAUSES)
 
     async def _style(self, _request: web.Request) -> web.Response:
         return web.Response(text=self._pages.render("style.css", 0), content_type="text/css")
@@ -188,11 +239,31 @@ class Web:
 
     def _cards(self, held: list[Held]) -> list[dict[str, Any]]:
         policy, now = self._views.exposition.policy, self._views.clock.wall()
-        return [{**explain.card(h, policy, now), "href": f"/targets/{quote(h.target.key, safe='=,:')}"} for h in held]
+        return [{**explain.card(h, policy, now), "href": _page_of(h.target.key)} for h in held]
 
     def _page(self, name: str, **context: Any) -> web.Response:
         text = self._pages.render(name, self._views.clock.wall(), **context)
         return web.Response(text=text, content_type="text/html")
+
+
+def _page_of(key: str) -> str:
+    return f"/targets/{quote(key, safe='=,:')}"
+
+
+def _at(receiver: str, domain: str = "") -> str:
+    return f"/receivers/{receiver}/{quote(domain)}".rstrip("/")
+
+
+def _wanted(held: Held) -> tuple[str, ...]:
+    """The receivers that the mail of this target goes to."""
+    return held.target.receivers if isinstance(held.target, Delivery) else ()
+
+
+def _profile(request: web.Request) -> Profile:
+    profile = receivers.shipped().get(request.match_info["name"])
+    if profile is None:
+        raise web.HTTPNotFound(text=f"no such receiver; there are {', '.join(receivers.shipped())}\n")
+    return profile
 
 
 def _matches(held: Held, wanted: str) -> bool:

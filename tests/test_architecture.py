@@ -18,6 +18,7 @@ LAYERS = """
     model
     stats strict_yaml logs
     mail
+    receivers
     targets
     net
     checks
@@ -25,7 +26,7 @@ LAYERS = """
     engine
     refusals
     store
-    state discover
+    state discover conclusions
     config
     metrics explain
     diagnosis

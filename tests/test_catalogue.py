@@ -47,6 +47,8 @@ def test_a_rule_is_named_after_its_check_and_its_constant_after_it(rule: Rule) -
     """`NULL` or `NULL_MX` for `mx.null`: what is read in a log is found in the file."""
     check, _, name = rule.id.partition(".")
     module = importlib.import_module(f"exporter.checks.{check}")
+    if rule.id in getattr(module, "RULES_BY_ID", {}):
+        return  # made from data, and found there
     constant = next(constant for constant, value in vars(module).items() if value is rule)
     assert f"{constant}_".startswith(f"{name.upper().replace('-', '_')}_")
 

@@ -11,7 +11,9 @@ import pytest
 
 from exporter import __main__ as command
 from exporter import logs
+from exporter.config import load
 from tests.mail.test_refusal import POSTFIX
+from tests.support.configuration import CATALOGUE
 
 
 def run(*arguments: str) -> int:
@@ -114,3 +116,31 @@ def test_log_lines_are_one_line_whatever_a_peer_said() -> None:
     assert "\x1b" not in line
     assert line.startswith("ts=")
     assert json.loads(logs.Json().format(record(hostile)))["level"] == "warning"
+
+
+CONFIG = """
+smtp: {helo_name: probe.example.net}
+blocklists: []
+senders:
+  - {name: a, addresses: [192.0.2.1], helo: a.example}
+  - {name: b, addresses: [192.0.2.2], helo: b.example}
+domains:
+  - {name: example.com, senders: [a]}
+  - {name: example.net, senders: [b]}
+"""
+
+
+def test_a_domain_is_checked_together_with_the_senders_of_its_mail(tmp_path: Path) -> None:
+    """Receivers judge both. An address is checked alone, and another domain's senders are left out."""
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    settings = load(path, CATALOGUE)
+
+    def chosen(word: str) -> set[str]:
+        return {target.key for target in command._chosen(settings, [word])}
+
+    own = {"domain=example.com", "domain=example.com,sender=a", "ip=192.0.2.1", "sender=a,ip=192.0.2.1"}
+    assert chosen("Example.COM.") == own
+    assert chosen("192.0.2.2") == {"ip=192.0.2.2", "sender=b,ip=192.0.2.2"}
+    with pytest.raises(ValueError, match=r"not in the configuration: example\.org"):
+        chosen("example.org")

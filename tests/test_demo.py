@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from exporter import app, catalogue, once
+from exporter import app, catalogue, explain, once, receivers
 from exporter.config import Settings, load
 from exporter.demo.world import PAUSE, DemoWorld
 from exporter.model import Verdict
 from exporter.net.blocklists import Blocklists
 from exporter.store import Held, Policy
-from exporter.targets import Greeting
+from exporter.targets import Delivery, Domain, Greeting
 
 CATALOGUE = catalogue.load()
 EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
@@ -76,6 +77,7 @@ FAULTS = {
     "spf-allows-everyone.example.net": {"spf.allows-everyone"},
     "spf-forgets-sender.example.net": {"spf_sender.not-authorised"},
     "spf-forgets-provider.example.net": {"spf_sender.include-missing"},
+    "spf-and-dkim-forgotten.example.net": {"spf_sender.not-authorised", "dkim.missing"},
     "spf-softfail.example.net": {"spf_sender.softfail"},
     "dkim-missing.example.net": {"dkim.missing"},
     "dkim-dangling-cname.example.net": {"dkim.dangling-cname"},
@@ -98,6 +100,30 @@ FAULTS = {
         f"{check}: dns_servfail" for check in ("mx", "spf", "spf_sender", "dkim", "dmarc", "zone")
     },
 }
+# What receivers demand and these domains do not meet; all others of the file meet what can be seen.
+UNMET = {
+    "fleet.example.org": {
+        "microsoft": {"helo", "reputation"},
+        "gmail": {"helo", "ptr"},
+        "yahoo": {"ptr", "helo", "spamhaus"},
+    },
+    "spf-forgets-sender.example.net": {"microsoft": {"spf"}, "gmail": {"spf-fail"}},
+    "spf-and-dkim-forgotten.example.net": {
+        "microsoft": {"spf", "authenticated-ipv6"},
+        "gmail": {"spf-fail", "authenticated"},
+        "yahoo": {"authenticated"},
+    },
+    "dmarc-missing.example": {"microsoft_bulk": {"dmarc"}, "gmail_bulk": {"dmarc"}},
+}
+# And what cannot be told of them, because names are not answered.
+UNTOLD = {
+    "fleet.example.org": {"microsoft": {"helo-own-name"}},
+    "not-answered.example.net": {
+        "microsoft": {"spf", "authenticated-ipv6"},
+        "gmail": {"spf-fail", "authenticated"},
+        "yahoo": {"authenticated"},
+    },
+}
 ACCEPTED = {"domain=shop.example.com": {"dmarc.policy-none"}}
 
 
@@ -118,8 +144,11 @@ class Seen:
     settings: Settings
     held: tuple[Held, ...]
     told: str
+    receptions: tuple[dict[str, Any], ...]
 
     def failing(self, held: Held) -> set[str]:
+        if isinstance(held.target, Delivery):  # what follows from the faults has tables of its own
+            return set()
         judged = held.judged(Policy(self.settings.severities), OneDay().wall())
         doubt = {f"{held.check.id}: {held.doubt.reason}"} if held.doubt else set()
         return {j.finding.id for j in judged if j.fails} | doubt
@@ -155,7 +184,8 @@ async def look() -> Seen:
             store = await once.run(CATALOGUE, settings.targets, settings.enabled.__contains__, world.net, clock)
         finally:
             await world.close()
-        return Seen(settings, tuple(store), demo.told("http://127.0.0.1:10554"))
+        told = demo.told("http://127.0.0.1:10554")
+        return Seen(settings, tuple(store), told, tuple(explain.receptions(store)))
 
 
 def between_the_marks() -> Iterator[str]:
@@ -182,6 +212,34 @@ def test_everything_else_passes(seen: Seen) -> None:
     policy = Policy(seen.settings.severities)
     assert {held.verdict(policy, OneDay().wall()) for held in good} == {Verdict.PASS}
     assert {held.check.id for held in good} == set(CATALOGUE.checks), "each check has something good to show"
+
+
+@pytest.mark.parametrize(("state", "expected"), [("unmet", UNMET), ("cannot tell", UNTOLD)], ids=["unmet", "untold"])
+def test_each_domain_meets_what_receivers_demand_but_for_what_is_listed(
+    seen: Seen, state: str, expected: dict[str, dict[str, set[str]]]
+) -> None:
+    found: dict[str, dict[str, set[str]]] = {}
+    for told in seen.receptions:
+        prefix = f"receiver.{told['receiver'].replace('_', '-')}-"
+        ids = {demand["finding"].removeprefix(prefix) for demand in told["demands"] if demand["state"] == state}
+        if ids:
+            found.setdefault(told["domain"], {})[told["receiver"]] = ids
+    assert found == expected
+
+
+def test_every_receiver_has_a_domain_that_it_takes_mail_of(seen: Seen) -> None:
+    assert {told["receiver"] for told in seen.receptions if told["state"] == "met"} == set(receivers.shipped())
+    asked = {told["domain"] for told in seen.receptions}
+    assert asked == {t.name for t in seen.settings.targets if isinstance(t, Domain) and t.sends_mail}
+
+
+def test_a_receivers_findings_are_what_its_page_tells(seen: Seen) -> None:
+    for held in seen.held:
+        if isinstance(held.target, Delivery):
+            of = [told for told in seen.receptions if told["domain"] == held.target.domain]
+            unmet = {d["finding"] for told in of for d in told["demands"] if d["state"] == "unmet"}
+            assert {s.finding.id for s in held.findings} == unmet
+            assert (held.doubt is not None) == any(told["counts"]["cannot tell"] for told in of)
 
 
 def test_only_the_resolver_is_another_than_in_the_file(seen: Seen) -> None:

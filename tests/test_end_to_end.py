@@ -73,6 +73,24 @@ async def test_a_config_goes_in_and_truthful_gauges_come_out(config: Path) -> No
         assert not [line for line in running.log if "level=error" in line]
 
 
+async def test_what_receivers_demand_follows_the_verdicts_that_it_rests_on(config: Path) -> None:
+    """Within seconds, although that check itself looks every five minutes only."""
+    config.write_text(config.read_text() + MORE)
+    async with daemon(f"--config.file={config}") as running:
+        scrape = await running.settled()
+        unmet = {"microsoft": 1, "gmail": 1}
+        assert {
+            s.labels["receiver"]: s.value for s in scrape.all("deliverability_receiver_unmet", domain="example.net")
+        } == unmet
+        assert scrape.findings(check="receiver", domain="example.net") == {
+            "receiver.microsoft-spf",
+            "receiver.gmail-spf-fail",
+        }
+        assert scrape.value("deliverability_check_ok", check="receiver", domain="example.com") == 1
+        assert not scrape.all("deliverability_receiver_unmet", domain="example.com")
+        assert "not met" in (await running.get("/receivers/gmail/example.net"))[1]
+
+
 async def test_sighup_reloads_all_or_nothing_and_a_metric_tells(config: Path) -> None:
     async with daemon(f"--config.file={config}") as running:
         before = await running.settled()
@@ -95,7 +113,7 @@ async def test_sighup_reloads_all_or_nothing_and_a_metric_tells(config: Path) ->
             "the verdict of the new domain",
         )
         assert after.value("deliverability_exporter_config_last_reload_successful") == 1
-        assert after.findings(domain="example.net") == {"spf_sender.not-authorised"}
+        assert after.findings(check="spf_sender", domain="example.net") == {"spf_sender.not-authorised"}
 
         config.write_text(good)
         running.process.send_signal(signal.SIGHUP)

@@ -67,7 +67,7 @@ async def evaluated(targets: Iterable[Target], *checks: str) -> Store:
         CATALOGUE,
         list(targets),
         checks.__contains__,
-        lambda: Net(dns, clock),
+        lambda held: Net(dns, clock, held=held),
         clock,
         progress=lambda done, total: steps.append((done, total)),
     )
@@ -150,3 +150,21 @@ def test_json_holds_every_verdict_with_its_evidence() -> None:
     assert card["findings"][0]["id"] == "sample.broken"
     assert card["findings"][0]["fix"] == "Mend x."
     assert card["evidence"]["exchanges"] == []
+
+
+async def test_what_receivers_demand_is_concluded_last_and_told_behind_the_verdicts() -> None:
+    store = await evaluated(once.named(["example.com", "192.0.2.10"], None, ()), "spf", "spf_sender", "ptr", "receiver")
+    stream = io.StringIO()
+    once.as_text(store, Policy(), 0, [], stream)
+    told = stream.getvalue().partition("Will Office 365 take my mail?")[2]
+    assert told
+    assert "UNMET  each sending address has a PTR record" in told
+    assert "answer: 550 5.7.25 This message was blocked" in told
+    assert "met    mail passes SPF or DKIM" in told
+    assert "unseen mail is sent over TLS" in told
+    (gmail,) = (r for r in json.loads(once.as_json(store, Policy(), 0, []))["receivers"] if r["receiver"] == "gmail")
+    assert (gmail["domain"], gmail["state"], gmail["counts"]["unmet"]) == ("example.com", "unmet", 1)
+    (unmet,) = (demand for demand in gmail["demands"] if demand["state"] == "unmet")
+    assert unmet["finding"] == "receiver.gmail-ptr"
+    assert [cause["id"] for cause in unmet["causes"]] == ["ptr.missing"]
+    assert unmet["source"]["url"].startswith("https://support.google.com/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter import catalogue
+from exporter import catalogue, once
 from exporter.demo.nameserver import NameServer, Zone
 from exporter.engine import evaluate
 from exporter.model import Outcome, Target
@@ -14,6 +14,7 @@ from exporter.net.blocklists import Blocklists
 from exporter.net.dns import Resolver
 from exporter.net.rdap import Rdap
 from exporter.net.smtp import Mail
+from exporter.store import Store
 from tests.support import scenario
 from tests.support.authoritative import MemoryAuthoritative, zone_servers
 from tests.support.clock import FakeClock
@@ -43,10 +44,10 @@ async def play_with(
     rdap: Rdap | None,
     servers: Authoritative,
 ) -> Outcome:
-    blocklists = Blocklists(clock)
+    blocklists, held = Blocklists(clock), Store()
 
     def net() -> Net:
-        return Net(dns, clock, blocklists=blocklists, mail=mail, rdap=rdap, authoritative=servers)
+        return Net(dns, clock, blocklists=blocklists, mail=mail, rdap=rdap, held=held, authoritative=servers)
 
     async def judge(check: str, target: Target) -> Outcome:
         return await evaluate(CATALOGUE.checks[check], target, net, clock)
@@ -54,6 +55,9 @@ async def play_with(
     for target in case.before:
         await judge("blocklist", target)
         clock.pass_(3600)
+    for check, target in once.pairs(CATALOGUE, case.rests, lambda _: True):
+        held.want(check, target)
+        held.record(await judge(check.id, target))
     times, every = case.runs
     for run in range(times):
         clock.pass_(every if run else 0)

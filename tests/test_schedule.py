@@ -230,3 +230,23 @@ async def test_a_herd_is_released_in_bounded_steps_and_nobody_is_lost() -> None:
 async def settle_all(schedule: Schedule) -> None:
     while not schedule.idle:
         await asyncio.sleep(0)
+
+
+async def test_what_wants_to_run_again_soon_does_so_once_and_keeps_its_own_times() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    (plan,) = plans(1, interval=60, at_once=True)
+    schedule.want(plan)
+    schedule.tick("sample")
+    await settle()
+    schedule.soon(plan.key, 2)
+    await pass_time(schedule, clock, 1)
+    assert len(runs.names) == 1
+    await pass_time(schedule, clock, 1)
+    assert len(runs.names) == 2
+    await pass_time(schedule, clock, 120)
+    assert len(runs.names) == 4
+    schedule.drop(plan.key)
+    schedule.soon(plan.key, 2)
+    await pass_time(schedule, clock, 5)
+    assert len(runs.names) == 4

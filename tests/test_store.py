@@ -132,3 +132,15 @@ def test_a_run_that_began_before_a_reload_does_not_bring_the_old_labels_back() -
     now = store.record(outcome(at=1000, target=EXAMPLE))
     assert now is not None
     assert now.target is relabelled
+
+
+def test_what_is_known_of_a_target_can_be_read_by_its_key_accepted_or_not() -> None:
+    store = Store()
+    store.want(SAMPLE, replace(EXAMPLE, accept=(Acceptance(finding="sample.broken", until=None, reason="r"),)))
+    store.record(outcome(BROKEN(what="x"), doubt=Reason.DNS_TIMEOUT))
+    known = store.known("sample", EXAMPLE.key)
+    assert known is not None
+    assert [finding.id for finding in known.findings] == ["sample.broken"]
+    assert known.doubt is not None
+    assert known.doubt.reason is Reason.DNS_TIMEOUT
+    assert store.known("ptr", EXAMPLE.key) is store.known("sample", "domain=other.example") is None

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from exporter import targets
 from exporter.catalogue import Catalogue
-from exporter.config import document, peers, registries, switches, values
+from exporter.config import chosen, document, peers, registries, switches, values
 from exporter.config.lists import Lists
 from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
 from exporter.config.settings import Probe, Settings
@@ -36,6 +36,7 @@ OF_A_DOMAIN = (
     targets.Authorisation,
     targets.Reputation,
     targets.Registration,
+    targets.Delivery,
 )
 OF_A_HOST = (targets.MailHost,)
 
@@ -93,6 +94,9 @@ class Build:
         for host in self.entries["mail_hosts"]:
             self.targets += self._of_host(host)
         self.targets += registries.registrations(self.targets)
+        domains = ((domain.value, domain.where) for domain in self.entries["domains"])
+        receivers = chosen.by_domain(self.config.receivers, self.top, domains, self.problems)
+        self.targets += list(targets.deliveries(self.targets, receivers.__getitem__))
         self.targets += self._of_exporter()
         where = self.top / "rdap" / "bootstrap"
         self._bootstrap = registries.bootstrap(self.config.rdap.bootstrap, self.home, where, self.problems)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from exporter import receivers
 from exporter.catalogue import Catalogue
 from exporter.config import values
 from exporter.config.fields import Given, Known, Parsed, Short, Whole, kind, listed
@@ -51,6 +52,9 @@ SecretFile: TypeAlias = Annotated[str, Parsed("the path of a file", values.path,
 SecretVariable: TypeAlias = Annotated[str, Parsed("the name of an environment variable", values.path, secret=True)]
 ListKind: TypeAlias = Annotated[Lists, Parsed("ip or domain", values.lists, "(ip|domain)")]
 Grade: TypeAlias = Annotated[Severity, Parsed("critical, warning or info", values.severity, "(critical|warning|info)")]
+ReceiverName: TypeAlias = Annotated[
+    str, Parsed("the name of a receiver", values.receiver, f"({'|'.join(receivers.shipped())})")
+]
 Pattern: TypeAlias = Annotated[str, Parsed("a path or pattern of paths", values.path)]
 Bootstrap: TypeAlias = Annotated[str, Parsed("a file or an https URL", values.file_or_url)]
 Allowed: TypeAlias = Annotated[Network | str, Parsed("configured, a network or a domain", values.allowed)]
@@ -139,6 +143,9 @@ class Domain(Entry):
         [], description="the DKIM keys in use; each may be {selector, domain}"
     )
     receives_mail: bool = Field(True, description="false: the domain wants a null MX or none")
+    receivers: Maybe[Annotated[list[ReceiverName], listed("names of receivers")]] = Field(
+        None, description="whose demands its mail has to meet; default: those of the general list"
+    )
     sends_mail: bool = Field(True, description="false: the domain is parked; it wants v=spf1 -all and p=reject")
 
 
@@ -248,6 +255,10 @@ class Config(Entries):
     )
     label_names: Annotated[list[LabelName], listed("label names")] = Field(
         [], description="the names that `labels` of entries may use"
+    )
+    receivers: Annotated[list[ReceiverName], listed("names of receivers")] = Field(
+        list(receivers.DEFAULT),
+        description="whose demands mail of the domains has to meet; []: none. A bulk profile brings the plain one",
     )
     checks: Switches = Field({}, description="checks switched off or on everywhere")
     severities: dict[FindingId, Grade] = Field({}, description="another severity for a finding")

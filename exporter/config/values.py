@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple, TypeAlias
 
-from exporter.config.problems import quoted
+from exporter import receivers
+from exporter.config.problems import did_you_mean, quoted
 from exporter.mail import names
 from exporter.mail.dnsbl import Lists
 from exporter.model import Severity, printable
@@ -207,6 +208,13 @@ def file_or_url(text: str) -> str:
     if "://" in text and not text.lower().startswith("https://"):
         raise ValueError(f"{quoted(text)} is neither a file nor an https URL; anything else could be forged")
     return path(text)
+
+
+def receiver(text: str) -> str:
+    if text not in receivers.shipped():
+        hint = did_you_mean(text, receivers.shipped())
+        raise ValueError(f"{quoted(text)} is no receiver whose demands are known; {hint}")
+    return text
 
 
 def path(text: str) -> str:

@@ -81,6 +81,8 @@ have one fault each, and are named after it. All verdicts are there in a few sec
       an SPF record that looks good, and breaks at receivers
   {url}/targets/mail_host=certificate-expired.example.net,mail_port=25
       a mail server whose certificate has expired
+  {url}/receivers/microsoft
+      will Office 365 take my mail? Domain by domain, with its own words where it will not
   {url}/findings
       all that can be found, why it matters, what to do
   {url}/findings?q=501+5.5.4+Invalid+domain+name

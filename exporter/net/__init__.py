@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from exporter.mail.dns import SOA, Evaluation, Question, Reply, ServerReply
 from exporter.mail.dnsbl import Blocklist
-from exporter.model import CannotTell, Clock, Exchange, printable
+from exporter.model import CannotTell, Clock, Exchange, Known, printable
 from exporter.net.authoritative import Authoritative
 from exporter.net.blocklists import Belief, Blocklists, Standing, Subject
 from exporter.net.conversation import Dialogue
@@ -36,6 +36,12 @@ class Asks(Protocol):
     """
 
     async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply: ...
+
+
+class Holds(Protocol):
+    """What the other checks hold, to be read only."""
+
+    def known(self, check: str, target: str) -> Known | None: ...
 
 
 class Transcript:
@@ -74,6 +80,7 @@ class Net:
 
     `mail` is the door to mail hosts, `rdap` that to registries, `authoritative` that to the servers of zones; without
     them no check that talks to these may run.
+    `held` is what the other checks hold, for those that only draw conclusions.
     """
 
     def __init__(
@@ -84,11 +91,13 @@ class Net:
         blocklists: Blocklists | None = None,
         mail: Mail | None = None,
         rdap: Rdap | None = None,
+        held: Holds | None = None,
         authoritative: Authoritative | None = None,
     ) -> None:
         self._dns = dns
         self._mail = mail
         self._rdap = rdap
+        self._held = held
         self._authoritative = authoritative
         self._blocklists = blocklists or Blocklists(clock)
         self.clock = clock
@@ -151,6 +160,13 @@ class Net:
         self.transcript.note(asked, dialogue.lines, "smtp", self.clock.monotonic() - since)
         return dialogue
 
+    def shut(self, ip: IP, port: int) -> Shut | None:
+        """Is it proven, by the dialogues of others, that nobody gets in there? None: no, or not lately."""
+        shut = self._mail.shut.look(ip, port) if self._mail else None
+        if shut:
+            self.transcript.note(f"SMTP port {port} at {ip}, when last visited", (shut.how,), "memory")
+        return shut
+
     async def introduce(self, server: Peer, ips: Sequence[IP], name: str) -> Introduction:
         """Say a sender's name to a server of somebody else. What cannot be told is in its `doubt`, not raised."""
         if self._mail is None:
@@ -160,13 +176,6 @@ class Net:
         asked = f'EHLO "{name}" to {server.name} port {server.port}'
         self.transcript.note(asked, said.lines, "smtp", self.clock.monotonic() - since)
         return said
-
-    def shut(self, ip: IP, port: int) -> Shut | None:
-        """Is it proven, by the dialogues of others, that nobody gets in there? None: no, or not lately."""
-        shut = self._mail.shut.look(ip, port) if self._mail else None
-        if shut:
-            self.transcript.note(f"SMTP port {port} at {ip}, when last visited", (shut.how,), "memory")
-        return shut
 
     async def registration(self, domain: str) -> Lookup:
         """What the registry of a domain says of it; raise CannotTell when it says nothing."""
@@ -178,6 +187,20 @@ class Net:
             return await self._rdap.look_up(domain, lines.append)
         finally:
             self.transcript.note(f"RDAP {domain}", tuple(lines), "https", self.clock.monotonic() - since)
+
+    def known(self, check: str, target: str) -> Known | None:
+        """What another check holds of the target with that key; None if it does not look at it.
+
+        Noted is what is wrong or unsure: a fleet's clean verdicts are many, and can be looked up where they are.
+        """
+        if self._held is None:
+            raise RuntimeError("no Holds was given, so checks that rest on others must be switched off")
+        known = self._held.known(check, target)
+        if known and (known.findings or known.doubt):
+            ids = dict.fromkeys(finding.id for finding in known.findings)
+            doubt = (f"{known.doubt.reason}: {known.doubt.detail}",) if known.doubt else ()
+            self.transcript.note(f"{check} of {target}", (*ids, *doubt), "memory")
+        return known
 
     async def follow(self, evaluation: Evaluation[T]) -> T:
         """Play an evaluation of exporter/mail to its end, answering its questions."""

@@ -13,6 +13,7 @@ from exporter.config import document, load
 from exporter.targets import (
     Address,
     Authorisation,
+    Delivery,
     Domain,
     EhloProbe,
     Greeting,
@@ -41,6 +42,7 @@ def test_the_example_is_a_good_configuration_without_doubts() -> None:
     assert found == {
         Address,
         Authorisation,
+        Delivery,
         Domain,
         EhloProbe,
         Greeting,

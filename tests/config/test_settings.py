@@ -13,6 +13,7 @@ from exporter.model import Acceptance, Severity
 from exporter.targets import (
     Address,
     Authorisation,
+    Delivery,
     Domain,
     Egress,
     Greeting,
@@ -76,6 +77,26 @@ domains:
             keys=("s1._domainkey.example.com", "20260101._domainkey.c.example"),
         ),
         Registration(domain="example.com"),
+        Delivery(
+            domain="example.com",
+            receivers=("microsoft", "gmail", "yahoo"),
+            rests_on=(
+                "domain=example.com",
+                "domain=example.com,sender=a",
+                "ip=192.0.2.10",
+                "sender=a,ip=192.0.2.10",
+                "ip=2001:db8::10",
+                "sender=a,ip=2001:db8::10",
+                "domain=example.com,sender=b",
+                "ip=192.0.2.21",
+                "sender=b,ip=192.0.2.21",
+                "ip=192.0.2.22",
+                "sender=b,ip=192.0.2.22",
+                "domain=example.com,sender=c",
+                "domain=example.com,selector=s1",
+                "domain=example.com,selector=20260101",
+            ),
+        ),
         OwnResolver(uses_blocklists=False),
     )
     assert settings.helo_name == "probe.example.net"
@@ -252,6 +273,7 @@ mail_hosts: [{host: mx.example.com, labels: {team: mx}}]
         "Selector": (("team", "crm"),),
         "Zone": (("team", "crm"),),
         "Registration": (("team", "crm"),),
+        "Delivery": (("team", "crm"),),
         "MailHost": (("team", "mx"),),
     }
 

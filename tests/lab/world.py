@@ -195,6 +195,13 @@ unknown bogus
 zone domain=example.info                               unknown dns_servfail
 zone domain=nowhere.example.org                        fail, warning zone.not-public, warning zone.single, unknown network
 zone domain=parked.example.org                         fail, warning zone.not-public, warning zone.single, unknown network
+receiver domain=example.net                            pass
+receiver domain=signed.example.org                     fail, warning receiver.gmail-ptr, warning receiver.yahoo-ptr
+receiver domain=example.edu                            fail, warning receiver.gmail-authenticated, \
+warning receiver.gmail-ptr, warning receiver.yahoo-authenticated, warning receiver.yahoo-ptr
+receiver domain=bogus.example.org                      unknown bogus
+receiver domain=example.info                           unknown dns_servfail
+receiver domain=nowhere.example.org                    fail, warning receiver.yahoo-sender-domain
 blocklist ip=192.0.2.10                                pass
 blocklist ip=2001:db8::10                              pass
 blocklist ip=192.0.2.70                                pass

@@ -14,6 +14,7 @@
 ; server: ns1.example.com 192.0.2.53 example.com,com lame    a server of these zones; this and what it has otherwise
 ; at ns1.example.com: NAME TYPE DATA                         than the world: see demo/zoneserver.py
 ; runs: 4 every=1200                 the check runs so often, so many seconds apart, and the last one is judged
+; rests: Address ...                 is judged by every check for its kind, and held: a Delivery rests on it
 ; beside: MailHost ...                is judged before each run, by the same check or else by that for its kind
 
 A blocklist is written name:zone, and knows what the shipped catalogue says of that name. A peer is written as a
@@ -26,7 +27,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
@@ -42,7 +43,8 @@ from exporter.model import Outcome, Target
 HOME = Path(__file__).parent.parent / "scenarios"
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 _HEADER = re.compile(
-    r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|rdap|runs|beside|now):\s*(.*?)\s*$", re.MULTILINE
+    r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|rdap|runs|rests|beside|now):\s*(.*?)\s*$",
+    re.MULTILINE,
 )
 _SILENCE = re.compile(r"^;\s*(timeout|malformed|no-tcp):", re.MULTILINE)
 
@@ -64,7 +66,14 @@ class Scenario:
 
     @property
     def target(self) -> Target:
-        return _target(self.one("target"))
+        target = _target(self.one("target"))
+        if isinstance(target, targets.Delivery):
+            return replace(target, rests_on=tuple(rests.key for rests in self.rests))
+        return target
+
+    @property
+    def rests(self) -> list[Target]:
+        return [_target(line) for line in self.all("rests")]
 
     @property
     def before(self) -> list[Target]:
@@ -164,6 +173,8 @@ def _build(kind: type[Any], given: dict[str, str]) -> Any:
     hints = typing.get_type_hints(kind)
     unknown = given.keys() - {f.name for f in fields(kind)}
     assert not unknown, f"{kind.__name__} has no {unknown}"
+    if kind is targets.Delivery:
+        given = {**given, "rests_on": ""}
     return kind(**{name: _value(hints[name], text) for name, text in given.items()})
 
 

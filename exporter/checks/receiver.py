@@ -1,0 +1,83 @@
+"""Will the large receivers take our mail? Concluded from what the other checks hold; nothing is asked of anybody.
+
+The demands and the words of refusal are in data/receivers, how they are combined is in exporter/receivers.py. Each
+demand that something can be seen of has a finding of its own.
+
+They are warnings. Critical findings wake people, and the cause of this one does that already where it should; info
+would be a check that passes while mail is refused, and would be no series at all while another demand is in doubt
+and the count below stands still.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cache
+
+from exporter import receivers
+from exporter.model import CannotTell, Facts, Finding, Measure, Reason, Rule, Severity, check
+from exporter.net import Net
+from exporter.receivers import Answer, Demand, Profile, State, Trouble
+from exporter.targets import Delivery
+
+MOST_CAUSES = 3  # named in one sentence
+
+
+def _rule(finding: str, profile: Profile, demand: Demand) -> Rule:
+    return Rule(
+        finding,
+        Severity.WARNING,
+        says=f'mail of {{domain}} does not meet a demand of {profile.name}, "{demand.text}": {{causes}}',
+        why=f"{profile.name} refuses such mail, delays it or takes it for spam{_words(demand)}.",
+        fix="Mend {finding} of {target} first: {remedy}",
+        ref=str(demand.source),
+    )
+
+
+def _words(demand: Demand) -> str:
+    """Not as `refusals` of the rule: a refusal that somebody looks up should lead to the cause."""
+    return f', with the words "{demand.refusals[0].rstrip(".")}"' if demand.refusals else ""
+
+
+RULES_BY_ID = {
+    finding: _rule(finding, profile, demand)
+    for profile in receivers.shipped().values()
+    for demand in profile.demands
+    if (finding := profile.finding(demand))
+}
+UNMET = Measure(
+    "deliverability_receiver_unmet",
+    "Demands of the receiver that mail of the domain does not meet; absent while it meets all that can be seen.",
+    labels=("receiver",),
+)
+
+
+@check(over=Delivery, every=timedelta(minutes=5))
+async def receiver(target: Delivery, net: Net) -> Facts:
+    """Will large receivers take mail of the domain, as far as that can be seen before it is sent?"""
+    ask = cache(net.known)  # several demands rest on the same verdict, and the evidence names it once
+    troubles: list[Trouble] = []
+    for name in target.receivers:
+        profile = receivers.shipped()[name]
+        judged = receivers.judge(profile, target.rests_on, ask)
+        unmet = [(demand, answer) for demand, answer in judged if answer.state is State.UNMET]
+        for demand, answer in unmet:
+            yield _unmet(RULES_BY_ID[profile.finding(demand) or ""], target, answer)
+        if unmet:
+            yield UNMET(len(unmet), receiver=name)
+        troubles += (trouble for _, answer in judged for trouble in answer.troubles)
+    if troubles:
+        first = min(troubles, key=lambda trouble: list(Reason).index(trouble.doubt.reason))
+        raise CannotTell(first.doubt.reason, f"{first.check} of {first.title}: {first.doubt.detail}")
+
+
+def _unmet(rule: Rule, target: Delivery, answer: Answer) -> Finding:
+    named = list(dict.fromkeys(f"{cause.finding.id} of {cause.title}" for cause in answer.causes))
+    more = f" and {len(named) - MOST_CAUSES} more" if len(named) > MOST_CAUSES else ""
+    first = answer.causes[0]
+    return rule(
+        domain=target.domain,
+        causes=", ".join(named[:MOST_CAUSES]) + more,
+        finding=first.finding.id,
+        target=first.title,
+        remedy=first.finding.fix,
+    )

@@ -1,0 +1,371 @@
+"""What large receivers demand of a domain's mail, and which of it can be told from what the checks hold.
+
+A profile is data: data/receivers/*.yaml says what is demanded, in whose words mail that does not meet it is refused,
+where that is written, and which findings of which checks show it. Nothing is asked here: the verdicts of the
+other checks are combined by Kleene's logic. A finding that stands proves a demand unmet. Doubt leaves it open. A
+demand is met only where a check has looked and found nothing against it, and what only a sent message could show
+(is it signed, was it sent over TLS) is never met, but `not observable`.
+
+An operator may accept a finding or think it harmless. The receiver refuses all the same, so none of that counts here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from exporter import strict_yaml
+from exporter.model import Doubt, Finding, Known, Severity
+
+HOME = Path(__file__).parent / "data" / "receivers"
+DEFAULT = ("microsoft", "gmail", "yahoo")
+NOT_CONFIGURED = "Nothing that is configured for the domain shows it."
+
+Ask: TypeAlias = Callable[[str, str], Known | None]  # check id, target key; None: that check does not look at it
+
+
+class State(StrEnum):
+    MET = "met"
+    UNMET = "unmet"
+    CANNOT_TELL = "cannot tell"
+    NOT_OBSERVABLE = "not observable"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A finding that proves a demand unmet, and the key of its target."""
+
+    finding: Finding
+    target: str
+
+    @property
+    def title(self) -> str:
+        return title(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The doubt that leaves a demand open: of which check, about which target."""
+
+    check: str
+    target: str
+    doubt: Doubt
+
+    @property
+    def title(self) -> str:
+        return title(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Is a demand met? `causes` say why not, `troubles` why it cannot be told, `why` why nobody could see it."""
+
+    state: State
+    causes: tuple[Cause, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one check shows of a demand.
+
+    `unmet` are findings against it, `open` those that leave it open. Either may be bound to a severity, as in
+    `ptr.local-name critical`, and `unmet` by `where` to the first word of the evidence, or to names below it. Of
+    several targets each must do, unless `one` is enough. `only_unmet` evidence speaks against a demand, never for it.
+    """
+
+    check: str
+    unmet: tuple[str, ...]
+    open: tuple[str, ...] = ()
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    one: bool = False
+    only_unmet: bool = False
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """The ids alone."""
+        return tuple(named.partition(" ")[0] for named in (*self.unmet, *self.open))
+
+    def against(self, finding: Finding) -> bool:
+        words = {key: value.partition(" ")[0] for key, value in finding.evidence}
+        return _names(self.unmet, finding) and all(
+            any(f".{words.get(key, '')}".endswith(f".{value}") for value in values)
+            for key, values in self.where.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """All of it is demanded."""
+
+    of: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """Any of it is enough."""
+
+    of: tuple[Part, ...]
+
+
+Part: TypeAlias = Evidence | Both | Either
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a demand is written, and the day of that text."""
+
+    document: str
+    url: str
+    date: str
+
+    def __str__(self) -> str:
+        return f"{self.document} ({self.date})"
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One thing that a receiver demands. `refusals` are its own words; `unseen` says why nobody sees that it is met.
+
+    `ipv6`: only of mail that comes over IPv6.
+    """
+
+    id: str
+    text: str
+    refusals: tuple[str, ...]
+    source: Source
+    rests_on: Part | None
+    unseen: str = ""
+    ipv6: bool = False
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Every piece, however deep."""
+        return tuple(_pieces(self.rests_on)) if self.rests_on else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A receiver, or what it demands of bulk senders `on_top_of` the same from everybody."""
+
+    id: str
+    name: str
+    question: str
+    about: str
+    on_top_of: str | None
+    demands: tuple[Demand, ...]
+
+    def finding(self, demand: Demand) -> str | None:
+        """The id of the finding that the demand is not met; None where nothing could find it."""
+        return f"receiver.{self.id.replace('_', '-')}-{demand.id}" if demand.rests_on else None
+
+
+def judge(profile: Profile, targets: Sequence[str], ask: Ask) -> tuple[tuple[Demand, Answer], ...]:
+    """Each demand with its answer, for mail of which these targets (by key) tell."""
+    return tuple((demand, _answer(demand, targets, ask)) for demand in profile.demands)
+
+
+def _answer(demand: Demand, targets: Sequence[str], ask: Ask) -> Answer:
+    if demand.ipv6:
+        if not any(_version(key) == 6 for key in targets):
+            return Answer(State.NOT_OBSERVABLE, why="No IPv6 address is configured among the domain's senders.")
+        targets = [key for key in targets if _version(key) != 4]
+    unseen = demand.unseen or NOT_CONFIGURED
+    told = _told(demand.rests_on, targets, _of_ipv6(ask) if demand.ipv6 else ask, unseen) if demand.rests_on else None
+    return told or Answer(State.NOT_OBSERVABLE, why=unseen)
+
+
+def _told(part: Part, targets: Sequence[str], ask: Ask, unseen: str) -> Answer | None:
+    """None: it says nothing, because nothing that it rests on is configured."""
+    match part:
+        case Evidence():
+            return _shown(part, targets, ask)
+        case Both(of):
+            return _both(answer for inner in of if (answer := _told(inner, targets, ask, unseen)))
+        case Either(of):  # what is not configured may be there all the same, and would be enough
+            unknown = Answer(State.NOT_OBSERVABLE, why=unseen)
+            return _either(_told(inner, targets, ask, unseen) or unknown for inner in of)
+
+
+def _shown(part: Evidence, targets: Sequence[str], ask: Ask) -> Answer | None:
+    answers = [_of_target(part, key, known) for key in targets if (known := ask(part.check, key))]
+    together = _either(answers) if part.one else _both(answers)
+    if together and part.only_unmet and together.state is not State.UNMET:
+        return None
+    return together
+
+
+def _of_target(part: Evidence, target: str, known: Known) -> Answer:
+    against = tuple(Cause(finding, target) for finding in known.findings if part.against(finding))
+    if against:
+        return Answer(State.UNMET, causes=against)
+    if known.doubt:
+        return Answer(State.CANNOT_TELL, troubles=(Trouble(part.check, target, known.doubt),))
+    leaves_open = next((finding for finding in known.findings if _names(part.open, finding)), None)
+    if leaves_open:
+        return Answer(State.NOT_OBSERVABLE, why=f"It is left open by {leaves_open.id}: {leaves_open.text}.")
+    return Answer(State.MET)
+
+
+_WORST_FIRST = (State.UNMET, State.CANNOT_TELL, State.NOT_OBSERVABLE, State.MET)
+_BEST_FIRST = (State.MET, State.CANNOT_TELL, State.NOT_OBSERVABLE, State.UNMET)
+
+
+def _both(answers: Iterable[Answer]) -> Answer | None:
+    return _first(list(answers), _WORST_FIRST)
+
+
+def _either(answers: Iterable[Answer]) -> Answer | None:
+    return _first(list(answers), _BEST_FIRST)
+
+
+def _first(answers: list[Answer], order: tuple[State, ...]) -> Answer | None:
+    """All that is in the first of these states, as one answer."""
+    for state in order:
+        same = [answer for answer in answers if answer.state is state]
+        if same:
+            return Answer(
+                state,
+                causes=tuple(cause for answer in same for cause in answer.causes),
+                troubles=tuple(trouble for answer in same for trouble in answer.troubles),
+                why=same[0].why,
+            )
+    return None
+
+
+def _names(listed: Iterable[str], finding: Finding) -> bool:
+    return finding.id in listed or f"{finding.id} {finding.severity}" in listed
+
+
+def _version(key: str) -> int | None:
+    """Of the address that a target key names; None if it names none."""
+    ip = _identity(key).get("ip")
+    return ip_address(ip).version if ip else None
+
+
+def title(key: str) -> str:
+    """What people call the target with that key."""
+    return " ".join(_identity(key).values())
+
+
+def _identity(key: str) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in key.split(","))
+
+
+def _of_ipv6(ask: Ask) -> Ask:
+    """The same knowledge without findings about IPv4 addresses."""
+
+    def narrowed(check: str, target: str) -> Known | None:
+        known = ask(check, target)
+        if known is None:
+            return None
+        ips = [(finding, dict(finding.evidence).get("ip")) for finding in known.findings]
+        return Known(tuple(f for f, ip in ips if ip is None or ":" in ip), known.doubt)
+
+    return narrowed
+
+
+def _pieces(part: Part) -> Iterable[Evidence]:
+    if isinstance(part, Evidence):
+        yield part
+    else:
+        for inner in part.of:
+            yield from _pieces(inner)
+
+
+# From data.
+
+
+@cache
+def shipped() -> Mapping[str, Profile]:
+    """The profiles that come with the product, by id. Raise ValueError, saying what is wrong with a file."""
+    return {path.stem: read(path.stem, path.read_bytes()) for path in sorted(HOME.glob("*.yaml"))}
+
+
+@cache
+def checks() -> frozenset[str]:
+    """The ids of all checks that a demand rests on."""
+    return frozenset(piece.check for p in shipped().values() for demand in p.demands for piece in demand.evidence)
+
+
+def complete(names: Sequence[str]) -> tuple[str, ...]:
+    """These receivers, each bulk profile behind the one that it comes on top of."""
+    wanted: dict[str, None] = {}
+    for name in names:
+        below = shipped()[name].on_top_of
+        wanted.update(dict.fromkeys((below, name) if below else (name,)))
+    return tuple(wanted)
+
+
+def read(name: str, content: bytes) -> Profile:
+    """A profile from its file. Raise ValueError, saying what is wrong."""
+    document = strict_yaml.parse(content)
+    if document.root is None or document.faults:
+        raise ValueError(f"{name}: " + "; ".join(f"line {f.line} {f.message}" for f in document.faults))
+    given = _keys(name, document.root.plain(), ("name", "question", "about", "sources", "demands"), ("on_top_of",))
+    sources = {
+        key: Source(**_keys(f"{name}.sources.{key}", value, ("document", "url", "date")))
+        for key, value in given["sources"].items()
+    }
+    demands = tuple(_demand(name, value, sources) for value in given["demands"])
+    if len({demand.id for demand in demands}) < len(demands):
+        raise ValueError(f"{name}: a demand is there twice")
+    return Profile(name, given["name"], given["question"], given["about"], given.get("on_top_of"), demands)
+
+
+def _demand(name: str, value: Any, sources: Mapping[str, Source]) -> Demand:
+    given = _keys(f"{name}.demands", value, ("id", "text", "source"), ("refusals", "rests_on", "unseen", "ipv6"))
+    where = f"{name}.{given['id']}"
+    if given["source"] not in sources:
+        raise ValueError(f"{where}: {given['source']} is none of the sources")
+    if "rests_on" not in given and "unseen" not in given:
+        raise ValueError(f"{where}: rests on nothing, and does not say why")
+    return Demand(
+        id=given["id"],
+        text=given["text"],
+        refusals=tuple(given.get("refusals", ())),
+        source=sources[given["source"]],
+        rests_on=_part(where, given["rests_on"]) if "rests_on" in given else None,
+        unseen=given.get("unseen", ""),
+        ipv6=given.get("ipv6", False),
+    )
+
+
+def _part(where: str, value: Any) -> Part:
+    if isinstance(value, dict) and value.keys() in ({"all"}, {"any"}):
+        ((how, parts),) = value.items()
+        inner = tuple(_part(where, part) for part in parts)
+        return Both(inner) if how == "all" else Either(inner)
+    given = _keys(where, value, ("check", "unmet"), ("open", "where", "one", "only_unmet"))
+    return Evidence(
+        check=given["check"],
+        unmet=_findings(where, given["check"], given["unmet"]),
+        open=_findings(where, given["check"], given.get("open", ())),
+        where={key: tuple(values) for key, values in given.get("where", {}).items()},
+        one=given.get("one", False),
+        only_unmet=given.get("only_unmet", False),
+    )
+
+
+def _findings(where: str, check: str, listed: Iterable[Any]) -> tuple[str, ...]:
+    for named in listed:
+        finding, _, severity = str(named).partition(" ")
+        if finding.partition(".")[0] != check or (severity and severity not in set(Severity)):
+            raise ValueError(f"{where}: {named} is no finding of {check}")
+    return tuple(listed)
+
+
+def _keys(where: str, value: Any, needed: Iterable[str], allowed: Iterable[str] = ()) -> dict[str, Any]:
+    """The mapping, if it has exactly such keys."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: wants a mapping")  # noqa: TRY004  (one kind of error for a file that is wrong)
+    wrong = sorted({*needed} - value.keys()) + sorted(value.keys() - {*needed, *allowed})
+    if wrong:
+        raise ValueError(f"{where}: has or lacks {', '.join(wrong)}")
+    return value
