@@ -23,6 +23,7 @@ TIMEOUT = 1.0  # seconds one question may take
 TICK = 1.0  # seconds between two looks at what is due
 FAILURE_KEPT = 5.0  # seconds that a question without an answer is not asked again
 RECOVERY = INTERVAL + TICK + TIMEOUT + FAILURE_KEPT + 2 * SCRAPES
+BUSY = 3.0  # seconds that a machine with other work may add; the faults tested for cost an hour, or never end
 YEAR = 365 * 86400
 
 LISTS = ("blocklist", "blocklist_health")
@@ -182,7 +183,7 @@ def test_every_verdict_of_the_world_is_the_truth_and_there_is_no_other(
     exporter.settled()
     shows(exporter, table(TRUTH), ports)
     never = exporter.query("deliverability_check_last_conclusive_timestamp_seconds{%} == 0")
-    assert len(never) == sum(said.startswith("unknown") for said in table(TRUTH).values())
+    assert len(never) == sum("unknown" in said for said in table(TRUTH).values())
     findings = exporter.query("sum without (severity) (deliverability_finding{%})")
     assert findings.keys() == exporter.query("deliverability_finding_since_timestamp_seconds{%}").keys()
 
@@ -264,7 +265,7 @@ def test_a_wall_clock_that_steps_delays_no_run_by_more_than_an_interval(
     assert clocked.get("/-/healthy")
     for scrapes in clocked.history("deliverability_exporter_runs_total{%}", since):
         began = [now for (_, before), (now, after) in pairwise(scrapes) if after > before]
-        assert max(later - now for now, later in pairwise(began)) <= 2 * INTERVAL + TICK + 2 * SCRAPES
+        assert max(later - now for now, later in pairwise(began)) <= 2 * INTERVAL + TICK + 2 * SCRAPES + BUSY
     log = (lab.home / "clock.log").read_text()
     for jump in (-3600, 7200, 10 * YEAR - 3600, -10 * YEAR):
         assert f"the wall clock jumped by {jump:+d} s" in log
@@ -283,7 +284,7 @@ def test_after_a_stall_every_check_runs_within_an_interval(lab: Lab, stalled: Ex
     stalled.until(
         lambda: stalled.one("min(deliverability_check_last_run_timestamp_seconds{%})") > back,
         "a run of each check",
-        INTERVAL + TICK + 2 * SCRAPES,
+        INTERVAL + TICK + 2 * SCRAPES + BUSY,
     )
     assert {dict(who)["check"] for who in stalled.query(f"{missed} > 0")} == {*OF_ONE_SENDER}
 

@@ -229,7 +229,7 @@ class _Maker:
             texts.append(b"another text")
         if self.often(self.ill * 0.3):
             texts.append(self.pick((b"v=spf1", b"v=spf10 -all", b"V=SPF1 ?all", b"\xff")))
-        return tuple(TXT(self.strings(text)) for text in texts)
+        return tuple(TXT(self.strings(text)) for text in dict.fromkeys(texts))  # no two are alike: RFC 2181 section 5
 
     def strings(self, text: bytes) -> tuple[bytes, ...]:
         at = self.chance.randrange(len(text) + 1) if self.often(0.1) else 0
