@@ -40,6 +40,7 @@ tools:
 .venv/.for-run: requirements.txt pyproject.toml | .venv/.made
 	$(PIP_INSTALL) --require-hashes --requirement $<
 	$(PIP_INSTALL) --no-deps --editable .
+	$(BIN)/python -m compileall -q exporter
 	@touch $@
 
 .venv/.for-test: requirements-test.txt pyproject.toml | .venv/.made
