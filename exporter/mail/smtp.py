@@ -25,7 +25,6 @@ LONGEST_LINE = 8192  # octets
 LONGEST_REPLY = 32768  # octets, all lines of it
 
 _LINE = re.compile(r"([2-5][0-9]{2})(?:([ -])(.*))?", re.ASCII | re.DOTALL)
-_ENHANCED = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}(?![^ ])", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,20}", re.ASCII)  # RFC 1870 section 4
 
 Extensions: TypeAlias = dict[str, str]
@@ -52,12 +51,6 @@ class Reply:
     @property
     def permanent(self) -> bool:
         return self.code >= 500
-
-    @property
-    def enhanced(self) -> str | None:
-        """The status code of RFC 3463 in the first line; one of another class than the reply's is none."""
-        found = _ENHANCED.match(self.lines[0])
-        return found[0] if found and found[1] == str(self.code)[0] else None
 
     @property
     def shown(self) -> tuple[str, ...]:

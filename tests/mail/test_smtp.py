@@ -125,25 +125,6 @@ def test_a_reply_is_read_back_as_it_is_shown(code: int, lines: list[str]) -> Non
     assert read("".join(f"{line}\r\n" for line in reply.shown).encode()) == [reply]
 
 
-@pytest.mark.parametrize(
-    ("text", "code", "enhanced"),
-    [
-        ("5.7.1 refused", 550, "5.7.1"),
-        ("5.7.25", 550, "5.7.25"),
-        ("4.7.0 later", 421, "4.7.0"),
-        ("2.0.0 ok", 250, "2.0.0"),
-        ("4.7.0 of another class", 550, None),
-        ("5.7.1000 too long", 550, None),
-        ("5.7.1x", 550, None),
-        ("5.7", 550, None),
-        ("refused 5.7.1", 550, None),
-        ("", 550, None),
-    ],
-)
-def test_an_enhanced_status_code_is_taken_only_where_it_may_stand(text: str, code: int, enhanced: str | None) -> None:
-    assert Reply(code, (text,)).enhanced == enhanced
-
-
 def test_the_first_digit_is_the_verdict() -> None:
     verdicts = {
         code: (r.positive, r.transient, r.permanent) for code in (250, 354, 421, 554) for r in [Reply(code, ("",))]
