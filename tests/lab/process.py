@@ -22,6 +22,7 @@ _BELOW_EPHEMERAL = range(20_000, 32_000)  # the kernel gives none of these to an
 _LOG_TAIL = 4_000  # characters
 _GRACE = 2.0  # seconds from SIGTERM to SIGKILL
 _dice = random.SystemRandom()
+_given: set[int] = set()
 
 
 class Endpoint(NamedTuple):
@@ -51,15 +52,18 @@ def _find(command: str) -> str | None:
 
 
 def free(host: str = "127.0.0.1") -> Endpoint:
-    """A port that is free for both TCP and UDP."""
+    """A port that is free for both TCP and UDP, and given to nobody before: who asked first may not listen yet."""
     while True:
         endpoint = Endpoint(host, _dice.choice(_BELOW_EPHEMERAL))
+        if endpoint.port in _given:
+            continue
         try:
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                 with socket.socket(socket.AF_INET, kind) as probe:
                     probe.bind(endpoint)
         except OSError:
             continue
+        _given.add(endpoint.port)
         return endpoint
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import smtplib
 import socket
 import ssl
@@ -17,7 +18,7 @@ import dns.query
 import dns.rcode
 import pytest
 
-from tests.lab import nameservers, postfix
+from tests.lab import nameservers, postfix, process
 from tests.lab.process import Endpoint, Lab, until
 from tests.lab.prometheus import Prometheus, check_metrics, prometheus
 from tests.lab.zones import Signing, zone
@@ -254,3 +255,11 @@ def test_prometheus_scrapes(monitor: Prometheus, exporter: Endpoint) -> None:
     until(lambda: bool(monitor.query("answer")), "first scrape")
     assert monitor.query("answer") == {(("__name__", "answer"), ("instance", str(exporter)), ("job", "lab")): 42.0}
     assert [target["health"] for target in monitor.targets()] == ["up"]
+
+
+def test_no_port_is_given_twice_though_nobody_listens_on_it_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, choose = process.free(), random.choice
+    tosses = [first.port, first.port]
+    monkeypatch.setattr(process._dice, "choice", lambda ports: tosses.pop() if tosses else choose(ports))
+    assert process.free() != first
+    assert not tosses
