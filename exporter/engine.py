@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import TypeAlias
 
-from exporter.model import CannotTell, Check, Clock, Doubt, Finding, Outcome, Reading, Reason, Target
+from exporter.model import CannotTell, Check, Clock, Doubt, Finding, Outcome, Reading, Reason, Record, Target
 from exporter.net import Net
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock:
     started, since = clock.wall(), clock.monotonic()
     findings: dict[tuple[object, ...], Finding] = {}
     readings: dict[tuple[object, ...], Reading] = {}
+    records: dict[str, Record] = {}
     doubt: Doubt | None = None
     net = net_factory()
     seconds = check.deadline.total_seconds()
@@ -33,6 +34,8 @@ async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock:
             async for fact in facts:
                 if isinstance(fact, Finding):
                     findings.setdefault((fact.key, fact.evidence), fact)
+                elif isinstance(fact, Record):
+                    records[fact.name] = fact
                 else:
                     readings[(fact.measure, fact.labels)] = fact
     except CannotTell as could_not:
@@ -50,6 +53,7 @@ async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock:
         transcript=net.transcript.freeze(),
         started=started,
         duration=clock.monotonic() - since,
+        records=tuple(records.values()),
     )
 
 

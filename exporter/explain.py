@@ -36,6 +36,17 @@ def card(held: Held, policy: Policy, now: float) -> dict[str, Any]:
             {"name": r.measure.name, "help": r.measure.help, "labels": dict(r.labels), "value": r.value}
             for r in held.readings
         ],
+        "records": [
+            {
+                "name": it.record.name,
+                "texts": list(it.record.texts),
+                "since": timestamp(it.since),
+                "changes": [
+                    {"at": timestamp(c.at), "before": list(c.before), "after": list(c.after)} for c in it.changes
+                ],
+            }
+            for it in held.records
+        ],
         "last_run": timestamp(held.last_run),
         "last_conclusive": timestamp(held.last_conclusive),
         "evidence": _evidence(held.latest),

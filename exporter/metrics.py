@@ -33,6 +33,7 @@ SINCE = "deliverability_finding_since_timestamp_seconds"
 ACCEPTED = "deliverability_finding_accepted"
 LAST_RUN = "deliverability_check_last_run_timestamp_seconds"
 LAST_CONCLUSIVE = "deliverability_check_last_conclusive_timestamp_seconds"
+RECORD_CHANGED = "deliverability_record_changed_timestamp_seconds"
 INTERVAL = "deliverability_check_interval_seconds"
 DOMAIN_SENDER = "deliverability_domain_sender_info"
 SENDER = "deliverability_sender_info"
@@ -46,6 +47,7 @@ HELP = {
     ACCEPTED: "1 while the operator accepts the standing finding, with the day it counts again.",
     LAST_RUN: "When the latest run ended; 0 is never.",
     LAST_CONCLUSIVE: "When the latest run without doubt ended; 0 is never.",
+    RECORD_CHANGED: "When a record that the check looks at last changed; 0 is not since it was first seen.",
     INTERVAL: "Configured seconds between two runs of the check on one target.",
     DOMAIN_SENDER: "The domain's mail is sent by this sender.",
     SENDER: "The sender greets with this HELO name from this address.",
@@ -85,6 +87,8 @@ def lines(held: Held, policy: Policy, now: float) -> Iterator[tuple[str, bytes]]
     yield LAST_CONCLUSIVE, _line(LAST_CONCLUSIVE, who, held.last_conclusive)
     if held.findings:
         yield from _findings(held, who, policy, now)
+    if held.records:
+        yield RECORD_CHANGED, _line(RECORD_CHANGED, who, held.changed)
     for reading in held.readings:
         name = reading.measure.name
         yield name, _line(name, ",".join(filter(None, (identity, _inside(reading.labels), own))), reading.value)

@@ -8,6 +8,7 @@ is unknown.
 
 from __future__ import annotations
 
+import hashlib
 import string
 import time
 import unicodedata
@@ -21,6 +22,9 @@ Labels: TypeAlias = tuple[tuple[str, str], ...]
 
 IDENTITY_LABELS = ("check", "domain", "sender", "ip", "selector", "mail_host", "mail_port", "blocklist")
 EVIDENCE_LIMIT = 512  # characters of remote text kept and shown
+RECORD_LIMIT = 2048  # characters of each text of a record whose changes are kept
+RECORD_TEXTS = 20  # of one record
+CHANGES_KEPT = 5  # of one record: enough for a story, and a record that flaps stays small
 
 
 class Severity(StrEnum):
@@ -165,7 +169,55 @@ class Reading:
     labels: Labels = ()
 
 
-Fact: TypeAlias = Finding | Reading
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is published under one name, as a person reads it: a fact whose changes are remembered. No texts: nothing.
+
+    `digest` tells two records apart whose shown texts are cut alike. Only what was answered is a Record; a question
+    without an answer makes none.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    digest: str
+
+    @classmethod
+    def of(cls, name: str, texts: Iterable[str | bytes]) -> Record:
+        """`name` says where and what (`_dmarc.example.com TXT`); the order of the texts means nothing."""
+        octets = sorted(text if isinstance(text, bytes) else text.encode("utf-8", "replace") for text in texts)
+        digest = hashlib.sha256(b"".join(len(text).to_bytes(4, "big") + text for text in octets)).hexdigest()[:32]
+        shown = tuple(
+            printable(text.decode("utf-8", "backslashreplace"), RECORD_LIMIT) for text in octets[:RECORD_TEXTS]
+        )
+        return cls(name, shown, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record taking another's place. `at` is when it was first seen, in unix seconds."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A Record as it is now, since when it has been seen so (unix seconds), and its latest changes, newest first."""
+
+    record: Record
+    since: float
+    changes: tuple[Change, ...] = ()
+
+    def now(self, record: Record, at: float) -> Remembered:
+        """With what is published at this moment."""
+        if record.digest == self.record.digest:
+            return self
+        change = Change(self.record.texts, record.texts, at)
+        return Remembered(record, at, (change, *self.changes[: CHANGES_KEPT - 1]))
+
+
+Fact: TypeAlias = Finding | Reading | Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +318,11 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is held of one check of one target: the findings that stand, and the doubt of its latest run."""
+    """What is held of one check of one target: the findings that stand, the doubt of its latest run, its records."""
 
     findings: tuple[Finding, ...]
     doubt: Doubt | None
+    records: tuple[Remembered, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +337,7 @@ class Outcome:
     transcript: tuple[Exchange, ...]
     started: float
     duration: float
+    records: tuple[Record, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

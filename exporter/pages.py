@@ -23,18 +23,24 @@ class Pages:
         )
         self._templates.globals["version"] = __version__
         self._templates.filters["ago"] = ago
+        self._templates.filters["moment"] = moment
         self._templates.filters["reading"] = reading
 
     def render(self, name: str, now: float, **context: Any) -> str:
         return self._templates.get_template(name).render(now=now, **context)
 
 
-def ago(moment: str | None, now: float) -> str:
+def ago(stamp: str | None, now: float) -> str:
     """`2026-06-01T12:00:00+00:00` as `3 h ago`; never for None."""
-    if moment is None:
+    if stamp is None:
         return "never"
-    seconds = now - datetime.fromisoformat(moment).astimezone(UTC).timestamp()
+    seconds = now - datetime.fromisoformat(stamp).astimezone(UTC).timestamp()
     return "just now" if seconds < 1 else f"{span(seconds)} ago"
+
+
+def moment(stamp: str) -> str:
+    """`2026-06-01T12:00:00+00:00` as `2026-06-01 12:00 UTC`."""
+    return datetime.fromisoformat(stamp).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def reading(measure: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.catalogue import Catalogue
-from exporter.model import Doubt, Finding, Reading, Reason, Severity
+from exporter.model import Change, Doubt, Finding, Reading, Reason, Record, Remembered, Severity
 from exporter.store import Held, Key, Standing
 
 log = logging.getLogger(__name__)
@@ -122,6 +122,10 @@ def _plain(held: Held) -> dict[str, Any]:
     return {
         "findings": [[s.finding.id, s.finding.severity, s.finding.evidence, s.since] for s in held.findings],
         "readings": [[r.measure.name, r.labels, r.value] for r in held.readings],
+        "records": [
+            [r.record.name, r.record.texts, r.record.digest, r.since, [[c.before, c.after, c.at] for c in r.changes]]
+            for r in held.records
+        ],
         "doubt": [held.doubt.reason, held.doubt.detail] if held.doubt else None,
         "last_run": held.last_run,
         "last_conclusive": held.last_conclusive,
@@ -144,6 +148,7 @@ def _read(new: Held, saved: str, catalogue: Catalogue) -> Held:
                 for name, labels, value in body["readings"]
                 if name in measures
             ),
+            records=tuple(_remembered(*saved) for saved in body.get("records", ())),
             doubt=Doubt(Reason(body["doubt"][0]), body["doubt"][1]) if body["doubt"] else None,
             last_run=float(body["last_run"]),
             last_conclusive=float(body["last_conclusive"]),
@@ -151,6 +156,15 @@ def _read(new: Held, saved: str, catalogue: Catalogue) -> Held:
     except (ValueError, KeyError, TypeError) as error:
         log.warning("saved state of %s %s cannot be read (%s): it will be evaluated anew", *new.key, error)
         return new
+
+
+def _remembered(name: Any, texts: Any, digest: Any, since: Any, changes: Any) -> Remembered:
+    made = tuple(Change(_texts(before), _texts(after), float(at)) for before, after, at in changes)
+    return Remembered(Record(str(name), _texts(texts), str(digest)), float(since), made)
+
+
+def _texts(saved: Any) -> tuple[str, ...]:
+    return tuple(map(str, saved))
 
 
 def _pairs(saved: Any) -> tuple[tuple[str, str], ...]:

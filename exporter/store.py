@@ -2,8 +2,8 @@
 
 Contract, truth rule 5. A run that ended without doubt replaces all three. A run that broke off may add
 findings, but removes none, changes no measure and does not move the time of the last conclusive answer.
-Nothing held expires by age. The event loop is the only writer and every Held is immutable, so a view may
-read the store at any time without a lock.
+Records are remembered beside them, with their latest changes. Nothing held expires by age. The event loop is
+the only writer and every Held is immutable, so a view may read the store at any time without a lock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from exporter.model import Check, Doubt, Exchange, Finding, Known, Outcome, Reading, Reason, Severity, Target, Verdict
+from exporter.model import (
+    Check,
+    Doubt,
+    Exchange,
+    Finding,
+    Known,
+    Outcome,
+    Reading,
+    Reason,
+    Remembered,
+    Severity,
+    Target,
+    Verdict,
+)
 
 Key: TypeAlias = tuple[str, str]  # check id, target key
 
@@ -65,10 +78,16 @@ class Held:
     last_conclusive: float = 0.0
     latest: Outcome | None = None
     latest_trouble: Outcome | None = None  # the latest run that did not pass, kept when later ones do
+    records: tuple[Remembered, ...] = ()
 
     @property
     def key(self) -> Key:
         return self.check.id, self.target.key
+
+    @property
+    def changed(self) -> float:
+        """When one of its records last changed; 0: never since the first sight of it."""
+        return max((it.changes[0].at for it in self.records if it.changes), default=0.0)
 
     def judged(self, policy: Policy, now: float) -> tuple[Judged, ...]:
         accepted = {
@@ -98,13 +117,29 @@ class Held:
         began = {s.finding.key: s.since for s in self.findings}
         ended = outcome.started + outcome.duration
         new = tuple(Standing(f, began.get(f.key, ended)) for f in outcome.findings)
-        took = replace(self, target=outcome.target, doubt=outcome.doubt, last_run=ended, latest=_compact(outcome))
+        took = replace(
+            self,
+            target=outcome.target,
+            doubt=outcome.doubt,
+            last_run=ended,
+            latest=_compact(outcome),
+            records=self._recorded(outcome, ended),
+        )
         if outcome.verdict is not Verdict.PASS:
             took = replace(took, latest_trouble=outcome)
         if outcome.doubt is None:
             return replace(took, findings=new, readings=outcome.readings, last_conclusive=ended)
         renewed = {s.finding.key for s in new}
         return replace(took, findings=(*(s for s in self.findings if s.finding.key not in renewed), *new))
+
+    def _recorded(self, outcome: Outcome, ended: float) -> tuple[Remembered, ...]:
+        """Each record was an answer of its own, so a run that broke off teaches too; only it forgets nothing."""
+        held = {it.record.name: it for it in self.records}
+        seen = {
+            record.name: held[record.name].now(record, ended) if record.name in held else Remembered(record, ended)
+            for record in outcome.records
+        }
+        return tuple((held | seen if outcome.doubt else seen).values())
 
 
 def _compact(outcome: Outcome) -> Outcome:
@@ -135,7 +170,9 @@ class Store:
     def known(self, check: str, target: str) -> Known | None:
         """What that check holds of the target with that key, accepted or not; None: it never looks at it."""
         held = self._held.get((check, target))
-        return Known(tuple(standing.finding for standing in held.findings), held.doubt) if held else None
+        if held is None:
+            return None
+        return Known(tuple(standing.finding for standing in held.findings), held.doubt, held.records)
 
     def record(self, outcome: Outcome) -> Held | None:
         """Take a run in; None if its target has left the configuration meanwhile."""

@@ -59,12 +59,14 @@ async def play_with(
         held.want(check, target)
         held.record(await judge(check.id, target))
     times, every = case.runs
+    held.want(CATALOGUE.checks[case.check], case.target)
     for run in range(times):
         clock.pass_(every if run else 0)
         for target in case.beside:
             own = case.check if isinstance(target, CATALOGUE.checks[case.check].over) else check_for(target)
             await judge(own, target)
         outcome = await judge(case.check, case.target)
+        held.record(outcome)
     return outcome
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from exporter.mail import names
 from exporter.mail.dns import Reply
 from exporter.mail.mx import NULL, Host, Route, State, Way, look_up, route
-from exporter.model import Fact, Facts, Measure, Rule, Severity, check
+from exporter.model import Fact, Facts, Measure, Record, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import Domain
 
@@ -234,12 +234,15 @@ async def mx(target: Domain, net: Net) -> Facts:
         unsure.append(own.doubt)
     if own.way is not Way.UNKNOWN:
         yield HOSTS(len(own.hosts))
+        yield _record(own)
     for fact in _purpose(target, own):
         yield fact
     for domain in dict.fromkeys(target.mail_from if target.sends_mail else ()):
         envelope = own if domain == target.name else await net.follow(route(domain))
         if envelope.doubt:
             unsure.append(envelope.doubt)
+        if envelope.way is not Way.UNKNOWN:
+            yield _record(envelope)
         for fact in _sender(envelope):
             yield fact
     if target.receives_mail and own.implicit:
@@ -361,6 +364,10 @@ def _usable(hosts: list[Host]) -> Iterator[Fact]:
     for host in hosts:
         if host.state is State.USABLE:
             yield MAIL_HOST(1, mail_host=host.name, mail_port=str(PORT))
+
+
+def _record(found: Route) -> Record:
+    return Record.of(f"{found.domain} MX", (f"{it.preference} {it.exchange}" for it in found.records))
 
 
 def _joined(things: Iterable[object]) -> str:

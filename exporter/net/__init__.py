@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from exporter.mail.dns import SOA, Evaluation, Question, Reply, ServerReply
 from exporter.mail.dnsbl import Blocklist
-from exporter.model import CannotTell, Clock, Exchange, Known, printable
+from exporter.model import CannotTell, Clock, Exchange, Known, Remembered, printable
 from exporter.net.authoritative import Authoritative
 from exporter.net.blocklists import Belief, Blocklists, Standing, Subject
 from exporter.net.conversation import Dialogue
@@ -201,6 +201,11 @@ class Net:
             doubt = (f"{known.doubt.reason}: {known.doubt.detail}",) if known.doubt else ()
             self.transcript.note(f"{check} of {target}", (*ids, *doubt), "memory")
         return known
+
+    def remembered(self, check: str, target: str, name: str) -> Remembered | None:
+        """What the Record of that name was when that check last saw it, since when, and how it has changed."""
+        known = self._held.known(check, target) if self._held else None
+        return next((it for it in known.records if it.record.name == name), None) if known else None
 
     async def follow(self, evaluation: Evaluation[T]) -> T:
         """Play an evaluation of exporter/mail to its end, answering its questions."""
