@@ -71,6 +71,7 @@ class World:
             self.dns,
             self.clock,
             mail=self.mail,
+            web=self.web,
             blocklists=self.blocklists,
             rdap=self.rdap,
             held=held,

@@ -43,7 +43,7 @@ RANK = {part: rank for rank, line in enumerate(LAYERS.split("\n")) for part in l
 
 # Where each third-party package may be imported: replacing one is then a change of so many files.
 DOORS = {
-    "aiohttp": "web.py net/https.py demo/registry.py",
+    "aiohttp": "web.py net/https.py demo/registry.py demo/website.py",
     "apscheduler": "schedule.py",
     "cryptography": "mail/certificate.py mail/keys.py demo/*.py",
     "dns": "net/dns.py net/wire.py demo/nameserver.py demo/zoneserver.py",

@@ -12,6 +12,7 @@ from exporter.net import Asks, Net
 from exporter.net.authoritative import Authoritative
 from exporter.net.blocklists import Blocklists
 from exporter.net.dns import Resolver
+from exporter.net.https import Https
 from exporter.net.rdap import Rdap
 from exporter.net.smtp import Mail
 from exporter.store import Store
@@ -21,14 +22,19 @@ from tests.support.clock import FakeClock
 from tests.support.mail import mail_door
 from tests.support.memory import MemoryResolver
 from tests.support.rdap import rdap_door
+from tests.support.web import web_door
 
 CATALOGUE = catalogue.load()
 SCENARIOS = scenario.load()
 
 
 async def play(case: scenario.Scenario, dns: Asks, clock: FakeClock, servers: Authoritative) -> Outcome:
-    async with mail_door(case.mail_servers, clock) as mail, rdap_door(case.registrations, clock) as rdap:
-        return await play_with(case, dns, clock, mail, rdap, servers)
+    async with (
+        mail_door(case.mail_servers, clock) as mail,
+        rdap_door(case.registrations, clock) as rdap,
+        web_door(case.pages, Zone(case.text), dns, clock) as web,
+    ):
+        return await play_with(case, dns, clock, servers, mail=mail, rdap=rdap, web=web)
 
 
 def check_for(target: Target) -> str:
@@ -40,14 +46,16 @@ async def play_with(
     case: scenario.Scenario,
     dns: Asks,
     clock: FakeClock,
+    servers: Authoritative,
+    *,
     mail: Mail | None,
     rdap: Rdap | None,
-    servers: Authoritative,
+    web: Https | None,
 ) -> Outcome:
     blocklists, held = Blocklists(clock), Store()
 
     def net() -> Net:
-        return Net(dns, clock, blocklists=blocklists, mail=mail, rdap=rdap, held=held, authoritative=servers)
+        return Net(dns, clock, blocklists=blocklists, mail=mail, web=web, rdap=rdap, held=held, authoritative=servers)
 
     async def judge(check: str, target: Target) -> Outcome:
         return await evaluate(CATALOGUE.checks[check], target, net, clock)

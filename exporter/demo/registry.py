@@ -1,69 +1,24 @@
-"""Small real web servers on loopback: a registry that answers RDAP, and IANA's list of registries that leads to it."""
+"""A registry that answers RDAP, and IANA's list of registries that leads to it, on web servers of this world."""
 
 from __future__ import annotations
 
 import json
-import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias
+from ipaddress import IPv4Address
+from typing import Any
 
 from aiohttp import web
 
-from exporter.demo.ca import Authority, Identity
+from exporter.demo.website import DAY, WebServers
 
-IP: TypeAlias = IPv4Address | IPv6Address
-Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-HTTPS = 443
-DAY = 86400.0
-_YEARS = 3000 * DAY
-_PATIENCE = 0.1  # seconds that an open connection may hold up the end
 JSON = "application/rdap+json"
 
 IANA, IANA_IP = "data.iana.org", IPv4Address("192.0.2.80")
 REGISTRY, REGISTRY_IP = "rdap.registry.example", IPv4Address("192.0.2.81")
 TOP = ("com", "net", "org", "example")  # what it is the registry of
-
-
-class WebServers:
-    """The web servers of a small world: where they are said to be -> their name and how they answer, at port 443.
-
-    `pem` is the root that their certificates come from, `dial` is for exporter.net.https.Https.
-    """
-
-    def __init__(self, sites: Mapping[IP, tuple[str, Answer]], now: float) -> None:
-        self.authority = Authority(now, "demo web authority")
-        self.pem = self.authority.pem
-        self._sites = sites
-        # Clients verify by the machine's own clock, and `now` may be another one's.
-        self._identities = {
-            ip: self.authority.issue(name, not_before=now - _YEARS, not_after=now + _YEARS)
-            for ip, (name, _) in sites.items()
-        }
-        self._runners: list[web.ServerRunner] = []
-        self.addresses: dict[IP, tuple[str, int]] = {}
-
-    async def start(self) -> None:
-        for ip, (_, answer) in self._sites.items():
-            runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=_PATIENCE)
-            self._runners.append(runner)
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context(self._identities[ip])).start()
-            self.addresses[ip] = runner.addresses[0]
-
-    async def stop(self) -> None:
-        for runner in self._runners:
-            await runner.cleanup()
-
-    async def dial(self, ip: IP, port: int) -> tuple[str, int]:
-        """Where to connect to instead; who is not of this world is where it says."""
-        return self.addresses[ip] if port == HTTPS and ip in self.addresses else (str(ip), port)
 
 
 class Fault(StrEnum):
@@ -146,13 +101,3 @@ def _error(status: int, title: str, headers: Mapping[str, str] | None = None) ->
     """RFC 9083 section 6."""
     body = json.dumps({"errorCode": status, "title": title})
     return web.Response(status=status, text=body, content_type=JSON, headers=headers)
-
-
-def server_context(identity: Identity) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with TemporaryDirectory() as folder:  # OpenSSL takes keys from files only
-        key, chain = Path(folder) / "key.pem", Path(folder) / "chain.pem"
-        key.write_bytes(identity.key)
-        chain.write_bytes(identity.chain)
-        context.load_cert_chain(chain, key)
-    return context

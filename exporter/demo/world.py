@@ -19,6 +19,7 @@ from exporter.config import Nameserver, Settings, load
 from exporter.demo.mailserver import Behaviour, Certificate, Fault, MailServers
 from exporter.demo.nameserver import NameServer, Zone
 from exporter.demo.registry import Name, Registry
+from exporter.demo.website import HTTPS, Page, websites
 from exporter.demo.zoneserver import ZoneServers
 from exporter.mail.tls import Version
 from exporter.model import Clock
@@ -60,6 +61,9 @@ REGISTRATIONS = {
     "dmarc-missing.example": Name(),
     "registration-expiring.example": Name(expires=20.5),
 }
+
+# What is published over HTTPS, by hosts that have an address in world.zone.
+PAGES: tuple[Page, ...] = ()
 
 _TOLD = """
 A demonstration: a small mail world on loopback, with DNS, blocklists, mail servers and a registry of its own. Nothing
@@ -116,7 +120,8 @@ class DemoWorld:
             {(ip, port): host for host, port in MAIL_HOSTS for ip in zone.addresses(host.name)}, clock.wall()
         )
         self.registry = Registry(REGISTRATIONS, clock.wall())
-        self.authorities = self.mail.pem + self.registry.web.pem
+        self.websites = websites(PAGES, zone.addresses, clock.wall())
+        self.authorities = self.mail.pem + self.registry.web.pem + self.websites.pem
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -129,6 +134,8 @@ class DemoWorld:
             await self.mail.start()
             running.push_async_callback(self.registry.web.stop)
             await self.registry.web.start()
+            running.push_async_callback(self.websites.stop)
+            await self.websites.start()
             self._running = running.pop_all()
         return self
 
@@ -141,8 +148,10 @@ class DemoWorld:
         """Where an address of this world is really to be reached; who is not of it refuses."""
         if port == DNS:
             return await self.zones.dial(ip, port)
-        here = await self.registry.web.dial(ip, port)
-        return here if here != (str(ip), port) else await self.mail.dial(ip, port)
+        for servers in (self.registry.web, self.websites):
+            if port == HTTPS and ip in servers.addresses:
+                return await servers.dial(ip, port)
+        return await self.mail.dial(ip, port)
 
     def settings(self, catalogue: Catalogue) -> Settings:
         """config.example.yaml, with its questions led here."""

@@ -17,6 +17,7 @@ from exporter.net.authoritative import Authoritative
 from exporter.net.blocklists import Belief, Blocklists, Standing, Subject
 from exporter.net.conversation import Dialogue
 from exporter.net.ehlo import Introduction
+from exporter.net.https import LARGEST, Fetched, Https
 from exporter.net.rdap import Lookup, Rdap
 from exporter.net.shut import Shut
 from exporter.net.smtp import Mail
@@ -78,8 +79,8 @@ def believe(reply: Reply) -> Reply:
 class Net:
     """One run's view of the world. `blocklists` is the daemon's memory of them; without, this run has its own.
 
-    `mail` is the door to mail hosts, `rdap` that to registries, `authoritative` that to the servers of zones; without
-    them no check that talks to these may run.
+    `mail` is the door to mail hosts, `web` that to web servers, `rdap` that to registries, `authoritative` that to the
+    servers of zones; without them no check that talks to these may run.
     `held` is what the other checks hold, for those that only draw conclusions.
     """
 
@@ -90,12 +91,14 @@ class Net:
         *,
         blocklists: Blocklists | None = None,
         mail: Mail | None = None,
+        web: Https | None = None,
         rdap: Rdap | None = None,
         held: Holds | None = None,
         authoritative: Authoritative | None = None,
     ) -> None:
         self._dns = dns
         self._mail = mail
+        self._web = web
         self._rdap = rdap
         self._held = held
         self._authoritative = authoritative
@@ -176,6 +179,15 @@ class Net:
         asked = f'EHLO "{name}" to {server.name} port {server.port}'
         self.transcript.note(asked, said.lines, "smtp", self.clock.monotonic() - since)
         return said
+
+    async def fetch(self, url: str, *, accept: str = "*/*", largest: int = LARGEST) -> Fetched:
+        """GET a URL, no redirect followed. What cannot be told is in its `doubt`, not raised."""
+        if self._web is None:
+            raise RuntimeError("no Https was given, so checks of what is published there must be switched off")
+        since = self.clock.monotonic()
+        fetched = await self._web.get(url, accept=accept, largest=largest)
+        self.transcript.note(f"GET {url}", fetched.lines, "https", self.clock.monotonic() - since)
+        return fetched
 
     async def registration(self, domain: str) -> Lookup:
         """What the registry of a domain says of it; raise CannotTell when it says nothing."""

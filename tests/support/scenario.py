@@ -11,6 +11,8 @@
 ; smtp: 192.0.2.25:25 key=value ...   a mail server: the fields of demo.mailserver.Behaviour, and tls=1.2-1.3
 ; rdap: example.com key=value ...    what the registry of com, net, org and example holds: the fields of
                                    demo.registry.Name (expires=400d), or fault=...; without such a line it is not asked
+; web: https://mta-sts.example.com/.well-known/mta-sts.txt key=value ...    a page: the fields of demo.website.Page;
+                                   its host has an address in the zone, of its own
 ; server: ns1.example.com 192.0.2.53 example.com,com lame    a server of these zones; this and what it has otherwise
 ; at ns1.example.com: NAME TYPE DATA                         than the world: see demo/zoneserver.py
 ; runs: 4 every=1200                 the check runs so often, so many seconds apart, and the last one is judged
@@ -37,13 +39,14 @@ from exporter import targets
 from exporter.config import shipped_blocklists
 from exporter.demo.mailserver import Behaviour
 from exporter.demo.registry import Name
+from exporter.demo.website import Page
 from exporter.mail.dnsbl import Blocklist
 from exporter.model import Outcome, Target
 
 HOME = Path(__file__).parent.parent / "scenarios"
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 _HEADER = re.compile(
-    r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|rdap|runs|rests|beside|now):\s*(.*?)\s*$",
+    r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|web|rdap|runs|rests|beside|now):\s*(.*?)\s*$",
     re.MULTILINE,
 )
 _SILENCE = re.compile(r"^;\s*(timeout|malformed|no-tcp):", re.MULTILINE)
@@ -95,6 +98,11 @@ class Scenario:
     def mail_servers(self) -> dict[tuple[targets.IP, int], Behaviour]:
         """The address and port in the world of each, and how it behaves."""
         return dict(map(_mail_server, self.all("smtp")))
+
+    @property
+    def pages(self) -> list[Page]:
+        rows = [line.split() for line in self.all("web")]
+        return [_build(Page, {"url": row[0], **_pairs(row[1:])}) for row in rows]
 
     @property
     def registrations(self) -> dict[str, Name]:

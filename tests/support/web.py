@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
@@ -13,9 +13,11 @@ from aiohttp import web
 
 from exporter.demo.ca import Identity
 from exporter.demo.nameserver import Zone
-from exporter.demo.registry import Answer, WebServers, server_context
+from exporter.demo.website import Answer, Page, WebServers, server_context, websites
+from exporter.net import Asks
 from exporter.net.https import Https
 from exporter.targets import IP
+from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
 
 HERE, THERE = ip_address("192.0.2.80"), ip_address("192.0.2.81")
@@ -27,6 +29,7 @@ alias.example.com. CNAME {NAME}.
 private.example.com. A 10.0.0.1
 private.example.com. AAAA fd00::1
 """
+NOBODY = "127.0.0.1", 1  # where nobody listens
 URL = f"https://{NAME}/file"
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -109,3 +112,20 @@ def answering(status: int = 200, body: bytes = b"", **headers: str) -> Answer:
 
 def leading_to(url: str, status: int = 302) -> Answer:
     return answering(status, location=url)
+
+
+@asynccontextmanager
+async def web_door(pages: Sequence[Page], zone: Zone, dns: Asks, clock: FakeClock) -> AsyncIterator[Https]:
+    """The door to web servers with these pages; whoever has none refuses."""
+    servers = websites(pages, zone.addresses, clock.wall())
+    await servers.start()
+
+    async def dial(ip: IP, port: int) -> tuple[str, int]:
+        return await servers.dial(ip, port) if ip in servers.addresses else NOBODY
+
+    https = Https(dns, dial=dial, authorities=servers.pem)
+    try:
+        yield https
+    finally:
+        await https.close()
+        await servers.stop()
