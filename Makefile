@@ -49,7 +49,8 @@ tools:
 	@touch $@
 
 docs: .venv/.for-run
-	$(BIN)/python -m exporter.publish README.md
+	$(BIN)/python -m exporter.publish.readme README.md
+	$(BIN)/python -m exporter publish .
 
 # Needs uv. Neither file names a package index: whoever installs brings their own, and the hashes hold it to these files.
 lock:

@@ -1,4 +1,4 @@
-"""The command line: the daemon, `check`, `explain`, `demo`. `python -m exporter` is the same command."""
+"""The command line: the daemon, `check`, `explain`, `publish`, `demo`. `python -m exporter` is the same command."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from exporter import __version__, app, catalogue, diagnosis, discover, explain, logs, once, recipients
+from exporter import __version__, app, catalogue, diagnosis, discover, explain, logs, once, publish, recipients
 from exporter.app import Daemon
+from exporter.arguments import PORT, parser
 from exporter.catalogue import Catalogue
 from exporter.config import ConfigError, Nameserver, Settings, defaults, load
 from exporter.config.values import nameserver
@@ -28,22 +28,22 @@ from exporter.model import Clock, SystemClock, printable
 from exporter.net import Net
 from exporter.net.blocklists import Blocklists
 from exporter.once import Exit
+from exporter.publish.thresholds import Thresholds
 from exporter.refusals import Refusals
 from exporter.store import Policy, Store
 from exporter.targets import Delivery
 
-PORT = 10554
 _FINDING = re.compile(r"[a-z_]{1,40}\.[a-z0-9-]{1,80}")
 
 T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     if arguments.command != "check":
         logs.configure(arguments.log_level, arguments.log_format)
     try:
-        code: int = arguments.do(arguments)
+        code: int = _COMMANDS[arguments.command](arguments)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:  # whoever read us had enough, such as `head`
@@ -52,108 +52,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Exit with 64; the 2 of argparse means a critical finding here."""
-        self.exit(Exit.USAGE, f"{self.prog}: {message}\n{self.format_usage()}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="deliverability-exporter",
-        description="Will receivers accept the mail that my domains and IPs send, and if not, why?",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"deliverability-exporter {__version__}")
-    parser.add_argument("--config.file", dest="config", type=Path, metavar="FILE", help="configuration, YAML")
-    parser.add_argument(
-        "--config.check", dest="check", action="store_true", help="validate it, print every error, exit"
-    )
-    parser.add_argument(
-        "--storage.path", dest="storage", type=Path, metavar="FILE", help="state file (default: memory only)"
-    )
-    _web_flags(parser)
-    _log_flags(parser)
-    parser.set_defaults(do=_daemon, command=None)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-
-    check = commands.add_parser("check", help="evaluate once, for a person or a CI job", allow_abbrev=False)
-    check.add_argument("targets", nargs="*", metavar="TARGET", help="domain or IP address; default: all of the config")
-    check.add_argument("--config.file", dest="config", type=Path, metavar="FILE")
-    check.add_argument("--format", choices=("text", "json"), default="text")
-    check.add_argument("--helo", metavar="NAME", help="what the named addresses say in HELO/EHLO")
-    check.add_argument(
-        "--smtp.helo-name",
-        dest="helo_name",
-        metavar="NAME",
-        help="what we say to mail hosts; without it smtp_tls does not run",
-    )
-    check.add_argument("--resolver", action="append", metavar="ADDR", help="nameserver to ask (repeatable)")
-    check.add_argument(
-        "--recipients",
-        metavar="FILE",
-        help="a list of addresses to look at instead, one a line; - is standard input",
-    )
-    check.set_defaults(do=_check)
-
-    tell = commands.add_parser(
-        "explain",
-        help="a finding's runbook, or what is behind a refusal",
-        description="The runbook of a finding, or what may be behind a refusal: a reply, a log line, a whole bounce.",
-        epilog="Exit code: 0 something was found, 1 nothing matches, 64 the command line or configuration is wrong.",
-        allow_abbrev=False,
-    )
-    tell.add_argument(
-        "text",
-        nargs="+",
-        metavar="FINDING|TEXT",
-        help='an id such as ptr.missing, a refusal such as "501 5.5.4 Invalid domain name", a code or words; '
-        "- reads standard input",
-    )
-    tell.add_argument(
-        "--config.file",
-        dest="config",
-        type=Path,
-        metavar="FILE",
-        help="run the checks in question once, and say whether one of the causes stands",
-    )
-    _log_flags(tell)
-    tell.set_defaults(do=_explain)
-
-    demo = commands.add_parser("demo", help="the daemon on an embedded mail world on loopback", allow_abbrev=False)
-    _web_flags(demo)
-    _log_flags(demo)
-    demo.set_defaults(do=_demo)
-    return parser
-
-
-def _web_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--web.listen-address",
-        dest="listen",
-        action="append",
-        type=_address,
-        metavar="[HOST]:PORT",
-        help=f"where to serve (repeatable; default :{PORT})",
-    )
-    parser.add_argument("--web.enable-lifecycle", dest="lifecycle", action="store_true", help="allow POST /-/reload")
-
-
-def _log_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--log.level", dest="log_level", choices=("debug", "info", "warning", "error"), default="info")
-    parser.add_argument("--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt")
-
-
-def _address(text: str) -> tuple[str | None, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdecimal() or not 0 <= int(port) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not [HOST]:PORT, such as :{PORT} or 127.0.0.1:{PORT}")
-    return host.strip("[]") or None, int(port)
-
-
 def _fail(message: object) -> int:
     print(message, file=sys.stderr)
     return Exit.USAGE
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    try:
+        given = Thresholds.read(arguments.thresholds) if arguments.thresholds else Thresholds()
+        for path in publish.write(arguments.directory, catalogue.load(), given):
+            print(path)
+    except (OSError, ValueError) as error:
+        return _fail(error)
+    return Exit.OK
 
 
 def _daemon(arguments: argparse.Namespace) -> int:
@@ -378,6 +289,8 @@ async def _demo_served(arguments: argparse.Namespace) -> int:
         addresses = arguments.listen or [("127.0.0.1", PORT)]
         return await _serve(daemon, addresses, ready=lambda: print(world.told(daemon.web.addresses[0]), flush=True))
 
+
+_COMMANDS = {None: _daemon, "check": _check, "explain": _explain, "publish": _publish, "demo": _demo}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -34,6 +34,7 @@ LAYERS = """
     schedule
     publish
     web once
+    arguments
     recipients
     demo
     app
@@ -45,7 +46,7 @@ RANK = {part: rank for rank, line in enumerate(LAYERS.split("\n")) for part in l
 DOORS = {
     "aiohttp": "web.py net/https.py demo/registry.py demo/website.py",
     "apscheduler": "schedule.py",
-    "cryptography": "mail/certificate.py mail/keys.py demo/*.py",
+    "cryptography": "mail/certificate.py mail/dane_chain.py mail/keys.py demo/*.py",
     "dns": "net/dns.py net/wire.py demo/nameserver.py demo/zoneserver.py",
     "email_validator": "mail/mailbox.py",
     "idna": "mail/names.py",
@@ -56,7 +57,7 @@ DOORS = {
     "pydantic_core": "config/*.py",
     "rich": "once.py",
     "uvloop": "__main__.py",
-    "yaml": "strict_yaml.py",
+    "yaml": "strict_yaml.py publish/rules.py",
 }
 
 # mail/* is text in, facts out: no clock, no network, no waiting, no chance.

@@ -1,4 +1,4 @@
-"""What is made from the catalogue and kept in files: so far the README's table of causes."""
+"""The README's table that leads from each cause of a refusal to what shows it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from exporter import catalogue, strict_yaml
 from exporter.catalogue import Catalogue
 
-SHIPPED = Path(__file__).parent / "data" / "causes.yaml"
+SHIPPED = Path(__file__).parents[1] / "data" / "causes.yaml"
 BEGIN, END = "<!-- causes: made by `make docs` -->", "<!-- end of causes -->"
 
 _HEAD = ("Cause, as told", "Receivers answer", "Findings to alert on", "Metric", "Fix")

@@ -1,0 +1,98 @@
+"""One alert for each finding, once it has stood for a while.
+
+Its own age counts, so that neither a restart of Prometheus nor a failed scrape begins the wait anew. Gauges are read
+through a window (`max_over_time`), since a failed scrape would reset the `for` of a plain one, and the window is
+shorter than the `for`, so that a blip cannot page. Severity comes with the series: what the operator decides in the
+exporter's configuration needs no change here, and an accepted finding has no series.
+
+The labels `deliverability_scope` (target, blocklist or exporter) and `deliverability_dead` exist for the inhibition of
+Alertmanager: data/alertmanager.yml. Everything is written in the language of Prometheus 2.42.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator
+from typing import Any
+
+from exporter.catalogue import Entry
+from exporter.model import Rule
+from exporter.publish.alert import PREFIX, Alert, page, who
+from exporter.publish.thresholds import Thresholds, seconds
+
+AGE = "deliverability:finding_age:seconds"
+
+# A domain with one of these is dead, and what else is wrong with it follows from that.
+DEAD = (
+    "mx.no-such-domain",
+    "registration.expired",
+    "registration.inactive",
+    "registration.on-hold",
+    "registration.pending-delete",
+    "registration.redemption",
+    "zone.bogus",
+    "zone.no-such-domain",
+    "zone.none-authoritative",
+)
+
+# These have an alert of their own in watch.py: it has a threshold, or mutes others.
+APART = ("registration.expiring", "resolver.rewrites", "smtp_tls.certificate-expiring")
+CHECKS_APART = ("blocklist_health",)
+
+
+def name(rule: Rule) -> str:
+    """`spf.too-many-lookups` as DeliverabilitySpfTooManyLookups."""
+    return PREFIX + "".join(word.capitalize() for word in re.split(r"[._-]", rule.id))
+
+
+def age(given: Thresholds) -> dict[str, Any]:
+    """The severity stands on one series and the beginning on another; the window bridges failed scrapes."""
+    window = given.gap
+    return {
+        "record": AGE,
+        "expr": (
+            f"max_over_time(deliverability_finding[{window}])\n"
+            "  * ignoring (severity) group_left ()\n"
+            f"(time() - min_over_time(deliverability_finding_since_timestamp_seconds[{window}]))"
+        ),
+    }
+
+
+def alerts(entry: Entry, given: Thresholds) -> Iterator[Alert]:
+    if entry.check.id in CHECKS_APART:
+        return
+    for rule in sorted(entry.rules, key=lambda rule: rule.id):
+        if rule.id in APART:
+            continue
+        yield Alert(
+            name(rule),
+            expr=(
+                f'{AGE}{{finding="{rule.id}",severity="critical"}} >= {seconds(given.critical_after)}\n'
+                "or\n"
+                f'{AGE}{{finding="{rule.id}",severity!="critical"}} >= {seconds(given.warning_after)}'
+            ),
+            summary=f"{who(entry.check)}{rule.id.replace('.', ': ', 1).replace('-', ' ')}",
+            description=(
+                f"{_sentence(_general(rule.says))} It has stood for {{{{ $value | humanizeDuration }}}}. {rule.why} "
+                f"What to do: {_sentence(_general(rule.fix))} Evidence, and the fix in full: "
+                f"{given.exporter_url}/targets/{page(entry.check)}"
+            ),
+            runbook=f"{given.exporter_url}/findings/{rule.id}",
+            scope="exporter" if entry.check.id == "resolver" else "target",
+            hold=given.confirm,
+            keep=given.keep_firing,
+            labels={"deliverability_dead": "domain"} if rule.id in DEAD else {},
+        )
+
+
+def _general(sentence: str) -> str:
+    """The sentence with <name> in place of evidence that no label holds."""
+    return "".join(
+        literal + (f"<{given.replace('_', ' ')}>" if given else "")
+        for literal, given, _, _ in string.Formatter().parse(sentence)
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

@@ -1,0 +1,50 @@
+"""The rules file that Prometheus loads, as YAML that a person can read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from exporter.catalogue import Catalogue
+from exporter.publish import findings, watch
+from exporter.publish.thresholds import Thresholds
+
+HEAD = """\
+# Made by `deliverability-exporter publish` from the catalogue of findings; changes are lost with the next one.
+# Thresholds: `deliverability-exporter publish --thresholds FILE DIR`; prometheus/thresholds.yml shows what there is.
+# What an alert says of a target depends on the exporter's configuration, too: severities, accept, labels.
+"""
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def groups(known: Catalogue, given: Thresholds) -> list[dict[str, Any]]:
+    """The groups of a rules file: what the alerts rest on, those of each check, those of the exporter itself."""
+    made = [{"name": "deliverability-findings", "rules": [findings.age(given)]}]
+    for entry in known.entries:
+        alerts = [alert.plain() for alert in findings.alerts(entry, given)]
+        if alerts:
+            made.append({"name": f"deliverability-{entry.check.id.replace('_', '-')}", "rules": alerts})
+    made.append({"name": "deliverability-watch", "rules": [alert.plain() for alert in watch.alerts(given)]})
+    return made
+
+
+def rules(known: Catalogue, given: Thresholds) -> str:
+    """Alerting and recording rules."""
+    return HEAD + dump({"groups": groups(known, given)})
+
+
+def dump(content: Any) -> str:
+    """YAML in the order given, texts of several lines as they are."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6)

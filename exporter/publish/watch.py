@@ -1,0 +1,241 @@
+"""Alerts that watch the watcher: its resolver, its blocklists, its pace, itself; and what ends at a known time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporter.publish.alert import ANY_PAGE, ANYBODY, PREFIX, Alert
+from exporter.publish.thresholds import Thresholds, seconds
+
+
+def alerts(given: Thresholds) -> Iterator[Alert]:
+    yield from _expiries(given)
+    yield from _eyes(given)
+    yield from _exporter(given)
+
+
+def _expiries(given: Thresholds) -> Iterator[Alert]:
+    for rule, measure, what, labels, days in (
+        (
+            "smtp_tls.certificate-expiring",
+            "deliverability_smtp_tls_certificate_not_after_timestamp_seconds",
+            "certificate",
+            ("mail_host", "mail_port"),
+            given.certificate_days,
+        ),
+        (
+            "registration.expiring",
+            "deliverability_registration_expiry_timestamp_seconds",
+            "registration",
+            ("domain",),
+            given.registration_days,
+        ),
+    ):
+        who = "{{ $labels.mail_host }}:{{ $labels.mail_port }}" if len(labels) > 1 else "{{ $labels.domain }}"
+        page = ",".join(f"{label}={{{{ $labels.{label} }}}}" for label in labels)
+        yield Alert(
+            f"{PREFIX}{what.capitalize()}Expiring",
+            expr=(
+                f'max_over_time(deliverability_finding{{finding="{rule}"}}[{given.gap}])\n'
+                f"  * on (job, instance, {', '.join(labels)}) group_left ()\n"
+                f"((min_over_time({measure}[{given.gap}]) - time()) / 86400)\n"
+                f"  < {days}"
+            ),
+            summary=f'The {what} of {who} ends in {{{{ $value | printf "%.0f" }}}} days',
+            description=(
+                f"Once it has ended, mail suffers. What to do: renew it, and see that the new one is in use: "
+                f"{given.exporter_url}/targets/{page}"
+            ),
+            runbook=f"{given.exporter_url}/findings/{rule}",
+            scope="target",
+            hold=given.confirm,
+            keep=given.keep_firing,
+        )
+
+
+def _eyes(given: Thresholds) -> Iterator[Alert]:
+    """What the verdicts rest on: the resolver, the blocklists, and answers at all."""
+    window = given.gap
+    yield Alert(
+        "DeliverabilityResolverUnhealthy",
+        expr=(
+            f'max_over_time(deliverability_check_unknown{{check="resolver"}}[{window}]) == 1\n'
+            "or ignoring (finding, severity)\n"
+            f'max_over_time(deliverability_finding{{finding="resolver.rewrites"}}[{window}]) == 1'
+        ),
+        summary="The resolver of {{ $labels.instance }} does not answer, or changes the answers",
+        description=(
+            "Nothing new can be told about any target; what was known is held and goes stale. What to do: look at the "
+            f"resolver that is configured under resolver.nameservers: {given.exporter_url}/targets/resolver"
+        ),
+        runbook=f"{given.exporter_url}/findings/resolver.rewrites",
+        severity="warning",
+        hold=given.confirm,
+        keep=given.keep_firing,
+    )
+    yield Alert(
+        "DeliverabilityBlocklistUnhealthy",
+        expr=(
+            f'max_over_time(deliverability_check_unknown{{check="blocklist_health"}}[{window}]) == 1\n'
+            "or\n"
+            f'min_over_time(deliverability_check_ok{{check="blocklist_health"}}[{window}]) == 0'
+        ),
+        summary="The answers of the blocklist {{ $labels.blocklist }} cannot be believed",
+        description=(
+            "Its listings are kept as they were, and new ones are not counted. What to do: see what it answers, "
+            "and use a resolver of your own or drop the list: "
+            f"{given.exporter_url}/targets/blocklist={{{{ $labels.blocklist }}}}"
+        ),
+        runbook=f"{given.exporter_url}/targets/blocklist={{{{ $labels.blocklist }}}}",
+        severity="warning",
+        scope="blocklist",
+        hold=given.blind_after,
+        keep=given.keep_firing,
+    )
+    yield Alert(
+        "DeliverabilityUnknownTooLong",
+        expr=(
+            f"(time() - max_over_time(deliverability_check_last_conclusive_timestamp_seconds[{window}])"
+            f" >= {seconds(given.unknown_after)})\n"
+            "  and\n"
+            f'(min_over_time(deliverability_check_unknown{{check!~"resolver|blocklist_health"}}[{window}]) == 1)'
+        ),
+        summary="{{ $labels.check }} has not been able to tell for long:" + ANYBODY,
+        description=(
+            "Every run ended in doubt, so a fault could go unseen. What to do: see why under its reason, and if it can "
+            f"never be told from here, switch the check off: {given.exporter_url}/targets/{ANY_PAGE}"
+        ),
+        runbook=f"{given.exporter_url}/targets/{ANY_PAGE}",
+        severity="warning",
+        scope="target",
+        hold="30m",
+        keep=given.keep_firing,
+    )
+    yield Alert(
+        "DeliverabilityEvaluationStale",
+        expr=(
+            "count by (job, instance, check) (\n"
+            f"  time() - max_over_time(deliverability_check_last_run_timestamp_seconds[{window}])\n"
+            "    > on (job, instance, check) group_left ()\n"
+            f"  ({given.stale_intervals} * max_over_time(deliverability_check_interval_seconds[{window}]) + 300)\n"
+            ")"
+        ),
+        summary="{{ $labels.check }} is late for {{ $value }} targets of {{ $labels.instance }}",
+        description=(
+            f"They were not looked at for more than {given.stale_intervals} intervals, and what is shown is old. What "
+            "to do: see whether the exporter is short of CPU, its resolver slow or queries_per_second too low."
+        ),
+        runbook=f"{given.exporter_url}/",
+        severity="warning",
+        hold="15m",
+        keep=given.keep_firing,
+    )
+
+
+def _exporter(given: Thresholds) -> Iterator[Alert]:
+    own, window, root = "deliverability_exporter_", given.gap, f"{given.exporter_url}/"
+
+    def alert(tail: str, expr: str, summary: str, description: str, *, hold: str = given.confirm) -> Alert:
+        return Alert(PREFIX + tail, expr, summary, description, root, "warning", hold=hold, keep=given.keep_firing)
+
+    yield Alert(
+        "DeliverabilityExporterDown",
+        expr=f'up{{job="{given.job}"}} == 0',
+        summary="The exporter {{ $labels.instance }} cannot be scraped",
+        description="No fault of any target is seen. What to do: see that it runs, and that Prometheus can reach it.",
+        runbook=root,
+        severity="critical",
+        hold="5m",
+        keep="5m",
+    )
+    yield Alert(
+        "DeliverabilityExporterAbsent",
+        expr=f'absent(up{{job="{given.job}"}})',
+        summary=f"Prometheus has no target of the job {given.job}",
+        description=(
+            "No fault of any target is seen. What to do: add the scrape configuration, or say in the thresholds file "
+            "what the job is called."
+        ),
+        runbook="https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config",
+        severity="critical",
+        hold="10m",
+    )
+    yield alert(
+        "ConfigReloadFailed",
+        f"max_over_time({own}config_last_reload_successful[{window}]) == 0",
+        "The configuration of {{ $labels.instance }} was changed, but is wrong",
+        "The old one is in force. What to do: run deliverability-exporter --config.check and reload once it is good.",
+    )
+    yield alert(
+        "TargetsDropped",
+        f"sum by (job, instance) (min_over_time({own}targets[{window}])) * 100\n"
+        f"  < {given.targets_percent} * sum by (job, instance) (max_over_time({own}targets[1d]))",
+        f"{{{{ $labels.instance }}}} has less than {given.targets_percent}% of the last day's targets",
+        "A configuration that was meant otherwise watches nothing. What to do: see that every file that `include` "
+        "names is there and whole. If it was meant, this ends by itself within a day.",
+    )
+    yield alert(
+        "SeriesDropped",
+        f"min_over_time({own}series_dropped[{window}]) > 0",
+        "{{ $labels.instance }} leaves out {{ $value }} series",
+        "Targets beyond the budget are not exported, and their faults raise no alert. What to do: raise limits.series, "
+        "or divide the targets among several exporters.",
+    )
+    yield alert(
+        "SeriesBudget",
+        f"max_over_time({own}series[{window}]) * 100 > {given.series_percent} * {own}series_limit",
+        "{{ $labels.instance }} has used " + f"{given.series_percent}% of its series",
+        "Soon targets are left out. What to do: raise limits.series, or divide the targets among several exporters.",
+    )
+    yield alert(
+        "StateNotWritable",
+        f"max_over_time({own}state_writable[{window}]) == 0\n  and max_over_time({own}state_writable[1d]) == 1",
+        "{{ $labels.instance }} can no longer save its state",
+        "A restart would lose since when findings stand. What to do: look at the disk, and at who may write "
+        "--storage.path.",
+    )
+    yield alert(
+        "ExporterBug",
+        f'increase({own}runs_unknown_total{{reason="bug"}}[1h]) > 0\n'
+        "or\n"
+        f'({own}runs_unknown_total{{reason="bug"}} > 0 unless {own}runs_unknown_total{{reason="bug"}} offset 1h)',
+        "{{ $labels.instance }} met a fault of its own in {{ $labels.check }}",
+        "Those runs told nothing. What to do: report the trace in its log.",
+        hold="0s",
+    )
+    yield alert(
+        "LoopLag",
+        f"min_over_time({own}loop_lag_seconds[{window}]) > 1",
+        "{{ $labels.instance }} is {{ $value | humanizeDuration }} late with everything",
+        "Measured times and deadlines are wrong. What to do: give it more CPU, or divide the targets among exporters.",
+    )
+    yield alert(
+        "BlocklistBudget",
+        f"max_over_time({own}blocklist_budget_remaining_ratio[{window}]) < 0.1",
+        "{{ $labels.instance }} has used nine tenths of today's questions to {{ $labels.blocklist }}",
+        "Once they are used up, its listings cannot be told until tomorrow. What to do: look at addresses less often "
+        "(schedule.blocklist), or agree on more with the list's operator.",
+    )
+    yield Alert(
+        "DeliverabilityRecordChanged",
+        expr=f"time() - max_over_time(deliverability_record_changed_timestamp_seconds[{window}]) < 3600",
+        summary="A record that {{ $labels.check }} looks at has changed:" + ANYBODY,
+        description=(
+            "Somebody has changed what is published. What to do: see on its page what it was and what it is, and "
+            f"whether that was meant: {given.exporter_url}/targets/{ANY_PAGE}"
+        ),
+        runbook=f"{given.exporter_url}/targets/{ANY_PAGE}",
+        severity="info",
+        scope="target",
+    )
+    yield Alert(
+        "DeliverabilityWatchdog",
+        expr="vector(1)",
+        summary="Alerts find their way",
+        description=(
+            "This one always fires. What to do: nothing; let something outside notice when it stops arriving, since "
+            "then no alert arrives."
+        ),
+        runbook="https://prometheus.io/docs/practices/alerting/#metamonitoring",
+        severity="none",
+    )
