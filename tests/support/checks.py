@@ -17,6 +17,7 @@ from exporter.model import (
     Outcome,
     Reading,
     Reason,
+    Record,
     Rule,
     Severity,
     check,
@@ -50,7 +51,7 @@ def scripted(steps: Callable[[], list[Any]], deadline: float = 60) -> Check:
         for step in steps():
             if isinstance(step, Exception):
                 raise step
-            if isinstance(step, Finding | Reading):
+            if isinstance(step, Finding | Reading | Record):
                 yield step
             else:
                 await step
@@ -62,7 +63,7 @@ SAMPLE = scripted(list)
 
 
 def outcome(
-    *facts: Finding | Reading, doubt: Reason | None = None, at: float = 1000.0, target: Any = EXAMPLE
+    *facts: Finding | Reading | Record, doubt: Reason | None = None, at: float = 1000.0, target: Any = EXAMPLE
 ) -> Outcome:
     return Outcome(
         check=SAMPLE,
@@ -73,6 +74,7 @@ def outcome(
         transcript=(),
         started=at,
         duration=0.0,
+        records=tuple(f for f in facts if isinstance(f, Record)),
     )
 
 
