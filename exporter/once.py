@@ -35,6 +35,7 @@ from exporter.targets import (
     Domain,
     Egress,
     Greeting,
+    KeyNamespace,
     MailHost,
     OwnResolver,
     Registration,
@@ -84,6 +85,7 @@ def named(words: Sequence[str], helo: str | None, lists: Iterable[Blocklist]) ->
             made.append(Reputation(subject=ip, lists=of[Lists.IPS]))
     for name in dict.fromkeys(domains):
         made.append(Domain(name=name, mail_from=(name,)))
+        made.append(KeyNamespace(domain=name))
         made.append(Zone(name=name, mail_from=(name,)))
         if addresses:
             egress = tuple(Egress(ip, helo or name) for ip in dict.fromkeys(addresses))

@@ -79,6 +79,8 @@ class Domain(Target):
     mail_from: tuple[str, ...]  # envelope domains, where SPF is judged; the domain itself unless configured
     receives_mail: bool = True
     sends_mail: bool = True
+    signers: tuple[str, ...] = ()  # the d= domains of its DKIM selectors in use; none: they are not known
+    own_machines: bool = False  # some of its mail is sent by machines of ours, as configured and not otherwise
 
     @property
     def identity(self) -> Labels:
@@ -124,10 +126,25 @@ class Selector(Target):
     domain: str
     selector: str
     signer: str
+    retired: bool = False  # nothing is signed with it any more: its key ought to be gone
 
     @property
     def identity(self) -> Labels:
         return (("domain", self.domain), ("selector", self.selector))
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyNamespace(Target):
+    """Where the DKIM keys of a domain lie whose selectors in use are not known: `dkim` tells if anything is there.
+
+    RFC 6376 section 3.6.2.1 calls it so. Its key is that of the Domain.
+    """
+
+    domain: str
+
+    @property
+    def identity(self) -> Labels:
+        return (("domain", self.domain),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +198,7 @@ class ListHealth(Target):
 class Delivery(Target):
     """Mail of one From: domain, on its way to large receivers: `receiver` judges whether they will take it.
 
-    `rests_on` are the keys of the targets that tell of it: the domain, its selectors, its senders' addresses.
+    `rests_on` are the keys of the targets that tell of it: the domain, its selectors in use, its senders' addresses.
     """
 
     domain: str
@@ -228,7 +245,7 @@ def deliveries(made: Iterable[Target], receivers: Callable[[str], tuple[str, ...
             case Domain(name=name):
                 domains[name] = target
                 keys.setdefault(name, []).append(target.key)
-            case Selector(domain=name):
+            case Selector(domain=name, retired=False):
                 keys.setdefault(name, []).append(target.key)
             case Authorisation(domain=name, sender=sender):
                 keys.setdefault(name, []).append(target.key)

@@ -85,6 +85,9 @@ FAULTS = {
     "dkim-512-bits.example.net": {"dkim.too-short"},
     "dkim-1024-bits.example.net": {"dkim.weak"},
     "dkim-testing.example.net": {"dkim.testing"},
+    "dkim-retired-still-published.example.net": {"dkim.retired-still-published"},
+    "dkim-no-keys.example.net": {"dkim.no-keys"},
+    "dkim-selectors-unknown.example.net": set(),
     "dmarc-missing.example": {"dmarc.missing"},
     "registration-expiring.example": {"registration.expiring"},
     # None of the two counts. By RFC 9989 the policy is then that of example.net, by RFC 7489 there is none.
@@ -92,6 +95,7 @@ FAULTS = {
     "dmarc-misspelt-policy.example.net": {"dmarc.bad-policy"},
     "dmarc-policy-none.example.net": {"dmarc.policy-none"},
     "dmarc-foreign-reports.example.net": {"dmarc.rua-unauthorised"},
+    "dmarc-cannot-align.example.net": {"dmarc.cannot-align"},
     "zone-lame.example.net": {"zone.lame"},
     "zone-contradicts-itself.example.net": {"zone.data-differ"},
     "listed.example.net": {"blocklist.listed"},
@@ -114,6 +118,11 @@ UNMET = {
         "yahoo": {"authenticated"},
     },
     "dmarc-missing.example": {"microsoft_bulk": {"dmarc"}, "gmail_bulk": {"dmarc"}},
+    "dmarc-cannot-align.example.net": {
+        "microsoft": {"dmarc"},
+        "microsoft_bulk": {"alignment"},
+        "gmail_bulk": {"alignment"},
+    },
 }
 # And what cannot be told of them, because names are not answered.
 UNTOLD = {

@@ -17,7 +17,17 @@ from exporter.model import Reason, Target
 from exporter.net import Net
 from exporter.once import Exit
 from exporter.store import Policy, Store
-from exporter.targets import Address, Authorisation, Domain, Greeting, MailHost, OwnResolver, Registration, Reputation
+from exporter.targets import (
+    Address,
+    Authorisation,
+    Domain,
+    Greeting,
+    KeyNamespace,
+    MailHost,
+    OwnResolver,
+    Registration,
+    Reputation,
+)
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.mail import mail_door
@@ -38,6 +48,7 @@ def test_words_of_a_command_line_become_targets() -> None:
     assert kinds.count(Address) == kinds.count(Greeting) == 2
     assert kinds.count(Reputation) == 3
     assert kinds.count(Authorisation) == kinds.count(Domain) == kinds.count(OwnResolver) == 1
+    assert [t.domain for t in made if isinstance(t, KeyNamespace)] == ["example.com"], "nobody named its selectors"
     (asked,) = (t for t in made if isinstance(t, Authorisation))
     assert (asked.domain, [e.ip for e in asked.egress]) == (
         "example.com",

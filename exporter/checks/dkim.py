@@ -1,15 +1,21 @@
-"""One DKIM public key: is it there, and can receivers verify signatures with it (RFC 6376, RFC 8301, RFC 8463)?"""
+"""DKIM public keys: are they there, can receivers verify with them, and are the old ones gone (RFC 6376)?
+
+A key whose selector is in use is judged by what verifiers do with it (RFC 6376 section 6.1.2, RFC 8301, RFC 8463). Of
+one whose selector is retired only one thing matters: that nobody can sign with it any more. Where no selector is known,
+DNS can still tell whether there is any key at all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from exporter.mail import quotes
-from exporter.mail.dkim import DkimSyntaxError, KeyRecord, attempt
+from exporter.mail.dkim import DkimSyntaxError, KeyRecord, attempt, namespaces
 from exporter.mail.dns import Reply, Status
-from exporter.model import Facts, Finding, Measure, Rule, Severity, check
+from exporter.model import Facts, Finding, Measure, Record, Rule, Severity, check
 from exporter.net import Net
-from exporter.targets import Selector
+from exporter.targets import KeyNamespace, Selector
 
 UNVERIFIABLE = "No signature made with this key verifies: the mail counts as unsigned, and DMARC rests on SPF alone."
 
@@ -77,6 +83,35 @@ REVOKED = Rule(
     ref="RFC 6376 section 3.6.1",
     refusals=quotes.DKIM_FAILS,
 )
+RETIRED_STILL_PUBLISHED = Rule(
+    "dkim.retired-still-published",
+    Severity.WARNING,
+    says="the selector {selector} is retired, but {place} still holds its key",
+    why="Whoever got hold of the old private key, from a backup or an old machine, can still sign as the domain.",
+    fix='Publish "v=DKIM1; p=" at {holder}, or remove the record, once mail signed with it has been delivered: after a '
+    "week or so.",
+    ref="RFC 6376 sections 3.1, 3.6.1",
+)
+NO_KEYS = Rule(
+    "dkim.no-keys",
+    Severity.WARNING,
+    says="{domain} has no DKIM key: nothing exists in DNS at or below {namespaces}",
+    why="No signature in its name verifies, so DMARC rests on SPF alone, which breaks when mail is forwarded. If there "
+    "are keys after all, the name servers wrongly deny a name that has others below it, and receivers may believe it.",
+    fix="Sign with a key that is published at SELECTOR._domainkey.{domain} and list its selector in dkim_selectors; "
+    "list one that signs for another domain with that domain.",
+    ref="RFC 6376 section 3.6.2.1; RFC 8020 section 2",
+    refusals=quotes.DKIM_FAILS,
+)
+SELECTORS_UNKNOWN = Rule(
+    "dkim.selectors-unknown",
+    Severity.INFO,
+    says="{namespace} exists in DNS, so there may be DKIM keys for {domain}, but nobody told under which selectors",
+    why="DNS does not list the names below another one, so none of these keys is judged, whatever is wrong with it.",
+    fix="List in dkim_selectors of {domain} each s= of the DKIM-Signature headers of its mail, with the d= where that "
+    "is another domain.",
+    ref="RFC 6376 sections 3.1, 3.6.2.1",
+)
 NO_SHA256 = Rule(
     "dkim.no-sha256",
     Severity.CRITICAL,
@@ -134,36 +169,89 @@ ED25519 = Rule(
     says="the key at {place} is an Ed25519 key, which many receivers do not verify yet",
     why="A receiver that does not know the algorithm ignores the signature, so it needs an RSA signature beside it.",
     fix="Sign each message with an RSA-2048 key under another selector as well.",
-    ref="RFC 8463 sections 1, 5",
+    ref="RFC 8463 sections 3, 6",
+)
+OLD_KEY = Rule(
+    "dkim.old-key",
+    Severity.INFO,
+    says="the key at {place} has been the same for {days} days at least, since {since}",
+    why="A private key gets around with the years: into backups, to old machines, to people who leave. M3AAWG advises "
+    "to change it every six months.",
+    fix="Publish a new key under a new selector, sign with it, and revoke the one at {holder} when mail signed with "
+    "that has been delivered: after a week or so.",
+    ref="M3AAWG, DKIM Key Rotation Best Common Practices (2019); RFC 6376 section 3.1",
 )
 KEY_BITS = Measure(
     "deliverability_dkim_key_bits", "Bits of the DKIM public key: of the RSA modulus, or 256 for Ed25519."
 )
+KEY_INFO = Measure(
+    "deliverability_dkim_key_info", "Always 1; the type of the DKIM public key: rsa or ed25519.", ("key_type",)
+)
+FIRST_SEEN = Measure(
+    "deliverability_dkim_key_first_seen_timestamp_seconds",
+    "When the DKIM public key that is published now was first seen, in unix seconds.",
+)
 
 SHORTEST, RECOMMENDED, LONGEST = 1024, 2048, 4096  # RFC 8301 section 3.2
+OLD = 365  # days; twice what M3AAWG advises
+DAY = 86400
 
 
-@check(over=Selector)
-async def dkim(target: Selector, net: Net) -> Facts:
-    """Is there a key for the selector that receivers can verify signatures with?"""
+@check(over=(Selector, KeyNamespace))
+async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
+    """Are the DKIM keys there that receivers need, and those gone that are no longer used?"""
+    if isinstance(target, KeyNamespace):
+        yield await _any(target.domain, net)
+        return
     name = f"{target.selector}._domainkey.{target.signer}"
     reply = await net.ask(name, "TXT")
+    way = (name, *reply.chain)
+    place, holder = " -> ".join(way), way[-1]
+    texts = [it.text for it in reply.texts]
+    records = [attempt(text) for text in texts]
+    read = [record for record in records if isinstance(record, KeyRecord)]
+    # The key by itself: a tag that changes beside it does not make it another one.
+    now = Record.of(f"{name} key", (record.key.title for record in read if record.key))
+    yield Record.of(f"{name} TXT", texts)
+    yield now
+    if reply.chain:
+        yield Record.of(f"{name} CNAME", (" -> ".join(reply.chain),))
+
+    if target.retired:
+        if any(record.key and record.for_email for record in read):
+            yield RETIRED_STILL_PUBLISHED(selector=target.selector, place=place, holder=holder)
+        return
     if not reply.exists:
         yield _absent(name, target.selector, reply)
         return
-    place, holder = " -> ".join((name, *reply.chain)), (name, *reply.chain)[-1]
-    if len(reply.texts) > 1:
-        yield SEVERAL_RECORDS(place=place, holder=holder, count=len(reply.texts))
+    if len(records) > 1:
+        yield SEVERAL_RECORDS(place=place, holder=holder, count=len(records))
         return
-    text = reply.texts[0].text
-    record = attempt(text)
+    record = records[0]
     if isinstance(record, DkimSyntaxError):
-        yield SYNTAX(place=place, holder=holder, error=record, record=text.decode("latin-1"))
+        yield SYNTAX(place=place, holder=holder, error=record, record=texts[0].decode("latin-1"))
         return
     for finding in _judge(record, place, holder):
         yield finding
     if record.key:
+        known, at = net.remembered("dkim", target.key, now.name), net.clock.wall()
+        since = known.now(now, at).since if known else at
+        days = int((at - since) / DAY)
+        if days > OLD:
+            yield OLD_KEY(place=place, holder=holder, days=days, since=f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d}")
         yield KEY_BITS(record.key.bits)
+        yield KEY_INFO(1, key_type=record.key.algorithm)
+        yield FIRST_SEEN(since)
+
+
+async def _any(domain: str, net: Net) -> Finding:
+    """Is there anything where keys would be? An alias is: what is asked for is then denied of its target alone."""
+    places = namespaces(domain)
+    for place in places:
+        reply = await net.ask(place, "TXT")
+        if reply.chain or reply.status is not Status.NXDOMAIN:
+            return SELECTORS_UNKNOWN(domain=domain, namespace=place)
+    return NO_KEYS(domain=domain, namespaces=", ".join(places))
 
 
 def _absent(name: str, selector: str, reply: Reply) -> Finding:

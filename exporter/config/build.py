@@ -32,6 +32,7 @@ OF_A_PROVIDER = (targets.Authorisation,)
 OF_A_DOMAIN = (
     targets.Domain,
     targets.Selector,
+    targets.KeyNamespace,
     targets.Zone,
     targets.Authorisation,
     targets.Reputation,
@@ -173,11 +174,14 @@ class Build:
         mail_from = tuple(domain.mail_from or (domain.name,))
         for number, name in enumerate(domain.mail_from or ()):
             self._claim(("mail_from", where, name), where / "mail_from" / number, f"the envelope domain {name}")
+        senders = [named.value for name in domain.senders if (named := self._senders.get(name))]
         yield targets.Domain(
             name=domain.name,
             mail_from=mail_from,
             receives_mail=domain.receives_mail,
             sends_mail=domain.sends_mail,
+            signers=tuple(dict.fromkeys(key.domain or domain.name for key in domain.dkim_selectors if not key.retired)),
+            own_machines=any(sender.spf_include is None for sender in senders),
             **common,
         )
         if domain.senders and not domain.sends_mail:
@@ -194,14 +198,17 @@ class Build:
             what = f"the selector {key.selector} of {domain.name}"
             self._claim(("selector", where, key.selector), where / "dkim_selectors" / number, what)
             signer = key.domain or domain.name
-            yield targets.Selector(domain=domain.name, selector=key.selector, signer=signer, **common)
-        keys = tuple(f"{key.selector}._domainkey.{key.domain or domain.name}" for key in domain.dkim_selectors)
+            yield targets.Selector(
+                domain=domain.name, selector=key.selector, signer=signer, retired=key.retired, **common
+            )
+        in_use = [key for key in domain.dkim_selectors if not key.retired]
+        if domain.sends_mail and not in_use:
+            yield targets.KeyNamespace(domain=domain.name, **common)
+        keys = tuple(f"{key.selector}._domainkey.{key.domain or domain.name}" for key in in_use)
         yield targets.Zone(name=domain.name, mail_from=mail_from, keys=keys, **common)
         yield from self._reputation(domain.name, common)
         if domain.sends_mail and not domain.senders:
             self._doubt(where, "has no senders: whether SPF authorises the machines that send is not checked")
-        if domain.sends_mail and not domain.dkim_selectors:
-            self._doubt(where, "has no dkim_selectors: they cannot be found in DNS, so no key is checked")
 
     def _of_host(self, placed: Placed[document.MailHost]) -> Iterator[Target]:
         host = placed.value

@@ -129,6 +129,7 @@ class Sender(Entry):
 class DkimSelector(Keys):
     selector: SelectorName = Field(description="the s= tag of the signature")
     domain: Maybe[DomainName] = Field(None, description="the d= tag of the signature; default: the domain itself")
+    retired: bool = Field(False, description="true: nothing is signed with it any more, so its key ought to be gone")
 
 
 class Domain(Entry):
@@ -140,7 +141,7 @@ class Domain(Entry):
         None, description="the envelope domains, where SPF is judged; default: the domain itself"
     )
     dkim_selectors: Annotated[list[Annotated[DkimSelector, Short("selector")]], listed("names")] = Field(
-        [], description="the DKIM keys in use; each may be {selector, domain}"
+        [], description="the DKIM keys in use; each may be {selector, domain, retired}"
     )
     receives_mail: bool = Field(True, description="false: the domain wants a null MX or none")
     receivers: Maybe[Annotated[list[ReceiverName], listed("names of receivers")]] = Field(

@@ -1,18 +1,34 @@
 """DKIM keys (RFC 6376 section 3.6.1, RFC 8301, RFC 8463).
 
-A signed message names a domain and a selector; the verifier fetches the public key as a TXT record from
-`<selector>._domainkey.<domain>` and checks the signature with it. The record is a tag list (exporter/mail/tags.py):
+Whoever sends mail signs it with a private key and says in the signature where the public one is: the domain `d=` and a
+selector `s=` (RFC 6376 section 3.5). The receiver asks DNS for the TXT record of `<s>._domainkey.<d>` (section
+3.6.2.1); it may be reached through a CNAME, as with keys that a provider keeps. The selector lets a domain have many
+keys: one for each machine or provider, the next one beside the one in use (section 3.1). There is no list of them. A
+name that does not exist has nothing below it (RFC 8020 section 2), so NXDOMAIN for `_domainkey.<d>` is the one way to
+learn that a domain has no key at all.
+
+The record is a tag list (exporter/mail/tags.py). Its tags, by section 3.6.1:
 
     v=DKIM1   the version; may be missing, but must come first and be just this when present
-    k=rsa     the key type: "rsa" unless said otherwise, or "ed25519" (RFC 8463 section 3)
+    k=rsa     the key type: "rsa" unless said otherwise, or "ed25519" (RFC 8463 section 4.2)
     p=...     the key in base64, where white space means nothing; empty when the key has been revoked
     h=sha256  the hashes that signatures may use; any, unless said. SHA-1 is dead (RFC 8301 section 3.1)
     s=email   the services it may be used for; "*", any, unless said
     t=y:s     flags: "y" this domain is only testing DKIM, "s" no signatures on behalf of subdomains
+    n=...     notes for people
 
-Other tags, such as the former g=, are ignored. Verifiers must refuse RSA keys under 1024 bits, and signers should
-use 2048 (RFC 8301 section 3.2). Tag names are case-sensitive (section 3.2); so is "DKIM1", which the grammar spells in
-octets, while it spells the other words as plain strings, which match in any case (RFC 5234 section 2.3).
+Tags that nobody knows, such as the former g=, are ignored (section 3.2), and so are words of h=, s= and t= that nobody
+knows. Key types that nobody knows make the record useless. Tag names are case-sensitive (section 3.2); so is "DKIM1",
+which the grammar spells in octets, while it spells the other words as plain strings, which match in any case (RFC 5234
+section 2.3). Of several strings in one record the text is all of them, without spaces between; of several records at
+one name nobody knows which counts (section 3.6.2.2).
+
+Verifiers must refuse RSA keys under 1024 bits and need not handle those over 4096; signers should use 2048 (RFC 8301
+section 3.2). A verifier that finds no key, or one that it cannot use, treats the signature as absent (section 6.1.2).
+
+A key has a life. It is published under a new selector, used, and when the next one has taken over left in place until
+the mail that it signed has been delivered (section 3.1). Then it is removed, or revoked by an empty p=, which says
+more: it was there, and must not verify any more. A key that stays serves only whoever has come by its private half.
 """
 
 from __future__ import annotations
@@ -20,7 +36,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-from exporter.mail import keys, tags
+from exporter.mail import keys, names, tags
 from exporter.mail.keys import PublicKey
 
 _FOLDING = str.maketrans("", "", tags.SPACE)
@@ -45,7 +61,7 @@ class KeyRecord:
 
     @property
     def allows_sha256(self) -> bool:
-        """The one hash that rsa-sha256 and ed25519-sha256 signatures use (RFC 8301 section 3.1, RFC 8463 section 4)."""
+        """The one hash that rsa-sha256 and ed25519-sha256 signatures use (RFC 8301 section 3.1, RFC 8463 section 3)."""
         return self.hashes is None or "sha256" in self.hashes
 
     @property
@@ -55,6 +71,17 @@ class KeyRecord:
     @property
     def testing(self) -> bool:
         return "y" in self.flags
+
+
+def namespaces(domain: str) -> tuple[str, ...]:
+    """Where keys can be whose signatures count for mail of the domain by relaxed alignment (RFC 9989 section 4.4.1).
+
+    That is below the domain's own `_domainkey`, first, and those of the domains above it up to what is registered. Keys
+    of other domains under that would count as well; nobody can look for these.
+    """
+    labels = domain.split(".")
+    above = len(labels) - names.registrable(domain).count(".")
+    return tuple(".".join(("_domainkey", *labels[at:])) for at in range(above))
 
 
 def parse(text: bytes) -> KeyRecord:

@@ -1,23 +1,39 @@
-"""Public keys as mail publishes them, decoded by `cryptography`; nothing else in exporter/mail imports it.
+"""Public keys as mail publishes them, decoded by `cryptography`.
 
-An RSA key stands in DER, either as SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7) or as the bare RSAPublicKey of
-PKCS#1 (RFC 8017 appendix A.1.1); an Ed25519 key is its 32 raw octets (RFC 8032 section 5.1.5).
+What stands in a DKIM record, once its base64 is undone, depends on the type of the key:
+
+    rsa      a modulus and an exponent, packed in DER. RFC 6376 section 3.6.1 asks for the bare RSAPublicKey of PKCS#1
+             (RFC 8017 appendix A.1.1); what most software writes, and the RFC's own example in appendix C has, is the
+             SubjectPublicKeyInfo around it, which names the algorithm too (RFC 5280 section 4.1.2.7). Both are read.
+    ed25519  the 32 octets of the key and nothing around them (RFC 8463 section 4, RFC 8032 section 5.1.5)
+
+The strength of an RSA key is the length of its modulus in bits; an Ed25519 key has one length only. A key cut short
+on its way into DNS is the commonest fault here: DER says at its beginning how long it is, so the cut shows.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
+    """`sha256` is the hexadecimal digest of the key as SubjectPublicKeyInfo: the same however it is published."""
+
     algorithm: str  # "rsa" or "ed25519"
     bits: int  # of the RSA modulus; 256 for Ed25519
+    sha256: str
+
+    @property
+    def title(self) -> str:
+        """The key for a person, on one line: another key never has the same."""
+        return f"{self.algorithm}, {self.bits} bits, SHA-256 {self.sha256}"
 
 
 def rsa(der: bytes) -> PublicKey:
@@ -28,13 +44,17 @@ def rsa(der: bytes) -> PublicKey:
         raise ValueError(f"{len(der)} octets that are no RSA key, or a part of one") from None
     if not isinstance(key, RSAPublicKey):
         raise ValueError("a key, but not an RSA key")  # noqa: TRY004  (it is the octets that are wrong)
-    return PublicKey("rsa", key.key_size)
+    return PublicKey("rsa", key.key_size, _digest(key))
 
 
 def ed25519(raw: bytes) -> PublicKey:
     """Raise ValueError unless these are 32 octets."""
     try:
-        Ed25519PublicKey.from_public_bytes(raw)
+        key = Ed25519PublicKey.from_public_bytes(raw)
     except ValueError:
         raise ValueError(f"{len(raw)} octets, where an Ed25519 key has 32") from None
-    return PublicKey("ed25519", 256)
+    return PublicKey("ed25519", 256, _digest(key))
+
+
+def _digest(key: RSAPublicKey | Ed25519PublicKey) -> str:
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()

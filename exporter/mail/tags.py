@@ -1,8 +1,13 @@
 """Tag lists, `tag=value; tag=value`: the syntax of DKIM keys (RFC 6376 section 3.2), borrowed by DMARC (RFC 9989).
 
-White space around a tag, its "=" and its value means nothing. A value may itself hold "=" signs, and everything
-but ";". One ";" may close the list. What a broken term does to the whole list is for each record to say, so a
-term carries its fault instead of raising it.
+    v=DKIM1; k=rsa; p=MIIBIjANBgkqh...
+
+White space around a tag, its "=" and its value means nothing, line ends included (section 2.8, FWS). A tag's name
+begins with a letter, goes on in letters, digits and "_", and is case-sensitive. A value may be empty, and may hold "="
+signs and everything else but ";". One ";" may close the list. The order means nothing unless a record says so, as of
+v=. A tag may stand there once: with the same one twice the whole list is invalid. A tag that a reader does not know is
+to be ignored, which is how lists grow. What a broken term does to the whole list is for each record to say, so a term
+carries its fault instead of raising it.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from exporter.targets import (
     Domain,
     Egress,
     Greeting,
+    KeyNamespace,
     ListHealth,
     OwnResolver,
     Registration,
@@ -55,7 +56,7 @@ domains:
         Greeting(sender="b", ip=b1, helo="out1.example.com"),
         Address(ip=b2, helo=("b.example.com",)),
         Greeting(sender="b", ip=b2, helo="b.example.com"),
-        Domain(name="example.com", mail_from=mail_from),
+        Domain(name="example.com", mail_from=mail_from, signers=("example.com", "c.example"), own_machines=True),
         Authorisation(
             domain="example.com",
             sender="a",
@@ -125,6 +126,43 @@ WRONG_HELOS = [
 def test_a_helo_name_is_kept_exactly_since_it_is_what_is_judged(read: Read, helo: str) -> None:
     settings = read(f"senders: [{{name: a, addresses: [192.0.2.1], helo: {json.dumps(helo)}}}]")
     assert [target.helo for target in only(settings, Greeting)] == [helo]
+
+
+def test_a_retired_selector_is_looked_at_but_nothing_rests_on_it(read: Read) -> None:
+    settings = read(
+        """
+smtp: {helo_name: p.example.net}
+domains:
+  - name: a.example
+    dkim_selectors: [new, {selector: old, retired: true}, {selector: older, domain: b.example, retired: true}]
+"""
+    )
+    assert [(target.selector, target.signer, target.retired) for target in only(settings, Selector)] == [
+        ("new", "a.example", False),
+        ("old", "a.example", True),
+        ("older", "b.example", True),
+    ]
+    assert [zone.keys for zone in only(settings, Zone)] == [("new._domainkey.a.example",)]
+    assert [delivery.rests_on for delivery in only(settings, Delivery)] == [
+        ("domain=a.example", "domain=a.example,selector=new")
+    ]
+    assert only(settings, KeyNamespace) == []
+
+
+def test_a_domain_that_sends_without_a_selector_in_use_is_asked_whether_it_has_keys(read: Read) -> None:
+    settings = read(
+        """
+smtp: {helo_name: p.example.net}
+domains:
+  - {name: none.example, labels: {team: crm}, checks: {dkim: {enabled: false}}}
+  - {name: retired.example, dkim_selectors: [{selector: old, retired: true}]}
+  - {name: parked.example, sends_mail: false}
+label_names: [team]
+"""
+    )
+    none, retired = only(settings, KeyNamespace)
+    assert (none.domain, none.labels, "dkim" in none.off) == ("none.example", (("team", "crm"),), True)
+    assert (retired.domain, retired.key) == ("retired.example", "domain=retired.example")
 
 
 def test_yaml_1_1_does_not_turn_a_domain_or_selector_into_something_else(read: Read) -> None:
@@ -336,6 +374,5 @@ domains: [{name: a.example}]
             "set the address that they see"
         ),
         "config.yaml:5 domains[0]: has no senders: whether SPF authorises the machines that send is not checked",
-        "config.yaml:5 domains[0]: has no dkim_selectors: they cannot be found in DNS, so no key is checked",
         "config.yaml:4 senders[0]: is named by no domain: whether SPF authorises it is not checked",
     ]

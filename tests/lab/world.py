@@ -31,6 +31,7 @@ _dmarc         TXT   "v=DMARC1; p=reject; rua=mailto:dmarc@example.net"
 s1._domainkey  TXT   {_key(2048)}
 s2._domainkey  TXT   {_key(1024)}
 s3._domainkey  TXT   "v=DKIM1; p="
+s5._domainkey  TXT   {_key(1024)}
 mx1            A     192.0.2.25
 mx2            A     192.0.2.26
 mail           A     192.0.2.10
@@ -124,7 +125,7 @@ senders:
 domains:
   - name: example.net
     senders: [out, classless, provider]
-    dkim_selectors: [s1, s2, s3, s4]
+    dkim_selectors: [s1, s2, s3, s4, {selector: s5, retired: true}, {selector: s6, retired: true}]
     checks: {smtp_tls: {enabled: false}}
   - name: signed.example.org
     senders: [out, neglected]
@@ -178,8 +179,13 @@ dkim domain=example.net selector=s1                    pass
 dkim domain=example.net selector=s2                    fail, warning dkim.weak
 dkim domain=example.net selector=s3                    fail, critical dkim.revoked
 dkim domain=example.net selector=s4                    fail, critical dkim.missing
+dkim domain=example.net selector=s5                    fail, warning dkim.retired-still-published
+dkim domain=example.net selector=s6                    pass
 dkim domain=example.edu selector=s1                    fail, critical dkim.missing
 dkim domain=bogus.example.org selector=s1              unknown bogus
+dkim domain=signed.example.org                         fail, warning dkim.no-keys
+dkim domain=example.info                               unknown dns_servfail
+dkim domain=nowhere.example.org                        fail, warning dkim.no-keys
 dmarc domain=example.net                               pass
 dmarc domain=signed.example.org                        pass
 dmarc domain=example.edu                               fail, warning dmarc.policy-none

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from exporter.checks.dkim import dkim
 from exporter.demo.nameserver import Zone
 from exporter.engine import evaluate
-from exporter.mail.dkim import DkimSyntaxError, KeyRecord, attempt, parse
+from exporter.mail.dkim import DkimSyntaxError, KeyRecord, attempt, namespaces, parse
 from exporter.mail.keys import PublicKey
 from exporter.mail.tags import LONGEST
 from exporter.model import Verdict
@@ -39,13 +40,14 @@ def b64(octets: bytes) -> bytes:
     return base64.b64encode(octets)
 
 
-RSA_2048 = PublicKey("rsa", 2048)
+RSA_2048 = PublicKey("rsa", 2048, sha256(SPKI).hexdigest())
+ED25519 = PublicKey("ed25519", 256, sha256(bytes.fromhex("302a300506032b6570032100") + RAW).hexdigest())  # RFC 8410
 KEYS = [
     (b"p=" + b64(SPKI), RSA_2048),
     (b"v=DKIM1; k=rsa; p=" + b64(PKCS1), RSA_2048),
     (b"v=DKIM1; k=RSA; p=" + b64(SPKI)[:70] + b" \t\r\n " + b64(SPKI)[70:], RSA_2048),
-    (b"v=DKIM1; k=ed25519; p=" + b64(RAW), PublicKey("ed25519", 256)),
-    (b"v=DKIM1; k=Ed25519; p=" + b64(RAW), PublicKey("ed25519", 256)),
+    (b"v=DKIM1; k=ed25519; p=" + b64(RAW), ED25519),
+    (b"v=DKIM1; k=Ed25519; p=" + b64(RAW), ED25519),
     (b"v=DKIM1; k=x; p=" + b64(RAW), None),
     (b"v=DKIM1; k=x; p=!", None),
     (b"v=DKIM1; p=", None),
@@ -112,6 +114,31 @@ def test_only_a_version_behind_other_tags_is_misplaced() -> None:
 def test_revoked_and_unknown_are_different_things() -> None:
     assert parse(b"p= \t").revoked
     assert not parse(b"k=x; p=AAAA").revoked
+
+
+@pytest.mark.parametrize(
+    ("domain", "places"),
+    [
+        ("example.com", ["example.com"]),
+        ("a.shop.example.co.uk", ["a.shop.example.co.uk", "shop.example.co.uk", "example.co.uk"]),
+        ("com", ["com"]),
+        ("com.pl", ["com.pl"]),
+    ],
+)
+def test_keys_are_looked_for_up_to_what_is_registered(domain: str, places: list[str]) -> None:
+    assert namespaces(domain) == tuple(f"_domainkey.{place}" for place in places)
+
+
+def test_a_key_is_called_the_same_however_it_is_packed() -> None:
+    titles = {record.key and record.key.title for record in map(parse, (b"p=" + b64(SPKI), b"t=y; p=" + b64(PKCS1)))}
+    assert titles == {f"rsa, 2048 bits, SHA-256 {sha256(SPKI).hexdigest()}"}
+
+
+# Examples of RFC 8463 appendix A.2; the RSA key is that of test.txt below.
+def test_the_key_records_of_rfc_8463_are_read() -> None:
+    key = parse(b"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=").key
+    assert key
+    assert (key.algorithm, key.bits) == ("ed25519", 256)
 
 
 TEXTS = st.one_of(
