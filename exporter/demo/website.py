@@ -77,20 +77,26 @@ class Page:
 
 
 def websites(pages: Iterable[Page], addresses: Callable[[str], Iterable[IP]], now: float) -> WebServers:
-    """Servers for these pages, at the addresses that their hosts have; an address serves one host. The rest is 404."""
-    sites: dict[str, dict[str, Page]] = {}
+    """Servers for these pages, at the addresses that their hosts have; an address serves one host. The rest is 404.
+
+    Of several pages with one URL each is served once, in their order, and then the last one for good.
+    """
+    sites: dict[str, dict[str, list[Page]]] = {}
     for page in pages:
-        sites.setdefault(urlsplit(page.url).hostname or "", {})[urlsplit(page.url).path] = page
+        paths = sites.setdefault(urlsplit(page.url).hostname or "", {})
+        paths.setdefault(urlsplit(page.url).path, []).append(page)
     places = {ip: host for host in sites for ip in addresses(host)}
-    kinds = {ip: next(iter(sites[host].values())).certificate for ip, host in places.items()}
+    kinds = {ip: next(iter(sites[host].values()))[0].certificate for ip, host in places.items()}
     return WebServers({ip: (host, _site(sites[host])) for ip, host in places.items()}, now, kinds)
 
 
-def _site(pages: Mapping[str, Page]) -> Answer:
+def _site(pages: Mapping[str, list[Page]]) -> Answer:
     async def answer(request: web.BaseRequest) -> web.Response:
-        page = pages.get(request.path)
-        if page is None:
+        if request.path not in pages:
             return web.Response(status=404, text="no such page [demo]")
+        page, *later = pages[request.path]
+        if later:
+            del pages[request.path][0]
         headers = {"Content-Type": page.type} | ({"Location": page.location} if page.location else {})
         return web.Response(status=page.status, body=page.body.encode(), headers=headers)
 

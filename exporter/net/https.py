@@ -12,6 +12,7 @@ and a doubt in another.
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import socket
 import ssl
@@ -49,7 +50,8 @@ class Failure(StrEnum):
     DNS = "dns"  # the resolver cannot tell its addresses
     NO_ADDRESS = "no-address"  # it has none
     NOT_PUBLIC = "not-public"  # none that is public
-    CONNECTION = "connection"  # none, or broken off
+    REFUSED = "refused"  # each address refuses connections
+    CONNECTION = "connection"  # none for another reason, or broken off
     CERTIFICATE = "certificate"  # not trusted, out of date or for another name
     TLS = "tls"
     TIMEOUT = "timeout"
@@ -178,7 +180,9 @@ class Https:
         except aiohttp.ClientResponseError as error:
             failed = _Failed(Failure.MALFORMED, f"it does not speak HTTP: {error.message}")
         except (aiohttp.ClientError, OSError) as error:
-            failed = _Failed(Failure.CONNECTION, f"no connection, or broken off: {error or type(error).__name__}")
+            refused = isinstance(error, OSError) and error.errno == errno.ECONNREFUSED
+            how = Failure.REFUSED if refused else Failure.CONNECTION
+            failed = _Failed(how, f"no connection, or broken off: {error or type(error).__name__}")
         trouble = Doubt(failed.reason, printable(f"{found.url}: {failed}"))
         lines.append(f"-- {failed}")
         return Fetched(found.url, failure=failed.failure, trouble=trouble, lines=tuple(lines))

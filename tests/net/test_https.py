@@ -211,9 +211,10 @@ async def test_a_connection_refused_is_told() -> None:
     async def dial(ip: IP, port: int) -> tuple[str, int]:
         return "127.0.0.1", 1
 
-    https = Https(MemoryResolver(Zone(ZONE)), dial=dial)
-    assert failed(await https.get(URL)) == (Failure.CONNECTION, Reason.NETWORK)
-    await https.close()
+    for another in ("", f"{NAME}. A 192.0.2.82\n"):
+        https = Https(MemoryResolver(Zone(ZONE + another)), dial=dial)
+        assert failed(await https.get(URL)) == (Failure.REFUSED, Reason.NETWORK)
+        await https.close()
 
 
 @pytest.mark.parametrize(

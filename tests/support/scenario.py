@@ -12,12 +12,13 @@
 ; rdap: example.com key=value ...    what the registry of com, net, org and example holds: the fields of
                                    demo.registry.Name (expires=400d), or fault=...; without such a line it is not asked
 ; web: https://mta-sts.example.com/.well-known/mta-sts.txt key=value ...    a page: the fields of demo.website.Page;
-                                   its host has an address in the zone, of its own
+                                   its host has an address in the zone, of its own; of several lines for one
+                                   page each is served once, and then the last one for good
 ; server: ns1.example.com 192.0.2.53 example.com,com lame    a server of these zones; this and what it has otherwise
 ; at ns1.example.com: NAME TYPE DATA                         than the world: see demo/zoneserver.py
 ; runs: 4 every=1200                 the check runs so often, so many seconds apart, and the last one is judged
 ; rests: Address ...                 is judged by every check for its kind, and held: a Delivery rests on it
-; beside: MailHost ...                is judged before each run, by the same check or else by that for its kind
+; beside: MailHost ...                is judged before each run, by the same check or else by those for its kind
 
 A blocklist is written name:zone, and knows what the shipped catalogue says of that name. A peer is written as a
 domain, or name:port for this very server.
