@@ -41,7 +41,8 @@ class Catalogue:
 
 def load() -> Catalogue:
     """Raise ValueError for a file that breaks the naming rules: a programming error, found by the tests."""
-    names = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
+    modules = (module.name for module in pkgutil.iter_modules(checks.__path__))
+    names = sorted(name for name in modules if not name.startswith("_"))  # else it is a part of another
     entries = tuple(_entry(importlib.import_module(f"{checks.__name__}.{name}"), name) for name in names)
     return Catalogue(entries)
 
@@ -59,7 +60,7 @@ def _entry(module: ModuleType, name: str) -> Entry:
 
 
 def _rules(module: ModuleType) -> Iterator[Rule]:
-    """Its constants, and those of a mapping by id that was made from data."""
+    """Its constants, and those of a mapping by id: made from data, or declared in parts of it."""
     for name, value in vars(module).items():
         if isinstance(value, Rule):
             yield value

@@ -77,6 +77,8 @@ def test_invalid_domain_name_is_about_the_helo_name_whatever_is_told(text: str) 
         ("550 5.7.25 [2001:db8::1] The IP address sending this message does not have a PTR record", "ptr.missing"),
         ("421-4.7.23 whatever Google says now - gsmtp", "ptr.unconfirmed"),
         ("550 5.7.515 Access denied, sending domain example.com does not meet the required", "dmarc.missing"),
+        ("421 4.7.32 Your email has been rate limited because the From header isn't aligned", "dmarc.cannot-align"),
+        ("550 5.7.509 Access denied, sending domain a.example does not pass DMARC verification", "dmarc.cannot-align"),
         ("554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org", "blocklist.listed"),
         ("450 4.7.1 <mail>: Helo command rejected: Host not found", "helo.no-address"),
         ("504 5.5.2 <mail>: Helo command rejected: need fully-qualified hostname", "helo.single-label"),

@@ -1,14 +1,17 @@
-"""The DMARC policy of a domain: is there one, do all receivers find the same, does it protect (RFC 9989, RFC 7489)?"""
+"""The DMARC policy of a domain: is there one, do all find the same, does its own mail pass (RFC 9989, RFC 7489)?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exporter.checks import _dmarc_alignment as alignment
+from exporter.checks import _dmarc_reports as reports
 from exporter.mail import names, quotes
-from exporter.mail.dmarc import Policy, Requested, is_record
+from exporter.mail.dmarc import Policy, Requested, is_record, meant
+from exporter.mail.dmarc_alignment import align
 from exporter.mail.dmarc_reports import destination
-from exporter.mail.dmarc_walk import Discovery, Published, discover
-from exporter.model import Fact, Facts, Finding, Measure, Rule, Severity, check
+from exporter.mail.dmarc_walk import Discovery, Published, climb, discover
+from exporter.model import Fact, Facts, Finding, Measure, Record, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import Domain
 
@@ -117,6 +120,15 @@ REMOVED_TAG = Rule(
     fix="Remove {tag}= from the TXT record at {name}.",
     ref="RFC 9989 appendix C",
 )
+NOT_A_SUFFIX = Rule(
+    "dmarc.not-a-suffix",
+    Severity.WARNING,
+    says="the record at {name} says psd=y, but {domain} is no public suffix",
+    why="By psd=y each name right below belongs to an organisation of its own, so what is sent or signed as one of "
+    "them is not aligned with the domain any more.",
+    fix="Remove psd=y from the TXT record at {name}.",
+    ref="RFC 9989 sections 4.7, 4.10.2, 5.2",
+)
 PARTIAL = Rule(
     "dmarc.partial",
     Severity.WARNING,
@@ -163,41 +175,8 @@ DISCOVERY_DIFFERS = Rule(
     Severity.WARNING,
     says="receivers disagree about {domain}: by RFC 9989 they find {new}, by RFC 7489 {old}",
     why="The same mail meets another policy, or is aligned here and not there, as each receiver follows this or that.",
-    fix="Publish a DMARC record at _dmarc.{domain} itself, and use just {domain} as DKIM d= and in MAIL FROM.",
+    fix="Use just {domain} as DKIM d= and in MAIL FROM, and publish a single DMARC record at {places}.",
     ref="RFC 9989 sections 4.10.1, 4.10.2; RFC 7489 sections 3.2, 6.6.3",
-)
-NO_RUA = Rule(
-    "dmarc.no-rua",
-    Severity.INFO,
-    says="the record at {name} asks nobody to send aggregate reports",
-    why="Without reports nobody sees who sends in the domain's name, nor what legitimate mail would fail.",
-    fix="Add rua=mailto:ADDRESS to the TXT record at {name}.",
-    ref="RFC 9989 section 4.7",
-)
-MANY_RUA = Rule(
-    "dmarc.many-rua",
-    Severity.INFO,
-    says="the record at {name} lists {count} addresses for aggregate reports",
-    why="Receivers need not send reports to more than two.",
-    fix="Leave at most two URIs in the rua= tag of the TXT record at {name}.",
-    ref="RFC 7489 section 6.2",
-)
-RUA_UNAUTHORISED = Rule(
-    "dmarc.rua-unauthorised",
-    Severity.WARNING,
-    says="{name} wants reports sent to {uri}, but {destination} does not agree to take them: {authorisation} has no "
-    "DMARC record",
-    why="Receivers silently drop reports for a foreign domain that has not agreed to take them.",
-    fix='Ask {destination} to publish at {authorisation} the TXT record "v=DMARC1", or change rua= at {name}.',
-    ref="RFC 9990 section 4; RFC 7489 section 7.1",
-)
-RUA_UNDELIVERABLE = Rule(
-    "dmarc.rua-undeliverable",
-    Severity.WARNING,
-    says="{name} wants reports sent to {uri}, but no mail can be delivered to {destination}",
-    why="The reports are lost, and with them the view of who sends in the domain's name.",
-    fix="Change rua= at {name} to an address that receives mail.",
-    ref="RFC 9989 section 4.7; RFC 5321 section 5.1",
 )
 POLICY_INFO = Measure(
     "deliverability_dmarc_policy_info",
@@ -206,15 +185,17 @@ POLICY_INFO = Measure(
     ("policy", "subdomain_policy", "nonexistent_policy", "testing"),
 )
 
-ENOUGH_REPORTS = 2  # URIs that every receiver serves (RFC 7489 section 6.2)
+RULES_BY_ID = {rule.id: rule for rule in (*alignment.RULES, *reports.RULES)}
 MOST_DESTINATIONS = 10  # that we look at: the list is remote text
 SUBDOMAINS = {"sp": "subdomains", "np": "subdomains that do not exist"}
 
 
 @check(over=Domain)
 async def dmarc(target: Domain, net: Net) -> Facts:
-    """Is there a DMARC policy that every receiver finds, and does it protect the domain?"""
+    """Is there a DMARC policy that every receiver finds, does it protect the domain, and can its own mail pass?"""
     found = await net.follow(discover(target.name))
+    for record in _records(found):
+        yield record
     for finding in _strays(found):
         yield finding
     source = found.source
@@ -228,25 +209,27 @@ async def dmarc(target: Domain, net: Net) -> Facts:
         return
     doubts = [found.doubt, found.aside.reply if found.aside else None]
     if names.under(source.domain, names.registrable(target.name)):  # else it is the registry's, who will not ask us
-        for finding in _complaints(source):
+        for finding in (*_complaints(source), *reports.judge_list(source, wanted=target.sends_mail)):
             yield finding
-        if not source.record.rua and target.sends_mail:
-            yield NO_RUA(name=source.name)
-        for uri in source.record.rua[:MOST_DESTINATIONS]:
-            end = await net.follow(destination(source.domain, uri))
+        uris = source.record.rua[:MOST_DESTINATIONS]
+        above = await net.follow(climb(source.domain)) if uris and source.domain != target.name else found
+        for uri in uris:
+            end = await net.follow(destination(above, uri))
             doubts.append(end.doubt)
-            if end.refused:
-                yield RUA_UNAUTHORISED(
-                    name=source.name, uri=uri.text, destination=uri.host, authorisation=end.authorisation
-                )
-            if end.unreachable:
-                yield RUA_UNDELIVERABLE(name=source.name, uri=uri.text, destination=uri.host)
+            for finding in reports.judge(source, end):
+                yield finding
     inherited = source.domain != target.name
     if inherited and source.record.np and found.apex:
         believe(found.apex)  # sp= or np=: that hangs on whether the name exists
     requested = source.record.requests(subdomain=inherited, exists=found.exists)
     for finding in _judge(target, source, requested):
         yield finding
+    if requested and target.sends_mail:
+        spf = [await net.follow(align(found, name, "aspf")) for name in dict.fromkeys(target.mail_from)]
+        dkim = [await net.follow(align(found, name, "adkim")) for name in dict.fromkeys(target.signers)]
+        doubts += (identifier.doubt for identifier in (*spf, *dkim))
+        for finding in alignment.judge(target, found, requested, spf, dkim):
+            yield finding
     for doubt in doubts:
         if doubt:
             believe(doubt)
@@ -258,6 +241,14 @@ def _suggested(target: Domain) -> str:
     if not target.sends_mail:
         return "v=DMARC1; p=reject"
     return f"v=DMARC1; p=none; rua=mailto:dmarc-reports@{target.name}"
+
+
+def _records(found: Discovery) -> Iterator[Record]:
+    """What stands at the domain itself, and at that of its organisation from which it inherits."""
+    places = {found.domain, *([found.source.domain] if found.source else [])}
+    for step in found.steps:
+        if step.domain in places and names.under(step.domain, names.registrable(found.domain)):
+            yield Record.of(f"{step.name} TXT", (txt.text for txt in step.reply.texts if meant(txt.text)))
 
 
 def _strays(found: Discovery) -> Iterator[Finding]:
@@ -281,7 +272,7 @@ def _strays(found: Discovery) -> Iterator[Finding]:
 def _complaints(source: Published) -> Iterator[Finding]:
     """What is wrong with the text of the record, whatever its policy."""
     name, record = source.name, source.record
-    meaning = "p=none" if record.rua else "no DMARC record at all"
+    meaning = "p=none" if record.wants_reports else "no DMARC record at all"
     for tag, value in record.bad_policies:
         yield BAD_POLICY(name=name, tag=tag, value=value, meaning=meaning)
     if record.p is None and not record.bad_policies:
@@ -297,8 +288,8 @@ def _complaints(source: Published) -> Iterator[Finding]:
             yield PARTIAL(name=name, value=value)
         else:
             yield REMOVED_TAG(name=name, tag=tag, value=value)
-    if len(record.rua) > ENOUGH_REPORTS:
-        yield MANY_RUA(name=name, count=len(record.rua))
+    if record.psd == "y" and names.registrable(f"any.{source.domain}") != f"any.{source.domain}":
+        yield NOT_A_SUFFIX(name=name, domain=source.domain)
 
 
 def _judge(target: Domain, source: Published, requested: Requested | None) -> Iterator[Finding]:
@@ -316,7 +307,10 @@ def _judge(target: Domain, source: Published, requested: Requested | None) -> It
 def _rest(found: Discovery, source: Published, requested: Requested | None) -> Iterator[Fact]:
     """What can be said only after the whole tree walk."""
     if found.new != found.old:
-        yield DISCOVERY_DIFFERS(domain=found.domain, new=found.new, old=found.old)
+        asked = {step.domain: step.record for step in found.steps}
+        wanted = [place for place in (found.domain, found.old.organisational) if not asked.get(place)] or [found.domain]
+        places = " and ".join(f"_dmarc.{place}" for place in dict.fromkeys(wanted))
+        yield DISCOVERY_DIFFERS(domain=found.domain, new=found.new, old=found.old, places=places)
     above = found.subdomain_source or source
     existing = above.record.requests(subdomain=True)
     missing = above.record.requests(subdomain=True, exists=False)

@@ -1,21 +1,27 @@
 """DMARC records (RFC 9989, which replaced RFC 7489): what a domain wants done with mail that fails authentication.
 
-The owner of a domain publishes a tag list (exporter/mail/tags.py) as a TXT record at `_dmarc.<domain>` (section 4.7):
+SPF and DKIM prove a domain, but none that a reader ever sees. DMARC ties them to the one in the From: header. Mail
+passes when SPF or DKIM passes for a domain that is *aligned* with it (exporter/mail/dmarc_alignment.py). What is to
+become of mail that does not pass, and who is to hear of it, the owner of the domain says in a TXT record at
+`_dmarc.<domain>` (sections 4.1, 4.5) or at one of its parents (exporter/mail/dmarc_walk.py). It is a list of tags
+(section 4.7; the syntax is in exporter/mail/tags.py):
 
     v=DMARC1          must come first, in just these letters, or the text is no DMARC record at all
     p=reject          the policy: none, quarantine or reject
-    sp=, np=          the same for subdomains that exist, and for those that do not; p= unless said
+    sp=, np=          the same for subdomains that exist, and for those that do not; without np= sp=, without that p=
     t=y               testing: receivers are asked to apply one level less than the policy says
-    psd=y, psd=n      this is a public suffix, or surely none: both end the tree walk (exporter/mail/dmarc_walk.py)
-    rua=, ruf=        where reports go: a list of URIs
-    adkim=, aspf=     strict or relaxed alignment; fo= when to write failure reports
+    psd=y, psd=n      this is a public suffix, or surely none: both end the tree walk
+    adkim=, aspf=     how near DKIM's and SPF's domain must come to be aligned: r (relaxed, the default) or s (strict)
+    rua=, ruf=        where daily statistics and single failures are reported to: URIs (exporter/mail/dmarc_reports.py)
+    fo=               which failures are reported
 
-Unknown tags are ignored, bad values give way to the default. Without a valid p= (or with a bad sp= or np=) the
-record counts as p=none if somebody is to have reports, else as none at all (section 4.10.1). RFC 9989 removed
-pct=, rf= and ri=, which receivers that still live by RFC 7489 obey.
+Nothing in it may break the mail of a domain: unknown tags are ignored, bad values give way to the default (section
+4.7). The policies alone are an exception. Without a valid p=, or with a bad sp= or np=, the record counts as p=none if
+rua= holds a valid URI, else as none at all (section 4.10.1). RFC 9989 removed pct=, rf= and ri=, which receivers that
+still live by RFC 7489 obey.
 
 The grammar (section 4.8) spells tag names and values as plain strings, which match in any case (RFC 5234 section
-2.3); only "DMARC1" is marked as case-sensitive.
+2.3); only "DMARC1" is marked as case-sensitive. White space may stand around each "=" and ";", but not before "v".
 """
 
 from __future__ import annotations
@@ -28,13 +34,15 @@ from exporter.mail import names, tags
 
 _VERSION = re.compile(rb"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|$)", re.ASCII)
 _SIZE = re.compile(r"![0-9]+[kmgt]?$", re.ASCII | re.IGNORECASE)
-_URI = re.compile(r"([a-z][a-z0-9+.-]*):([!-~]+)", re.ASCII | re.IGNORECASE)
+# RFC 3986 section 3, but for "," and "!", which must be written %2C and %21 (section 4.8).
+_URI = re.compile(r"([a-z][a-z0-9+.-]*):((?:[a-z0-9._~:/?#\[\]@$&'()*+;=-]|%[0-9a-f]{2})*)", re.ASCII | re.IGNORECASE)
 _HTTPS_HOST = re.compile(r"//(?:[^/?#@]*@)?([^/?#@:]+)", re.ASCII)
 _TAGS = frozenset({"v", "p", "sp", "np", "psd", "t", "adkim", "aspf", "fo", "rua", "ruf"})
 _REMOVED = ("pct", "rf", "ri")  # RFC 9989 appendix C
 _NAMED = _TAGS.union(_REMOVED)
 _LIMITED = {"adkim": "rs", "aspf": "rs", "t": "yn", "psd": "ynu"}
 _FAILURE_OPTIONS = frozenset("01ds")
+_MEANT = re.compile(rb"[\s\\\"']*v[\s\\\"']*=[\s\\\"']*dmarc1", re.IGNORECASE)
 
 
 class DmarcSyntaxError(ValueError):
@@ -84,19 +92,22 @@ class Requested:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One DMARC record. The last five fields are what a careful reader would complain about."""
+    """One DMARC record. The last six fields are what a careful reader would complain about."""
 
     p: Policy | None
     sp: Policy | None
     np: Policy | None
     psd: str  # "y", "n" or "u"
     testing: bool
+    strict: frozenset[str]  # those of adkim and aspf that demand strict alignment
     rua: tuple[ReportURI, ...]
+    wants_reports: bool  # rua= holds a valid URI, if only one that nobody can report to
     bad_policies: tuple[tuple[str, str], ...]  # of p, sp and np: the tag and its value
     bad_values: tuple[tuple[str, str], ...]  # of other tags, which fall back to their default
     bad_terms: tuple[str, ...]  # that are no tag=value
     repeated: tuple[str, ...]  # known tags that stand there more than once; the first one counts here
     removed: tuple[tuple[str, str], ...]  # tags of RFC 7489 that RFC 9989 does not know
+    sized: tuple[str, ...]  # URIs of rua= with a limit of RFC 7489 behind them: `!10m`
 
     @property
     def valid(self) -> bool:
@@ -106,7 +117,7 @@ class Record:
     def requests(self, *, subdomain: bool = False, exists: bool = True) -> Requested | None:
         """For the name that holds the record or for a subdomain; None: no DMARC processing at all (section 4.10.1)."""
         if self.p is None or self.bad_policies:
-            return Requested("p", Policy.NONE, testing=False) if self.rua else None
+            return Requested("p", Policy.NONE, testing=False) if self.wants_reports else None
         if subdomain and not exists and self.np is not None:
             return Requested("np", self.np, self.testing)
         if subdomain and self.sp is not None:
@@ -117,6 +128,11 @@ class Record:
 def is_record(text: bytes) -> bool:
     """Does it begin as a DMARC record must? Everything else at `_dmarc` is to be ignored (section 4.10 step 2)."""
     return len(text) <= tags.LONGEST and _VERSION.match(text) is not None
+
+
+def meant(text: bytes) -> bool:
+    """Did somebody mean to publish a DMARC record, be it one or not?"""
+    return len(text) <= tags.LONGEST and _MEANT.match(text) is not None
 
 
 def parse(text: bytes) -> Record:
@@ -131,10 +147,9 @@ def parse(text: bytes) -> Record:
     policies = {tag: _POLICIES.get(found[tag].lower()) for tag in ("p", "sp", "np") if tag in found}
     limited = {tag: found[tag].lower() for tag in _LIMITED if tag in found}
     bad_limited = [(tag, found[tag]) for tag, value in limited.items() if value not in tuple(_LIMITED[tag])]
-    rua, bad_rua = _uris(found.get("rua"))
-    _, bad_ruf = _uris(found.get("ruf"))
-    options = found.get("fo", "0").lower().split(":")
-    bad_options = [("fo", found["fo"])] if not _FAILURE_OPTIONS.issuperset(option.strip() for option in options) else []
+    rua, bad_rua, wants_reports = _uris(found.get("rua"))
+    _, bad_ruf, _ = _uris(found.get("ruf"))
+    bad_options = [("fo", found["fo"])] if "fo" in found and not _are_options(found["fo"]) else []
     psd = limited.get("psd", "u")
     return Record(
         p=policies.get("p"),
@@ -142,7 +157,9 @@ def parse(text: bytes) -> Record:
         np=policies.get("np"),
         psd=psd if psd in ("y", "n") else "u",
         testing=limited.get("t") == "y",
+        strict=frozenset(tag for tag in ("adkim", "aspf") if limited.get(tag) == "s"),
         rua=rua,
+        wants_reports=wants_reports,
         bad_policies=tuple((tag, found[tag]) for tag, policy in policies.items() if policy is None),
         bad_values=(
             *bad_limited,
@@ -153,20 +170,36 @@ def parse(text: bytes) -> Record:
         bad_terms=tuple(term.value for term in terms if not term.name),
         repeated=tags.repeated(name for name, _ in named),
         removed=tuple((tag, found[tag]) for tag in _REMOVED if tag in found),
+        sized=tuple(text for text in _listed(found.get("rua")) if _SIZE.search(text)),
     )
 
 
-def _uris(value: str | None) -> tuple[tuple[ReportURI, ...], tuple[str, ...]]:
-    """The URIs of a list, and what in it is none. A `!size` at the end is RFC 7489's, and to be ignored."""
-    texts = [] if value is None else [_SIZE.sub("", text.strip(tags.SPACE)) for text in value.split(",")]
-    uris = {text: _uri(text) for text in texts}
-    return tuple(uri for uri in uris.values() if uri), tuple(text for text, uri in uris.items() if not uri)
+def _are_options(value: str) -> bool:
+    """Each at most once, and only one of 0 and 1 (section 4.8)."""
+    options = [option.strip(tags.SPACE) for option in value.lower().split(":", len(_FAILURE_OPTIONS))]
+    return _FAILURE_OPTIONS.issuperset(options) and len(set(options)) == len(options) and not {"0", "1"} <= {*options}
 
 
-def _uri(text: str) -> ReportURI | None:
-    match = _URI.fullmatch(text)
-    if not match:
-        return None
+def _listed(value: str | None) -> list[str]:
+    return [] if value is None else [text.strip(tags.SPACE) for text in value.split(",")]
+
+
+def _uris(value: str | None) -> tuple[tuple[ReportURI, ...], tuple[str, ...], bool]:
+    """The URIs of a list that reports could go to, the other texts, and is any of all these a valid URI?
+
+    A `!size` at the end is RFC 7489's, and to be ignored (section 4.8).
+    """
+    texts = [_SIZE.sub("", text) for text in _listed(value)]
+    matches = {text: _URI.fullmatch(text) for text in texts}
+    uris = {text: _uri(match) if match else None for text, match in matches.items()}
+    return (
+        tuple(uri for uri in uris.values() if uri),
+        tuple(text for text, uri in uris.items() if not uri),
+        any(matches.values()),
+    )
+
+
+def _uri(match: re.Match[str]) -> ReportURI | None:
     scheme, rest = match[1].lower(), match[2]
     if scheme == "mailto":
         local, _, host = rest.partition("?")[0].rpartition("@")
@@ -174,6 +207,6 @@ def _uri(text: str) -> ReportURI | None:
         authority = _HTTPS_HOST.match(rest)
         local, host = "-", authority[1] if authority else ""
     else:
-        return ReportURI(text, scheme, "")
+        return ReportURI(match[0], scheme, "")
     host = host.lower()
-    return ReportURI(text, scheme, host) if local and names.is_hostname(host) else None
+    return ReportURI(match[0], scheme, host) if local and names.is_hostname(host) else None

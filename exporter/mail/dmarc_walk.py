@@ -1,11 +1,21 @@
 """Whose DMARC record counts for a domain: the tree walk of RFC 9989, and RFC 7489's answer beside it.
 
-Most names hold no record of their own and inherit one. *Whose* is found by the tree walk (RFC 9989 section 4.10):
-ask at the domain, then at each parent up to the top-level domain; a name of eight or more labels is first cut down
-to seven, so that there are never more than eight questions. A record with psd=y or psd=n ends the walk. Of several
-records at one name none counts. From the records that were met follow the organisational domain (section 4.10.2),
-which also decides about alignment, and the record to use (section 4.10.1): the domain's own, else its
-organisational domain's, else the public suffix's.
+Most names hold no record of their own and inherit one. Two questions follow: from whom, and which names are one
+organisation? The *tree walk* answers both (RFC 9989 section 4.10). It asks at the domain, then at each parent up to the
+top-level domain; a name of eight or more labels is cut down to seven after the first question, so that there are
+never more than eight. A record with psd=y or psd=n ends the walk. Of several records at one name none counts, and the
+walk goes on. For mail of a.mail.example.com, where example.com has the only record:
+
+    _dmarc.a.mail.example.com    nothing
+    _dmarc.mail.example.com      nothing
+    _dmarc.example.com           v=DMARC1; p=reject; sp=quarantine
+    _dmarc.com                   nothing: the organisational domain is example.com, the policy quarantine
+
+The organisational domain (section 4.10.2) is the first name with psd=n; or the one below the first with psd=y, unless
+the walk began there; else the shortest name that has a record; else the domain itself. The record to use (section
+4.10.1) is the domain's own, else its organisational domain's, else the public suffix's: a record at
+mail.example.com would have no say above. From an inherited one sp= is taken, or np= where DNS says NXDOMAIN of the
+domain.
 
 RFC 7489 (section 3.2) found the organisational domain in the Public Suffix List instead, and looked in two places only.
 Receivers of both kinds exist, and a sender wants them to agree: hence `Discovery.new` and `Discovery.old`.
@@ -13,7 +23,7 @@ Receivers of both kinds exist, and a sender wants them to agree: hence `Discover
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.mail import names
 from exporter.mail.dmarc import Record, is_record, parse
@@ -108,25 +118,32 @@ class Discovery:
 
     @property
     def exists(self) -> bool:
-        """By RFC 8020: only NXDOMAIN says no (section 4.10.1)."""
-        return self.apex is None or self.apex.status is not Status.NXDOMAIN
+        """By RFC 8020: only NXDOMAIN says no (section 4.10.1), and not of an alias, which exists wherever it leads."""
+        return self.apex is None or self.apex.status is not Status.NXDOMAIN or bool(self.apex.chain)
 
     @property
     def new(self) -> Found:
         return Found(self.source.domain if self.source else None, self.organisational)
 
     @property
-    def old(self) -> Found:
-        """By RFC 7489 section 6.6.3: the domain's own record, else that of its registrable domain."""
-        organisational = names.registrable(self.domain)
-        place = self.domain if self.steps[0].records else organisational  # several end the search (step 5)
+    def old_source(self) -> Published | None:
+        """By RFC 7489 section 6.6.3: the domain's own record, else that of its registrable domain.
+
+        None as well where that place gave no usable answer; an IndexError where the domain itself gave none.
+        """
+        place = names.registrable(self.domain)
+        if self.steps[0].records:  # several end the search (step 5)
+            place = self.domain
         asked = (*self.steps, *([self.aside] if self.aside else ()))
-        found = any(step.domain == place and step.record for step in asked)
-        return Found(place if found else None, organisational)
+        return next((Published(place, step.record) for step in asked if step.domain == place and step.record), None)
+
+    @property
+    def old(self) -> Found:
+        return Found(self.old_source.domain if self.old_source else None, names.registrable(self.domain))
 
 
-def discover(domain: str) -> Evaluation[Discovery]:
-    """Walk the tree; stop at psd=y, at psd=n and at the first question that gets no usable answer."""
+def climb(domain: str) -> Evaluation[Discovery]:
+    """The walk alone; stop at psd=y, at psd=n and at the first question that gets no usable answer."""
     steps: list[Step] = []
     for name in walk(domain):
         step = yield from _look(name)
@@ -135,13 +152,19 @@ def discover(domain: str) -> Evaluation[Discovery]:
         steps.append(step)
         if step.record and step.record.psd != "u":
             break
-    if steps[0].record:
-        return Discovery(domain, tuple(steps))
+    return Discovery(domain, tuple(steps))
+
+
+def discover(domain: str) -> Evaluation[Discovery]:
+    """The walk, and what else is to be asked to know which record counts."""
+    found = yield from climb(domain)
+    if found.doubt or found.steps[0].record:
+        return found
     apex = yield Question(domain, "TXT")
     old, aside = names.registrable(domain), None
-    if not steps[0].records and old not in {step.domain for step in steps}:
+    if not found.steps[0].records and old not in {step.domain for step in found.steps}:
         aside = yield from _look(old)
-    return Discovery(domain, tuple(steps), None, apex, aside)
+    return replace(found, apex=apex, aside=aside)
 
 
 def _look(domain: str) -> Evaluation[Step]:

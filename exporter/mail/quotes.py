@@ -1,7 +1,8 @@
 """What receivers answer, where one answer has several causes; the form is that of `exporter.mail.refusal.known`.
 
 Failed authentication is refused in the same words whatever made it fail: the SPF record (RFC 7208), the address that is
-not in it, the DKIM key (RFC 6376) or the lack of a DMARC policy (RFC 9989). Each check quotes what its findings cause.
+not in it, the DKIM key (RFC 6376), the lack of a DMARC policy or of alignment (RFC 9989). Each check quotes what its
+findings cause.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ GMAIL_DMARC_RECORD = (
 GMAIL_DMARC_RECORD_LATER = (
     "Gmail: 421 4.7.40 ... domain doesn't have a DMARC record, or the DMARC record doesn't specify a DMARC policy"
 )
+GMAIL_ALIGNMENT_LATER = (
+    "Gmail: 421 4.7.32 ... the From header (RFC5322) in this message isn't aligned with either the authenticated SPF "
+    "or DKIM organizational domain"
+)
 YAHOO_SPF_OR_DKIM = "Yahoo: 550 5.7.9 ... Yahoo requires all senders to authenticate with either SPF or DKIM"
 OFFICE_365_SPF = "Office 365: 550 5.7.23 The message was rejected because of Sender Policy Framework violation"
 OFFICE_365_DMARC = "Office 365: 550 5.7.509 Access denied, sending domain ... does not pass DMARC verification"
@@ -38,6 +43,7 @@ SPF_FAILS = (
     YAHOO_SPF_OR_DKIM,
     GMAIL_SPF,
     GMAIL_SPF_LATER,
+    GMAIL_ALIGNMENT_LATER,
     GMAIL_DMARC_POLICY,
     OFFICE_365_SPF,
     OFFICE_365_DMARC,
@@ -52,9 +58,11 @@ DKIM_FAILS = (
     YAHOO_SPF_OR_DKIM,
     GMAIL_DKIM,
     GMAIL_DKIM_LATER,
+    GMAIL_ALIGNMENT_LATER,
     GMAIL_DMARC_POLICY,
     OFFICE_365_DMARC,
     OFFICE_365_IPV6,
     OUTLOOK_LEVEL,
 )
+NOT_ALIGNED = (GMAIL_ALIGNMENT_LATER, GMAIL_DMARC_POLICY, OFFICE_365_DMARC, OUTLOOK_LEVEL)
 NO_DMARC_POLICY = (GMAIL_DMARC_RECORD, GMAIL_DMARC_RECORD_LATER, OUTLOOK_LEVEL)

@@ -1,41 +1,17 @@
-"""exporter/mail/dmarc.py, dmarc_walk.py and dmarc_reports.py against RFC 9989, RFC 9990 and RFC 7489."""
+"""exporter/mail/dmarc.py against RFC 9989 sections 4.7, 4.8 and 4.10.1, and RFC 7489."""
 
 from __future__ import annotations
 
 import time
-from typing import TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.demo.nameserver import Zone
-from exporter.mail.dmarc import DmarcSyntaxError, Policy, Record, ReportURI, Requested, is_record, parse
-from exporter.mail.dmarc_reports import destination
-from exporter.mail.dmarc_walk import Discovery, Found, discover, walk
-from exporter.mail.dns import Evaluation
+from exporter.mail.dmarc import DmarcSyntaxError, Policy, Record, ReportURI, Requested, is_record, meant, parse
 from exporter.mail.tags import LONGEST
-from exporter.net import Net
-from tests.support.clock import FakeClock
-from tests.support.memory import MemoryResolver
 
-T = TypeVar("T")
 NONE, QUARANTINE, REJECT = Policy.NONE, Policy.QUARANTINE, Policy.REJECT
-
-
-async def play(evaluation: Evaluation[T], zone: str) -> tuple[T, list[str]]:
-    """The result and the names that were asked."""
-    dns = MemoryResolver(Zone(zone))
-    result = await Net(dns, FakeClock()).follow(evaluation)
-    return result, [question.name for question in dns.asked]
-
-
-async def found(domain: str, zone: str) -> Discovery:
-    discovery, _ = await play(discover(domain), zone)
-    return discovery
-
-
-# --- the record (RFC 9989 sections 4.7, 4.8)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +49,8 @@ def test_every_tag_is_read() -> None:
         np=NONE,
         psd="y",
         testing=True,
+        strict=frozenset({"adkim"}),
+        wants_reports=True,
         rua=(
             ReportURI("mailto:A@Example.com", "mailto", "example.com"),
             ReportURI("https://h.example/x", "https", "h.example"),
@@ -82,6 +60,7 @@ def test_every_tag_is_read() -> None:
         bad_terms=(),
         repeated=(),
         removed=(("pct", "5"), ("rf", "afrf"), ("ri", "1")),
+        sized=("mailto:A@Example.com!10m",),
     )
 
 
@@ -129,6 +108,79 @@ def test_report_uris(uri: str, host: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rua", "wanted"),
+    [
+        ("mailto:a@b.c", True),
+        ("mailto:", True),  # nobody is there, and yet it is a URI
+        ("mailto:a%2Cb@b.c!10M", True),
+        ("nobody, https://h.example/x", True),
+        ("urn:whatever", True),
+        ("a@b.c", False),
+        ("mailto:a b@b.c", False),
+        ("mailto:a!b@b.c", False),  # must be written %21 (section 4.8)
+        ("<mailto:a@b.c>", False),
+        ("mailto:a%zz@b.c", False),
+        ("1mailto:a@b.c", False),
+        ("", False),
+    ],
+)
+def test_any_valid_uri_makes_up_for_a_policy_that_is_none(rua: str, wanted: bool) -> None:
+    """RFC 9989 section 4.10.1: one that is syntactically valid; nothing need be able to report to it."""
+    requested = parse(f"v=DMARC1; p=bounce; rua={rua}".encode()).requests()
+    assert requested == (Requested("p", NONE, testing=False) if wanted else None)
+
+
+@pytest.mark.parametrize(
+    ("options", "good"),
+    [
+        ("0", True),
+        ("1:d:s", True),
+        ("S : D", True),
+        ("d:1:s", True),
+        ("0:1", False),
+        ("d:d", False),
+        ("d:", False),
+        ("", False),
+        ("1,d", False),
+        ("0:1:d:s:d:s:d", False),
+    ],
+)
+def test_failure_options_stand_once_and_only_one_of_0_and_1(options: str, good: bool) -> None:
+    """RFC 9989 section 4.8, dmarc-fo."""
+    assert parse(f"v=DMARC1; p=none; fo={options}".encode()).bad_values == (() if good else (("fo", options),))
+
+
+@pytest.mark.parametrize(
+    ("text", "strict"),
+    [
+        ("adkim=s", {"adkim"}),
+        ("aspf=S; adkim=r", {"aspf"}),
+        ("aspf=s; adkim=s", {"adkim", "aspf"}),
+        ("aspf=strict", set()),
+    ],
+)
+def test_alignment_is_relaxed_unless_the_record_says_s(text: str, strict: set[str]) -> None:
+    assert parse(f"v=DMARC1; p=none; {text}".encode()).strict == strict
+
+
+@pytest.mark.parametrize(
+    ("text", "was_meant"),
+    [
+        (b"v=DMARC1; p=none", True),
+        (b" V = dmarc1 p=none", True),
+        (b'\\"v=DMARC1; p=none\\"', True),
+        (b"v=DMARC10", True),
+        (b"p=none; v=DMARC1", False),
+        (b"v=spf1 -all", False),
+        (b"", False),
+        (b"v=DMARC1;" + b"x" * LONGEST, False),
+    ],
+)
+def test_what_was_meant_as_a_record_is_told_from_what_is_not(text: bytes, was_meant: bool) -> None:
+    assert meant(text) is was_meant
+
+
+@pytest.mark.parametrize(
     ("text", "own", "subdomain", "missing"),
     [
         ("p=reject", ("p", REJECT), ("p", REJECT), ("p", REJECT)),
@@ -173,7 +225,8 @@ def test_the_parser_raises_nothing_but_its_own_syntax_error(text: bytes) -> None
     except DmarcSyntaxError:
         assert not is_record(text)
     else:
-        assert (record.requests() is None) == (not record.valid and not record.rua)
+        assert (record.requests() is None) == (not record.valid and not record.wants_reports)
+        assert record.wants_reports or not record.rua
 
 
 @pytest.mark.parametrize(
@@ -188,159 +241,10 @@ def test_the_longest_texts_cost_no_more_than_a_moment(filling: bytes) -> None:
         assert time.process_time() - began < 0.5
 
 
-# --- the tree walk (RFC 9989 section 4.10)
-
-
-def test_thirteen_labels_are_walked_as_the_rfc_says() -> None:
-    """The query sequence of RFC 9989 Appendix B.4.2."""
-    assert walk("a.b.c.d.e.f.g.h.i.j.k.example.com") == (
-        "a.b.c.d.e.f.g.h.i.j.k.example.com",
-        "g.h.i.j.k.example.com",
-        "h.i.j.k.example.com",
-        "i.j.k.example.com",
-        "j.k.example.com",
-        "k.example.com",
-        "example.com",
-        "com",
-    )
-
-
-@pytest.mark.parametrize(
-    ("domain", "second", "count"),
-    [
-        ("example.com", "com", 2),
-        ("g.f.e.d.c.example.com", "f.e.d.c.example.com", 7),
-        ("h.g.f.e.d.c.example.com", "g.f.e.d.c.example.com", 8),
-        ("i.h.g.f.e.d.c.example.com", "g.f.e.d.c.example.com", 8),
-    ],
-)
-def test_seven_labels_go_step_by_step_and_eight_or_more_jump(domain: str, second: str, count: int) -> None:
-    assert walk(domain)[1] == second
-    assert len(walk(domain)) == count
-
-
-def test_a_top_level_domain_is_asked_once() -> None:
-    assert walk("com") == ("com",)
-
-
-@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=120))
-def test_no_name_costs_more_than_eight_questions(labels: list[str]) -> None:
-    asked = walk(".".join(labels))
-    assert len(asked) <= 8
-    assert len(set(asked)) == len(asked)
-    assert asked[-1] == labels[-1]
-
-
-async def test_the_walk_asks_txt_at_each_name_and_does_not_stop_at_a_plain_record() -> None:
-    zone = '_dmarc.a.example.com. TXT "v=DMARC1; p=none"\n_dmarc.example.com. TXT "v=DMARC1; p=none"\n'
-    _, asked = await play(discover("a.example.com"), zone)
-    assert asked == ["_dmarc.a.example.com", "_dmarc.example.com", "_dmarc.com"]
-
-
-@pytest.mark.parametrize("psd", ["y", "n"])
-async def test_the_walk_stops_at_psd_y_and_psd_n(psd: str) -> None:
-    zone = f'_dmarc.a.b.example.com. TXT "v=DMARC1; p=none"\n_dmarc.b.example.com. TXT "v=DMARC1; p=none; psd={psd}"\n'
-    _, asked = await play(discover("a.b.example.com"), zone)
-    assert asked == ["_dmarc.a.b.example.com", "_dmarc.b.example.com"]
-
-
-async def test_the_walk_stops_at_the_first_question_without_an_answer() -> None:
-    discovery, asked = await play(discover("a.b.example.com"), "; timeout: _dmarc.b.example.com. TXT\n")
-    assert asked == ["_dmarc.a.b.example.com", "_dmarc.b.example.com"]
-    assert discovery.doubt is not None
-    assert discovery.source is None
-
-
-ROWS = [
-    # domain, records by name, organisational domain, record used, the record that subdomains use
-    ("example.com", {"example.com": ""}, "example.com", "example.com", "example.com"),
-    ("a.mail.example.com", {"mail.example.com": "", "example.com": ""}, "example.com", "example.com", "example.com"),
-    ("a.mail.example.com", {"mail.example.com": "psd=n"}, "mail.example.com", "mail.example.com", "mail.example.com"),
-    ("a.mail.example.com", {"com": "psd=y"}, "example.com", "com", "com"),
-    ("a.mail.example.com", {"example.com": "", "com": "psd=y"}, "example.com", "example.com", "example.com"),
-    ("a.mail.example.com", {"mail.example.com": "", "com": "psd=y"}, "example.com", "com", "com"),
-    ("a.mail.example.com", {"a.mail.example.com": "", "com": "psd=y"}, "example.com", "a.mail.example.com", "com"),
-    ("mail.example.com", {"example.com": "psd=y"}, "mail.example.com", "example.com", "example.com"),
-    ("com", {"com": "psd=y"}, "com", "com", "com"),
-    ("a.example.com", {"a.example.com": "psd=n", "example.com": ""}, "a.example.com", "a.example.com", "a.example.com"),
-    ("a.example.com", {"a.example.com": ""}, "a.example.com", "a.example.com", "a.example.com"),
-    ("a.example.com", {"com": ""}, "com", "com", "com"),
-    ("a.example.com", {}, "a.example.com", None, None),
-    # The anti-abuse cut skips the record at six labels below com (RFC 9989 section 5.1).
-    (
-        "mail.a.b.c.d.e.f.g.example.com",
-        {"b.c.d.e.f.g.example.com": "psd=n", "example.com": ""},
-        "example.com",
-        "example.com",
-        "example.com",
-    ),
-]
-
-
-@pytest.mark.parametrize(("domain", "records", "organisational", "source", "below"), ROWS)
-async def test_organisational_domain_and_record(
-    domain: str, records: dict[str, str], organisational: str, source: str | None, below: str | None
-) -> None:
-    zone = "".join(f'_dmarc.{name}. TXT "v=DMARC1; p=none; {tags}"\n' for name, tags in records.items())
-    discovery = await found(domain, zone)
-    assert discovery.organisational == organisational
-    assert (discovery.source.domain if discovery.source else None) == source
-    assert (discovery.subdomain_source.domain if discovery.subdomain_source else None) == below
-    assert discovery.new == Found(source, organisational)
-
-
-async def test_several_records_are_discarded_and_the_walk_goes_on() -> None:
-    zone = (
-        '_dmarc.a.example.com. TXT "v=DMARC1; p=reject; psd=n"\n_dmarc.a.example.com. TXT "v=DMARC1; p=none"\n'
-        '_dmarc.example.com. TXT "v=DMARC1; p=none"\n'
-    )
-    discovery = await found("a.example.com", zone)
-    assert discovery.new == Found("example.com", "example.com")
-    assert discovery.old == Found(None, "example.com")  # RFC 7489 section 6.6.3 step 5 ends the search
-
-
-@pytest.mark.parametrize(
-    ("domain", "records", "old"),
-    [
-        ("a.b.example.co.uk", {"example.co.uk": "", "b.example.co.uk": ""}, Found("example.co.uk", "example.co.uk")),
-        ("a.example.com", {"a.example.com": ""}, Found("a.example.com", "example.com")),
-        ("a.b.example.com", {"b.example.com": "psd=n", "example.com": ""}, Found("example.com", "example.com")),
-        ("a.b.example.com", {"b.example.com": "psd=n"}, Found(None, "example.com")),
-        ("alice.blogspot.com", {"blogspot.com": ""}, Found(None, "alice.blogspot.com")),
-        ("news.foo-bar.example", {"foo-bar.example": ""}, Found("foo-bar.example", "foo-bar.example")),
-        ("news.foo-bar.example", {"foo.example": ""}, Found(None, "foo-bar.example")),
-    ],
-)
-async def test_the_old_answer_stands_beside_the_new_one(domain: str, records: dict[str, str], old: Found) -> None:
-    """By the Public Suffix List; a hyphen does not end a name, as it once did elsewhere."""
-    zone = "".join(f'_dmarc.{name}. TXT "v=DMARC1; p=none; {tags}"\n' for name, tags in records.items())
-    assert (await found(domain, zone)).old == old
-
-
-@pytest.mark.parametrize(("name", "exists"), [("a.example.com.", True), ("x.a.example.com.", True), ("b.net.", False)])
-async def test_only_nxdomain_means_that_a_name_does_not_exist(name: str, exists: bool) -> None:
-    zone = f'_dmarc.example.com. TXT "v=DMARC1; p=none"\n{name} A 192.0.2.1\n'
-    assert (await found("a.example.com", zone)).exists is exists
-
-
-# --- reports (RFC 9990 section 4)
-
-
-async def test_within_one_organisation_no_agreement_is_asked_for() -> None:
-    uri = ReportURI("mailto:d@reports.example.com", "mailto", "reports.example.com")
-    end, asked = await play(destination("mail.example.com", uri), "reports.example.com. A 192.0.2.1\n")
-    assert (end.refused, end.unreachable, end.doubt) == (False, False, None)
-    assert not [name for name in asked if "_report" in name]
-
-
-async def test_a_stranger_is_asked_at_the_name_of_the_record() -> None:
-    uri = ReportURI("mailto:d@example.net", "mailto", "example.net")
-    end, asked = await play(destination("example.com", uri), "example.net. A 192.0.2.1\n")
-    assert end.refused
-    assert asked[-1] == end.authorisation == "example.com._report._dmarc.example.net"
-
-
-async def test_other_schemes_are_left_alone() -> None:
-    uri = ReportURI("https://example.net/x", "https", "example.net")
-    end, asked = await play(destination("example.com", uri), "")
-    assert (end.refused, end.unreachable, asked) == (False, False, [])
+@pytest.mark.parametrize("filling", [b" ", b"v", b"\\", b"v=", b"=", b"'"])
+def test_whether_a_long_text_was_meant_as_a_record_costs_no_more_than_a_moment(filling: bytes) -> None:
+    for start in (b"", b"v", b"v="):
+        text = start + filling * ((LONGEST - len(start)) // len(filling))
+        began = time.process_time()
+        assert not meant(text)
+        assert time.process_time() - began < 0.5
