@@ -70,6 +70,8 @@ class MX(NamedTuple):
 
 
 class TXT(NamedTuple):
+    """Of the types TXT and SPF (RFC 7208 section 14.1), whose data are alike."""
+
     strings: tuple[bytes, ...]
 
     @property

@@ -295,7 +295,7 @@ def _judge(walk: Walk, to: Query, name: bytes, message: _Message) -> Decoded:
 def _record(walk: Walk, rdtype: dns.rdatatype.RdataType, frame: Frame) -> Record:
     if rdtype in _NAMES:
         walk.charge(frame, *_NAMES[rdtype])
-    elif rdtype == dns.rdatatype.TXT:
+    elif rdtype in (dns.rdatatype.TXT, dns.rdatatype.SPF):
         walk.charge_strings(frame)
     return record(dns.rdata.from_wire(_IN, rdtype, walk.message, frame.start, frame.length))
 
@@ -307,7 +307,7 @@ def record(rdata: Any) -> Record:
             return ip_address(rdata.address)
         case dns.rdatatype.MX:
             return MX(rdata.preference, name_text(rdata.exchange))
-        case dns.rdatatype.TXT:
+        case dns.rdatatype.TXT | dns.rdatatype.SPF:
             return TXT(tuple(rdata.strings))
         case dns.rdatatype.SOA:
             return SOA(name_text(rdata.mname), name_text(rdata.rname), rdata.serial, rdata.refresh)
