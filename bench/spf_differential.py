@@ -10,8 +10,9 @@ import sys
 import time
 from collections import Counter
 
+from exporter.mail.spf_budget import MOST_QUESTIONS
 from tests.support.spf_corrections import CORRECTIONS
-from tests.support.spf_oracle import explain, ours, theirs
+from tests.support.spf_oracle import evaluated, explain, theirs
 from tests.support.spf_world import case
 
 SHOWN = 10
@@ -27,10 +28,11 @@ def main() -> int:
     classes: Counter[str] = Counter()
     examples: dict[str, int] = {}
     strange: list[int] = []
-    differing = 0
+    differing = most = 0
     for number in range(seed * 10**9, seed * 10**9 + count):
         asked = case(number)
-        result = ours(asked)
+        result, questions = evaluated(asked)
+        most = max(most, questions)
         words[result.word] += 1
         other = theirs(asked)
         if other == result.word:
@@ -48,10 +50,11 @@ def main() -> int:
             if len(reasons) == 1:
                 examples.setdefault(reason, number)
     print(f"{count} cases from seed {seed} in {time.monotonic() - started:.0f} s:", dict(words.most_common()))
+    print(f"at most {most} questions for one evaluation, of {MOST_QUESTIONS} that there can be")
     print(f"{differing} differ, of which {len(strange)} without explanation: {strange[:100]}")
     for name, correction in CORRECTIONS.items():
         print(f"{classes[name]:7} {name:24} {correction.section:32} e.g. {examples.get(name, '-')}: {correction.why}")
-    return bool(strange)
+    return bool(strange) or most > MOST_QUESTIONS
 
 
 if __name__ == "__main__":

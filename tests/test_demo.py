@@ -79,6 +79,7 @@ FAULTS = {
     "spf-forgets-provider.example.net": {"spf_sender.include-missing"},
     "spf-and-dkim-forgotten.example.net": {"spf_sender.not-authorised", "dkim.missing"},
     "spf-softfail.example.net": {"spf_sender.softfail"},
+    "spf-obsolete-type.example.net": {"spf.obsolete-type"},
     "dkim-missing.example.net": {"dkim.missing"},
     "dkim-dangling-cname.example.net": {"dkim.dangling-cname"},
     "dkim-revoked.example.net": {"dkim.revoked"},

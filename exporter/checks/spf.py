@@ -7,16 +7,13 @@ a warning.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from exporter.mail import quotes
-from exporter.mail.dns import Reply
-from exporter.mail.spf import MOST_LOOKUPS, MOST_MX, MOST_VOIDS
+from exporter.mail import quotes, spf_record
+from exporter.mail.spf_budget import MOST_LOOKUPS, MOST_MX, MOST_VOIDS
 from exporter.mail.spf_cost import Cost, Trouble, worst_case
-from exporter.mail.spf_macro import query_name
-from exporter.mail.spf_record import MECHANISMS, Policy, Record, Word, read
-from exporter.model import Facts, Finding, Measure, Rule, Severity, check
+from exporter.mail.spf_record import MECHANISMS, Policy, Word, read, read_explanation
+from exporter.model import CannotTell, Fact, Facts, Finding, Measure, Record, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import Domain
 
@@ -59,7 +56,7 @@ SYNTAX_ERROR = Rule(
 TOO_MANY_LOOKUPS = Rule(
     "spf.too-many-lookups",
     Severity.WARNING,
-    says="the SPF policy of {name} takes {lookups} DNS lookups; the limit is {limit}",
+    says="the SPF policy of {name} takes {lookups} DNS lookups, the limit is {limit}; the costliest path: {costliest}",
     why="Receivers stop at the limit with permerror: senders that only a later term authorises fail.",
     fix="Remove terms of {name} that are no longer needed, or replace one by its addresses, first in {costliest}.",
     ref="RFC 7208 section 4.6.4",
@@ -68,7 +65,7 @@ TOO_MANY_LOOKUPS = Rule(
 NEAR_LOOKUP_LIMIT = Rule(
     "spf.near-lookup-limit",
     Severity.WARNING,
-    says="the SPF policy of {name} takes {lookups} DNS lookups of at most {limit}",
+    says="the SPF policy of {name} takes {lookups} DNS lookups of at most {limit}; the costliest path: {costliest}",
     why="One more include, also inside a provider's record that you do not control, makes it a permerror.",
     fix="Remove terms of {name} that are no longer needed, or replace one by its addresses, first in {costliest}.",
     ref="RFC 7208 section 4.6.4",
@@ -185,9 +182,9 @@ UNKNOWN_MODIFIER = Rule(
 EXPLANATION_MISSING = Rule(
     "spf.explanation-missing",
     Severity.INFO,
-    says="{term} in the SPF record of {name} leads to {count} TXT records instead of one",
+    says="{term} in the SPF record of {name} leads to no explanation: {error}",
     why="The explanation is left out of refusals; results do not change.",
-    fix="Publish one TXT record at {target}, or remove {term} from the SPF record of {name}.",
+    fix="Publish one TXT record with that text at {target}, or remove {term} from the SPF record of {name}.",
     ref="RFC 7208 section 6.2",
 )
 TOO_LONG = Rule(
@@ -197,6 +194,22 @@ TOO_LONG = Rule(
     why="The answer does not fit in 512 bytes: where larger UDP answers or DNS over TCP fail, the record is not seen.",
     fix="Shorten the SPF record of {name} to {limit} bytes, for example by moving addresses into an include.",
     ref="RFC 7208 section 3.4",
+)
+ANSWER_TOO_LONG = Rule(
+    "spf.answer-too-long",
+    Severity.INFO,
+    says="the {count} TXT records of {name} are {bytes} bytes long together, more than {limit}",
+    why="They come in one answer: where larger UDP answers or DNS over TCP fail, SPF is lost with the others.",
+    fix="Remove the TXT records of {name} that are no longer needed, such as proofs of ownership from the past.",
+    ref="RFC 7208 section 3.4",
+)
+OBSOLETE_TYPE = Rule(
+    "spf.obsolete-type",
+    Severity.WARNING,
+    says="{name} publishes a record of the withdrawn type SPF (99): {records}",
+    why="Receivers ask for TXT only; old software asks for this type first, and follows what nobody looks after.",
+    fix="Remove the records of type SPF from {name}, and keep the TXT record.",
+    ref="RFC 7208 sections 3.1 and 14.1",
 )
 UNCOUNTABLE = Rule(
     "spf.uncountable",
@@ -241,8 +254,6 @@ BYTES = Measure("deliverability_spf_record_bytes", "Size of the SPF record in by
 
 NEAR = 9  # lookups
 LONGEST = 450  # bytes, section 3.4
-_LOOKALIKE = re.compile(rb"""[\s"'\xef\xbb\xbf]*(?:v\s*=\s*spf|spf1[\s:])""", re.IGNORECASE)
-_SENDER_ID = re.compile(rb"spf2\.0/", re.IGNORECASE)
 _TROUBLES = {
     Trouble.NO_RECORD: INCLUDE_WITHOUT_RECORD,
     Trouble.BROKEN: INCLUDE_BROKEN,
@@ -256,27 +267,33 @@ async def spf(target: Domain, net: Net) -> Facts:
     """Is the SPF policy of the domain valid, and within the limits that receivers set?"""
     policies = [read(await net.query(name, "TXT")) for name in target.mail_from]
     for policy in policies:
-        for finding in _published(policy, target):
-            yield finding
+        for fact in _published(policy, target):
+            yield fact
     costs: list[Cost] = []
     unsure = [policy.reply for policy in policies]
     for policy in policies:
         if policy.record is None:
             continue
         cost = await net.follow(worst_case(policy.name, policy))
+        net.transcript.note(f"worst case of {policy.name}", cost.told, "counted")
         costs.append(cost)
-        for finding in _cost(cost, target):
-            yield finding
-        name = _explanation(policy.record, policy.name)
-        if name and policy.record.exp:
-            text = await net.query(name, "TXT")
-            unsure.append(text)
-            if text.status.conclusive and len(text.texts) != 1:
-                yield EXPLANATION_MISSING(
-                    name=policy.name, term=policy.record.exp.text, target=name, count=len(text.texts)
-                )
-    for reply in (*unsure, *_doubts(costs)):
+        for fact in _cost(cost, target):
+            yield fact
+        explained = policy.record.explained(policy.name)
+        if explained and policy.record.exp:
+            reply = await net.query(explained, "TXT")
+            unsure.append(reply)
+            error = read_explanation(reply).error
+            if reply.status.conclusive and error:
+                yield EXPLANATION_MISSING(name=policy.name, term=policy.record.exp.text, target=explained, error=error)
+    for name in target.mail_from:
+        async for fact in _obsolete(name, target, net):
+            yield fact
+    for reply in unsure:
         believe(reply)
+    for cost in costs:
+        if cost.doubt:
+            raise CannotTell(cost.doubt.reason, cost.doubt.detail)
     if costs:
         yield LOOKUPS(max(cost.lookups for cost in costs))
         yield VOIDS(max(len(cost.voids) for cost in costs))
@@ -284,30 +301,34 @@ async def spf(target: Domain, net: Net) -> Facts:
         yield BYTES(max(len(text) for policy in policies for text in policy.texts))
 
 
-def _published(policy: Policy, target: Domain) -> Iterator[Finding]:
+def _published(policy: Policy, target: Domain) -> Iterator[Fact]:
     """What the TXT records alone prove."""
     name = policy.name
     severity = None if target.sends_mail else Severity.WARNING  # no mail is refused where none is sent
+    if policy.reply.status.conclusive:
+        yield Record.of(f"{name} TXT v=spf1", policy.texts)
     if len(policy.texts) > 1:
         records = " | ".join(map(_shown, policy.texts))
         yield MULTIPLE_RECORDS(severity=severity, name=name, count=len(policy.texts), records=records)
     elif policy.error:
         yield SYNTAX_ERROR(severity=severity, name=name, error=policy.error, record=_shown(policy.texts[0]))
     elif policy.record:
-        yield from _text(policy.record, name)
+        yield from _text(policy.record, policy)
     elif policy.reply.status.conclusive:
         yield MISSING(name=name) if target.sends_mail else PARKED_WITHOUT_RECORD(name=name)
-        for txt in policy.reply.texts:
-            if _LOOKALIKE.match(txt.text):
-                yield LOOKALIKE(name=name, text=_shown(txt.text))
-    for txt in policy.reply.texts:
-        if _SENDER_ID.match(txt.text):
-            yield SENDER_ID(name=name, text=_shown(txt.text))
+        for text in policy.lookalikes:
+            yield LOOKALIKE(name=name, text=_shown(text))
+    for text in policy.sender_id:
+        yield SENDER_ID(name=name, text=_shown(text))
 
 
-def _text(record: Record, name: str) -> Iterator[Finding]:
+def _text(record: spf_record.Record, policy: Policy) -> Iterator[Finding]:
+    name = policy.name
+    together = len(name) + sum(len(txt.text) for txt in policy.reply.texts)
     if len(record.text) > LONGEST:
         yield TOO_LONG(name=name, bytes=len(record.text), limit=LONGEST)
+    elif together > LONGEST and len(policy.reply.texts) > 1:
+        yield ANSWER_TOO_LONG(name=name, count=len(policy.reply.texts), bytes=together, limit=LONGEST)
     for mechanism in record.reachable:
         if mechanism.name == "ptr":
             yield PTR(name=name, term=mechanism.text)
@@ -323,6 +344,22 @@ def _text(record: Record, name: str) -> Iterator[Finding]:
             yield MISTAKEN_MODIFIER(name=name, term=modifier.text, right=right)
         else:
             yield UNKNOWN_MODIFIER(name=name, term=modifier.text)
+
+
+async def _obsolete(name: str, target: Domain, net: Net) -> Facts:
+    """Records of the type that no receiver asks for any more, so that a server without an answer to it harms nobody.
+
+    What was last seen stands until an answer shows that it is gone.
+    """
+    reply = await net.query(name, "SPF")
+    record = Record.of(f"{name} SPF", (txt.text for txt in reply.texts))
+    before = net.remembered(spf.id, target.key, record.name)
+    if before and not reply.status.conclusive:
+        record = before.record
+    if record.texts or before:
+        yield record
+    if record.texts:
+        yield OBSOLETE_TYPE(name=name, records=" | ".join(record.texts))
 
 
 def _cost(cost: Cost, target: Domain) -> Iterator[Finding]:
@@ -357,17 +394,6 @@ def _end(cost: Cost, target: Domain) -> Iterator[Finding]:
         yield OPEN_ENDED(name=name, end="?all")
     elif cost.end is None and not (record.redirect and (cost.faults or cost.hidden or not cost.complete)):
         yield OPEN_ENDED(name=name, end="no all and no redirect")
-
-
-def _explanation(record: Record, name: str) -> str | None:
-    """Where the text of exp= stands, when that depends on no sender."""
-    if record.exp is None or record.exp.value.letters - {"d", "o"}:
-        return None
-    return query_name(record.exp.value.expand({"d": name, "o": name}))
-
-
-def _doubts(costs: list[Cost]) -> Iterator[Reply]:
-    return (cost.doubt for cost in costs if cost.doubt)
 
 
 def _shown(text: bytes) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from exporter.mail import quotes
-from exporter.mail.dns import Reply
-from exporter.mail.spf import MOST_LOOKUPS, MOST_VOIDS, Result, check_host
-from exporter.mail.spf_cost import Cost, Trouble, worst_case
+from exporter.mail.spf import Result, check_host
+from exporter.mail.spf_budget import MOST_LOOKUPS, MOST_VOIDS
+from exporter.mail.spf_cost import MOST_COUNTED, Cost, Trouble, worst_case
 from exporter.mail.spf_macro import query_name
 from exporter.mail.spf_record import Word
-from exporter.model import CannotTell, Facts, Finding, Rule, Severity, check
-from exporter.net import Net, believe
+from exporter.model import CannotTell, Doubt, Facts, Finding, Measure, Rule, Severity, check
+from exporter.net import Net
 from exporter.targets import Authorisation, Egress
 
 NOT_AUTHORISED = Rule(
@@ -69,23 +69,51 @@ INCLUDE_HIDDEN = Rule(
     ref="RFC 7208 sections 5.2 and 7",
 )
 
+DEPENDS_ON_MAILBOX = Rule(
+    "spf_sender.depends-on-mailbox",
+    Severity.INFO,
+    says="for postmaster@{name}, SPF says {result} of {ip}; for other mailboxes it may not, because of {term}",
+    why="The policy asks DNS about the local part of MAIL FROM, and each mailbox may get another answer.",
+    fix="Send a test message through {ip} from each mailbox that is used, or replace {term} by a term that names "
+    "addresses.",
+    ref="RFC 7208 section 7.2",
+    subjects=("ip",),
+)
+
+LOOKUPS = Measure(
+    "deliverability_spf_sender_dns_lookups",
+    "DNS lookups that SPF really takes for the sender's costliest address; the eleventh ends it in permerror.",
+)
+VOIDS = Measure(
+    "deliverability_spf_sender_void_lookups",
+    "SPF terms whose DNS lookups really come back empty for the sender's costliest address; the third ends it in "
+    "permerror.",
+)
+
 _DEAD_ENDS = frozenset({Trouble.NO_RECORD, Trouble.BROKEN, Trouble.IMPOSSIBLE})
 
 
 @check(over=Authorisation)
 async def spf_sender(target: Authorisation, net: Net) -> Facts:
     """Does the SPF policy of the envelope domains authorise the sender?"""
-    unclear: list[Result] = []
-    unsure: list[Reply] = []
+    results: list[Result] = []
+    unsure: list[Doubt] = []
     for name in target.mail_from:
         for egress in target.egress:
             result = await net.follow(check_host(egress.ip, name, f"postmaster@{name}", egress.helo))
+            asked = f"check_host {egress.ip}, MAIL FROM postmaster@{name}, HELO {egress.helo}"
+            net.transcript.note(asked, result.told, "evaluated", result.seconds)
+            results.append(result)
             if result.reason is not None:
-                unclear.append(result)
-            elif result.word is not Word.PASS:
+                unsure.append(Doubt(result.reason, result.why))
+                continue
+            if result.word is not Word.PASS:
                 yield _refused(result, name, egress)
+            if result.mailbox:
+                yield DEPENDS_ON_MAILBOX(ip=egress.ip, name=name, result=result.word, term=result.mailbox)
         if target.spf_include is not None:
             cost = await net.follow(worst_case(name))
+            net.transcript.note(f"worst case of {name}", cost.told, "counted")
             lookups = _lookups_until(target.spf_include, cost)
             if lookups is None and cost.doubt:
                 unsure.append(cost.doubt)
@@ -95,11 +123,11 @@ async def spf_sender(target: Authorisation, net: Net) -> Facts:
                 yield INCLUDE_TOO_LATE(
                     name=name, include=target.spf_include, sender=target.sender, lookups=lookups, limit=MOST_LOOKUPS
                 )
-    for reply in unsure:
-        believe(reply)
-    for result in unclear:
-        if result.reason is not None:
-            raise CannotTell(result.reason, result.why)
+    for doubt in unsure:
+        raise CannotTell(doubt.reason, doubt.detail)
+    if results:
+        yield LOOKUPS(max(result.lookups for result in results))
+        yield VOIDS(max(result.voids for result in results))
 
 
 def _refused(result: Result, name: str, egress: Egress) -> Finding:
@@ -114,8 +142,10 @@ def _refused(result: Result, name: str, egress: Egress) -> Finding:
         remedy = f"repair the SPF policy ({result.why}), and see that it holds {term}"
     else:
         remedy = f'add the term {term} to its SPF record, before "all" and before any term that refuses it'
+    # That voids are counted is a SHOULD, not every receiver does; another mailbox may pass.
+    perhaps = result.voids > MOST_VOIDS or result.mailbox
     return NOT_AUTHORISED(
-        severity=Severity.WARNING if result.voids > MOST_VOIDS else None,  # a SHOULD: not every receiver counts voids
+        severity=Severity.WARNING if perhaps else None,
         ip=egress.ip,
         helo=egress.helo,
         name=name,
@@ -137,7 +167,8 @@ def _missing(cost: Cost, sender: str, name: str, include: str) -> Finding:
     if cost.hidden:
         return INCLUDE_HIDDEN(name=name, include=include, sender=sender, terms="; ".join(cost.hidden))
     broken = "; ".join(f"{fault.term}: {fault.detail}" for fault in cost.faults if fault.trouble in _DEAD_ENDS)
-    why = cost.policy.error or broken or "no term leads there"
+    nowhere = "no term leads there" if cost.complete else f"none of its first {MOST_COUNTED} lookups leads there"
+    why = cost.policy.error or broken or nowhere
     if not cost.policy.texts:
         why = f"{name} has no SPF record"
     return INCLUDE_MISSING(name=name, include=include, sender=sender, why=why)

@@ -1,15 +1,20 @@
 """Sender Policy Framework: may this address send mail for this domain? (RFC 7208)
 
-The owner of a domain publishes in a TXT record which addresses may use it in MAIL FROM or HELO (section 3).
-A receiver plays `check_host` (section 4): it takes the client's address, fetches the policy and tries its
-mechanisms from left to right. `include` asks another domain's policy and matches if that says pass (5.2);
-`redirect` hands over to it (6.1). Mechanisms that need DNS are limited, so that nobody can make receivers
-do work without end (4.6.4): 10 such terms in all, two of which may come back empty ("void lookups"), 10 MX
-names in one `mx` (more is permerror), 10 PTR names (the others are ignored).
+The owner of a domain publishes in a TXT record which addresses may use it in MAIL FROM or HELO (section 3). A
+receiver plays `check_host` (section 4): it takes the client's address, fetches the policy of the domain and tries
+its mechanisms from left to right until one matches; the sign before that one is the result. When none matches, it is
+neutral (4.7). Read on in the order of an evaluation:
 
-What is counted where: a term counts once, however many questions it takes. So the address lookups behind
-an `mx` or `ptr` are not counted, `exp` and the first TXT are not, and a term is void at most once: section
-4.6.4 limits "the number of terms" whose queries are void. An include that is written twice counts twice.
+ - spf_record.py: which TXT record is the policy, and what its terms say (4.5, 4.6, 12);
+ - spf_macro.py: how the names in terms are made of facts of the message (7);
+ - this file: what each mechanism asks and when it matches (5, 6);
+ - spf_budget.py: how much of that receivers put up with (4.6.4);
+ - spf_cost.py: what of that budget a policy uses in the worst case.
+
+Policies lead to policies. `include` asks another domain's and matches if that says pass: it borrows its yes and
+nothing else, so an `-all` there refuses nobody here (5.2). `redirect` hands over for good when nothing matched (6.1).
+Either is a permerror if there is no policy. The seven results are those of 2.6. Two of them, from wherever they arise,
+end everything: permerror, the policy is broken and the domain must repair it; temperror, DNS gave no answer now.
 
 An evaluation is pure: a generator that yields questions and gets replies, see mail/dns.py.
 """
@@ -20,18 +25,15 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
-from exporter.mail.dns import Evaluation, Question, Reply, Status
+from exporter.mail.dns import Evaluation, Reply
 from exporter.mail.names import IP, pointer, under
-from exporter.mail.spf_macro import MacroString, SpfSyntaxError, can_have_policy, macro_string, query_name
-from exporter.mail.spf_record import ASKS_DNS, Mechanism, Modifier, Policy, Record, Word, read
+from exporter.mail.spf_budget import Budget, Stop
+from exporter.mail.spf_macro import MacroString, can_have_policy, query_name
+from exporter.mail.spf_record import Mechanism, Modifier, Policy, Record, Word, read, read_explanation
 from exporter.model import Reason, printable
 
-MOST_LOOKUPS = 10  # section 4.6.4, here and below
-MOST_VOIDS = 2
-MOST_MX = 10
-MOST_PTR = 10
-MOST_QUESTIONS = 100  # ours: bounds the address lookups behind mx and ptr
 MOST_STEPS = 200  # ours: terms kept to show
+_LOCAL_PART = frozenset("ls")  # macros
 
 
 class Step(NamedTuple):
@@ -51,7 +53,8 @@ class Result:
     """What check_host says, and why.
 
     `reason` is set when the result rests on a question without conclusive answer: always for temperror, and
-    for any other word if such a question was passed over, as section 5.5 orders for ptr.
+    for any other word if such a question was passed over, as section 5.5 orders for ptr. `lookups` and `voids` are
+    one above their limit if that made it a permerror.
     """
 
     word: Word
@@ -59,16 +62,20 @@ class Result:
     trace: tuple[Step, ...] = ()
     lookups: int = 0
     voids: int = 0
+    seconds: float = 0.0  # that the answers took
     reason: Reason | None = None
+    mailbox: str = (
+        ""  # the first term that was evaluated for this local part of the sender alone, as %{l} or %{s} in it
+    )
     explanation: str = ""
 
-
-class _Error(Exception):
-    """Temperror or permerror: wherever it arises, it ends the whole evaluation (sections 5.2, 6.1)."""
-
-    def __init__(self, word: Word, why: str, reason: Reason | None = None) -> None:
-        super().__init__(why)
-        self.word, self.why, self.reason = word, why, reason
+    @property
+    def told(self) -> tuple[str, ...]:
+        """For a person: the result, and how it came about."""
+        return (
+            f"{self.word}: {self.why} ({self.lookups} lookups, {self.voids} void)",
+            *map(str, self.trace),
+        )
 
 
 def check_host(
@@ -83,19 +90,20 @@ def check_host(
     try:
         word = yield from run.check(domain)
         result = run.result(word, run.why)
-    except _Error as error:
-        result = run.result(error.word, error.why, error.reason)
+    except Stop as stop:
+        result = run.result(stop.word, stop.why, stop.reason)
     if explain and result.word is Word.FAIL:
         result = replace(result, explanation=(yield from run.explanation()))
     return result
 
 
 class _CheckHost:
-    """The budget and the facts of one evaluation, shared by all the policies that it visits."""
+    """The facts of one evaluation and its budget, shared by all the policies that it visits."""
 
     def __init__(self, ip: IP, sender: str, helo: str, receiver: str, timestamp: int) -> None:
         # An IPv4-mapped address is an IPv4 address (section 5).
         self.ip: IP = (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
+        self.address_type = "A" if self.ip.version == 4 else "AAAA"
         local, _, domain = sender.rpartition("@")
         local = local or "postmaster"  # section 4.3
         self.values = {
@@ -109,53 +117,45 @@ class _CheckHost:
             "r": receiver,
             "t": str(timestamp),
         }
+        self.budget = Budget()
         self.why = ""
-        self.lookups = 0
-        self.voids = 0
-        self.void_counts = False  # may an empty answer still be counted for the term under evaluation?
-        self.doubt: Reason | None = None
+        self.mailbox = ""
+        self.passed_over: Reply | None = None
         self.steps: list[Step] = []
-        self.replies: dict[Question, Reply] = {}
         self.policies: dict[str, Policy] = {}  # read once each: they may be large
         self.last: tuple[Record, str] | None = None  # the record that decided, and its domain
 
     def result(self, word: Word, why: str, reason: Reason | None = None) -> Result:
-        return Result(word, why, tuple(self.steps), self.lookups, self.voids, reason or self.doubt)
-
-    # What is asked, and what it costs
+        if reason is None and self.passed_over is not None:
+            reason = self.passed_over.status.reason
+            why = printable(f"{why}; without an answer to {_doubt(self.passed_over)}")
+        return Result(
+            word=word,
+            why=why,
+            trace=tuple(self.steps),
+            lookups=self.budget.lookups,
+            voids=self.budget.voids,
+            seconds=self.budget.seconds,
+            reason=reason,
+            mailbox=self.mailbox,
+        )
 
     def ask(self, name: str, rdtype: str) -> Evaluation[Reply]:
-        question = Question(name, rdtype)
-        reply = self.replies.get(question)
-        if reply is None:
-            if len(self.replies) == MOST_QUESTIONS:
-                raise _Error(Word.PERMERROR, f"the policy asks more than {MOST_QUESTIONS} questions")
-            reply = self.replies[question] = yield question
-        if reply.void and self.void_counts:
-            self.void_counts = False
-            self.voids += 1
-            if self.voids > MOST_VOIDS:
-                raise _Error(Word.PERMERROR, f"more than {MOST_VOIDS} void lookups, the last for {question}")
+        reply = yield from self.budget.ask(name, rdtype)
+        if reply.void:
+            self.budget.void(reply.question)
         return reply
 
     def ask_firmly(self, name: str, rdtype: str) -> Evaluation[Reply]:
         """Where a DNS error is temperror (sections 4.4 and 5)."""
         reply = yield from self.ask(name, rdtype)
         if not reply.status.conclusive:
-            why = printable(f"{reply.question}: {reply.detail or reply.status}")
-            raise _Error(Word.TEMPERROR, why, reply.status.reason)
+            raise Stop(Word.TEMPERROR, _doubt(reply), reply.status.reason)
         return reply
-
-    def spend(self, term: str, domain: str) -> None:
-        if self.lookups == MOST_LOOKUPS:
-            why = f"more than {MOST_LOOKUPS} DNS lookups: {term} of {domain} is one too many"
-            raise _Error(Word.PERMERROR, printable(why))
-        self.lookups += 1
-        self.void_counts = True
 
     def note(self, domain: str, term: str, outcome: str) -> None:
         if len(self.steps) < MOST_STEPS:
-            self.steps.append(Step(printable(domain), printable(term), outcome, self.lookups))
+            self.steps.append(Step(printable(domain), printable(term), outcome, self.budget.lookups))
 
     # Section 4
 
@@ -168,7 +168,7 @@ class _CheckHost:
         reply = yield from self.ask_firmly(name, "TXT")
         policy = self.policies.get(name) or self.policies.setdefault(name, read(reply))
         if policy.error:
-            raise _Error(Word.PERMERROR, printable(policy.error))
+            raise Stop(Word.PERMERROR, policy.error)
         if policy.record is None:
             self.why = f"{name} has no SPF record"
             return Word.NONE
@@ -185,17 +185,24 @@ class _CheckHost:
         return Word.NEUTRAL
 
     def redirect(self, modifier: Modifier, domain: str) -> Evaluation[Word]:
-        self.spend(modifier.text, domain)
+        """Section 6.1."""
+        self.budget.spend(f"{modifier.text} of {domain}")
         self.note(domain, modifier.text, "follow")
-        word = yield from self.check((yield from self.expand(modifier.value, domain)))
+        word = yield from self.check((yield from self.target(modifier.value, modifier.text, domain)))
         if word is Word.NONE:
-            raise _Error(Word.PERMERROR, printable(f"{modifier.text} of {domain}: {self.why}"))
+            raise Stop(Word.PERMERROR, f"{modifier.text} of {domain}: {self.why}")
         return word
 
-    def expand(self, text: MacroString, domain: str) -> Evaluation[str]:
+    def target(self, spec: MacroString, term: str, domain: str) -> Evaluation[str]:
+        """The target-name of section 4.8."""
+        if spec.letters & _LOCAL_PART:
+            self.mailbox = self.mailbox or printable(f"{term} of {domain}")
+        return spec.target((yield from self.facts(spec, domain)))
+
+    def facts(self, text: MacroString, domain: str) -> Evaluation[dict[str, str]]:
         if "p" in text.letters:
             self.values["p"] = yield from self.validated_name(domain)
-        return text.expand({**self.values, "d": domain})
+        return {**self.values, "d": domain}
 
     # Section 5
 
@@ -204,9 +211,9 @@ class _CheckHost:
             return True
         if mechanism.address is not None:
             return mechanism.covers(mechanism.address, self.ip)
-        if mechanism.name in ASKS_DNS:
-            self.spend(mechanism.text, domain)
-        target = (yield from self.expand(mechanism.domain, domain)) if mechanism.domain else domain
+        self.budget.spend(f"{mechanism.text} of {domain}")
+        spec = mechanism.domain
+        target = (yield from self.target(spec, mechanism.text, domain)) if spec else domain
         if mechanism.name == "include":
             return (yield from self.include(mechanism, domain, target))
         name = query_name(target)
@@ -223,46 +230,47 @@ class _CheckHost:
                 return (yield from self.ptr(name))
 
     def include(self, mechanism: Mechanism, domain: str, target: str) -> Evaluation[bool]:
+        """Section 5.2."""
         word = yield from self.check(target)
         if word is Word.NONE:
-            raise _Error(Word.PERMERROR, printable(f"{mechanism.text} of {domain}: {self.why}"))
+            raise Stop(Word.PERMERROR, f"{mechanism.text} of {domain}: {self.why}")
         return word is Word.PASS
 
     def holds(self, mechanism: Mechanism, name: str) -> Evaluation[bool]:
-        reply = yield from self.ask_firmly(name, "A" if self.ip.version == 4 else "AAAA")
+        """Section 5.3."""
+        reply = yield from self.ask_firmly(name, self.address_type)
         return any(mechanism.covers(address, self.ip) for address in reply.addresses)
 
     def mx(self, mechanism: Mechanism, name: str) -> Evaluation[bool]:
-        reply = yield from self.ask_firmly(name, "MX")
-        if len(reply.exchanges) > MOST_MX:
-            raise _Error(Word.PERMERROR, f"{name} has more than {MOST_MX} MX records")
-        for exchange in sorted(reply.exchanges):
-            if exchange.exchange != "." and (yield from self.holds(mechanism, exchange.exchange)):
+        """Section 5.4."""
+        for host in self.budget.hosts((yield from self.ask_firmly(name, "MX"))):
+            if (yield from self.holds(mechanism, host)):
                 return True
         return False
 
     def ptr(self, name: str) -> Evaluation[bool]:
-        for found in (yield from self.pointers(name)):
-            if (yield from self.validates(found)):
+        """Section 5.5."""
+        for found in (yield from self.pointers()):
+            if under(found, name) and (yield from self.validates(found)):
                 return True
         return False
 
-    def pointers(self, under_name: str | None) -> Evaluation[list[str]]:
-        """The first PTR names of the client, those under a name; errors are no match (section 5.5)."""
+    def pointers(self) -> Evaluation[list[str]]:
+        """The PTR names of the client; an error is no match (section 5.5)."""
         reply = yield from self.ask(pointer(self.ip), "PTR")
         self.pass_over(reply)
-        found = sorted(name.lower() for name in reply.names)[:MOST_PTR]  # sorted: the same result every time
-        return [name for name in found if under_name is None or under(name, under_name)]
+        return self.budget.names(reply)
 
     def validates(self, name: str) -> Evaluation[bool]:
-        reply = yield from self.ask(name, "A" if self.ip.version == 4 else "AAAA")
+        """Does the name lead back to the client? Of an error, another name is tried (section 5.5)."""
+        reply = yield from self.ask(name, self.address_type)
         self.pass_over(reply)
         return self.ip in reply.addresses
 
     def validated_name(self, domain: str) -> Evaluation[str]:
         """Macro p (section 7.3): the domain itself, else a name inside it, else any, else `unknown`."""
         home = query_name(domain) or ""
-        names = yield from self.pointers(None)
+        names = yield from self.pointers()
         for name in sorted(names, key=lambda name: (name != home, not under(name, home))):
             if (yield from self.validates(name)):
                 return name
@@ -270,23 +278,26 @@ class _CheckHost:
 
     def pass_over(self, reply: Reply) -> None:
         if not reply.status.conclusive:
-            self.doubt = self.doubt or reply.status.reason
+            self.passed_over = self.passed_over or reply
 
     # Section 6.2
 
     def explanation(self) -> Evaluation[str]:
+        """The text for a refusal; "" where there is none, or anything is wrong with it."""
         record, domain = self.last or (None, "")
         if record is None or record.exp is None:
             return ""
-        self.void_counts = False
+        self.budget.end()
         try:
-            name = query_name((yield from self.expand(record.exp.value, domain)))
+            name = query_name((yield from self.target(record.exp.value, record.exp.text, domain)))
             if name is None:
                 return ""
             reply = yield from self.ask(name, "TXT")
-            if reply.status is not Status.ANSWER or len(reply.texts) != 1:
-                return ""
-            text = macro_string(reply.texts[0].text.decode("ascii"), explanation=True)
-            return (yield from self.expand(text, domain))
-        except (SpfSyntaxError, UnicodeDecodeError, _Error):
+            text = read_explanation(reply).text
+            return text.expand((yield from self.facts(text, domain))) if text else ""
+        except Stop:
             return ""  # as if no exp had been given
+
+
+def _doubt(reply: Reply) -> str:
+    return f"{reply.question}: {reply.detail or reply.status}"

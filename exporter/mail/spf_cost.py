@@ -1,24 +1,29 @@
-"""What an SPF policy costs when every one of its terms is reached (RFC 7208 section 4.6.4), whoever sends.
+"""What an SPF policy costs when every one of its terms is reached, whoever sends (RFC 7208 section 4.6.4).
 
 check_host stops at the first match, so one sender passes with three lookups and the next needs twelve and gets
-permerror. Here all terms up to `all` are visited, through include and redirect, and counted as a receiver
-does that finds no match: include, a, mx, ptr, exists and redirect count one each, every time that they are
-written. A target with macros that depend on the sender (anything but d and o) cannot be followed: it counts
-one, and the count is then a lower bound. A name is void here if it has neither A nor AAAA.
+permerror. Here all terms up to `all` are visited, through include and redirect, and counted as a receiver does that
+finds no match: the *static worst case*. What one sender really takes is in the Result of check_host.
+
+include, a, mx, ptr, exists and redirect count one each, every time that they are written. A target with macros that
+depend on the message (7.2; anything but d and o) cannot be followed: it counts one, and the count is then a lower
+bound. A name is void here if it has neither A nor AAAA; a receiver asks for one of them only, and may count more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from exporter.mail.dns import Evaluation, Question, Reply
-from exporter.mail.spf import MOST_MX, MOST_QUESTIONS
+from exporter.mail.spf_budget import MOST_LOOKUPS, MOST_MX, Budget, Stop
 from exporter.mail.spf_macro import MacroString, can_have_policy, query_name
 from exporter.mail.spf_record import ASKS_DNS, Mechanism, Modifier, Policy, Record, Word, read
+from exporter.model import Doubt, printable
 
 MOST_COUNTED = 100  # lookups: ten times too many is enough to know
+# A policy of ten lookups asks no more: its TXT, and for each term an mx of ten hosts without A, so that AAAA is asked.
+MOST_VISITED = 1 + MOST_LOOKUPS * (1 + 2 * MOST_MX)
 _KNOWN_LETTERS = frozenset("do")
 
 
@@ -57,10 +62,19 @@ class Branch:
             path.append(f"{branch.term} ({branch.lookups})")
         return " > ".join(path)
 
+    def tree(self, depth: int = 0) -> Iterator[str]:
+        """The branch and what is below, a line each."""
+        yield f"{'. ' * depth}{self.term} ({self.lookups})"
+        for branch in self.branches:
+            yield from branch.tree(depth + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Counts are exact if `complete` and there are neither `macros` nor a `doubt`; else lower bounds."""
+    """Counts are exact if `complete` and there are neither `macros` nor a `doubt`; else lower bounds.
+
+    A policy within the limits is always `complete`.
+    """
 
     policy: Policy
     lookups: int
@@ -73,28 +87,36 @@ class Cost:
     everyone: str  # the term of the first record that lets everyone pass, or ""
     end: Word | None  # what `all` says at the end of the record or of its redirects; None: there is no `all`
     mechanisms: int  # other than `all`, in the record and its redirects
-    doubt: Reply | None  # the first question without conclusive answer
+    doubt: Doubt | None  # of the first question without conclusive answer, or that time was up
     complete: bool
 
     @property
     def costliest(self) -> str:
         return max(self.branches, key=lambda b: b.lookups).costliest if self.branches else ""
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """For a person: what is counted, and where it comes from."""
+        return (
+            f"{self.lookups} lookups, {len(self.voids)} void",
+            *(line for branch in self.branches for line in branch.tree()),
+            *(f"void: {question}" for question in self.voids),
+        )
+
 
 def worst_case(domain: str, policy: Policy | None = None) -> Evaluation[Cost]:
     """Visit the policy of a domain; `policy` spares the first question."""
-    if policy is None:
-        policy = read((yield Question(query_name(domain) or domain, "TXT")))
     walk = _Walk(domain)
     seen = _Seen()
-    walk.replies[policy.reply.question] = policy.reply
-    if not policy.reply.status.conclusive:
-        walk.doubt = policy.reply
+    if policy is None:
+        policy = read((yield Question(query_name(domain) or domain, "TXT")))
+    walk.budget.know(policy.reply)
+    walk.believes(policy.reply)
     if policy.record is not None:
         seen = yield from walk.record(policy.record, domain, (policy.name,), trusted=True)
     return Cost(
         policy=policy,
-        lookups=walk.lookups,
+        lookups=walk.budget.lookups,
         branches=tuple(seen.branches),
         voids=tuple(walk.voids),
         faults=tuple(walk.faults),
@@ -122,30 +144,40 @@ class _Seen:
 class _Walk:
     def __init__(self, domain: str) -> None:
         self.origin = domain
-        self.lookups = 0
-        self.replies: dict[Question, Reply] = {}
+        self.budget = Budget(lookups=MOST_COUNTED, questions=MOST_VISITED)
         self.policies: dict[str, Policy] = {}  # read once each: they may be large
         self.voids: list[str] = []
         self.faults: list[Fault] = []
         self.included: dict[str, int] = {}
         self.macros: list[str] = []
         self.hidden: list[str] = []
-        self.doubt: Reply | None = None
+        self.doubt: Doubt | None = None
         self.complete = True
 
     def ask(self, name: str, rdtype: str) -> Evaluation[Reply | None]:
         """The conclusive answer; None if there is none, or too much has been asked."""
-        question = Question(name, rdtype)
-        if question not in self.replies:
-            if len(self.replies) >= MOST_QUESTIONS:
-                self.complete = False
-                return None
-            self.replies[question] = yield question
-        reply = self.replies[question]
-        if not reply.status.conclusive:
-            self.doubt = self.doubt or reply
+        try:
+            reply = yield from self.budget.ask(name, rdtype)
+        except Stop as stop:
+            self.complete = False
+            if stop.reason is not None:
+                self.doubt = self.doubt or Doubt(stop.reason, stop.why)
             return None
-        return reply
+        return reply if self.believes(reply) else None
+
+    def believes(self, reply: Reply) -> bool:
+        if not reply.status.conclusive:
+            detail = printable(f"{reply.question}: {reply.detail or reply.status}")
+            self.doubt = self.doubt or Doubt(reply.status.reason, detail)
+        return reply.status.conclusive
+
+    def spend(self, term: str) -> bool:
+        """Count one more; False if there are enough."""
+        if self.budget.lookups == MOST_COUNTED:
+            self.complete = False
+            return False
+        self.budget.spend(term)
+        return True
 
     def record(self, record: Record, domain: str, path: tuple[str, ...], *, trusted: bool) -> Evaluation[_Seen]:
         seen = _Seen()
@@ -158,14 +190,12 @@ class _Walk:
                 seen.mechanisms += 1
                 open_to_all = passes and 0 in (mechanism.prefix4, mechanism.prefix6)
             if mechanism.name in ASKS_DNS:
-                if self.lookups >= MOST_COUNTED:
-                    self.complete = False
+                before = self.budget.lookups
+                if not self.spend(mechanism.text):
                     return seen
-                before = self.lookups
-                self.lookups += 1
                 below = yield from self.term(mechanism, domain, path, trusted=trusted and passes)
                 open_to_all |= passes and bool(below.everyone)
-                seen.branches.append(Branch(mechanism.text, self.lookups - before, tuple(below.branches)))
+                seen.branches.append(Branch(mechanism.text, self.budget.lookups - before, tuple(below.branches)))
             if open_to_all:
                 seen.everyone = seen.everyone or mechanism.text
         if record.all is None and record.redirect is not None:
@@ -175,13 +205,11 @@ class _Walk:
     def redirect(
         self, seen: _Seen, modifier: Modifier, domain: str, path: tuple[str, ...], *, trusted: bool
     ) -> Evaluation[None]:
-        if self.lookups >= MOST_COUNTED:
-            self.complete = False
+        before = self.budget.lookups
+        if not self.spend(modifier.text):
             return
-        before = self.lookups
-        self.lookups += 1
         below = yield from self.follow(modifier.text, modifier.value, domain, path, trusted=trusted)
-        seen.branches.append(Branch(modifier.text, self.lookups - before, tuple(below.branches)))
+        seen.branches.append(Branch(modifier.text, self.budget.lookups - before, tuple(below.branches)))
         seen.everyone = seen.everyone or (modifier.text if below.everyone else "")
         seen.end = below.end
         seen.mechanisms += below.mechanisms
@@ -215,11 +243,10 @@ class _Walk:
         if len(reply.exchanges) > MOST_MX:
             self.fault(Trouble.TOO_MANY_MX, mechanism.text, domain, f"{name} has {len(reply.exchanges)} MX records")
             return
-        empty = False  # one void term at most
-        for exchange in sorted(reply.exchanges):
-            if exchange.exchange != "." and (yield from self.has_no_address(exchange.exchange)) and not empty:
-                self.voids.append(f"{exchange.exchange} A, AAAA")
-                empty = True
+        for host in self.budget.hosts(reply):
+            if (yield from self.has_no_address(host)):
+                self.voids.append(f"{host} A, AAAA")
+                return  # a term is void once
 
     def has_no_address(self, name: str) -> Evaluation[bool]:
         for rdtype in ("A", "AAAA"):
@@ -252,14 +279,14 @@ class _Walk:
             self.fault(Trouble.BROKEN if policy.error else Trouble.NO_RECORD, term, domain, policy.error or name)
             return _Seen()
         if trusted:
-            self.included.setdefault(name, self.lookups)
+            self.included.setdefault(name, self.budget.lookups)
         return (yield from self.record(policy.record, target.removesuffix("."), (*path, name), trusted=trusted))
 
     def target(self, spec: MacroString, term: str, domain: str) -> str | None:
         if spec.letters - _KNOWN_LETTERS:
             self.macros.append(f"{term} of {domain}")
             return None
-        return spec.expand({"d": domain, "o": self.origin})
+        return spec.target({"d": domain, "o": self.origin})
 
     def fault(self, trouble: Trouble, term: str, domain: str, detail: str) -> None:
         if not any((known.trouble, known.term, known.domain) == (trouble, term, domain) for known in self.faults):

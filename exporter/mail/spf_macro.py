@@ -1,13 +1,20 @@
 r"""Macros of SPF: names that are only known once somebody sends (RFC 7208 section 7).
 
-A policy may say `exists:%{ir}.%{l}._spf.example.com` and so ask DNS a question about this very message. `%{`
-starts a macro: a letter (section 7.2: s sender, l its local part, o its domain, d the domain under test, i the
-address, p its validated name, v `in-addr` or `ip6`, h the HELO name; c, r and t in explanations only), then how
-many right-hand parts to keep, `r` to reverse them, and the characters to split at instead of dots (section
-7.3). An upper-case letter asks for URL escapes. `%%`, `%_` and `%-` stand for `%`, a space and `%20`.
+A policy may say `exists:%{ir}.%{v}._spf.example.com` and so ask DNS a question about this very message: when
+192.0.2.3 sends, about `3.2.0.192.in-addr._spf.example.com`. `%{` starts a macro, and in it stand, in this order:
 
-What comes out may hold any octet, so it is turned into a DNS name with care: at most 253 octets, cut at the
-left by whole labels (section 7.3), each label of 1 to 63 octets (RFC 1035 section 2.3.4), escaped.
+ - a letter (7.2): `s` the sender, `l` its local part, `o` its domain, `d` the domain whose policy this is, `i` the
+   address (an IPv6 one as 32 nibbles), `p` its validated name, `v` `in-addr` or `ip6`, `h` the HELO name; `c`, `r` and
+   `t` in explanations only. An upper-case letter asks for URL escapes (7.3);
+ - how many parts to keep, counted from the right, and `r` to reverse them first: `%{d2}` of mail.example.com is
+   example.com (7.3);
+ - the characters to split at, if not dots: `%{l-}` of me-you is me.you (7.3).
+
+`%%`, `%_` and `%-` stand for `%`, a space and `%20` (7.1).
+
+What comes out may hold any octet, so it is turned into a DNS name with care: at most 253 octets, cut at the left by
+whole labels (7.3), each label of 1 to 63 octets (RFC 1035 section 2.3.4), escaped. A term without a name means the
+domain itself (4.8).
 """
 
 from __future__ import annotations
@@ -71,6 +78,16 @@ class MacroString(NamedTuple):
         """`values` has one for each of the letters."""
         return "".join(p if isinstance(p, str) else p.expand(values[p.letter]) for p in self.pieces)
 
+    def target(self, values: Mapping[str, str]) -> str:
+        """The name that a domain-spec stands for (section 4.8): expanded, and cut to what fits (7.3)."""
+        text = self.expand(values)
+        octets = text.encode("utf-8", "backslashreplace").removesuffix(b".")
+        if len(octets) <= LONGEST_NAME:
+            return text
+        kept = octets[-LONGEST_NAME:]
+        whole = octets[-LONGEST_NAME - 1] == ord(".")
+        return (kept if whole else kept.partition(b".")[2]).decode("utf-8", "backslashreplace")
+
 
 def macro_string(text: str, *, explanation: bool = False) -> MacroString:
     """Raise SpfSyntaxError unless it is a macro-string of section 7.1, or the text of an explanation (6.2)."""
@@ -130,13 +147,10 @@ def _cut(text: str) -> str:
 
 
 def query_name(text: str) -> str | None:
-    """The name in presentation format (mail/dns.py), or None if DNS can hold no such name (section 4.8)."""
+    """The name in presentation format (mail/dns.py), or None if DNS can hold no such name (section 4.3)."""
     octets = text.encode("utf-8", "backslashreplace").removesuffix(b".")
-    if len(octets) > LONGEST_NAME:
-        kept = octets[-LONGEST_NAME:]
-        octets = kept if octets[-LONGEST_NAME - 1] == ord(".") else kept.partition(b".")[2]
     labels = octets.split(b".")
-    if not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
+    if len(octets) > LONGEST_NAME or not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
         return None
     if _PLAIN.fullmatch(text.removesuffix(".")):
         return octets.decode("ascii").lower()

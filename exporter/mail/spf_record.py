@@ -2,12 +2,25 @@
 
     v=spf1 ip4:192.0.2.0/24 include:_spf.example.net -all
 
-A record is `v=spf1` and terms between spaces. *Mechanisms* are tried from left to right until one matches the
-client's address; the sign before it (`+` if none) is then the result: `+` pass, `-` fail, `~` softfail, `?`
-neutral (section 4.6.2). *Modifiers* are `name=value`: `redirect` hands over to another name's policy when
-nothing matched (6.1), `exp` names the text for a refusal (6.2), the others are ignored (6).
+The policy of a name is its one TXT record, the strings joined, that is `v=spf1` or begins with that and a space;
+of two, nobody could say which is meant: a permerror (3.2, 3.3, 4.5). Between spaces stand its terms (4.6.1).
 
-A syntax error anywhere in the record spoils all of it (section 4.6), even behind a term that would match.
+*Mechanisms* are tried from left to right until one matches the client's address:
+
+    all                      everybody (5.1)
+    include:DOMAIN           who passes by that domain's policy (5.2)
+    a  a:NAME  a:NAME/24     the addresses of the name, here of the domain itself, and what is near them (5.3)
+    mx  mx:NAME  mx/24//64   the addresses of its mail hosts; the second length is for IPv6 (5.4)
+    ptr  ptr:NAME            clients whose own name lies inside it; not to be used any more (5.5)
+    ip4:NETWORK  ip6:NETWORK the addresses in it (5.6)
+    exists:NAME              everybody, if the name has an address: for macros (5.7)
+
+The sign before the one that matches is the result: `+` or none pass, `-` fail, `~` softfail, `?` neutral (4.6.2).
+
+*Modifiers* are `name=value`, anywhere in the record: `redirect` hands over to another name's policy when nothing
+matched (6.1), `exp` names the text for a refusal (6.2), the others are ignored (6).
+
+A syntax error anywhere in the record spoils all of it, even behind a term that would match: a permerror (4.6).
 """
 
 from __future__ import annotations
@@ -20,7 +33,7 @@ from typing import NamedTuple
 
 from exporter.mail.dns import Reply
 from exporter.mail.names import IP
-from exporter.mail.spf_macro import MacroString, SpfSyntaxError, domain_spec, macro_string
+from exporter.mail.spf_macro import MacroString, SpfSyntaxError, domain_spec, macro_string, query_name
 
 LONGEST_RECORD = 64 * 1024  # octets; no DNS answer holds more
 
@@ -42,6 +55,8 @@ MECHANISMS = frozenset({"all", "include", "a", "mx", "ptr", "ip4", "ip6", "exist
 ASKS_DNS = frozenset({"include", "a", "mx", "ptr", "exists"})  # and redirect: section 4.6.4
 
 _VERSION = re.compile(rb"v=spf1(?: |\Z)", re.IGNORECASE)
+_LOOKALIKE = re.compile(rb"""[\s"'\xef\xbb\xbf]*(?:v\s*=\s*spf|spf1[\s:])""", re.IGNORECASE)
+_SENDER_ID = re.compile(rb"spf2\.0/", re.IGNORECASE)
 _TERM = re.compile(r"([+\-?~]?)([A-Za-z][A-Za-z0-9._-]*)(.*)", re.DOTALL)
 _DUAL_CIDR = re.compile(r"(.*?)(?:/([0-9]+))?(?://([0-9]+))?", re.DOTALL)
 _CIDR = re.compile(r"([^/]*)(?:/([0-9]+))?")
@@ -91,6 +106,12 @@ class Record:
     def all(self) -> Mechanism | None:
         """The `all` that ends the record."""
         return next((m for m in self.mechanisms if m.name == "all"), None)
+
+    def explained(self, name: str) -> str | None:
+        """Where the text of exp= stands when this is the record of that name; None if that depends on the message."""
+        if self.exp is None or self.exp.value.letters - {"d", "o"}:
+            return None
+        return query_name(self.exp.value.target({"d": name, "o": name}))
 
 
 def is_spf(text: bytes) -> bool:
@@ -223,6 +244,16 @@ class Policy:
     record: Record | None = None
     error: str = ""
 
+    @property
+    def lookalikes(self) -> list[bytes]:
+        """The texts that somebody may have meant as SPF records, and that are none."""
+        return [t.text for t in self.reply.texts if _LOOKALIKE.match(t.text) and not is_spf(t.text)]
+
+    @property
+    def sender_id(self) -> list[bytes]:
+        """The texts of Sender ID (RFC 4406), which came after SPF and is gone."""
+        return [t.text for t in self.reply.texts if _SENDER_ID.match(t.text)]
+
 
 def read(reply: Reply) -> Policy:
     """Select and parse (sections 4.5, 4.6) the policy in the answer to a TXT question."""
@@ -236,3 +267,23 @@ def read(reply: Reply) -> Policy:
         return Policy(name, reply, texts, record=parse(texts[0]))
     except SpfSyntaxError as error:
         return Policy(name, reply, texts, error=f"syntax error in the SPF record of {name}: {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The text that `exp` leads to, or the reason why receivers go without."""
+
+    text: MacroString | None
+    error: str = ""
+
+
+def read_explanation(reply: Reply) -> Explanation:
+    """Section 6.2: the one TXT record of that name, in ASCII, with macros."""
+    if len(reply.texts) != 1:
+        return Explanation(None, f"{reply.question.name} has {len(reply.texts)} TXT records instead of one")
+    try:
+        return Explanation(macro_string(reply.texts[0].text.decode("ascii"), explanation=True))
+    except UnicodeDecodeError:
+        return Explanation(None, f"the text of {reply.question.name} is not ASCII")
+    except SpfSyntaxError as error:
+        return Explanation(None, f"the text of {reply.question.name} is no explanation: {error}")

@@ -180,12 +180,12 @@ class Net:
         self.transcript.note(asked, said.lines, "smtp", self.clock.monotonic() - since)
         return said
 
-    async def fetch(self, url: str, *, accept: str = "*/*", largest: int = LARGEST) -> Fetched:
-        """GET a URL, no redirect followed. What cannot be told is in its `doubt`, not raised."""
+    async def fetch(self, url: str, *, accept: str = "*/*", largest: int = LARGEST, redirects: int = 0) -> Fetched:
+        """GET a URL, no redirect followed unless wanted. What cannot be told is in its `doubt`, not raised."""
         if self._web is None:
             raise RuntimeError("no Https was given, so checks of what is published there must be switched off")
         since = self.clock.monotonic()
-        fetched = await self._web.get(url, accept=accept, largest=largest)
+        fetched = await self._web.get(url, accept=accept, largest=largest, redirects=redirects)
         self.transcript.note(f"GET {url}", fetched.lines, "https", self.clock.monotonic() - since)
         return fetched
 
@@ -270,6 +270,6 @@ def _text(record: object, rdtype: str) -> str:
         case SOA():
             return f"SOA {record.mname} {record.rname} {record.serial}"
         case (tuple(strings),):
-            return "TXT " + " ".join('"' + s.decode("utf-8", "backslashreplace") + '"' for s in strings)
+            return f"{rdtype} " + " ".join('"' + s.decode("utf-8", "backslashreplace") + '"' for s in strings)
         case _:
             return f"{rdtype} {record}"

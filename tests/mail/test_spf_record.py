@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.mail.dns import TXT, Question, Reply, Status
+from exporter.mail.names import LONGEST_NAME
 from exporter.mail.spf_macro import Macro, SpfSyntaxError, domain_spec, macro_string, query_name
-from exporter.mail.spf_record import LONGEST_RECORD, Word, is_spf, parse
+from exporter.mail.spf_record import LONGEST_RECORD, Word, is_spf, parse, read_explanation
 
 # The record
 
@@ -209,15 +211,31 @@ def test_a_target_becomes_a_name_in_presentation_format_or_none(text: str, name:
     assert query_name(text) == name
 
 
-def test_a_name_that_is_too_long_loses_labels_at_the_left() -> None:
+def target(text: str) -> str:
+    return macro_string("%{d}").target({"d": text})
+
+
+def test_a_target_that_is_too_long_loses_labels_at_the_left() -> None:
     label = "a" * 49
-    assert query_name(".".join([label] * 6)) == ".".join([label] * 5)  # 5 * 50 - 1 = 249
-    assert query_name(f"x.{'a' * 60}.{'.'.join(['b' * 63] * 3)}") == f"{'a' * 60}.{'.'.join(['b' * 63] * 3)}"  # 252 + 2
+    assert target(".".join([label] * 6)) == ".".join([label] * 5)  # 5 * 50 - 1 = 249
+    assert target(f"x.{'a' * 60}.{'.'.join(['b' * 63] * 3)}") == f"{'a' * 60}.{'.'.join(['b' * 63] * 3)}"  # 252 + 2
     exact = ".".join(["b" * 63] * 3) + "." + "c" * 61
     assert len(exact) == 253
-    assert query_name(exact) == exact
-    assert query_name("x" + exact) == exact.partition(".")[2]
-    assert query_name("x." + exact) == exact
+    assert target(exact) == target("x." + exact) == query_name(exact) == exact
+    assert target(exact + ".") == exact + ".", "the final dot is no part of it"
+    assert target("x" + exact) == exact.partition(".")[2]
+    assert target("é." + exact) == exact
+    assert target("a" * 300) == ""
+
+
+def test_a_name_that_is_too_long_is_none() -> None:
+    assert query_name("x." + ".".join(["b" * 63] * 4)) is None
+
+
+@given(st.text(max_size=300), st.text(max_size=20))
+def test_every_target_fits(text: str, more: str) -> None:
+    octets = target(f"{text}.{more * 20}").encode("utf-8", "backslashreplace")
+    assert len(octets.removesuffix(b".")) <= LONGEST_NAME
 
 
 @given(st.text(max_size=300))
@@ -238,3 +256,23 @@ def test_a_domain_spec_must_end_in_a_macro_or_a_top_label() -> None:
             domain_spec(bad)
     with pytest.raises(SpfSyntaxError, match="a space is not allowed"):
         domain_spec("a b.com")
+
+
+# Explanations
+
+
+@pytest.mark.parametrize(
+    ("texts", "error"),
+    [
+        ((b"%{i} is not ours: see%_https://example.com/%{l}",), ""),
+        ((b"",), ""),
+        ((), "exp.example.com has 0 TXT records instead of one"),
+        ((b"a", b"b"), "exp.example.com has 2 TXT records instead of one"),
+        ((b"100%",), "the text of exp.example.com is no explanation: '%' starts no macro at position 4 of '100%'"),
+        ((b"caf\xc3\xa9",), "the text of exp.example.com is not ASCII"),
+    ],
+)
+def test_an_explanation_is_one_ascii_text_with_macros(texts: tuple[bytes, ...], error: str) -> None:
+    reply = Reply(Question("exp.example.com", "TXT"), Status.ANSWER, tuple(TXT((text,)) for text in texts))
+    found = read_explanation(reply)
+    assert (found.error, found.text is None) == (error, bool(error))

@@ -305,21 +305,4 @@ CORRECTIONS = {
 +                        self.cache.setdefault(k, []).append(v)
 """,
     ),
-    "hundred-questions": Correction(
-        "4.6.4, 11.1",
-        "no rule of the RFC: we ask 100 questions at most, where ten mx terms of ten hosts may ask 111; pyspf asks on",
-        """
--        self.mech = []        # unknown mechanisms
-+        self.mech = []        # unknown mechanisms
-+        self.asked = set()
-
--        name = name.lower()
--        result = self.cache.get( (name, qtype), [])
-+        name = name.lower()
-+        if on('hundred-questions') and not cnames:
-+            self.asked.add((name, qtype))
-+            if len(self.asked) > MOST_QUESTIONS: raise PermError('questions')
-+        result = self.cache.get( (name, qtype), [])
-""",
-    ),
 }
