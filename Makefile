@@ -1,5 +1,6 @@
 # make run     a demonstration: the exporter in a small mail world of its own, on loopback
 # make test    everything a change must pass
+# make test-slow  the container image, built and run; as root
 # make docs    make anew what the README takes from the catalogue
 # make lock    choose the pinned packages anew, from pyproject.toml
 # make clean   remove what the others made
@@ -13,10 +14,12 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 # What the tests start, and the Debian package that has it.
 TOOLS := unbound:unbound nsd:nsd rbldnsd:rbldnsd postconf:postfix prometheus:prometheus promtool:prometheus \
 	faketime:faketime chromium:chromium
+# What builds and runs the image where no container engine is.
+BUILDERS := buildah:buildah podman:podman runc:runc mmdebstrap:mmdebstrap
 # Mail servers that Debian does not install beside another.
 SERVERS := exim4:exim4-daemon-light smtpd:opensmtpd
 
-.PHONY: run test tools docs lock clean
+.PHONY: run test test-slow tools builders docs lock clean
 
 run: .venv/.for-run
 	$(BIN)/deliverability-exporter demo
@@ -27,9 +30,19 @@ test: .venv/.for-test tools
 	$(BIN)/mypy
 	$(BIN)/pytest -q
 
+test-slow: .venv/.for-test builders
+	$(BIN)/pytest -q -m slow tests/slow
+
 tools:
 	@.ci/ensure $(TOOLS)
 	@.ci/unpack .venv/servers $(SERVERS)
+
+# The image's packages come from here too, so that the build itself needs no network.
+builders: .venv/.made
+	@.ci/ensure $(BUILDERS)
+	@.ci/stand-in .venv/images/base.tar
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes \
+		--dest .venv/images/wheels --requirement requirements.txt
 
 .venv/.made:
 	@PYTHON=$(PYTHON) .ci/ensure ensurepip:python3-venv
