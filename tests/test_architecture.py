@@ -46,7 +46,7 @@ RANK = {part: rank for rank, line in enumerate(LAYERS.split("\n")) for part in l
 DOORS = {
     "aiohttp": "web.py net/https.py demo/registry.py demo/website.py",
     "apscheduler": "schedule.py",
-    "cryptography": "mail/certificate.py mail/dane_chain.py mail/keys.py demo/*.py",
+    "cryptography": "mail/bimi_certificate.py mail/certificate.py mail/dane_chain.py mail/keys.py demo/*.py",
     "dns": "net/dns.py net/wire.py demo/nameserver.py demo/zoneserver.py",
     "email_validator": "mail/mailbox.py",
     "idna": "mail/names.py",
@@ -135,7 +135,7 @@ def test_only_commands_print(path: str) -> None:
 def texts() -> Iterator[tuple[str, str]]:
     """What is kept in the project, by path; not what tools leave in it."""
     paths = [path for path in HOME.iterdir() if path.is_file() and path.suffix not in {".sqlite", ".lock"}]
-    for folder in ("exporter", "tests", "grafana", "bench", ".ci", ".github"):
+    for folder in "exporter tests grafana prometheus alertmanager deploy docs bench .ci .github".split():
         paths += [path for path in (HOME / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     for path in sorted(paths):
         if path.suffix not in {".png", ".ico", ".gz"}:
