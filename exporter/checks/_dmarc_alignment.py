@@ -23,7 +23,8 @@ CANNOT_ALIGN = Rule(
     "receivers apply {applied}",
     why="DMARC passes only if SPF or DKIM passes for the From: domain itself or one of its organisation. By p=reject "
     "such mail is refused, by p=quarantine taken for spam, and large receivers want alignment even with p=none.",
-    fix="Sign mail of {domain} with DKIM as d={domain}, or send it with MAIL FROM addresses at {domain}.",
+    fix="Sign mail of {domain} with DKIM as d={domain}, or send it with MAIL FROM addresses at {domain}, and set "
+    "mail_from and dkim_selectors to what is used.",
     ref="RFC 9989 sections 4.4, 4.10.2; RFC 7489 section 3.1",
     refusals=quotes.NOT_ALIGNED,
 )

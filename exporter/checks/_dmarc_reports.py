@@ -87,6 +87,7 @@ RULES = (
     RUA_UNDELIVERABLE,
 )
 ENOUGH = 2  # URIs that every receiver serves (RFC 7489 section 6.2)
+MOST = 10  # that we look at: the list is remote text
 
 
 def judge_list(source: Published, *, wanted: bool) -> Iterator[Finding]:
@@ -96,10 +97,10 @@ def judge_list(source: Published, *, wanted: bool) -> Iterator[Finding]:
         yield NO_RUA(name=name)
     if len(record.rua) > ENOUGH:
         yield MANY_RUA(name=name, count=len(record.rua))
-    for uri in record.rua:
+    for uri in record.rua[:MOST]:
         if uri.scheme != "mailto":
             yield RUA_NOT_MAIL(name=name, uri=uri.text)
-    for text in record.sized:
+    for text in record.sized[:MOST]:
         yield RUA_SIZE(name=name, uri=text)
 
 

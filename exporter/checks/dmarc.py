@@ -186,7 +186,6 @@ POLICY_INFO = Measure(
 )
 
 RULES_BY_ID = {rule.id: rule for rule in (*alignment.RULES, *reports.RULES)}
-MOST_DESTINATIONS = 10  # that we look at: the list is remote text
 SUBDOMAINS = {"sp": "subdomains", "np": "subdomains that do not exist"}
 
 
@@ -211,7 +210,7 @@ async def dmarc(target: Domain, net: Net) -> Facts:
     if names.under(source.domain, names.registrable(target.name)):  # else it is the registry's, who will not ask us
         for finding in (*_complaints(source), *reports.judge_list(source, wanted=target.sends_mail)):
             yield finding
-        uris = source.record.rua[:MOST_DESTINATIONS]
+        uris = source.record.rua[: reports.MOST]
         above = await net.follow(climb(source.domain)) if uris and source.domain != target.name else found
         for uri in uris:
             end = await net.follow(destination(above, uri))
