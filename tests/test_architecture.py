@@ -69,6 +69,7 @@ LONGEST = 400  # lines
 LONGER: dict[str, str] = {}  # path: why it is one thought all the same
 
 HOME = Path(__file__).parents[1]
+FOLDERS = ("exporter", "tests", "grafana", "prometheus", "alertmanager", "deploy", "docs", "bench", ".ci", ".github")
 PACKAGE = HOME / "exporter"
 _UNFINISHED = re.compile(r"\b(?:T[O]DO|F[I]XME|X[X]X)\b|NotImplemented[E]rror(?!.*  # \w)|\.\.\.  # stub")
 _MACHINE = re.compile(r"/(?:work|root|home|farm)/")
@@ -135,7 +136,7 @@ def test_only_commands_print(path: str) -> None:
 def texts() -> Iterator[tuple[str, str]]:
     """What is kept in the project, by path; not what tools leave in it."""
     paths = [path for path in HOME.iterdir() if path.is_file() and path.suffix not in {".sqlite", ".lock"}]
-    for folder in "exporter tests grafana prometheus alertmanager deploy docs bench .ci .github".split():
+    for folder in FOLDERS:
         paths += [path for path in (HOME / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     for path in sorted(paths):
         if path.suffix not in {".png", ".ico", ".gz"}:
