@@ -20,7 +20,7 @@ from exporter import __version__, app, catalogue, diagnosis, discover, explain, 
 from exporter.app import Daemon
 from exporter.arguments import PORT, parser
 from exporter.catalogue import Catalogue
-from exporter.config import ConfigError, Nameserver, Settings, defaults, load
+from exporter.config import SPEAKING, ConfigError, Nameserver, Settings, defaults, load
 from exporter.config.values import nameserver
 from exporter.mail import names
 from exporter.mail.refusal import LONGEST
@@ -153,11 +153,9 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     if arguments.helo_name is not None:
         settings = replace(settings, helo_name=_helo_name(arguments.helo_name))
     settings = app.settle(replace(settings, targets=tuple(targets)))
-    enabled = settings.enabled
     if settings.helo_name is None:
-        enabled -= {"smtp_tls"}
         notes.append("no SMTP check was made: --smtp.helo-name NAME says what we are called")
-    store = await _evaluated(known, settings, enabled, clock)
+    store = await _evaluated(known, settings, settings.running, clock)
     policy, now = Policy(settings.severities), clock.wall()
     if arguments.format == "json":
         print(once.as_json(store, policy, now, notes))
@@ -260,12 +258,10 @@ def _explain(arguments: argparse.Namespace) -> int:
 async def _here(known: Catalogue, settings: Settings, findings: Sequence[str], *, alone: bool) -> list[str]:
     """Whether one of the findings stands now; `alone`: by the checks that look for them, without all the others."""
     settings = app.settle(settings)
-    wanted = settings.enabled
+    wanted = settings.running
     if alone:
         wanted &= {finding.partition(".")[0] for finding in findings}
-    if settings.helo_name is None:
-        wanted -= {"smtp_tls"}
-    if "smtp_tls" in wanted:
+    if wanted & SPEAKING:
         wanted |= settings.enabled & {discover.CHECK}  # it finds the mail hosts
     return diagnosis.verdicts(await _evaluated(known, settings, wanted, SystemClock()), findings)
 

@@ -261,7 +261,7 @@ class Daemon:
         self._own.targets = Counter(type(target).__name__ for target in (*settings.targets, *hosts.all))
 
     def _pairs(self, targets: Iterable[Target]) -> list[tuple[Check, Target]]:
-        return pairs(self._catalogue, targets, self._current.enabled.__contains__)
+        return pairs(self._catalogue, targets, self._current.running.__contains__)
 
     def _relate(self, target: Target) -> set[Key]:
         """Expose the relation that a target stands for; return its key."""
@@ -358,7 +358,7 @@ class Daemon:
         elif not self._state.writable:
             notices.append("The state file cannot be written; verdicts will not survive a restart.")
         if self._settings and self._settings.helo_name is None:
-            notices.append("smtp.helo_name is not set: smtp_tls does not run.")
+            notices.append("smtp.helo_name is not set: smtp_tls and dane do not run.")
         return notices
 
     def _count(self, check_id: str, seconds: float, reason: str | None) -> None:

@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         "--smtp.helo-name",
         dest="helo_name",
         metavar="NAME",
-        help="what we say to mail hosts; without it smtp_tls does not run",
+        help="what we say to mail hosts; without it smtp_tls and dane do not run",
     )
     check.add_argument("--resolver", action="append", metavar="ADDR", help="nameserver to ask (repeatable)")
     check.add_argument(

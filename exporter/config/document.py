@@ -193,7 +193,7 @@ class Resolver(Keys):
 
 class Smtp(Keys):
     helo_name: Maybe[OwnHelo] = Field(
-        None, description="what the exporter itself says in EHLO; needed for smtp_tls, no guess is made"
+        None, description="what the exporter itself says in EHLO; needed for smtp_tls and dane, no guess is made"
     )
 
 

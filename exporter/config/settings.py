@@ -14,6 +14,8 @@ from exporter.mail.dnsbl import Blocklist
 from exporter.model import Severity, Target
 from exporter.targets import IP, Reputation
 
+SPEAKING = frozenset({"smtp_tls", "dane"})  # checks that hold conversations with mail hosts
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -50,6 +52,11 @@ class Settings:
     warnings: tuple[Problem, ...]  # legal, but doubtful
     files: tuple[str, ...]  # what was read, the main file first
     digest: str  # SHA-256 of these files; secrets are not in it
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The checks that are enabled and can run: without a name of ours, none that speaks SMTP."""
+        return self.enabled if self.helo_name is not None else self.enabled - SPEAKING
 
     @property
     def subjects(self) -> frozenset[IP | str]:

@@ -1,7 +1,11 @@
-"""A certificate authority of our own, made at start: what the mail servers of the demo show, good and bad."""
+"""A certificate authority of our own, made at start: what the mail servers of the demo show, good and bad.
+
+A key follows from the name of its owner, so that the digest of it can stand in a zone file (TLSA).
+"""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -41,7 +45,7 @@ class Authority:
 
     def __init__(self, now: float, name: str = "demo authority") -> None:
         self._name = _name(name)
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._key = _key(name)
         at = datetime.fromtimestamp(now, UTC)
         builder = _builder(self._name, self._name, self._key, at - _TEN_YEARS, at + _TEN_YEARS)
         root = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).add_extension(
@@ -53,7 +57,7 @@ class Authority:
         self, name: str, *, not_before: float, not_after: float, self_signed: bool = False, weak: bool = False
     ) -> Identity:
         """For a host name or a wildcard. A weak one has an RSA key of 1024 bits."""
-        key: Key = rsa.generate_private_key(65537, 1024) if weak else ec.generate_private_key(ec.SECP256R1())  # noqa: S505  (weak on demand)
+        key: Key = rsa.generate_private_key(65537, 1024) if weak else _key(name)  # noqa: S505  (weak on demand)
         subject = _name(name)
         times = datetime.fromtimestamp(not_before, UTC), datetime.fromtimestamp(not_after, UTC)
         builder = (
@@ -66,6 +70,11 @@ class Authority:
         return Identity(
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), leaf.public_bytes(Encoding.PEM)
         )
+
+
+def _key(owner: str) -> ec.EllipticCurvePrivateKey:
+    digest = hashlib.sha256(f"no secret: {owner}".encode()).digest()
+    return ec.derive_private_key(int.from_bytes(digest) >> 1, ec.SECP256R1())  # below the order of the curve
 
 
 def _name(text: str) -> x509.Name:

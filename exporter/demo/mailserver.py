@@ -11,7 +11,7 @@ import errno
 import ssl
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -78,6 +78,7 @@ class Behaviour:
     newest: Version = Version.TLS_1_3
     certificate: Certificate = Certificate.GOOD
     certificate_name: str = ""  # the server's own unless given
+    sends_root: bool = False  # the authority's own certificate along with the server's
     fault: Fault | None = None
 
 
@@ -309,7 +310,8 @@ def _identity(authority: Authority, behaviour: Behaviour, now: float) -> Identit
         case Certificate.WRONG_NAME:
             name = f"elsewhere.{name}"
     self_signed, weak = behaviour.certificate is Certificate.SELF_SIGNED, behaviour.certificate is Certificate.WEAK
-    return authority.issue(name, not_before=begins, not_after=ends, self_signed=self_signed, weak=weak)
+    issued = authority.issue(name, not_before=begins, not_after=ends, self_signed=self_signed, weak=weak)
+    return replace(issued, chain=issued.chain + authority.pem) if behaviour.sends_root else issued
 
 
 def _context(behaviour: Behaviour, identity: Identity, folder: Path) -> ssl.SSLContext:

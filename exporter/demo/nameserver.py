@@ -4,6 +4,7 @@ Besides records, the zone's comments may order faults, one per line: `; servfail
 `refused`, `timeout` (no answer at all), `bogus` (SERVFAIL with the DNSSEC error, answered when CD is set),
 `malformed` (the question, and then octets that are no record), `no-tcp` (no answer over TCP) and `signed` (no fault:
 answered as validated, with AD). TYPE `*` means every type. `; soa: NAME SERIAL` makes a name the apex of a zone.
+`; octets: NAME TYPE HEX` adds a record with this data, however wrong for its type.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdata
+import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 import dns.zone
@@ -27,6 +30,7 @@ import dns.zone
 _ORDER = re.compile(r"^;\s*(servfail|refused|timeout|bogus|malformed|no-tcp|signed):\s*(\S+)\s+(\S+)\s*$", re.MULTILINE)
 PORTS_TRIED = 20
 _APEX = re.compile(r"^;\s*soa:\s*(\S+)\s+([0-9]+)\s*$", re.MULTILINE)
+_OCTETS = re.compile(r"^;\s*octets:\s*(\S+)\s+(\S+)\s+([0-9a-f]+)\s*$", re.MULTILINE)
 _LONGEST_CHAIN = 16
 _BOGUS = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "signature verification failed")
 
@@ -59,6 +63,10 @@ class Zone:
             (dns.name.from_text(name), rdtype.upper()): Fault(fault) for fault, name, rdtype in _ORDER.findall(text)
         }
         root = dns.name.root
+        for name, rdtype, octets in _OCTETS.findall(text):
+            kind = dns.rdatatype.from_text(rdtype)
+            odd = dns.rdata.GenericRdata(dns.rdataclass.IN, kind, bytes.fromhex(octets))
+            self._zone.find_rdataset(dns.name.from_text(name), kind, create=True).add(odd, 300)
         self._soa = (_rrset(root, self._zone.get_rdataset(root, dns.rdatatype.SOA)),)
         self._exists = {parent for name in self._zone.nodes for parent in _parents(name)}
         for name, serial in _APEX.findall(text):  # a zone file may hold but one SOA record

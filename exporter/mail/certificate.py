@@ -87,9 +87,9 @@ class Roots:
         """Read and judge what a server sent, the leaf first, at a time. Raise CertificateSyntaxError."""
         if not chain:
             raise CertificateSyntaxError("no certificate at all")
-        with _reading():
+        with reading():
             certificates = [x509.load_der_x509_certificate(der) for der in chain]
-            leaf = _read(certificates[0], chain[0])
+            leaf = read(certificates[0], chain[0])
             at = min(max(now, leaf.not_before), leaf.not_after)
             return Shown(leaf, len(chain), self._trusts(certificates, at))
 
@@ -133,8 +133,8 @@ _SERVER = verification.ExtensionPolicy.permit_all().may_be_present(x509.Extended
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
-    """The library reads lazily and raises more than it documents: InvalidVersion, TypeError and others."""
+def reading() -> Iterator[None]:
+    """Raise CertificateSyntaxError in place of all that the library raises, which reads lazily and documents little."""
     with warnings.catch_warnings():  # about serial numbers and the like, which is not what is judged here
         warnings.simplefilter("ignore")
         try:
@@ -144,7 +144,7 @@ def _reading() -> Iterator[None]:
 
 
 def _pem(text: bytes) -> list[x509.Certificate]:
-    with _reading():
+    with reading():
         return x509.load_pem_x509_certificates(text)
 
 
@@ -155,7 +155,8 @@ def _pem_or_nothing(text: bytes) -> list[x509.Certificate]:
         return []
 
 
-def _read(certificate: x509.Certificate, der: bytes) -> Certificate:
+def read(certificate: x509.Certificate, der: bytes) -> Certificate:
+    """Its facts. Only `reading`."""
     key, weak = _key(certificate)
     return Certificate(
         not_before=certificate.not_valid_before_utc.timestamp(),

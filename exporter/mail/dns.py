@@ -87,7 +87,19 @@ class SOA(NamedTuple):
     refresh: int = 0  # seconds after which a secondary server looks for a new serial
 
 
-Record: TypeAlias = IPv4Address | IPv6Address | MX | TXT | SOA | str
+class TLSA(NamedTuple):
+    """RFC 6698 section 2.1; `data` is a certificate or a key, whole or its digest."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: bytes
+
+    def __str__(self) -> str:
+        return f"{self.usage} {self.selector} {self.matching} {self.data.hex()}"
+
+
+Record: TypeAlias = IPv4Address | IPv6Address | MX | TXT | SOA | TLSA | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +143,10 @@ class Reply:
     @property
     def texts(self) -> tuple[TXT, ...]:
         return tuple(r for r in self.records if isinstance(r, TXT))
+
+    @property
+    def associations(self) -> tuple[TLSA, ...]:
+        return tuple(r for r in self.records if isinstance(r, TLSA))
 
 
 class Referral(NamedTuple):

@@ -29,7 +29,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from exporter.mail.dns import MX, SOA, TXT, Question, Record, Referral, Signature, Status
+from exporter.mail.dns import MX, SOA, TLSA, TXT, Question, Record, Referral, Signature, Status
 from exporter.model import printable
 from exporter.net.frame import LONGEST_TTL, MOST_RECORDS, Frame, MalformedError, Walk, under
 
@@ -297,6 +297,8 @@ def _record(walk: Walk, rdtype: dns.rdatatype.RdataType, frame: Frame) -> Record
         walk.charge(frame, *_NAMES[rdtype])
     elif rdtype in (dns.rdatatype.TXT, dns.rdatatype.SPF):
         walk.charge_strings(frame)
+    elif rdtype == dns.rdatatype.TLSA:  # dnspython refuses digests of another length than they should have
+        return _association(walk.message[frame.start : frame.end])
     return record(dns.rdata.from_wire(_IN, rdtype, walk.message, frame.start, frame.length))
 
 
@@ -311,10 +313,18 @@ def record(rdata: Any) -> Record:
             return TXT(tuple(rdata.strings))
         case dns.rdatatype.SOA:
             return SOA(name_text(rdata.mname), name_text(rdata.rname), rdata.serial, rdata.refresh)
+        case dns.rdatatype.TLSA:
+            return _association(rdata.to_wire())
         case dns.rdatatype.PTR | dns.rdatatype.NS | dns.rdatatype.CNAME:
             return name_text(rdata.target)
         case _:
             return str(rdata.to_text())
+
+
+def _association(data: bytes) -> TLSA:
+    if len(data) < 3:
+        raise MalformedError("has a TLSA record that ends too early")
+    return TLSA(data[0], data[1], data[2], data[3:])
 
 
 def name_text(name: dns.name.Name) -> str:

@@ -269,6 +269,12 @@ def test_a_helo_name_of_our_own_is_wanted_only_where_smtp_is_spoken(read: Read) 
     assert "smtp.helo_name: is missing" in refused(read, HOST)
 
 
+def test_without_a_helo_name_of_our_own_nothing_that_speaks_smtp_runs(read: Read) -> None:
+    assert read("smtp: {helo_name: p.example.net}\ndomains: [{name: a.example}]").running == set(CATALOGUE.checks)
+    silent = read("checks: {smtp_tls: {enabled: false}}\ndomains: [{name: a.example}]")
+    assert silent.running == set(CATALOGUE.checks) - {"smtp_tls", "dane"}
+
+
 def test_acceptances_end_with_their_day_in_utc(read: Read) -> None:
     settings = read(
         """

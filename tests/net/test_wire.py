@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.mail.dns import MX, SOA, TXT, Question, Status
+from exporter.mail.dns import MX, SOA, TLSA, TXT, Question, Status
 from exporter.net import wire
 from tests.support.hostile import response
 from tests.support.messages import HERE, LONG, NX, SOA_LINE, asked, raw, rr, said
@@ -133,7 +133,8 @@ def test_any_octets_may_be_held_against_a_question(octets: bytes) -> None:
         ("NS", "ns.example.", "ns.example"),
         ("CNAME", r"a\.b.example.", r"a\.b.example"),
         ("SOA", "ns.example. h.example. 7 1 2 3 4", SOA("ns.example", "h.example", 7, 1)),
-        ("TLSA", "3 1 0 abcd", "3 1 0 abcd"),
+        ("TLSA", "3 1 0 abCD", TLSA(3, 1, 0, b"\xab\xcd")),
+        ("TLSA", rf"\# 35 030101{'ab' * 32}", TLSA(3, 1, 1, b"\xab" * 32)),
         ("CAA", '0 issue "ca.example"', '0 issue "ca.example"'),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.mail.dns import Question, Status
+from exporter.mail.dns import TLSA, Question, Status
 from exporter.net import frame, wire
 from tests.support.hostile import response
 from tests.support.messages import HERE, LONG, NX, SOA_LINE, asked, raw, rr, said
@@ -94,6 +94,25 @@ def test_a_staircase_of_pointers_is_climbed_only_so_far() -> None:
     last = struct.pack("!H", 0xC000 | start + len(stairs) - 2)
     message = raw(query, rr(HERE, 52, stairs) + rr(last, 52, b"\3\1\1\0"), (2, 0, 0))
     assert f"{frame.MOST_HOPS} compression pointers" in wire.decode(message, query).detail
+
+
+@pytest.mark.parametrize(
+    ("data", "records"),
+    [
+        (b"\3\1\1\xab", (TLSA(3, 1, 1, b"\xab"),)),
+        (b"\x09\xff\x02" + bytes(65), (TLSA(9, 255, 2, bytes(65)),)),
+        (b"\3\1\1", (TLSA(3, 1, 1, b""),)),
+    ],
+)
+def test_a_tlsa_record_that_means_nothing_is_read_all_the_same(data: bytes, records: tuple[TLSA, ...]) -> None:
+    """Senders ignore it, and use the others: it must not hide them."""
+    query = wire.query(Question("x.example", "TLSA"))
+    assert wire.decode(raw(query, rr(HERE, 52, data)), query).records == records
+
+
+def test_a_tlsa_record_too_short_for_its_numbers_is_malformed() -> None:
+    query = wire.query(Question("x.example", "TLSA"))
+    assert "TLSA record that ends too early" in wire.decode(raw(query, rr(HERE, 52, b"\3\1")), query).detail
 
 
 def test_a_ttl_with_the_highest_bit_is_zero() -> None:

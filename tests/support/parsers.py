@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from exporter.mail import (
     certificate,
+    dane_chain,
     dkim,
     dmarc,
     generic,
@@ -65,6 +66,7 @@ def _macro(octets: bytes) -> None:
 
 PARSERS = {
     "certificate": Parser(lambda octets: _ROOTS.examine((octets,), 0), certificate.CertificateSyntaxError),
+    "dane_chain": Parser(dane_chain.key, certificate.CertificateSyntaxError),
     "dkim": Parser(dkim.parse, dkim.DkimSyntaxError),
     "dmarc": Parser(dmarc.parse, dmarc.DmarcSyntaxError),
     "generic": Parser(lambda octets: generic.signs(_text(octets)[: names.LONGEST_NAME], _CLIENT), None),
@@ -96,6 +98,7 @@ HEADS: dict[str, tuple[bytes, ...]] = {
     "spf_record": (b"v=spf1 ", b"v=spf1 a:", b"v=spf1 x=", b"v=spf1 ip6:"),
     "tls": (b"", b"\x16\x03\x03\x00\x40\x02\x00\x00\x3c\x03\x03", b"\x15\x03"),
     "certificate": (b"\x30\x82", b""),
+    "dane_chain": (b"\x30\x82", b"\x30\x20\x30\x1e\x02\x01\x01"),
 }
 _BLANK_BETWEEN = """
     a . - _ / : ; = , ! @ % { } [ ] " \\ < > 0 1 9 x é ß \u3002 \u200d \xa0 \u202e \U0001f600 \udc80 \0

@@ -14,6 +14,8 @@
 ; web: https://mta-sts.example.com/.well-known/mta-sts.txt key=value ...    a page: the fields of demo.website.Page;
                                    its host has an address in the zone, of its own; of several lines for one
                                    page each is served once, and then the last one for good
+; mark: https://example.com/mark.pem name=example.com ...    a page with a mark certificate: the fields of
+                                   demo.mark.Mark
 ; server: ns1.example.com 192.0.2.53 example.com,com lame    a server of these zones; this and what it has otherwise
 ; at ns1.example.com: NAME TYPE DATA                         than the world: see demo/zoneserver.py
 ; runs: 4 every=1200                 the check runs so often, so many seconds apart, and the last one is judged
@@ -38,16 +40,18 @@ from typing import Any
 
 from exporter import targets
 from exporter.config import shipped_blocklists
+from exporter.demo import mark
 from exporter.demo.mailserver import Behaviour
 from exporter.demo.registry import Name
 from exporter.demo.website import Page
 from exporter.mail.dnsbl import Blocklist
 from exporter.model import Outcome, Target
+from tests.support.clock import FakeClock
 
 HOME = Path(__file__).parent.parent / "scenarios"
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 _HEADER = re.compile(
-    r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|web|rdap|runs|rests|beside|now):\s*(.*?)\s*$",
+    r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|web|mark|rdap|runs|rests|beside|now):\s*(.*?)\s*$",
     re.MULTILINE,
 )
 _SILENCE = re.compile(r"^;\s*(timeout|malformed|no-tcp):", re.MULTILINE)
@@ -103,7 +107,11 @@ class Scenario:
     @property
     def pages(self) -> list[Page]:
         rows = [line.split() for line in self.all("web")]
-        return [_build(Page, {"url": row[0], **_pairs(row[1:])}) for row in rows]
+        marks = [line.split() for line in self.all("mark")]
+        return [
+            *(_build(Page, {"url": row[0], **_pairs(row[1:])}) for row in rows),
+            *(mark.page(_build(mark.Mark, {"url": row[0], **_pairs(row[1:])}), FakeClock().wall()) for row in marks),
+        ]
 
     @property
     def registrations(self) -> dict[str, Name]:

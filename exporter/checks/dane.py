@@ -1,0 +1,313 @@
+"""TLSA records of mail hosts beside the certificates that are really shown (RFC 7672).
+
+Senders that know DANE (Exchange Online, Postfix where it is switched on) deliver only to a host whose certificate fits,
+so a record that does not fit costs mail. Whoever has no such records uses no DANE, which is no fault. Nothing is
+compared that DNSSEC does not prove to us: no sender would do it either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from exporter.mail import names
+from exporter.mail.dane import DANE_EE, PKIX, Lookup, look_up, malformed, place, usable
+from exporter.mail.dane_chain import Fit, Fitted, advised, fit
+from exporter.mail.dns import TLSA, Reply
+from exporter.mail.zone import find
+from exporter.model import CannotTell, Doubt, Fact, Facts, Finding, Measure, Reason, Record, Rule, Severity, check
+from exporter.net import Net, believe
+from exporter.net.conversation import Dialogue
+from exporter.targets import IP, Domain, MailHost
+
+MISMATCH = Rule(
+    "dane.mismatch",
+    Severity.CRITICAL,
+    says="the certificate of {host} at {ip} fits none of the TLSA records at {name}: {how}",
+    why="Senders that use DANE, among them Exchange Online and many Postfix servers, do not deliver to a host that "
+    "cannot show what its records promise: their mail waits, and comes back. It happens when a certificate is renewed "
+    "and the records are not, or when an issuer (usage 2) is not sent along.",
+    fix="Publish the record {name}. IN TLSA {record} or load the certificate that the records are for, with its chain.",
+    ref="RFC 7672 sections 2.2 and 3.1; RFC 6698 section 2.1",
+    refusals=("Office 365: 550 5.7.323 tlsa-invalid: The domain failed DANE validation",),
+    subjects=("ip",),
+)
+NO_STARTTLS = Rule(
+    "dane.no-starttls",
+    Severity.CRITICAL,
+    says="{host} at {ip} port {port} does not offer STARTTLS, though its TLSA records at {name} promise TLS",
+    why="Senders that use DANE do not deliver in clear to a host that has such records: their mail waits, and comes "
+    "back.",
+    fix="Configure a certificate and TLS on {host} (Postfix: smtpd_tls_chain_files, smtpd_tls_security_level = may), "
+    "or remove the TLSA records at {name} until it has them.",
+    ref="RFC 7672 section 2.2",
+    refusals=(
+        "Office 365: 550 5.7.321 starttls-not-supported: Destination mail server must support TLS to receive mail",
+    ),
+    subjects=("ip",),
+)
+TLS_FAILS = Rule(
+    "dane.tls-fails",
+    Severity.WARNING,
+    says="TLS with {host} at {ip} port {port} fails, though its TLSA records at {name} promise it: {how}",
+    why="Senders that use DANE do not deliver in clear to a host that has such records; while TLS fails for them, too, "
+    "their mail waits.",
+    fix="Look in the log of {host} for our connection: most often the certificate or key file cannot be read.",
+    ref="RFC 7672 section 2.2",
+    subjects=("ip",),
+)
+WRONG_NAME = Rule(
+    "dane.wrong-name",
+    Severity.WARNING,
+    says="the certificate of {host} at {ip} is not for {base}, as the TLSA records at {name} want it: {how}",
+    why="With usage 2 the name counts: senders that use DANE deliver only mail for domains that the certificate names.",
+    fix="Get a certificate that has {base} among its subjectAltName entries, or publish the record {name}. IN TLSA "
+    "{record} of its key, for which names do not count.",
+    ref="RFC 7672 sections 3.1.2 and 3.2.2",
+    subjects=("ip",),
+)
+UNUSABLE = Rule(
+    "dane.unusable",
+    Severity.WARNING,
+    says="no TLSA record at {name} can be used for mail: {records}",
+    why="Usages 0 and 1 need authorities that mail servers do not share. Senders that use DANE then insist on TLS "
+    "without verifying anything: the records protect nothing, and can only do harm.",
+    fix="Replace the records at {name} by one of usage 3 with selector 1 and matching type 1, such as {name}. IN TLSA "
+    "{record}",
+    ref="RFC 7672 sections 2.2 and 3.1.3",
+)
+BAD_RECORD = Rule(
+    "dane.bad-record",
+    Severity.WARNING,
+    says='the TLSA record "{record}" at {name} means nothing: {how}',
+    why="Senders ignore it. If it was meant to be the record of the certificate in use, or of the next one, it is "
+    "missing.",
+    fix='Replace the record "{record}" at {name} by 3 1 1 and the 64 digits of the SHA-256 digest of the key.',
+    ref="RFC 6698 sections 2.1 and 4.1",
+)
+NOT_SIGNED = Rule(
+    "dane.not-signed",
+    Severity.WARNING,
+    says="{host} has TLSA records at {name}, but nothing proves them: the zone {zone} is not signed",
+    why="Senders ignore TLSA records that DNSSEC does not prove, so the mail host is not protected by them.",
+    fix="Sign {zone} and have its DS record published at the registrar, or remove the TLSA records.",
+    ref="RFC 7672 sections 2.2.2 and 2.2.3; RFC 6698 section 4.1",
+)
+UNPROVEN = Rule(
+    "dane.unproven",
+    Severity.INFO,
+    says="the exporter's resolver does not vouch for the TLSA records at {name} (no AD flag), so nothing was compared",
+    why="Whether a certificate fits counts only for records that DNSSEC proves. A resolver that does not validate "
+    "proves nothing, nor does one that has the zone itself.",
+    fix="Give resolver.nameservers a resolver that validates DNSSEC and is no name server of the zone of {name}.",
+    ref="RFC 4035 section 3.2.3; RFC 7672 section 2.2",
+)
+MX_NOT_SIGNED = Rule(
+    "dane.mx-not-signed",
+    Severity.INFO,
+    says="the MX records of {domain} are not signed, though its mail hosts have TLSA records: {hosts}",
+    why="Whoever can forge the MX records leads mail to a host of his own, so TLSA records of the true ones protect it "
+    "half at best. No mail is refused because of it.",
+    fix="Sign {zone} and have its DS record published at the registrar.",
+    ref="RFC 7672 section 2.2.1",
+)
+STALE_RECORD = Rule(
+    "dane.stale-record",
+    Severity.INFO,
+    says="besides those that fit there are TLSA records at {name} that fit nothing that {host} shows: {records}",
+    why="They are right as a preparation for the next certificate. Left over from an old one, they let it be used on.",
+    fix="Remove the records at {name} that are of a certificate no longer in use.",
+    ref="RFC 7671 section 8.1; RFC 7672 section 4",
+)
+NO_ROLLOVER = Rule(
+    "dane.no-rollover",
+    Severity.INFO,
+    says="{name} has the one TLSA record {record}, and none for the next key",
+    why="If the key changes before the record of the new one has reached every cache, senders that use DANE refuse the "
+    "host.",
+    fix="Publish the record of the next key beside it before the key is used, or keep the key when the certificate is "
+    "renewed (certbot: --reuse-key).",
+    ref="RFC 7671 section 8.1; RFC 7672 section 4",
+)
+RECORDS = Measure(
+    "deliverability_dane_tlsa_records",
+    "TLSA records of the mail host that DNSSEC proves and that senders can use; 0 where there are none.",
+)
+
+SMTP = 25
+MOST_HOSTS = 30  # of a domain
+MOST_ADDRESSES = 8  # of a host
+SIGNED = "com"  # a name with NS records and a chain of trust
+SHOWN = 22  # characters of a record: its numbers and enough digits to tell it from another
+
+
+@check(over=(MailHost, Domain), every=timedelta(hours=1), deadline=timedelta(seconds=120))
+async def dane(target: MailHost | Domain, net: Net) -> Facts:
+    """Do the TLSA records, where DNSSEC proves them, fit what the mail host shows?"""
+    async for fact in _of_host(target, net) if isinstance(target, MailHost) else _of_domain(target, net):
+        yield fact
+
+
+async def _of_domain(target: Domain, net: Net) -> AsyncIterator[Fact]:
+    """Do its MX records lead to protected hosts, and are not protected themselves?"""
+    if not target.receives_mail:
+        return
+    mx = await net.ask(target.name, "MX")
+    if mx.authenticated:
+        return
+    hosts = dict.fromkeys(it.exchange for it in sorted(mx.exchanges) if names.is_hostname(it.exchange))
+    found = {host: await net.follow(look_up(host, SMTP)) for host in list(hosts)[:MOST_HOSTS]}
+    protected = [host for host, told in found.items() if told.found]
+    if protected and (zone := await _unsigned(net, target.name)):
+        yield MX_NOT_SIGNED(domain=target.name, hosts=", ".join(protected), zone=zone)
+    for told in found.values():
+        _settle(told.doubt)
+
+
+async def _of_host(target: MailHost, net: Net) -> AsyncIterator[Fact]:
+    found = await net.follow(look_up(target.host, target.port))
+    for reply in found.answers:
+        yield Record.of(f"{reply.question.name} TLSA", map(str, reply.associations))
+    if not found.found:
+        if found.unproven:
+            for finding in await _unproven(target, found.unproven, net):
+                yield finding
+        _settle(found.doubt)
+        if not found.unproven:
+            yield RECORDS(0)
+        return
+    records, left_out = usable(found.found), len(found.addresses) - MOST_ADDRESSES
+    yield RECORDS(len(records))
+    if left_out > 0:
+        net.transcript.note(target.host, (f"{left_out} more addresses, which are not looked at",))
+    named = replace(target, host=found.base)  # the name that senders ask for in TLS (RFC 7672 section 8.1)
+    dialogues = await asyncio.gather(*(net.dialogue(named, ip) for ip in found.addresses[:MOST_ADDRESSES]))
+    now = net.clock.wall()
+    fitted = {it.ip: fit(records, it.secured.chain, found.base, now) for it in dialogues if it.secured}
+    for finding in (*_records(target, found, dialogues), *_together(target, found, dialogues, fitted)):
+        yield finding
+    doubts: list[Doubt] = []
+    for told in dialogues:
+        for said in _at(target, found, told, fitted.get(told.ip), now):
+            if isinstance(said, Doubt):
+                doubts.append(said)
+            else:
+                yield said
+    if doubts:
+        raise CannotTell(doubts[0].reason, doubts[0].detail)
+    _settle(found.doubt)
+    if not any(told.secured or told.starttls is False or told.tls_failure for told in dialogues):
+        why = "; ".join(told.passed_over or f"{told.ip} lets nobody in" for told in dialogues)
+        raise CannotTell(Reason.NETWORK, f"no certificate of {target.host} was seen: {why}")
+
+
+def _records(target: MailHost, found: Lookup, dialogues: Sequence[Dialogue]) -> Iterator[Finding]:
+    """What is wrong with the records whatever is shown."""
+    name = place(found.base, target.port)
+    for record in found.found:
+        if how := malformed(record):
+            yield BAD_RECORD(name=name, record=record, how=how)
+    if target.port == SMTP and not usable(found.found):
+        shown = next((told.secured.chain[0] for told in dialogues if told.secured and told.secured.chain), None)
+        wanted = advised(shown) if shown else "3 1 1 and the SHA-256 digest of the key."
+        yield UNUSABLE(name=name, records=_joined(map(_short, found.found)), record=wanted)
+
+
+def _at(
+    target: MailHost, found: Lookup, told: Dialogue, fitted: list[Fitted] | None, now: float
+) -> Iterator[Finding | Doubt]:
+    """One address. Where nobody gets in, no certificate can be wrong; that is for `smtp_tls` to say."""
+    severity = None if target.port == SMTP else Severity.WARNING  # programs that submit mail rarely know DANE
+    where: dict[str, Any] = {"host": target.host, "ip": told.ip, "name": place(found.base, target.port)}
+    if fitted is not None and told.secured:
+        fits = {it.fit for it in fitted}
+        if not fitted or Fit.HOLDS in fits:
+            return
+        shown = told.secured.chain
+        how = "; ".join(f"{_short(it.record)} is {it.how}" for it in (*fitted, *_weaker(found, shown, now)))
+        if Fit.UNTOLD in fits:
+            yield Doubt(Reason.MALFORMED, f"whether the certificate of {told.ip} fits cannot be told: {how}")
+        elif Fit.MISNAMED in fits:
+            yield WRONG_NAME(**where, base=found.base, how=how, record=advised(shown[0]))
+        else:
+            yield MISMATCH(**where, how=how, record=advised(shown[0]), severity=severity)
+    elif told.starttls is False:
+        yield NO_STARTTLS(**where, port=target.port, severity=severity)
+    elif told.tls_failure:
+        yield TLS_FAILS(**where, port=target.port, how=told.tls_failure)
+    elif told.in_clear:
+        yield Doubt(Reason.MALFORMED, f"{told.ip} speaks in clear where TLS has to begin: {told.in_clear}")
+    elif told.rejected:
+        yield Doubt(Reason.NETWORK, f"{told.ip} answers {told.rejected.to} with {told.rejected.reply}")
+    elif told.doubt:
+        yield told.doubt
+
+
+def _together(
+    target: MailHost, found: Lookup, dialogues: Sequence[Dialogue], fitted: Mapping[IP, list[Fitted]]
+) -> Iterator[Finding]:
+    """What is worth knowing where every address shows what it should."""
+    if len(fitted) < len(dialogues) or not all(Fit.HOLDS in {it.fit for it in fits} for fits in fitted.values()):
+        return
+    name, records = place(found.base, target.port), usable(found.found)
+    holding = {it.record for fits in fitted.values() for it in fits if it.fit is Fit.HOLDS}
+    stale = [record for record in records if record.usage == DANE_EE and record not in holding]
+    if stale:  # issuers are many, and to name more than the one in use is a precaution
+        yield STALE_RECORD(host=target.host, name=name, records=_joined(map(_short, stale)))
+    if len(records) == 1 and records[0].usage == DANE_EE:
+        yield NO_ROLLOVER(name=name, record=_short(records[0]))
+
+
+def _weaker(found: Lookup, chain: Sequence[bytes], now: float) -> Iterator[Fitted]:
+    """Records that would hold if a stronger digest did not stand beside them: a puzzle for whoever looks at them."""
+    used = usable(found.found)
+    ignored = [it for it in found.found if it not in used and it.usage not in PKIX and not malformed(it)]
+    for fitted in fit(ignored, chain, found.base, now):
+        if fitted.fit is Fit.HOLDS:
+            yield replace(fitted, how="right, but ignored beside the longer digest (RFC 7671 section 9)")
+
+
+async def _unproven(target: MailHost, reply: Reply, net: Net) -> list[Finding]:
+    """What is to be said of TLSA records without proof, or of no answer where senders may not even ask."""
+    zone = await _unsigned(net, reply.question.name.partition("._tcp.")[2])
+    if zone:
+        return [NOT_SIGNED(host=target.host, name=reply.question.name, zone=zone)] if reply.exists else []
+    _settle(reply)
+    return [UNPROVEN(name=reply.question.name)]
+
+
+async def _unsigned(net: Net, name: str) -> str:
+    """The zone of a name, if it is certain that it is not signed: the resolver validates, and knows of no DS record.
+
+    A resolver that has the zone itself gives its data without AD, signed or not; the DS record comes from the parent.
+    """
+    control = await net.ask(SIGNED, "NS")
+    if not control.authenticated:
+        return ""
+    found = await net.follow(find(name))
+    _settle(found.doubt)
+    if found.zone is None or (await net.ask(found.zone, "DS")).exists:
+        return ""
+    return found.zone
+
+
+def _settle(reply: Reply | None) -> None:
+    """Raise CannotTell for a question without an answer."""
+    if reply is None or reply.status.conclusive:
+        return
+    if reply.question.rdtype == "TLSA":
+        told = f"{reply.question}: {reply.detail or reply.status}; senders that use DANE put mail off while this lasts"
+        raise CannotTell(reply.status.reason, told)
+    believe(reply)
+
+
+def _short(record: TLSA) -> str:
+    text = str(record)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _joined(things: Iterable[object]) -> str:
+    return ", ".join(map(str, things))
