@@ -69,7 +69,7 @@ _dmarc         TXT   "v=DMARC1; p=reject"
         "parked.example.org": (parked, Signing.NONE),
         "provider.test": ('spf TXT "v=spf1 ip4:198.51.100.0/24 -all"', Signing.NONE),
         "lab.test": ("mx A 127.0.0.1\nempty TXT nothing", Signing.NONE),
-        "example.org": ('_dmarc TXT "v=DMARC1; p=reject"', Signing.NONE),
+        "example.org": ('_dmarc TXT "v=DMARC1; p=reject"\nborrowed MX 10 mx1.example.net.', Signing.NONE),
         "com": ("", Signing.GOOD),
         "2.0.192.in-addr.arpa": (reverse, Signing.NONE),
         "8.b.d.0.1.0.0.2.ip6.arpa": (f"0.1.{'0.' * 21}0 PTR mail.example.net.", Signing.NONE),
@@ -134,6 +134,11 @@ domains:
   - {name: bogus.example.org, senders: [out], dkim_selectors: [s1]}
   - {name: example.info, senders: [out, provider]}
   - {name: nowhere.example.org, senders: [out]}
+  - name: borrowed.example.org
+    senders: [out]
+    mail_from: [example.net]
+    dkim_selectors: [{selector: s1, domain: example.net}]
+    checks: {smtp_tls: {enabled: false}}
   - {name: parked.example.org, sends_mail: false, receives_mail: false}
 mail_hosts:
   - {host: empty.lab.test}
@@ -156,6 +161,7 @@ mx domain=example.edu                                  fail, warning mx.not-publ
 mx domain=bogus.example.org                            unknown bogus
 mx domain=example.info                                 unknown dns_servfail
 mx domain=nowhere.example.org                          fail, critical mx.no-such-domain
+mx domain=borrowed.example.org                         pass
 mx domain=parked.example.org                           pass
 spf domain=example.net                                 pass
 spf domain=signed.example.org                          pass
@@ -163,6 +169,7 @@ spf domain=example.edu                                 fail, critical spf.multip
 spf domain=bogus.example.org                           unknown bogus
 spf domain=example.info                                unknown dns_servfail
 spf domain=nowhere.example.org                         fail, warning spf.missing
+spf domain=borrowed.example.org                        pass
 spf domain=parked.example.org                          pass
 spf_sender domain=example.net sender=out               pass
 spf_sender domain=example.net sender=classless         pass
@@ -175,6 +182,8 @@ spf_sender domain=example.info sender=out              unknown dns_servfail
 spf_sender domain=example.info sender=provider         unknown dns_servfail
 spf_sender domain=nowhere.example.org sender=out       fail, critical spf_sender.not-authorised[ip=192.0.2.10], \
 critical spf_sender.not-authorised[ip=2001:db8::10]
+spf_sender domain=borrowed.example.org sender=out      pass
+dkim domain=borrowed.example.org selector=s1           pass
 dkim domain=example.net selector=s1                    pass
 dkim domain=example.net selector=s2                    fail, warning dkim.weak
 dkim domain=example.net selector=s3                    fail, critical dkim.revoked
@@ -192,6 +201,7 @@ dmarc domain=example.edu                               fail, warning dmarc.polic
 dmarc domain=bogus.example.org                         unknown bogus
 dmarc domain=example.info                              unknown dns_servfail
 dmarc domain=nowhere.example.org                       pass
+dmarc domain=borrowed.example.org                      fail, critical dmarc.cannot-align
 dmarc domain=parked.example.org                        pass
 zone domain=example.net                                fail, warning zone.not-public, warning zone.single, \
 unknown network
@@ -204,6 +214,8 @@ warning zone.single, unknown bogus
 zone domain=example.info                               unknown dns_servfail
 zone domain=nowhere.example.org                        fail, warning zone.not-public, warning zone.single, \
 unknown network
+zone domain=borrowed.example.org                       fail, warning zone.not-public, warning zone.single, \
+unknown network
 zone domain=parked.example.org                         fail, warning zone.not-public, warning zone.single, \
 unknown network
 receiver domain=example.net                            pass
@@ -212,6 +224,7 @@ receiver domain=example.edu                            fail, warning receiver.gm
 warning receiver.gmail-ptr, warning receiver.yahoo-authenticated, warning receiver.yahoo-ptr
 receiver domain=bogus.example.org                      unknown bogus
 receiver domain=example.info                           unknown dns_servfail
+receiver domain=borrowed.example.org                   fail, warning receiver.microsoft-dmarc
 receiver domain=nowhere.example.org                    fail, warning receiver.yahoo-sender-domain
 blocklist ip=192.0.2.10                                pass
 blocklist ip=2001:db8::10                              pass
@@ -224,6 +237,7 @@ blocklist domain=signed.example.org                    pass
 blocklist domain=bogus.example.org                     pass
 blocklist domain=example.info                          pass
 blocklist domain=nowhere.example.org                   pass
+blocklist domain=borrowed.example.org                  pass
 blocklist domain=parked.example.org                    pass
 blocklist_health blocklist=ips                         pass
 blocklist_health blocklist=domains                     pass
