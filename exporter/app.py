@@ -152,7 +152,7 @@ class Daemon:
         self._reload_problems: list[str] = []
         self._own = Own()
         self.store = Store()
-        self._conclusions = Conclusions(self.store)
+        self._conclusions = Conclusions(self.store, lambda host: self._hosts.leading_to([(host.host, host.port)]))
         self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
         self.schedule = Schedule(self._run, clock)
         self.web = Web(

@@ -1,4 +1,4 @@
-"""When it is the turn of checks that ask nobody and rest on what others hold.
+"""When it is the turn of checks that rest on what others hold.
 
 Such a check has a pace of its own, but whoever reads two verdicts side by side wants them to agree: news about a
 target is followed at once by what rests on it. And nothing is concluded from what has not been looked at yet.
@@ -6,19 +6,22 @@ target is followed at once by what rests on it. And nothing is concluded from wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from exporter import receivers
+from exporter.checks.mta_sts import mta_sts
+from exporter.checks.smtp_tls import smtp_tls
 from exporter.model import Known, Reason, Target
 from exporter.store import Key, Store
-from exporter.targets import Delivery
+from exporter.targets import Delivery, MailHost
 
 
 class Conclusions:
-    """What rests on each target."""
+    """What rests on each target. `leading_to` tells the keys of the domains whose mail goes to a host."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, leading_to: Callable[[MailHost], Iterable[str]]) -> None:
         self._store = store
+        self._leading_to = leading_to
         self._others = receivers.checks()
         self._resting: dict[str, set[Key]] = {}
 
@@ -41,11 +44,20 @@ class Conclusions:
     def after(self, key: Key, before: Known | None) -> Iterable[Key]:
         """Whose turn it is once this pair has run; `before` is what was known of it."""
         check, target = key
-        if check not in self._others or _gist(before) == _gist(self._store.known(*key)):
-            return ()
-        return self._resting.get(target, ())
+        now = self._store.known(*key)
+        if check in self._others and _gist(before) != _gist(now):
+            return self._resting.get(target, ())
+        host = self._store[key].target
+        # A policy names hosts; that nothing stands against one of them changes nothing, nor that nothing is known.
+        if check == smtp_tls.id and isinstance(host, MailHost) and _found(before) != _found(now):
+            return {(mta_sts.id, domain) for domain in self._leading_to(host)}
+        return ()
 
 
 def _gist(known: Known | None) -> object:
     """What is concluded from; that a finding has been confirmed is no news."""
     return known and ({(f.id, f.severity) for f in known.findings}, known.doubt and known.doubt.reason)
+
+
+def _found(known: Known | None) -> object:
+    return {finding.key for finding in known.findings} if known else set()

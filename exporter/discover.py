@@ -7,7 +7,7 @@ be told keeps the hosts that were last known.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from exporter.model import Labels, Target
@@ -48,21 +48,21 @@ class MailHosts:
         if domain == mx.target and before == places:
             return Changes([], [])
         self._leads[mx.target.key] = mx.target, places
-        for place in places:
-            self._found.setdefault(place, _Found()).join(mx.target)
         for place in before:
             self._found[place].part(domain)
+        for place in places:
+            self._found.setdefault(place, _Found()).join(mx.target)
         touched = [place for place in before | places if place not in self._configured]
-        wanted = [self._host(place) for place in touched if self._found[place].count]
-        gone = [self._host(place) for place in touched if not self._found[place].count]
+        wanted = [self._host(place) for place in touched if self._found[place].domains]
+        gone = [self._host(place) for place in touched if not self._found[place].domains]
         for place in before - places:
-            if not self._found[place].count:
+            if not self._found[place].domains:
                 del self._found[place]
         return Changes(wanted, gone)
 
-    def leading_to(self, places: Container[Place]) -> frozenset[str]:
+    def leading_to(self, places: Iterable[Place]) -> frozenset[str]:
         """The keys of the domains that lead to one of these places at least."""
-        return frozenset(key for key, (_, led) in self._leads.items() if any(place in places for place in led))
+        return frozenset(key for place in places if place in self._found for key in self._found[place].domains)
 
     def _host(self, place: Place) -> MailHost:
         found = self._found[place]
@@ -73,24 +73,24 @@ class _Found:
     """The domains that lead to one place, counted, so that what all of them agree on costs nothing to tell."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.domains: set[str] = set()  # their keys
         self._labels: Counter[tuple[str, str]] = Counter()
         self._off: Counter[str] = Counter()
 
     def join(self, domain: Target) -> None:
-        self.count += 1
+        self.domains.add(domain.key)
         self._labels.update(domain.labels)
         self._off.update(domain.off)
 
     def part(self, domain: Target) -> None:
-        self.count -= 1
+        self.domains.discard(domain.key)
         self._labels.subtract(domain.labels)
         self._off.subtract(domain.off)
 
     @property
     def labels(self) -> Labels:
-        return tuple(sorted(pair for pair, count in self._labels.items() if count == self.count))
+        return tuple(sorted(pair for pair, count in self._labels.items() if count == len(self.domains)))
 
     @property
     def off(self) -> frozenset[str]:
-        return frozenset(check for check, count in self._off.items() if count == self.count)
+        return frozenset(check for check, count in self._off.items() if count == len(self.domains))

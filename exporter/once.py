@@ -22,6 +22,7 @@ from rich.text import Text
 
 from exporter import __version__, discover, explain, receivers
 from exporter.catalogue import Catalogue
+from exporter.checks.mta_sts import mta_sts
 from exporter.engine import evaluate
 from exporter.mail import names
 from exporter.mail.dnsbl import Blocklist, Lists
@@ -48,6 +49,7 @@ Pair: TypeAlias = tuple[Check, Target]
 
 AT_ONCE = 32
 SENDER = "command-line"
+CONCERNED = frozenset({discover.CHECK, mta_sts.id})  # checks of domains that rest on what was met at mail hosts
 
 
 class Exit(IntEnum):
@@ -151,7 +153,7 @@ async def run(
     # What was met at a mail host is news for the domains that lead to it.
     faulty = {(h.target.host, h.target.port) for h in store if isinstance(h.target, MailHost) and h.findings}
     domains = hosts.leading_to(faulty)
-    again = [(check, target) for check, target in todo if check.id == discover.CHECK and target.key in domains]
+    again = [(check, target) for check, target in todo if check.id in CONCERNED and target.key in domains]
     todo = [*todo, *again]
     await sweep(again)
     await sweep(last)

@@ -6,15 +6,17 @@ from ipaddress import ip_address
 
 from exporter.checks.ptr import MISSING, ptr
 from exporter.checks.receiver import receiver
-from exporter.checks.smtp_tls import smtp_tls
+from exporter.checks.smtp_tls import NO_STARTTLS, smtp_tls
 from exporter.conclusions import Conclusions
 from exporter.model import Doubt, Finding, Outcome, Reason
 from exporter.store import Store
-from exporter.targets import Address, Delivery
+from exporter.targets import Address, Delivery, MailHost
 
 HOST = Address(ip=ip_address("192.0.2.1"), helo=("mail.example.com",))
 MAIL = Delivery(domain="example.com", receivers=("gmail",), rests_on=(HOST.key,))
 OTHER = Delivery(domain="example.net", receivers=("gmail",), rests_on=("ip=192.0.2.2",))
+MX = MailHost(host="mx.example.com")
+LED = {MX.host: ("domain=example.com", "domain=example.net")}
 PTR, GMAIL = ("ptr", HOST.key), ("receiver", MAIL.key)
 BAD = MISSING(ip="192.0.2.1", pointer="1.2.0.192.in-addr.arpa", helo="mail.example.com")
 
@@ -22,7 +24,7 @@ BAD = MISSING(ip="192.0.2.1", pointer="1.2.0.192.in-addr.arpa", helo="mail.examp
 class Fleet:
     def __init__(self) -> None:
         self.store = Store()
-        self.conclusions = Conclusions(self.store)
+        self.conclusions = Conclusions(self.store, lambda host: LED.get(host.host, ()))
         for check, target in ((ptr, HOST), (receiver, MAIL), (receiver, OTHER)):
             self.store.want(check, target)
             self.conclusions.learn((check.id, target.key), target)
@@ -61,6 +63,26 @@ def test_a_conclusion_is_no_news_to_itself() -> None:
     fleet = Fleet()
     fleet.conclusions.learn(GMAIL, Delivery(domain="example.com", receivers=(), rests_on=(MAIL.key,)))
     assert list(fleet.conclusions.after(GMAIL, None)) == []
+
+
+def test_the_policies_of_domains_follow_what_is_found_at_their_mail_hosts() -> None:
+    fleet = Fleet()
+    fleet.store.want(smtp_tls, MX)
+    key = smtp_tls.id, MX.key
+    bad = [NO_STARTTLS(host=MX.host, ip=ip, port=25) for ip in ("192.0.2.25", "192.0.2.26")]
+
+    def run(*findings: Finding, doubt: Reason | None = None) -> set[tuple[str, str]]:
+        before = fleet.store.known(*key)
+        fleet.store.record(Outcome(smtp_tls, MX, findings, (), Doubt(doubt, "?") if doubt else None, (), 1000, 0))
+        return set(fleet.conclusions.after(key, before))
+
+    both = {("mta_sts", domain) for domain in LED[MX.host]}
+    assert run() == set(), "that nothing is wrong is what they went by"
+    assert run(bad[0]) == both
+    assert run(bad[0]) == set()
+    assert run(*bad) == both, "one more address"
+    assert run(doubt=Reason.NETWORK) == set(), "what was found still stands"
+    assert run() == both
 
 
 def test_after_a_reload_only_what_is_wanted_now_rests_on_anything() -> None:

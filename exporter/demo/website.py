@@ -72,6 +72,7 @@ class Page:
     status: int = 200
     type: str = "text/plain"
     body: str = ""
+    times: int = 1  # so often the body, one behind the other
     location: str = ""  # of a redirect
     certificate: Certificate = Certificate.GOOD
 
@@ -98,7 +99,7 @@ def _site(pages: Mapping[str, list[Page]]) -> Answer:
         if later:
             del pages[request.path][0]
         headers = {"Content-Type": page.type} | ({"Location": page.location} if page.location else {})
-        return web.Response(status=page.status, body=page.body.encode(), headers=headers)
+        return web.Response(status=page.status, body=page.body.encode() * page.times, headers=headers)
 
     return answer
 

@@ -1,0 +1,109 @@
+"""TLS-RPT of a domain (RFC 8460): would anybody tell its people that mail cannot be delivered over TLS?
+
+Without reports no mail is lost. But a domain that demands TLS of senders, by MTA-STS or DANE, loses mail by its own
+mistakes there, and has no other way to hear of it in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporter.mail.announcement import Announced, announced, tried
+from exporter.mail.tls_rpt import RECORD, demand, parse
+from exporter.model import Facts, Finding, Record, Rule, Severity, check
+from exporter.net import Net, believe
+from exporter.targets import Domain
+
+UNTOLD = "Senders tell nobody when TLS with the mail hosts of the domain fails."
+
+MISSING = Rule(
+    "tls_rpt.missing",
+    Severity.INFO,
+    says="{domain} has no TLS-RPT record, and demands TLS of senders by {demand}",
+    why=UNTOLD + " Who demands TLS loses mail when it fails, and hears of it late.",
+    fix='Publish at _smtp._tls.{domain} the TXT record "v=TLSRPTv1; rua=mailto:tls-reports@{domain}", with an address '
+    "that somebody reads.",
+    ref="RFC 8460 section 3",
+)
+AT_APEX = Rule(
+    "tls_rpt.at-apex",
+    Severity.WARNING,
+    says="a TLS-RPT record stands at {domain} itself, where nobody looks for it",
+    why=UNTOLD,
+    fix="Move the TXT record that begins with v=TLSRPTv1 from {domain} to _smtp._tls.{domain}.",
+    ref="RFC 8460 section 3",
+)
+DANGLING_CNAME = Rule(
+    "tls_rpt.dangling-cname",
+    Severity.WARNING,
+    says="{name} is a CNAME to {target}, which has no TXT record",
+    why=UNTOLD,
+    fix="Ask whoever runs {target} to publish the record there, or remove the CNAME at {name}.",
+    ref="RFC 8460 section 3; RFC 1034 section 3.6.2",
+)
+MULTIPLE_RECORDS = Rule(
+    "tls_rpt.multiple-records",
+    Severity.WARNING,
+    says="{name} holds {count} TLS-RPT records, so none of them counts",
+    why=UNTOLD,
+    fix="Leave a single TXT record that begins with v=TLSRPTv1 at {name}; its rua= may list several addresses.",
+    ref="RFC 8460 section 3",
+)
+SYNTAX = Rule(
+    "tls_rpt.syntax",
+    Severity.WARNING,
+    says="the TLS-RPT record at {name} does not count: {error}",
+    why=UNTOLD,
+    fix='Publish at {name} the TXT record "v=TLSRPTv1; rua=mailto:tls-reports@{domain}", with an address that somebody '
+    "reads.",
+    ref="RFC 8460 section 3",
+)
+BAD_URI = Rule(
+    "tls_rpt.bad-uri",
+    Severity.WARNING,
+    says="the TLS-RPT record at {name} names what no report can go to: {uris}",
+    why="A sender that picks this one reports to nobody, and a strict one takes the whole record for invalid.",
+    fix="Correct rua= in the TXT record at {name}: mailto: or https: URIs with commas between, and %2C or %21 for a "
+    "comma or an exclamation mark inside of one.",
+    ref="RFC 8460 section 3",
+)
+
+NOTHING, NOTHING_SEEN = "neither MTA-STS nor DANE", "nothing that could be seen"
+
+
+@check(over=Domain)
+async def tls_rpt(target: Domain, net: Net) -> Facts:
+    """Do senders know where to report that TLS with the domain's mail hosts fails?"""
+    if not target.receives_mail:
+        return
+    domain = target.name
+    found = await net.follow(announced(domain, RECORD))
+    if found.answered:
+        yield Record.of(f"{found.name} TXT", found.meant)
+    for finding in _announcement(domain, found):
+        yield finding
+    if found.doubt:
+        believe(found.doubt)
+    if not found.meant and not found.dangling and not found.at_apex:
+        demanded = await net.follow(demand(domain))
+        by = demanded.by or (NOTHING_SEEN if demanded.doubt else NOTHING)
+        yield MISSING(domain=domain, demand=by, severity=Severity.WARNING if demanded.by else None)
+        if demanded.doubt:
+            believe(demanded.doubt)
+
+
+def _announcement(domain: str, found: Announced) -> Iterator[Finding]:
+    """What is wrong with the record; nothing, if there is none."""
+    name = found.name
+    if found.at_apex:
+        yield AT_APEX(domain=domain)
+    if found.dangling:
+        yield DANGLING_CNAME(name=name, target=found.dangling)
+    if len(found.records) > 1:
+        yield MULTIPLE_RECORDS(name=name, count=len(found.records))
+    elif found.meant:
+        reporting, error = tried(parse, (found.records or found.meant)[0])
+        if reporting is None:
+            yield SYNTAX(domain=domain, name=name, error=error)
+        elif reporting.bad:
+            yield BAD_URI(name=name, uris=", ".join(f'"{uri}"' for uri in reporting.bad))

@@ -1,0 +1,77 @@
+"""TLS-RPT (RFC 8460): where senders report how TLS with a domain's mail hosts went.
+
+A domain that demands TLS, by MTA-STS (RFC 8461) or DANE (RFC 7672), loses mail when its certificates or records are
+wrong, and learns of it last: the mail waits at the senders. So it may ask them, in a TXT record at
+`_smtp._tls.<domain>` (section 3), for a report a day:
+
+    v=TLSRPTv1; rua=mailto:tls@example.com,https://reports.example.com/tls
+
+`rua` is a list of URIs, mailto: or https:, and may stand there more than once. "," and "!" inside of a URI have to be
+written as %2C and %21. A sender may be content with one of them, so each should work. Whoever is named there need not
+agree, unlike with DMARC: reports are signed by their senders instead, and few.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from exporter.mail import mta_sts, names
+from exporter.mail.announcement import WHITE_SPACE, AnnouncementSyntaxError, Kind, fields
+from exporter.mail.dns import Evaluation, Question, Reply
+from exporter.mail.mx import route
+
+RECORD = Kind("_smtp._tls", "TLSRPTv1")
+MOST_HOSTS = 30
+
+_MAILTO = re.compile(r"mailto:[^@?\s]+@([^@?\s]+)(?:\?\S*)?", re.ASCII | re.IGNORECASE)
+_HTTPS = re.compile(r"https://([^/?#:@\s]+)(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """Where reports go, and what stands among that and is nothing a report could go to."""
+
+    destinations: tuple[str, ...]
+    bad: tuple[str, ...]
+
+
+def parse(text: bytes) -> Reporting:
+    """The text of a record. Raise AnnouncementSyntaxError, and nothing else."""
+    lists = [value for name, value in fields(text, RECORD, ("rua",)) if name == "rua"]
+    if not lists:
+        raise AnnouncementSyntaxError("it has no rua=")
+    uris = dict.fromkeys(uri.strip(WHITE_SPACE) for value in lists for uri in value.split(","))
+    good = {uri for uri in uris if _is_destination(uri)}
+    return Reporting(tuple(uri for uri in uris if uri in good), tuple(uri for uri in uris if uri not in good))
+
+
+def _is_destination(uri: str) -> bool:
+    if "!" in uri or not (uri.isascii() and uri.isprintable()):
+        return False
+    found = _MAILTO.fullmatch(uri) or _HTTPS.fullmatch(uri)
+    return found is not None and names.is_hostname(found[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """By what a domain demands TLS of senders: empty if by nothing. `doubt` is a reply that leaves it open."""
+
+    by: str
+    doubt: Reply | None = None
+
+
+def demand(domain: str) -> Evaluation[Demand]:
+    """MTA-STS by its record, or DANE by validated TLSA records of a mail host (RFC 7672 section 2.2)."""
+    reply = yield Question(f"{mta_sts.RECORD.label}.{domain}", "TXT")
+    if any(mta_sts.RECORD.begins(txt.text) for txt in reply.texts):
+        return Demand("MTA-STS")
+    way = yield from route(domain)
+    replies = [reply, *([way.doubt] if way.doubt else [])]
+    hosts = way.hosts or ((way.domain,) if way.implicit else ())
+    for host in filter(names.is_hostname, hosts[:MOST_HOSTS]):
+        reply = yield Question(f"_25._tcp.{host}", "TLSA")
+        if reply.exists and reply.authenticated:
+            return Demand(f"DANE, by TLSA records of {host}")
+        replies.append(reply)
+    return Demand("", next((reply for reply in replies if not reply.status.conclusive), None))
