@@ -30,14 +30,13 @@ _Dumper.add_representer(str, _text)
 
 
 def groups(known: Catalogue, given: Thresholds) -> list[dict[str, Any]]:
-    """The groups of a rules file: what the alerts rest on, those of each check, those of the exporter itself."""
-    made = [{"name": "deliverability-findings", "rules": [findings.age(given)]}]
-    for entry in known.entries:
-        alerts = [alert.plain() for alert in findings.alerts(entry, given)]
-        if alerts:
-            made.append({"name": f"deliverability-{entry.check.id.replace('_', '-')}", "rules": alerts})
-    made.append({"name": "deliverability-watch", "rules": [alert.plain() for alert in watch.alerts(given)]})
-    return made
+    """The groups of a rules file. The alerts of findings stand behind what they rest on: a group is read in order."""
+    alerts = [alert.plain() for entry in known.entries for alert in findings.alerts(entry, given)]
+    watching = [alert.plain() for alert in watch.alerts(given)]
+    return [
+        {"name": "deliverability-findings", "rules": [findings.age(given), *alerts]},
+        {"name": "deliverability-watch", "rules": watching},
+    ]
 
 
 def rules(known: Catalogue, given: Thresholds) -> str:

@@ -30,7 +30,7 @@ class Thresholds:
     gap: str = _as("5m", "scrapes may fail for so long without an effect; shorter than `confirm`")
     confirm: str = _as("10m", "the `for` of most alerts")
     keep_firing: str = _as("10m", "their `keep_firing_for`")
-    critical_after: str = _as("10m", "age at which a critical finding counts, before `confirm`")
+    critical_after: str = _as("15m", "age at which a critical finding counts, before `confirm`")
     warning_after: str = _as("1h", "age at which any other finding counts")
     unknown_after: str = _as("6h", "age of the last conclusive answer at which not knowing counts")
     blind_after: str = _as("15m", "how long a blocklist may be in trouble")

@@ -218,7 +218,7 @@ def _exporter(given: Thresholds) -> Iterator[Alert]:
     )
     yield Alert(
         "DeliverabilityRecordChanged",
-        expr=f"time() - max_over_time(deliverability_record_changed_timestamp_seconds[{window}]) < 3600",
+        expr=f"time() - (max_over_time(deliverability_record_changed_timestamp_seconds[{window}]) > 0) < 3600",
         summary="A record that {{ $labels.check }} looks at has changed:" + ANYBODY,
         description=(
             "Somebody has changed what is published. What to do: see on its page what it was and what it is, and "

@@ -1,0 +1,346 @@
+"""What Prometheus may see of an exporter, and the alerts that must fire for it, minute by minute: written by hand.
+
+Defaults: a finding counts at 15 min (critical) or 1 h, then comes a `for` of 10 min; windows are 5 min, and what has
+ended goes on for 10 min.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from exporter import catalogue
+from exporter.publish import findings
+from exporter.publish.alert import WHO
+from tests.publish.promtool import Story, during, series
+
+CATALOGUE = catalogue.load()
+APART = {"registration.expiring", "resolver.rewrites", "smtp_tls.certificate-expiring"}
+OF_FINDINGS = {
+    findings.name(rule): rule
+    for rule in CATALOGUE.rules.values()
+    if rule.id not in APART and not rule.id.startswith("blocklist_health.")
+}
+VALUES = {
+    "domain": "example.com",
+    "sender": "out",
+    "ip": "192.0.2.10",
+    "selector": "s1",
+    "mail_host": "mx.example.com",
+    "mail_port": "25",
+    "blocklist": "zen",
+}
+EVERY_FINDING = dict.fromkeys(OF_FINDINGS, 1)
+FEW = {rule.id.partition(".")[0]: name for name, rule in OF_FINDINGS.items()} | {"ptr": "DeliverabilityPtrMissing"}
+EACH_CHECK = dict.fromkeys(FEW.values(), 1)
+Scraped = dict[str, list[str]]
+
+
+def labels(rule_id: str) -> dict[str, str]:
+    """Identity of a target that the rule's check looks at."""
+    check = CATALOGUE.checks[rule_id.partition(".")[0]]
+    return {label: VALUES[label] for label in WHO[check.over[0]]}
+
+
+def standing(
+    severity: str, begin: int, end: int, *, scraped: str = "", since: int | None = None, of_all: bool = False
+) -> Scraped:
+    """One finding of each check, or every one, from minute to minute, on one target each."""
+    made: Scraped = {}
+    for name in OF_FINDINGS if of_all else FEW.values():
+        rule = OF_FINDINGS[name]
+        who = {"check": rule.id.partition(".")[0], **labels(rule.id), "finding": rule.id, "team": "crm"}
+        made[series("deliverability_finding", **who, severity=severity)] = during(1, begin, end, scraped=scraped)
+        age = during((begin if since is None else since) * 60, begin, end, scraped=scraped)
+        made[series("deliverability_finding_since_timestamp_seconds", **who)] = age
+    return made
+
+
+def up(minutes: int = 700) -> Scraped:
+    return {series("up"): during(1, 0, minutes)}
+
+
+def steps(*parts: tuple[float, int]) -> list[str]:
+    """(value, minutes) one after the other."""
+    return [f"{value:g}" for value, minutes in parts for _ in range(minutes)]
+
+
+def gauge(tail: str, *parts: tuple[float, int], **more: str) -> Scraped:
+    return {series(f"deliverability_{tail}", **more): steps(*parts)}
+
+
+def stories() -> Iterator[Story]:
+    """Defaults: a finding counts at 15 min (critical) or 1 h, then `for` 10 min; window 5 min, kept 10 min."""
+    yield Story(
+        "critical findings fire 25 minutes after they began, and end a quarter of an hour after them",
+        up() | standing("critical", 30, 120, of_all=True),
+        {29: {}, 54: {}, 56: EVERY_FINDING, 121: EVERY_FINDING, 133: EVERY_FINDING, 138: {}},
+        of_all=True,
+    )
+    yield Story(
+        "warnings wait for an hour and ten minutes",
+        up() | standing("warning", 30, 160),
+        {99: {}, 101: EACH_CHECK, 159: EACH_CHECK, 178: {}},
+    )
+    yield Story(
+        "a scrape that fails every fourth minute changes nothing",
+        up() | standing("critical", 30, 120, scraped="111_"),
+        {54: {}, 56: EACH_CHECK, 121: EACH_CHECK, 138: {}},
+    )
+    yield Story(
+        "three failed scrapes out of four change nothing",
+        up() | standing("critical", 30, 120, scraped="1___"),
+        {54: {}, 58: EACH_CHECK, 119: EACH_CHECK, 138: {}},
+    )
+    yield Story(
+        "what one run found and the next one did not, a quarter of an hour later, pages nobody",
+        up() | standing("critical", 30, 45),
+        {minute: {} for minute in range(30, 90, 3)},
+    )
+    yield Story(
+        "a finding that stood before Prometheus started does not wait anew for its age",
+        up() | standing("critical", 0, 60, since=-600),
+        {9: {}, 11: EACH_CHECK},
+    )
+    yield Story(
+        "the exporter restarts: nothing ends in between",
+        up()
+        | {
+            name: values[:60] + ["stale"] + ["_"] * 5 + values[66:]
+            for name, values in standing("critical", 0, 120, since=-600).items()
+        },
+        {59: EACH_CHECK, 63: EACH_CHECK, 67: EACH_CHECK, 119: EACH_CHECK},
+    )
+    missing = {"check": "ptr", "ip": "192.0.2.10", "finding": "ptr.missing"}
+    yield Story(
+        "a finding that becomes critical is one anew, at once old enough",
+        up()
+        | {series("deliverability_finding", **missing, severity="warning"): during(1, 0, 120)}
+        | {series("deliverability_finding", **missing, severity="critical"): during(1, 120, 200)}
+        | {series("deliverability_finding_since_timestamp_seconds", **missing): during(0, 0, 200)},
+        {
+            69: {},
+            71: {"DeliverabilityPtrMissing": 1},
+            131: {"DeliverabilityPtrMissing": 2},
+            140: {"DeliverabilityPtrMissing": 1},
+        },
+    )
+    yield from watching()
+    yield from quiet()
+
+
+def watching() -> Iterator[Story]:
+    """One for each alert about the exporter and its eyes: it fires, and it ends."""
+
+    def story(alert: str, scraped: Scraped, *, not_yet: int, fires: int, over: int | None) -> Story:
+        expected: dict[int, Mapping[str, int]] = {not_yet: {}, fires: {alert: 1}}
+        if over is not None:
+            expected[over] = {}
+        return Story(f"{alert} fires and ends", up() | scraped, expected)
+
+    unknown, ok = "check_unknown", "check_ok"
+    yield story(
+        "DeliverabilityResolverUnhealthy",
+        gauge(unknown, (0, 10), (1, 50), (0, 60), check="resolver"),
+        not_yet=19,
+        fires=21,
+        over=78,
+    )
+    rewrites = {"check": "resolver", "finding": "resolver.rewrites"}
+    yield story(
+        "DeliverabilityResolverUnhealthy",
+        {series("deliverability_finding", **rewrites, severity="critical"): during(1, 10, 60)}
+        | {series("deliverability_finding_since_timestamp_seconds", **rewrites): during(600, 10, 60)},
+        not_yet=19,
+        fires=21,
+        over=78,
+    )
+    of_list = {"check": "blocklist_health", "blocklist": "zen"}
+    yield story(
+        "DeliverabilityBlocklistUnhealthy",
+        gauge(unknown, (0, 10), (1, 50), (0, 60), **of_list),
+        not_yet=24,
+        fires=26,
+        over=78,
+    )
+    yield story(
+        "DeliverabilityBlocklistUnhealthy",
+        gauge(ok, (1, 10), (0, 50), (1, 60), **of_list),
+        not_yet=24,
+        fires=26,
+        over=78,
+    )
+    spf = {"check": "spf", "domain": "example.com"}
+    yield story(
+        "DeliverabilityUnknownTooLong",
+        gauge(unknown, (0, 10), (1, 440), (0, 60), **spf)
+        | gauge("check_last_conclusive_timestamp_seconds", (600, 450), (27000, 60), **spf),
+        not_yet=395,
+        fires=405,
+        over=465,
+    )
+    yield story(
+        "DeliverabilityEvaluationStale",
+        gauge("check_last_run_timestamp_seconds", (600, 120), (7200, 60), **spf)
+        | gauge("check_interval_seconds", (900, 180), check="spf"),
+        not_yet=74,
+        fires=78,
+        over=135,
+    )
+    down = Story("a down exporter is told of", {series("up"): steps((1, 10), (0, 20), (1, 60))})
+    down.fires = {14: {}, 16: {"DeliverabilityExporterDown": 1}, 40: {}}
+    yield down
+    absent = Story("an exporter that nobody scrapes is told of", {series("up"): during(1, 0, 20)})
+    absent.fires = {25: {}, 36: {"DeliverabilityExporterAbsent": 1}}
+    yield absent
+    yield story(
+        "DeliverabilityConfigReloadFailed",
+        gauge("exporter_config_last_reload_successful", (1, 10), (0, 50), (1, 60)),
+        not_yet=24,
+        fires=27,
+        over=75,
+    )
+    yield story(
+        "DeliverabilityTargetsDropped",
+        gauge("exporter_targets", (100, 30), (40, 60), (100, 60), kind="Domain"),
+        not_yet=39,
+        fires=42,
+        over=110,
+    )
+    yield story(
+        "DeliverabilitySeriesDropped",
+        gauge("exporter_series_dropped", (0, 10), (7, 50), (0, 60)),
+        not_yet=24,
+        fires=27,
+        over=75,
+    )
+    yield story(
+        "DeliverabilitySeriesBudget",
+        gauge("exporter_series", (800, 10), (950, 50), (800, 60)) | gauge("exporter_series_limit", (1000, 120)),
+        not_yet=19,
+        fires=21,
+        over=78,
+    )
+    yield story(
+        "DeliverabilityStateNotWritable",
+        gauge("exporter_state_writable", (1, 10), (0, 50), (1, 60)),
+        not_yet=24,
+        fires=27,
+        over=75,
+    )
+    bug = {"check": "spf", "reason": "bug"}
+    first = {series("deliverability_exporter_runs_unknown_total", **bug): ["_"] * 10 + steps((1, 200))}
+    yield story("DeliverabilityExporterBug", first, not_yet=9, fires=11, over=90)
+    more = gauge("exporter_runs_unknown_total", (1, 100), (2, 200), **bug)
+    yield story("DeliverabilityExporterBug", more, not_yet=99, fires=103, over=190)
+    yield story(
+        "DeliverabilityLoopLag",
+        gauge("exporter_loop_lag_seconds", (0.01, 10), (2.5, 50), (0.01, 60)),
+        not_yet=24,
+        fires=27,
+        over=75,
+    )
+    yield story(
+        "DeliverabilityBlocklistBudget",
+        gauge("exporter_blocklist_budget_remaining_ratio", (0.5, 10), (0.05, 50), (1, 60), blocklist="zen"),
+        not_yet=24,
+        fires=27,
+        over=75,
+    )
+    tls = {"mail_host": "mx.example.com", "mail_port": "25"}
+    yield story(
+        "DeliverabilityCertificateExpiring",
+        finding("smtp_tls.certificate-expiring", "warning", tls, 10, 6 * 60)
+        | gauge("smtp_tls_certificate_not_after_timestamp_seconds", (14 * 86400 + 3600, 400), **tls),
+        not_yet=69,
+        fires=73,
+        over=6 * 60 + 20,
+    )
+    domain = {"domain": "example.com"}
+    yield story(
+        "DeliverabilityRegistrationExpiring",
+        finding("registration.expiring", "critical", domain, 10, 6 * 60)
+        | gauge("registration_expiry_timestamp_seconds", (30 * 86400 + 3600, 400), **domain),
+        not_yet=69,
+        fires=73,
+        over=6 * 60 + 20,
+    )
+    yield story(
+        "DeliverabilityRecordChanged",
+        gauge("record_changed_timestamp_seconds", (0, 100), (6000, 200), **spf),
+        not_yet=99,
+        fires=101,
+        over=170,
+    )
+
+
+def finding(rule: str, severity: str, who: dict[str, str], begin: int, end: int) -> Scraped:
+    named = {"check": rule.partition(".")[0], **who, "finding": rule}
+    return {
+        series("deliverability_finding", **named, severity=severity): during(1, begin, end),
+        series("deliverability_finding_since_timestamp_seconds", **named): during(begin * 60, begin, end),
+    }
+
+
+def quiet() -> Iterator[Story]:
+    """Faults that are nobody's page, or somebody else's."""
+    outage: Scraped = {}
+    for check in ("ptr", "spf", "dkim", "mx", "blocklist"):
+        who = {"check": check, "domain": "example.com"}
+        outage |= gauge("check_unknown", (0, 60), (1, 300), **who)
+        outage |= gauge("check_ok", (1, 360), **who)
+        outage |= {
+            series("deliverability_check_last_conclusive_timestamp_seconds", **who): [
+                str(min(minute, 59) * 60) for minute in range(360)
+            ]
+        }
+    yield Story(
+        "a resolver that is gone for five hours pages nobody for a target",
+        up() | outage | gauge("check_unknown", (0, 60), (1, 300), check="resolver"),
+        {69: {}, 71: {"DeliverabilityResolverUnhealthy": 1}, 359: {"DeliverabilityResolverUnhealthy": 1}},
+    )
+    one_bad_look = ((0, 30), (1, 1), (0, 30), (1, 4), (0, 60))
+    yield Story(
+        "doubt that lasts for less than the `for` is quiet",
+        up()
+        | gauge("check_unknown", *one_bad_look, check="resolver")
+        | gauge("check_unknown", *one_bad_look, check="blocklist_health", blocklist="zen"),
+        {minute: {} for minute in range(30, 100, 3)},
+    )
+    yield Story(
+        "an accepted certificate is not told of, nor one that has more days than the threshold",
+        up()
+        | gauge("smtp_tls_certificate_not_after_timestamp_seconds", (86400, 60), mail_host="accepted", mail_port="25")
+        | gauge("smtp_tls_certificate_not_after_timestamp_seconds", (20 * 86400, 60), mail_host="later", mail_port="25")
+        | finding("smtp_tls.certificate-expiring", "warning", {"mail_host": "later", "mail_port": "25"}, 0, 60),
+        {59: {}},
+    )
+    yield Story(
+        "an exporter that keeps its state in memory, by choice, is no fault",
+        up() | gauge("exporter_state_writable", (0, 60)) | gauge("exporter_series_dropped", (0, 60)),
+        {59: {}},
+    )
+    yield Story(
+        "what is first seen has not changed",
+        up() | gauge("record_changed_timestamp_seconds", (0, 300), check="spf", domain="example.com"),
+        {5: {}, 299: {}},
+    )
+    yield Story(
+        "a check that has never run is late, one that runs at its pace is not",
+        up()
+        | gauge("check_last_run_timestamp_seconds", (0, 100), check="zone", domain="example.com")
+        | {
+            series("deliverability_check_last_run_timestamp_seconds", check="mx", domain="example.com"): [
+                str(minute // 60 * 3600) for minute in range(100)
+            ]
+        }
+        | gauge("check_interval_seconds", (900, 100), check="zone")
+        | gauge("check_interval_seconds", (3600, 100), check="mx"),
+        {60: {}, 99: {"DeliverabilityEvaluationStale": 1}},
+    )
+    yield Story(
+        "a target that knows nothing since yesterday, of which the latest run could tell, is no unknown",
+        up()
+        | gauge("check_unknown", (0, 600), check="spf", domain="example.com")
+        | gauge("check_last_conclusive_timestamp_seconds", (0, 600), check="spf", domain="example.com"),
+        {599: {}},
+    )

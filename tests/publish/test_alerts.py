@@ -1,0 +1,171 @@
+"""Each alert fires when it should, is quiet under any fault that is not its own, survives failed scrapes, and ends."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter import catalogue, publish
+from exporter.config import load
+from exporter.publish import findings
+from exporter.publish.alert import WHO
+from exporter.publish.rules import dump, groups
+from exporter.publish.thresholds import Thresholds
+from tests.lab.process import need
+from tests.publish.promtool import IDENTITY, Story, during, series, told
+from tests.publish.stories import EACH_CHECK, OF_FINDINGS, stories, up
+
+HOME = Path(__file__).parents[2]
+RULES = HOME / "prometheus" / "alerts.yml"
+CATALOGUE = catalogue.load()
+STORIES = list(stories())
+ALERTS = {
+    rule["alert"]: rule for group in groups(CATALOGUE, Thresholds()) for rule in group["rules"] if "alert" in rule
+}
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rules of everything that is watched, and of one finding for each check."""
+    file: Path = tmp_path_factory.mktemp("rules") / "few.yml"
+    kept = [
+        {
+            **group,
+            "rules": [rule for rule in group["rules"] if rule.get("alert") not in OF_FINDINGS.keys() - EACH_CHECK],
+        }
+        for group in groups(CATALOGUE, Thresholds())
+    ]
+    file.write_text(dump({"groups": kept}))
+    return file
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name.replace(" ", "-")[:60])
+def test_promtool_tells_the_story(story: Story, few: Path, tmp_path: Path) -> None:
+    assert told(RULES if story.of_all else few, tmp_path, [story.plain()]) == ""
+
+
+def test_every_alert_is_in_a_story() -> None:
+    fired = {alert for story in STORIES for fires in story.fires.values() for alert in fires}
+    assert ALERTS.keys() - fired == {"DeliverabilityWatchdog"}
+    assert fired - ALERTS.keys() == set()
+
+
+def test_what_an_alert_says(tmp_path: Path) -> None:
+    """Whole notices, as they arrive."""
+    spf = {"check": "spf", "domain": "example.com", "finding": "spf.missing", "team": "crm"}
+    listed = {"check": "blocklist", "ip": "192.0.2.10", "finding": "blocklist.listed", "blocklist": "zen"}
+    scraped: dict[str, list[str]] = {}
+    for finding in (spf, listed):
+        scraped |= {series("deliverability_finding", **finding, severity="critical"): during(1, 0, 60)}
+        scraped |= {series("deliverability_finding_since_timestamp_seconds", **finding): during(0, 0, 60)}
+    common = {**IDENTITY, "severity": "critical", "deliverability_scope": "target"}
+    spf_says = {
+        "summary": "example.com: spf: missing",
+        "description": "<name> sends mail but has no SPF record. It has stood for 30m 0s. Gmail, Yahoo and Microsoft "
+        "want an SPF pass or a DKIM signature from everybody, and both from bulk senders. What to do: Publish at "
+        '<name> one TXT record "v=spf1 ip4:ADDRESS -all" with an ip4:, ip6: or include: term for all that sends in its '
+        "name. Evidence, and the fix in full: http://exporter:10554/targets/domain=example.com",
+        "runbook_url": "http://exporter:10554/findings/spf.missing",
+    }
+    list_says = {
+        "summary": "192.0.2.10: blocklist: listed (zen)",
+        "description": "<subject> is listed on zen: <meaning> (<codes>); the list says: <text>. It has stood for 30m "
+        "0s. Receivers that use the list refuse or junk mail from what it names. What to do: End the cause (<remedy>), "
+        "then ask for removal at <delist>. Evidence, and the fix in full: http://exporter:10554/targets/ip=192.0.2.10",
+        "runbook_url": "http://exporter:10554/findings/blocklist.listed",
+    }
+    test: dict[str, object] = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": " ".join(values)} for name, values in (up() | scraped).items()],
+        "alert_rule_test": [
+            {
+                "eval_time": "30m",
+                "alertname": name,
+                "exp_alerts": [{"exp_labels": {**common, **finding}, "exp_annotations": says}],
+            }
+            for name, finding, says in (
+                ("DeliverabilitySpfMissing", spf, spf_says),
+                ("DeliverabilityBlocklistListed", listed, list_says),
+            )
+        ],
+    }
+    assert told(RULES, tmp_path, [test]) == ""
+
+
+def test_who_an_alert_is_about_is_what_its_series_says() -> None:
+    """Every kind of target in the example has the identity that the alerts rely on."""
+    made = load(HOME / "config.example.yaml", CATALOGUE).targets
+    for target in made:
+        said = tuple(label for label, _ in target.identity)
+        wanted = WHO[type(target)]
+        assert said == wanted or (len(said) == 1 and said[0] in wanted), target
+    assert set(WHO) >= {kind for check in CATALOGUE.checks.values() for kind in check.over}
+
+
+def test_the_window_is_shorter_than_every_wait() -> None:
+    """Else one sample could page."""
+
+    def minutes(text: str) -> float:
+        number, unit = re.fullmatch(r"([0-9]+)([smhd])", text).groups()  # type: ignore[union-attr]  # ours match
+        return int(number) * {"s": 1 / 60, "m": 1, "h": 60, "d": 1440}[unit]
+
+    windowed = {name: rule for name, rule in ALERTS.items() if "_over_time" in rule["expr"] and "for" in rule}
+    assert len(windowed) > 8
+    for name, rule in windowed.items():
+        windows = [minutes(found) for found in re.findall(r"\[([0-9]+[smhd])\]", rule["expr"]) if found != "1d"]
+        assert max(windows) < minutes(rule["for"]) or min(windows) == max(windows) == 5, name
+        assert max(windows) <= minutes(rule["for"]), name
+
+
+def test_names_labels_and_links_of_every_alert() -> None:
+    for name, rule in ALERTS.items():
+        assert re.fullmatch(r"Deliverability[A-Z][A-Za-z0-9]+", name)
+        assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
+        assert rule["annotations"]["runbook_url"].startswith(
+            ("http://{{ $labels.instance }}/", "https://prometheus.io/")
+        )
+        assert "What to do: " in rule["annotations"]["description"], name
+        assert rule["labels"]["deliverability_scope"] in {"target", "blocklist", "exporter"}
+        severity: Any = rule["labels"].get("severity")
+        assert (severity is None) == (
+            "finding" in rule["expr"] and "max_over_time(deliverability_check" not in rule["expr"]
+        ), name
+    assert len({findings.name(rule) for rule in CATALOGUE.rules.values()}) == len(CATALOGUE.rules), "one name each"
+
+
+def test_dead_domains_are_known_findings() -> None:
+    dead = {name for name, rule in ALERTS.items() if rule["labels"].get("deliverability_dead")}
+    assert dead == {findings.name(CATALOGUE.rules[rule]) for rule in findings.DEAD}
+
+
+def test_thresholds_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text("critical_after: 45m\njob: mail\nexporter_url: https://mail.example.net\ncertificate_days: 5\n")
+    given = Thresholds.read(file)
+    published = dict(publish.files(CATALOGUE, given))["prometheus/alerts.yml"]
+    assert '{finding="ptr.missing",severity="critical"} >= 2700' in published
+    assert 'up{job="mail"} == 0' in published
+    assert "https://mail.example.net/findings/ptr.missing" in published
+    assert "  < 5\n" in published
+    need("promtool")
+    rules = tmp_path / "alerts.yml"
+    rules.write_text(published)
+    assert told(rules, tmp_path, []) == ""
+
+
+def test_the_published_thresholds_are_read_as_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "thresholds.yml"
+    file.write_text(Thresholds().text())
+    assert Thresholds.read(file) == Thresholds()
+
+
+def test_every_fault_of_a_thresholds_file_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text('critical_after: soon\ncertificate_days: 0\nnonsense: 1\njob: "a\\"b"\nseries_percent: [1]\n')
+    with pytest.raises(ValueError, match="critical_after wants a duration") as error:
+        Thresholds.read(file)
+    said = str(error.value).splitlines()
+    assert [line.partition(": ")[0] for line in said] == [f"{file}:{number}" for number in range(1, 6)]
