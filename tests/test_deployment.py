@@ -216,3 +216,27 @@ def test_the_unit_starts_what_the_command_line_knows() -> None:
     (line,) = re.findall(rf"^ExecStartPre={COMMAND} (.*)$", UNIT.read_text(), re.MULTILINE)
     command = line.replace("/etc/deliverability-exporter/config.yaml", str(config)).split()
     assert "good" in run(sys.executable, "-m", "exporter", *command)
+
+
+# ---- What is told of it
+
+
+@pytest.mark.parametrize("path", sorted((HOME / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_the_documents_lead_to_what_is_there(path: Path) -> None:
+    text = path.read_text()
+    headings = {
+        "#" + re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-")
+        for line in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        assert "://" in link or link in headings or (path.parent / link.partition("#")[0]).is_file(), link
+
+
+def test_the_commands_told_are_about_files_and_flags_that_exist() -> None:
+    text = (HOME / "docs" / "deployment.md").read_text()
+    for name in re.findall(r"\b(?:deploy|prometheus|alertmanager|grafana)/[\w./-]*\w", text):
+        assert (HOME / name).exists(), name
+    known = run(sys.executable, "-m", "exporter", "--help") + run(sys.executable, "-m", "exporter", "check", "--help")
+    ours = re.findall(r"--(?:config|storage|web|log|smtp)\.[a-z.-]+|--resolver", text)
+    assert ours
+    assert {flag for flag in ours if flag not in known} == set()
