@@ -57,7 +57,7 @@ class _Entry:
     plan: Plan
     due: float
     busy: bool = False  # waiting in the lane or running
-    rerun: bool = False  # its target changed while it ran
+    rerun: bool = False  # there was news for it while it ran
 
 
 @dataclass(slots=True)
@@ -148,7 +148,11 @@ class Schedule:
     def soon(self, key: Key, seconds: float) -> None:
         """Run it in so many seconds at the latest, then at its own times again."""
         entry, due = self._entries.get(key), self._clock.monotonic() + seconds
-        if entry is not None and due < entry.due:
+        if entry is None:
+            return
+        if entry.busy:
+            entry.rerun = True  # what runs may have looked there before
+        elif due < entry.due:
             self._move(key, entry, due)
 
     def drop(self, key: Key) -> None:

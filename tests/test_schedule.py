@@ -250,3 +250,20 @@ async def test_what_wants_to_run_again_soon_does_so_once_and_keeps_its_own_times
     schedule.soon(plan.key, 2)
     await pass_time(schedule, clock, 5)
     assert len(runs.names) == 4
+
+
+async def test_news_during_a_run_is_followed_by_another_one() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    (plan,) = plans(1, interval=60, at_once=True)
+    schedule.want(plan)
+    runs.gate.clear()
+    schedule.tick("sample")
+    await settle()
+    schedule.soon(plan.key, 1)
+    await pass_time(schedule, clock, 5)
+    assert runs.now == 1, "never beside itself"
+    runs.gate.set()
+    await settle()
+    await pass_time(schedule, clock, 2)
+    assert len(runs.names) == 2
