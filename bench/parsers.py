@@ -13,7 +13,22 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from exporter.mail import dkim, dmarc, helo, mailbox, names, rdap, refusal, smtp, spf_macro, spf_record, tags, tls
+from exporter.mail import (
+    dkim,
+    dmarc,
+    helo,
+    mailbox,
+    mta_sts,
+    names,
+    rdap,
+    refusal,
+    smtp,
+    spf_macro,
+    spf_record,
+    tags,
+    tls,
+    tls_rpt,
+)
 from exporter.mail.certificate import Roots
 
 SIZE = 64 * 1024
@@ -36,6 +51,7 @@ SPF_DISTINCT = (
     "-include:?.c",
 )
 TAG_UNITS = ";|a=b;|a;|=;|p=none;|a;b=c;|x|é;| | ;|a = b ;|mailto:a@b.c,|https://a@b/,|,|!1,|:|0:|s:|AAAA|=|@"
+POLICY_UNITS = "\n|\r\n|a\n|a: b\n|mx: a.b\n|mx: *\n|a: |:| |\r|\0|é"
 TEXT_UNITS = (
     "a|.|-|_|é|\xa0|[|]|a.|-.|1-|1.|[IPv6:|%|\U0001f600"
     '|550 5.7.1 |550-|host a.|: |; |<<< |in reply to |@|"|\\"|\0|\ud83d'
@@ -80,6 +96,17 @@ def cases() -> Iterator[tuple[str, Callable[[Any], object], Any]]:
             yield f"dkim {head}{unit}", dkim.parse, filled(unit, head).encode("latin-1")
         for head in ("v=DMARC1;", "v=DMARC1;rua=", "v=DMARC1;fo="):
             yield f"dmarc {head}{unit}", dmarc.parse, filled(unit, head).encode("latin-1")
+        for head in ("v=STSv1;", "v=STSv1;id="):
+            yield f"mta_sts record {head}{unit}", mta_sts.policy_id, filled(unit, head).encode("latin-1")
+        for head in ("v=TLSRPTv1;", "v=TLSRPTv1;rua=", "v=TLSRPTv1;rua=mailto:", "v=TLSRPTv1;rua=https://"):
+            yield f"tls_rpt {head}{unit}", tls_rpt.parse, filled(unit, head).encode("latin-1")
+    for unit in POLICY_UNITS.split("|"):
+        for head in ("", "version:STSv1\nmode:none\nmax_age:1\n", "version:STSv1\nmode:enforce\nmax_age:1\nmx:a.b\na: "):
+            yield f"mta_sts {head}{unit}", mta_sts.parse, filled(unit, head).encode("latin-1")
+    lines = "".join(f"mx: {number}.{'a.' * 28}b\n" for number in range(mta_sts.MOST_LINES - 3))
+    yield "mta_sts, distinct hosts", mta_sts.parse, f"version:STSv1\nmode:enforce\nmax_age:1\n{lines}".encode()[:SIZE]
+    uris = ",".join(f"mailto:{number:x}@b.c" for number in range(5000)).encode()
+    yield "tls_rpt, distinct destinations", tls_rpt.parse, b"v=TLSRPTv1;rua=" + uris[: SIZE - 15]
     key = base64.b64encode(b"\x30\x83\x00\xbf\xf0\x02\x83\x00\xbf\xe0" + bytes(49_000))
     yield "dkim, a number of 49,000 octets", dkim.parse, b"p=" + key[: SIZE - 2]
     for unit in TEXT_UNITS.split("|"):

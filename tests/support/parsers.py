@@ -14,6 +14,7 @@ from exporter.mail import (
     generic,
     helo,
     mailbox,
+    mta_sts,
     names,
     rdap,
     refusal,
@@ -22,7 +23,9 @@ from exporter.mail import (
     spf_record,
     tags,
     tls,
+    tls_rpt,
 )
+from exporter.mail.announcement import AnnouncementSyntaxError
 
 LONGEST = 64 * 1024  # octets given to any of them
 _CLIENT = IPv4Address("192.0.2.1")
@@ -73,6 +76,8 @@ PARSERS = {
     "helo": Parser(_helo, None),
     "mailbox": Parser(lambda octets: mailbox.parse(_text(octets)), mailbox.MailboxSyntaxError),
     "mailbox slip": Parser(lambda octets: mailbox.meant(_text(octets)[: names.LONGEST_NAME]), None),
+    "mta_sts": Parser(lambda octets: mta_sts.parse(octets).matching("mx.example.com"), AnnouncementSyntaxError),
+    "mta_sts record": Parser(mta_sts.policy_id, AnnouncementSyntaxError),
     "names": Parser(lambda octets: names.canonical(_text(octets), underscores=True), ValueError),
     "names address": Parser(lambda octets: names.as_address(_text(octets)), None),
     "rdap": Parser(lambda octets: rdap.registration(octets, "example.com"), rdap.RdapSyntaxError),
@@ -85,6 +90,7 @@ PARSERS = {
     "spf_macro name": Parser(lambda octets: spf_macro.query_name(_text(octets)), None),
     "spf_record": Parser(spf_record.parse, spf_macro.SpfSyntaxError),
     "tags": Parser(tags.read, None),
+    "tls_rpt": Parser(tls_rpt.parse, AnnouncementSyntaxError),
     "tls": Parser(lambda octets: tls.judge(tls.Version.TLS_1_2, octets), None),
 }
 
@@ -92,10 +98,13 @@ PARSERS = {
 HEADS: dict[str, tuple[bytes, ...]] = {
     "dkim": (b"", b"p=;", b"v=DKIM1; p="),
     "dmarc": (b"v=DMARC1;", b"v=DMARC1;rua=", b"v=DMARC1;p=none;fo="),
+    "mta_sts": (b"", b"version:STSv1\nmode:none\nmax_age:1\n", b"version:STSv1\nmode:enforce\nmax_age:1\nmx:"),
+    "mta_sts record": (b"v=STSv1;", b"v=STSv1;id="),
     "rdap": (b"", b'{"objectClassName":"domain","ldhName":"example.com",'),
     "rdap bootstrap": (b"", b'{"services":['),
     "refusal known": (b"", b"Gmail: 550 5.7.1 "),
     "spf_record": (b"v=spf1 ", b"v=spf1 a:", b"v=spf1 x=", b"v=spf1 ip6:"),
+    "tls_rpt": (b"v=TLSRPTv1;", b"v=TLSRPTv1;rua=", b"v=TLSRPTv1;rua=mailto:a@"),
     "tls": (b"", b"\x16\x03\x03\x00\x40\x02\x00\x00\x3c\x03\x03", b"\x15\x03"),
     "certificate": (b"\x30\x82", b""),
     "dane_chain": (b"\x30\x82", b"\x30\x20\x30\x1e\x02\x01\x01"),
@@ -105,6 +114,7 @@ _BLANK_BETWEEN = """
     a: mx ptr include: exists: redirect= exp= ip4: ip6: all v=spf1 %{d} %{l1r-} %% %_ /24 //64 .com 1.2.3.4 ::1
     v=DKIM1; k=rsa; k=ed25519; p= h=sha256 t=y:s v=DMARC1; p=reject; rua=mailto: https:// !10m pct= fo=1:d AAAA
     250- 250 550 5.7.1 421 STARTTLS [IPv6: [192.0.2.1] xn-- a.b[1.2.3.4] gmail.con mailto: ip-10-0-0-1.
+    v=STSv1; id=1 version:STSv1 mode:enforce mx:*.b.c max_age:604800 v=TLSRPTv1; rua=https://a.b/
     {} [] {"events":[ "eventAction":"expiration" "eventDate":"2026-01-01T00:00:00Z" null true 1e9
     \x16\x03\x03 \x15\x03\x03\0\x02\x02\x46 \x02\0\0\x26 \x30\x82\x01\0 \x02\x01\x01
 """
