@@ -64,7 +64,7 @@ def _refusal(octets: bytes) -> None:
 
 def _macro(octets: bytes) -> None:
     found = spf_macro.macro_string(_text(octets), explanation=True)
-    spf_macro.query_name(found.expand(dict.fromkeys("slodiphcrtv", "a.b-c")))
+    spf_macro.query_name(found.target(dict.fromkeys("slodiphcrtv", "a.b-c")))
 
 
 PARSERS = {
