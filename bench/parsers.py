@@ -101,7 +101,11 @@ def cases() -> Iterator[tuple[str, Callable[[Any], object], Any]]:
         for head in ("v=TLSRPTv1;", "v=TLSRPTv1;rua=", "v=TLSRPTv1;rua=mailto:", "v=TLSRPTv1;rua=https://"):
             yield f"tls_rpt {head}{unit}", tls_rpt.parse, filled(unit, head).encode("latin-1")
     for unit in POLICY_UNITS.split("|"):
-        for head in ("", "version:STSv1\nmode:none\nmax_age:1\n", "version:STSv1\nmode:enforce\nmax_age:1\nmx:a.b\na: "):
+        for head in (
+            "",
+            "version:STSv1\nmode:none\nmax_age:1\n",
+            "version:STSv1\nmode:enforce\nmax_age:1\nmx:a.b\na: ",
+        ):
             yield f"mta_sts {head}{unit}", mta_sts.parse, filled(unit, head).encode("latin-1")
     lines = "".join(f"mx: {number}.{'a.' * 28}b\n" for number in range(mta_sts.MOST_LINES - 3))
     yield "mta_sts, distinct hosts", mta_sts.parse, f"version:STSv1\nmode:enforce\nmax_age:1\n{lines}".encode()[:SIZE]
