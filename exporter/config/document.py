@@ -78,7 +78,7 @@ class Keys(BaseModel):
 
 
 class Switch(Keys):
-    enabled: Maybe[bool] = Field(None, description="false: this check is not done")
+    enabled: Maybe[bool] = Field(None, description="false: this check is not done. Default: true")
     strict: Maybe[bool] = Field(
         None, description="helo alone. true: a PTR name that is not the HELO name is critical. Default: false"
     )
@@ -166,12 +166,14 @@ class BlocklistEntry(Keys):
     zone_env: Maybe[SecretVariable] = Field(
         None, description="an environment variable that holds the zone, when the zone holds a key"
     )
-    lists: Maybe[ListKind] = Field(None, description="what a list of your own lists: ip (the default) or domain")
+    lists: Maybe[ListKind] = Field(None, description="what a list of your own lists: ip or domain. Default: ip")
     severity: Maybe[Grade] = Field(
-        None, description="how bad a listing is where the code does not say: critical, warning (the default) or info"
+        None,
+        description="how bad a listing is where the code does not say: critical, warning or info. Default: warning",
     )
     queries_per_day: Maybe[Annotated[int, Whole(1, 1_000_000_000)]] = Field(
-        None, description="the most questions a day; default: what the catalogue knows, none for a list of your own"
+        None,
+        description="the most questions a day. Default: what the catalogue knows, no limit for a list of your own",
     )
 
 
@@ -221,7 +223,8 @@ class EhloProbe(Keys):
 class Probe(Keys):
     allow: Annotated[list[Allowed], listed("networks, domains or the word configured")] = Field(
         [values.CONFIGURED],
-        description="what /probe may look at: configured, networks, domains with all below them. Default: [configured]",
+        description="what a path that is still to come may look at; nothing uses it yet: configured, networks, domains "
+        "with all below them. Default: [configured]",
     )
 
 
@@ -246,13 +249,13 @@ class Config(Entries):
 
     resolver: Resolver = Field(Resolver(), description="how the exporter asks DNS")
     schedule: dict[PaceId, Interval] = Field(
-        {}, description="how often each check runs; `default` is for those without a pace of their own (15m)"
+        {}, description="how often each check runs; `default` is for those without a pace of their own. Default: 15m"
     )
     smtp: Smtp = Field(Smtp(), description="how the exporter speaks to mail hosts")
     rdap: Rdap = Field(Rdap(), description="how the exporter asks registries when a domain expires")
     ehlo_probe: EhloProbe = Field(EhloProbe(), description="what real receivers say to the HELO names of the senders")
     blocklists: Maybe[Annotated[list[Annotated[BlocklistEntry, Short("name")]], listed("blocklists")]] = Field(
-        None, description="the lists to look in; default: the shipped catalogue; []: none"
+        None, description="the lists to look in; []: none. Default: the shipped catalogue"
     )
     label_names: Annotated[list[LabelName], listed("label names")] = Field(
         [], description="the names that `labels` of entries may use"
@@ -266,7 +269,7 @@ class Config(Entries):
     include: Annotated[list[Pattern], listed("paths or patterns of paths")] = Field(
         [], description="files with more senders, domains and mail_hosts; relative to this one"
     )
-    probe: Probe = Field(Probe(), description="what /probe may be asked about")
+    probe: Probe = Field(Probe(), description="for a path that is still to come; nothing uses it yet")
     limits: Limits = Field(Limits(), description="bounds that protect Prometheus")
 
 
@@ -282,8 +285,9 @@ def schema() -> dict[str, Any]:
     """The JSON schema that editors read."""
     made = Config.model_json_schema()
     for part in (made, *made["$defs"].values()):
-        for key in part["properties"].values():
-            key.pop("title", None)
+        for name, key in part["properties"].items():
+            if key.get("title") == name.replace("_", " ").title():  # pydantic's own, which says nothing
+                key.pop("title")
             if key.get("default") is None or isinstance(key.get("default"), dict):
                 key.pop("default", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | made

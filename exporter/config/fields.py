@@ -52,7 +52,7 @@ class Parsed:
         return core_schema.no_info_plain_validator_function(self._read)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string"} | ({"pattern": f"^{self.pattern}$"} if self.pattern else {})
+        return {"type": "string", "title": self.noun} | ({"pattern": f"^{self.pattern}$"} if self.pattern else {})
 
     def _read(self, value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, str | int):
@@ -77,7 +77,7 @@ class Known:
         return core_schema.with_info_plain_validator_function(self._read)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string"}
+        return {"type": "string", "title": f"the id of a {self.noun}"}
 
     def _read(self, value: object, info: ValidationInfo) -> str:
         catalogue = cast(Catalogue, info.context)
