@@ -6,6 +6,7 @@ Each gets the most that a sender of remote text can make it read: 64 KiB, built 
 from __future__ import annotations
 
 import base64
+import gzip
 import itertools
 import string
 import time
@@ -13,7 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from exporter.demo import mark
 from exporter.mail import (
+    bimi,
+    bimi_certificate,
+    bimi_logo,
     dkim,
     dmarc,
     helo,
@@ -94,6 +99,8 @@ def cases() -> Iterator[tuple[str, Callable[[Any], object], Any]]:
         yield f"tags {unit}", tags.read, filled(unit).encode("latin-1")
         for head in ("p=;", "p=;h=", "p=", "k=ed25519;p="):
             yield f"dkim {head}{unit}", dkim.parse, filled(unit, head).encode("latin-1")
+        for head in ("v=BIMI1;", "v=BIMI1;l="):
+            yield f"bimi {head}{unit}", bimi.parse, filled(unit, head).encode("latin-1")
         for head in ("v=DMARC1;", "v=DMARC1;rua=", "v=DMARC1;fo="):
             yield f"dmarc {head}{unit}", dmarc.parse, filled(unit, head).encode("latin-1")
         for head in ("v=STSv1;", "v=STSv1;id="):
@@ -142,6 +149,35 @@ def cases() -> Iterator[tuple[str, Callable[[Any], object], Any]]:
         for unit in (b"\x30\x80", b"\x30\x02\x05\x00", b"\xa0\x03\x02\x01\x02"):
             der = head + unit * ((SIZE - len(head)) // len(unit))
             yield f"certificate {head.hex()} {unit.hex()}", lambda o: roots.examine((o,), 0), der
+    svg = '<svg xmlns="http://www.w3.org/2000/svg">'
+    for unit in (
+        "<a/>",
+        "<a b='' c=''/>",
+        "<title>&amp;</title>",
+        "<?a?>",
+        "<script/>",
+        "<a onx='' href='b'/>",
+        "&#38;",
+    ):
+        yield f"bimi_logo {unit}", bimi_logo.read, filled(unit, svg, "</svg>").encode()
+    for unit in ("url(", "url('", " ", "'url(", "a"):
+        yield (
+            f"bimi_logo, an attribute of {unit}",
+            bimi_logo.read,
+            filled(unit, f'{svg}<a b="url(', '"/></svg>').encode(),
+        )
+    yield "bimi_logo, packed", bimi_logo.read, gzip.compress(filled("<a/>", svg, "</svg>").encode())
+    names_of = " ".join(f"a{number}=''" for number in range(6000))
+    yield "bimi_logo, attributes", bimi_logo.read, f"{svg}<a {names_of}/></svg>".encode()[:SIZE]
+    chain = mark.page(mark.Mark("https://a.example/b", "a.example"), 0).body
+    yield "bimi_certificate, many", bimi_certificate.parse, filled(chain).encode()
+    yield "bimi_certificate, digits", bimi_certificate.parse, filled("A", "-----BEGIN CERTIFICATE-----\n").encode()
+    for number in (1, 400):
+        packed = gzip.compress(bytes(bimi_logo.LARGEST))[:-1]  # its end is missing
+        uri = b"data:image/svg+xml;base64," + base64.b64encode(packed)
+        strings = (b"\x16\x82" + len(uri).to_bytes(2) + uri) * number
+        yield f"bimi_certificate, {number} bad logos", bimi_certificate.logos, strings[:SIZE]
+    yield "bimi_certificate, empty strings", bimi_certificate.logos, b"\x16\0" * (SIZE // 2)
     yield "rdap, brackets", lambda o: rdap.registration(o, "example.com"), b"[" * SIZE
     yield "rdap, digits", lambda o: rdap.registration(o, "example.com"), b"1" * SIZE
     many = b'{"objectClassName":"domain","ldhName":"example.com","%s":[%s]}'

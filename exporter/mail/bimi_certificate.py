@@ -86,7 +86,7 @@ def parse(text: bytes) -> Mark:
             leaf=read(mark, mark.public_bytes(Encoding.DER)),
             for_marks=_is_for_marks(mark),
             has_logo=logotype is not None,
-            logo=next(_logos(logotype), None) if logotype else None,
+            logo=next(iter(logos(logotype)), None) if logotype else None,
             first=place == 0,
             issuer_sent=any(it.subject == mark.issuer for it in chain if it is not mark),
         )
@@ -122,14 +122,16 @@ def _is_for_marks(certificate: x509.Certificate) -> bool:
         return False
 
 
-def _logos(logotype: bytes) -> Iterator[bytes]:
+def logos(logotype: bytes) -> list[bytes]:
     """The SVGs of an extension, uncompressed; what is none is passed over."""
+    found = []
     for uri in islice((it for it in _strings(logotype) if it.startswith(_DATA_URI)), _MOST_LOGOS):
         kind, _, data = uri.partition(b",")
         try:
-            yield uncompressed(base64.b64decode(data) if kind.endswith(b";base64") else b"")
+            found.append(uncompressed(base64.b64decode(data) if kind.endswith(b";base64") else b""))
         except (binascii.Error, LogoSyntaxError):
             continue
+    return found
 
 
 def _strings(der: bytes) -> Iterator[bytes]:

@@ -7,6 +7,9 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from exporter.mail import (
+    bimi,
+    bimi_certificate,
+    bimi_logo,
     certificate,
     dane_chain,
     dkim,
@@ -67,7 +70,16 @@ def _macro(octets: bytes) -> None:
     spf_macro.query_name(found.target(dict.fromkeys("slodiphcrtv", "a.b-c")))
 
 
+def _bimi(octets: bytes) -> None:
+    url = bimi.parse(octets).location or ""
+    bimi.url_fault(url)
+    bimi.picture_suffix(url)
+
+
 PARSERS = {
+    "bimi": Parser(_bimi, bimi.BimiSyntaxError),
+    "bimi_certificate": Parser(bimi_certificate.parse, certificate.CertificateSyntaxError),
+    "bimi_logo": Parser(lambda octets: bimi_logo.read(octets).sides, bimi_logo.LogoSyntaxError),
     "certificate": Parser(lambda octets: _ROOTS.examine((octets,), 0), certificate.CertificateSyntaxError),
     "dane_chain": Parser(dane_chain.key, certificate.CertificateSyntaxError),
     "dkim": Parser(dkim.parse, dkim.DkimSyntaxError),
@@ -94,8 +106,13 @@ PARSERS = {
     "tls": Parser(lambda octets: tls.judge(tls.Version.TLS_1_2, octets), None),
 }
 
+_SVG = b'<svg xmlns="http://www.w3.org/2000/svg">'
+
 # What a parser wants to see before it looks further, and the words that lead it into its corners.
 HEADS: dict[str, tuple[bytes, ...]] = {
+    "bimi": (b"v=BIMI1;", b"v=BIMI1;l=", b"v=BIMI1;l=https://a.b/", b"v=BIMI1;a="),
+    "bimi_certificate": (b"-----BEGIN CERTIFICATE-----\n", b"-----BEGIN CERTIFICATE-----\nMIIC", b""),
+    "bimi_logo": (_SVG, _SVG + b"<g a='", b"<!DOCTYPE svg [", b"\x1f\x8b\x08"),
     "dkim": (b"", b"p=;", b"v=DKIM1; p="),
     "dmarc": (b"v=DMARC1;", b"v=DMARC1;rua=", b"v=DMARC1;p=none;fo="),
     "mta_sts": (b"", b"version:STSv1\nmode:none\nmax_age:1\n", b"version:STSv1\nmode:enforce\nmax_age:1\nmx:"),
@@ -116,6 +133,7 @@ _BLANK_BETWEEN = """
     250- 250 550 5.7.1 421 STARTTLS [IPv6: [192.0.2.1] xn-- a.b[1.2.3.4] gmail.con mailto: ip-10-0-0-1.
     v=STSv1; id=1 version:STSv1 mode:enforce mx:*.b.c max_age:604800 v=TLSRPTv1; rua=https://a.b/
     {} [] {"events":[ "eventAction":"expiration" "eventDate":"2026-01-01T00:00:00Z" null true 1e9
+    <g> </g> <title> <a/> &amp; url( url(' </svg> <!ENTITY ]> -----END
     \x16\x03\x03 \x15\x03\x03\0\x02\x02\x46 \x02\0\0\x26 \x30\x82\x01\0 \x02\x01\x01
 """
 WORDS = tuple(
