@@ -62,6 +62,7 @@ FAULTS = {
     "rejects-everybody.example.net": {"smtp_tls.rejected"},
     "says-try-later.example.net": {"smtp_tls: tempfail"},
     "no-address.example.net": {"smtp_tls.no-address"},
+    "dane-mismatch.example": {"dane.mismatch"},
     "fleet.example.org": set(),
     "mx-missing.example.net": {"mx.nowhere"},
     "mx-dangling.example.net": {"mx.dangling"},
@@ -99,10 +100,13 @@ FAULTS = {
     "dmarc-cannot-align.example.net": {"dmarc.cannot-align"},
     "zone-lame.example.net": {"zone.lame"},
     "zone-contradicts-itself.example.net": {"zone.data-differ"},
+    "mta-sts-other-hosts.example.net": {"mta_sts.mx-not-listed"},
+    "tls-rpt-missing.example.net": {"tls_rpt.missing"},
     "listed.example.net": {"blocklist.listed"},
     "parked-but-open.example.net": {"spf.parked-not-closed", "dmarc.parked"},
     "not-answered.example.net": {
-        f"{check}: dns_servfail" for check in ("mx", "spf", "spf_sender", "dkim", "dmarc", "zone")
+        f"{check}: dns_servfail"
+        for check in ("mx", "spf", "spf_sender", "dkim", "dmarc", "zone", "dane", "mta_sts", "tls_rpt")
     },
 }
 # What receivers demand and these domains do not meet; all others of the file meet what can be seen.

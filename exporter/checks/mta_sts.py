@@ -182,7 +182,7 @@ PATTERN_UNUSED = Rule(
 )
 POLICY_INFO = Measure(
     "deliverability_mta_sts_policy_info",
-    "1; the mode of the domain's MTA-STS policy: enforce, testing or none.",
+    "Always 1: the mode of the domain's MTA-STS policy, which is enforce, testing or none.",
     ("mode",),
 )
 MAX_AGE = Measure("deliverability_mta_sts_max_age_seconds", "For how long senders may keep the domain's policy.")

@@ -21,6 +21,7 @@ from exporter.demo.nameserver import NameServer, Zone
 from exporter.demo.registry import Name, Registry
 from exporter.demo.website import HTTPS, Page, websites
 from exporter.demo.zoneserver import ZoneServers
+from exporter.mail.mta_sts import policy_url
 from exporter.mail.tls import Version
 from exporter.model import Clock
 
@@ -52,6 +53,8 @@ MAIL_HOSTS = (
     (Behaviour("starttls-injection.example.net", fault=Fault.INJECTED), SMTP),
     (Behaviour("rejects-everybody.example.net", fault=Fault.REJECTS), SMTP),
     (Behaviour("says-try-later.example.net", fault=Fault.BUSY), SMTP),
+    (Behaviour("dane-matches.example", sends_root=True), SMTP),
+    (Behaviour("dane-mismatch.example"), SMTP),
 )
 
 REGISTRATIONS = {
@@ -62,8 +65,17 @@ REGISTRATIONS = {
     "registration-expiring.example": Name(expires=20.5),
 }
 
+
+def _policy(*hosts: str) -> str:
+    return "\n".join(("version: STSv1", "mode: enforce", *(f"mx: {host}" for host in hosts), "max_age: 1209600", ""))
+
+
 # What is published over HTTPS, by hosts that have an address in world.zone.
-PAGES: tuple[Page, ...] = ()
+PAGES = (
+    Page(policy_url("example.com"), body=_policy("mx1.example.com", "mx2.example.com")),
+    Page(policy_url("mta-sts-other-hosts.example.net"), body=_policy("*.provider.example")),
+    Page(policy_url("tls-rpt-missing.example.net"), body=_policy("*.example.net")),
+)
 
 _TOLD = """
 A demonstration: a small mail world on loopback, with DNS, blocklists, mail servers and a registry of its own. Nothing

@@ -255,6 +255,44 @@ smtp_tls mail_host=mx.lab.test mail_port=busy          unknown tempfail
 smtp_tls mail_host=mx.lab.test mail_port=shut          fail, critical smtp_tls.refused[ip=127.0.0.1]
 smtp_tls mail_host=empty.lab.test mail_port=25         fail, warning smtp_tls.no-address
 smtp_tls mail_host=mx.example.info mail_port=25        unknown dns_servfail
+dane domain=example.net                                pass
+dane domain=signed.example.org                         pass
+dane domain=example.edu                                pass
+dane domain=bogus.example.org                          unknown bogus
+dane domain=example.info                               unknown dns_servfail
+dane domain=nowhere.example.org                        pass
+dane domain=borrowed.example.org                       pass
+dane domain=parked.example.org                         pass
+dane mail_host=mx1.example.net mail_port=25            pass
+dane mail_host=mx2.example.net mail_port=25            pass
+dane mail_host=mx.lab.test mail_port=good              pass
+dane mail_host=mx.lab.test mail_port=small             pass
+dane mail_host=mx.lab.test mail_port=old-too           pass
+dane mail_host=mx.lab.test mail_port=old-only          pass
+dane mail_host=mx.lab.test mail_port=expired           pass
+dane mail_host=mx.lab.test mail_port=wrong-name        pass
+dane mail_host=mx.lab.test mail_port=untrusted         pass
+dane mail_host=mx.lab.test mail_port=in-clear          pass
+dane mail_host=mx.lab.test mail_port=busy              pass
+dane mail_host=mx.lab.test mail_port=shut              pass
+dane mail_host=empty.lab.test mail_port=25             pass
+dane mail_host=mx.example.info mail_port=25            unknown dns_servfail
+mta_sts domain=example.net                             pass
+mta_sts domain=signed.example.org                      pass
+mta_sts domain=example.edu                             pass
+mta_sts domain=bogus.example.org                       unknown bogus
+mta_sts domain=example.info                            unknown dns_servfail
+mta_sts domain=nowhere.example.org                     pass
+mta_sts domain=borrowed.example.org                    pass
+mta_sts domain=parked.example.org                      pass
+tls_rpt domain=example.net                             pass
+tls_rpt domain=signed.example.org                      pass
+tls_rpt domain=example.edu                             pass
+tls_rpt domain=bogus.example.org                       unknown bogus
+tls_rpt domain=example.info                            unknown dns_servfail
+tls_rpt domain=nowhere.example.org                     pass
+tls_rpt domain=borrowed.example.org                    pass
+tls_rpt domain=parked.example.org                      pass
 resolver                                               pass
 """
 TLS = """
