@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -98,14 +98,10 @@ class Web:
         await response.prepare(request)
         if request.method == "HEAD":
             return response
-        loop = asyncio.get_running_loop()
-        for piece in (piece for piece in pieces if piece):
-            octets = await loop.run_in_executor(None, squeeze, piece) if squeeze else piece
-            if octets:
-                await response.write(octets)
-        if squeeze:
-            await response.write(squeeze(b""))
-        await response.write_eof()
+        try:
+            await _send(response, pieces, squeeze)
+        except ConnectionError:
+            log.debug("%s hung up in the middle of a scrape", request.remote)
         return response
 
     async def _overview(self, request: web.Request) -> web.Response:
@@ -257,6 +253,19 @@ def _at(receiver: str, domain: str = "") -> str:
 def _wanted(held: Held) -> tuple[str, ...]:
     """The receivers that the mail of this target goes to."""
     return held.target.receivers if isinstance(held.target, Delivery) else ()
+
+
+async def _send(
+    response: web.StreamResponse, pieces: Iterable[bytes], squeeze: Callable[[bytes], bytes] | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    for piece in (piece for piece in pieces if piece):
+        octets = await loop.run_in_executor(None, squeeze, piece) if squeeze else piece
+        if octets:
+            await response.write(octets)
+    if squeeze:
+        await response.write(squeeze(b""))
+    await response.write_eof()
 
 
 def _profile(request: web.Request) -> Profile:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -78,6 +80,27 @@ async def test_metrics_come_from_memory_compressed_if_wanted(site: Site) -> None
     _, plain, headers = await site.get("/metrics", **{"Accept-Encoding": "identity"})
     assert "Content-Encoding" not in headers
     assert "deliverability_check_unknown{" in plain
+
+
+async def test_who_hangs_up_in_a_scrape_leaves_no_trace_in_the_log(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Prometheus does at every scrape timeout."""
+    site.exposition.limit = 10**6
+    for n in range(10_000):  # more than the sockets' buffers hold
+        site.exposition.relate(
+            "deliverability_sender_info", replace(EXAMPLE, name=f"n{n}.example"), ("helo", "x" * 1000)
+        )
+    address = urlsplit(site.web.addresses[0])
+    for _ in range(5):
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await reader.readexactly(1000)
+        writer.transport.abort()
+    status, body, _ = await site.get("/metrics")
+    assert (status, body.count("deliverability_sender_info{")) == (200, 10_000)
+    await site.web.stop()  # which waits for what is being answered
+    assert caplog.records == []
 
 
 async def test_openmetrics_is_served_to_who_asks_for_it(site: Site) -> None:
