@@ -134,6 +134,6 @@ def look_up(host: str, port: int) -> Evaluation[Lookup]:
             return Lookup(addresses, tuple(answers), unproven=unproven, doubt=reply)
         if reply.exists and reply.authenticated and base in believed:
             return Lookup(addresses, tuple(answers), base, reply.associations, unproven, doubt)
-        if not reply.void:
+        if not reply.void and (base == host or not reply.authenticated):  # else it is the host's own name that lacks it
             unproven = unproven or reply
     return Lookup(addresses, tuple(answers), unproven=unproven, doubt=doubt)

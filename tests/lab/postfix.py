@@ -45,6 +45,7 @@ NO_STARTTLS = Listener(options={"smtpd_tls_security_level": "none"})
 EXPIRED = Listener(certificate="expired")
 WRONG_NAME = Listener(certificate="wrong-name")
 UNTRUSTED = Listener(certificate="untrusted")
+WITH_ROOT = Listener(certificate="with-root")  # the authority's own certificate is sent along
 BUSY = Listener(
     options={"smtpd_client_restrictions": "check_client_access static:{421 4.7.0 busy}", "smtpd_delay_reject": "no"}
 )
@@ -91,6 +92,7 @@ def _certificates(home: Path) -> trustme.CA:
         "untrusted": trustme.CA().issue_cert(HOSTNAME),
     }.items():
         issued.private_key_and_cert_chain_pem.write_to_path(home / f"{name}.pem")
+    (home / "with-root.pem").write_bytes((home / "good.pem").read_bytes() + authority.cert_pem.bytes())
     return authority
 
 
