@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exporter.catalogue import Catalogue
+from exporter.publish.grafana import dashboards
 from exporter.publish.rules import rules
 from exporter.publish.thresholds import Thresholds
 
@@ -21,6 +22,7 @@ def files(known: Catalogue, given: Thresholds) -> Iterator[tuple[str, str]]:
     yield "prometheus/alerts.yml", rules(known, given)
     yield "prometheus/thresholds.yml", given.text()
     yield "alertmanager/alertmanager.yml", ALERTMANAGER.read_text("utf-8")
+    yield from dashboards(given)
 
 
 def write(directory: Path, known: Catalogue, given: Thresholds) -> Iterator[Path]:

@@ -1,0 +1,165 @@
+"""One address that mail is sent from: its names, its HELO, its listings; and whether the lists can be believed."""
+
+from __future__ import annotations
+
+from exporter.publish.grafana.board import TOLD, Board, Links, choice, of, row
+from exporter.publish.grafana.panels import ANY_IS_BAD, BAD, GOOD, NOTICE, Column, Json, series, stat, table
+from exporter.publish.grafana.parts import FINDING, WORST, findings, listings, numbers, verdicts, worst
+from exporter.publish.thresholds import Thresholds
+
+# Findings of other targets can name an address too: those of a domain's SPF, and of a mail host.
+THIS = 'ip="$ip",domain="",mail_port=""'
+SENDER = "deliverability_sender_info"
+ADDRESS = 'ip="$ip"'
+LISTED = 'finding="blocklist.listed"'
+
+
+def ip(given: Thresholds) -> Board:
+    links = Links(given)
+    return Board(
+        "ip",
+        "Deliverability / Sender address",
+        "Whether receivers trust this address, and whether the blocklists that say so can be believed.",
+        variables=[choice("ip", "Address", f'label_values({SENDER}{{job=~"$job",instance=~"$instance"}}, ip)')],
+        panels=[
+            (4, [*numbers(THIS), *_facts()]),
+            (7, [(24, findings("Wrong now", "A finding leads to its meaning and fix.", THIS, links))]),
+            (8, [(12, verdicts(THIS, links)), (12, _greetings(links))]),
+            (8, [(12, _trend()), (12, _domains(links))]),
+            row("Blocklists, for every address and domain"),
+            (10, [(12, _lists(links)), (12, listings(links))]),
+            (7, [(24, _budgets())]),
+        ],
+        since="now-7d",
+    )
+
+
+def _facts() -> list[tuple[int, Json]]:
+    return [
+        (
+            4,
+            stat(
+                "Listed on",
+                "Blocklists that list it, not counting those of severity info.",
+                f"max({of('deliverability_blocklist_listings', THIS)})",
+                steps=ANY_IS_BAD,
+            ),
+        ),
+        (
+            4,
+            stat(
+                "Lists believed",
+                "That the verdict rests on. Those that do not answer, or cannot be believed, are not in it.",
+                f"min({of('deliverability_blocklist_checked', THIS)})",
+                steps=((None, NOTICE), (1, "text")),
+            ),
+        ),
+        (
+            4,
+            stat(
+                "PTR names",
+                "One is right: receivers look at the first, and which that is changes.",
+                f"max({of('deliverability_ptr_names', THIS)})",
+                steps=((None, BAD), (1, GOOD), (2, NOTICE)),
+            ),
+        ),
+    ]
+
+
+def _greetings(links: Links) -> Json:
+    labels = {
+        "sender": Column("Sender"),
+        "helo": Column("HELO name", links=(links.page("ip=$ip"),)),
+        "instance": TOLD["instance"],
+    }
+    here = of(SENDER, ADDRESS)
+    state = worst("sender, instance", 'ip="$ip",sender!="",domain=""')
+    return table(
+        "What it says in HELO",
+        "The state is that of the name, and of what peers answered to it.",
+        labels,
+        {
+            "state": (
+                f"max by ({', '.join(labels)}) ({here} * on (sender, instance) group_left () ({state}))",
+                Column("State", width=100, texts=WORST),
+            )
+        },
+        sort=[("State", True)],
+    )
+
+
+def _trend() -> Json:
+    return series(
+        "Listings",
+        "How many lists say so, of how many that can be believed.",
+        (f"max({of('deliverability_blocklist_checked', THIS)})", "lists believed"),
+        (f"max({of('deliverability_blocklist_listings', THIS)})", "listed on"),
+        decimals=0,
+        colors={"listed on": BAD, "lists believed": GOOD},
+    )
+
+
+def _domains(links: Links) -> Json:
+    labels = {
+        "domain": Column("Domain", links=(links.board("domain"), links.page("domain=${__data.fields.domain}"))),
+        "sender": Column("Sender", width=160),
+        "instance": TOLD["instance"],
+    }
+    hurt = f"{of('deliverability_domain_sender_info')} and on (sender, instance) {of(SENDER, ADDRESS)}"
+    state = worst("domain, instance", 'domain!=""')
+    return table(
+        "Domains whose mail it sends",
+        "They are hurt when it is refused.",
+        labels,
+        {
+            "state": (
+                f"max by ({', '.join(labels)}) (({hurt}) * on (domain, instance) group_left () ({state}))",
+                Column("State", width=100, texts=WORST),
+            )
+        },
+        sort=[("State", True)],
+    )
+
+
+def _lists(links: Links) -> Json:
+    labels = {
+        "blocklist": Column("Blocklist", links=(links.page("blocklist=${__data.fields.blocklist}"),)),
+        "instance": TOLD["instance"],
+    }
+    by = ", ".join(labels)
+    health = worst(by, 'check="blocklist_health"')
+    listed = f"count by ({by}) ({of(FINDING, LISTED)})"
+    left = of("deliverability_exporter_blocklist_budget_remaining_ratio")
+    return table(
+        "Blocklists",
+        "A list that cannot be believed changes no verdict: neither its yes nor its no counts.",
+        labels,
+        {
+            "health": (health, Column("Health", width=100, texts=WORST)),
+            "listed": (f"{listed} or 0 * ({health})", Column("Listed", width=80, steps=ANY_IS_BAD)),
+            "left": (
+                f"min by ({by}) ({left})",
+                Column(
+                    "Questions left today",
+                    width=160,
+                    unit="percentunit",
+                    decimals=1,
+                    steps=((None, BAD), (0.1, NOTICE), (0.3, "text")),
+                ),
+            ),
+        },
+        sort=[("Health", True), ("Blocklist", False)],
+    )
+
+
+def _budgets() -> Json:
+    return series(
+        "Questions left today",
+        "Part of the day's questions to each list; at 0 it is asked no more before midnight UTC.",
+        (
+            f"min by (blocklist) ({of('deliverability_exporter_blocklist_budget_remaining_ratio')})",
+            "{{blocklist}}",
+        ),
+        unit="percentunit",
+        most=1,
+    )

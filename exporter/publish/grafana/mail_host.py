@@ -1,0 +1,159 @@
+"""Mail hosts: does each answer, with TLS that senders can use and a certificate that holds, and how fast?"""
+
+from __future__ import annotations
+
+from exporter.publish.grafana.board import TOLD, Board, Links, every, of, row
+from exporter.publish.grafana.panels import BAD, GOOD, WARN, Column, Json, bars, series, stat, table
+from exporter.publish.grafana.parts import UNKNOWN, WORST, days_left, findings, numbers, worst
+from exporter.publish.thresholds import Thresholds
+
+THESE = 'mail_host=~"$mail_host",mail_port!=""'
+TLS = f'check="smtp_tls",{THESE}'
+MOST = 200  # rows
+LATEST = f'{THESE},version="1.3"'
+FEW = 12
+BY = "mail_host, mail_port, instance"
+
+ENDS = "deliverability_smtp_tls_certificate_not_after_timestamp_seconds"
+VERSION = "deliverability_smtp_tls_version_supported"
+PHASE = "deliverability_smtp_phase_duration_seconds"
+WANTED = {"1": ("yes", GOOD), "0": ("no", WARN)}
+OBSOLETE = {"1": ("yes", WARN), "0": ("no", GOOD)}
+
+
+def mail_host(given: Thresholds) -> Board:
+    links = Links(given)
+    hosts = f'label_values({UNKNOWN}{{check="smtp_tls",job=~"$job",instance=~"$instance"}}, mail_host)'
+    return Board(
+        "mail_host",
+        "Deliverability / Mail hosts",
+        "Whether mail hosts answer, with TLS that senders can use.",
+        variables=[every("mail_host", "Mail host", hosts, allValue=".+")],
+        panels=[
+            (4, [*numbers(TLS), *_facts(given)]),
+            (11, [(24, _hosts(given, links))]),
+            (9, [(24, findings("Wrong now", "A finding leads to its meaning and fix.", TLS, links))]),
+            row("How fast, and for whom"),
+            (9, [(12, _phases()), (12, _slowest())]),
+            (9, [(12, _domains(links)), (12, _smallest())]),
+        ],
+        changes='check=~"mx|dane|mta_sts"',
+    )
+
+
+def _facts(given: Thresholds) -> list[tuple[int, Json]]:
+    soon = f"({of(ENDS, THESE)} - time()) / 86400 < {given.certificate_days}"
+    return [
+        (4, stat("Hosts", "Each port of each.", f"count({of(UNKNOWN, TLS)})")),
+        (
+            4,
+            stat(
+                "Certificates to renew",
+                f"Expired, or good for less than {given.certificate_days} days.",
+                f"count({soon}) or 0 * count({of(ENDS, THESE)})",
+                steps=((None, "text"), (1, WARN)),
+            ),
+        ),
+        (
+            4,
+            stat(
+                "Offer TLS 1.3",
+                "Part of the mail hosts of which it is known.",
+                f"avg({of(VERSION, LATEST)})",
+                unit="percentunit",
+                decimals=0,
+            ),
+        ),
+    ]
+
+
+def _hosts(given: Thresholds, links: Links) -> Json:
+    labels = {
+        "mail_host": Column(
+            "Mail host", links=(links.page("mail_host=${__data.fields.mail_host}"), links.board("mail_host"))
+        ),
+        "mail_port": Column("Port", width=70),
+        "instance": TOLD["instance"],
+    }
+    state = f"topk({MOST}, {worst(BY, TLS)})"
+    shown = f"and on ({BY}) {state}"
+
+    def one(expr: str) -> str:
+        return f"max by ({BY}) ({expr}) {shown}"
+
+    versions = {
+        f"tls{version}": (
+            one(of(VERSION, f'{THESE},version="{version}"')),
+            Column(f"TLS {version}", width=85, texts=OBSOLETE if version < "1.2" else WANTED),
+        )
+        for version in ("1.0", "1.1", "1.2", "1.3")
+    }
+    return table(
+        "Mail hosts",
+        f"At most {MOST}, the worst first. An empty cell is what could not be told. Old TLS is offered if any address "
+        "of the host does, new TLS only if all do.",
+        labels,
+        {
+            "state": (state, Column("State", width=110, texts=WORST)),
+            **versions,
+            "left": (
+                one(f"({of(ENDS, THESE)} - time()) / 86400"),
+                Column(
+                    "Certificate, days", width=140, unit="none", decimals=0, steps=days_left(given.certificate_days)
+                ),
+            ),
+            "size": (
+                one(of("deliverability_smtp_size_limit_bytes", THESE)),
+                Column("Largest mail", width=120, unit="bytes"),
+            ),
+        },
+        sort=[("State", True), ("Certificate, days", False)],
+    )
+
+
+def _phases() -> Json:
+    return series(
+        "Slowest answer, by phase",
+        "Of the chosen mail hosts. By the book senders wait five minutes for a greeting, in practice less. Marks are "
+        "changes of MX, DANE and MTA-STS.",
+        (f"max by (phase) ({of(PHASE, THESE)})", "{{phase}}"),
+        unit="s",
+    )
+
+
+def _slowest() -> Json:
+    return bars(
+        "Slowest mail hosts",
+        f"All phases together; the {FEW} slowest.",
+        f"sort_desc(topk({FEW}, sum by (mail_host, mail_port) ({of(PHASE, THESE)})))",
+        "{{mail_host}}:{{mail_port}}",
+        unit="s",
+        steps=((None, "blue"), (10, WARN), (60, BAD)),
+    )
+
+
+def _domains(links: Links) -> Json:
+    labels = {
+        "domain": Column("Domain", links=(links.board("domain"), links.page("domain=${__data.fields.domain}"))),
+        "mail_host": Column("Mail host"),
+        "instance": TOLD["instance"],
+    }
+    info = of("deliverability_domain_mail_host_info", THESE)
+    return table(
+        "Domains that they take mail for",
+        f"At most {MOST}.",
+        labels,
+        {"takes": (f"topk({MOST}, max by ({', '.join(labels)}) ({info}))", Column("takes", hidden=True))},
+        sort=[("Domain", False)],
+    )
+
+
+def _smallest() -> Json:
+    return bars(
+        "Largest mail that is taken",
+        f"What they announce (SIZE); the {FEW} smallest. 0 is no fixed limit.",
+        f"sort(bottomk({FEW}, min by (mail_host, mail_port) ({of('deliverability_smtp_size_limit_bytes', THESE)})))",
+        "{{mail_host}}:{{mail_port}}",
+        unit="bytes",
+        steps=((None, "blue"),),
+    )

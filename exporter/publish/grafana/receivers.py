@@ -1,0 +1,135 @@
+"""What Microsoft, Gmail and Yahoo demand of each domain's mail, and which of it is not met."""
+
+from __future__ import annotations
+
+from exporter.publish.grafana.board import TOLD, Board, Links, of
+from exporter.publish.grafana.panels import (
+    ANY_IS_A_WARNING,
+    ANY_IS_DOUBT,
+    WARN,
+    Column,
+    Json,
+    bars,
+    series,
+    stat,
+    table,
+)
+from exporter.publish.grafana.parts import FINDING, OK, SHOWN, UNKNOWN, findings, unmet, untold
+from exporter.publish.thresholds import Thresholds
+
+THESE = 'check="receiver"'
+
+
+def receivers(given: Thresholds) -> Board:
+    links = Links(given)
+    return Board(
+        "receivers",
+        "Deliverability / Receivers",
+        "Will the large receivers take our mail, as far as that can be seen before it is sent?",
+        variables=[],
+        panels=[
+            (4, _numbers()),
+            (9, [(6, _by_receiver()), (9, _frequent()), (9, _trend())]),
+            (10, [(12, _domains(links)), (12, untold(links, THESE))]),
+            (
+                10,
+                [
+                    (
+                        24,
+                        findings(
+                            "Demands not met", "A finding tells the demand, and what to mend first.", THESE, links
+                        ),
+                    )
+                ],
+            ),
+        ],
+        changes='domain!=""',
+        since="now-7d",
+    )
+
+
+def _none(expr: str) -> str:
+    """0 only while there are verdicts at all."""
+    return f"{expr} or 0 * count({of(OK, THESE)})"
+
+
+def _numbers() -> list[tuple[int, Json]]:
+    numbers = [
+        stat("Domains", "Whose mail goes to receivers with known demands.", f"count({of(UNKNOWN, THESE)})"),
+        stat(
+            "With demands not met",
+            "Domains.",
+            _none(f"count(count by (domain) ({of(FINDING, THESE)}))"),
+            steps=ANY_IS_A_WARNING,
+        ),
+        stat(
+            "Demands not met",
+            "Of all domains and receivers together.",
+            _none(f"count({of(FINDING, THESE)})"),
+            steps=ANY_IS_A_WARNING,
+        ),
+        stat(
+            "Cannot tell",
+            "Domains of which some demand rests on what could not be told. Not counted as met.",
+            f"sum({of(UNKNOWN, THESE)})",
+            steps=ANY_IS_DOUBT,
+        ),
+    ]
+    return [(6, number) for number in numbers]
+
+
+def _by_receiver() -> Json:
+    labels = {"receiver": Column("Receiver")}
+    return table(
+        "By receiver",
+        "How many domains do not meet some demand, and how many demands that makes.",
+        labels,
+        {
+            "domains": (
+                f"count by (receiver) (count by (receiver, domain) ({unmet()}))",
+                Column("Domains", width=90, steps=((None, WARN),)),
+            ),
+            "demands": (f"count by (receiver) ({unmet()})", Column("Demands", width=90, steps=((None, WARN),))),
+        },
+        sort=[("Domains", True)],
+    )
+
+
+def _frequent() -> Json:
+    return bars(
+        "Demands that most domains do not meet",
+        "What to mend first.",
+        f"sort_desc(topk(12, sum by (finding) ({of(FINDING, THESE)})))",
+        "{{finding}}",
+        steps=((None, WARN),),
+    )
+
+
+def _trend() -> Json:
+    return series(
+        "Demands not met",
+        "By receiver. The marks are records that changed.",
+        (f"count by (receiver) ({unmet()})", "{{receiver}}"),
+        stacked=True,
+        decimals=0,
+    )
+
+
+def _domains(links: Links) -> Json:
+    labels = {
+        "domain": Column("Domain", links=(links.receiver(), links.board("domain"))),
+        "receiver": Column("Receiver", width=150),
+        "instance": TOLD["instance"],
+    }
+    return table(
+        "Domains with demands not met",
+        f"At most {SHOWN}, the most first. Each leads to all demands of the receiver, with the evidence.",
+        labels,
+        {
+            "unmet": (
+                f"topk({SHOWN}, count by ({', '.join(labels)}) ({unmet()}))",
+                Column("Not met", width=90, steps=((None, WARN),)),
+            )
+        },
+        sort=[("Not met", True), ("Domain", False)],
+    )
