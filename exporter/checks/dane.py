@@ -30,7 +30,7 @@ MISMATCH = Rule(
     why="Senders that use DANE, among them Exchange Online and many Postfix servers, do not deliver to a host that "
     "cannot show what its records promise: their mail waits, and comes back. It happens when a certificate is renewed "
     "and the records are not, or when an issuer (usage 2) is not sent along.",
-    fix="Publish the record {name}. IN TLSA {record} or load the certificate that the records are for, with its chain.",
+    fix="Publish the record {name}. IN TLSA {record}, or load the certificate that the records are for, and its chain.",
     ref="RFC 7672 sections 2.2 and 3.1; RFC 6698 section 2.1",
     refusals=("Office 365: 550 5.7.323 tlsa-invalid: The domain failed DANE validation",),
     subjects=("ip",),
