@@ -102,11 +102,13 @@ FAULTS = {
     "zone-contradicts-itself.example.net": {"zone.data-differ"},
     "mta-sts-other-hosts.example.net": {"mta_sts.mx-not-listed"},
     "tls-rpt-missing.example.net": {"tls_rpt.missing"},
+    "bimi-without-dmarc.example.net": {"dmarc.policy-none", "bimi.dmarc-too-weak"},
+    "bimi-not-tiny-ps.example.net": {"bimi.logo-profile"},
     "listed.example.net": {"blocklist.listed"},
     "parked-but-open.example.net": {"spf.parked-not-closed", "dmarc.parked"},
     "not-answered.example.net": {
         f"{check}: dns_servfail"
-        for check in ("mx", "spf", "spf_sender", "dkim", "dmarc", "zone", "dane", "mta_sts", "tls_rpt")
+        for check in ("mx", "spf", "spf_sender", "dkim", "dmarc", "zone", "dane", "mta_sts", "tls_rpt", "bimi")
     },
 }
 # What receivers demand and these domains do not meet; all others of the file meet what can be seen.

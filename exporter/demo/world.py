@@ -16,6 +16,7 @@ from typing import Self
 
 from exporter.catalogue import Catalogue
 from exporter.config import Nameserver, Settings, load
+from exporter.demo import mark
 from exporter.demo.mailserver import Behaviour, Certificate, Fault, MailServers
 from exporter.demo.nameserver import NameServer, Zone
 from exporter.demo.registry import Name, Registry
@@ -75,7 +76,10 @@ PAGES = (
     Page(policy_url("example.com"), body=_policy("mx1.example.com", "mx2.example.com")),
     Page(policy_url("mta-sts-other-hosts.example.net"), body=_policy("*.provider.example")),
     Page(policy_url("tls-rpt-missing.example.net"), body=_policy("*.example.net")),
+    Page("https://brand.example.com/logo.svg", type="image/svg+xml", body=mark.LOGO),
+    Page("https://brand.example.com/as-drawn.svg", type="image/svg+xml", body=mark.LOGO.replace("tiny-ps", "full")),
 )
+MARKS = (mark.Mark("https://brand.example.com/mark.pem", "example.com"),)
 
 _TOLD = """
 A demonstration: a small mail world on loopback, with DNS, blocklists, mail servers and a registry of its own. Nothing
@@ -132,7 +136,8 @@ class DemoWorld:
             {(ip, port): host for host, port in MAIL_HOSTS for ip in zone.addresses(host.name)}, clock.wall()
         )
         self.registry = Registry(REGISTRATIONS, clock.wall())
-        self.websites = websites(PAGES, zone.addresses, clock.wall())
+        pages = (*PAGES, *(mark.page(it, clock.wall()) for it in MARKS))
+        self.websites = websites(pages, zone.addresses, clock.wall())
         self.authorities = self.mail.pem + self.registry.web.pem + self.websites.pem
         self._running = AsyncExitStack()
 

@@ -293,6 +293,14 @@ tls_rpt domain=example.info                            unknown dns_servfail
 tls_rpt domain=nowhere.example.org                     pass
 tls_rpt domain=borrowed.example.org                    pass
 tls_rpt domain=parked.example.org                      pass
+bimi domain=example.net                                pass
+bimi domain=signed.example.org                         pass
+bimi domain=example.edu                                pass
+bimi domain=bogus.example.org                          unknown bogus
+bimi domain=example.info                               unknown dns_servfail
+bimi domain=nowhere.example.org                        pass
+bimi domain=borrowed.example.org                       pass
+bimi domain=parked.example.org                         pass
 resolver                                               pass
 """
 TLS = """
