@@ -101,6 +101,7 @@ FAULTS = {
     "zone-lame.example.net": {"zone.lame"},
     "zone-contradicts-itself.example.net": {"zone.data-differ"},
     "mta-sts-other-hosts.example.net": {"mta_sts.mx-not-listed"},
+    "mta-sts-certificate.example.net": {"mta_sts.certificate"},
     "tls-rpt-missing.example.net": {"tls_rpt.missing"},
     "bimi-without-dmarc.example.net": {"dmarc.policy-none", "bimi.dmarc-too-weak"},
     "bimi-not-tiny-ps.example.net": {"bimi.logo-profile"},

@@ -75,6 +75,7 @@ def _policy(*hosts: str) -> str:
 PAGES = (
     Page(policy_url("example.com"), body=_policy("mx1.example.com", "mx2.example.com")),
     Page(policy_url("mta-sts-other-hosts.example.net"), body=_policy("*.provider.example")),
+    Page(policy_url("mta-sts-certificate.example.net"), body=_policy("certificate-expired.example.net")),
     Page(policy_url("tls-rpt-missing.example.net"), body=_policy("*.example.net")),
     Page("https://brand.example.com/logo.svg", type="image/svg+xml", body=mark.LOGO),
     Page("https://brand.example.com/as-drawn.svg", type="image/svg+xml", body=mark.LOGO.replace("tiny-ps", "full")),
