@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from exporter.checks._bimi_logo import BIMI, NO_LOGO
 from exporter.mail.bimi_certificate import Mark, NoCertificateError, examine
 from exporter.mail.certificate import CertificateSyntaxError
 from exporter.model import Doubt, Fact, Measure, Reason, Rule, Severity
 from exporter.net.https import Fetched
 
-BIMI = "draft-brand-indicators-for-message-identification-10"
 VMC = "draft-fetch-validation-vmc-wchuang-05"
-NO_LOGO = "Receivers show no logo beside mail of the domain; the mail itself is delivered all the same."
 
 MISSING = Rule(
     "bimi.no-certificate",

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from exporter.checks import _bimi_certificate as certificates
 from exporter.checks import _bimi_logo as logos
+from exporter.checks._bimi_logo import BIMI, NO_LOGO
 from exporter.mail import bimi_certificate, bimi_logo
 from exporter.mail.bimi import Found, Record, find, is_record, meant, picture_suffix, url_fault, weaknesses
 from exporter.mail.dmarc_walk import climb
@@ -19,9 +20,6 @@ from exporter.model import Record as Published
 from exporter.net import Net, believe
 from exporter.net.https import Failure, Fetched
 from exporter.targets import Domain
-
-BIMI = "draft-brand-indicators-for-message-identification-10"
-NO_LOGO = "Receivers show no logo beside mail of the domain; the mail itself is delivered all the same."
 
 DANGLING_CNAME = Rule(
     "bimi.dangling-cname",
