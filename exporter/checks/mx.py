@@ -28,6 +28,15 @@ NO_SUCH_DOMAIN = Rule(
         "Exchange: 550 5.4.4 SMTPSEND.DNS.NonExistentDomain; nonexistent domain",
     ),
 )
+NO_SUCH_SENDER = Rule(
+    "mx.no-such-sender",
+    Severity.CRITICAL,
+    says="{domain} is used in MAIL FROM, but does not exist in DNS",
+    why="Bounces are lost, and receivers refuse senders whose domain does not exist.",
+    fix="Register or renew {domain} or correct its delegation, or use a MAIL FROM domain that exists.",
+    ref="RFC 5321 sections 2.3.5 and 5.1",
+    refusals=(POSTFIX,),
+)
 NOWHERE = Rule(
     "mx.nowhere",
     Severity.CRITICAL,
@@ -243,7 +252,7 @@ async def mx(target: Domain, net: Net) -> Facts:
             unsure.append(envelope.doubt)
         if envelope.way is not Way.UNKNOWN:
             yield _record(envelope)
-        for fact in _sender(envelope):
+        for fact in _sender(target, envelope):
             yield fact
     if target.receives_mail and own.implicit:
         host = own.implicit
@@ -283,11 +292,11 @@ def _purpose(target: Domain, own: Route) -> Iterator[Fact]:
             yield NULL_PREFERENCE(domain=domain, preference=null.preference)
 
 
-def _sender(envelope: Route) -> Iterator[Fact]:
+def _sender(target: Domain, envelope: Route) -> Iterator[Fact]:
     """May the domain stand in MAIL FROM?"""
     match envelope.way:
-        case Way.NO_SUCH_DOMAIN:
-            yield NO_SUCH_DOMAIN(domain=envelope.domain)
+        case Way.NO_SUCH_DOMAIN if envelope.domain != target.name:  # else it is said of the domain itself
+            yield NO_SUCH_SENDER(domain=envelope.domain)
         case Way.NOWHERE:
             yield NOWHERE(domain=envelope.domain)
         case Way.NULL:
