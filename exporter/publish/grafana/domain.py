@@ -35,13 +35,13 @@ def domain(given: Thresholds) -> Board:
         variables=[choice("domain", "Domain", f'label_values({UNKNOWN}{{job=~"$job",instance=~"$instance"}}, domain)')],
         panels=[
             (4, [*numbers(THIS), *_published(given)]),
-            (7, [(24, findings("Wrong now", "A finding leads to its meaning and fix.", THIS, links))]),
+            (8, [(24, findings("Wrong now", "A finding leads to its meaning and fix.", THIS, links))]),
             (12, [(14, verdicts(THIS, links)), (10, _trend())]),
             row("What it publishes"),
             (8, [(8, _spf()), (8, _keys(links)), (8, _ends())]),
             row("Who takes its mail, and who sends it"),
-            (9, [(12, _mail_hosts(given, links)), (12, _senders(links))]),
-            (8, [(12, _receivers(links)), (12, changes(links, THIS))]),
+            (7, [(12, _mail_hosts(given, links)), (12, _senders(links))]),
+            (7, [(12, _receivers(links)), (12, changes(links, THIS))]),
         ],
         changes=THIS,
         since="now-7d",
@@ -137,7 +137,7 @@ def _ends() -> Json:
         ("DNSSEC signature, the earliest", "deliverability_zone_signature_not_after_timestamp_seconds"),
         ("mark certificate (BIMI)", "deliverability_bimi_certificate_not_after_timestamp_seconds"),
     )
-    named = (f'label_replace(min({of(metric, THIS)}), "what", "{what}", "", "")' for what, metric in each)
+    named = (f'label_replace(min({of(metric, THIS)}), "what", "{what}", "domain", "")' for what, metric in each)
     return table(
         "What ends",
         "A signature is made anew before its end all the time: a few days are usual. The rest needs somebody.",

@@ -41,7 +41,7 @@ def health(given: Thresholds) -> Board:
             row("DNS"),
             (9, [(8, _outcomes()), (8, _latency()), (8, _cache())]),
             row("Process"),
-            (10, [(6, _memory()), (6, _cpu()), (6, _scrape()), (6, _targets())]),
+            (11, [(6, _memory()), (6, _cpu()), (6, _scrape()), (6, _targets())]),
         ],
     )
 
