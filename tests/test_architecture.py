@@ -184,3 +184,12 @@ def test_every_silenced_tool_is_given_a_reason(path: str) -> None:
 def test_files_are_short_or_say_why_not() -> None:
     long = {path for path, text in TEXTS.items() if path.endswith(".py") and text.count("\n") > LONGEST}
     assert long == LONGER.keys()
+
+
+def test_the_introduction_to_the_rfcs_leads_to_every_file() -> None:
+    """exporter/mail is a book, too: each chapter is in the table of contents, and begins with what it is about."""
+    chapters = {path.removeprefix("mail/"): tree for path, tree in MODULES.items() if part(path) == "mail"}
+    contents = ast.get_docstring(chapters.pop("__init__.py")) or ""
+    assert set(re.findall(r"[a-z_]+\.py", contents)) == chapters.keys()
+    short = {name for name, tree in chapters.items() if len((ast.get_docstring(tree) or "").split()) < 40}
+    assert short == set()
