@@ -74,8 +74,8 @@ def _published(given: Thresholds) -> list[tuple[int, Json]]:
         (
             4,
             stat(
-                "Registration ends in",
-                "Days, as the registry has it. Of the registered domain; no data for the domains below one.",
+                "Registration, days left",
+                "As the registry has it. Of the registered domain; no data for the domains below one.",
                 f"(min({expiry}) - time()) / 86400",
                 unit="none",
                 decimals=0,
