@@ -119,7 +119,7 @@ class Short:
         return core_schema.no_info_before_validator_function(self._widen, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string"}, handler(schema)]}
+        return {"anyOf": [{"type": "string", "title": f"its {self.key} alone"}, handler(schema)]}
 
     def _widen(self, value: object) -> object:
         return value if isinstance(value, dict | list) else {self.key: value}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from exporter.catalogue import Catalogue
 from exporter.publish.grafana import dashboards
+from exporter.publish.reference import references
 from exporter.publish.rules import rules
 from exporter.publish.thresholds import Thresholds
 
@@ -23,6 +24,7 @@ def files(known: Catalogue, given: Thresholds) -> Iterator[tuple[str, str]]:
     yield "prometheus/thresholds.yml", given.text()
     yield "alertmanager/alertmanager.yml", ALERTMANAGER.read_text("utf-8")
     yield from dashboards(given)
+    yield from references(known)
 
 
 def write(directory: Path, known: Catalogue, given: Thresholds) -> Iterator[Path]:

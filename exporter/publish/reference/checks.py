@@ -1,0 +1,115 @@
+"""Each check: its question, whom it is about, how often it asks, what it can find and what it measures."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from exporter.catalogue import Catalogue, Entry
+from exporter.config import SPEAKING
+from exporter.config.build import EVERY
+from exporter.config.values import written
+from exporter.model import Check, Rule, Severity, Target
+from exporter.publish.alert import WHO
+from exporter.publish.reference.markdown import MADE, code, codes, joined, plain, table
+from exporter.targets import (
+    Address,
+    Authorisation,
+    Delivery,
+    Domain,
+    EhloProbe,
+    Greeting,
+    KeyNamespace,
+    ListHealth,
+    MailHost,
+    OwnResolver,
+    Registration,
+    Reputation,
+    Selector,
+    Zone,
+)
+
+# Each kind of target, and where in the configuration it comes from.
+KINDS: dict[type[Target], str] = {
+    Address: "each address in `senders[].addresses`",
+    Greeting: "each HELO name that a sender says from one of its addresses",
+    EhloProbe: "each HELO name that a sender says from one of its addresses, once `ehlo_probe.peers` names receivers",
+    Domain: "each of `domains`",
+    Zone: "the DNS zone of each of `domains`",
+    Authorisation: "each of `domains` with each of its senders",
+    Selector: "each of `domains[].dkim_selectors`",
+    KeyNamespace: "each of `domains` that sends mail and names no DKIM selector in use",
+    MailHost: "each MX host of the domains, found in DNS, and each of `mail_hosts`",
+    Registration: "each registered name that the domains are or lie below",
+    Reputation: "each address of a sender and each of `domains`",
+    ListHealth: "each of the blocklists that are in use",
+    Delivery: "each of `domains` that sends mail, with the receivers that are chosen for it",
+    OwnResolver: "the resolver of the exporter itself",
+}
+
+_HEAD = """\
+A check asks one question about one kind of target, every so often. What it comes to is *pass*, *fail* or *unknown* with
+a reason; [metrics.md](metrics.md) tells which series say so, and [findings.md](findings.md) what each finding means.
+Only findings of severity critical or warning fail a check.
+
+`schedule` in the configuration sets another pace, and `checks: {NAME: {enabled: false}}` switches a check off, in
+general or on one entry: [config.md](config.md)."""
+
+_ORDER = tuple(Severity)
+
+
+def page(known: Catalogue) -> str:
+    rows = [
+        (
+            f"[{code(entry.check.id)}](#{entry.check.id})",
+            plain(entry.check.question),
+            written(_every(entry.check)),
+            str(len(entry.rules)),
+        )
+        for entry in known.entries
+    ]
+    return joined(
+        "# Checks",
+        MADE,
+        _HEAD,
+        table(("Check", "Question", "Every", "Findings"), rows),
+        *(_check(entry) for entry in known.entries),
+    )
+
+
+def by_severity(rule: Rule) -> tuple[int, str]:
+    """Worst first."""
+    return _ORDER.index(rule.severity), rule.id
+
+
+def _every(check: Check) -> timedelta:
+    return check.every or EVERY
+
+
+def _check(entry: Entry) -> str:
+    check = entry.check
+    found = [
+        (f"[{code(rule.id)}](findings.md#{rule.id})", str(rule.severity), plain(rule.says))
+        for rule in sorted(entry.rules, key=by_severity)
+    ]
+    measured = [(code(m.name), codes(m.labels), plain(m.help)) for m in entry.measures]
+    return joined(
+        f"## {check.id}",
+        f"**{plain(check.question)}**",
+        "\n".join(_about(check)),
+        table(("Finding", "Severity", "What it says"), found),
+        table(("Measure", "Labels of its own", "Meaning"), measured) if measured else "",
+    )
+
+
+def _about(check: Check) -> list[str]:
+    kinds = [f"{KINDS[kind]} (labels: {codes(WHO[kind])})" if WHO[kind] else KINDS[kind] for kind in check.over]
+    pace = code("schedule.default") if check.every is None else code(f"schedule.{check.id}")
+    least = f", and never sooner than {written(check.least)}" if check.least > timedelta(seconds=1) else ""
+    lines = [
+        f"- It looks at {'; and at '.join(kinds)}.",
+        f"- Every {written(_every(check))}, unless {pace} says otherwise{least}.",
+        f"- A run that has not ended after {written(check.deadline)} is unknown, reason `deadline`.",
+    ]
+    if check.id in SPEAKING:
+        lines.append("- It speaks SMTP, and so does not run before `smtp.helo_name` is set.")
+    return lines

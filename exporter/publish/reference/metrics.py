@@ -1,0 +1,177 @@
+"""Every family on /metrics: its type, labels and meaning, and questions that the main ones answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from exporter import metrics
+from exporter.catalogue import Catalogue, Entry
+from exporter.mail.dns import Status
+from exporter.metrics import HELP, Exposition, Own, health
+from exporter.model import IDENTITY_LABELS, Reason, SystemClock
+from exporter.net.dns import Stats
+from exporter.net.upstream import Traffic
+from exporter.publish.alert import WHO
+from exporter.publish.reference.markdown import MADE, code, codes, joined, plain, table
+from exporter.stats import Histogram
+
+_OF_A_CHECK = "who"  # stands for `check`, the target's identity labels, and labels of the user's
+
+# The labels that a family has besides, or that it has at all where there is no _OF_A_CHECK.
+LABELS: dict[str, tuple[str, ...]] = {
+    metrics.OK: (_OF_A_CHECK,),
+    metrics.UNKNOWN: (_OF_A_CHECK,),
+    metrics.REASON: (_OF_A_CHECK, "reason"),
+    metrics.FINDING: (_OF_A_CHECK, "finding", "severity"),
+    metrics.SINCE: (_OF_A_CHECK, "finding"),
+    metrics.ACCEPTED: (_OF_A_CHECK, "finding", "until"),
+    metrics.LAST_RUN: (_OF_A_CHECK,),
+    metrics.LAST_CONCLUSIVE: (_OF_A_CHECK,),
+    metrics.RECORD_CHANGED: (_OF_A_CHECK,),
+    metrics.INTERVAL: ("check",),
+    metrics.DOMAIN_SENDER: ("domain", "sender"),
+    metrics.SENDER: ("sender", "ip", "helo"),
+}
+
+REASONS: dict[Reason, str] = {
+    Reason.BUG: "a fault of the exporter itself; its log has the trace",
+    Reason.PENDING: "no run has ended yet",
+    Reason.DEADLINE: "the run was not over in time",
+    Reason.RATE_LIMITED: "a question had to wait too long for its turn: a pace of ours, or a server that wants fewer",
+    Reason.BLOCKLIST_UNHEALTHY: "no blocklist that holds the target can be believed at present",
+    Reason.EGRESS: "our own way out may be shut, such as port 25 by a firewall",
+    Reason.BOGUS: "the resolver rejects the answer on DNSSEC grounds",
+    Reason.MALFORMED: "something answered, but not by the rules of the protocol",
+    Reason.TRUNCATED: "an answer too long for UDP, and TCP brought nothing better",
+    Reason.DNS_SERVFAIL: "the resolver answers SERVFAIL",
+    Reason.DNS_REFUSED: "the resolver answers REFUSED",
+    Reason.DNS_TIMEOUT: "the resolver does not answer in time",
+    Reason.NETWORK: "a connection that was not made, broke off or stayed silent",
+    Reason.TEMPFAIL: "a server says: not now (4xx, HTTP 5xx)",
+}
+
+# What one asks of the main families.
+QUERIES: tuple[tuple[str, str], ...] = (
+    ("What is being refused now?", 'deliverability_finding{severity="critical"}'),
+    ("How much is wrong, by team (a label of your own)?", "sum by (team, severity) (deliverability_finding)"),
+    ("For how many days has each finding stood?", "(time() - deliverability_finding_since_timestamp_seconds) / 86400"),
+    ("What part of the targets passes each check?", "avg by (check) (deliverability_check_ok)"),
+    ("What cannot be told, and why?", "count by (check, reason) (deliverability_check_unknown_reason)"),
+    (
+        "What has had no answer for six hours (0 is never)?",
+        "time() - deliverability_check_last_conclusive_timestamp_seconds > 6 * 3600",
+    ),
+    (
+        "Which records have changed within a day?",
+        "time() - (deliverability_record_changed_timestamp_seconds > 0) < 86400",
+    ),
+    (
+        "Which domains suffer from a mail host with something critical?",
+        (
+            "deliverability_domain_mail_host_info * on (mail_host, mail_port) group_left ()\n"
+            '  max by (mail_host, mail_port) (deliverability_finding{severity="critical"})'
+        ),
+    ),
+    ("Which SPF policies are near the limit of 10 lookups?", "deliverability_spf_dns_lookups >= 8"),
+    ("How many domains have which DMARC policy?", "count by (policy) (deliverability_dmarc_policy_info)"),
+    (
+        "Which certificates end within 14 days?",
+        "deliverability_smtp_tls_certificate_not_after_timestamp_seconds - time() < 14 * 86400",
+    ),
+    (
+        "Which registrations end first?",
+        "bottomk(10, deliverability_registration_expiry_timestamp_seconds - time())",
+    ),
+    ("How many demands of each receiver are not met?", "sum by (receiver) (deliverability_receiver_unmet)"),
+    (
+        "What part of the runs could not tell?",
+        (
+            "sum by (check) (rate(deliverability_exporter_runs_unknown_total[1h]))\n"
+            "  / sum by (check) (rate(deliverability_exporter_runs_total[1h]))"
+        ),
+    ),
+    (
+        "How long does the resolver take?",
+        (
+            "histogram_quantile(0.99,\n"
+            "  sum by (le, nameserver) (rate(deliverability_exporter_dns_query_duration_seconds_bucket[10m])))"
+        ),
+    ),
+)
+
+_HEAD = """\
+`/metrics` serves what is held in memory, in milliseconds, as text or OpenMetrics and gzip; `?name[]=FAMILY` restricts
+it. Values come from runs in the background, each check at its own pace: ages are series of their own.
+
+A series about a target says whose it is by those identity labels that the target has, out of
+"""
+
+_IDENTITY = """,
+and by your own ([`labels`](config.md#senders) of an entry). `check` is on all that the checks share. Scrape with
+`honor_labels: true`, so that these labels win over those of the scrape. Values are canonical: lower case, without a
+dot at the end. No remote text is ever a label.
+
+A check that is switched off has no series. What could not be told changes no verdict: `deliverability_check_ok` keeps
+the last conclusive one, and is absent until there is one."""
+
+_MISSING = """\
+The series of one target go only when it leaves the configuration. A finding's series is there while the finding
+stands; what is accepted or for information has none. Where a target can have one finding several times
+([findings.md](findings.md) says so), a label more tells which: """
+
+
+def page(known: Catalogue) -> str:
+    measured = [entry for entry in known.entries if entry.measures]
+    return joined(
+        "# Metrics",
+        MADE,
+        _HEAD + codes(IDENTITY_LABELS) + _IDENTITY,
+        "## About every check",
+        table(("Family", "Type", "Labels", "Meaning"), map(_shared, LABELS)),
+        f"{_MISSING}{codes(sorted({label for rule in known.rules.values() for label in rule.subjects}))}.",
+        "### Reasons",
+        "Of `deliverability_check_unknown_reason{reason}`: one at a time, the first that applies.",
+        table(("Reason", "Means"), ((code(reason), plain(REASONS[reason])) for reason in Reason)),
+        "## Measures",
+        "What is worth a graph. They have no label `check`, and of the others those that the target has.",
+        table(("Family", "Type", "Labels", "Meaning"), (row for entry in measured for row in _measures(entry))),
+        "## The exporter itself",
+        table(("Family", "Type", "Labels", "Meaning"), _own(known)),
+        "Beside these there are the usual `process_*` and `python_*`.",
+        "## Questions",
+        *(f"{question}\n\n```promql\n{expression}\n```" for question, expression in QUERIES),
+    )
+
+
+def _shared(family: str) -> tuple[str, ...]:
+    labels = [name for name in LABELS[family] if name != _OF_A_CHECK]
+    those = "those of check and target" if _OF_A_CHECK in LABELS[family] else ""
+    own = codes(labels) if labels else ""
+    return code(family), "gauge", " and ".join(filter(None, (those, own))), plain(HELP[family])
+
+
+def _measures(entry: Entry) -> Iterator[tuple[str, ...]]:
+    identity = [label for kind in entry.check.over for label in WHO[kind]]
+    for measure in entry.measures:
+        labels = codes(dict.fromkeys((*identity, *measure.labels)))
+        yield code(measure.name), "gauge", labels, plain(measure.help)
+
+
+def _own(known: Catalogue) -> Iterator[tuple[str, ...]]:
+    """With one of each, since a family tells its labels by its samples."""
+    stats = Stats({"": Traffic(queries=1)})
+    stats.nameservers[""].responses.update([Status.ANSWER])
+    own = Own(
+        targets={"": 1},
+        runs=Counter([""]),
+        unknown=Counter([("", "")]),
+        skipped={("", ""): 1},
+        durations={"": Histogram((1.0,))},
+        budgets={"": 1.0},
+        dns=stats,
+    )
+    for family in health(own, Exposition(known, SystemClock(), 0, Own)):
+        labels = dict.fromkeys(label for sample in family.samples for label in sample.labels if label != "le")
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        yield code(name), family.type, codes(labels), plain(family.documentation)

@@ -1,0 +1,209 @@
+"""The reference tells of everything there is, and what it tells is Markdown that reads as it was meant."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exporter import catalogue, metrics
+from exporter.config import document
+from exporter.metrics import HELP, Exposition, Own
+from exporter.model import Acceptance, Reason, Record, Remembered, Severity
+from exporter.publish.reference import config, findings, markdown, references
+from exporter.publish.reference import metrics as families
+from exporter.store import Held, Policy
+from tests.lab.process import need
+from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
+from tests.support.clock import FakeClock
+from tests.support.markdown import anchors, cells, links
+
+CATALOGUE = catalogue.load()
+PAGES = {Path(path).name: text for path, text in references(CATALOGUE)}
+
+each_page = pytest.mark.parametrize("name", PAGES)
+
+
+@each_page
+def test_each_page_says_that_it_is_made(name: str) -> None:
+    title, empty, made = PAGES[name].splitlines()[:3]
+    assert (title[:2], empty, made) == ("# ", "", markdown.MADE)
+
+
+@each_page
+def test_tables_are_rectangular_and_have_no_empty_cell(name: str) -> None:
+    tables = cells(PAGES[name])
+    assert tables
+    for rows in tables:
+        assert {len(row) for row in rows} == {len(rows[0])}
+        assert [row for row in rows if not all(row)] == []
+
+
+@each_page
+def test_the_links_of_a_page_lead_somewhere(name: str) -> None:
+    """The pages lie beside each other; what is above them is held to the files by tests/test_docs.py."""
+    led = 0
+    for link in links(PAGES[name]):
+        page, _, anchor = link.partition("#")
+        if "/" in page:
+            continue
+        assert page in {"", *PAGES}, link
+        assert not anchor or anchor in anchors(PAGES[page or name]), link
+        led += 1
+    assert led
+
+
+@each_page
+def test_no_finding_and_no_check_is_named_that_there_is_not(name: str) -> None:
+    ids = set(re.findall(r"#([a-z_]+\.[a-z0-9-]+)\)", PAGES[name]))
+    assert ids <= CATALOGUE.rules.keys()
+
+
+def section(page: str, heading: str) -> str:
+    """From the heading to the next one that is not below it."""
+    level = heading.partition(" ")[0]
+    found = re.search(rf"^{re.escape(heading)}$(.*?)(?=^#{{1,{len(level)}}} |\Z)", page, re.MULTILINE | re.DOTALL)
+    assert found, heading
+    return found[1]
+
+
+@pytest.mark.parametrize("entry", CATALOGUE.entries, ids=lambda entry: entry.check.id)
+def test_a_check_is_told_with_all_that_it_finds_and_measures(entry: catalogue.Entry) -> None:
+    told = section(PAGES["checks.md"], f"## {entry.check.id}")
+    assert markdown.plain(entry.check.question) in told
+    for rule in entry.rules:
+        assert f"(findings.md#{rule.id}) | {rule.severity} |" in told
+    for measure in entry.measures:
+        assert f"| `{measure.name}` |" in told
+        assert f"| `{measure.name}` | gauge |" in PAGES["metrics.md"]
+
+
+def test_a_finding_is_told_with_all_that_its_rule_says() -> None:
+    for rule in CATALOGUE.rules.values():
+        told = section(PAGES["findings.md"], f"### {rule.id}")
+        assert f"**{rule.severity}**: " in told
+        for words in (rule.why, rule.fix, rule.ref):
+            assert markdown.plain(words) in told, rule.id
+        for refusal in rule.refusals:
+            assert markdown.code(refusal) in told, rule.id
+
+
+def test_findings_are_grouped_by_check_and_counted() -> None:
+    (_, index, *_) = cells(PAGES["findings.md"])
+    counted = sum(int(number) for row in index[1:] for number in row[2:])
+    assert counted == len(CATALOGUE.rules) == PAGES["findings.md"].count("\n### ")
+    for entry in CATALOGUE.entries:
+        told = section(PAGES["findings.md"], f"## {entry.check.id}")
+        assert re.findall(r"^### (.*)$", told, re.MULTILINE) == sorted(rule.id for rule in entry.rules)
+
+
+def test_a_finding_with_several_places_says_which_label_tells_them() -> None:
+    rule = CATALOGUE.rules["blocklist.listed"]
+    assert "- One for each: `blocklist`\n" in findings._finding(rule, set())
+    assert "One for each" not in findings._finding(replace(rule, subjects=()), set())
+
+
+def test_every_family_is_told_with_the_labels_that_it_has() -> None:
+    """Of the shared ones: held to what a verdict with everything in it exposes."""
+    (shared, _, _, own) = cells(PAGES["metrics.md"])
+    assert [row[0].strip("`") for row in shared[1:]] == list(families.LABELS)
+    assert families.LABELS.keys() == HELP.keys()
+    target = replace(EXAMPLE, accept=(Acceptance(finding="sample.odd", until=1e9, reason="x"),))
+    verdict = Held(SAMPLE, target).after(outcome(BROKEN(what="x"), NOTE(what="y"), ODD(what="z"), at=1000))
+    record = Remembered(Record.of("example.com TXT", ["x"]), 1000.0)
+    doubtful = replace(verdict.after(outcome(doubt=Reason.BOGUS, at=2000)), target=target, records=(record,))
+    seen = {name: line for name, line in metrics.lines(doubtful, Policy(), 3000.0) if name in HELP}
+    assert len(seen) == 9
+    for name, line in seen.items():
+        labels = set(re.findall(r'(\w+)="', line.decode()))
+        assert labels == {"check", "domain", *families.LABELS[name]} - {families._OF_A_CHECK}, name
+    told = {row[0].strip("`") for row in own[1:]}
+    shown = b"".join(Exposition(CATALOGUE, FakeClock(), 1, Own).render()[0]).decode()
+    exposed = set(re.findall(r"^# TYPE (deliverability_exporter_\w+) ", shown, re.MULTILINE))
+    assert exposed - {name for name in exposed if "_dns_" in name} <= told
+    assert {"deliverability_exporter_dns_queries_total", "deliverability_exporter_build_info"} <= told
+
+
+def test_every_reason_for_not_knowing_is_explained() -> None:
+    assert families.REASONS.keys() == set(Reason)
+
+
+@pytest.mark.lab
+def test_promtool_understands_the_questions(tmp_path: Path) -> None:
+    need("promtool")
+    asked = [{"record": f"asked:{number}", "expr": query} for number, (_, query) in enumerate(families.QUERIES)]
+    file = tmp_path / "rules.yml"
+    file.write_text(json.dumps({"groups": [{"name": "reference", "rules": asked}]}))
+    ran = subprocess.run(["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+
+
+def test_the_questions_are_about_families_that_exist() -> None:
+    known = {row[0].strip("`") for rows in cells(PAGES["metrics.md"]) for row in rows}
+    for _, query in families.QUERIES:
+        names = re.findall(r"deliverability_\w+", query)
+        assert names
+        assert {name.removesuffix("_bucket") for name in names} <= known
+
+
+def test_every_key_is_told_where_it_may_stand() -> None:
+    def names(model: type[document.Keys]) -> set[str]:
+        inner = {found for field in model.model_fields.values() for found in document._models(field.annotation)}
+        return set(model.model_fields).union(*(names(found) for found in inner))  # type: ignore[arg-type]  # ours
+
+    told = {row[0].strip("`[").partition("`")[0] for rows in cells(PAGES["config.md"]) for row in rows[1:]}
+    assert told == {key.path for key in config.all_keys()}
+    assert {path.rpartition(".")[2] for path in told} == names(document.Config)
+    assert {"senders[].addresses[].helo", "domains[].accept[].until", "checks.CHECK.enabled"} <= told
+
+
+def test_keys_say_their_default_once() -> None:
+    told = {key.path: key for key in config.all_keys()}
+    assert told["resolver.timeout"].default == "`5s`"
+    assert told["resolver.nameservers"].default == "`[system]`"
+    assert told["senders[].name"].default == config.REQUIRED
+    assert told["smtp.helo_name"].default == config.NO_DEFAULT
+    assert told["domains[].mail_from"].default == "the domain itself"
+    assert told["schedule"].default == "15m"
+    assert [key.path for key in told.values() if re.search(r"\bdefault: ", key.meaning, re.IGNORECASE)] == []
+
+
+def test_keys_say_what_may_stand_there() -> None:
+    told = {key.path: key.kind for key in config.all_keys()}
+    assert told["domains[].receives_mail"] == "true or false"
+    assert told["mail_hosts[].port"] == "a whole number from 1 to 65535"
+    assert told["blocklists[].severity"] == "critical, warning or info"
+    assert told["schedule"] == f"mapping; each CHECK has {document.A_DURATION}"
+    assert told["domains[].dkim_selectors"] == "list; each a mapping, or its selector alone"
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("a <b> of *all*", r"a \<b> of \*all\*"),
+        ("_dmarc.{domain} and spf_sender", r"\_dmarc.{domain} and spf_sender"),
+        ("[BL21] is &lt; `a <b> | c`", r"\[BL21\] is \&lt; `a <b> | c`"),
+        ("one ` alone <x>", r"one \` alone \<x>"),
+    ],
+)
+def test_text_means_itself(text: str, written: str) -> None:
+    assert markdown.plain(text) == written
+
+
+@pytest.mark.parametrize(("text", "written"), [("a", "`a`"), ("a`b", "``a`b``"), ("`a`", "`` `a` ``")])
+def test_code_shows_what_it_is_given(text: str, written: str) -> None:
+    assert markdown.code(text) == written
+
+
+def test_a_cell_may_hold_what_divides_cells() -> None:
+    assert markdown.table(("A", "B"), [("x|y", "`a|b`")]).splitlines()[2] == r"| x\|y | `a\|b` |"
+    assert cells(markdown.table(("A", "B"), [("x|y", "`a|b`")])) == [[("A", "B"), (r"x\|y", r"`a\|b`")]]
+
+
+def test_severities_are_those_of_the_model() -> None:
+    (meanings, *_) = cells(PAGES["findings.md"])
+    assert [row[0] for row in meanings[1:]] == list(map(str, Severity))
