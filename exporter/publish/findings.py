@@ -5,8 +5,8 @@ through a window (`max_over_time`), since a failed scrape would reset the `for` 
 shorter than the `for`, so that a blip cannot page. Severity comes with the series: what the operator decides in the
 exporter's configuration needs no change here, and an accepted finding has no series.
 
-The labels `deliverability_scope` (target, blocklist or exporter) and `deliverability_dead` exist for the inhibition of
-Alertmanager: data/alertmanager.yml. Everything is written in the language of Prometheus 2.42.
+The labels `deliverability_scope` (target, blocklist, exporter or mute) and `deliverability_dead` exist for
+Alertmanager's inhibition: data/alertmanager.yml. Everything is written in the language of Prometheus 2.42.
 """
 
 from __future__ import annotations
@@ -22,18 +22,14 @@ from exporter.publish.thresholds import Thresholds, seconds
 
 AGE = "deliverability:finding_age:seconds"
 
-# A domain with one of these is dead, and what else is wrong with it follows from that.
-DEAD = (
-    "mx.no-such-domain",
-    "registration.expired",
-    "registration.inactive",
-    "registration.on-hold",
-    "registration.pending-delete",
-    "registration.redemption",
-    "zone.bogus",
-    "zone.no-such-domain",
-    "zone.none-authoritative",
-)
+# `domain`: it does not exist, and what else is wrong with it follows from that. `zone`: its data cannot be had, or not
+# by everybody, so that not knowing follows; what is found wrong all the same is wrong. A registration is none of them:
+# it may have expired and still be served, and an operator wants to hear of it in any case.
+DEAD = {
+    "domain": ("mx.no-such-domain",),
+    "zone": ("zone.bogus", "zone.ds-without-key", "zone.none-authoritative"),
+}
+_DEAD_BY_ID = {rule: what for what, rules in DEAD.items() for rule in rules}
 
 # These have an alert of their own in watch.py: it has a threshold, or mutes others.
 APART = ("registration.expiring", "resolver.rewrites", "smtp_tls.certificate-expiring")
@@ -81,7 +77,7 @@ def alerts(entry: Entry, given: Thresholds) -> Iterator[Alert]:
             scope="exporter" if entry.check.id == "resolver" else "target",
             hold=given.confirm,
             keep=given.keep_firing,
-            labels={"deliverability_dead": "domain"} if rule.id in DEAD else {},
+            labels={"deliverability_dead": _DEAD_BY_ID[rule.id]} if rule.id in _DEAD_BY_ID else {},
         )
 
 

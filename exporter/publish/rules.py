@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from exporter.catalogue import Catalogue
-from exporter.publish import findings, watch
+from exporter.publish import findings, mute, watch
 from exporter.publish.thresholds import Thresholds
 
 HEAD = """\
@@ -35,6 +35,7 @@ def groups(known: Catalogue, given: Thresholds) -> list[dict[str, Any]]:
     watching = [alert.plain() for alert in watch.alerts(given)]
     return [
         {"name": "deliverability-findings", "rules": [findings.age(given), *alerts]},
+        {"name": "deliverability-mute", "rules": [alert.plain() for alert in mute.alerts(given)]},
         {"name": "deliverability-watch", "rules": watching},
     ]
 

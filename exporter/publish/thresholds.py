@@ -34,6 +34,9 @@ class Thresholds:
     warning_after: str = _as("1h", "age at which any other finding counts")
     unknown_after: str = _as("6h", "age of the last conclusive answer at which not knowing counts")
     blind_after: str = _as("15m", "how long a blocklist may be in trouble")
+    down_after: str = _as("5m", "how long scrapes may fail before the exporter is down")
+    mute_for: str = _as("6h", "how long, at most, doubt about a resolver or a blocklist mutes what was found")
+    settle: str = _as("75m", "how long trouble leaves traces: the longest interval of a check, `gap`, `keep_firing`")
     stale_intervals: int = _as(3, "intervals without a run")
     certificate_days: int = _as(14, "days that a certificate is still good for")
     registration_days: int = _as(30, "days that a registration is still good for")
@@ -86,6 +89,16 @@ def _wrong(name: str, default: object, value: object) -> str | None:
     return None if _DURATION.fullmatch(value) else "a duration such as 30s, 10m, 6h or 2d"
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
 def seconds(duration: str) -> int:
     """`10m` as 600."""
-    return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[duration[-1]]
+    return int(duration[:-1]) * _UNITS[duration[-1]]
+
+
+def together(*durations: str) -> str:
+    """`10m` and `5m` as 15m."""
+    total = sum(map(seconds, durations))
+    unit = max((unit for unit in _UNITS if total % _UNITS[unit] == 0), key=_UNITS.__getitem__)
+    return f"{total // _UNITS[unit]}{unit}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.publish.alert import ANY_PAGE, ANYBODY, PREFIX, Alert
-from exporter.publish.thresholds import Thresholds, seconds
+from exporter.publish.thresholds import Thresholds, seconds, together
 
 
 def alerts(given: Thresholds) -> Iterator[Alert]:
@@ -56,6 +56,8 @@ def _expiries(given: Thresholds) -> Iterator[Alert]:
 def _eyes(given: Thresholds) -> Iterator[Alert]:
     """What the verdicts rest on: the resolver, the blocklists, and answers at all."""
     window = given.gap
+    # What was not known without the resolver is not known before its next run.
+    blind = f'max_over_time(deliverability_check_unknown{{check="resolver"}}[{given.settle}]) == 1'
     yield Alert(
         "DeliverabilityResolverUnhealthy",
         expr=(
@@ -77,6 +79,7 @@ def _eyes(given: Thresholds) -> Iterator[Alert]:
         "DeliverabilityBlocklistUnhealthy",
         expr=(
             f'max_over_time(deliverability_check_unknown{{check="blocklist_health"}}[{window}]) == 1\n'
+            f"  unless on (job, instance) {blind}\n"
             "or\n"
             f'min_over_time(deliverability_check_ok{{check="blocklist_health"}}[{window}]) == 0'
         ),
@@ -98,7 +101,8 @@ def _eyes(given: Thresholds) -> Iterator[Alert]:
             f"(time() - max_over_time(deliverability_check_last_conclusive_timestamp_seconds[{window}])"
             f" >= {seconds(given.unknown_after)})\n"
             "  and\n"
-            f'(min_over_time(deliverability_check_unknown{{check!~"resolver|blocklist_health"}}[{window}]) == 1)'
+            f'(min_over_time(deliverability_check_unknown{{check!~"resolver|blocklist_health"}}[{window}]) == 1)\n'
+            f"  unless on (job, instance) {blind}"
         ),
         summary="{{ $labels.check }} has not been able to tell for long:" + ANYBODY,
         description=(
@@ -134,6 +138,8 @@ def _eyes(given: Thresholds) -> Iterator[Alert]:
 
 def _exporter(given: Thresholds) -> Iterator[Alert]:
     own, window, root = "deliverability_exporter_", given.gap, f"{given.exporter_url}/"
+    # What stood before stands again after its `for`; until then Alertmanager must not take it for ended.
+    back = together(given.confirm, given.gap)
 
     def alert(tail: str, expr: str, summary: str, description: str, *, hold: str = given.confirm) -> Alert:
         return Alert(PREFIX + tail, expr, summary, description, root, "warning", hold=hold, keep=given.keep_firing)
@@ -145,8 +151,8 @@ def _exporter(given: Thresholds) -> Iterator[Alert]:
         description="No fault of any target is seen. What to do: see that it runs, and that Prometheus can reach it.",
         runbook=root,
         severity="critical",
-        hold="5m",
-        keep="5m",
+        hold=given.down_after,
+        keep=back,
     )
     yield Alert(
         "DeliverabilityExporterAbsent",
@@ -158,7 +164,8 @@ def _exporter(given: Thresholds) -> Iterator[Alert]:
         ),
         runbook="https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config",
         severity="critical",
-        hold="10m",
+        hold=given.confirm,
+        keep=back,
     )
     yield alert(
         "ConfigReloadFailed",

@@ -47,7 +47,7 @@ class Story:
             "input_series": [{"series": name, "values": " ".join(values)} for name, values in self.scraped.items()],
             "promql_expr_test": [
                 {
-                    "expr": 'count by (alertname) (ALERTS{alertstate="firing", alertname!="DeliverabilityWatchdog"})',
+                    "expr": 'count by (alertname) (ALERTS{alertstate="firing", severity!="none"})',
                     "eval_time": f"{minute}m",
                     "exp_samples": [
                         {"labels": f'{{alertname="{alert}"}}', "value": count} for alert, count in fires.items()

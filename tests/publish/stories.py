@@ -187,7 +187,7 @@ def watching() -> Iterator[Story]:
         over=135,
     )
     down = Story("a down exporter is told of", {series("up"): steps((1, 10), (0, 20), (1, 60))})
-    down.fires = {14: {}, 16: {"DeliverabilityExporterDown": 1}, 40: {}}
+    down.fires = {14: {}, 16: {"DeliverabilityExporterDown": 1}, 44: {"DeliverabilityExporterDown": 1}, 46: {}}
     yield down
     absent = Story("an exporter that nobody scrapes is told of", {series("up"): during(1, 0, 20)})
     absent.fires = {25: {}, 36: {"DeliverabilityExporterAbsent": 1}}
