@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter import catalogue, metrics
-from exporter.config import document
+from exporter.config import document, shipped_blocklists
 from exporter.metrics import HELP, Exposition, Own
 from exporter.model import Acceptance, Reason, Record, Remembered, Severity
 from exporter.publish.reference import config, findings, markdown, references
@@ -202,6 +202,16 @@ def test_code_shows_what_it_is_given(text: str, written: str) -> None:
 def test_a_cell_may_hold_what_divides_cells() -> None:
     assert markdown.table(("A", "B"), [("x|y", "`a|b`")]).splitlines()[2] == r"| x\|y | `a\|b` |"
     assert cells(markdown.table(("A", "B"), [("x|y", "`a|b`")])) == [[("A", "B"), (r"x\|y", r"`a\|b`")]]
+
+
+def test_every_blocklist_is_told_with_its_terms() -> None:
+    shipped = shipped_blocklists()
+    (asked, retired) = cells(PAGES["blocklists.md"])
+    assert [row[0].strip("`") for row in asked[1:]] == list(shipped.lists)
+    assert {row[0] for row in retired[1:]} == {gone.name for gone in shipped.retired}
+    (zen,) = [row for row in asked if row[0] == "`spamhaus-zen`"]
+    assert zen[2:6] == ("IPv4 and IPv6", "yes", "100,000", "4,166")
+    assert "non-commercial" in zen[6]
 
 
 def test_severities_are_those_of_the_model() -> None:

@@ -1,4 +1,4 @@
-"""The reference, as Markdown: what there is to look at, to find, to measure and to configure.
+"""The reference, as Markdown: what there is to look at, to find, to measure, to configure and to ask.
 
 One file below makes one page. Nothing is told here that the catalogue, the metrics or the configuration do not say
 themselves; what stands in these files are the words that join it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.catalogue import Catalogue
-from exporter.publish.reference import checks, config, findings, metrics
+from exporter.publish.reference import blocklists, checks, config, findings, metrics
 
 
 def references(known: Catalogue) -> Iterator[tuple[str, str]]:
@@ -18,3 +18,4 @@ def references(known: Catalogue) -> Iterator[tuple[str, str]]:
     yield "docs/reference/findings.md", findings.page(known)
     yield "docs/reference/metrics.md", metrics.page(known)
     yield "docs/reference/config.md", config.page()
+    yield "docs/reference/blocklists.md", blocklists.page()

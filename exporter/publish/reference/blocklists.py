@@ -1,0 +1,64 @@
+"""The catalogue of blocklists: what each lists, whether it is asked, how often, and on what terms."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from exporter.checks.blocklist import blocklist
+from exporter.config import shipped_blocklists
+from exporter.config.build import EVERY
+from exporter.config.values import written
+from exporter.mail.dnsbl import Blocklist, Lists
+from exporter.publish.reference.markdown import MADE, NONE, code, joined, plain, table
+
+_HEAD = """\
+What the exporter knows of blocklists, as of {known}. A list's own pages have the last word: read the terms of each
+before you use it, and take out what does not suit you. `blocklists` in the [configuration](config.md#blocklists) names
+those that are asked; without it, those marked as default are.
+
+The ceiling is ours: so many questions one exporter asks in a day, tests of the list included. Where a list publishes a
+limit, your mail servers behind the same resolver count as well. *Suffices for* says how many addresses or domains can
+be asked about every {every} below it; a longer `schedule.blocklist` makes it more, and so does `queries_per_day` where
+you have agreed on more with the list."""
+
+_RETIRED = """\
+Who asks these is told nothing for ever, or that everybody is listed. A configuration that names one is refused."""
+
+
+def page() -> str:
+    shipped = shipped_blocklists()
+    every = blocklist.every or EVERY
+    return joined(
+        "# Blocklists",
+        MADE,
+        _HEAD.format(known=shipped.known, every=written(every)),
+        table(
+            ("Name", "Zone", "Lists", "Default", "Ceiling a day", "Suffices for", "Terms", "Removal"),
+            (_row(known, every) for known in shipped.lists.values()),
+        ),
+        "## Retired",
+        _RETIRED,
+        table(
+            ("Name", "Zone", "Since", "Why"), ((r.name, code(r.zone), r.since, plain(r.why)) for r in shipped.retired)
+        ),
+    )
+
+
+def _row(known: Blocklist, every: timedelta) -> tuple[str, ...]:
+    most = known.queries_per_day
+    return (
+        code(known.name),
+        code(known.zone),
+        _lists(known),
+        "yes" if known.default else "no",
+        f"{most:,}" if most else NONE,
+        f"{int(most * every / timedelta(days=1)):,}" if most else NONE,
+        plain(known.terms),
+        known.delist,
+    )
+
+
+def _lists(known: Blocklist) -> str:
+    if known.lists is Lists.DOMAINS:
+        return "domains"
+    return " and ".join(kind for kind, held in (("IPv4", known.ipv4), ("IPv6", known.ipv6)) if held)
