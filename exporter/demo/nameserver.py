@@ -134,6 +134,11 @@ def _rrset(name: dns.name.Name, data: object) -> dns.rrset.RRset:
     return rrset
 
 
+def records(name: str, rdtype: str, *data: str) -> dns.rrset.RRset:
+    """Records of one name and type, for Zone.put."""
+    return dns.rrset.from_text(f"{name}.", 300, "IN", rdtype, *data)
+
+
 class NameServer(asyncio.DatagramProtocol):
     """Serves a Zone over UDP and TCP on the same port of loopback. `asked` lists the questions it saw.
 

@@ -7,8 +7,10 @@ another place.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +20,7 @@ from exporter.catalogue import Catalogue
 from exporter.config import Nameserver, Settings, load
 from exporter.demo import mark
 from exporter.demo.mailserver import Behaviour, Certificate, Fault, MailServers
-from exporter.demo.nameserver import NameServer, Zone
+from exporter.demo.nameserver import NameServer, Zone, records
 from exporter.demo.registry import Name, Registry
 from exporter.demo.website import HTTPS, Page, websites
 from exporter.demo.zoneserver import ZoneServers
@@ -82,6 +84,10 @@ PAGES = (
 )
 MARKS = (mark.Mark("https://brand.example.com/mark.pem", "example.com"),)
 
+# What somebody publishes instead, a minute after the start.
+CHANGED = "record-changed.example.net", "TXT", '"v=spf1 ip4:192.0.2.10 ip6:2001:db8::10 -all"'
+CHANGED_AFTER = 60.0  # seconds
+
 _TOLD = """
 A demonstration: a small mail world on loopback, with DNS, blocklists, mail servers and a registry of its own. Nothing
 goes out to the network. The exporter itself is the real one, and its configuration is
@@ -102,6 +108,8 @@ have one fault each, and are named after it. All verdicts are there in a few sec
       an SPF record that looks good, and breaks at receivers
   {url}/targets/mail_host=certificate-expired.example.net,mail_port=25
       a mail server whose certificate has expired
+  {url}/targets/domain=record-changed.example.net
+      whose SPF record changes after a minute: what it was and is, once it is looked at again, in a quarter of an hour
   {url}/receivers/microsoft
       will Office 365 take my mail? Domain by domain, with its own words where it will not
   {url}/findings
@@ -133,6 +141,7 @@ class DemoWorld:
         zone = Zone(text)
         self.zones = ZoneServers(text, zone)
         self.nameserver = NameServer(zone)
+        self._zone = zone
         self.mail = MailServers(
             {(ip, port): host for host, port in MAIL_HOSTS for ip in zone.addresses(host.name)}, clock.wall()
         )
@@ -154,6 +163,8 @@ class DemoWorld:
             await self.registry.web.start()
             running.push_async_callback(self.websites.stop)
             await self.websites.start()
+            change = partial(self._zone.put, records(*CHANGED))
+            running.callback(asyncio.get_running_loop().call_later(CHANGED_AFTER, change).cancel)
             self._running = running.pop_all()
         return self
 
