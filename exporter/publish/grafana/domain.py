@@ -91,6 +91,7 @@ def _trend() -> Json:
         "Which stood when. The marks are records that changed.",
         (f"sum by (finding) ({of(FINDING, THIS)})", "{{finding}}"),
         stacked=True,
+        shades=WARN,
         decimals=0,
     )
 

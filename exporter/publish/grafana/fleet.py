@@ -208,6 +208,7 @@ def _doubts() -> Json:
         "How many latest runs could not tell, by reason. A step in all of them at once is our resolver or our network.",
         (f"sum by (reason) ({of(REASON)})", "{{reason}}"),
         stacked=True,
+        shades=DOUBT,
         decimals=0,
     )
 

@@ -141,6 +141,7 @@ def _unknown() -> Json:
         (f"60 * {per_second(OWN + 'runs_unknown_total', 'reason')}", "{{reason}}"),
         unit="none",
         stacked=True,
+        shades=DOUBT,
     )
 
 

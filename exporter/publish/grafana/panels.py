@@ -180,12 +180,13 @@ def series(
     stacked: bool = False,
     steps: Steps = (),
     colors: Mapping[str, str] | None = None,
+    shades: str = "",
     most: float | None = None,
     roomy: float | None = None,
 ) -> Json:
     """Lines over time, from 0. Targets are (expression, legend); a gap in the data stays a gap.
 
-    The axis reaches `most`, or at least `roomy`.
+    The axis reaches `most`, or at least `roomy`. With `shades` of one color no line is green that is no good news.
     """
     custom = {
         "drawStyle": "line",
@@ -208,7 +209,7 @@ def series(
             "min": 0,
             "max": most,
             "noValue": ABSENT,
-            "color": {"mode": "palette-classic"},
+            "color": {"mode": "shades", "fixedColor": shades} if shades else {"mode": "palette-classic"},
             "thresholds": thresholds(steps or NEUTRAL),
             "mappings": [],
             "custom": custom,
