@@ -1,7 +1,7 @@
 # make run     a demonstration: the exporter in a small mail world of its own, on loopback
 # make test    everything a change must pass
 # make test-slow  the container image, built and run; as root
-# make docs    make anew what the README takes from the catalogue
+# make docs    make anew what is made from the code: rules, dashboards, the reference, the README's table
 # make lock    choose the pinned packages anew, from pyproject.toml
 # make clean   remove what the others made
 

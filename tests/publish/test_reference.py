@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from exporter.model import Acceptance, Reason, Record, Remembered, Severity
 from exporter.publish.reference import config, findings, markdown, references
 from exporter.publish.reference import metrics as families
 from exporter.store import Held, Policy
-from tests.lab.process import need
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.markdown import anchors, cells, links
@@ -130,16 +127,6 @@ def test_every_family_is_told_with_the_labels_that_it_has() -> None:
 
 def test_every_reason_for_not_knowing_is_explained() -> None:
     assert families.REASONS.keys() == set(Reason)
-
-
-@pytest.mark.lab
-def test_promtool_understands_the_questions(tmp_path: Path) -> None:
-    need("promtool")
-    asked = [{"record": f"asked:{number}", "expr": query} for number, (_, query) in enumerate(families.QUERIES)]
-    file = tmp_path / "rules.yml"
-    file.write_text(json.dumps({"groups": [{"name": "reference", "rules": asked}]}))
-    ran = subprocess.run(["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
 
 
 def test_the_questions_are_about_families_that_exist() -> None:

@@ -137,7 +137,7 @@ def page(known: Catalogue) -> str:
         "What is worth a graph. They have no label `check`, and of the others those that the target has.",
         table(("Family", "Type", "Labels", "Meaning"), (row for entry in measured for row in _measures(entry))),
         "## The exporter itself",
-        table(("Family", "Type", "Labels", "Meaning"), _own(known)),
+        table(("Family", "Type", "Labels", "Meaning"), own(known)),
         "Beside these there are the usual `process_*` and `python_*`.",
         "## Questions",
         *(f"{question}\n\n```promql\n{expression}\n```" for question, expression in QUERIES),
@@ -158,11 +158,11 @@ def _measures(entry: Entry) -> Iterator[tuple[str, ...]]:
         yield code(measure.name), "gauge", labels, plain(measure.help)
 
 
-def _own(known: Catalogue) -> Iterator[tuple[str, ...]]:
-    """With one of each, since a family tells its labels by its samples."""
+def own(known: Catalogue) -> Iterator[tuple[str, ...]]:
+    """Rows about the exporter itself; made with one of each, since a family tells its labels by its samples."""
     stats = Stats({"": Traffic(queries=1)})
     stats.nameservers[""].responses.update([Status.ANSWER])
-    own = Own(
+    sample = Own(
         targets={"": 1},
         runs=Counter([""]),
         unknown=Counter([("", "")]),
@@ -171,7 +171,7 @@ def _own(known: Catalogue) -> Iterator[tuple[str, ...]]:
         budgets={"": 1.0},
         dns=stats,
     )
-    for family in health(own, Exposition(known, SystemClock(), 0, Own)):
-        labels = dict.fromkeys(label for sample in family.samples for label in sample.labels if label != "le")
+    for family in health(sample, Exposition(known, SystemClock(), 0, Own)):
+        labels = dict.fromkeys(label for one in family.samples for label in one.labels if label != "le")
         name = f"{family.name}_total" if family.type == "counter" else family.name
         yield code(name), family.type, codes(labels), plain(family.documentation)

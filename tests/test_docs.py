@@ -1,0 +1,188 @@
+"""What the README and the documents say is so: links lead somewhere, names exist, configurations and commands work."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from exporter import catalogue, refusals
+from exporter.arguments import parser
+from exporter.config import load
+from exporter.diagnosis import as_text
+from exporter.metrics import HELP
+from exporter.once import Exit
+from exporter.publish.reference import config
+from exporter.publish.reference import metrics as families
+from tests.lab.process import need
+from tests.support.markdown import anchors, blocks, cells, links, prose
+
+HOME = Path(__file__).parents[1]
+CATALOGUE = catalogue.load()
+PAGES = {path.relative_to(HOME).as_posix(): path.read_text() for path in HOME.glob("docs/**/*.md")}
+PAGES["README.md"] = (HOME / "README.md").read_text()
+WRITTEN = {name: text for name, text in PAGES.items() if not name.startswith("docs/reference/")}
+LARGEST = 300_000  # octets of a picture
+FIRST_SCREEN = 60  # lines
+
+each_page = pytest.mark.parametrize("name", sorted(PAGES))
+each_written = pytest.mark.parametrize("name", sorted(WRITTEN))
+
+
+def fenced(kind: str) -> list[tuple[str, str]]:
+    """Page and text of the code marked so."""
+    return [(name, block.text) for name, text in PAGES.items() for block in blocks(text) if block.info == kind]
+
+
+@each_page
+def test_links_lead_to_what_is_there(name: str) -> None:
+    for link in links(PAGES[name]):
+        if "://" in link:
+            continue
+        target, _, anchor = link.partition("#")
+        path = ((HOME / name).parent / target).resolve() if target else HOME / name
+        assert path.exists(), link
+        if anchor:
+            assert anchor in anchors(path.read_text()), link
+
+
+@each_written
+def test_tables_are_rectangular_and_have_no_empty_cell(name: str) -> None:
+    for rows in cells(WRITTEN[name]):
+        assert {len(row) for row in rows} == {len(rows[0])}
+        if "Receivers answer" not in rows[0]:  # its rows are made, and held to the catalogue by tests/test_publish.py
+            assert [row for row in rows if not all(row)] == []
+
+
+def test_every_document_is_found_from_the_readme() -> None:
+    found, new = {"README.md"}, {"README.md"}
+    while new:
+        led = {((HOME / name).parent / link.partition("#")[0]).resolve() for name in new for link in links(PAGES[name])}
+        new = {path.relative_to(HOME).as_posix() for path in led if path.suffix == ".md" and path.is_relative_to(HOME)}
+        new = new & PAGES.keys() - found
+        found |= new
+    assert found == PAGES.keys()
+
+
+def test_pictures_are_small() -> None:
+    for path in HOME.glob("docs/images/*"):
+        assert path.stat().st_size < LARGEST, path.name
+
+
+def test_the_readme_begins_with_what_it_is_good_for() -> None:
+    """One screen: the pictures, the two commands, and the configuration soon behind."""
+    begin = "\n".join(PAGES["README.md"].splitlines()[:FIRST_SCREEN])
+    for wanted in (
+        "docs/images/overview.png",
+        "docs/images/grafana-fleet-top.png",
+        "make run",
+        "make test",
+        "config.yaml",
+    ):
+        assert wanted in begin
+
+
+def test_the_overview_is_as_wide_as_a_page() -> None:
+    header = (HOME / "docs" / "images" / "overview.png").read_bytes()[:24]
+    width, height = struct.unpack(">II", header[16:24])
+    assert (width, height < 900) == (1280, True)
+
+
+@pytest.mark.parametrize(("name", "text"), fenced("yaml config.yaml"))
+def test_configurations_are_good(name: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the README, which is a whole one, without a doubt."""
+    monkeypatch.setenv("ZEN_ZONE", "key.zen.dq.spamhaus.net")
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    settings = load(file, CATALOGUE)
+    if name == "README.md":
+        assert settings.warnings == ()
+        assert len(text.splitlines()) == 10
+
+
+def test_no_configuration_is_left_unmarked() -> None:
+    assert fenced("yaml config.yaml")
+    assert fenced("yaml") == []
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(("name", "text"), fenced("yaml prometheus.yml"))
+def test_prometheus_takes_what_is_told_it(name: str, text: str, tmp_path: Path) -> None:
+    need("promtool")
+    (tmp_path / "prometheus").symlink_to(HOME / "prometheus")
+    file = tmp_path / "prometheus.yml"
+    file.write_text(text)
+    ran = subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, f"{name}: {ran.stderr}"
+    assert "honor_labels: true" in text
+
+
+@pytest.mark.lab
+def test_prometheus_understands_the_queries(tmp_path: Path) -> None:
+    need("promtool")
+    told = [{"record": f"told:{number}", "expr": query} for number, (_, query) in enumerate(fenced("promql"))]
+    file = tmp_path / "rules.yml"
+    file.write_text(json.dumps({"groups": [{"name": "documents", "rules": told}]}))
+    ran = subprocess.run(["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
+    assert {name for name, _ in fenced("promql")} >= {"docs/operations.md", "docs/reference/metrics.md"}
+
+
+def commands() -> list[list[str]]:
+    lines = [line for _, text in fenced("console") for line in text.replace("\\\n", " ").splitlines()]
+    told = [line.removeprefix("$ ") for line in lines]
+    inline = [span for text in WRITTEN.values() for span in re.findall(r"`([^`\n]+)`", prose(text))]
+    found = [shlex.split(line, comments=True) for line in (*told, *inline) if "deliverability-exporter " in f"{line} "]
+    starts = [words for words in found if words and words[0].rpartition("/")[2] == "deliverability-exporter"]
+    return [words[1:] for words in starts if words[1:]]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_commands_are_understood(words: list[str]) -> None:
+    parser().parse_args(words)
+
+
+def test_explain_says_of_the_first_error_what_the_readme_tells() -> None:
+    ((_, told),) = [
+        (name, text) for name, text in fenced("console") if '$ deliverability-exporter explain "501' in text
+    ]
+    said = as_text(refusals.Refusals(CATALOGUE).find("501 5.5.4 Invalid domain name"), ["x"]).splitlines()
+    assert told.splitlines()[1:4] == said[:3]
+
+
+def test_the_exit_codes_are_those_that_are_told() -> None:
+    told = re.search(
+        r"monitoring plug-in: (\d).*?(\d) warnings.*?(\d) something.*?(\d) something could.*?(\d+) the command",
+        PAGES["README.md"],
+        re.DOTALL,
+    )
+    assert told
+    assert [*map(int, told.groups())] == [Exit.OK, Exit.WARNING, Exit.CRITICAL, Exit.UNKNOWN, Exit.USAGE]
+
+
+@each_written
+def test_names_that_are_told_exist(name: str) -> None:
+    """Metrics, findings, alerts and keys, where they stand as code."""
+    spans = re.findall(r"`([^`\n]+)`", prose(WRITTEN[name])) + [block.text for block in blocks(WRITTEN[name])]
+    series = HELP.keys() | {measure.name for measure in CATALOGUE.measures}
+    own = {row[0].strip("`") for row in families.own(CATALOGUE)}
+    keys = {key.path for key in config.all_keys()}
+    paces = {f"schedule.{pace}" for pace in ("default", *CATALOGUE.checks)}
+    alerts = set(re.findall(r"alert: (\w+)", (HOME / "prometheus" / "alerts.yml").read_text()))
+    for span in spans:
+        for family in re.findall(r"\bdeliverability_\w+", span):
+            assert family in series | own, span
+        for alert in re.findall(r"\bDeliverability[A-Z]\w+", span):
+            assert alert in alerts, span
+        if re.fullmatch(r"[a-z_]+\.[a-z0-9_-]+", span) and span.partition(".")[0] in {*CATALOGUE.checks, *keys}:
+            assert span in CATALOGUE.rules.keys() | keys | paces, span
+
+
+def test_the_readme_has_every_check() -> None:
+    (table,) = [rows for rows in cells(PAGES["README.md"]) if rows[0] == ("Check", "Question")]
+    assert {row[0].strip("`") for row in table[1:]} == CATALOGUE.checks.keys()
