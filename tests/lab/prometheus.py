@@ -50,7 +50,7 @@ class Prometheus:
             raise AssertionError(f"{what} {parameters}: {error.read().decode()}") from None
 
 
-def prometheus(lab: Lab, config: str, name: str = "prometheus") -> Prometheus:
+def prometheus(lab: Lab, config: str, *arguments: str, name: str = "prometheus") -> Prometheus:
     """Ready in a tenth of a second, but the first scrape comes only five seconds later: start it before the rest."""
     need("prometheus")
     endpoint = free()
@@ -60,6 +60,7 @@ def prometheus(lab: Lab, config: str, name: str = "prometheus") -> Prometheus:
         f"--storage.tsdb.path={lab.folder(name)}",
         f"--web.listen-address={endpoint}",
         "--log.level=warn",
+        *arguments,
     ]
 
     def ready() -> bool:
