@@ -18,6 +18,7 @@ import socket
 import ssl
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin
 
@@ -29,6 +30,7 @@ from exporter.mail import names
 from exporter.mail.dns import Question
 from exporter.model import Doubt, Reason, printable
 from exporter.net.conversation import Dial
+from exporter.net.session import system_authorities
 from exporter.net.smtp import straight
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Failure(StrEnum):
     REFUSED = "refused"  # each address refuses connections
     CONNECTION = "connection"  # none for another reason, or broken off
     CERTIFICATE = "certificate"  # not trusted, out of date or for another name
+    BLIND = "blind"  # the same, but on a machine that trusts no authority at all
     TLS = "tls"
     TIMEOUT = "timeout"
     MALFORMED = "malformed"  # no HTTP, or an encoding that was not asked for
@@ -65,6 +68,10 @@ _REASONS = {
     Failure.MALFORMED: Reason.MALFORMED,
     Failure.TOO_LARGE: Reason.MALFORMED,
     Failure.REDIRECTS: Reason.MALFORMED,
+}
+_NOT_GOOD = {
+    Failure.CERTIFICATE: "its certificate is not good",
+    Failure.BLIND: "no authority is known to this machine, so no certificate can be verified",
 }
 
 
@@ -108,23 +115,25 @@ class _Addresses(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         replies = await asyncio.gather(*(self._dns.ask(Question(host.lower(), rdtype)) for rdtype in ("AAAA", "A")))
-        found = [ip for reply in replies for ip in reply.addresses][:MOST_ADDRESSES]
-        if not found:
-            for reply in replies:
-                if not reply.status.conclusive:
-                    why = f"{reply.question}: {reply.detail or reply.status}"
-                    raise _Failed(Failure.DNS, why, reply.status.reason)
-            raise _Failed(Failure.NO_ADDRESS, f"{host} has no address")
+        # In turns, since large web hosts have eight IPv6 addresses to a name, and we may have no way to any of them.
+        pairs = zip_longest(*(reply.addresses for reply in replies))
+        found = [ip for pair in pairs for ip in pair if ip is not None]
         results, refused = [], []
-        for ip in found:
+        for ip in found[:MOST_ADDRESSES]:
             where = await self._dial(ip, port)
             if (meaning := names.not_public(ip)) and where == (str(ip), port):
                 refused.append(f"{ip} ({meaning})")
             else:
                 results.append(_result(host, *where))
-        if not results:
-            raise _Failed(Failure.NOT_PUBLIC, f"{host} has no public address: {', '.join(refused)}")
-        return results
+        if results:
+            return results
+        for reply in replies:
+            if not reply.status.conclusive:
+                why = f"{reply.question}: {reply.detail or reply.status}"
+                raise _Failed(Failure.DNS, why, reply.status.reason)
+        if not refused:
+            raise _Failed(Failure.NO_ADDRESS, f"{host} has no address")
+        raise _Failed(Failure.NOT_PUBLIC, f"{host} has no public address: {', '.join(refused)}")
 
     async def close(self) -> None:
         """The resolver is not ours to close."""
@@ -172,7 +181,8 @@ class Https:
         except _Failed as why:
             failed = why
         except aiohttp.ClientConnectorCertificateError as error:
-            failed = _Failed(Failure.CERTIFICATE, f"its certificate is not good: {_said(error.certificate_error)}")
+            how = Failure.CERTIFICATE if self._authorities or any(system_authorities()) else Failure.BLIND
+            failed = _Failed(how, f"{_NOT_GOOD[how]}: {_said(error.certificate_error)}")
         except aiohttp.ClientSSLError as error:
             failed = _Failed(Failure.TLS, f"TLS fails: {error}")
         except aiohttp.InvalidURL:

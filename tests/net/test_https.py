@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 import warnings
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from exporter import __version__
+from exporter.demo.ca import Authority
 from exporter.demo.nameserver import Zone
 from exporter.model import Reason
-from exporter.net.https import LARGEST, Failure, Fetched, Https
+from exporter.net.https import LARGEST, MOST_ADDRESSES, Failure, Fetched, Https
 from exporter.targets import IP
 from tests.support.memory import MemoryResolver
-from tests.support.web import NAME, OTHER, URL, ZONE, answering, leading_to, peer, saying, sites
+from tests.support.web import NAME, NOBODY, OTHER, URL, ZONE, answering, leading_to, peer, saying, sites
 
 
 def failed(fetched: Fetched) -> tuple[Failure | None, Reason | None]:
@@ -167,13 +170,48 @@ async def test_an_address_of_one_kind_does_not_wait_for_the_other() -> None:
         assert (await https.get(URL)).status == 200
 
 
+async def test_many_addresses_of_one_kind_do_not_crowd_out_the_other() -> None:
+    """Large web hosts have eight IPv6 addresses to a name, and who looks may have IPv4 alone."""
+    many = "".join(f"{NAME}. AAAA 2001:db8::{number}\n" for number in range(1, 10))
+    asked = []
+    async with sites(answering(), zone=many) as https:
+        direct = https._addresses._dial
+
+        async def dial(ip: IP, port: int) -> tuple[str, int]:
+            asked.append(ip)
+            return NOBODY if ip.version == 6 else await direct(ip, port)
+
+        https._addresses._dial = dial
+        assert (await https.get(URL)).status == 200
+    assert len(asked) == MOST_ADDRESSES
+
+
+async def test_what_is_not_public_proves_nothing_while_the_other_kind_is_unknown() -> None:
+    order = "; servfail: half.example.com. A\nhalf.example.com. AAAA fd00::2\n"
+    async with sites(answering(), zone=order) as https:
+        assert failed(await https.get("https://half.example.com/")) == (Failure.DNS, Reason.DNS_SERVFAIL)
+
+
 async def test_a_certificate_of_an_unknown_authority_is_refused() -> None:
     async with sites(answering()) as good:
-        stranger = Https(good._addresses._dns, dial=good._addresses._dial)
+        other = Authority(time.time(), "another authority")
+        stranger = Https(good._addresses._dns, dial=good._addresses._dial, authorities=other.pem)
         got = await stranger.get(URL)
         await stranger.close()
     assert failed(got) == (Failure.CERTIFICATE, Reason.NETWORK)
     assert not got.body
+
+
+async def test_a_machine_that_knows_no_authority_blames_no_certificate(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    async with sites(answering()) as good:
+        blind = Https(good._addresses._dns, dial=good._addresses._dial)
+        got = await blind.get(URL)
+        await blind.close()
+    assert failed(got) == (Failure.BLIND, Reason.NETWORK)
 
 
 async def test_a_certificate_out_of_date_is_refused() -> None:
