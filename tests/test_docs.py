@@ -19,6 +19,7 @@ from exporter.metrics import HELP
 from exporter.once import Exit
 from exporter.publish.reference import config
 from exporter.publish.reference import metrics as families
+from exporter.publish.thresholds import Thresholds
 from tests.lab.process import need
 from tests.support.markdown import anchors, blocks, cells, links, prose
 
@@ -120,6 +121,24 @@ def test_prometheus_takes_what_is_told_it(name: str, text: str, tmp_path: Path) 
     ran = subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, f"{name}: {ran.stderr}"
     assert "honor_labels: true" in text
+
+
+@pytest.mark.lab
+def test_the_test_of_rules_succeeds(tmp_path: Path) -> None:
+    need("promtool")
+    ((_, text),) = fenced("yaml tests.yml")
+    (tmp_path / "prometheus").symlink_to(HOME / "prometheus")
+    file = tmp_path / "tests.yml"
+    file.write_text(text)
+    ran = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_the_thresholds_are_some(tmp_path: Path) -> None:
+    ((_, text),) = fenced("yaml thresholds.yml")
+    file = tmp_path / "thresholds.yml"
+    file.write_text(text)
+    assert Thresholds.read(file) != Thresholds()
 
 
 @pytest.mark.lab
