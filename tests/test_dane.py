@@ -74,6 +74,15 @@ async def test_no_more_than_eight_addresses_are_visited_and_that_is_said() -> No
     assert ("2 more addresses, which are not looked at",) in [exchange.got for exchange in outcome.transcript]
 
 
+async def test_in_whatever_order_dns_tells_them_the_same_addresses_are_visited() -> None:
+    every = [f"mx.example.com. A 192.0.2.{n}" for n in range(1, 11)]
+    visited = []
+    for order in (every, every[::-1]):
+        addresses = "\n".join(order)
+        visited.append((await judged(f"{ALL_SIGNED}{addresses}\n_25._tcp.mx.example.com. TLSA {RIGHT}\n"))[1])
+    assert visited[0] == visited[1]
+
+
 @pytest.mark.parametrize(
     ("zone", "records"),
     [

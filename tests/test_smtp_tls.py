@@ -98,6 +98,12 @@ async def test_no_more_than_eight_addresses_are_visited_and_that_is_said() -> No
     assert ("2 more addresses, which are not looked at",) in [exchange.got for exchange in outcome.transcript]
 
 
+async def test_in_whatever_order_dns_tells_them_the_same_addresses_are_visited() -> None:
+    every = [f"mx.example.com. A 192.0.2.{n}" for n in range(1, 11)]
+    visited = [(await judged(shown(90, 60), "\n".join(order)))[1] for order in (every, every[::-1])]
+    assert visited[0] == visited[1]
+
+
 async def test_without_a_door_the_check_is_no_verdict() -> None:
     clock = FakeClock()
     dns = MemoryResolver(Zone("mx.example.com. A 192.0.2.25"))

@@ -190,8 +190,9 @@ async def _of_host(target: MailHost, net: Net) -> AsyncIterator[Fact]:
     for finding in (*_records(target, found, dialogues), *_together(target, found, dialogues, fitted)):
         yield finding
     doubts: list[Doubt] = []
+    spared = left_out > 0 or any(_open(told, fitted.get(told.ip)) for told in dialogues)
     for told in dialogues:
-        for said in _at(target, found, told, fitted.get(told.ip), now):
+        for said in _at(target, found, told, fitted.get(told.ip), now, spared=spared):
             if isinstance(said, Doubt):
                 doubts.append(said)
             else:
@@ -216,11 +217,22 @@ def _records(target: MailHost, found: Lookup, dialogues: Sequence[Dialogue]) -> 
         yield UNUSABLE(name=name, records=_joined(map(_short, found.found)), record=wanted)
 
 
+def _open(told: Dialogue, fitted: list[Fitted] | None) -> bool:
+    """May senders that use DANE deliver at this address? What is not known speaks for it."""
+    if fitted is not None:
+        return not fitted or any(it.fit is not Fit.FAILS for it in fitted)
+    return not (told.refused or told.passed_over or told.silence or told.starttls is False)
+
+
 def _at(
-    target: MailHost, found: Lookup, told: Dialogue, fitted: list[Fitted] | None, now: float
+    target: MailHost, found: Lookup, told: Dialogue, fitted: list[Fitted] | None, now: float, *, spared: bool
 ) -> Iterator[Finding | Doubt]:
-    """One address. Where nobody gets in, no certificate can be wrong; that is for `smtp_tls` to say."""
-    severity = None if target.port == SMTP else Severity.WARNING  # programs that submit mail rarely know DANE
+    """One address. Where nobody gets in, no certificate can be wrong; that is for `smtp_tls` to say.
+
+    `spared`: senders may get in at an address.
+    """
+    # Programs that submit mail rarely know DANE; others go on to the address that lets them in.
+    severity = Severity.WARNING if spared or target.port != SMTP else None
     where: dict[str, Any] = {"host": target.host, "ip": told.ip, "name": place(found.base, target.port)}
     if fitted is not None and told.secured:
         fits = {it.fit for it in fitted}

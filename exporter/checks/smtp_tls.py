@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from exporter.mail import smtp
+from exporter.mail import names, smtp
 from exporter.mail.certificate import Shown
 from exporter.mail.tls import Version
 from exporter.model import CannotTell, Fact, Facts, Finding, Measure, Reason, Rule, Severity, check
@@ -229,7 +229,7 @@ PHASES = ("connect", "banner", "ehlo", "starttls", "tls")
 async def smtp_tls(target: MailHost, net: Net) -> Facts:
     """Does the mail host answer, with TLS that its senders can use?"""
     replies = [await net.query(target.host, rdtype) for rdtype in ("A", "AAAA")]
-    addresses = list(dict.fromkeys(ip for reply in replies for ip in reply.addresses))
+    addresses = sorted({ip for reply in replies for ip in reply.addresses}, key=names.order)
     if not addresses:
         replies = [believe(reply) for reply in replies]
         yield NO_ADDRESS(host=target.host, severity=_severity(target))

@@ -36,6 +36,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
+from exporter.mail import names
 from exporter.mail.dns import TLSA, Evaluation, Question, Reply
 
 IP: TypeAlias = IPv4Address | IPv6Address
@@ -113,7 +114,7 @@ def look_up(host: str, port: int) -> Evaluation[Lookup]:
     there = [reply for reply in (v4, v6) if reply.exists]
     if not there:
         return Lookup(doubt=doubt)
-    addresses = v4.addresses + v6.addresses
+    addresses = tuple(sorted(v4.addresses + v6.addresses, key=names.order))
     last = next((reply.chain[-1] for reply in there if reply.chain), host)
     if all(reply.authenticated for reply in there):
         believed = {last, host}

@@ -67,6 +67,11 @@ def as_address(text: str) -> IP | None:
         return None
 
 
+def order(ip: IP) -> tuple[int, int]:
+    """By which addresses are sorted: DNS tells them in another order each time."""
+    return ip.version, int(ip)
+
+
 def under(name: str, parent: str) -> bool:
     """Is `name` the parent or inside it?"""
     return name == parent or name.endswith(f".{parent}")
