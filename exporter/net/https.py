@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LARGEST = 2**16  # octets of a body, unless the caller wants more
 DEADLINE = 20.0  # seconds, redirects included
 MOST_ADDRESSES = 8  # of one name
-AT_ONCE = 20
+AT_ONCE = 100  # places for every run of a lane of each check that asks the web, so that none waits for another's
 
 _URL = re.compile(r"https://([a-z0-9.-]{1,253})(?::[0-9]{1,5})?(?:[/?][!-~]*)?", re.ASCII | re.IGNORECASE)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})  # RFC 9110 section 15.4
@@ -154,6 +154,7 @@ class Https:
     def __init__(self, dns: Asks, *, dial: Dial = straight, authorities: bytes = b"") -> None:
         self._addresses = _Addresses(dns, dial)
         self._authorities = authorities
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._session: aiohttp.ClientSession | None = None
 
     async def get(
@@ -161,9 +162,13 @@ class Https:
     ) -> Fetched:
         """Never raises for what happens in the network.
 
-        `largest` is in octets, `deadline` in seconds. With `redirects` of 0 a redirect is an answer like any other;
-        more than are wanted are a failure.
+        `largest` is in octets, `deadline` in seconds from when it is asked: no wait of ours is told as the server's.
+        With `redirects` of 0 a redirect is an answer like any other; more than are wanted are a failure.
         """
+        async with self._places:
+            return await self._get(url, accept, largest, redirects, deadline)
+
+    async def _get(self, url: str, accept: str, largest: int, redirects: int, deadline: float) -> Fetched:
         found = Fetched(url)
         lines: list[str] = []
         try:
@@ -230,7 +235,7 @@ class Https:
         if self._authorities:
             context.load_verify_locations(cadata=self._authorities.decode("ascii"))
         connector = aiohttp.TCPConnector(
-            resolver=self._addresses, use_dns_cache=False, ssl=context, limit=AT_ONCE, force_close=True
+            resolver=self._addresses, use_dns_cache=False, ssl=context, limit=0, force_close=True
         )
         return aiohttp.ClientSession(
             connector=connector,

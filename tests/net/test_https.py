@@ -16,7 +16,8 @@ from exporter import __version__
 from exporter.demo.ca import Authority
 from exporter.demo.nameserver import Zone
 from exporter.model import Reason
-from exporter.net.https import LARGEST, MOST_ADDRESSES, Failure, Fetched, Https
+from exporter.net.https import AT_ONCE, LARGEST, MOST_ADDRESSES, Failure, Fetched, Https
+from exporter.schedule import LANE
 from exporter.targets import IP
 from tests.support.memory import MemoryResolver
 from tests.support.web import NAME, NOBODY, OTHER, URL, ZONE, answering, leading_to, peer, saying, sites
@@ -339,6 +340,42 @@ async def test_a_trickle_does_not_outlast_the_deadline() -> None:
 
     async with peer(trickle) as https:
         assert failed(await https.get(URL, deadline=0.3)) == (Failure.TIMEOUT, Reason.NETWORK)
+
+
+async def test_the_wait_for_a_place_is_no_silence_of_the_server() -> None:
+    """Else servers that are slow would make others, which are not, look as if they were."""
+    never = asyncio.Event()
+    async with sites(silent(never), answering()) as https:
+        https._places = asyncio.Semaphore(1)
+        first = asyncio.create_task(https.get(URL, deadline=0.5))
+        second = asyncio.create_task(https.get(f"https://{OTHER}/", deadline=0.3))
+        assert failed(await first) == (Failure.TIMEOUT, Reason.NETWORK)
+        assert (await second).status == 200
+        never.set()
+
+
+async def test_every_run_that_asks_the_web_at_the_same_time_has_a_place() -> None:
+    """A check full of slow servers is held up in its own lane, and holds up no other."""
+    sources = [path.read_text() for path in (Path(__file__).parents[2] / "exporter" / "checks").glob("*.py")]
+    asking = sum("net.fetch(" in text or "net.registration(" in text for text in sources)
+    assert asking == 3, "mta_sts, bimi, registration"
+    assert asking * LANE <= AT_ONCE
+    seen, all_there, never = 0, asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal seen
+        seen += 1
+        if seen == AT_ONCE:
+            all_there.set()
+        await never.wait()
+        return web.Response()
+
+    async with sites(answer) as https:
+        asked = [asyncio.create_task(https.get(URL)) for _ in range(AT_ONCE)]
+        async with asyncio.timeout(15):
+            await all_there.wait()
+        never.set()
+        assert {(await it).status for it in asked} == {200}
 
 
 async def test_what_was_never_used_is_closed_without_having_been_opened() -> None:
