@@ -16,13 +16,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from exporter.mail import mta_sts, names
+from exporter.mail import dane, mta_sts, names
 from exporter.mail.announcement import WHITE_SPACE, AnnouncementSyntaxError, Kind, fields
 from exporter.mail.dns import Evaluation, Question, Reply
 from exporter.mail.mx import route
 
 RECORD = Kind("_smtp._tls", "TLSRPTv1")
 MOST_HOSTS = 30
+SMTP = 25
 
 _MAILTO = re.compile(r"mailto:[^@?\s]+@([^@?\s]+)(?:\?\S*)?", re.ASCII | re.IGNORECASE)
 _HTTPS = re.compile(r"https://([^/?#:@\s]+)(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.ASCII | re.IGNORECASE)
@@ -62,16 +63,16 @@ class Demand:
 
 
 def demand(domain: str) -> Evaluation[Demand]:
-    """MTA-STS by its record, or DANE by validated TLSA records of a mail host (RFC 7672 section 2.2)."""
+    """MTA-STS by its record, or DANE by TLSA records of a mail host that senders believe (RFC 7672 section 2.2)."""
     reply = yield Question(f"{mta_sts.RECORD.label}.{domain}", "TXT")
     if any(mta_sts.RECORD.begins(txt.text) for txt in reply.texts):
         return Demand("MTA-STS")
     way = yield from route(domain)
-    replies = [reply, *([way.doubt] if way.doubt else [])]
+    doubts = [None if reply.status.conclusive else reply, way.doubt]
     hosts = way.hosts or ((way.domain,) if way.implicit else ())
     for host in filter(names.is_hostname, hosts[:MOST_HOSTS]):
-        reply = yield Question(f"_25._tcp.{host}", "TLSA")
-        if reply.exists and reply.authenticated:
+        found = yield from dane.look_up(host, SMTP)
+        if found.found:
             return Demand(f"DANE, by TLSA records of {host}")
-        replies.append(reply)
-    return Demand("", next((reply for reply in replies if not reply.status.conclusive), None))
+        doubts.append(found.doubt)
+    return Demand("", next(filter(None, doubts), None))

@@ -84,14 +84,20 @@ async def test_who_uses_mta_sts_is_not_asked_for_dane() -> None:
 
 
 async def test_the_first_mail_host_with_validated_records_is_enough_and_no_more_are_asked_than_is_sane() -> None:
-    hosts = "".join(f"example.com. MX {number} mx{number}.example.com.\n" for number in range(MOST_HOSTS + 10))
+    hosts = "".join(
+        f"example.com. MX {number} mx{number}.example.com.\nmx{number}.example.com. A 192.0.2.25\n"
+        for number in range(MOST_HOSTS + 10)
+    )
+    signed = "; signed: mx1.example.com. *\n; signed: _25._tcp.mx1.example.com. TLSA\n"
     tlsa = "_25._tcp.mx1.example.com. TLSA 3 1 1 " + "00" * 32
-    before = ["_mta-sts.example.com TXT", "example.com MX", "_25._tcp.mx0.example.com TLSA"]
-    assert await asked(f"; signed: _25._tcp.mx1.example.com. TLSA\n{hosts}{tlsa}") == [
-        *before,
-        "_25._tcp.mx1.example.com TLSA",
+    of_host = ["mx{}.example.com A", "mx{}.example.com AAAA", "_25._tcp.mx{}.example.com TLSA"]
+    assert await asked(f"{signed}{hosts}{tlsa}") == [
+        "_mta-sts.example.com TXT",
+        "example.com MX",
+        *(question.format(0) for question in of_host),
+        *(question.format(1) for question in of_host),
     ]
-    assert len(await asked(hosts)) == 2 + MOST_HOSTS
+    assert len(await asked(hosts)) == 2 + len(of_host) * MOST_HOSTS
 
 
 async def test_what_is_no_host_name_is_not_asked_for() -> None:
