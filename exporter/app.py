@@ -237,7 +237,7 @@ class Daemon:
 
         In slices, so that scrapes and runs go on while a fleet is taken in.
         """
-        left = self.store.keys() | (self._state.keys() if self._state else set())
+        left = self.store.keys() | (self._state.left() if self._state else set())
         relations = self.exposition.relations()
         self._conclusions.clear()
         # put in place first: runs that end meanwhile teach it too

@@ -1,8 +1,10 @@
 """What survives a restart: every Held and what the blocklist door knows, in one small SQLite file.
 
-Each run is its own transaction in a write-ahead log, so kill -9 at any moment loses at most the last run. The
-writing is done on one thread of its own; a disk that is full or gone is a metric, never a stop. Transcripts
-are not saved: after a restart a verdict is served as saved and its evidence comes with the next run.
+What has ended is written at once, in one transaction of a write-ahead log, and what ends meanwhile together in the next
+one. So kill -9 loses the last run at most, or in a storm those of the moment that a write takes. The writing is done on
+one thread of its own, and nothing is read once the start is over: whoever reads has to wait for the writer. A disk that
+is full or gone is a metric, never a stop. Transcripts are not saved: after a restart a verdict is served as saved and
+its evidence comes with the next run.
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from exporter.catalogue import Catalogue
 from exporter.model import Change, Doubt, Finding, Reading, Reason, Record, Remembered, Severity
 from exporter.store import Held, Key, Standing
 
 log = logging.getLogger(__name__)
+
+Row: TypeAlias = tuple[str, tuple[Any, ...]]  # a statement and its values
 
 VERSION = 1
 _TABLES = """
@@ -37,7 +41,9 @@ class State:
         """Raise OSError, saying what to do, if the file cannot be used. A damaged one is set aside, not deleted."""
         self.writable = True
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
-        self._pending: set[asyncio.Future[None]] = set()
+        self._left: set[Key] = set()
+        self._waiting: list[Row] = []
+        self._writing: asyncio.Future[None] | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = self._open(path)
@@ -59,13 +65,17 @@ class State:
                 raise sqlite3.DatabaseError(f"it is of format {version}, this version writes {VERSION}")
             db.executescript(_TABLES)
             db.execute(f"PRAGMA user_version={VERSION}")
+            self._left = set(db.execute("SELECT check_id, target FROM held"))
         except sqlite3.Error:
             db.close()
             raise
         return db
 
     def recall(self, new: Held, catalogue: Catalogue) -> Held:
-        """What was saved of this pair; itself if nothing was, or nothing that can be read."""
+        """What a former life saved of this pair; itself if nothing, nothing that can be read or told before."""
+        if new.key not in self._left:
+            return new
+        self._left.discard(new.key)
         row = self._db.execute("SELECT body FROM held WHERE check_id = ? AND target = ?", new.key).fetchone()
         return _read(new, row[0], catalogue) if row else new
 
@@ -76,33 +86,47 @@ class State:
 
     def save(self, held: Held) -> None:
         """Queue the writing of one verdict."""
-        self._queue([("REPLACE INTO held VALUES (?, ?, ?)", (*held.key, json.dumps(_plain(held))))])
+        self._queue("REPLACE INTO held VALUES (?, ?, ?)", *held.key, json.dumps(_plain(held)))
 
     def save_door(self, door: Any) -> None:
         """Queue the writing of what the blocklist door knows."""
-        self._queue([("REPLACE INTO door VALUES ('blocklists', ?)", (json.dumps(door),))])
+        self._queue("REPLACE INTO door VALUES ('blocklists', ?)", json.dumps(door))
 
     def forget(self, key: Key) -> None:
-        self._queue([("DELETE FROM held WHERE check_id = ? AND target = ?", key)])
+        self._left.discard(key)
+        self._queue("DELETE FROM held WHERE check_id = ? AND target = ?", *key)
 
-    def keys(self) -> set[Key]:
-        """Of all that is saved."""
-        return set(self._db.execute("SELECT check_id, target FROM held"))
+    def left(self) -> set[Key]:
+        """What a former life has saved and nobody has recalled."""
+        return set(self._left)
 
     async def close(self) -> None:
         """Write what is queued, then close the file."""
-        if self._pending:
-            await asyncio.wait(self._pending)
+        await self.written()
         self._thread.shutdown()
         self._db.close()
 
-    def _queue(self, rows: list[tuple[str, tuple[Any, ...]]]) -> None:
-        if rows:
-            future = asyncio.get_running_loop().run_in_executor(self._thread, self._write, rows)
-            self._pending.add(future)
-            future.add_done_callback(self._pending.discard)
+    async def written(self) -> None:
+        """Until nothing is queued."""
+        while self._writing:
+            await asyncio.wait([self._writing])
 
-    def _write(self, rows: list[tuple[str, tuple[Any, ...]]]) -> None:
+    def _queue(self, statement: str, *values: Any) -> None:
+        self._waiting.append((statement, values))
+        if self._writing is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        rows, self._waiting = self._waiting, []
+        self._writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, rows)
+        self._writing.add_done_callback(self._ended)
+
+    def _ended(self, _: asyncio.Future[None]) -> None:
+        self._writing = None
+        if self._waiting:
+            self._begin()
+
+    def _write(self, rows: list[Row]) -> None:
         try:
             with closing(self._db.cursor()) as cursor:
                 cursor.execute("BEGIN")

@@ -82,7 +82,7 @@ async def test_since_goes_on_after_a_restart(tmp_path: Path) -> None:
 async def test_what_left_the_configuration_is_not_brought_back(tmp_path: Path) -> None:
     await saved(tmp_path / "state", ran(1000))
     state = State(tmp_path / "state")
-    assert state.keys() == {("ptr", "ip=192.0.2.1")}
+    assert state.left() == {("ptr", "ip=192.0.2.1")}
     state.forget(("ptr", "ip=192.0.2.1"))
     await state.close()
     state = State(tmp_path / "state")
@@ -133,6 +133,36 @@ async def test_a_write_that_fails_is_known_and_stops_nothing(tmp_path: Path) -> 
     assert not state.writable
 
 
+async def test_what_ends_while_a_write_is_under_way_is_written_together(tmp_path: Path) -> None:
+    """A fleet's first round would rewrite the same pages thousands of times over."""
+    store, state = stored(), State(tmp_path / "state")
+    begun: list[str] = []
+    state._db.set_trace_callback(lambda said: begun.append(said) if said == "BEGIN" else None)
+    for second in range(1000, 1500):
+        held = store.record(ran(second))
+        assert held is not None
+        state.save(held)
+    await state.close()
+    assert len(begun) == 2, "the first at once, all others when that had ended"
+    state = State(tmp_path / "state")
+    assert recalled(state).last_run == 1499
+    await state.close()
+
+
+async def test_only_the_start_reads(tmp_path: Path) -> None:
+    """Whoever reads has to wait for the writer, and the loop must not."""
+    await saved(tmp_path / "state", ran(1000))
+    state = State(tmp_path / "state")
+    assert state.left() == {("ptr", "ip=192.0.2.1")}
+    assert recalled(state).last_run == 1000
+    said: list[str] = []
+    state._db.set_trace_callback(said.append)
+    assert state.left() == set()
+    assert recalled(state).last_run == 0, "it is held by now, or was dropped for good"
+    assert not said
+    await state.close()
+
+
 def test_a_place_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -150,7 +180,7 @@ async def main():
     store, state = stored(), State(Path(sys.argv[1]))
     for n in range(1, 1_000_000):
         state.save(store.record(ran(float(n))))
-        await asyncio.wait(state._pending)
+        await state.written()
         print(n, flush=True)
 
 asyncio.run(main())
