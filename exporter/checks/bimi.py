@@ -13,6 +13,7 @@ from exporter.checks import _bimi_certificate as certificates
 from exporter.checks import _bimi_logo as logos
 from exporter.checks._bimi_logo import BIMI, NO_LOGO
 from exporter.mail import bimi_certificate, bimi_logo
+from exporter.mail.alias import dangling
 from exporter.mail.bimi import Found, Record, find, is_record, meant, picture_suffix, url_fault, weaknesses
 from exporter.mail.dmarc_walk import climb
 from exporter.model import CannotTell, Doubt, Fact, Facts, Finding, Rule, Severity, check
@@ -149,9 +150,12 @@ async def bimi(target: Domain, net: Net) -> Facts:
     if not target.sends_mail:
         return
     found = await net.follow(find(target.name))
-    for fact in _standing(found):
+    end, unsure = await net.follow(dangling(found.own.reply))
+    for fact in _standing(found, end):
         yield fact
     believe(found.own.reply)
+    if unsure:
+        believe(unsure)
     if found.above:
         believe(found.above.reply)
     if len(found.own.records) != 1:
@@ -182,13 +186,13 @@ async def bimi(target: Domain, net: Net) -> Facts:
         raise CannotTell(doubt.reason, doubt.detail)
 
 
-def _standing(found: Found) -> Iterator[Fact]:
-    """What stands at the names that receivers ask, whatever is in the record."""
+def _standing(found: Found, end: str) -> Iterator[Fact]:
+    """What stands at the names that receivers ask, whatever is in the record. `end`: of an alias to nothing."""
     own, above = found.own, found.above
     if own.reply.status.conclusive:
         yield Published.of(f"{own.name} TXT", (txt.text for txt in own.reply.texts))
-    if own.reply.void and own.reply.chain:
-        yield DANGLING_CNAME(name=own.name, target=own.reply.chain[-1])
+    if end:
+        yield DANGLING_CNAME(name=own.name, target=end)
     if len(own.records) > 1:
         yield MULTIPLE_RECORDS(name=own.name, count=len(own.records))
     for text in [txt.text for txt in own.reply.texts if meant(txt.text) and not is_record(txt.text)][:1]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from exporter.mail import quotes
+from exporter.mail.alias import dangling
 from exporter.mail.dkim import DkimSyntaxError, KeyRecord, attempt, namespaces
 from exporter.mail.dns import Reply, Status
 from exporter.model import Facts, Finding, Measure, Record, Rule, Severity, check
@@ -222,7 +223,8 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
             yield RETIRED_STILL_PUBLISHED(selector=target.selector, place=place, holder=holder)
         return
     if not reply.exists:
-        yield _absent(name, target.selector, reply)
+        own, unsure = await net.follow(dangling(reply))
+        yield _absent(name, target.selector, reply, alias=bool(own or unsure))
         return
     if len(records) > 1:
         yield SEVERAL_RECORDS(place=place, holder=holder, count=len(records))
@@ -254,9 +256,10 @@ async def _any(domain: str, net: Net) -> Finding:
     return NO_KEYS(domain=domain, namespaces=", ".join(places))
 
 
-def _absent(name: str, selector: str, reply: Reply) -> Finding:
+def _absent(name: str, selector: str, reply: Reply, *, alias: bool) -> Finding:
+    """`alias`: there is a CNAME that is no wildcard's, as far as is known."""
     answer = "there is no such name" if reply.status is Status.NXDOMAIN else "the name exists"
-    if reply.chain:
+    if alias:
         return DANGLING_CNAME(name=name, target=reply.chain[-1], answer=answer)
     return MISSING(name=name, selector=selector, answer=answer)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from exporter.checks import _dmarc_alignment as alignment
 from exporter.checks import _dmarc_reports as reports
 from exporter.mail import names, quotes
+from exporter.mail.alias import dangling
 from exporter.mail.dmarc import Policy, Requested, is_record, meant
 from exporter.mail.dmarc_alignment import align
 from exporter.mail.dmarc_reports import destination
-from exporter.mail.dmarc_walk import Discovery, Published, climb, discover
+from exporter.mail.dmarc_walk import Discovery, Published, Step, climb, discover
+from exporter.mail.dns import Reply
 from exporter.model import Fact, Facts, Finding, Measure, Record, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import Domain
@@ -195,8 +197,12 @@ async def dmarc(target: Domain, net: Net) -> Facts:
     found = await net.follow(discover(target.name))
     for record in _records(found):
         yield record
-    for finding in _strays(found):
-        yield finding
+    unsure: list[Reply | None] = []
+    for step in _looked_at(found):
+        alias, doubt = await net.follow(dangling(step.reply))
+        unsure.append(doubt)
+        for finding in _strays(step, alias):
+            yield finding
     source = found.source
     if source is None:
         if found.doubt:
@@ -205,8 +211,9 @@ async def dmarc(target: Domain, net: Net) -> Facts:
         yield POLICY_INFO(1, **_labels(None, None, None))
         if found.apex and any(is_record(txt.text) for txt in believe(found.apex).texts):
             yield AT_APEX(domain=target.name)
+        _settle(unsure)
         return
-    doubts = [found.doubt, found.aside.reply if found.aside else None]
+    doubts = [found.doubt, found.aside.reply if found.aside else None, *unsure]
     if names.under(source.domain, names.registrable(target.name)):  # else it is the registry's, who will not ask us
         for finding in (*_complaints(source), *reports.judge_list(source, wanted=target.sends_mail)):
             yield finding
@@ -229,9 +236,7 @@ async def dmarc(target: Domain, net: Net) -> Facts:
         doubts += (identifier.doubt for identifier in (*spf, *dkim))
         for finding in alignment.judge(target, found, requested, spf, dkim):
             yield finding
-    for doubt in doubts:
-        if doubt:
-            believe(doubt)
+    _settle(doubts)
     for fact in _rest(found, source, requested):
         yield fact
 
@@ -250,22 +255,31 @@ def _records(found: Discovery) -> Iterator[Record]:
             yield Record.of(f"{step.name} TXT", (txt.text for txt in step.reply.texts if meant(txt.text)))
 
 
-def _strays(found: Discovery) -> Iterator[Finding]:
-    """What stands at the _dmarc names of the organisation and is no policy, as far as receivers look for one."""
+def _settle(doubts: Iterable[Reply | None]) -> None:
+    """Raise CannotTell for the first of them."""
+    for doubt in doubts:
+        if doubt:
+            believe(doubt)
+
+
+def _looked_at(found: Discovery) -> tuple[Step, ...]:
+    """The _dmarc names of the organisation, as far as receivers look for a policy."""
     enough = 1 if found.steps and found.steps[0].record else None
-    for step in found.steps[:enough]:
-        if not names.under(step.domain, names.registrable(found.domain)):
-            continue
-        if step.reply.void and step.reply.chain:
-            yield DANGLING_CNAME(name=step.name, target=step.reply.chain[-1])
-        if len(step.records) > 1:
-            yield MULTIPLE_RECORDS(name=step.name, count=len(step.records))
-        texts = [txt.text for txt in step.reply.texts if not is_record(txt.text)]
-        bare = {text.lower().translate(None, b" \t\\\"'"): text.decode("latin-1") for text in texts}
-        for text in [text for plain, text in bare.items() if plain.startswith(b"v=spf1")][:1]:
-            yield SPF_TEXT(name=step.name, text=text)
-        for text in [text for plain, text in bare.items() if b"v=dmarc1" in plain][:1]:
-            yield BAD_VERSION(name=step.name, text=text)
+    return tuple(step for step in found.steps[:enough] if names.under(step.domain, names.registrable(found.domain)))
+
+
+def _strays(step: Step, end: str) -> Iterator[Finding]:
+    """What stands at one of them and is no policy. `end`: of an alias to nothing."""
+    if end:
+        yield DANGLING_CNAME(name=step.name, target=end)
+    if len(step.records) > 1:
+        yield MULTIPLE_RECORDS(name=step.name, count=len(step.records))
+    texts = [txt.text for txt in step.reply.texts if not is_record(txt.text)]
+    bare = {text.lower().translate(None, b" \t\\\"'"): text.decode("latin-1") for text in texts}
+    for text in [text for plain, text in bare.items() if plain.startswith(b"v=spf1")][:1]:
+        yield SPF_TEXT(name=step.name, text=text)
+    for text in [text for plain, text in bare.items() if b"v=dmarc1" in plain][:1]:
+        yield BAD_VERSION(name=step.name, text=text)
 
 
 def _complaints(source: Published) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ in which a receiver looks at mail:
    dane_chain.py;
  - what is said when it is not taken: refusal.py, quotes.py.
 
-dns.py has the words for questions and answers. Evaluations that need DNS are generators: they yield a Question and are
-sent the Reply, so the same code runs against the real world, a zone file in memory or a conformance suite.
+dns.py has the words for questions and answers, alias.py tells whose an alias is. Evaluations that need DNS are
+generators: they yield a Question and are sent the Reply, so the same code runs against the real world, a zone file in
+memory or a conformance suite.
 """

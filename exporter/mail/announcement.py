@@ -20,6 +20,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from exporter.mail.alias import dangling
 from exporter.mail.dns import Evaluation, Question, Reply
 from exporter.mail.tags import LONGEST
 
@@ -76,13 +77,9 @@ def announced(domain: str, kind: Kind) -> Evaluation[Announced]:
     meant = tuple(text.text for text in reply.texts if kind.meant(text.text))
     if meant:
         return Announced(name, meant=meant, records=tuple(filter(kind.begins, meant)))
-    if reply.void and reply.chain:
-        # A wildcard that leads all names somewhere is no delegation of this one.
-        beside = yield Question(f"_no{name}", "TXT")
-        if beside.chain != reply.chain:
-            if not beside.status.conclusive:
-                return Announced(name, doubt=beside)
-            return Announced(name, dangling=reply.chain[-1])
+    end, unsure = yield from dangling(reply)
+    if end or unsure:
+        return Announced(name, dangling=end, doubt=unsure)
     apex = yield Question(domain, "TXT")
     at_apex = any(kind.meant(text.text) for text in apex.texts)
     return Announced(name, at_apex=at_apex, doubt=None if apex.status.conclusive else apex)
