@@ -197,11 +197,11 @@ async def dmarc(target: Domain, net: Net) -> Facts:
     found = await net.follow(discover(target.name))
     for record in _records(found):
         yield record
-    unsure: list[Reply | None] = []
+    doubts: list[Reply | None] = []
     for step in _looked_at(found):
         alias, doubt = await net.follow(dangling(step.reply))
-        unsure.append(doubt)
-        for finding in _strays(step, alias):
+        doubts.append(doubt)
+        for finding in _strays(step, alias, harmless=bool(found.source or found.doubt)):
             yield finding
     source = found.source
     if source is None:
@@ -211,9 +211,8 @@ async def dmarc(target: Domain, net: Net) -> Facts:
         yield POLICY_INFO(1, **_labels(None, None, None))
         if found.apex and any(is_record(txt.text) for txt in believe(found.apex).texts):
             yield AT_APEX(domain=target.name)
-        _settle(unsure)
+        _settle(doubts)
         return
-    doubts = [found.doubt, found.aside.reply if found.aside else None, *unsure]
     if names.under(source.domain, names.registrable(target.name)):  # else it is the registry's, who will not ask us
         for finding in (*_complaints(source), *reports.judge_list(source, wanted=target.sends_mail)):
             yield finding
@@ -236,9 +235,10 @@ async def dmarc(target: Domain, net: Net) -> Facts:
         doubts += (identifier.doubt for identifier in (*spf, *dkim))
         for finding in alignment.judge(target, found, requested, spf, dkim):
             yield finding
-    _settle(doubts)
+    _settle([found.doubt, found.aside.reply if found.aside else None])
     for fact in _rest(found, source, requested):
         yield fact
+    _settle(doubts)
 
 
 def _suggested(target: Domain) -> str:
@@ -268,8 +268,8 @@ def _looked_at(found: Discovery) -> tuple[Step, ...]:
     return tuple(step for step in found.steps[:enough] if names.under(step.domain, names.registrable(found.domain)))
 
 
-def _strays(step: Step, end: str) -> Iterator[Finding]:
-    """What stands at one of them and is no policy. `end`: of an alias to nothing."""
+def _strays(step: Step, end: str, *, harmless: bool) -> Iterator[Finding]:
+    """What stands at one of them and is no policy. `end`: of an alias to nothing; `harmless`: there may be a policy."""
     if end:
         yield DANGLING_CNAME(name=step.name, target=end)
     if len(step.records) > 1:
@@ -277,7 +277,7 @@ def _strays(step: Step, end: str) -> Iterator[Finding]:
     texts = [txt.text for txt in step.reply.texts if not is_record(txt.text)]
     bare = {text.lower().translate(None, b" \t\\\"'"): text.decode("latin-1") for text in texts}
     for text in [text for plain, text in bare.items() if plain.startswith(b"v=spf1")][:1]:
-        yield SPF_TEXT(name=step.name, text=text)
+        yield SPF_TEXT(name=step.name, text=text, severity=Severity.INFO if harmless else None)
     for text in [text for plain, text in bare.items() if b"v=dmarc1" in plain][:1]:
         yield BAD_VERSION(name=step.name, text=text)
 
