@@ -18,6 +18,15 @@ REWRITES = Rule(
     fix="Set resolver.nameservers to a resolver that answers NXDOMAIN, best one of your own on this host.",
     ref="RFC 2308 section 2.1; RFC 8020 section 2",
 )
+DENIES = Rule(
+    "resolver.denies",
+    Severity.WARNING,
+    says="the resolver says that {name} has no name servers ({answer}): it does not see the DNS that receivers see",
+    why="A resolver that denies what exists makes every record look missing, so that no other verdict can be believed.",
+    fix="Set resolver.nameservers to a resolver that resolves {name}, best one of your own on this host; where there "
+    "is no way to the Internet's DNS on purpose, accept this finding.",
+    ref="RFC 1034 section 4.3.1; RFC 8020 section 2",
+)
 NO_TCP = Rule(
     "resolver.no-tcp",
     Severity.WARNING,
@@ -77,5 +86,7 @@ async def resolver(target: OwnResolver, net: Net) -> Facts:
     if signed.status in (Status.TIMEOUT, Status.NETWORK):
         failed, signed = signed, believe(await net.query(target.signed, "NS", fresh=True))
         yield NO_TCP(detail=failed.detail or failed.status)
-    if believe(signed).exists and not signed.authenticated:
+    if not believe(signed).exists:
+        yield DENIES(name=target.signed, answer=str(signed.status).upper())
+    elif not signed.authenticated:
         yield NOT_VALIDATING(name=target.signed)

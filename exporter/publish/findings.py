@@ -32,7 +32,7 @@ DEAD = {
 _DEAD_BY_ID = {rule: what for what, rules in DEAD.items() for rule in rules}
 
 # These have an alert of their own in watch.py: it has a threshold, or mutes others.
-APART = ("registration.expiring", "resolver.rewrites", "smtp_tls.certificate-expiring")
+APART = ("registration.expiring", "resolver.denies", "resolver.rewrites", "smtp_tls.certificate-expiring")
 CHECKS_APART = ("blocklist_health",)
 
 

@@ -47,7 +47,7 @@ def alerts(given: Thresholds) -> Iterator[Alert]:
     yield mute(
         "ResolverInDoubt",
         "",
-        doubted("resolver", 'finding="resolver.rewrites"'),
+        doubted("resolver", 'finding=~"resolver[.](rewrites|denies)"'),
         "The resolver of {{ $labels.instance }} is in doubt",
         "What was found just before or meanwhile may be its fault.",
     )

@@ -63,14 +63,14 @@ def _eyes(given: Thresholds) -> Iterator[Alert]:
         expr=(
             f'max_over_time(deliverability_check_unknown{{check="resolver"}}[{window}]) == 1\n'
             "or ignoring (finding, severity)\n"
-            f'max_over_time(deliverability_finding{{finding="resolver.rewrites"}}[{window}]) == 1'
+            f'max_over_time(deliverability_finding{{finding=~"resolver[.](rewrites|denies)"}}[{window}]) == 1'
         ),
-        summary="The resolver of {{ $labels.instance }} does not answer, or changes the answers",
+        summary="The resolver of {{ $labels.instance }} does not answer, or not truly",
         description=(
-            "Nothing new can be told about any target; what was known is held and goes stale. What to do: look at the "
+            "Nothing new can be told about any target, or believed. What to do: look at the "
             f"resolver that is configured under resolver.nameservers: {given.exporter_url}/targets/resolver"
         ),
-        runbook=f"{given.exporter_url}/findings/resolver.rewrites",
+        runbook=f"{given.exporter_url}/targets/resolver",
         severity="warning",
         hold=given.confirm,
         keep=given.keep_firing,

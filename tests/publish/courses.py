@@ -78,7 +78,8 @@ class Course:
 
 def courses() -> Iterator[Course]:
     yield without_a_resolver()
-    yield with_a_resolver_that_invents()
+    yield with_a_resolver_that_lies("rewrites")
+    yield with_a_resolver_that_lies("denies")
     yield a_blocklist_in_doubt()
     yield a_domain_that_dies()
     yield a_dead_domain_of_no_weight()
@@ -113,14 +114,14 @@ def without_a_resolver() -> Course:
     return it
 
 
-def with_a_resolver_that_invents() -> Course:
+def with_a_resolver_that_lies(how: str) -> Course:
     """What is found meanwhile is told of after 6 hours, or a resolver that nobody mends would hide it for good."""
-    it = Course("a resolver that invents", 460)
+    it = Course(f"a resolver that {how}", 460)
     it.up()
-    it.found("resolver.rewrites", "warning", 60, it.end, 0, 0)
+    it.found(f"resolver.{how}", "warning", 60, it.end, 0, 0)
     it.found("ptr.missing", "critical", 62, it.end, 87, it.end, ip="192.0.2.12")
     it.fires("ResolverInDoubt", 60, 425)
-    it.fires("ResolverUnhealthy", 70, it.end, check="resolver", finding="resolver.rewrites")
+    it.fires("ResolverUnhealthy", 70, it.end, check="resolver", finding=f"resolver.{how}")
     it.looks = {75: {"mail: +ResolverUnhealthy"}, 90: set(), 410: set(), 440: {"pager: +PtrMissing 192.0.2.12"}}
     return it
 

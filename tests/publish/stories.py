@@ -14,7 +14,7 @@ from exporter.publish.alert import WHO
 from tests.publish.promtool import Story, during, series
 
 CATALOGUE = catalogue.load()
-APART = {"registration.expiring", "resolver.rewrites", "smtp_tls.certificate-expiring"}
+APART = {"registration.expiring", "resolver.denies", "resolver.rewrites", "smtp_tls.certificate-expiring"}
 OF_FINDINGS = {
     findings.name(rule): rule
     for rule in CATALOGUE.rules.values()
@@ -145,15 +145,14 @@ def watching() -> Iterator[Story]:
         fires=21,
         over=78,
     )
-    rewrites = {"check": "resolver", "finding": "resolver.rewrites"}
-    yield story(
-        "DeliverabilityResolverUnhealthy",
-        {series("deliverability_finding", **rewrites, severity="critical"): during(1, 10, 60)}
-        | {series("deliverability_finding_since_timestamp_seconds", **rewrites): during(600, 10, 60)},
-        not_yet=19,
-        fires=21,
-        over=78,
-    )
+    for lie in ("resolver.rewrites", "resolver.denies"):
+        yield story(
+            "DeliverabilityResolverUnhealthy",
+            finding(lie, "warning", {}, 10, 60),
+            not_yet=19,
+            fires=21,
+            over=78,
+        )
     of_list = {"check": "blocklist_health", "blocklist": "zen"}
     yield story(
         "DeliverabilityBlocklistUnhealthy",
