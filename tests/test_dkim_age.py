@@ -108,3 +108,22 @@ async def test_the_way_to_the_key_is_remembered_too() -> None:
     held = await watch.sees(f"{NAME}. CNAME keys.example.net.\n{there}", after=3600)
     assert remembered(held, "CNAME").changes[0].after == ("keys.example.net",)
     assert first_seen(held) == START
+
+
+async def test_a_key_that_has_been_there_and_is_gone_is_no_key_to_come() -> None:
+    """Microsoft 365 may not have made the second key yet; the one that mail is signed with must not vanish."""
+    target = Selector(domain="example.com", selector="selector2", signer="example.com")
+    first, second = (f"selector{number}-example-com._domainkey.example.onmicrosoft.com" for number in (1, 2))
+    zone = (
+        f"selector1._domainkey.example.com. CNAME {first}.\nselector2._domainkey.example.com. CNAME {second}.\n"
+        f'{first}. TXT "v=DKIM1; k=ed25519; {KEY}"\n'
+    )
+    store, clock = Store(), FakeClock(START)
+    store.want(CHECK, target)
+    found = []
+    for more in ("", f'{second}. TXT "v=DKIM1; k=ed25519; {OTHER}"\n', "", ""):
+        dns = MemoryResolver(Zone(zone + more))
+        store.record(await evaluate(CHECK, target, lambda dns=dns: Net(dns, clock, held=store), clock))  # type: ignore[misc]  # a default cannot be inferred
+        found.append([standing.finding.id for standing in store[CHECK.id, target.key].findings])
+        clock.pass_(3600)
+    assert found == [["dkim.key-to-come"], ["dkim.ed25519"], ["dkim.dangling-cname"], ["dkim.dangling-cname"]]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from exporter.mail import quotes
 from exporter.mail.alias import dangling
-from exporter.mail.dkim import DkimSyntaxError, KeyRecord, attempt, namespaces
+from exporter.mail.dkim import DkimSyntaxError, KeyRecord, attempt, namespaces, other_in_turn
 from exporter.mail.dns import Reply, Status
 from exporter.model import Facts, Finding, Measure, Record, Rule, Severity, check
 from exporter.net import Net
@@ -38,6 +38,17 @@ DANGLING_CNAME = Rule(
     fix="Ask whoever runs {target} to publish the key there, or point the CNAME at {name} to where they keep it.",
     ref="RFC 6376 section 3.6.2.1; RFC 1034 section 3.6.2",
     refusals=quotes.DKIM_FAILS,
+)
+KEY_TO_COME = Rule(
+    "dkim.key-to-come",
+    Severity.INFO,
+    says="{name} is a CNAME to {target}, where no key has been seen yet; {other} has one, and Microsoft 365 signs with "
+    "the two in turns",
+    why="The second key may not exist before the keys change for the first time. Only if mail were signed with it now "
+    "would it count as unsigned.",
+    fix="Look for s= in the DKIM-Signature headers of the domain's mail: if it says {selector}, rotate the keys in "
+    "Microsoft Defender, else leave the CNAME at {name} where it is.",
+    ref="Microsoft, Set up DKIM to sign mail from your cloud domain; RFC 6376 section 3.1",
 )
 SEVERAL_RECORDS = Rule(
     "dkim.several-records",
@@ -224,6 +235,13 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
         return
     if not reply.exists:
         own, unsure = await net.follow(dangling(reply))
+        other = other_in_turn(target.selector, own)
+        before = net.remembered("dkim", target.key, now.name)
+        if other and not (before and (before.record.texts or before.changes)):
+            beside = f"{other}._domainkey.{target.signer}"
+            if any(_is_key(it.text) for it in (await net.ask(beside, "TXT")).texts):
+                yield KEY_TO_COME(name=name, target=own, selector=target.selector, other=beside)
+                return
         yield _absent(name, target.selector, reply, alias=bool(own or unsure))
         return
     if len(records) > 1:
@@ -254,6 +272,11 @@ async def _any(domain: str, net: Net) -> Finding:
         if reply.chain or reply.status is not Status.NXDOMAIN:
             return SELECTORS_UNKNOWN(domain=domain, namespace=place)
     return NO_KEYS(domain=domain, namespaces=", ".join(places))
+
+
+def _is_key(text: bytes) -> bool:
+    record = attempt(text)
+    return isinstance(record, KeyRecord) and record.key is not None
 
 
 def _absent(name: str, selector: str, reply: Reply, *, alias: bool) -> Finding:

@@ -42,6 +42,11 @@ from exporter.mail.keys import PublicKey
 _FOLDING = str.maketrans("", "", tags.SPACE)
 _DECODERS = {"rsa": keys.rsa, "ed25519": keys.ed25519}
 
+# Microsoft 365 signs with these two in turns. A domain has an alias for each from the first day on; the second key may
+# not be made before the keys change for the first time.
+_IN_TURNS = {"selector1": "selector2", "selector2": "selector1"}
+_TURNED_BY = ("onmicrosoft.com", "dkim.mail.microsoft")
+
 
 class DkimSyntaxError(ValueError):
     """The text is no DKIM key record; the message says what is wrong, and where."""
@@ -82,6 +87,11 @@ def namespaces(domain: str) -> tuple[str, ...]:
     labels = domain.split(".")
     above = len(labels) - names.registrable(domain).count(".")
     return tuple(".".join(("_domainkey", *labels[at:])) for at in range(above))
+
+
+def other_in_turn(selector: str, holder: str) -> str | None:
+    """The selector that signs while this one does not, where whoever keeps the key works so."""
+    return _IN_TURNS.get(selector) if any(names.under(holder, place) for place in _TURNED_BY) else None
 
 
 def parse(text: bytes) -> KeyRecord:
