@@ -224,6 +224,9 @@ async def mta_sts(target: Domain, net: Net) -> Facts:
     if len(found.records) != 1 or tried(policy_id, found.records[0])[1]:
         return
 
+    before = net.remembered("mta_sts", target.key, policy_url(domain))
+    if before:  # until there is another: a page that is gone for an hour does not hide a new text under the old id
+        yield before.record
     fetched = await net.fetch(policy_url(domain), accept="text/plain")
     unavailable = _unavailable(domain, fetched)
     if unavailable:
