@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +29,7 @@ SHOWN = 200  # rows of one table; a fleet's page must stay a page
 MOST_CAUSES = 20  # shown of one demand
 FEW = 50  # domains judged at one receiver before the same
 LONGEST_SEARCH = 4000  # characters: a bounce fits, and more does not fit into a URL
+KINDS = ("critical", "warning", "unknown", "pass")  # of verdicts, the worst first
 BREATH = 500  # verdicts looked at before the loop may do something else
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'",
@@ -106,39 +109,45 @@ class Web:
 
     async def _overview(self, request: web.Request) -> web.Response:
         wanted = request.query.get("q", "").strip().lower()[:100]
-        totals = {"critical": 0, "warning": 0, "unknown": 0, "pass": 0}
-        wrong: list[Held] = []
-        unknown: list[Held] = []
-        passing: list[Held] = []
-        async for held in self._each(lambda h: _matches(h, wanted)):
-            kind = self._kind(held)
-            totals[kind] += 1
-            rows = passing if kind == "pass" else unknown if kind == "unknown" else wrong
-            rows.append(held)
-        wrong.sort(key=lambda h: (self._kind(h) != "critical", h.check.id, h.target.title))
+        targets: set[str] = set()
+        kinds: dict[str, list[Held]] = {kind: [] for kind in KINDS}
+        async for held in self._each(lambda _: True):
+            targets.add(held.target.key)
+            if _matches(held, wanted):
+                kinds[self._kind(held)].append(held)
+        totals = {kind: len(rows) for kind, rows in kinds.items()}
+        critical, warning = (_first(kinds[kind]) for kind in ("critical", "warning"))
         return self._page(
             "overview.html",
             query=wanted,
             totals=totals,
             notices=self._views.notices(),
-            targets=len({h.target.key for h in self._views.store}),
-            wrong=self._cards(wrong[:SHOWN]),
-            unknown=self._cards(unknown[:SHOWN]),
-            passing=self._cards(passing[:SHOWN]),
-            left_out={"wrong": max(0, len(wrong) - SHOWN), "unknown": max(0, len(unknown) - SHOWN)},
+            targets=len(targets),
+            wrong=await self._carded([*critical, *warning][:SHOWN]),
+            unknown=await self._carded(kinds["unknown"][:SHOWN]),
+            passing=await self._carded(kinds["pass"][:SHOWN]),
+            left_out={
+                "wrong": max(0, totals["critical"] + totals["warning"] - SHOWN),
+                "unknown": max(0, totals["unknown"] - SHOWN),
+            },
         )
 
     async def _target(self, request: web.Request) -> web.Response:
         key = request.match_info["key"]
         pairs = set(key.split(","))
-        held = [h async for h in self._each(lambda h: h.target.key == key or pairs <= set(h.target.key.split(",")))]
-        if not held:
+        kinds: dict[str, list[Held]] = {kind: [] for kind in KINDS}
+        async for held in self._each(lambda h: h.target.key == key or pairs <= set(h.target.key.split(","))):
+            kinds[self._kind(held)].append(held)
+        found = list(chain.from_iterable(kinds.values()))
+        if not found:
             raise web.HTTPNotFound(text=f"no target {key[:200]!r} is configured\n")
-        told = explain.cards(held, self._views.exposition.policy, self._views.clock.wall())
+        shown = found[:SHOWN]
+        told = explain.cards(shown, self._views.exposition.policy, self._views.clock.wall())
         title = " ".join(p.partition("=")[2] or p for p in key.split(","))
-        asked = [(receivers.shipped()[name], h.target) for h in held for name in _wanted(h)]
-        links = [{"question": profile.question, "href": _at(profile.id, of.domain)} for profile, of in asked]
-        return self._page("target.html", title=title, cards=told, receivers=links)
+        asked = [(receivers.shipped()[name], dict(h.target.identity)["domain"]) for h in shown for name in _wanted(h)]
+        links = [{"question": profile.question, "href": _at(profile.id, domain)} for profile, domain in asked]
+        left_out = len(found) - len(shown)
+        return self._page("target.html", title=title, cards=told, receivers=links, left_out=left_out)
 
     async def _findings(self, request: web.Request) -> web.Response:
         asked = request.query.get("q", "").strip()[:LONGEST_SEARCH]
@@ -237,9 +246,19 @@ class Web:
         policy, now = self._views.exposition.policy, self._views.clock.wall()
         return [{**explain.card(h, policy, now), "href": _page_of(h.target.key)} for h in held]
 
+    async def _carded(self, held: list[Held]) -> list[dict[str, Any]]:
+        """The same, with a breath for the loop before each table."""
+        await asyncio.sleep(0)
+        return self._cards(held)
+
     def _page(self, name: str, **context: Any) -> web.Response:
         text = self._pages.render(name, self._views.clock.wall(), **context)
         return web.Response(text=text, content_type="text/html")
+
+
+def _first(held: list[Held]) -> list[Held]:
+    """By check and target, as many as one table shows."""
+    return heapq.nsmallest(SHOWN, held, key=lambda h: (h.check.id, h.target.title))
 
 
 def _page_of(key: str) -> str:

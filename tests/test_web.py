@@ -14,9 +14,10 @@ import pytest
 
 from exporter.catalogue import Catalogue, Entry
 from exporter.metrics import Exposition, Own
-from exporter.model import Reason
-from exporter.store import Store
-from exporter.web import SHOWN, Views, Web
+from exporter.model import Reason, Verdict
+from exporter.store import Held, Policy, Store
+from exporter.targets import Authorisation
+from exporter.web import BREATH, SHOWN, Views, Web
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
 from tests.support.clock import FakeClock
 
@@ -147,6 +148,48 @@ async def test_the_page_of_a_fleet_stays_a_page(site: Site) -> None:
     _, body, _ = await site.get("/")
     assert body.count('href="/targets/') == SHOWN
     assert f"and {SHOWN * 2} more" in body
+
+
+async def test_what_many_targets_share_is_still_a_page_and_the_worst_of_it(site: Site) -> None:
+    """A sender may send for ten thousand domains, and has a page by its name alone."""
+    names = [f"d{i}.example" for i in range(SHOWN + 5)]
+    domains = [Authorisation(domain=name, sender="mail-out", mail_from=(name,)) for name in names]
+    for domain in domains:
+        site.store.want(SAMPLE, domain)
+        site.store.record(outcome(at=9000, target=domain))
+    site.store.record(outcome(BROKEN(what="the last"), at=9500, target=domains[-1]))
+    status, body, _ = await site.get("/targets/sender=mail-out")
+    assert status == 200
+    assert body.count("<section") == SHOWN
+    assert "the last is broken" in body
+    assert "and 5 more verdicts that are no worse" in body
+
+
+async def test_a_page_of_a_fleet_leaves_the_loop_to_others(site: Site) -> None:
+    """Scrapes and answers go on: nothing is done for all verdicts in one go."""
+    for number in range(BREATH * 4):
+        site.put(f"d{number}.example")
+        site.store.record(outcome(BROKEN(what="it"), at=9000, target=replace(EXAMPLE, name=f"d{number}.example")))
+    most = seen = 0
+    verdict = Held.verdict
+
+    def counted(held: Held, policy: Policy, now: float) -> Verdict:
+        nonlocal seen
+        seen += 1
+        return verdict(held, policy, now)
+
+    async def beside() -> None:
+        nonlocal most, seen
+        while True:
+            most, seen = max(most, seen), 0
+            await asyncio.sleep(0)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Held, "verdict", counted)
+        watch = asyncio.create_task(beside())
+        await site.get("/")
+        watch.cancel()
+    assert 0 < most <= BREATH + SHOWN
 
 
 async def test_a_target_page_shows_findings_fix_and_evidence(site: Site) -> None:
