@@ -320,8 +320,7 @@ class Daemon:
         if held is None:
             return
         self.exposition.put(held)
-        for key in self._conclusions.after(held.key, before):
-            self.schedule.soon(key, NEWS_PAUSE)
+        self.schedule.follow(self._conclusions.after(held.key, before), NEWS_PAUSE)
         if self._state:
             self._state.save(held)
             self._save_door(every=1.0)

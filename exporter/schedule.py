@@ -16,7 +16,7 @@ import heapq
 import logging
 import zlib
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -34,6 +34,7 @@ TICK = 1.0  # seconds between two looks at the clock
 JUMP = 2.0  # seconds by which wall and monotonic time may drift apart between two looks
 LANE = 32  # runs of one kind at once
 MOST_RELEASED = 500  # targets of one kind in one tick; a herd goes on with the next one
+FOLLOWED = 50  # targets a second that follow one piece of news: they ask the same servers, or run all through at once
 LAG_KEPT = 60.0
 STOPPED = 30.0  # seconds without a tick after which the schedule counts as stopped
 
@@ -154,6 +155,11 @@ class Schedule:
             entry.rerun = True  # what runs may have looked there before
         elif due < entry.due:
             self._move(key, entry, due)
+
+    def follow(self, keys: Iterable[Key], seconds: float) -> None:
+        """Run each soon, the first in so many seconds: what is news to all of them is one event, and makes no herd."""
+        for count, key in enumerate(keys):
+            self.soon(key, seconds + count / FOLLOWED)
 
     def drop(self, key: Key) -> None:
         """What runs of it ends, and is not begun again."""

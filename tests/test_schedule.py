@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.model import Check, Target
-from exporter.schedule import LANE, MOST_RELEASED, Plan, Schedule
+from exporter.schedule import FOLLOWED, LANE, MOST_RELEASED, Plan, Schedule
 from exporter.targets import Domain
 from tests.support.checks import EXAMPLE, SAMPLE
 from tests.support.clock import FakeClock
@@ -267,3 +267,21 @@ async def test_news_during_a_run_is_followed_by_another_one() -> None:
     await settle()
     await pass_time(schedule, clock, 2)
     assert len(runs.names) == 2
+
+
+async def test_news_that_concerns_a_fleet_makes_no_herd() -> None:
+    """Ten thousand domains may share one mail host, and look at their policies when something is found there."""
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    wanted = plans(FOLLOWED * 5, interval=100_000)
+    follow(schedule, wanted)
+    schedule.follow([plan.key for plan in wanted], 1)
+    busiest = 0
+    for _ in range(7):
+        before = len(runs.names)
+        await pass_time(schedule, clock, 1)
+        await settle_all(schedule)
+        busiest = max(busiest, len(runs.names) - before)
+    assert len({*runs.names}) == FOLLOWED * 5
+    assert busiest <= FOLLOWED + 1
+    assert not schedule.skipped
