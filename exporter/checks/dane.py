@@ -239,13 +239,14 @@ def _at(
         if not fitted or Fit.HOLDS in fits:
             return
         shown = told.secured.chain
+        record = advised(shown[0], usable(found.found))
         how = "; ".join(f"{_short(it.record)} is {it.how}" for it in (*fitted, *_weaker(found, shown, now)))
         if Fit.UNTOLD in fits:
             yield Doubt(Reason.MALFORMED, f"whether the certificate of {told.ip} fits cannot be told: {how}")
         elif Fit.MISNAMED in fits:
-            yield WRONG_NAME(**where, base=found.base, how=how, record=advised(shown[0]))
+            yield WRONG_NAME(**where, base=found.base, how=how, record=record)
         else:
-            yield MISMATCH(**where, how=how, record=advised(shown[0]), severity=severity)
+            yield MISMATCH(**where, how=how, record=record, severity=severity)
     elif told.starttls is False:
         yield NO_STARTTLS(**where, port=target.port, severity=severity)
     elif told.tls_failure:

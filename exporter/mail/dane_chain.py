@@ -76,12 +76,18 @@ def _inside(der: bytes, at: int) -> tuple[int, int]:
     return begins, begins + length
 
 
-def advised(certificate: bytes) -> str:
-    """The record that is best published for it: DANE-EE, its key, SHA-256 (RFC 7672 section 3.1)."""
+def advised(certificate: bytes, beside: Iterable[TLSA] = ()) -> str:
+    """The record that is best published for it: DANE-EE, its key, SHA-256 (RFC 7672 section 3.1).
+
+    SHA-512 `beside` records that have it, where SHA-256 would be ignored (RFC 7671 section 9).
+    """
     try:
-        return str(TLSA(dane.DANE_EE, dane.KEY, dane.SHA_256, hashlib.sha256(key(certificate)).digest()))
+        selector, octets = dane.KEY, key(certificate)
     except CertificateSyntaxError:  # not to be read by us, and yet comparable as a whole
-        return str(TLSA(dane.DANE_EE, dane.CERTIFICATE, dane.SHA_256, hashlib.sha256(certificate).digest()))
+        selector, octets = dane.CERTIFICATE, certificate
+    longer = any((it.usage, it.selector, it.matching) == (dane.DANE_EE, selector, dane.SHA_512) for it in beside)
+    matching = dane.SHA_512 if longer else dane.SHA_256
+    return str(TLSA(dane.DANE_EE, selector, matching, _DIGESTS[matching](octets)))
 
 
 def fit(records: Iterable[TLSA], chain: Sequence[bytes], base: str, now: float) -> list[Fitted]:

@@ -202,6 +202,16 @@ def test_the_record_to_publish_holds() -> None:
     assert advised(b"odd") == f"3 0 1 {hashlib.sha256(b'odd').hexdigest()}"
 
 
+def test_the_record_to_publish_is_not_ignored_beside_those_that_are_there() -> None:
+    """RFC 7671 section 9."""
+    stale = TLSA(3, 1, 2, SHA_512)
+    usage, selector, matching, data = advised(LEAF, [stale]).split()
+    new = TLSA(int(usage), int(selector), int(matching), bytes.fromhex(data))
+    assert new in usable([stale, new])
+    assert fitted(new) is Fit.HOLDS
+    assert advised(LEAF, [TLSA(3, 0, 2, SHA_512), TLSA(2, 1, 2, SHA_512)]) == advised(LEAF)
+
+
 @given(st.lists(st.tuples(st.integers(0, len(LEAF) - 1), st.integers(0, 255)), max_size=4), st.integers(0, len(LEAF)))
 def test_a_mutated_certificate_raises_one_error_and_never_holds_with_another_key(
     changes: list[tuple[int, int]], length: int
