@@ -320,10 +320,7 @@ def _judge(target: Domain, source: Published, requested: Requested | None) -> It
 def _rest(found: Discovery, source: Published, requested: Requested | None) -> Iterator[Fact]:
     """What can be said only after the whole tree walk."""
     if found.new != found.old:
-        asked = {step.domain: step.record for step in found.steps}
-        wanted = [place for place in (found.domain, found.old.organisational) if not asked.get(place)] or [found.domain]
-        places = " and ".join(f"_dmarc.{place}" for place in dict.fromkeys(wanted))
-        yield DISCOVERY_DIFFERS(domain=found.domain, new=found.new, old=found.old, places=places)
+        yield DISCOVERY_DIFFERS(domain=found.domain, new=found.new, old=found.old, places=_places(found))
     above = found.subdomain_source or source
     existing = above.record.requests(subdomain=True)
     missing = above.record.requests(subdomain=True, exists=False)
@@ -334,6 +331,18 @@ def _rest(found: Discovery, source: Published, requested: Requested | None) -> I
                 name=above.name, tag=tag, weaker=request.policy, subdomains=SUBDOMAINS[tag], policy=requested.policy
             )
     yield POLICY_INFO(1, **_labels(requested, existing, missing))
+
+
+def _places(found: Discovery) -> str:
+    """Where records make all receivers find the same."""
+    own, old = found.domain, found.old.organisational
+    if old != found.organisational and names.under(
+        old, found.organisational
+    ):  # whose record is one of a public suffix that does not say so
+        return f"_dmarc.{old}, with psd=n in it"
+    asked = {step.domain: step.record for step in found.steps}
+    wanted = [place for place in (own, old) if not asked.get(place)] or [own]
+    return " and ".join(f"_dmarc.{place}" for place in dict.fromkeys(wanted))
 
 
 def _labels(requested: Requested | None, existing: Requested | None, missing: Requested | None) -> dict[str, str]:
