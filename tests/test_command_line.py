@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import logging
@@ -116,6 +117,26 @@ def test_log_lines_are_one_line_whatever_a_peer_said() -> None:
     assert "\x1b" not in line
     assert line.startswith("ts=")
     assert json.loads(logs.Json().format(record(hostile)))["level"] == "warning"
+
+
+def test_no_collection_of_all_that_a_fleet_holds_stops_the_loop() -> None:
+    """It would take a second; what is held is many small objects, and makes a collector think that it must."""
+    seen: list[int] = []
+
+    def note(phase: str, told: dict[str, int]) -> None:
+        seen.append(told["generation"])
+
+    before, held = gc.get_threshold(), []
+    try:
+        gc.set_threshold(700, 10, 10)
+        command.seldom_collect_all()
+        gc.callbacks.append(note)
+        held = [[number] for number in range(700_000)]
+    finally:
+        gc.callbacks.remove(note)
+        gc.set_threshold(*before)
+    assert len(held) == 700_000
+    assert set(seen) == {0, 1}, "the young are still looked through"
 
 
 CONFIG = """
