@@ -91,7 +91,8 @@ def _daemon(arguments: argparse.Namespace) -> int:
 def seldom_collect_all() -> None:
     """A collection of everything walks all that is held, and the loop stands still meanwhile: a second, in a fleet.
 
-    What is held is made of no cycles, and those of a run die young: the smaller collections find them.
+    What is held is made of no cycles, and those of a run die young: the smaller collections find them. What is left
+    for this one, connections that asyncio has closed, is so little that hours of it may wait.
     """
     gc.set_threshold(*gc.get_threshold()[:2], SELDOM)
 
