@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import re
 import socket
 import ssl
@@ -40,6 +41,7 @@ LARGEST = 2**16  # octets of a body, unless the caller wants more
 DEADLINE = 20.0  # seconds, redirects included
 MOST_ADDRESSES = 8  # of one name
 AT_ONCE = 100  # places for every run of a lane of each check that asks the web, so that none waits for another's
+LATELY = 90_000.0  # seconds: registries, which every exporter may ask, are asked once a day
 
 _URL = re.compile(r"https://([a-z0-9.-]{1,253})(?::[0-9]{1,5})?(?:[/?][!-~]*)?", re.ASCII | re.IGNORECASE)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})  # RFC 9110 section 15.4
@@ -52,7 +54,7 @@ class Failure(StrEnum):
     DNS = "dns"  # the resolver cannot tell its addresses
     NO_ADDRESS = "no-address"  # it has none
     NOT_PUBLIC = "not-public"  # none that is public
-    REFUSED = "refused"  # each address refuses connections
+    REFUSED = "refused"  # each address refuses connections, while somebody else has lately answered us
     CONNECTION = "connection"  # none for another reason, or broken off
     CERTIFICATE = "certificate"  # not trusted, out of date or for another name
     BLIND = "blind"  # the same, but on a machine that trusts no authority at all
@@ -156,6 +158,7 @@ class Https:
         self._authorities = authorities
         self._places = asyncio.Semaphore(AT_ONCE)
         self._session: aiohttp.ClientSession | None = None
+        self._answered = -math.inf  # when some server last did, on the loop's clock
 
     async def get(
         self, url: str, *, accept: str = "*/*", largest: int = LARGEST, redirects: int = 0, deadline: float = DEADLINE
@@ -195,12 +198,19 @@ class Https:
         except aiohttp.ClientResponseError as error:
             failed = _Failed(Failure.MALFORMED, f"it does not speak HTTP: {error.message}")
         except (aiohttp.ClientError, OSError) as error:
-            refused = isinstance(error, OSError) and error.errno == errno.ECONNREFUSED
-            how = Failure.REFUSED if refused else Failure.CONNECTION
-            failed = _Failed(how, f"no connection, or broken off: {error or type(error).__name__}")
+            failed = self._unconnected(error)
         trouble = Doubt(failed.reason, printable(f"{found.url}: {failed}"))
         lines.append(f"-- {failed}")
         return Fetched(found.url, failure=failed.failure, trouble=trouble, lines=tuple(lines))
+
+    def _unconnected(self, error: Exception) -> _Failed:
+        """A firewall on our side refuses in the other's name: a refusal counts once somebody else has answered."""
+        said = f"no connection, or broken off: {error or type(error).__name__}"
+        if not isinstance(error, OSError) or error.errno != errno.ECONNREFUSED:
+            return _Failed(Failure.CONNECTION, said)
+        if asyncio.get_running_loop().time() - self._answered < LATELY:
+            return _Failed(Failure.REFUSED, said)
+        return _Failed(Failure.CONNECTION, f"{said}; no web server has answered us lately", Reason.EGRESS)
 
     async def close(self) -> None:
         if self._session:
@@ -211,6 +221,7 @@ class Https:
         if self._session is None:
             self._session = self._opened()
         async with self._session.get(url, headers={"Accept": accept}, allow_redirects=False) as answer:
+            self._answered = asyncio.get_running_loop().time()
             encoding = answer.headers.get("Content-Encoding", "identity")
             if encoding.strip().lower() != "identity":
                 raise _Failed(Failure.MALFORMED, f"the body is encoded as {encoding}, which was not asked for")

@@ -20,7 +20,7 @@ from exporter.net.https import AT_ONCE, LARGEST, MOST_ADDRESSES, Failure, Fetche
 from exporter.schedule import LANE
 from exporter.targets import IP
 from tests.support.memory import MemoryResolver
-from tests.support.web import NAME, NOBODY, OTHER, URL, ZONE, answering, leading_to, peer, saying, sites
+from tests.support.web import NAME, NOBODY, OTHER, THERE, URL, ZONE, answering, leading_to, peer, saying, sites
 
 
 def failed(fetched: Fetched) -> tuple[Failure | None, Reason | None]:
@@ -246,14 +246,19 @@ async def test_clear_text_where_tls_is_due_is_a_failure_of_tls() -> None:
         assert failed(await https.get(URL)) == (Failure.TLS, Reason.NETWORK)
 
 
-async def test_a_connection_refused_is_told() -> None:
-    async def dial(ip: IP, port: int) -> tuple[str, int]:
-        return "127.0.0.1", 1
+@pytest.mark.parametrize("another", ["", f"{NAME}. A 192.0.2.82\n"])
+async def test_a_refusal_counts_once_somebody_else_has_answered(another: str) -> None:
+    """Before that it may be a firewall on our own side, which refuses in everybody's name."""
+    async with sites(answering(), zone=another) as https:
+        open_way = https._addresses._dial
 
-    for another in ("", f"{NAME}. A 192.0.2.82\n"):
-        https = Https(MemoryResolver(Zone(ZONE + another)), dial=dial)
+        async def dial(ip: IP, port: int) -> tuple[str, int]:
+            return await open_way(ip, port) if ip == THERE else NOBODY
+
+        https._addresses._dial = dial
+        assert failed(await https.get(URL)) == (Failure.CONNECTION, Reason.EGRESS)
+        assert (await https.get(f"https://{OTHER}/")).status == 200
         assert failed(await https.get(URL)) == (Failure.REFUSED, Reason.NETWORK)
-        await https.close()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from aiohttp import web
 
@@ -30,6 +30,7 @@ private.example.com. A 10.0.0.1
 private.example.com. AAAA fd00::1
 """
 NOBODY = "127.0.0.1", 1  # where nobody listens
+OWN_NETWORK = ip_network("10.0.0.0/8")
 URL = f"https://{NAME}/file"
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -121,7 +122,10 @@ async def web_door(pages: Sequence[Page], zone: Zone, dns: Asks, clock: FakeCloc
     await servers.start()
 
     async def dial(ip: IP, port: int) -> tuple[str, int]:
-        return await servers.dial(ip, port) if ip in servers.addresses else NOBODY
+        if ip in servers.addresses:
+            return await servers.dial(ip, port)
+        # an address of somebody's own network is what it is: the door goes to none
+        return (str(ip), port) if ip in OWN_NETWORK else NOBODY
 
     https = Https(dns, dial=dial, authorities=servers.pem)
     try:
