@@ -124,6 +124,8 @@ class Schedule:
         if self._watch:
             self._watch.cancel()
         if self._scheduler.running:
+            self._scheduler.pause()
+            await asyncio.sleep(0)  # ticks that have begun end, or each would be logged as an error
             self._scheduler.shutdown(wait=False)
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)

@@ -214,6 +214,17 @@ async def test_apscheduler_itself_ticks_each_kind_on_the_loop() -> None:
     await schedule.drain(1)
 
 
+async def test_an_end_at_the_moment_of_a_tick_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """APScheduler logs a trace for each job that it has begun and cancels."""
+    schedule = Schedule(Runs(), FakeClock())
+    follow(schedule, plans(1, at_once=True))
+    schedule.start()
+    asyncio.get_running_loop().call_soon(schedule._scheduler._process_jobs)
+    await schedule.drain(1)
+    await settle()
+    assert caplog.text == ""
+
+
 async def test_a_herd_is_released_in_bounded_steps_and_nobody_is_lost() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
