@@ -29,6 +29,7 @@ from exporter.net.shut import ShutDoors
 from exporter.net.ways import TurnNeverCame, Ways, forget
 from exporter.targets import MailHost, Peer
 
+AT_ONCE = 100  # conversations; each run has some, one for each address, and lanes of three checks hold them
 SILENT_RUNS = 4
 SILENT_SECONDS = 3600.0
 DAY = 86400.0
@@ -71,7 +72,7 @@ class Mail:
         dial: Dial = straight,
         authorities: bytes = b"",
         deadlines: Deadlines = DEADLINES,
-        at_once: int = 50,
+        at_once: int = AT_ONCE,
         every: float = EVERY,
         pause: float = PAUSE,
     ) -> None:

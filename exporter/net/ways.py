@@ -47,13 +47,15 @@ class Ways:
 
     @asynccontextmanager
     async def turn(self, ip: IP, port: int, patience: float) -> AsyncIterator[None]:
-        """While it lasts nobody else of us talks to the address. Raise TurnNeverCame after so many seconds."""
+        """While it lasts nobody else of us talks to the address. Raise TurnNeverCame after so many seconds with it.
+
+        The wait for a place among all of our conversations is not counted: it says nothing of the address.
+        """
         lock = self._turns.setdefault((ip, port), asyncio.Lock())
-        async with AsyncExitStack() as held:
+        async with self._at_once, AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(patience):
                     await held.enter_async_context(lock)
-                    await held.enter_async_context(self._at_once)
             except TimeoutError:
                 raise TurnNeverCame(f"{ip} was busy with other questions of ours for {patience:g} s") from None
             yield
