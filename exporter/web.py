@@ -98,11 +98,10 @@ class Web:
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             response.headers["Content-Encoding"] = "gzip"
             squeeze = compressor()
-        await response.prepare(request)
-        if request.method == "HEAD":
-            return response
         try:
-            await _send(response, pieces, squeeze)
+            await response.prepare(request)
+            if request.method != "HEAD":
+                await _send(response, pieces, squeeze)
         except ConnectionError:
             log.debug("%s hung up in the middle of a scrape", request.remote)
         return response
