@@ -12,8 +12,6 @@ from exporter.model import printable
 
 _DURATION = re.compile(r"[1-9][0-9]{0,4}[smhd]", re.ASCII)
 _WHOLE = "a whole number from 1 to 10000"
-
-
 _TEXTS = ("job", "exporter_url")
 
 
@@ -75,7 +73,12 @@ class Thresholds:
                 taken[name] = value
         if faults:
             raise ValueError("\n".join(faults))
-        return cls(**taken)  # type: ignore[arg-type]  # each has just been held to the type of its default
+        made = cls(**taken)  # type: ignore[arg-type]  # each has just been held to the type of its default
+        if seconds(made.gap) >= seconds(made.confirm):
+            raise ValueError(
+                f"{path}: gap ({made.gap}) wants to be shorter than confirm ({made.confirm}), or a blip pages"
+            )
+        return made
 
 
 def _wrong(name: str, default: object, value: object) -> str | None:

@@ -173,3 +173,12 @@ def test_every_fault_of_a_thresholds_file_is_told_with_its_line(tmp_path: Path) 
         Thresholds.read(file)
     said = str(error.value).splitlines()
     assert [line.partition(": ")[0] for line in said] == [f"{file}:{number}" for number in range(1, 6)]
+
+
+@pytest.mark.parametrize("lines", ["gap: 10m", "confirm: 300s", "gap: 2h\nconfirm: 1h"])
+def test_a_window_that_outlasts_the_wait_is_refused(lines: str, tmp_path: Path) -> None:
+    """One sample in such a window would page."""
+    file = tmp_path / "mine.yml"
+    file.write_text(f"{lines}\n")
+    with pytest.raises(ValueError, match=r"gap .* wants to be shorter than confirm"):
+        Thresholds.read(file)
