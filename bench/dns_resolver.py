@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 
 from exporter.mail.dns import Question, Status
 from exporter.model import SystemClock
-from exporter.net.dns import Resolver
+from exporter.net.dns.resolver import Resolver
 
 WORKERS = 150
 POINTER = b"\xc0\x0c"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from exporter.mail.dns import Question
-from exporter.net import wire
+from exporter.net.dns import wire
 
 LONG = b"\x01a" * 126 + b"\0"
 HEAD = 12

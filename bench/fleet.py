@@ -29,14 +29,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bench.fleet_world import HOSTERS, NOW, Names, process, serve_names, serve_policies
-from exporter import app, catalogue
+from exporter import app
 from exporter.__main__ import seldom_collect_all
 from exporter.config import load
 from exporter.demo.ca import Authority
 from exporter.demo.mailserver import Behaviour, MailServers
+from exporter.engine import catalogue
+from exporter.engine.store import Policy
 from exporter.mail.dns import Question, Reply
 from exporter.model import Reason, SystemClock, Verdict
-from exporter.store import Policy
 
 BLOCKED = 0.02  # seconds without a turn of the loop after which the sampler looks who holds it
 SMTP = 25

@@ -15,26 +15,16 @@ from contextlib import suppress
 from typing import Any
 
 from exporter.demo import mark
-from exporter.mail import (
-    bimi,
-    bimi_certificate,
-    bimi_logo,
-    dkim,
-    dmarc,
-    helo,
-    mailbox,
-    mta_sts,
-    names,
-    rdap,
-    refusal,
-    smtp,
-    spf_macro,
-    spf_record,
-    tags,
-    tls,
-    tls_rpt,
-)
+from exporter.explain import smtp_status
+from exporter.mail import helo, mailbox, mta_sts, names, rdap, smtp, tag_list, tls, tls_rpt
+from exporter.mail.bimi import certificate as bimi_certificate
+from exporter.mail.bimi import logo as bimi_logo
+from exporter.mail.bimi import record as bimi
 from exporter.mail.certificate import Roots
+from exporter.mail.dkim import key_record as dkim
+from exporter.mail.dmarc import record as dmarc
+from exporter.mail.spf import macro as spf_macro
+from exporter.mail.spf import record as spf_record
 
 SIZE = 64 * 1024
 MOST = 0.020  # seconds
@@ -96,7 +86,7 @@ def cases() -> Iterator[tuple[str, Callable[[Any], object], Any]]:
     for unit in SPF_DISTINCT:
         yield f"spf_record, distinct {unit}", spf_record.parse, distinct(unit, "v=spf1 ").encode()
     for unit in TAG_UNITS.split("|"):
-        yield f"tags {unit}", tags.read, filled(unit).encode("latin-1")
+        yield f"tags {unit}", tag_list.read, filled(unit).encode("latin-1")
         for head in ("p=;", "p=;h=", "p=", "k=ed25519;p="):
             yield f"dkim {head}{unit}", dkim.parse, filled(unit, head).encode("latin-1")
         for head in ("v=BIMI1;", "v=BIMI1;l="):
@@ -124,7 +114,7 @@ def cases() -> Iterator[tuple[str, Callable[[Any], object], Any]]:
         for head in ("", "[", "a@", '"'):
             text = filled(unit, head)
             yield f"helo {head}{unit}", helo.parse, text
-            yield f"refusal {head}{unit}", refusal.read, text
+            yield f"refusal {head}{unit}", smtp_status.read, text
             yield f"mailbox {head}{unit}", mailbox.parse, text
             yield f"mailbox, as long as looked at, {head}{unit}", mailbox.parse, text[: mailbox.LONGEST_TEXT]
             yield f"names {head}{unit}", names.canonical, text

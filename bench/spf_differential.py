@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 
-from exporter.mail.spf_budget import MOST_QUESTIONS
+from exporter.mail.spf.limits import MOST_QUESTIONS
 from tests.support.spf_corrections import CORRECTIONS
 from tests.support.spf_oracle import evaluated, explain, theirs
 from tests.support.spf_world import case

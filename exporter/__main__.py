@@ -16,22 +16,27 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from exporter import __version__, app, catalogue, diagnosis, discover, explain, logs, once, publish, recipients
+from exporter import __version__, app, publish
 from exporter.app import Daemon
-from exporter.arguments import PORT, parser
-from exporter.catalogue import Catalogue
+from exporter.cli import check as once
+from exporter.cli import logs, recipients
+from exporter.cli.arguments import PORT, parser
+from exporter.cli.check import Exit
 from exporter.config import SPEAKING, ConfigError, Nameserver, Settings, defaults, load
 from exporter.config.values import nameserver
+from exporter.engine import catalogue, discovery
+from exporter.engine.catalogue import Catalogue
+from exporter.engine.store import Policy, Store
+from exporter.explain import diagnosis
+from exporter.explain.refusals import Refusals
+from exporter.explain.smtp_status import LONGEST
 from exporter.mail import names
-from exporter.mail.refusal import LONGEST
 from exporter.model import Clock, SystemClock, printable
 from exporter.net import Net
-from exporter.net.blocklists import Blocklists
-from exporter.once import Exit
+from exporter.net.dnsbl.client import Blocklists
 from exporter.publish.thresholds import Thresholds
-from exporter.refusals import Refusals
-from exporter.store import Policy, Store
 from exporter.targets import Delivery
+from exporter.views import cards
 
 _FINDING = re.compile(r"[a-z_]{1,40}\.[a-z0-9-]{1,80}")
 
@@ -248,7 +253,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     text = sys.stdin.buffer.read(LONGEST).decode(errors="replace") if standard else " ".join(arguments.text)
     declared = known.rules.get(text)
     if declared is None and _FINDING.fullmatch(text):
-        near = explain.nearest(text, known)
+        near = cards.nearest(text, known)
         if near or text.partition(".")[0] in known.checks:
             return _fail(f"no finding {text!r}{near and f'; did you mean {near}?'}")
     answer = Refusals(known).find(text)
@@ -260,7 +265,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         except (ConfigError, OSError) as error:
             return _fail(error)
     if declared:
-        print("\n".join([explain.runbook(declared), *(["", "Here and now:"] if here else []), *here]))
+        print("\n".join([cards.runbook(declared), *(["", "Here and now:"] if here else []), *here]))
         return Exit.OK
     print(diagnosis.as_text(answer, here))
     return Exit.OK if answer.matches else Exit.WARNING
@@ -273,7 +278,7 @@ async def _here(known: Catalogue, settings: Settings, findings: Sequence[str], *
     if alone:
         wanted &= {finding.partition(".")[0] for finding in findings}
     if wanted & SPEAKING:
-        wanted |= settings.enabled & {discover.CHECK}  # it finds the mail hosts
+        wanted |= settings.enabled & {discovery.CHECK}  # it finds the mail hosts
     return diagnosis.verdicts(await _evaluated(known, settings, wanted, SystemClock()), findings)
 
 

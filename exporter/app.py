@@ -17,32 +17,33 @@ from itertools import starmap
 from pathlib import Path
 from typing import TypeAlias
 
-from exporter import discover, metrics
-from exporter.catalogue import Catalogue
 from exporter.checks.ehlo_probe import ehlo_probe
 from exporter.checks.smtp_tls import smtp_tls
-from exporter.conclusions import Conclusions
+from exporter.cli.check import pairs
 from exporter.config import SYSTEM, ConfigError, Nameserver, Settings
-from exporter.discover import MailHosts
-from exporter.engine import evaluate
-from exporter.metrics import Exposition, Own
+from exporter.engine import discovery
+from exporter.engine.catalogue import Catalogue
+from exporter.engine.dependencies import Conclusions
+from exporter.engine.discovery import MailHosts
+from exporter.engine.evaluate import evaluate
+from exporter.engine.schedule import Plan, Schedule
+from exporter.engine.state_file import State
+from exporter.engine.store import Held, Key, Policy, Store
 from exporter.model import Check, Clock, Target
 from exporter.net import Holds, Net
-from exporter.net.authoritative import Authoritative
-from exporter.net.blocklists import Blocklists
-from exporter.net.conversation import Dial
-from exporter.net.dns import Resolver, system_nameservers
-from exporter.net.ehlo import PAUSE
+from exporter.net.dns.authoritative import Authoritative
+from exporter.net.dns.resolver import Resolver, system_nameservers
+from exporter.net.dnsbl.client import Blocklists
 from exporter.net.https import Https
 from exporter.net.rdap import Rdap
-from exporter.net.smtp import Mail, straight
-from exporter.once import pairs
-from exporter.schedule import Plan, Schedule
-from exporter.state import State
+from exporter.net.smtp.client import Mail, straight
+from exporter.net.smtp.ehlo import PAUSE
+from exporter.net.smtp.probe import Dial
 from exporter.stats import Histogram
-from exporter.store import Held, Key, Policy, Store
 from exporter.targets import Authorisation, Greeting, MailHost, OwnResolver, Reputation
-from exporter.web import Views, Web
+from exporter.views import metrics
+from exporter.views.metrics import Exposition, Own
+from exporter.views.web import Views, Web
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def open_world(
     authorities: bytes = b"",
     pause: float = PAUSE,
 ) -> World:
-    """The real world, as configured; `dial`, `authorities` and `pause` are exporter.net.smtp.Mail's, or Https's."""
+    """The real world, as configured; `dial`, `authorities` and `pause` are those of its SMTP and HTTPS clients."""
     dns = Resolver(
         settings.nameservers,
         clock,
@@ -248,7 +249,7 @@ class Daemon:
                 continue
             for check, _ in self._pairs([target]):
                 left.discard(self._want(check, target, judged_anew=judged_anew))
-                if check.id == discover.CHECK:
+                if check.id == discovery.CHECK:
                     hosts.learn(self.store[check.id, target.key])
             if count % SLICE == 0:
                 await asyncio.sleep(0)
@@ -324,7 +325,7 @@ class Daemon:
         if self._state:
             self._state.save(held)
             self._save_door(every=1.0)
-        if check.id == discover.CHECK:
+        if check.id == discovery.CHECK:
             self._discover(held)
 
     def _discover(self, mx: Held) -> None:

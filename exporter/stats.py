@@ -1,4 +1,4 @@
-"""Counting without a metrics library: what parts of the house keep of themselves, for exporter/metrics.py to show."""
+"""Counting without a metrics library: what parts of the house keep of themselves, for views/metrics.py to show."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
-from exporter.mail.dnsbl import Blocklist
+from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Labels, Target
 
 IP: TypeAlias = IPv4Address | IPv6Address

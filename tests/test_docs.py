@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from exporter import catalogue, refusals
-from exporter.arguments import parser
+from exporter.cli.arguments import parser
+from exporter.cli.check import Exit
 from exporter.config import load
-from exporter.diagnosis import as_text
-from exporter.metrics import HELP
-from exporter.once import Exit
+from exporter.engine import catalogue
+from exporter.explain import refusals
+from exporter.explain.diagnosis import as_text
 from exporter.publish.reference import config
 from exporter.publish.reference import metrics as families
 from exporter.publish.thresholds import Thresholds
+from exporter.views.metrics import HELP
 from tests.lab.process import need
 from tests.support.markdown import anchors, blocks, cells, links, prose
 

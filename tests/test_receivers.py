@@ -8,7 +8,8 @@ from itertools import product
 
 import pytest
 
-from exporter import catalogue, receivers
+from exporter import receivers
+from exporter.engine import catalogue
 from exporter.model import Doubt, Finding, Known, Reason, Severity
 from exporter.receivers import Answer, Both, Cause, Demand, Either, Evidence, Part, Profile, Source, State, judge
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from exporter import catalogue, once
+from exporter.cli import check as once
 from exporter.demo.nameserver import NameServer, Zone
-from exporter.engine import evaluate
+from exporter.engine import catalogue
+from exporter.engine.evaluate import evaluate
+from exporter.engine.store import Store
 from exporter.model import Outcome, Target
 from exporter.net import Asks, Net
-from exporter.net.authoritative import Authoritative
-from exporter.net.blocklists import Blocklists
-from exporter.net.dns import Resolver
+from exporter.net.dns.authoritative import Authoritative
+from exporter.net.dns.resolver import Resolver
+from exporter.net.dnsbl.client import Blocklists
 from exporter.net.https import Https
 from exporter.net.rdap import Rdap
-from exporter.net.smtp import Mail
-from exporter.store import Store
+from exporter.net.smtp.client import Mail
 from tests.support import scenario
 from tests.support.authoritative import MemoryAuthoritative, zone_servers
 from tests.support.clock import FakeClock

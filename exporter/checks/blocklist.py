@@ -1,4 +1,4 @@
-"""Is an address or a domain of ours on a blocklist? What "listed" means is decided in exporter/net/blocklists.py."""
+"""Is an address or a domain of ours on a blocklist? What "listed" means is decided in exporter/net/dnsbl/client.py."""
 
 from __future__ import annotations
 
@@ -6,27 +6,8 @@ from datetime import timedelta
 
 from exporter.model import Facts, Measure, Rule, Severity, check
 from exporter.net import Net
-from exporter.net.blocklists import quorum
+from exporter.net.dnsbl.client import quorum
 from exporter.targets import Reputation
-
-LISTED = Rule(
-    "blocklist.listed",
-    Severity.WARNING,  # the list and its return code decide
-    says="{subject} is listed on {blocklist}: {meaning} ({codes}); the list says: {text}",
-    why="Receivers that use the list refuse or junk mail from what it names.",
-    fix="End the cause ({remedy}), then ask for removal at {delist}.",
-    ref="RFC 5782 section 2",
-    refusals=(
-        "Postfix: 554 5.7.1 Service unavailable; Client host ... blocked using",
-        "Office 365: 550 5.7.1 Service unavailable, Client host ... blocked using Spamhaus",
-        "Yahoo: 553 5.7.1 [BL21] Connections will not be accepted from ... because the ip is in Spamhaus's list",
-    ),
-    subjects=("blocklist",),
-)
-LISTINGS = Measure(
-    "deliverability_blocklist_listings", "Blocklists that list the subject, not counting those of severity info."
-)
-CHECKED = Measure("deliverability_blocklist_checked", "Blocklists that the verdict rests on.")
 
 
 @check(over=Reputation, every=timedelta(hours=1), deadline=timedelta(minutes=2))
@@ -47,3 +28,23 @@ async def blocklist(target: Reputation, net: Net) -> Facts:
         )
     yield LISTINGS(sum(1 for _, listing in listings if listing.severity.fails))
     yield CHECKED(quorum(standings))
+
+
+LISTED = Rule(
+    "blocklist.listed",
+    Severity.WARNING,  # the list and its return code decide
+    says="{subject} is listed on {blocklist}: {meaning} ({codes}); the list says: {text}",
+    why="Receivers that use the list refuse or junk mail from what it names.",
+    fix="End the cause ({remedy}), then ask for removal at {delist}.",
+    ref="RFC 5782 section 2",
+    refusals=(
+        "Postfix: 554 5.7.1 Service unavailable; Client host ... blocked using",
+        "Office 365: 550 5.7.1 Service unavailable, Client host ... blocked using Spamhaus",
+        "Yahoo: 553 5.7.1 [BL21] Connections will not be accepted from ... because the ip is in Spamhaus's list",
+    ),
+    subjects=("blocklist",),
+)
+LISTINGS = Measure(
+    "deliverability_blocklist_listings", "Blocklists that list the subject, not counting those of severity info."
+)
+CHECKED = Measure("deliverability_blocklist_checked", "Blocklists that the verdict rests on.")

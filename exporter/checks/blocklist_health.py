@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from exporter.mail.dnsbl import Fault
+from exporter.mail.dnsbl.blocklist import Fault
 from exporter.model import Facts, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import ListHealth
+
+
+@check(over=ListHealth, every=timedelta(hours=1))
+async def blocklist_health(target: ListHealth, net: Net) -> Facts:
+    """Can the answers of the blocklist be believed?"""
+    name = target.blocklist.name
+    belief = await net.belief(target.blocklist)
+    if belief.fault:
+        yield _RULES[belief.fault.fault](blocklist=name, detail=belief.fault.detail)
+    if belief.unreliable:
+        yield UNRELIABLE(blocklist=name, unanswered=belief.unanswered)
+    belief.settle()
+
 
 LISTS_THE_WORLD = Rule(
     "blocklist_health.lists-the-world",
@@ -77,13 +90,3 @@ _RULES = {
 
 
 # Hourly, for a list that cannot be believed is tested every hour; one that can is tested every sixth time only.
-@check(over=ListHealth, every=timedelta(hours=1))
-async def blocklist_health(target: ListHealth, net: Net) -> Facts:
-    """Can the answers of the blocklist be believed?"""
-    name = target.blocklist.name
-    belief = await net.belief(target.blocklist)
-    if belief.fault:
-        yield _RULES[belief.fault.fault](blocklist=name, detail=belief.fault.detail)
-    if belief.unreliable:
-        yield UNRELIABLE(blocklist=name, unanswered=belief.unanswered)
-    belief.settle()

@@ -14,14 +14,22 @@ from datetime import timedelta
 from typing import Any
 
 from exporter.mail import names
-from exporter.mail.dane import DANE_EE, PKIX, Lookup, look_up, malformed, place, usable
-from exporter.mail.dane_chain import Fit, Fitted, advised, fit
+from exporter.mail.dane.chain import Fit, Fitted, advised, fit
+from exporter.mail.dane.tlsa import DANE_EE, PKIX, Lookup, look_up, malformed, place, usable
 from exporter.mail.dns import TLSA, Reply
 from exporter.mail.zone import find
 from exporter.model import CannotTell, Doubt, Fact, Facts, Finding, Measure, Reason, Record, Rule, Severity, check
 from exporter.net import Net, believe
-from exporter.net.conversation import Dialogue
+from exporter.net.smtp.probe import Dialogue
 from exporter.targets import IP, Domain, MailHost
+
+
+@check(over=(MailHost, Domain), every=timedelta(hours=1), deadline=timedelta(seconds=120))
+async def dane(target: MailHost | Domain, net: Net) -> Facts:
+    """Do the TLSA records, where DNSSEC proves them, fit what the mail host shows?"""
+    async for fact in _of_host(target, net) if isinstance(target, MailHost) else _of_domain(target, net):
+        yield fact
+
 
 MISMATCH = Rule(
     "dane.mismatch",
@@ -142,13 +150,6 @@ MOST_HOSTS = 30  # of a domain
 MOST_ADDRESSES = 8  # of a host
 SIGNED = "com"  # a name with NS records and a chain of trust
 SHOWN = 22  # characters of a record: its numbers and enough digits to tell it from another
-
-
-@check(over=(MailHost, Domain), every=timedelta(hours=1), deadline=timedelta(seconds=120))
-async def dane(target: MailHost | Domain, net: Net) -> Facts:
-    """Do the TLSA records, where DNSSEC proves them, fit what the mail host shows?"""
-    async for fact in _of_host(target, net) if isinstance(target, MailHost) else _of_domain(target, net):
-        yield fact
 
 
 async def _of_domain(target: Domain, net: Net) -> AsyncIterator[Fact]:

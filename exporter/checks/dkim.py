@@ -10,203 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from exporter.mail import quotes
-from exporter.mail.alias import dangling
-from exporter.mail.dkim import DkimSyntaxError, KeyRecord, attempt, namespaces, other_in_turn
+from exporter.mail import receiver_replies
+from exporter.mail.cname import dangling
+from exporter.mail.dkim.key_record import DkimSyntaxError, KeyRecord, attempt, namespaces, other_in_turn
 from exporter.mail.dns import Reply, Status
 from exporter.model import Facts, Finding, Measure, Record, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import KeyNamespace, Selector
-
-UNVERIFIABLE = "No signature made with this key verifies: the mail counts as unsigned, and DMARC rests on SPF alone."
-
-MISSING = Rule(
-    "dkim.missing",
-    Severity.CRITICAL,
-    says="{name} has no TXT record, so there is no key for selector {selector} ({answer})",
-    why=UNVERIFIABLE,
-    fix='Publish the public key at {name} as one TXT record, "v=DKIM1; k=rsa; p=...", split into strings of at most '
-    "255 characters.",
-    ref="RFC 6376 sections 3.6.2.1, 6.1.2",
-    refusals=quotes.DKIM_FAILS,
-)
-DANGLING_CNAME = Rule(
-    "dkim.dangling-cname",
-    Severity.CRITICAL,
-    says="{name} is a CNAME to {target}, which has no TXT record ({answer})",
-    why=UNVERIFIABLE,
-    fix="Ask whoever runs {target} to publish the key there, or point the CNAME at {name} to where they keep it.",
-    ref="RFC 6376 section 3.6.2.1; RFC 1034 section 3.6.2",
-    refusals=quotes.DKIM_FAILS,
-)
-KEY_TO_COME = Rule(
-    "dkim.key-to-come",
-    Severity.INFO,
-    says="{name} is a CNAME to {target}, where no key has been seen yet; {other} has one, and Microsoft 365 signs with "
-    "the two in turns",
-    why="The second key may not exist before the keys change for the first time. Only if mail were signed with it now "
-    "would it count as unsigned.",
-    fix="Look for s= in the DKIM-Signature headers of the domain's mail: if it says {selector}, rotate the keys in "
-    "Microsoft Defender, else leave the CNAME at {name} where it is.",
-    ref="Microsoft, Set up DKIM to sign mail from your cloud domain; RFC 6376 section 3.1",
-)
-SEVERAL_RECORDS = Rule(
-    "dkim.several-records",
-    Severity.WARNING,
-    says="{place} holds {count} TXT records where there must be one",
-    why="What a verifier does with several records is undefined: some take the first, some try each, some give up.",
-    fix="Leave a single TXT record at {holder}, and publish other keys under selectors of their own.",
-    ref="RFC 6376 section 3.6.2.2",
-)
-SYNTAX = Rule(
-    "dkim.syntax",
-    Severity.CRITICAL,
-    says="{place} holds no valid key record: {error}; it says {record}",
-    why=UNVERIFIABLE,
-    fix='Publish the TXT record at {holder} again as the signing software prints it, "v=DKIM1; k=rsa; p=..." with the '
-    "whole key, split into strings of at most 255 characters.",
-    ref="RFC 6376 sections 3.2, 3.6.1, 6.1.2",
-    refusals=quotes.DKIM_FAILS,
-)
-VERSION_NOT_FIRST = Rule(
-    "dkim.version-not-first",
-    Severity.WARNING,
-    says="{place} has its v=DKIM1 behind other tags",
-    why="The version must be the first tag of a key record, and a strict verifier refuses the key.",
-    fix="Move v=DKIM1 to the beginning of the TXT record at {holder}.",
-    ref="RFC 6376 section 3.6.1",
-)
-UNKNOWN_KEY_TYPE = Rule(
-    "dkim.unknown-key-type",
-    Severity.CRITICAL,
-    says="{place} has the key type k={key_type}, which does not exist",
-    why="Verifiers ignore keys of a type that they do not know. " + UNVERIFIABLE,
-    fix="Set k=rsa, or k=ed25519 if that is what the key is, in the TXT record at {holder}.",
-    ref="RFC 6376 section 3.6.1; RFC 8463 section 3",
-    refusals=quotes.DKIM_FAILS,
-)
-REVOKED = Rule(
-    "dkim.revoked",
-    Severity.CRITICAL,
-    says="the key at {place} has been revoked: its p= is empty",
-    why=UNVERIFIABLE,
-    fix="Sign with a selector whose key is published and drop this one from the configuration, or publish its key at "
-    "{holder}.",
-    ref="RFC 6376 section 3.6.1",
-    refusals=quotes.DKIM_FAILS,
-)
-RETIRED_STILL_PUBLISHED = Rule(
-    "dkim.retired-still-published",
-    Severity.WARNING,
-    says="the selector {selector} is retired, but {place} still holds its key",
-    why="Whoever got hold of the old private key, from a backup or an old machine, can still sign as the domain.",
-    fix='Publish "v=DKIM1; p=" at {holder}, or remove the record, once mail signed with it has been delivered: after a '
-    "week or so.",
-    ref="RFC 6376 sections 3.1, 3.6.1",
-)
-NO_KEYS = Rule(
-    "dkim.no-keys",
-    Severity.WARNING,
-    says="{domain} has no DKIM key: nothing exists in DNS at or below {namespaces}",
-    why="No signature in its name verifies, so DMARC rests on SPF alone, which breaks when mail is forwarded. If there "
-    "are keys after all, the name servers wrongly deny a name that has others below it, and receivers may believe it.",
-    fix="Sign with a key that is published at SELECTOR._domainkey.{domain} and list its selector in dkim_selectors; "
-    "list one that signs for another domain with that domain.",
-    ref="RFC 6376 section 3.6.2.1; RFC 8020 section 2",
-    refusals=quotes.DKIM_FAILS,
-)
-SELECTORS_UNKNOWN = Rule(
-    "dkim.selectors-unknown",
-    Severity.INFO,
-    says="{namespace} exists in DNS, so there may be DKIM keys for {domain}, but nobody told under which selectors",
-    why="DNS does not list the names below another one, so none of these keys is judged, whatever is wrong with it.",
-    fix="List in dkim_selectors of {domain} each s= of the DKIM-Signature headers of its mail, with the d= where that "
-    "is another domain.",
-    ref="RFC 6376 sections 3.1, 3.6.2.1",
-)
-NO_SHA256 = Rule(
-    "dkim.no-sha256",
-    Severity.CRITICAL,
-    says="{place} allows only the hashes h={hashes}, and sha256 is not among them",
-    why="SHA-1 signatures must not be verified any more, and SHA-256 ones are forbidden by this tag. " + UNVERIFIABLE,
-    fix="Remove the h= tag from the TXT record at {holder}, or set h=sha256.",
-    ref="RFC 8301 section 3.1; RFC 6376 section 3.6.1",
-    refusals=quotes.DKIM_FAILS,
-)
-NOT_FOR_EMAIL = Rule(
-    "dkim.not-for-email",
-    Severity.CRITICAL,
-    says="{place} serves only s={services}, not email",
-    why="Verifiers of mail must not use a key that was published for other services. " + UNVERIFIABLE,
-    fix="Remove the s= tag from the TXT record at {holder}, or set s=email.",
-    ref="RFC 6376 section 3.6.1",
-    refusals=quotes.DKIM_FAILS,
-)
-TESTING = Rule(
-    "dkim.testing",
-    Severity.WARNING,
-    says="{place} has the flag t=y: the domain says that it is only testing DKIM",
-    why="Verifiers must treat mail signed in testing mode no differently from unsigned mail.",
-    fix="Remove y from the t= tag of the TXT record at {holder} once signatures verify.",
-    ref="RFC 6376 section 3.6.1",
-)
-TOO_SHORT = Rule(
-    "dkim.too-short",
-    Severity.CRITICAL,
-    says="the RSA key at {place} has {bits} bits; verifiers must refuse keys under 1024",
-    why=UNVERIFIABLE,
-    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
-    ref="RFC 8301 section 3.2",
-    refusals=quotes.DKIM_FAILS,
-)
-WEAK = Rule(
-    "dkim.weak",
-    Severity.WARNING,
-    says="the RSA key at {place} has {bits} bits; signers should use 2048",
-    why="A key this short is within the reach of an attacker, and receivers have begun to distrust it.",
-    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
-    ref="RFC 8301 section 3.2",
-)
-VERY_LONG = Rule(
-    "dkim.very-long",
-    Severity.WARNING,
-    says="the RSA key at {place} has {bits} bits; verifiers need not handle more than 4096",
-    why="A verifier that does not handle such a key treats the mail as unsigned.",
-    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
-    ref="RFC 8301 section 3.2",
-)
-ED25519 = Rule(
-    "dkim.ed25519",
-    Severity.INFO,
-    says="the key at {place} is an Ed25519 key, which many receivers do not verify yet",
-    why="A receiver that does not know the algorithm ignores the signature, so it needs an RSA signature beside it.",
-    fix="Sign each message with an RSA-2048 key under another selector as well.",
-    ref="RFC 8463 sections 3, 6",
-)
-OLD_KEY = Rule(
-    "dkim.old-key",
-    Severity.INFO,
-    says="the key at {place} has been the same for {days} days at least, since {since}",
-    why="A private key gets around with the years: into backups, to old machines, to people who leave. M3AAWG advises "
-    "to change it every six months.",
-    fix="Publish a new key under a new selector, sign with it, and revoke the one at {holder} when mail signed with "
-    "that has been delivered: after a week or so.",
-    ref="M3AAWG, DKIM Key Rotation Best Common Practices (2019); RFC 6376 section 3.1",
-)
-KEY_BITS = Measure(
-    "deliverability_dkim_key_bits", "Bits of the DKIM public key: of the RSA modulus, or 256 for Ed25519."
-)
-KEY_INFO = Measure(
-    "deliverability_dkim_key_info", "Always 1; the type of the DKIM public key: rsa or ed25519.", ("key_type",)
-)
-FIRST_SEEN = Measure(
-    "deliverability_dkim_key_first_seen_timestamp_seconds",
-    "When the DKIM public key that is published now was first seen, in unix seconds.",
-)
-
-SHORTEST, RECOMMENDED, LONGEST = 1024, 2048, 4096  # RFC 8301 section 3.2
-OLD = 365  # days; twice what M3AAWG advises
-DAY = 86400
 
 
 @check(over=(Selector, KeyNamespace))
@@ -262,6 +72,197 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
         yield KEY_BITS(record.key.bits)
         yield KEY_INFO(1, key_type=record.key.algorithm)
         yield FIRST_SEEN(since)
+
+
+UNVERIFIABLE = "No signature made with this key verifies: the mail counts as unsigned, and DMARC rests on SPF alone."
+
+MISSING = Rule(
+    "dkim.missing",
+    Severity.CRITICAL,
+    says="{name} has no TXT record, so there is no key for selector {selector} ({answer})",
+    why=UNVERIFIABLE,
+    fix='Publish the public key at {name} as one TXT record, "v=DKIM1; k=rsa; p=...", split into strings of at most '
+    "255 characters.",
+    ref="RFC 6376 sections 3.6.2.1, 6.1.2",
+    refusals=receiver_replies.DKIM_FAILS,
+)
+DANGLING_CNAME = Rule(
+    "dkim.dangling-cname",
+    Severity.CRITICAL,
+    says="{name} is a CNAME to {target}, which has no TXT record ({answer})",
+    why=UNVERIFIABLE,
+    fix="Ask whoever runs {target} to publish the key there, or point the CNAME at {name} to where they keep it.",
+    ref="RFC 6376 section 3.6.2.1; RFC 1034 section 3.6.2",
+    refusals=receiver_replies.DKIM_FAILS,
+)
+KEY_TO_COME = Rule(
+    "dkim.key-to-come",
+    Severity.INFO,
+    says="{name} is a CNAME to {target}, where no key has been seen yet; {other} has one, and Microsoft 365 signs with "
+    "the two in turns",
+    why="The second key may not exist before the keys change for the first time. Only if mail were signed with it now "
+    "would it count as unsigned.",
+    fix="Look for s= in the DKIM-Signature headers of the domain's mail: if it says {selector}, rotate the keys in "
+    "Microsoft Defender, else leave the CNAME at {name} where it is.",
+    ref="Microsoft, Set up DKIM to sign mail from your cloud domain; RFC 6376 section 3.1",
+)
+SEVERAL_RECORDS = Rule(
+    "dkim.several-records",
+    Severity.WARNING,
+    says="{place} holds {count} TXT records where there must be one",
+    why="What a verifier does with several records is undefined: some take the first, some try each, some give up.",
+    fix="Leave a single TXT record at {holder}, and publish other keys under selectors of their own.",
+    ref="RFC 6376 section 3.6.2.2",
+)
+SYNTAX = Rule(
+    "dkim.syntax",
+    Severity.CRITICAL,
+    says="{place} holds no valid key record: {error}; it says {record}",
+    why=UNVERIFIABLE,
+    fix='Publish the TXT record at {holder} again as the signing software prints it, "v=DKIM1; k=rsa; p=..." with the '
+    "whole key, split into strings of at most 255 characters.",
+    ref="RFC 6376 sections 3.2, 3.6.1, 6.1.2",
+    refusals=receiver_replies.DKIM_FAILS,
+)
+VERSION_NOT_FIRST = Rule(
+    "dkim.version-not-first",
+    Severity.WARNING,
+    says="{place} has its v=DKIM1 behind other tags",
+    why="The version must be the first tag of a key record, and a strict verifier refuses the key.",
+    fix="Move v=DKIM1 to the beginning of the TXT record at {holder}.",
+    ref="RFC 6376 section 3.6.1",
+)
+UNKNOWN_KEY_TYPE = Rule(
+    "dkim.unknown-key-type",
+    Severity.CRITICAL,
+    says="{place} has the key type k={key_type}, which does not exist",
+    why="Verifiers ignore keys of a type that they do not know. " + UNVERIFIABLE,
+    fix="Set k=rsa, or k=ed25519 if that is what the key is, in the TXT record at {holder}.",
+    ref="RFC 6376 section 3.6.1; RFC 8463 section 3",
+    refusals=receiver_replies.DKIM_FAILS,
+)
+REVOKED = Rule(
+    "dkim.revoked",
+    Severity.CRITICAL,
+    says="the key at {place} has been revoked: its p= is empty",
+    why=UNVERIFIABLE,
+    fix="Sign with a selector whose key is published and drop this one from the configuration, or publish its key at "
+    "{holder}.",
+    ref="RFC 6376 section 3.6.1",
+    refusals=receiver_replies.DKIM_FAILS,
+)
+RETIRED_STILL_PUBLISHED = Rule(
+    "dkim.retired-still-published",
+    Severity.WARNING,
+    says="the selector {selector} is retired, but {place} still holds its key",
+    why="Whoever got hold of the old private key, from a backup or an old machine, can still sign as the domain.",
+    fix='Publish "v=DKIM1; p=" at {holder}, or remove the record, once mail signed with it has been delivered: after a '
+    "week or so.",
+    ref="RFC 6376 sections 3.1, 3.6.1",
+)
+NO_KEYS = Rule(
+    "dkim.no-keys",
+    Severity.WARNING,
+    says="{domain} has no DKIM key: nothing exists in DNS at or below {namespaces}",
+    why="No signature in its name verifies, so DMARC rests on SPF alone, which breaks when mail is forwarded. If there "
+    "are keys after all, the name servers wrongly deny a name that has others below it, and receivers may believe it.",
+    fix="Sign with a key that is published at SELECTOR._domainkey.{domain} and list its selector in dkim_selectors; "
+    "list one that signs for another domain with that domain.",
+    ref="RFC 6376 section 3.6.2.1; RFC 8020 section 2",
+    refusals=receiver_replies.DKIM_FAILS,
+)
+SELECTORS_UNKNOWN = Rule(
+    "dkim.selectors-unknown",
+    Severity.INFO,
+    says="{namespace} exists in DNS, so there may be DKIM keys for {domain}, but nobody told under which selectors",
+    why="DNS does not list the names below another one, so none of these keys is judged, whatever is wrong with it.",
+    fix="List in dkim_selectors of {domain} each s= of the DKIM-Signature headers of its mail, with the d= where that "
+    "is another domain.",
+    ref="RFC 6376 sections 3.1, 3.6.2.1",
+)
+NO_SHA256 = Rule(
+    "dkim.no-sha256",
+    Severity.CRITICAL,
+    says="{place} allows only the hashes h={hashes}, and sha256 is not among them",
+    why="SHA-1 signatures must not be verified any more, and SHA-256 ones are forbidden by this tag. " + UNVERIFIABLE,
+    fix="Remove the h= tag from the TXT record at {holder}, or set h=sha256.",
+    ref="RFC 8301 section 3.1; RFC 6376 section 3.6.1",
+    refusals=receiver_replies.DKIM_FAILS,
+)
+NOT_FOR_EMAIL = Rule(
+    "dkim.not-for-email",
+    Severity.CRITICAL,
+    says="{place} serves only s={services}, not email",
+    why="Verifiers of mail must not use a key that was published for other services. " + UNVERIFIABLE,
+    fix="Remove the s= tag from the TXT record at {holder}, or set s=email.",
+    ref="RFC 6376 section 3.6.1",
+    refusals=receiver_replies.DKIM_FAILS,
+)
+TESTING = Rule(
+    "dkim.testing",
+    Severity.WARNING,
+    says="{place} has the flag t=y: the domain says that it is only testing DKIM",
+    why="Verifiers must treat mail signed in testing mode no differently from unsigned mail.",
+    fix="Remove y from the t= tag of the TXT record at {holder} once signatures verify.",
+    ref="RFC 6376 section 3.6.1",
+)
+TOO_SHORT = Rule(
+    "dkim.too-short",
+    Severity.CRITICAL,
+    says="the RSA key at {place} has {bits} bits; verifiers must refuse keys under 1024",
+    why=UNVERIFIABLE,
+    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
+    ref="RFC 8301 section 3.2",
+    refusals=receiver_replies.DKIM_FAILS,
+)
+WEAK = Rule(
+    "dkim.weak",
+    Severity.WARNING,
+    says="the RSA key at {place} has {bits} bits; signers should use 2048",
+    why="A key this short is within the reach of an attacker, and receivers have begun to distrust it.",
+    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
+    ref="RFC 8301 section 3.2",
+)
+VERY_LONG = Rule(
+    "dkim.very-long",
+    Severity.WARNING,
+    says="the RSA key at {place} has {bits} bits; verifiers need not handle more than 4096",
+    why="A verifier that does not handle such a key treats the mail as unsigned.",
+    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
+    ref="RFC 8301 section 3.2",
+)
+ED25519 = Rule(
+    "dkim.ed25519",
+    Severity.INFO,
+    says="the key at {place} is an Ed25519 key, which many receivers do not verify yet",
+    why="A receiver that does not know the algorithm ignores the signature, so it needs an RSA signature beside it.",
+    fix="Sign each message with an RSA-2048 key under another selector as well.",
+    ref="RFC 8463 sections 3, 6",
+)
+OLD_KEY = Rule(
+    "dkim.old-key",
+    Severity.INFO,
+    says="the key at {place} has been the same for {days} days at least, since {since}",
+    why="A private key gets around with the years: into backups, to old machines, to people who leave. M3AAWG advises "
+    "to change it every six months.",
+    fix="Publish a new key under a new selector, sign with it, and revoke the one at {holder} when mail signed with "
+    "that has been delivered: after a week or so.",
+    ref="M3AAWG, DKIM Key Rotation Best Common Practices (2019); RFC 6376 section 3.1",
+)
+KEY_BITS = Measure(
+    "deliverability_dkim_key_bits", "Bits of the DKIM public key: of the RSA modulus, or 256 for Ed25519."
+)
+KEY_INFO = Measure(
+    "deliverability_dkim_key_info", "Always 1; the type of the DKIM public key: rsa or ed25519.", ("key_type",)
+)
+FIRST_SEEN = Measure(
+    "deliverability_dkim_key_first_seen_timestamp_seconds",
+    "When the DKIM public key that is published now was first seen, in unix seconds.",
+)
+
+SHORTEST, RECOMMENDED, LONGEST = 1024, 2048, 4096  # RFC 8301 section 3.2
+OLD = 365  # days; twice what M3AAWG advises
+DAY = 86400
 
 
 async def _any(domain: str, net: Net) -> Finding:

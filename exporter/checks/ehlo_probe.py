@@ -1,8 +1,8 @@
 """What peers really say to the name of a sender (opt-in). Receivers differ, and only they know what they refuse.
 
-A peer is found as mail finds it, by the MX records of its domain, and asked what exporter/net/ehlo.py asks. The first
-server that says a word speaks for the peer. The answer may depend on the address that asks, so this check tells most
-where mail leaves from; elsewhere it still tells whether the peer takes a name for one.
+A peer is found as mail finds it, by the MX records of its domain, and asked what exporter/net/smtp/ehlo.py asks.
+The first server that says a word speaks for the peer. The answer may depend on the address that asks, so this check
+tells most where mail leaves from; elsewhere it still tells whether the peer takes a name for one.
 """
 
 from __future__ import annotations
@@ -17,30 +17,8 @@ from exporter.mail.helo import parse
 from exporter.mail.mx import Way
 from exporter.model import CannotTell, Doubt, Facts, Reason, Rule, Severity, check
 from exporter.net import Net
-from exporter.net.ehlo import EVERY, Introduction
+from exporter.net.smtp.ehlo import EVERY, Introduction
 from exporter.targets import EhloProbe, Peer
-
-REFUSED = Rule(
-    "ehlo_probe.refused",
-    Severity.CRITICAL,
-    says='{mail_host} answers EHLO "{helo}" with {reply} (said by {server})',
-    why="The refusal comes before any address is named: nothing that this machine sends gets past it there. If the "
-    "reply speaks of an address or a block list, it means the machine that the exporter runs on.",
-    fix=SET,
-    ref="RFC 5321 section 4.1.4; RFC 3463 section 3.6",
-    refusals=(
-        OFFICE_365,
-        GMAIL,
-        EXIM,
-        "Postfix: 501 5.5.2 Helo command rejected: Invalid name",
-        "Postfix: 504 5.5.2 Helo command rejected: need fully-qualified hostname",
-        "OpenSMTPD: 501 5.5.4 Invalid command arguments: Invalid domain name",
-    ),
-    subjects=("mail_host",),
-)
-
-MOST_SERVERS = 2  # of one peer, while none of them says a word
-OF_THE_NAME = frozenset({501, 504, 550})  # RFC 5321 sections 4.1.4, 4.3.2; with other codes it may mean our address
 
 
 @check(
@@ -69,6 +47,29 @@ async def ehlo_probe(target: EhloProbe, net: Net) -> Facts:
     for answer in said:
         if answer.doubt:
             raise CannotTell(answer.doubt.reason, answer.doubt.detail)
+
+
+REFUSED = Rule(
+    "ehlo_probe.refused",
+    Severity.CRITICAL,
+    says='{mail_host} answers EHLO "{helo}" with {reply} (said by {server})',
+    why="The refusal comes before any address is named: nothing that this machine sends gets past it there. If the "
+    "reply speaks of an address or a block list, it means the machine that the exporter runs on.",
+    fix=SET,
+    ref="RFC 5321 section 4.1.4; RFC 3463 section 3.6",
+    refusals=(
+        OFFICE_365,
+        GMAIL,
+        EXIM,
+        "Postfix: 501 5.5.2 Helo command rejected: Invalid name",
+        "Postfix: 504 5.5.2 Helo command rejected: need fully-qualified hostname",
+        "OpenSMTPD: 501 5.5.4 Invalid command arguments: Invalid domain name",
+    ),
+    subjects=("mail_host",),
+)
+
+MOST_SERVERS = 2  # of one peer, while none of them says a word
+OF_THE_NAME = frozenset({501, 504, 550})  # RFC 5321 sections 4.1.4, 4.3.2; with other codes it may mean our address
 
 
 async def _ask(peer: Peer, name: str, net: Net) -> Introduction:

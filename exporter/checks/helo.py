@@ -8,11 +8,70 @@ from typing import Any
 from exporter.mail import names
 from exporter.mail.dns import Status
 from exporter.mail.helo import Kind, Said, parse
-from exporter.mail.spf import Result, check_host
-from exporter.mail.spf_record import Word
+from exporter.mail.spf.check_host import Result, check_host
+from exporter.mail.spf.record import Word
 from exporter.model import CannotTell, Facts, Finding, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import IP, Greeting
+
+
+@check(over=Greeting)
+async def helo(target: Greeting, net: Net) -> Facts:
+    """Will receivers accept the name that the sender says in HELO/EHLO?"""
+    said = parse(target.helo)
+    plain = said.repaired or "the server's full host name, such as mail.example.com"
+    for finding in _syntax(said, plain):
+        yield finding
+    if said.address:
+        yield _literal(said, said.address, target.ip, plain)
+    if said.faults or said.address:
+        return  # nothing that DNS could know of
+    name, ip = said.name, target.ip
+    peer = next((peer for peer in PEERS if names.under(name, peer)), None)
+    if peer:
+        yield PEER(helo=name, peer=peer, plain=plain)
+        return
+
+    spf: Result | None = None
+    rdtype, other = ("A", "AAAA") if ip.version == 4 else ("AAAA", "A")
+    seen = names.not_public(ip) is None  # otherwise receivers see another address, and nothing can be compared with it
+    mine = await net.query(name, rdtype)
+    reverse = await net.query(names.pointer(ip), "PTR") if seen else None
+    if mine.chain:
+        yield ALIAS(helo=name, canonical=mine.chain[-1])
+    # Without any PTR there is nothing to compare, and the check `ptr` says so. A PTR that is equal is confirmed by
+    # the address lookup just made, or contradicted by it below.
+    if reverse and reverse.names and name not in reverse.names:
+        shown = ", ".join(sorted(reverse.names))
+        strict = Severity.CRITICAL if target.strict else None
+        if any(names.registrable(pointed) == names.registrable(name) for pointed in reverse.names):
+            yield PTR_SAME_DOMAIN(helo=name, ip=ip, names=shown, severity=strict)
+        else:
+            yield PTR_DIFFERS(helo=name, ip=ip, names=shown, rdtype=rdtype, severity=strict)
+    believe(mine)
+    addresses = mine.addresses
+    if mine.status is not Status.NXDOMAIN and all(map(names.not_public, addresses)):
+        addresses += (await net.ask(name, other)).addresses
+    shown = ", ".join(map(str, addresses))
+    wanted = ip if seen else "with the address that receivers see"
+    if not addresses:
+        mail = mine if mine.status is Status.NXDOMAIN else await net.query(name, "MX")
+        # An MX contents the receivers that refuse for this; the filters still count it.
+        yield NO_ADDRESS(helo=name, rdtype=rdtype, ip=wanted, severity=None if mail.void else Severity.WARNING)
+        believe(mail)
+    elif all(map(names.not_public, addresses)):
+        yield PRIVATE_ADDRESS(helo=name, rdtype=rdtype, ip=wanted, addresses=shown)
+    elif seen:
+        if ip not in addresses:
+            yield OTHER_ADDRESS(helo=name, rdtype=rdtype, ip=ip, addresses=shown)
+        spf = await net.follow(check_host(ip, name, f"postmaster@{name}", name))
+        for finding in _spf(spf, name, ip, rdtype):
+            yield finding
+    if reverse:
+        believe(reverse)
+    if spf and spf.reason is not None:
+        raise CannotTell(spf.reason, spf.why)
+
 
 OFFICE_365 = "Office 365: 501 5.5.4 Invalid domain name"
 GMAIL = "Gmail: 501 5.5.4 HELO/EHLO argument ... invalid, closing connection"
@@ -289,64 +348,6 @@ PEERS = (
     "yahoo.com",
     "yahoodns.net",
 )
-
-
-@check(over=Greeting)
-async def helo(target: Greeting, net: Net) -> Facts:
-    """Will receivers accept the name that the sender says in HELO/EHLO?"""
-    said = parse(target.helo)
-    plain = said.repaired or "the server's full host name, such as mail.example.com"
-    for finding in _syntax(said, plain):
-        yield finding
-    if said.address:
-        yield _literal(said, said.address, target.ip, plain)
-    if said.faults or said.address:
-        return  # nothing that DNS could know of
-    name, ip = said.name, target.ip
-    peer = next((peer for peer in PEERS if names.under(name, peer)), None)
-    if peer:
-        yield PEER(helo=name, peer=peer, plain=plain)
-        return
-
-    spf: Result | None = None
-    rdtype, other = ("A", "AAAA") if ip.version == 4 else ("AAAA", "A")
-    seen = names.not_public(ip) is None  # otherwise receivers see another address, and nothing can be compared with it
-    mine = await net.query(name, rdtype)
-    reverse = await net.query(names.pointer(ip), "PTR") if seen else None
-    if mine.chain:
-        yield ALIAS(helo=name, canonical=mine.chain[-1])
-    # Without any PTR there is nothing to compare, and the check `ptr` says so. A PTR that is equal is confirmed by
-    # the address lookup just made, or contradicted by it below.
-    if reverse and reverse.names and name not in reverse.names:
-        shown = ", ".join(sorted(reverse.names))
-        strict = Severity.CRITICAL if target.strict else None
-        if any(names.registrable(pointed) == names.registrable(name) for pointed in reverse.names):
-            yield PTR_SAME_DOMAIN(helo=name, ip=ip, names=shown, severity=strict)
-        else:
-            yield PTR_DIFFERS(helo=name, ip=ip, names=shown, rdtype=rdtype, severity=strict)
-    believe(mine)
-    addresses = mine.addresses
-    if mine.status is not Status.NXDOMAIN and all(map(names.not_public, addresses)):
-        addresses += (await net.ask(name, other)).addresses
-    shown = ", ".join(map(str, addresses))
-    wanted = ip if seen else "with the address that receivers see"
-    if not addresses:
-        mail = mine if mine.status is Status.NXDOMAIN else await net.query(name, "MX")
-        # An MX contents the receivers that refuse for this; the filters still count it.
-        yield NO_ADDRESS(helo=name, rdtype=rdtype, ip=wanted, severity=None if mail.void else Severity.WARNING)
-        believe(mail)
-    elif all(map(names.not_public, addresses)):
-        yield PRIVATE_ADDRESS(helo=name, rdtype=rdtype, ip=wanted, addresses=shown)
-    elif seen:
-        if ip not in addresses:
-            yield OTHER_ADDRESS(helo=name, rdtype=rdtype, ip=ip, addresses=shown)
-        spf = await net.follow(check_host(ip, name, f"postmaster@{name}", name))
-        for finding in _spf(spf, name, ip, rdtype):
-            yield finding
-    if reverse:
-        believe(reverse)
-    if spf and spf.reason is not None:
-        raise CannotTell(spf.reason, spf.why)
 
 
 def _spf(result: Result, name: str, ip: IP, rdtype: str) -> Iterator[Finding]:

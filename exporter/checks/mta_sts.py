@@ -11,13 +11,58 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from exporter.mail import names
-from exporter.mail.announcement import Announced, announced, tried
 from exporter.mail.mta_sts import RECORD, Mode, Policy, parse, policy_id, policy_url
 from exporter.mail.mx import Route, look_up, route
+from exporter.mail.policy_txt import Announced, announced, tried
 from exporter.model import CannotTell, Fact, Facts, Finding, Measure, Record, Remembered, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.net.https import LARGEST, Failure, Fetched
 from exporter.targets import Domain, MailHost
+
+
+@check(over=Domain, every=timedelta(hours=1))
+async def mta_sts(target: Domain, net: Net) -> Facts:
+    """Do senders find the domain's MTA-STS policy, if it has one, and does that let mail through?"""
+    if not target.receives_mail:
+        return
+    domain = target.name
+    found = await net.follow(announced(domain, RECORD))
+    record = Record.of(f"{found.name} TXT", found.meant)
+    if found.answered:
+        yield record
+    for finding in _announcement(domain, found):
+        yield finding
+    if found.doubt:
+        believe(found.doubt)
+    if len(found.records) != 1 or tried(policy_id, found.records[0])[1]:
+        return
+
+    before = net.remembered("mta_sts", target.key, policy_url(domain))
+    if before:  # until there is another: a page that is gone for an hour does not hide a new text under the old id
+        yield before.record
+    fetched = await net.fetch(policy_url(domain), accept="text/plain")
+    unavailable = _unavailable(domain, fetched)
+    if unavailable:
+        yield unavailable
+        return
+    if fetched.doubt:
+        raise CannotTell(fetched.doubt.reason, fetched.doubt.detail)
+    policy, error = tried(parse, fetched.body)
+    if not policy:
+        yield POLICY_SYNTAX(domain=domain, url=fetched.url, error=error)
+        return
+    text = Record.of(fetched.url, policy.lines)
+    yield text
+    for fact in (*_policy(domain, policy, fetched), *_kept(target, net, record, text)):
+        yield fact
+
+    if policy.mode is not Mode.NONE:
+        own = await net.follow(route(domain))
+        for fact in await _hosts(domain, policy, fetched, own, net):
+            yield fact
+        if own.doubt:
+            believe(own.doubt)
+
 
 UNPROTECTED = "Senders then know of no policy, and whoever stands on the way can read the mail or take it over."
 NEW_ID = "then change id= in the TXT record at _mta-sts.{domain}"
@@ -205,50 +250,6 @@ UNPROVEN = frozenset(
     }
 )
 _NOBODY_THERE = frozenset({Failure.NO_ADDRESS, Failure.NOT_PUBLIC, Failure.REFUSED, Failure.TLS})
-
-
-@check(over=Domain, every=timedelta(hours=1))
-async def mta_sts(target: Domain, net: Net) -> Facts:
-    """Do senders find the domain's MTA-STS policy, if it has one, and does that let mail through?"""
-    if not target.receives_mail:
-        return
-    domain = target.name
-    found = await net.follow(announced(domain, RECORD))
-    record = Record.of(f"{found.name} TXT", found.meant)
-    if found.answered:
-        yield record
-    for finding in _announcement(domain, found):
-        yield finding
-    if found.doubt:
-        believe(found.doubt)
-    if len(found.records) != 1 or tried(policy_id, found.records[0])[1]:
-        return
-
-    before = net.remembered("mta_sts", target.key, policy_url(domain))
-    if before:  # until there is another: a page that is gone for an hour does not hide a new text under the old id
-        yield before.record
-    fetched = await net.fetch(policy_url(domain), accept="text/plain")
-    unavailable = _unavailable(domain, fetched)
-    if unavailable:
-        yield unavailable
-        return
-    if fetched.doubt:
-        raise CannotTell(fetched.doubt.reason, fetched.doubt.detail)
-    policy, error = tried(parse, fetched.body)
-    if not policy:
-        yield POLICY_SYNTAX(domain=domain, url=fetched.url, error=error)
-        return
-    text = Record.of(fetched.url, policy.lines)
-    yield text
-    for fact in (*_policy(domain, policy, fetched), *_kept(target, net, record, text)):
-        yield fact
-
-    if policy.mode is not Mode.NONE:
-        own = await net.follow(route(domain))
-        for fact in await _hosts(domain, policy, fetched, own, net):
-            yield fact
-        if own.doubt:
-            believe(own.doubt)
 
 
 def _announcement(domain: str, found: Announced) -> Iterator[Finding]:

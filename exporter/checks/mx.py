@@ -13,6 +13,40 @@ from exporter.model import Fact, Facts, Measure, Record, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import Domain
 
+
+@check(over=Domain)
+async def mx(target: Domain, net: Net) -> Facts:
+    """Can mail, bounces and replies to the domain reach a server?"""
+    unsure: list[Reply] = []  # told last: what is proven comes first
+    own = await net.follow(route(target.name))
+    if own.doubt:
+        unsure.append(own.doubt)
+    if own.way is not Way.UNKNOWN:
+        yield HOSTS(len(own.hosts))
+        yield _record(own)
+    for fact in _purpose(target, own):
+        yield fact
+    for domain in dict.fromkeys(target.mail_from if target.sends_mail else ()):
+        envelope = own if domain == target.name else await net.follow(route(domain))
+        if envelope.doubt:
+            unsure.append(envelope.doubt)
+        if envelope.way is not Way.UNKNOWN:
+            yield _record(envelope)
+        for fact in _sender(target, envelope):
+            yield fact
+    if target.receives_mail and own.implicit:
+        host = own.implicit
+        for fact in (*_address_facts(own.domain, host), *_unreachable(own, [host], net), *_usable([host])):
+            yield fact
+    if target.receives_mail and own.hosts:
+        hosts = [await net.follow(look_up(name)) for name in own.hosts[:MOST_HOSTS]]
+        unsure.extend(host.doubt for host in hosts if host.doubt)
+        for fact in (*_each(own, hosts), *_together(own, hosts), *_unreachable(own, hosts, net), *_usable(hosts)):
+            yield fact
+    for reply in unsure:
+        believe(reply)
+
+
 POSTFIX = "Postfix: 450 4.1.8 Sender address rejected: Domain not found"
 
 NO_SUCH_DOMAIN = Rule(
@@ -232,39 +266,6 @@ MAIL_HOST = Measure(
 PORT = 25
 MOST_HOSTS = 30  # a bound on our own questions; real domains name fewer than ten
 VERIFICATION = "msv1.invalid"
-
-
-@check(over=Domain)
-async def mx(target: Domain, net: Net) -> Facts:
-    """Can mail, bounces and replies to the domain reach a server?"""
-    unsure: list[Reply] = []  # told last: what is proven comes first
-    own = await net.follow(route(target.name))
-    if own.doubt:
-        unsure.append(own.doubt)
-    if own.way is not Way.UNKNOWN:
-        yield HOSTS(len(own.hosts))
-        yield _record(own)
-    for fact in _purpose(target, own):
-        yield fact
-    for domain in dict.fromkeys(target.mail_from if target.sends_mail else ()):
-        envelope = own if domain == target.name else await net.follow(route(domain))
-        if envelope.doubt:
-            unsure.append(envelope.doubt)
-        if envelope.way is not Way.UNKNOWN:
-            yield _record(envelope)
-        for fact in _sender(target, envelope):
-            yield fact
-    if target.receives_mail and own.implicit:
-        host = own.implicit
-        for fact in (*_address_facts(own.domain, host), *_unreachable(own, [host], net), *_usable([host])):
-            yield fact
-    if target.receives_mail and own.hosts:
-        hosts = [await net.follow(look_up(name)) for name in own.hosts[:MOST_HOSTS]]
-        unsure.extend(host.doubt for host in hosts if host.doubt)
-        for fact in (*_each(own, hosts), *_together(own, hosts), *_unreachable(own, hosts, net), *_usable(hosts)):
-            yield fact
-    for reply in unsure:
-        believe(reply)
 
 
 def _purpose(target: Domain, own: Route) -> Iterator[Fact]:

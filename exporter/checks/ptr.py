@@ -7,10 +7,61 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.mail import generic, names
+from exporter.mail import generic_rdns, names
 from exporter.model import Facts, Finding, Measure, Rule, Severity, any_of, check
 from exporter.net import Net
 from exporter.targets import Address
+
+
+@check(over=Address)
+async def ptr(target: Address, net: Net) -> Facts:
+    """Does the address have a name that leads back to it?"""
+    ip, helo = target.ip, target.helo[0]
+    block = names.not_public(ip)
+    if block:
+        yield NOT_PUBLIC(ip=ip, block=block)
+        return
+    pointer = names.pointer(ip)
+    found = await net.ask(pointer, "PTR")
+    yield NAMES(len(found.names))
+    if not found.names:
+        yield MISSING(ip=ip, pointer=" -> ".join((pointer, *found.chain)), helo=helo)
+        return
+
+    listed = sorted(set(found.names))  # the order of an answer is chance, a verdict is not
+    looked_at = listed[:MOST_NAMES]
+    if len(listed) > MOST_NAMES:
+        yield TOO_MANY(ip=ip, count=len(listed), limit=MOST_NAMES, helo=helo)
+    local = [name for name in looked_at if _local(name)]
+    for name in local:
+        # Beside a name that can be looked up it is ugly, but the mail is not lost.
+        yield LOCAL_NAME(ip=ip, name=name, helo=helo, severity=None if local == listed else Severity.WARNING)
+    candidates = [name for name in looked_at if name not in local]
+    for name in candidates:
+        if not names.is_hostname(name):
+            yield BAD_NAME(ip=ip, name=name, helo=helo)
+        for finding in _generic(target, name):
+            yield finding
+    if not candidates:
+        return
+
+    rdtype = "A" if ip.version == 4 else "AAAA"
+    strays: list[str] = []
+    confirmed: list[str] = []
+
+    async def leads_back(name: str) -> bool:
+        forward = await net.ask(name, rdtype)
+        (confirmed if ip in forward.addresses else strays).append(name)
+        return ip in forward.addresses
+
+    if not await any_of(leads_back(name) for name in candidates):
+        if len(listed) <= MOST_NAMES:  # a name that was not looked at might lead back
+            yield UNCONFIRMED(ip=ip, names=", ".join(strays), name=strays[0], rdtype=rdtype)
+    elif strays:
+        yield PARTLY_CONFIRMED(ip=ip, names=", ".join(strays), rdtype=rdtype)
+    elif len(confirmed) == len(listed) > 1:
+        yield SEVERAL(ip=ip, count=len(listed), helo=helo)
+
 
 GMAIL = (
     "Gmail: 550 5.7.25 The IP address sending this message does not have a PTR record",
@@ -106,69 +157,21 @@ NAMES = Measure("deliverability_ptr_names", "PTR names of the address.")
 MOST_NAMES = 10  # RFC 8601 section 3 asks for a limit; RFC 7208 section 4.6.4 uses this one
 
 
-@check(over=Address)
-async def ptr(target: Address, net: Net) -> Facts:
-    """Does the address have a name that leads back to it?"""
-    ip, helo = target.ip, target.helo[0]
-    block = names.not_public(ip)
-    if block:
-        yield NOT_PUBLIC(ip=ip, block=block)
-        return
-    pointer = names.pointer(ip)
-    found = await net.ask(pointer, "PTR")
-    yield NAMES(len(found.names))
-    if not found.names:
-        yield MISSING(ip=ip, pointer=" -> ".join((pointer, *found.chain)), helo=helo)
-        return
-
-    listed = sorted(set(found.names))  # the order of an answer is chance, a verdict is not
-    looked_at = listed[:MOST_NAMES]
-    if len(listed) > MOST_NAMES:
-        yield TOO_MANY(ip=ip, count=len(listed), limit=MOST_NAMES, helo=helo)
-    local = [name for name in looked_at if _local(name)]
-    for name in local:
-        # Beside a name that can be looked up it is ugly, but the mail is not lost.
-        yield LOCAL_NAME(ip=ip, name=name, helo=helo, severity=None if local == listed else Severity.WARNING)
-    candidates = [name for name in looked_at if name not in local]
-    for name in candidates:
-        if not names.is_hostname(name):
-            yield BAD_NAME(ip=ip, name=name, helo=helo)
-        for finding in _generic(target, name):
-            yield finding
-    if not candidates:
-        return
-
-    rdtype = "A" if ip.version == 4 else "AAAA"
-    strays: list[str] = []
-    confirmed: list[str] = []
-
-    async def leads_back(name: str) -> bool:
-        forward = await net.ask(name, rdtype)
-        (confirmed if ip in forward.addresses else strays).append(name)
-        return ip in forward.addresses
-
-    if not await any_of(leads_back(name) for name in candidates):
-        if len(listed) <= MOST_NAMES:  # a name that was not looked at might lead back
-            yield UNCONFIRMED(ip=ip, names=", ".join(strays), name=strays[0], rdtype=rdtype)
-    elif strays:
-        yield PARTLY_CONFIRMED(ip=ip, names=", ".join(strays), rdtype=rdtype)
-    elif len(confirmed) == len(listed) > 1:
-        yield SEVERAL(ip=ip, count=len(listed), helo=helo)
-
-
 def _generic(target: Address, name: str) -> Iterator[Finding]:
-    signs = generic.signs(name, target.ip)
-    weight = generic.weigh(signs)
-    if weight < generic.REMARKABLE or any(names.under(name, domain) for domain in target.allow_generic):
+    signs = generic_rdns.signs(name, target.ip)
+    weight = generic_rdns.weigh(signs)
+    if weight < generic_rdns.REMARKABLE or any(names.under(name, domain) for domain in target.allow_generic):
         return
     helo = target.helo[0]
-    poor = generic.weigh(generic.signs(helo, target.ip)) >= generic.REMARKABLE  # to say it in the PTR too is no remedy
+    poor = (
+        generic_rdns.weigh(generic_rdns.signs(helo, target.ip)) >= generic_rdns.REMARKABLE
+    )  # to say it in the PTR too is no remedy
     yield GENERIC_NAME(
         ip=target.ip,
         name=name,
         signs=", ".join(sign.what for sign in signs),
         wanted="a name that was chosen for it, such as mail.example.com" if poor else helo,
-        severity=None if weight >= generic.GENERIC else Severity.INFO,
+        severity=None if weight >= generic_rdns.GENERIC else Severity.INFO,
     )
 
 

@@ -19,6 +19,26 @@ from exporter.net import Net
 from exporter.receivers import Answer, Demand, Profile, State, Trouble
 from exporter.targets import Delivery
 
+
+@check(over=Delivery, every=timedelta(minutes=5))
+async def receiver(target: Delivery, net: Net) -> Facts:
+    """Will large receivers take mail of the domain, as far as that can be seen before it is sent?"""
+    ask = cache(net.known)  # several demands rest on the same verdict, and the evidence names it once
+    troubles: list[Trouble] = []
+    for name in target.receivers:
+        profile = receivers.shipped()[name]
+        judged = receivers.judge(profile, target.rests_on, ask)
+        unmet = [(demand, answer) for demand, answer in judged if answer.state is State.UNMET]
+        for demand, answer in unmet:
+            yield _unmet(RULES[profile.finding(demand) or ""], target, answer)
+        if unmet:
+            yield UNMET(len(unmet), receiver=name)
+        troubles += (trouble for _, answer in judged for trouble in answer.troubles)
+    if troubles:
+        first = min(troubles, key=lambda trouble: list(Reason).index(trouble.doubt.reason))
+        raise CannotTell(first.doubt.reason, f"{first.check} of {first.title}: {first.doubt.detail}")
+
+
 MOST_CAUSES = 3  # named in one sentence
 
 
@@ -38,7 +58,7 @@ def _words(demand: Demand) -> str:
     return f', with the words "{demand.refusals[0].rstrip(".")}"' if demand.refusals else ""
 
 
-RULES_BY_ID = {
+RULES = {
     finding: _rule(finding, profile, demand)
     for profile in receivers.shipped().values()
     for demand in profile.demands
@@ -49,25 +69,6 @@ UNMET = Measure(
     "Demands of the receiver that mail of the domain does not meet; absent while it meets all that can be seen.",
     labels=("receiver",),
 )
-
-
-@check(over=Delivery, every=timedelta(minutes=5))
-async def receiver(target: Delivery, net: Net) -> Facts:
-    """Will large receivers take mail of the domain, as far as that can be seen before it is sent?"""
-    ask = cache(net.known)  # several demands rest on the same verdict, and the evidence names it once
-    troubles: list[Trouble] = []
-    for name in target.receivers:
-        profile = receivers.shipped()[name]
-        judged = receivers.judge(profile, target.rests_on, ask)
-        unmet = [(demand, answer) for demand, answer in judged if answer.state is State.UNMET]
-        for demand, answer in unmet:
-            yield _unmet(RULES_BY_ID[profile.finding(demand) or ""], target, answer)
-        if unmet:
-            yield UNMET(len(unmet), receiver=name)
-        troubles += (trouble for _, answer in judged for trouble in answer.troubles)
-    if troubles:
-        first = min(troubles, key=lambda trouble: list(Reason).index(trouble.doubt.reason))
-        raise CannotTell(first.doubt.reason, f"{first.check} of {first.title}: {first.doubt.detail}")
 
 
 def _unmet(rule: Rule, target: Delivery, answer: Answer) -> Finding:

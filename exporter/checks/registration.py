@@ -20,6 +20,42 @@ from exporter.model import CannotTell, Fact, Facts, Measure, Reason, Rule, Sever
 from exporter.net import Net
 from exporter.targets import Registration
 
+
+@check(over=Registration, every=timedelta(hours=1), deadline=timedelta(seconds=60))
+async def registration(target: Registration, net: Net) -> Facts:
+    """Is the registration of the domain in force, and for how much longer?"""
+    domain, now = target.domain, net.clock.wall()
+    found = await net.registration(domain)
+    if not found.server:
+        yield NO_RDAP(domain=domain)
+        raise CannotTell(Reason.NETWORK, f"the list of RDAP servers has none for {domain}")
+    told = found.registration
+    if told is None:
+        # What answers 404 may not be the registry of this name, so DNS has the last word.
+        if (await net.ask(domain, "NS")).status is Status.NXDOMAIN:
+            yield NOT_REGISTERED(domain=domain, server=found.server)
+            return
+        yield NOT_LISTED(domain=domain, server=found.server)
+        raise CannotTell(Reason.MALFORMED, f"{found.server} knows no {domain}, which exists in DNS")
+    registrar = told.registrar or "its name is not published"
+    for fact in _standing(domain, told, registrar):
+        yield fact
+    if told.registered is not None and 0 <= now - told.registered < NEW * DAY:
+        yield YOUNG(domain=domain, days=int((now - told.registered) // DAY), date=_date(told.registered))
+    if told.expires is None:
+        yield NO_EXPIRY(domain=domain, server=found.server)
+        raise CannotTell(Reason.MALFORMED, f"{found.server} does not say when {domain} expires")
+    yield EXPIRY(told.expires)
+    left = told.expires - now
+    if left <= 0:
+        yield EXPIRED(domain=domain, date=_date(told.expires), registrar=registrar)
+    elif left <= SOON * DAY:
+        severity = Severity.CRITICAL if left <= VERY_SOON * DAY else None
+        yield EXPIRING(
+            domain=domain, days=int(left // DAY), date=_date(told.expires), registrar=registrar, severity=severity
+        )
+
+
 NOT_REGISTERED = Rule(
     "registration.not-registered",
     Severity.CRITICAL,
@@ -128,39 +164,6 @@ _DELETED = ("redemption period", "pending restore")  # restorable; "pending dele
 
 
 # Hourly: the door asks a registry once a day, and a day in doubt would be long.
-@check(over=Registration, every=timedelta(hours=1), deadline=timedelta(seconds=60))
-async def registration(target: Registration, net: Net) -> Facts:
-    """Is the registration of the domain in force, and for how much longer?"""
-    domain, now = target.domain, net.clock.wall()
-    found = await net.registration(domain)
-    if not found.server:
-        yield NO_RDAP(domain=domain)
-        raise CannotTell(Reason.NETWORK, f"the list of RDAP servers has none for {domain}")
-    told = found.registration
-    if told is None:
-        # What answers 404 may not be the registry of this name, so DNS has the last word.
-        if (await net.ask(domain, "NS")).status is Status.NXDOMAIN:
-            yield NOT_REGISTERED(domain=domain, server=found.server)
-            return
-        yield NOT_LISTED(domain=domain, server=found.server)
-        raise CannotTell(Reason.MALFORMED, f"{found.server} knows no {domain}, which exists in DNS")
-    registrar = told.registrar or "its name is not published"
-    for fact in _standing(domain, told, registrar):
-        yield fact
-    if told.registered is not None and 0 <= now - told.registered < NEW * DAY:
-        yield YOUNG(domain=domain, days=int((now - told.registered) // DAY), date=_date(told.registered))
-    if told.expires is None:
-        yield NO_EXPIRY(domain=domain, server=found.server)
-        raise CannotTell(Reason.MALFORMED, f"{found.server} does not say when {domain} expires")
-    yield EXPIRY(told.expires)
-    left = told.expires - now
-    if left <= 0:
-        yield EXPIRED(domain=domain, date=_date(told.expires), registrar=registrar)
-    elif left <= SOON * DAY:
-        severity = Severity.CRITICAL if left <= VERY_SOON * DAY else None
-        yield EXPIRING(
-            domain=domain, days=int(left // DAY), date=_date(told.expires), registrar=registrar, severity=severity
-        )
 
 
 def _standing(domain: str, told: Told, registrar: str) -> Iterator[Fact]:

@@ -10,6 +10,31 @@ from exporter.model import Facts, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import OwnResolver
 
+
+@check(over=OwnResolver)
+async def resolver(target: OwnResolver, net: Net) -> Facts:
+    """Can the exporter believe what its own resolver says?"""
+    if target.uses_blocklists:
+        for ip in target.nameservers:
+            if ip in PUBLIC_RESOLVERS:
+                yield PUBLIC(ip=ip, operator=PUBLIC_RESOLVERS[ip])
+
+    invented = await net.ask(f"{secrets.token_hex(12)}.{target.wildcard_free}", "A")
+    if invented.exists:
+        addresses = ", ".join(map(str, invented.addresses))
+        yield REWRITES(name=invented.question.name, addresses=addresses)
+
+    # Over TCP and then over UDP, as the difference tells; a nameserver that is silent altogether is no finding.
+    signed = await net.query(target.signed, "NS", tcp=True)
+    if signed.status in (Status.TIMEOUT, Status.NETWORK):
+        failed, signed = signed, believe(await net.query(target.signed, "NS", fresh=True))
+        yield NO_TCP(detail=failed.detail or failed.status)
+    if not believe(signed).exists:
+        yield DENIES(name=target.signed, answer=str(signed.status).upper())
+    elif not signed.authenticated:
+        yield NOT_VALIDATING(name=target.signed)
+
+
 REWRITES = Rule(
     "resolver.rewrites",
     Severity.WARNING,
@@ -66,27 +91,3 @@ _OPERATORS = {
     "Yandex": "77.88.8.8 77.88.8.1 2a02:6b8::feed:0ff 2a02:6b8:0:1::feed:0ff",
 }
 PUBLIC_RESOLVERS = {ip_address(ip): operator for operator, ips in _OPERATORS.items() for ip in ips.split()}
-
-
-@check(over=OwnResolver)
-async def resolver(target: OwnResolver, net: Net) -> Facts:
-    """Can the exporter believe what its own resolver says?"""
-    if target.uses_blocklists:
-        for ip in target.nameservers:
-            if ip in PUBLIC_RESOLVERS:
-                yield PUBLIC(ip=ip, operator=PUBLIC_RESOLVERS[ip])
-
-    invented = await net.ask(f"{secrets.token_hex(12)}.{target.wildcard_free}", "A")
-    if invented.exists:
-        addresses = ", ".join(map(str, invented.addresses))
-        yield REWRITES(name=invented.question.name, addresses=addresses)
-
-    # Over TCP and then over UDP, as the difference tells; a nameserver that is silent altogether is no finding.
-    signed = await net.query(target.signed, "NS", tcp=True)
-    if signed.status in (Status.TIMEOUT, Status.NETWORK):
-        failed, signed = signed, believe(await net.query(target.signed, "NS", fresh=True))
-        yield NO_TCP(detail=failed.detail or failed.status)
-    if not believe(signed).exists:
-        yield DENIES(name=target.signed, answer=str(signed.status).upper())
-    elif not signed.authenticated:
-        yield NOT_VALIDATING(name=target.signed)

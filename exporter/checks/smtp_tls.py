@@ -16,8 +16,37 @@ from exporter.mail.certificate import Shown
 from exporter.mail.tls import Version
 from exporter.model import CannotTell, Fact, Facts, Finding, Measure, Reason, Rule, Severity, check
 from exporter.net import Net, believe
-from exporter.net.conversation import Dialogue
+from exporter.net.smtp.probe import Dialogue
 from exporter.targets import MailHost
+
+
+@check(over=MailHost, every=timedelta(minutes=30), deadline=timedelta(seconds=120))
+async def smtp_tls(target: MailHost, net: Net) -> Facts:
+    """Does the mail host answer, with TLS that its senders can use?"""
+    replies = [await net.query(target.host, rdtype) for rdtype in ("A", "AAAA")]
+    addresses = sorted({ip for reply in replies for ip in reply.addresses}, key=names.order)
+    if not addresses:
+        replies = [believe(reply) for reply in replies]
+        yield NO_ADDRESS(host=target.host, severity=_severity(target))
+        return
+    left_out = len(addresses) - MOST_ADDRESSES
+    if left_out > 0:
+        net.transcript.note(target.host, (f"{left_out} more addresses, which are not looked at",))
+    dialogues = await asyncio.gather(*(net.dialogue(target, ip) for ip in addresses[:MOST_ADDRESSES]))
+    shut = all(dialogue.refused or dialogue.passed_over for dialogue in dialogues)
+    for dialogue in dialogues:
+        for finding in _findings(target, dialogue, net.clock.wall(), shut=shut):
+            yield finding
+    for reading in _readings(dialogues):
+        yield reading
+    for dialogue in dialogues:
+        if dialogue.doubt:
+            raise CannotTell(dialogue.doubt.reason, dialogue.doubt.detail)
+    for reply in replies:
+        believe(reply)
+    if all(dialogue.passed_over for dialogue in dialogues):
+        raise CannotTell(Reason.NETWORK, "; ".join(dialogue.passed_over for dialogue in dialogues))
+
 
 OFFICE_365_TLS = (
     "Office 365: 550 5.7.321 starttls-not-supported: Destination mail server must support TLS to receive mail"
@@ -223,34 +252,6 @@ DAY = 86400.0
 RENEWED_BY = 21 * DAY  # before the end; of shorter lives, when a quarter is left
 LAST_CALL = 3 * DAY
 PHASES = ("connect", "banner", "ehlo", "starttls", "tls")
-
-
-@check(over=MailHost, every=timedelta(minutes=30), deadline=timedelta(seconds=120))
-async def smtp_tls(target: MailHost, net: Net) -> Facts:
-    """Does the mail host answer, with TLS that its senders can use?"""
-    replies = [await net.query(target.host, rdtype) for rdtype in ("A", "AAAA")]
-    addresses = sorted({ip for reply in replies for ip in reply.addresses}, key=names.order)
-    if not addresses:
-        replies = [believe(reply) for reply in replies]
-        yield NO_ADDRESS(host=target.host, severity=_severity(target))
-        return
-    left_out = len(addresses) - MOST_ADDRESSES
-    if left_out > 0:
-        net.transcript.note(target.host, (f"{left_out} more addresses, which are not looked at",))
-    dialogues = await asyncio.gather(*(net.dialogue(target, ip) for ip in addresses[:MOST_ADDRESSES]))
-    shut = all(dialogue.refused or dialogue.passed_over for dialogue in dialogues)
-    for dialogue in dialogues:
-        for finding in _findings(target, dialogue, net.clock.wall(), shut=shut):
-            yield finding
-    for reading in _readings(dialogues):
-        yield reading
-    for dialogue in dialogues:
-        if dialogue.doubt:
-            raise CannotTell(dialogue.doubt.reason, dialogue.doubt.detail)
-    for reply in replies:
-        believe(reply)
-    if all(dialogue.passed_over for dialogue in dialogues):
-        raise CannotTell(Reason.NETWORK, "; ".join(dialogue.passed_over for dialogue in dialogues))
 
 
 def _severity(target: MailHost) -> Severity:

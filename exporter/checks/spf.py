@@ -9,13 +9,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.mail import quotes, spf_record
-from exporter.mail.spf_budget import MOST_LOOKUPS, MOST_MX, MOST_VOIDS
-from exporter.mail.spf_cost import Cost, Trouble, worst_case
-from exporter.mail.spf_record import MECHANISMS, Policy, Word, read, read_explanation
+from exporter.mail import receiver_replies
+from exporter.mail.spf import record as spf_record
+from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_MX, MOST_VOIDS
+from exporter.mail.spf.record import MECHANISMS, Policy, Word, read, read_explanation
+from exporter.mail.spf.worst_case import Cost, Trouble, worst_case
 from exporter.model import CannotTell, Fact, Facts, Finding, Measure, Record, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import Domain
+
+
+@check(over=Domain)
+async def spf(target: Domain, net: Net) -> Facts:
+    """Is the SPF policy of the domain valid, and within the limits that receivers set?"""
+    policies = [read(await net.query(name, "TXT")) for name in target.mail_from]
+    for policy in policies:
+        for fact in _published(policy, target):
+            yield fact
+    costs: list[Cost] = []
+    unsure = [policy.reply for policy in policies]
+    for policy in policies:
+        if policy.record is None:
+            continue
+        cost = await net.follow(worst_case(policy.name, policy))
+        net.transcript.note(f"worst case of {policy.name}", cost.told, "counted")
+        costs.append(cost)
+        for fact in _cost(cost, target):
+            yield fact
+        explained = policy.record.explained(policy.name)
+        if explained and policy.record.exp:
+            reply = await net.query(explained, "TXT")
+            unsure.append(reply)
+            error = read_explanation(reply).error
+            if reply.status.conclusive and error:
+                yield EXPLANATION_MISSING(name=policy.name, term=policy.record.exp.text, target=explained, error=error)
+    for name in target.mail_from:
+        async for fact in _obsolete(name, target, net):
+            yield fact
+    for reply in unsure:
+        believe(reply)
+    for cost in costs:
+        if cost.doubt:
+            raise CannotTell(cost.doubt.reason, cost.doubt.detail)
+    if costs:
+        yield LOOKUPS(max(cost.lookups for cost in costs))
+        yield VOIDS(max(len(cost.voids) for cost in costs))
+    if any(policy.texts for policy in policies):
+        yield BYTES(max(len(text) for policy in policies for text in policy.texts))
+
 
 MISSING = Rule(
     "spf.missing",
@@ -25,7 +66,7 @@ MISSING = Rule(
     fix='Publish at {name} one TXT record "v=spf1 ip4:ADDRESS -all" with an ip4:, ip6: or include: term for all '
     "that sends in its name.",
     ref="RFC 7208 section 4.5",
-    refusals=quotes.SPF_DOES_NOT_PASS,
+    refusals=receiver_replies.SPF_DOES_NOT_PASS,
 )
 LOOKALIKE = Rule(
     "spf.lookalike",
@@ -42,7 +83,7 @@ MULTIPLE_RECORDS = Rule(
     why="With more than one record none of them counts: every evaluation ends in permerror.",
     fix="Merge the SPF records of {name} into one TXT record and remove the others.",
     ref="RFC 7208 sections 3.2 and 4.5",
-    refusals=quotes.SPF_FAILS,
+    refusals=receiver_replies.SPF_FAILS,
 )
 SYNTAX_ERROR = Rule(
     "spf.syntax-error",
@@ -51,7 +92,7 @@ SYNTAX_ERROR = Rule(
     why="One error anywhere spoils the whole record: every evaluation ends in permerror.",
     fix="Correct that term in the SPF record of {name}, now: {record}",
     ref="RFC 7208 section 4.6",
-    refusals=quotes.SPF_FAILS,
+    refusals=receiver_replies.SPF_FAILS,
 )
 TOO_MANY_LOOKUPS = Rule(
     "spf.too-many-lookups",
@@ -60,7 +101,7 @@ TOO_MANY_LOOKUPS = Rule(
     why="Receivers stop at the limit with permerror: senders that only a later term authorises fail.",
     fix="Remove terms of {name} that are no longer needed, or replace one by its addresses, first in {costliest}.",
     ref="RFC 7208 section 4.6.4",
-    refusals=quotes.SPF_FAILS,
+    refusals=receiver_replies.SPF_FAILS,
 )
 NEAR_LOOKUP_LIMIT = Rule(
     "spf.near-lookup-limit",
@@ -77,7 +118,7 @@ TOO_MANY_VOID_LOOKUPS = Rule(
     why="Many receivers stop at the third empty answer with permerror.",
     fix="Remove from the SPF policy of {name} the terms whose names have no records: {voids}.",
     ref="RFC 7208 section 4.6.4",
-    refusals=quotes.SPF_FAILS,
+    refusals=receiver_replies.SPF_FAILS,
 )
 TOO_MANY_MX = Rule(
     "spf.too-many-mx",
@@ -86,7 +127,7 @@ TOO_MANY_MX = Rule(
     why="Every evaluation that reaches this term ends in permerror.",
     fix="Replace {term} in the SPF record of {domain} by ip4: and ip6: terms.",
     ref="RFC 7208 section 4.6.4",
-    refusals=quotes.SPF_FAILS,
+    refusals=receiver_replies.SPF_FAILS,
 )
 INCLUDE_WITHOUT_RECORD = Rule(
     "spf.include-without-record",
@@ -95,7 +136,7 @@ INCLUDE_WITHOUT_RECORD = Rule(
     why="Every evaluation that reaches this term ends in permerror.",
     fix="Remove {term} from the SPF record of {domain}, or correct its name.",
     ref="RFC 7208 sections 5.2 and 6.1",
-    refusals=quotes.SPF_FAILS,
+    refusals=receiver_replies.SPF_FAILS,
 )
 INCLUDE_BROKEN = Rule(
     "spf.include-broken",
@@ -104,7 +145,7 @@ INCLUDE_BROKEN = Rule(
     why="Every evaluation that reaches this term ends in permerror.",
     fix="Have that record corrected, or remove {term} from the SPF record of {domain}.",
     ref="RFC 7208 section 5.2",
-    refusals=quotes.SPF_FAILS,
+    refusals=receiver_replies.SPF_FAILS,
 )
 LOOP = Rule(
     "spf.loop",
@@ -113,7 +154,7 @@ LOOP = Rule(
     why="Every evaluation that reaches this term runs into the lookup limit and ends in permerror.",
     fix="Remove {term} from the SPF record of {domain}.",
     ref="RFC 7208 section 4.6.4",
-    refusals=quotes.SPF_FAILS,
+    refusals=receiver_replies.SPF_FAILS,
 )
 IMPOSSIBLE_NAME = Rule(
     "spf.impossible-name",
@@ -260,45 +301,6 @@ _TROUBLES = {
     Trouble.LOOP: LOOP,
     Trouble.IMPOSSIBLE: IMPOSSIBLE_NAME,
 }
-
-
-@check(over=Domain)
-async def spf(target: Domain, net: Net) -> Facts:
-    """Is the SPF policy of the domain valid, and within the limits that receivers set?"""
-    policies = [read(await net.query(name, "TXT")) for name in target.mail_from]
-    for policy in policies:
-        for fact in _published(policy, target):
-            yield fact
-    costs: list[Cost] = []
-    unsure = [policy.reply for policy in policies]
-    for policy in policies:
-        if policy.record is None:
-            continue
-        cost = await net.follow(worst_case(policy.name, policy))
-        net.transcript.note(f"worst case of {policy.name}", cost.told, "counted")
-        costs.append(cost)
-        for fact in _cost(cost, target):
-            yield fact
-        explained = policy.record.explained(policy.name)
-        if explained and policy.record.exp:
-            reply = await net.query(explained, "TXT")
-            unsure.append(reply)
-            error = read_explanation(reply).error
-            if reply.status.conclusive and error:
-                yield EXPLANATION_MISSING(name=policy.name, term=policy.record.exp.text, target=explained, error=error)
-    for name in target.mail_from:
-        async for fact in _obsolete(name, target, net):
-            yield fact
-    for reply in unsure:
-        believe(reply)
-    for cost in costs:
-        if cost.doubt:
-            raise CannotTell(cost.doubt.reason, cost.doubt.detail)
-    if costs:
-        yield LOOKUPS(max(cost.lookups for cost in costs))
-        yield VOIDS(max(len(cost.voids) for cost in costs))
-    if any(policy.texts for policy in policies):
-        yield BYTES(max(len(text) for policy in policies for text in policy.texts))
 
 
 def _published(policy: Policy, target: Domain) -> Iterator[Fact]:

@@ -2,95 +2,15 @@
 
 from __future__ import annotations
 
-from exporter.mail import quotes
-from exporter.mail.spf import Result, check_host
-from exporter.mail.spf_budget import MOST_LOOKUPS, MOST_VOIDS
-from exporter.mail.spf_cost import MOST_COUNTED, Cost, Trouble, worst_case
-from exporter.mail.spf_macro import query_name
-from exporter.mail.spf_record import Word
+from exporter.mail import receiver_replies
+from exporter.mail.spf.check_host import Result, check_host
+from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_VOIDS
+from exporter.mail.spf.macro import query_name
+from exporter.mail.spf.record import Word
+from exporter.mail.spf.worst_case import MOST_COUNTED, Cost, Trouble, worst_case
 from exporter.model import CannotTell, Doubt, Facts, Finding, Measure, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import Authorisation, Egress
-
-NOT_AUTHORISED = Rule(
-    "spf_sender.not-authorised",
-    Severity.CRITICAL,
-    says="{ip} (HELO {helo}) may not send for {name}: SPF says {result}, because {why}",
-    why="Receivers refuse or junk its mail; for DMARC only a DKIM signature can still help.",
-    fix="Make {ip} pass at {name}: {remedy}.",
-    ref="RFC 7208 sections 2.6 and 4",
-    refusals=(quotes.GMAIL_HARD_FAIL, *quotes.SPF_FAILS),
-    subjects=("ip",),
-)
-SOFTFAIL = Rule(
-    "spf_sender.softfail",
-    Severity.WARNING,
-    says="{ip} (HELO {helo}) gets softfail for {name}, because {why}",
-    why="The domain says that this address is probably not its own; filters count it, and DMARC gets no pass.",
-    fix='Add the term {term} to the SPF record of {name}, before its "all".',
-    ref="RFC 7208 sections 2.6.5 and 8.5",
-    refusals=quotes.SPF_DOES_NOT_PASS,
-    subjects=("ip",),
-)
-NEUTRAL = Rule(
-    "spf_sender.neutral",
-    Severity.WARNING,
-    says="{ip} (HELO {helo}) gets neutral for {name}, because {why}",
-    why="The domain says nothing about this address: for DMARC and bulk-sender rules that is no pass.",
-    fix='Add the term {term} to the SPF record of {name}, before its "all".',
-    ref="RFC 7208 sections 2.6.2 and 8.2",
-    refusals=quotes.SPF_DOES_NOT_PASS,
-    subjects=("ip",),
-)
-INCLUDE_MISSING = Rule(
-    "spf_sender.include-missing",
-    Severity.WARNING,
-    says="the SPF policy of {name} does not include {include}, through which {sender} sends: {why}",
-    why="The provider's addresses are not authorised, so its mail in the domain's name fails SPF.",
-    fix='Give the SPF record of {name} a working term include:{include}, before its "all".',
-    ref="RFC 7208 section 5.2",
-    refusals=quotes.SPF_FAILS,
-)
-INCLUDE_TOO_LATE = Rule(
-    "spf_sender.include-too-late",
-    Severity.WARNING,
-    says="the SPF policy of {name} reaches {include}, through which {sender} sends, only with DNS lookup {lookups}",
-    why="Receivers stop with permerror at the limit, before they see the provider's addresses.",
-    fix="Move include:{include} forward in the SPF record of {name}, and remove terms until {limit} lookups suffice.",
-    ref="RFC 7208 section 4.6.4",
-    refusals=quotes.SPF_FAILS,
-)
-INCLUDE_HIDDEN = Rule(
-    "spf_sender.include-hidden",
-    Severity.WARNING,
-    says="whether the SPF policy of {name} includes {include} cannot be seen: it depends on the message in {terms}",
-    why="Nothing proves that the provider {sender} is authorised; the policy has to be tried with real messages.",
-    fix="Add the term include:{include} to the SPF record of {name}, or configure {sender} by its addresses.",
-    ref="RFC 7208 sections 5.2 and 7",
-)
-
-DEPENDS_ON_MAILBOX = Rule(
-    "spf_sender.depends-on-mailbox",
-    Severity.INFO,
-    says="for postmaster@{name}, SPF says {result} of {ip}; for other mailboxes it may not, because of {term}",
-    why="The policy asks DNS about the local part of MAIL FROM, and each mailbox may get another answer.",
-    fix="Send a test message through {ip} from each mailbox that is used, or replace {term} by a term that names "
-    "addresses.",
-    ref="RFC 7208 section 7.2",
-    subjects=("ip",),
-)
-
-LOOKUPS = Measure(
-    "deliverability_spf_sender_dns_lookups",
-    "DNS lookups that SPF really takes for the sender's costliest address; the eleventh ends it in permerror.",
-)
-VOIDS = Measure(
-    "deliverability_spf_sender_void_lookups",
-    "SPF terms whose DNS lookups really come back empty for the sender's costliest address; the third ends it in "
-    "permerror.",
-)
-
-_DEAD_ENDS = frozenset({Trouble.NO_RECORD, Trouble.BROKEN, Trouble.IMPOSSIBLE})
 
 
 @check(over=Authorisation)
@@ -128,6 +48,87 @@ async def spf_sender(target: Authorisation, net: Net) -> Facts:
     if results:
         yield LOOKUPS(max(result.lookups for result in results))
         yield VOIDS(max(result.voids for result in results))
+
+
+NOT_AUTHORISED = Rule(
+    "spf_sender.not-authorised",
+    Severity.CRITICAL,
+    says="{ip} (HELO {helo}) may not send for {name}: SPF says {result}, because {why}",
+    why="Receivers refuse or junk its mail; for DMARC only a DKIM signature can still help.",
+    fix="Make {ip} pass at {name}: {remedy}.",
+    ref="RFC 7208 sections 2.6 and 4",
+    refusals=(receiver_replies.GMAIL_HARD_FAIL, *receiver_replies.SPF_FAILS),
+    subjects=("ip",),
+)
+SOFTFAIL = Rule(
+    "spf_sender.softfail",
+    Severity.WARNING,
+    says="{ip} (HELO {helo}) gets softfail for {name}, because {why}",
+    why="The domain says that this address is probably not its own; filters count it, and DMARC gets no pass.",
+    fix='Add the term {term} to the SPF record of {name}, before its "all".',
+    ref="RFC 7208 sections 2.6.5 and 8.5",
+    refusals=receiver_replies.SPF_DOES_NOT_PASS,
+    subjects=("ip",),
+)
+NEUTRAL = Rule(
+    "spf_sender.neutral",
+    Severity.WARNING,
+    says="{ip} (HELO {helo}) gets neutral for {name}, because {why}",
+    why="The domain says nothing about this address: for DMARC and bulk-sender rules that is no pass.",
+    fix='Add the term {term} to the SPF record of {name}, before its "all".',
+    ref="RFC 7208 sections 2.6.2 and 8.2",
+    refusals=receiver_replies.SPF_DOES_NOT_PASS,
+    subjects=("ip",),
+)
+INCLUDE_MISSING = Rule(
+    "spf_sender.include-missing",
+    Severity.WARNING,
+    says="the SPF policy of {name} does not include {include}, through which {sender} sends: {why}",
+    why="The provider's addresses are not authorised, so its mail in the domain's name fails SPF.",
+    fix='Give the SPF record of {name} a working term include:{include}, before its "all".',
+    ref="RFC 7208 section 5.2",
+    refusals=receiver_replies.SPF_FAILS,
+)
+INCLUDE_TOO_LATE = Rule(
+    "spf_sender.include-too-late",
+    Severity.WARNING,
+    says="the SPF policy of {name} reaches {include}, through which {sender} sends, only with DNS lookup {lookups}",
+    why="Receivers stop with permerror at the limit, before they see the provider's addresses.",
+    fix="Move include:{include} forward in the SPF record of {name}, and remove terms until {limit} lookups suffice.",
+    ref="RFC 7208 section 4.6.4",
+    refusals=receiver_replies.SPF_FAILS,
+)
+INCLUDE_HIDDEN = Rule(
+    "spf_sender.include-hidden",
+    Severity.WARNING,
+    says="whether the SPF policy of {name} includes {include} cannot be seen: it depends on the message in {terms}",
+    why="Nothing proves that the provider {sender} is authorised; the policy has to be tried with real messages.",
+    fix="Add the term include:{include} to the SPF record of {name}, or configure {sender} by its addresses.",
+    ref="RFC 7208 sections 5.2 and 7",
+)
+
+DEPENDS_ON_MAILBOX = Rule(
+    "spf_sender.depends-on-mailbox",
+    Severity.INFO,
+    says="for postmaster@{name}, SPF says {result} of {ip}; for other mailboxes it may not, because of {term}",
+    why="The policy asks DNS about the local part of MAIL FROM, and each mailbox may get another answer.",
+    fix="Send a test message through {ip} from each mailbox that is used, or replace {term} by a term that names "
+    "addresses.",
+    ref="RFC 7208 section 7.2",
+    subjects=("ip",),
+)
+
+LOOKUPS = Measure(
+    "deliverability_spf_sender_dns_lookups",
+    "DNS lookups that SPF really takes for the sender's costliest address; the eleventh ends it in permerror.",
+)
+VOIDS = Measure(
+    "deliverability_spf_sender_void_lookups",
+    "SPF terms whose DNS lookups really come back empty for the sender's costliest address; the third ends it in "
+    "permerror.",
+)
+
+_DEAD_ENDS = frozenset({Trouble.NO_RECORD, Trouble.BROKEN, Trouble.IMPOSSIBLE})
 
 
 def _refused(result: Result, name: str, egress: Egress) -> Finding:

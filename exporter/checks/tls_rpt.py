@@ -8,11 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.mail.announcement import Announced, announced, tried
+from exporter.mail.policy_txt import Announced, announced, tried
 from exporter.mail.tls_rpt import RECORD, demand, parse
 from exporter.model import Facts, Finding, Record, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import Domain
+
+
+@check(over=Domain)
+async def tls_rpt(target: Domain, net: Net) -> Facts:
+    """Do senders know where to report that TLS with the domain's mail hosts fails?"""
+    if not target.receives_mail:
+        return
+    domain = target.name
+    found = await net.follow(announced(domain, RECORD))
+    if found.answered:
+        yield Record.of(f"{found.name} TXT", found.meant)
+    for finding in _announcement(domain, found):
+        yield finding
+    if found.doubt:
+        believe(found.doubt)
+    if not found.meant and not found.dangling and not found.at_apex:
+        demanded = await net.follow(demand(domain))
+        by = demanded.by or (NOTHING_SEEN if demanded.doubt else NOTHING)
+        yield MISSING(domain=domain, demand=by, severity=Severity.WARNING if demanded.by else None)
+        if demanded.doubt:
+            believe(demanded.doubt)
+
 
 UNTOLD = "Senders tell nobody when TLS with the mail hosts of the domain fails."
 
@@ -69,27 +91,6 @@ BAD_URI = Rule(
 )
 
 NOTHING, NOTHING_SEEN = "neither MTA-STS nor DANE", "nothing that could be seen"
-
-
-@check(over=Domain)
-async def tls_rpt(target: Domain, net: Net) -> Facts:
-    """Do senders know where to report that TLS with the domain's mail hosts fails?"""
-    if not target.receives_mail:
-        return
-    domain = target.name
-    found = await net.follow(announced(domain, RECORD))
-    if found.answered:
-        yield Record.of(f"{found.name} TXT", found.meant)
-    for finding in _announcement(domain, found):
-        yield finding
-    if found.doubt:
-        believe(found.doubt)
-    if not found.meant and not found.dangling and not found.at_apex:
-        demanded = await net.follow(demand(domain))
-        by = demanded.by or (NOTHING_SEEN if demanded.doubt else NOTHING)
-        yield MISSING(domain=domain, demand=by, severity=Severity.WARNING if demanded.by else None)
-        if demanded.doubt:
-            believe(demanded.doubt)
 
 
 def _announcement(domain: str, found: Announced) -> Iterator[Finding]:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from exporter import targets
-from exporter.catalogue import Catalogue
-from exporter.config import chosen, document, peers, registries, switches, values
-from exporter.config.lists import Lists
+from exporter.config import check_options, peers, receivers, registrations, schema, values
+from exporter.config.blocklists import Lists
 from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
 from exporter.config.settings import Probe, Settings
+from exporter.engine.catalogue import Catalogue
 from exporter.mail import names, rdap
-from exporter.mail.dnsbl import Blocklist
-from exporter.mail.dnsbl_catalogue import Shipped
+from exporter.mail.dnsbl.blocklist import Blocklist
+from exporter.mail.dnsbl.catalogue import Shipped
 from exporter.model import IDENTITY_LABELS, Acceptance, Labels, Target
 from exporter.targets import IP, Peer
 
@@ -55,7 +55,7 @@ class Placed(Generic[T]):
 class Build:
     """Judges what has been read; `targets` and `blocklists` hold what came out of it."""
 
-    config: document.Config
+    config: schema.Config
     entries: Mapping[str, Sequence[Placed[Any]]]
     catalogue: Catalogue
     shipped: Shipped
@@ -72,14 +72,14 @@ class Build:
     _bootstrap: str | Path = rdap.IANA
     _off: frozenset[str] = frozenset()
     _on: set[str] = field(default_factory=set)
-    _senders: dict[str, Placed[document.Sender]] = field(default_factory=dict)
+    _senders: dict[str, Placed[schema.Sender]] = field(default_factory=dict)
     _named: set[str] = field(default_factory=set)  # senders that a domain names
     _claimed: dict[Hashable, Where] = field(default_factory=dict)
 
     def judge(self) -> None:
         """Tell every problem and warning, and make the targets."""
-        self._off = switches.off(frozenset(), self.config.checks)
-        switches.judge(self.config.checks, self.top / "checks", self.problems)
+        self._off = check_options.off(frozenset(), self.config.checks)
+        check_options.judge(self.config.checks, self.top / "checks", self.problems)
         self._label_names()
         self._nameservers()
         self._schedule()
@@ -94,17 +94,17 @@ class Build:
             self.targets += self._of_domain(domain)
         for host in self.entries["mail_hosts"]:
             self.targets += self._of_host(host)
-        self.targets += registries.registrations(self.targets)
+        self.targets += registrations.registrations(self.targets)
         domains = ((domain.value, domain.where) for domain in self.entries["domains"])
-        receivers = chosen.by_domain(self.config.receivers, self.top, domains, self.problems)
-        self.targets += list(targets.deliveries(self.targets, receivers.__getitem__))
+        chosen = receivers.by_domain(self.config.receivers, self.top, domains, self.problems)
+        self.targets += list(targets.deliveries(self.targets, chosen.__getitem__))
         self.targets += self._of_exporter()
         where = self.top / "rdap" / "bootstrap"
-        self._bootstrap = registries.bootstrap(self.config.rdap.bootstrap, self.home, where, self.problems)
+        self._bootstrap = registrations.bootstrap(self.config.rdap.bootstrap, self.home, where, self.problems)
         self._helo_name()
         self._doubts()
 
-    def settings(self, config: document.Config, files: tuple[str, ...], digest: str) -> Settings:
+    def settings(self, config: schema.Config, files: tuple[str, ...], digest: str) -> Settings:
         """Only after judge() found no problem."""
         default = config.schedule.get("default", EVERY)
         checks = self.catalogue.checks
@@ -129,7 +129,7 @@ class Build:
 
     # Each kind of entry.
 
-    def _of_sender(self, placed: Placed[document.Sender]) -> Iterator[Target]:
+    def _of_sender(self, placed: Placed[schema.Sender]) -> Iterator[Target]:
         sender, where = placed.value, placed.where
         if sender.spf_include is not None:
             for key in ("addresses", "helo"):
@@ -157,9 +157,9 @@ class Build:
                     here, "has no HELO name; set helo, here or for the whole sender, to what the machine says"
                 )
                 continue
-            allow_generic = switches.allow_generic(self.config.checks, sender.checks)
+            allow_generic = check_options.allow_generic(self.config.checks, sender.checks)
             yield targets.Address(ip=address.ip, helo=(helo,), allow_generic=allow_generic, **common)
-            strict = switches.strict(self.config.checks, sender.checks)
+            strict = check_options.strict(self.config.checks, sender.checks)
             yield targets.Greeting(sender=sender.name, ip=address.ip, helo=helo, strict=strict, **common)
             if self._peers:
                 yield targets.EhloProbe(sender=sender.name, ip=address.ip, helo=helo, peers=self._peers, **common)
@@ -168,7 +168,7 @@ class Build:
                     self.problems.tell(here, f"has a HELO name with a line break, {told}")
             yield from self._reputation(address.ip, common)
 
-    def _of_domain(self, placed: Placed[document.Domain]) -> Iterator[Target]:
+    def _of_domain(self, placed: Placed[schema.Domain]) -> Iterator[Target]:
         domain, where = placed.value, placed.where
         common = self._shared(placed, "a domain", (*OF_A_DOMAIN, *OF_A_HOST), OF_A_DOMAIN)
         mail_from = tuple(domain.mail_from or (domain.name,))
@@ -210,7 +210,7 @@ class Build:
         if domain.sends_mail and not domain.senders:
             self._doubt(where, "has no senders: whether SPF authorises the machines that send is not checked")
 
-    def _of_host(self, placed: Placed[document.MailHost]) -> Iterator[Target]:
+    def _of_host(self, placed: Placed[schema.MailHost]) -> Iterator[Target]:
         host = placed.value
         self._claim(("mail_host", host.host, host.port), placed.where, f"the mail host {host.host}:{host.port}")
         common = self._shared(placed, "a mail host", OF_A_HOST, OF_A_HOST)
@@ -230,7 +230,7 @@ class Build:
         yield targets.OwnResolver(uses_blocklists=bool(used), off=self._off)
 
     def _authorisation(
-        self, domain: document.Domain, mail_from: tuple[str, ...], sender: document.Sender, common: Mapping[str, Any]
+        self, domain: schema.Domain, mail_from: tuple[str, ...], sender: schema.Sender, common: Mapping[str, Any]
     ) -> Target:
         """A pair belongs to the domain, whose owner writes the SPF record; the sender adds what that leaves open."""
         addresses = () if sender.spf_include else sender.addresses or ()
@@ -242,7 +242,7 @@ class Build:
             egress=egress,
             spf_include=sender.spf_include,
             labels=self._labels({**sender.labels, **domain.labels}),
-            off=common["off"] | switches.off(self._off, sender.checks),
+            off=common["off"] | check_options.off(self._off, sender.checks),
             accept=(*common["accept"], *_accepted(sender.accept)),
         )
 
@@ -256,13 +256,13 @@ class Build:
     def _shared(
         self, placed: Placed[Any], noun: str, checked: tuple[type[Target], ...], judged: tuple[type[Target], ...]
     ) -> dict[str, Any]:
-        entry: document.Entry = placed.value
+        entry: schema.Entry = placed.value
         where = placed.where
         if "label_names" not in self.failed:
             for name in entry.labels.keys() - set(self.config.label_names):
                 hint = did_you_mean(name, self.config.label_names) if self.config.label_names else "none are"
                 self.problems.tell(where / "labels" / name, f"is not declared in label_names; {hint}")
-        switches.judge(entry.checks, where / "checks", self.problems)
+        check_options.judge(entry.checks, where / "checks", self.problems)
         for name, switch in entry.checks.items():
             if not set(self.catalogue.checks[name].over) & set(checked):
                 self.problems.tell(where / "checks" / name, f"never looks at {noun}; move it to where it applies")
@@ -275,7 +275,7 @@ class Build:
                 self.problems.tell(here / "finding", f"is never found of {noun}; move it to where it applies")
         return {
             "labels": self._labels(entry.labels),
-            "off": switches.off(self._off, entry.checks),
+            "off": check_options.off(self._off, entry.checks),
             "accept": _accepted(entry.accept),
         }
 
@@ -356,5 +356,5 @@ class Build:
         self.warnings.append(where.problem(message))
 
 
-def _accepted(entries: Sequence[document.Accept]) -> tuple[Acceptance, ...]:
+def _accepted(entries: Sequence[schema.Accept]) -> tuple[Acceptance, ...]:
     return tuple(Acceptance(finding=e.finding, until=e.until, reason=e.reason) for e in entries)

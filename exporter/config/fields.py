@@ -9,8 +9,8 @@ from typing import Any, Literal, cast
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from exporter.catalogue import Catalogue
 from exporter.config.problems import did_you_mean, quoted
+from exporter.engine.catalogue import Catalogue
 
 WRITE_A_LIST = "write [...], or a `- ` line for each"
 

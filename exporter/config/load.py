@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from exporter import strict_yaml
-from exporter.catalogue import Catalogue
-from exporter.config import document
+from exporter.config import schema
 from exporter.config.build import Build, Placed
-from exporter.config.document import Config, Entries, Keys
 from exporter.config.fields import WRITE_A_LIST, kind
 from exporter.config.problems import Problem, Problems, Where
+from exporter.config.schema import Config, Entries, Keys
 from exporter.config.settings import Settings
-from exporter.mail import dnsbl_catalogue
+from exporter.engine.catalogue import Catalogue
+from exporter.mail.dnsbl import catalogue as dnsbl_catalogue
 from exporter.strict_yaml import Node
 
 SHIPPED = Path(__file__).parent.parent / "data" / "blocklists.yaml"
@@ -67,7 +67,7 @@ class _Reading:
     files: list[str] = field(default_factory=list)
     problems: Problems = field(init=False)
     digest: Any = field(default_factory=hashlib.sha256)
-    entries: dict[str, list[Placed[Any]]] = field(default_factory=lambda: {name: [] for name in document.LISTS})
+    entries: dict[str, list[Placed[Any]]] = field(default_factory=lambda: {name: [] for name in schema.LISTS})
     nameless: bool = False  # the name of a sender could not be understood
 
     def __post_init__(self) -> None:
@@ -139,22 +139,22 @@ class _Reading:
     def _general(self, main: _Piece) -> tuple[Config, set[str]]:
         """All but the lists of entries; keys with a fault are told and left at their default."""
         failed = self._strangers(main, Config)
-        rest = {key: value for key, value in main.content.items() if key not in failed and key not in document.LISTS}
-        config, _ = document.validate(Config, rest, self.catalogue)
+        rest = {key: value for key, value in main.content.items() if key not in failed and key not in schema.LISTS}
+        config, _ = schema.validate(Config, rest, self.catalogue)
         return config or Config(), failed
 
     def _strangers(self, piece: _Piece, model: type[Entries]) -> set[str]:
         """Tell what is wrong outside the lists of entries, and return the keys of it."""
-        lists = document.LISTS.keys() & model.model_fields.keys()
+        lists = schema.LISTS.keys() & model.model_fields.keys()
         rest = {key: value for key, value in piece.content.items() if key not in lists}
         failed: set[str] = set()
-        for place, message in document.validate(model, rest, self.catalogue)[1] or ():
+        for place, message in schema.validate(model, rest, self.catalogue)[1] or ():
             self.problems.tell(Where(piece.name, piece.root, place), message)
             failed.add(str(place[0]))
         return failed
 
     def _lists(self, piece: _Piece, model: type[Entries]) -> None:
-        for key, shape in document.LISTS.items():
+        for key, shape in schema.LISTS.items():
             if key in piece.content and key in model.model_fields:
                 self._list(piece, key, shape)
 
@@ -167,14 +167,14 @@ class _Reading:
             return
         for number, item in enumerate(items):
             given = {"name": item} if key == "blocklists" and not isinstance(item, dict | list) else item
-            entry, wrong = document.validate(shape, given, self.catalogue)
+            entry, wrong = schema.validate(shape, given, self.catalogue)
             failed: set[str] = set()
             for place, message in wrong or ():
                 self.problems.tell(Where(piece.name, piece.root, (key, number, *place)), message)
                 failed.update(map(str, place[:1]))
             if entry is None and isinstance(given, dict):  # the rest of it may be wrong in other ways
                 rest = {name: value for name, value in given.items() if name not in failed}
-                entry, _ = document.validate(shape, rest, self.catalogue)
+                entry, _ = schema.validate(shape, rest, self.catalogue)
             if entry is not None:
                 self.entries[key].append(Placed(entry, where / number, frozenset(failed)))
             elif key == "senders":

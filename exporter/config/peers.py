@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from exporter.config import document
+from exporter.config import schema
 from exporter.config.problems import Problems, Where
 from exporter.targets import Peer
 
 
-def read(entries: Iterable[document.Peer], where: Where, problems: Problems) -> Iterator[Peer]:
+def read(entries: Iterable[schema.Peer], where: Where, problems: Problems) -> Iterator[Peer]:
     """The peers that can be asked; what is wrong with the others is told."""
     seen: dict[str, Where] = {}
     for number, entry in enumerate(entries):

@@ -10,7 +10,7 @@ from pathlib import Path
 from exporter.config.problems import Problem
 from exporter.config.values import Nameserver, Network
 from exporter.mail import names
-from exporter.mail.dnsbl import Blocklist
+from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Severity, Target
 from exporter.targets import IP, Reputation
 

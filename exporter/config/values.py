@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 from exporter import receivers
 from exporter.config.problems import did_you_mean, quoted
 from exporter.mail import names
-from exporter.mail.dnsbl import Lists
+from exporter.mail.dnsbl.blocklist import Lists
 from exporter.model import Severity, printable
 from exporter.targets import IP
 

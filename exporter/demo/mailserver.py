@@ -258,8 +258,8 @@ class MailServer:
 class MailServers:
     """The mail hosts of a small world: where they are said to be -> how they behave. `pem` is the root they trust.
 
-    `dial` is for exporter.net.smtp.Mail; an address of nobody refuses. `sleep` lets time pass before a slow greeting,
-    `now` is the unix time by which certificates are good or bad.
+    `dial` is for exporter.net.smtp.client; an address of nobody refuses. `sleep` lets time pass before a slow
+    greeting, `now` is the unix time by which certificates are good or bad.
     """
 
     def __init__(self, hosts: Mapping[tuple[IP, int], Behaviour], now: float, *, sleep: Sleep = asyncio.sleep) -> None:

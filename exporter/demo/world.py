@@ -16,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from exporter.catalogue import Catalogue
 from exporter.config import Nameserver, Settings, load
 from exporter.demo import mark
 from exporter.demo.mailserver import Behaviour, Certificate, Fault, MailServers
@@ -24,6 +23,7 @@ from exporter.demo.nameserver import NameServer, Zone, records
 from exporter.demo.registry import Name, Registry
 from exporter.demo.website import HTTPS, Page, websites
 from exporter.demo.zoneserver import ZoneServers
+from exporter.engine.catalogue import Catalogue
 from exporter.mail.mta_sts import policy_url
 from exporter.mail.tls import Version
 from exporter.model import Clock
@@ -134,7 +134,7 @@ Ctrl-C ends it.
 
 
 class DemoWorld:
-    """Runs between `async with`: then `dial` and `authorities` are for exporter.net.smtp.Mail."""
+    """Runs between `async with`: then `dial` and `authorities` are for exporter.net.smtp.client.Mail."""
 
     def __init__(self, clock: Clock) -> None:
         text = (HOME / "world.zone").read_text("utf-8")

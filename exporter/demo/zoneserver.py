@@ -167,7 +167,7 @@ def seats(world: str) -> list[Seat]:
 
 
 class ZoneServers:
-    """All servers of a world. `dial` leads to them, for exporter.net.authoritative; nobody else can be reached."""
+    """All servers of a world. `dial` leads to them, for exporter.net.dns.authoritative; nobody else can be reached."""
 
     def __init__(self, world: str, zone: Zone) -> None:
         """`zone` is the same world, as whoever has nothing otherwise sees it."""

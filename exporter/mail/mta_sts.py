@@ -35,8 +35,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from exporter.mail import names
-from exporter.mail.announcement import WHITE_SPACE, AnnouncementSyntaxError, Kind, fields
-from exporter.mail.tags import LONGEST
+from exporter.mail.policy_txt import WHITE_SPACE, AnnouncementSyntaxError, Kind, fields
+from exporter.mail.tag_list import LONGEST
 
 RECORD = Kind("_mta-sts", "STSv1")
 OLDEST = 31557600  # seconds that a policy may be kept

@@ -16,10 +16,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from exporter.mail import dane, mta_sts, names
-from exporter.mail.announcement import WHITE_SPACE, AnnouncementSyntaxError, Kind, fields
+from exporter.mail import mta_sts, names
+from exporter.mail.dane import tlsa as dane
 from exporter.mail.dns import Evaluation, Question, Reply
 from exporter.mail.mx import route
+from exporter.mail.policy_txt import WHITE_SPACE, AnnouncementSyntaxError, Kind, fields
 
 RECORD = Kind("_smtp._tls", "TLSRPTv1")
 MOST_HOSTS = 30

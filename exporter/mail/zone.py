@@ -27,8 +27,10 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, TypeAlias
 
-from exporter.mail import dmarc, names, spf_record
+from exporter.mail import names
+from exporter.mail.dmarc import record as dmarc
 from exporter.mail.dns import SOA, Evaluation, Question, Reply, ServerReply, Signature, Status
+from exporter.mail.spf import record as spf_record
 
 IP: TypeAlias = IPv4Address | IPv6Address
 

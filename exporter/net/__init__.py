@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from exporter.mail.dns import SOA, Evaluation, Question, Reply, ServerReply
-from exporter.mail.dnsbl import Blocklist
+from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import CannotTell, Clock, Exchange, Known, Remembered, printable
-from exporter.net.authoritative import Authoritative
-from exporter.net.blocklists import Belief, Blocklists, Standing, Subject
-from exporter.net.conversation import Dialogue
-from exporter.net.ehlo import Introduction
+from exporter.net.dns.authoritative import Authoritative
+from exporter.net.dnsbl.client import Belief, Blocklists, Standing, Subject
 from exporter.net.https import LARGEST, Fetched, Https
 from exporter.net.rdap import Lookup, Rdap
-from exporter.net.shut import Shut
-from exporter.net.smtp import Mail
+from exporter.net.smtp.client import Mail
+from exporter.net.smtp.ehlo import Introduction
+from exporter.net.smtp.probe import Dialogue
+from exporter.net.smtp.unreachable import Shut
 from exporter.targets import IP, MailHost, Peer
 
 T = TypeVar("T")

@@ -30,9 +30,9 @@ from exporter import __version__
 from exporter.mail import names
 from exporter.mail.dns import Question
 from exporter.model import Doubt, Reason, printable
-from exporter.net.conversation import Dial
-from exporter.net.session import system_authorities
-from exporter.net.smtp import straight
+from exporter.net.smtp.client import straight
+from exporter.net.smtp.connection import system_authorities
+from exporter.net.smtp.probe import Dial
 
 if TYPE_CHECKING:
     from exporter.net import Asks

@@ -24,7 +24,7 @@ from exporter.mail import rdap
 from exporter.mail.rdap import Bootstrap, RdapSyntaxError, Registration
 from exporter.model import CannotTell, Clock, Reason
 from exporter.net.https import Fetched, Https
-from exporter.net.pace import Bucket
+from exporter.net.rate_limit import Bucket
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from exporter.catalogue import Catalogue
+from exporter.engine.catalogue import Catalogue
 from exporter.publish.grafana import dashboards
 from exporter.publish.reference import references
 from exporter.publish.rules import rules

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from exporter.catalogue import Entry
+from exporter.engine.catalogue import Entry
 from exporter.model import Rule
 from exporter.publish.alert import PREFIX, Alert, page, who
 from exporter.publish.thresholds import Thresholds, seconds

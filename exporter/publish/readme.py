@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from exporter import catalogue, strict_yaml
-from exporter.catalogue import Catalogue
+from exporter import strict_yaml
+from exporter.engine import catalogue
+from exporter.engine.catalogue import Catalogue
 
 SHIPPED = Path(__file__).parents[1] / "data" / "causes.yaml"
 BEGIN, END = "<!-- causes: made by `make docs` -->", "<!-- end of causes -->"

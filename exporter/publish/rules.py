@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from exporter.catalogue import Catalogue
-from exporter.publish import findings, mute, watch
+from exporter.engine.catalogue import Catalogue
+from exporter.publish import exporter_alerts, findings, inhibit
 from exporter.publish.thresholds import Thresholds
 
 HEAD = """\
@@ -32,8 +32,8 @@ _Dumper.add_representer(str, _text)
 def groups(known: Catalogue, given: Thresholds) -> list[dict[str, Any]]:
     """The groups of a rules file. The alerts of findings stand behind what they rest on: a group is read in order."""
     alerts = [alert.plain() for entry in known.entries for alert in findings.alerts(entry, given)]
-    mutes = [alert.plain() for alert in mute.alerts(given)]  # Alertmanager is to hear of them first
-    watching = [alert.plain() for alert in watch.alerts(given)]
+    mutes = [alert.plain() for alert in inhibit.alerts(given)]  # Alertmanager is to hear of them first
+    watching = [alert.plain() for alert in exporter_alerts.alerts(given)]
     return [
         {"name": "deliverability-findings", "rules": [findings.age(given), *mutes, *alerts]},
         {"name": "deliverability-watch", "rules": watching},

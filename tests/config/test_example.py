@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import document, load
+from exporter.config import load, schema
 from exporter.targets import (
     Address,
     Authorisation,
@@ -31,8 +31,8 @@ from tests.support.configuration import CATALOGUE, EXAMPLE, Read
 SCHEMA = EXAMPLE.parent / "exporter" / "data" / "config.schema.json"
 
 
-def keys(model: type[document.Keys]) -> set[str]:
-    models = [model, *(inner for field in model.model_fields.values() for inner in document._models(field.annotation))]
+def keys(model: type[schema.Keys]) -> set[str]:
+    models = [model, *(inner for field in model.model_fields.values() for inner in schema._models(field.annotation))]
     return set(model.model_fields) | {key for inner in models[1:] for key in keys(inner)}  # type: ignore[arg-type]  # ours
 
 
@@ -60,7 +60,7 @@ def test_the_example_is_a_good_configuration_without_doubts() -> None:
 
 def test_the_example_explains_every_key() -> None:
     text = EXAMPLE.read_text()
-    assert {key for key in keys(document.Config) if not re.search(rf"\b{key}:", text)} == set()
+    assert {key for key in keys(schema.Config) if not re.search(rf"\b{key}:", text)} == set()
 
 
 def test_the_lines_that_the_example_begins_with_are_enough(read: Read) -> None:
@@ -103,11 +103,11 @@ def test_the_example_uses_only_addresses_and_names_for_documentation() -> None:
 
 def test_the_committed_schema_is_current() -> None:
     """Else write json.dumps(document.schema(), indent=2) there."""
-    assert SCHEMA.read_text() == json.dumps(document.schema(), indent=2) + "\n"
+    assert SCHEMA.read_text() == json.dumps(schema.schema(), indent=2) + "\n"
 
 
 def test_every_key_has_a_description_for_editors() -> None:
-    schema = document.schema()
-    parts = [schema, *schema["$defs"].values()]
+    whole = schema.schema()
+    parts = [whole, *whole["$defs"].values()]
     assert [key for part in parts for key, value in part["properties"].items() if not value.get("description")] == []
     assert EXAMPLE.read_text().startswith("# yaml-language-server: $schema=exporter/data/config.schema.json\n")

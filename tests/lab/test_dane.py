@@ -15,14 +15,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.checks.dane import dane as check
-from exporter.engine import evaluate
-from exporter.mail.dane import usable
-from exporter.mail.dane_chain import Fit, advised, fit, key
+from exporter.engine.evaluate import evaluate
+from exporter.mail.dane.chain import Fit, advised, fit, key
+from exporter.mail.dane.tlsa import usable
 from exporter.mail.dns import TLSA
 from exporter.model import Outcome, SystemClock
 from exporter.net import Net
-from exporter.net.dns import Resolver
-from exporter.net.smtp import Mail
+from exporter.net.dns.resolver import Resolver
+from exporter.net.smtp.client import Mail
 from exporter.targets import IP, Domain, MailHost
 from tests.lab import nameservers, postfix
 from tests.lab.process import Endpoint, Lab, need

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.mail.dns import Question, Status
 from exporter.model import SystemClock
-from exporter.net.dns import Resolver
+from exporter.net.dns.resolver import Resolver
 from tests.lab import nameservers
 from tests.lab.process import Lab, accepts, free
 from tests.lab.zones import Signing, zone

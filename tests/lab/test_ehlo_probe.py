@@ -8,10 +8,10 @@ import pytest
 
 from exporter.checks.ehlo_probe import ehlo_probe
 from exporter.demo.nameserver import Zone
-from exporter.engine import evaluate
+from exporter.engine.evaluate import evaluate
 from exporter.model import Outcome, Reason, Severity, SystemClock
 from exporter.net import Net
-from exporter.net.smtp import Mail
+from exporter.net.smtp.client import Mail
 from exporter.targets import IP, EhloProbe, Peer
 from tests.lab import postfix
 from tests.lab.exim import exim

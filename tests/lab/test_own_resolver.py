@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from exporter.checks.resolver import resolver as check
-from exporter.engine import evaluate
+from exporter.engine.evaluate import evaluate
 from exporter.mail.dns import Question, Status
 from exporter.model import SystemClock, Verdict
 from exporter.net import Net
-from exporter.net.dns import Resolver
+from exporter.net.dns.resolver import Resolver
 from exporter.targets import OwnResolver
 from tests.lab import nameservers
 from tests.lab.process import Endpoint, Lab

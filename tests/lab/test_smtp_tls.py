@@ -8,10 +8,10 @@ import pytest
 
 from exporter.checks.smtp_tls import smtp_tls as check
 from exporter.demo.nameserver import Zone
-from exporter.engine import evaluate
+from exporter.engine.evaluate import evaluate
 from exporter.model import Outcome, Reason, SystemClock
 from exporter.net import Net
-from exporter.net.smtp import Mail
+from exporter.net.smtp.client import Mail
 from exporter.targets import IP, MailHost
 from tests.lab import postfix
 from tests.lab.process import Lab

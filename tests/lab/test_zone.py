@@ -9,14 +9,14 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from exporter.checks.zone import zone as check
+from exporter.checks.zone.check import zone as check
 from exporter.demo.nameserver import Zone as DemoZone
 from exporter.demo.zoneserver import ZoneServers
-from exporter.engine import evaluate
+from exporter.engine.evaluate import evaluate
 from exporter.model import Outcome, Reason, Severity, SystemClock, Verdict
 from exporter.net import Net
-from exporter.net.authoritative import Authoritative
-from exporter.net.dns import Resolver
+from exporter.net.dns.authoritative import Authoritative
+from exporter.net.dns.resolver import Resolver
 from exporter.targets import IP, Zone
 from tests.lab import nameservers
 from tests.lab.process import Endpoint, Lab

@@ -14,7 +14,7 @@ from datetime import timedelta
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from exporter import catalogue
+from exporter.engine import catalogue
 from tests.lab import nameservers, postfix
 from tests.lab.process import Endpoint, Lab
 from tests.lab.zones import SignedZone, Signing, zone

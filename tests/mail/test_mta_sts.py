@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.demo.nameserver import Zone
-from exporter.mail.announcement import MOST_FIELDS, Announced, AnnouncementSyntaxError, announced, fields, tried
 from exporter.mail.mta_sts import MOST_LINES, OLDEST, RECORD, Mode, Policy, parse, policy_id, policy_url
-from exporter.mail.tags import LONGEST
+from exporter.mail.policy_txt import MOST_FIELDS, Announced, AnnouncementSyntaxError, announced, fields, tried
+from exporter.mail.tag_list import LONGEST
 from exporter.net import Net
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.demo.nameserver import Zone
-from exporter.mail.announcement import AnnouncementSyntaxError
+from exporter.mail.policy_txt import AnnouncementSyntaxError
 from exporter.mail.tls_rpt import MOST_HOSTS, Reporting, demand, parse
 from exporter.net import Net
 from tests.support.clock import FakeClock

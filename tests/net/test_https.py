@@ -15,9 +15,9 @@ from aiohttp import web
 from exporter import __version__
 from exporter.demo.ca import Authority
 from exporter.demo.nameserver import Zone
+from exporter.engine.schedule import LANE
 from exporter.model import Reason
 from exporter.net.https import AT_ONCE, LARGEST, MOST_ADDRESSES, Failure, Fetched, Https
-from exporter.schedule import LANE
 from exporter.targets import IP
 from tests.support.memory import MemoryResolver
 from tests.support.web import NAME, NOBODY, OTHER, THERE, URL, ZONE, answering, leading_to, peer, saying, sites
@@ -361,7 +361,7 @@ async def test_the_wait_for_a_place_is_no_silence_of_the_server() -> None:
 
 async def test_every_run_that_asks_the_web_at_the_same_time_has_a_place() -> None:
     """A check full of slow servers is held up in its own lane, and holds up no other."""
-    sources = [path.read_text() for path in (Path(__file__).parents[2] / "exporter" / "checks").glob("*.py")]
+    sources = [path.read_text() for path in (Path(__file__).parents[2] / "exporter" / "checks").rglob("*.py")]
     asking = sum("net.fetch(" in text or "net.registration(" in text for text in sources)
     assert asking == 3, "mta_sts, bimi, registration"
     assert asking * LANE <= AT_ONCE

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from exporter import catalogue
+from exporter.engine import catalogue
 from exporter.publish.findings import name
 from exporter.publish.rules import groups
 from exporter.publish.thresholds import Thresholds

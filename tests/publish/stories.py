@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from exporter import catalogue
+from exporter.engine import catalogue
 from exporter.publish import findings
 from exporter.publish.alert import WHO
 from tests.publish.promtool import Story, during, series

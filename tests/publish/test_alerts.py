@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from exporter import catalogue, publish
+from exporter import publish
 from exporter.config import load
+from exporter.engine import catalogue
 from exporter.publish import findings
 from exporter.publish.alert import WHO
 from exporter.publish.rules import dump, groups

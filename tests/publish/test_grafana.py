@@ -18,12 +18,13 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from exporter import catalogue, metrics
-from exporter.metrics import Exposition, Own
-from exporter.net.dns import Stats
+from exporter.engine import catalogue
+from exporter.net.dns.resolver import Stats
 from exporter.publish.grafana import boards
 from exporter.publish.grafana.board import Board, row
 from exporter.publish.thresholds import Thresholds
+from exporter.views import metrics
+from exporter.views.metrics import Exposition, Own
 from tests.lab.exporter import ROOT
 from tests.lab.process import Lab, free, until
 from tests.lab.prometheus import Prometheus, prometheus

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from exporter import catalogue, metrics
-from exporter.config import document, shipped_blocklists
-from exporter.metrics import HELP, Exposition, Own
+from exporter.config import schema, shipped_blocklists
+from exporter.engine import catalogue
+from exporter.engine.store import Held, Policy
 from exporter.model import Acceptance, Reason, Record, Remembered, Severity
 from exporter.publish.reference import config, findings, markdown, references
 from exporter.publish.reference import metrics as families
-from exporter.store import Held, Policy
+from exporter.views import metrics
+from exporter.views.metrics import HELP, Exposition, Own
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.markdown import anchors, cells, links
@@ -138,13 +139,13 @@ def test_the_questions_are_about_families_that_exist() -> None:
 
 
 def test_every_key_is_told_where_it_may_stand() -> None:
-    def names(model: type[document.Keys]) -> set[str]:
-        inner = {found for field in model.model_fields.values() for found in document._models(field.annotation)}
+    def names(model: type[schema.Keys]) -> set[str]:
+        inner = {found for field in model.model_fields.values() for found in schema._models(field.annotation)}
         return set(model.model_fields).union(*(names(found) for found in inner))  # type: ignore[arg-type]  # ours
 
     told = {row[0].strip("`[").partition("`")[0] for rows in cells(PAGES["config.md"]) for row in rows[1:]}
     assert told == {key.path for key in config.all_keys()}
-    assert {path.rpartition(".")[2] for path in told} == names(document.Config)
+    assert {path.rpartition(".")[2] for path in told} == names(schema.Config)
     assert {"senders[].addresses[].helo", "domains[].accept[].until", "checks.CHECK.enabled"} <= told
 
 
@@ -164,7 +165,7 @@ def test_keys_say_what_may_stand_there() -> None:
     assert told["domains[].receives_mail"] == "true or false"
     assert told["mail_hosts[].port"] == "a whole number from 1 to 65535"
     assert told["blocklists[].severity"] == "critical, warning or info"
-    assert told["schedule"] == f"mapping; each CHECK has {document.A_DURATION}"
+    assert told["schedule"] == f"mapping; each CHECK has {schema.A_DURATION}"
     assert told["domains[].dkim_selectors"] == "list; each a mapping, or its selector alone"
 
 

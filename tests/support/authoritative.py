@@ -10,8 +10,8 @@ from exporter.demo.nameserver import Zone
 from exporter.demo.zoneserver import Manner, ZoneServers, seats
 from exporter.mail import names
 from exporter.mail.dns import Question, ServerReply, Status
-from exporter.net import wire
-from exporter.net.authoritative import Authoritative, passed_over
+from exporter.net.dns import wire
+from exporter.net.dns.authoritative import Authoritative, passed_over
 from exporter.targets import IP
 from tests.support.clock import FakeClock
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import pytest
 
-from exporter import catalogue
 from exporter.config import ConfigError, Settings
+from exporter.engine import catalogue
 from exporter.model import Target
 
 T = TypeVar("T", bound=Target)

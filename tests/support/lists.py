@@ -11,12 +11,12 @@ from ipaddress import ip_address
 
 from exporter.checks.blocklist import blocklist as check
 from exporter.checks.blocklist_health import blocklist_health
-from exporter.engine import evaluate
+from exporter.engine.evaluate import evaluate
 from exporter.mail.dns import TXT, Question, Reply, Status
-from exporter.mail.dnsbl import Blocklist
+from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Outcome
 from exporter.net import Net
-from exporter.net.blocklists import Blocklists, Standing
+from exporter.net.dnsbl.client import Blocklists, Standing
 from exporter.targets import ListHealth, Reputation
 from tests.support.clock import FakeClock
 

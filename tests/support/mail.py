@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from exporter.demo.mailserver import Behaviour, MailServers
-from exporter.net.smtp import Mail
+from exporter.net.smtp.client import Mail
 from exporter.targets import IP
 from tests.support.clock import FakeClock
 

@@ -8,7 +8,7 @@ import dns.rdatatype
 
 from exporter.demo.nameserver import Fault, Zone
 from exporter.mail.dns import Question, Reply, Status
-from exporter.net.wire import name_text, record
+from exporter.net.dns.wire import name_text, record
 
 _FAULTS = {
     Fault.SERVFAIL: Status.SERVFAIL,

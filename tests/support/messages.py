@@ -7,7 +7,7 @@ import struct
 import dns.rcode
 
 from exporter.mail.dns import Question
-from exporter.net import wire
+from exporter.net.dns import wire
 from tests.support.hostile import response
 
 HERE = b"\xc0\x0c"  # a pointer to the question's name

@@ -6,29 +6,17 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from exporter.mail import (
-    bimi,
-    bimi_certificate,
-    bimi_logo,
-    certificate,
-    dane_chain,
-    dkim,
-    dmarc,
-    generic,
-    helo,
-    mailbox,
-    mta_sts,
-    names,
-    rdap,
-    refusal,
-    smtp,
-    spf_macro,
-    spf_record,
-    tags,
-    tls,
-    tls_rpt,
-)
-from exporter.mail.announcement import AnnouncementSyntaxError
+from exporter.explain import smtp_status
+from exporter.mail import certificate, generic_rdns, helo, mailbox, mta_sts, names, rdap, smtp, tag_list, tls, tls_rpt
+from exporter.mail.bimi import certificate as bimi_certificate
+from exporter.mail.bimi import logo as bimi_logo
+from exporter.mail.bimi import record as bimi
+from exporter.mail.dane import chain as dane_chain
+from exporter.mail.dkim import key_record as dkim
+from exporter.mail.dmarc import record as dmarc
+from exporter.mail.policy_txt import AnnouncementSyntaxError
+from exporter.mail.spf import macro as spf_macro
+from exporter.mail.spf import record as spf_record
 
 LONGEST = 64 * 1024  # octets given to any of them
 _CLIENT = IPv4Address("192.0.2.1")
@@ -60,9 +48,9 @@ def _helo(octets: bytes) -> None:
 
 
 def _refusal(octets: bytes) -> None:
-    read = refusal.read(_text(octets))
-    assert all(map(refusal.meaning, read.statuses))
-    assert all(map(refusal.reply_meaning, read.codes))
+    read = smtp_status.read(_text(octets))
+    assert all(map(smtp_status.meaning, read.statuses))
+    assert all(map(smtp_status.reply_meaning, read.codes))
 
 
 def _macro(octets: bytes) -> None:
@@ -84,7 +72,7 @@ PARSERS = {
     "dane_chain": Parser(dane_chain.key, certificate.CertificateSyntaxError),
     "dkim": Parser(dkim.parse, dkim.DkimSyntaxError),
     "dmarc": Parser(dmarc.parse, dmarc.DmarcSyntaxError),
-    "generic": Parser(lambda octets: generic.signs(_text(octets)[: names.LONGEST_NAME], _CLIENT), None),
+    "generic": Parser(lambda octets: generic_rdns.signs(_text(octets)[: names.LONGEST_NAME], _CLIENT), None),
     "helo": Parser(_helo, None),
     "mailbox": Parser(lambda octets: mailbox.parse(_text(octets)), mailbox.MailboxSyntaxError),
     "mailbox slip": Parser(lambda octets: mailbox.meant(_text(octets)[: names.LONGEST_NAME]), None),
@@ -95,13 +83,13 @@ PARSERS = {
     "rdap": Parser(lambda octets: rdap.registration(octets, "example.com"), rdap.RdapSyntaxError),
     "rdap bootstrap": Parser(rdap.bootstrap, rdap.RdapSyntaxError),
     "refusal": Parser(_refusal, None),
-    "refusal known": Parser(lambda octets: refusal.known(_text(octets)), refusal.RefusalSyntaxError),
+    "refusal known": Parser(lambda octets: smtp_status.known(_text(octets)), smtp_status.RefusalSyntaxError),
     "smtp": Parser(_smtp, smtp.ReplySyntaxError),
     "spf_macro": Parser(_macro, spf_macro.SpfSyntaxError),
     "spf_macro domain": Parser(lambda octets: spf_macro.domain_spec(_text(octets)), spf_macro.SpfSyntaxError),
     "spf_macro name": Parser(lambda octets: spf_macro.query_name(_text(octets)), None),
     "spf_record": Parser(spf_record.parse, spf_macro.SpfSyntaxError),
-    "tags": Parser(tags.read, None),
+    "tags": Parser(tag_list.read, None),
     "tls_rpt": Parser(tls_rpt.parse, AnnouncementSyntaxError),
     "tls": Parser(lambda octets: tls.judge(tls.Version.TLS_1_2, octets), None),
 }

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
 from exporter.demo.mailserver import Behaviour, MailServers
-from exporter.net.conversation import IP, Deadlines
-from exporter.net.smtp import Mail
+from exporter.net.smtp.client import Mail
+from exporter.net.smtp.probe import IP, Deadlines
 from exporter.targets import MailHost
 from tests.support.clock import FakeClock
 

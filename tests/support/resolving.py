@@ -1,4 +1,4 @@
-"""A resolver on hostile servers, and what these can say: the scenery of the tests of exporter/net/dns.py."""
+"""A resolver on hostile servers, and what these can say: the scenery of the tests of exporter/net/dns/resolver.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import dns.rcode
 
 from exporter.mail.dns import Question
 from exporter.model import Clock
-from exporter.net.dns import Resolver
+from exporter.net.dns.resolver import Resolver
 from tests.support.clock import FakeClock
 from tests.support.hostile import Answers, Hostile, framed, response
 

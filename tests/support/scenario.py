@@ -44,7 +44,7 @@ from exporter.demo import mark
 from exporter.demo.mailserver import Behaviour
 from exporter.demo.registry import Name
 from exporter.demo.website import Page
-from exporter.mail.dnsbl import Blocklist
+from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Outcome, Target
 from tests.support.clock import FakeClock
 

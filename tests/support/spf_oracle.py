@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from exporter.mail.dns import Question, Reply
-from exporter.mail.spf import Result, check_host
+from exporter.mail.spf.check_host import Result, check_host
 from tests.support.spf_corrections import CORRECTIONS
 from tests.support.spf_world import Case, Failure, World
 

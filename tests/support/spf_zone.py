@@ -7,8 +7,8 @@ from ipaddress import ip_address
 from typing import TypeVar
 
 from exporter.mail.dns import TXT, Evaluation, Question, Record, Reply, Status
-from exporter.mail.spf import Result, check_host
-from exporter.mail.spf_cost import Cost, worst_case
+from exporter.mail.spf.check_host import Result, check_host
+from exporter.mail.spf.worst_case import Cost, worst_case
 
 T = TypeVar("T")
 Zone = Mapping[str, "tuple[Record, ...] | str | Status"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.catalogue import Catalogue
+from exporter.engine.catalogue import Catalogue
 from exporter.publish.reference import blocklists, checks, config, findings, metrics
 
 

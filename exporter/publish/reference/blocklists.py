@@ -8,7 +8,7 @@ from exporter.checks.blocklist import blocklist
 from exporter.config import shipped_blocklists
 from exporter.config.build import EVERY
 from exporter.config.values import written
-from exporter.mail.dnsbl import Blocklist, Lists
+from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.publish.reference.markdown import MADE, NONE, code, joined, plain, table
 
 _HEAD = """\

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from exporter.catalogue import Catalogue, Entry
 from exporter.config import SPEAKING
 from exporter.config.build import EVERY
 from exporter.config.values import written
+from exporter.engine.catalogue import Catalogue, Entry
 from exporter.model import Check, Rule, Severity, Target
 from exporter.publish.alert import WHO
 from exporter.publish.reference.markdown import MADE, code, codes, joined, plain, table

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from exporter.config import document
+from exporter.config import schema
 from exporter.publish.reference.markdown import MADE, code, joined, plain, sentence, table
 
 _Schema: TypeAlias = dict[str, Any]
@@ -15,8 +15,8 @@ _Schema: TypeAlias = dict[str, Any]
 # What stands for the keys of a mapping that has no keys of its own.
 NAMES = {"schedule": "CHECK", "checks": "CHECK", "severities": "FINDING", "labels": "NAME"}
 
-SHARED = tuple(document.Entry.model_fields)  # what all entries have stands behind what is their own
-PATTERNS = {f"^{document.DURATION_PATTERN}$": document.A_DURATION}  # where the schema has no room for words
+SHARED = tuple(schema.Entry.model_fields)  # what all entries have stands behind what is their own
+PATTERNS = {f"^{schema.DURATION_PATTERN}$": schema.A_DURATION}  # where the schema has no room for words
 
 NO_DEFAULT = "none"
 REQUIRED = "required"
@@ -55,9 +55,9 @@ class Key(NamedTuple):
 
 
 def page() -> str:
-    schema = document.schema()
-    top = list(_keys(schema, schema, "", deep=False))
-    below = {key.path: list(_below(schema, schema["properties"][key.path], key.path)) for key in top}
+    whole = schema.schema()
+    top = list(_keys(whole, whole, "", deep=False))
+    below = {key.path: list(_below(whole, whole["properties"][key.path], key.path)) for key in top}
     rows = [(f"[{key.row[0]}](#{key.path})" if below[key.path] else key.row[0], *key.row[1:]) for key in top]
     return joined(
         "# Configuration",
@@ -75,8 +75,8 @@ def page() -> str:
 
 def all_keys() -> Iterator[Key]:
     """All there are, in the order of the schema."""
-    schema = document.schema()
-    return _keys(schema, schema, "")
+    whole = schema.schema()
+    return _keys(whole, whole, "")
 
 
 def _table(rows: Iterable[Sequence[str]]) -> str:

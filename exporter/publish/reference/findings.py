@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.catalogue import Catalogue, Entry
+from exporter.engine.catalogue import Catalogue, Entry
 from exporter.model import Rule, Severity
 from exporter.publish.findings import alerts, name
 from exporter.publish.reference.markdown import MADE, code, codes, joined, plain, sentence, table

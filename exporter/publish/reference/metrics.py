@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from exporter import metrics
-from exporter.catalogue import Catalogue, Entry
+from exporter.engine.catalogue import Catalogue, Entry
 from exporter.mail.dns import Status
-from exporter.metrics import HELP, Exposition, Own, health
 from exporter.model import IDENTITY_LABELS, Reason, SystemClock
-from exporter.net.dns import Stats
-from exporter.net.upstream import Traffic
+from exporter.net.dns.resolver import Stats
+from exporter.net.dns.upstream import Traffic
 from exporter.publish.alert import WHO
 from exporter.publish.reference.markdown import MADE, code, codes, joined, plain, table
 from exporter.stats import Histogram
+from exporter.views import metrics
+from exporter.views.metrics import HELP, Exposition, Own, health
 
 _OF_A_CHECK = "who"  # stands for `check`, the target's identity labels, and labels of the user's
 

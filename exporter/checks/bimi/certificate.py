@@ -1,0 +1,151 @@
+"""A part of the check `bimi`: is what a= leads to a mark certificate that is good for the domain and its logo?
+
+Whether receivers believe the authority behind it is not judged: they have lists of their own for marks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from exporter.checks.bimi.logo import BIMI, NO_LOGO
+from exporter.mail.bimi.certificate import Mark, NoCertificateError, examine
+from exporter.mail.certificate import CertificateSyntaxError
+from exporter.model import Doubt, Fact, Measure, Reason, Rule, Severity
+from exporter.net.https import Fetched
+
+VMC = "draft-fetch-validation-vmc-wchuang-05"
+
+NO_CERTIFICATE = Rule(
+    "bimi.no-certificate",
+    Severity.INFO,
+    says="the record at {name} names no mark certificate",
+    why="Gmail and Apple Mail show no logo without one; others may, by what they know of the sender.",
+    fix="Get a Verified or a Common Mark Certificate for {domain}, and put a=https://... with its URL into the TXT "
+    "record at {name}.",
+    ref=f"{BIMI} section 7.3; Apple, BIMI support in Apple Mail",
+)
+CERTIFICATE_UNREADABLE = Rule(
+    "bimi.certificate-unreadable",
+    Severity.WARNING,
+    says="there is no certificate at {url}: {why}",
+    why=NO_LOGO,
+    fix="Publish at {url} the mark certificate and the chain of its issuers in PEM, as the authority delivers them.",
+    ref=f"{VMC} section 3.3",
+)
+CERTIFICATE_EXPIRED = Rule(
+    "bimi.certificate-expired",
+    Severity.WARNING,
+    says="the mark certificate at {url} expired on {date}",
+    why=NO_LOGO,
+    fix="Renew the mark certificate {subject} and publish it at {url}.",
+    ref=f"{VMC} section 5.1",
+)
+CERTIFICATE_NOT_YET_VALID = Rule(
+    "bimi.certificate-not-yet-valid",
+    Severity.WARNING,
+    says="the mark certificate at {url} is not valid before {date}",
+    why=NO_LOGO,
+    fix="Publish at {url} the certificate that is valid until then.",
+    ref=f"{VMC} section 5.1",
+)
+CERTIFICATE_EXPIRING = Rule(
+    "bimi.certificate-expiring",
+    Severity.WARNING,
+    says="the mark certificate at {url} expires in {days} days, on {date}",
+    why="Then the logo disappears. A new certificate takes its time, since people look at the mark.",
+    fix="Renew the mark certificate {subject} and publish it at {url}.",
+    ref=f"{VMC} section 5.1",
+)
+CERTIFICATE_NAME = Rule(
+    "bimi.certificate-name",
+    Severity.WARNING,
+    says="the mark certificate at {url} is not for {domain}, but for {names}",
+    why=NO_LOGO,
+    fix="Get a mark certificate that has {domain} among its subjectAltName entries.",
+    ref=f"{VMC} sections 4.3, 5.2",
+)
+CERTIFICATE_PURPOSE = Rule(
+    "bimi.certificate-purpose",
+    Severity.WARNING,
+    says="the certificate at {url} is no mark certificate: {what}",
+    why=NO_LOGO,
+    fix="Publish at {url} the mark certificate (VMC or CMC), not that of a web server.",
+    ref=f"{VMC} sections 4.1, 4.4",
+)
+CERTIFICATE_CHAIN = Rule(
+    "bimi.certificate-chain",
+    Severity.WARNING,
+    says="the chain of the mark certificate at {url} is not as receivers want it: {what}",
+    why="Receivers get no other certificates than these, and may refuse a chain with a gap or out of order.",
+    fix="Publish at {url} first the mark certificate, then that of its issuer {issuer}, and so on to the root.",
+    ref=f"{VMC} section 3.3",
+)
+CERTIFICATE_LOGO = Rule(
+    "bimi.certificate-logo",
+    Severity.WARNING,
+    says="the logo at {logo} is not the one in the mark certificate at {url}",
+    why="Receivers that compare the two show none; others show the one in the certificate.",
+    fix="Publish at {logo} the file that was certified, or have the new one certified.",
+    ref=f"{BIMI} section 7.9; {VMC} section 5.3",
+)
+NOT_AFTER = Measure(
+    "deliverability_bimi_certificate_not_after_timestamp_seconds", "When the mark certificate of the domain expires."
+)
+
+
+DAY = 86400.0
+SOON = 21 * DAY  # seconds to expiry
+
+
+def judge(domain: str, fetched: Fetched, logo: Fetched | None, now: float) -> Iterator[Fact]:
+    """Nothing, where there is no certificate to be judged. `logo` is what l= leads to."""
+    match _examined(fetched):
+        case NoCertificateError() as error:
+            yield CERTIFICATE_UNREADABLE(url=fetched.url, why=error)
+        case Mark() as mark:
+            yield from _certificate(domain, fetched.url, mark, now)
+            if logo and logo.status == 200 and mark.shows(logo.body) is False:
+                yield CERTIFICATE_LOGO(url=fetched.url, logo=logo.url)
+
+
+def doubt(fetched: Fetched) -> Doubt | None:
+    """Why there is none to be judged, if that is not certain."""
+    match _examined(fetched):
+        case CertificateSyntaxError() as error if not isinstance(error, NoCertificateError):
+            return Doubt(Reason.MALFORMED, f"{fetched.url}: {error}")
+    return fetched.doubt
+
+
+def _examined(fetched: Fetched) -> Mark | CertificateSyntaxError | None:
+    return examine(fetched.body) if fetched.status == 200 else None
+
+
+def _certificate(domain: str, url: str, mark: Mark, now: float) -> Iterator[Fact]:
+    leaf = mark.leaf
+    yield NOT_AFTER(leaf.not_after)
+    left = leaf.not_after - now
+    if left <= 0:
+        yield CERTIFICATE_EXPIRED(url=url, date=_date(leaf.not_after), subject=leaf.subject)
+    elif now < leaf.not_before:
+        yield CERTIFICATE_NOT_YET_VALID(url=url, date=_date(leaf.not_before))
+    elif left <= SOON:
+        yield CERTIFICATE_EXPIRING(url=url, days=int(left // DAY), date=_date(leaf.not_after), subject=leaf.subject)
+    if not mark.covers(domain):
+        yield CERTIFICATE_NAME(url=url, domain=domain, names=", ".join(leaf.names) or "no domain at all")
+    lacks = [
+        *([] if mark.for_marks else ["its extended key usage is not that of marks (1.3.6.1.5.5.7.3.31)"]),
+        *([] if mark.has_logo else ["there is no logo in it (1.3.6.1.5.5.7.1.12)"]),
+    ]
+    if lacks:
+        yield CERTIFICATE_PURPOSE(url=url, what=", ".join(lacks))
+    gaps = [
+        *([] if mark.first else ["other certificates stand before it"]),
+        *([] if mark.issuer_sent or leaf.self_signed else ["the certificate of its issuer is missing"]),
+    ]
+    if gaps:
+        yield CERTIFICATE_CHAIN(url=url, what=", ".join(gaps), issuer=leaf.issuer)
+
+
+def _date(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"

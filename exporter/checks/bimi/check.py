@@ -1,0 +1,252 @@
+"""BIMI: the logo that receivers may show beside mail of a domain. No mail is refused for want of one.
+
+Looked at is the record of the default selector, and only where the domain has one of its own: who inherits the record
+of the organisational domain has its faults told there. Which authorities receivers believe is not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from exporter.checks.bimi import certificate as certificates
+from exporter.checks.bimi import logo as logos
+from exporter.checks.bimi.logo import BIMI, NO_LOGO
+from exporter.mail.bimi import certificate as bimi_certificate
+from exporter.mail.bimi import logo as bimi_logo
+from exporter.mail.bimi.record import Found, Record, find, is_record, meant, picture_suffix, url_fault, weaknesses
+from exporter.mail.cname import dangling
+from exporter.mail.dmarc.tree_walk import climb
+from exporter.model import CannotTell, Doubt, Fact, Facts, Finding, Rule, Severity, check
+from exporter.model import Record as Published
+from exporter.net import Net, believe
+from exporter.net.https import Failure, Fetched
+from exporter.targets import Domain
+
+
+@check(over=Domain, every=timedelta(hours=6), deadline=timedelta(seconds=90))
+async def bimi(target: Domain, net: Net) -> Facts:
+    """Do receivers find a logo for the domain's mail, and does all fit that they ask for to show it?"""
+    if not target.sends_mail:
+        return
+    found = await net.follow(find(target.name))
+    end, unsure = await net.follow(dangling(found.own.reply))
+    for fact in _standing(found, end):
+        yield fact
+    believe(found.own.reply)
+    if unsure:
+        believe(unsure)
+    if found.above:
+        believe(found.above.reply)
+    if len(found.own.records) != 1:
+        return
+    name, record = found.own.name, found.own.records[0]
+    for finding in _complaints(target.name, name, record):
+        yield finding
+    if record.declined:
+        return
+    walk = await net.follow(climb(target.name))
+    for weakness in weaknesses(walk):
+        yield DMARC_TOO_WEAK(domain=target.name, what=weakness.what, name=weakness.name)
+    logo = evidence = None
+    if record.location and not _unusable(record.location):
+        accept = ", ".join(logos.TYPES)
+        logo = await net.fetch(record.location, accept=accept, largest=bimi_logo.LARGEST, redirects=REDIRECTS)
+        for finding in (*_fetched(name, "l", record.location, logo), *logos.judge(logo)):
+            yield finding
+    if record.evidence and not url_fault(record.evidence):
+        evidence = await net.fetch(record.evidence, largest=bimi_certificate.LARGEST, redirects=REDIRECTS)
+        now = net.clock.wall()
+        judged = certificates.judge(target.name, evidence, logo, now)
+        for fact in (*_fetched(name, "a", record.evidence, evidence), *judged):
+            yield fact
+    if walk.doubt:
+        believe(walk.doubt)
+    for doubt in (*_doubt(logo, logos.doubt), *_doubt(evidence, certificates.doubt)):
+        raise CannotTell(doubt.reason, doubt.detail)
+
+
+DANGLING_CNAME = Rule(
+    "bimi.dangling-cname",
+    Severity.WARNING,
+    says="{name} is a CNAME to {target}, which has no TXT record",
+    why=NO_LOGO,
+    fix="Ask whoever runs {target} to publish the record there, or remove the CNAME at {name}.",
+    ref=f"{BIMI} section 6.3; RFC 1034 section 3.6.2",
+)
+MULTIPLE_RECORDS = Rule(
+    "bimi.multiple-records",
+    Severity.WARNING,
+    says="{name} holds {count} BIMI records, so none of them counts",
+    why=NO_LOGO,
+    fix="Leave a single TXT record that begins with v=BIMI1 at {name}.",
+    ref=f"{BIMI} section 7.2",
+)
+BAD_VERSION = Rule(
+    "bimi.bad-version",
+    Severity.WARNING,
+    says="{name} holds a text that is meant as a BIMI record, but does not begin with v=BIMI1: {text}",
+    why="Receivers ignore a text that does not begin with v=BIMI1, in these letters and without anything before it.",
+    fix="Begin the TXT record at {name} with v=BIMI1 and a semicolon.",
+    ref=f"{BIMI} sections 4.3, 7.2",
+)
+SYNTAX = Rule(
+    "bimi.syntax",
+    Severity.WARNING,
+    says='the record at {name} holds "{term}", which is no tag=value',
+    why="Receivers are told not to repair such a record, so they may drop all of it.",
+    fix='Correct or remove "{term}" in the TXT record at {name}.',
+    ref=f"{BIMI} section 4.3; RFC 6376 section 3.2",
+)
+REPEATED_TAG = Rule(
+    "bimi.repeated-tag",
+    Severity.WARNING,
+    says="the record at {name} has the tag {tag}= more than once",
+    why="A tag list that repeats a tag is invalid; receivers take the first, the last or nothing at all.",
+    fix="Leave one {tag}= in the TXT record at {name}.",
+    ref=f"{BIMI} section 4.3; RFC 6376 section 3.2",
+)
+IGNORED_VALUE = Rule(
+    "bimi.ignored-value",
+    Severity.INFO,
+    says="the record at {name} says {tag}={value}, which has no meaning",
+    why="Receivers ignore it; some may ignore the whole record.",
+    fix="Correct or remove {tag}= in the TXT record at {name}.",
+    ref=f"{BIMI} section 4.3",
+)
+NO_LOCATION = Rule(
+    "bimi.no-location",
+    Severity.WARNING,
+    says="the record at {name} does not say where the logo is: {what}",
+    why=NO_LOGO,
+    fix="Put l=https://... with the URL of the logo into the TXT record at {name}, or say l=; a=; to have none.",
+    ref=f"{BIMI} sections 4.3, 7.3",
+)
+BAD_URL = Rule(
+    "bimi.bad-url",
+    Severity.WARNING,
+    says="the record at {name} says {tag}={url}: {fault}",
+    why=NO_LOGO,
+    fix="Set {tag}= in the TXT record at {name} to a URL that begins with https:// and a full host name.",
+    ref=f"{BIMI} sections 4.3, 4.3.2",
+)
+DECLINED = Rule(
+    "bimi.declined",
+    Severity.INFO,
+    says="the record at {name} says that {domain} wants no logo",
+    why="Receivers show none, not even that of the organisational domain. That is a choice, and no fault.",
+    fix="Remove the TXT record at {name}, or put the URL of a logo behind l=, should one be wanted.",
+    ref=f"{BIMI} section 4.3.1",
+)
+INHERITED = Rule(
+    "bimi.inherited",
+    Severity.INFO,
+    says="{domain} has no BIMI record, so that of {organisational} counts",
+    why="The logo beside its mail is that of its organisational domain. What is wrong with that is told of the other "
+    "domain, if it is configured.",
+    fix="Publish at default._bimi.{domain} a record of its own only if {domain} is to have another logo, or none.",
+    ref=f"{BIMI} section 7.2",
+)
+DMARC_TOO_WEAK = Rule(
+    "bimi.dmarc-too-weak",
+    Severity.WARNING,
+    says="{domain} has a BIMI record, but its DMARC policy is too weak for a logo: {what} at {name}",
+    why="Receivers look for a logo only where forged mail is kept away: quarantine or reject, for all mail of the "
+    "domain and of its subdomains.",
+    fix="Publish at {name} p=quarantine or p=reject without pct=, t=y and sp=none, once the reports show that all "
+    "legitimate mail passes.",
+    ref=f"{BIMI} section 7.1",
+)
+UNAVAILABLE = Rule(
+    "bimi.unavailable",
+    Severity.WARNING,
+    says="what {tag}= at {name} leads to cannot be had: {url} {how}",
+    why=NO_LOGO,
+    fix="Make the web server answer at {url} with status 200, to everybody, with a certificate that is good.",
+    ref=f"{BIMI} sections 7.5, 7.6",
+)
+REDIRECTED = Rule(
+    "bimi.redirected",
+    Severity.INFO,
+    says="{tag}= at {name} leads by redirection to {url}",
+    why="No document says that receivers have to follow a redirection.",
+    fix="Put the URL at which the file really is behind {tag}= in the TXT record at {name}.",
+    ref=f"{BIMI} section 7.5",
+)
+
+REDIRECTS = 3
+# What the publisher can be blamed for: asked again, it would be the same.
+BLAMED = {
+    Failure.URL: "is no https URL of a host",
+    Failure.NO_ADDRESS: "is at a host without an address",
+    Failure.NOT_PUBLIC: "is at a host without a public address",
+    Failure.CERTIFICATE: "is at a web server whose certificate is not good",
+    Failure.REDIRECTS: f"leads on for more than {REDIRECTS} times",
+}
+
+
+# A logo does not change by the hour, and fetching it is somebody's traffic.
+
+
+def _standing(found: Found, end: str) -> Iterator[Fact]:
+    """What stands at the names that receivers ask, whatever is in the record. `end`: of an alias to nothing."""
+    own, above = found.own, found.above
+    if own.reply.status.conclusive:
+        yield Published.of(f"{own.name} TXT", (txt.text for txt in own.reply.texts))
+    if end:
+        yield DANGLING_CNAME(name=own.name, target=end)
+    if len(own.records) > 1:
+        yield MULTIPLE_RECORDS(name=own.name, count=len(own.records))
+    for text in [txt.text for txt in own.reply.texts if meant(txt.text) and not is_record(txt.text)][:1]:
+        yield BAD_VERSION(name=own.name, text=text.decode("latin-1"))
+    if above and above.records:
+        yield INHERITED(domain=own.domain, organisational=above.domain)
+
+
+def _complaints(domain: str, name: str, record: Record) -> Iterator[Finding]:
+    """What is wrong with the text of the record."""
+    if record.bad_terms:
+        yield SYNTAX(name=name, term="; ".join(record.bad_terms))
+    for tag in record.repeated:
+        yield REPEATED_TAG(name=name, tag=tag)
+    for tag, value in record.bad_values:
+        yield IGNORED_VALUE(name=name, tag=tag, value=value)
+    if record.declined:
+        yield DECLINED(name=name, domain=domain)
+        return
+    if not record.location:
+        yield NO_LOCATION(name=name, what="l= is missing" if record.location is None else "l= is empty, but a= is not")
+    elif fault := _unusable(record.location):
+        yield BAD_URL(name=name, tag="l", url=record.location, fault=fault)
+    if not record.evidence:
+        yield certificates.NO_CERTIFICATE(name=name, domain=domain)
+    elif fault := url_fault(record.evidence):
+        yield BAD_URL(name=name, tag="a", url=record.evidence, fault=fault)
+
+
+def _unusable(location: str) -> str:
+    """What keeps receivers from fetching a logo there, or nothing."""
+    suffix = picture_suffix(location)
+    return url_fault(location) or (f"{suffix} is no SVG file" if suffix else "")
+
+
+def _fetched(name: str, tag: str, asked: str, fetched: Fetched) -> Iterator[Finding]:
+    """What is certainly wrong with the way to the file."""
+    if how := _blame(fetched):
+        yield UNAVAILABLE(name=name, tag=tag, url=fetched.url, how=how)
+    elif fetched.url != asked:
+        yield REDIRECTED(name=name, tag=tag, url=fetched.url)
+
+
+def _blame(fetched: Fetched) -> str:
+    if fetched.failure:
+        return BLAMED.get(fetched.failure, "")
+    return "" if fetched.doubt or fetched.status == 200 else f"is answered with HTTP status {fetched.status}"
+
+
+def _doubt(fetched: Fetched | None, of_file: Callable[[Fetched], Doubt | None]) -> list[Doubt]:
+    """Why nothing is known of the file, nothing where it is known or not needed."""
+    if not fetched or _blame(fetched):
+        return []
+    doubt = of_file(fetched)
+    return [doubt] if doubt else []

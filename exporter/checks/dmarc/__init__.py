@@ -1,0 +1,1 @@
+"""The check `dmarc`: the policy, alignment, and where reports go."""

@@ -1,0 +1,110 @@
+"""A part of the check `dmarc`: can mail of the domain pass at all, by the names that are configured for it?
+
+What is configured may not be all there is: somebody else's machines often bring envelope and DKIM domains of their own.
+Certain is only what holds for machines of ours. That mail is refused for it, and by everyone, is said where each name
+is proven to be of no use by both RFCs, and both find the same record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from exporter.mail import receiver_replies
+from exporter.mail.dmarc.alignment import Identifier
+from exporter.mail.dmarc.record import Policy, Requested
+from exporter.mail.dmarc.tree_walk import Discovery
+from exporter.model import Finding, Rule, Severity
+from exporter.targets import Domain
+
+CANNOT_ALIGN = Rule(
+    "dmarc.cannot-align",
+    Severity.CRITICAL,
+    says="neither MAIL FROM ({mail_from}) nor DKIM ({signers}) is aligned with {domain}: its mail fails DMARC, and "
+    "receivers apply {applied}",
+    why="DMARC passes only if SPF or DKIM passes for the From: domain itself or one of its organisation. By p=reject "
+    "such mail is refused, by p=quarantine taken for spam, and large receivers want alignment even with p=none.",
+    fix="Sign mail of {domain} with DKIM as d={domain}, or send it with MAIL FROM addresses at {domain}, and set "
+    "mail_from and dkim_selectors to what is used.",
+    ref="RFC 9989 sections 4.4, 4.10.2; RFC 7489 section 3.1",
+    refusals=receiver_replies.NOT_ALIGNED,
+)
+NOTHING_ALIGNED = Rule(
+    "dmarc.nothing-aligned",
+    Severity.WARNING,
+    says="nothing that is configured for {domain} is aligned with it, neither MAIL FROM ({mail_from}) nor DKIM "
+    "({signers}), and no machine of ours sends for it",
+    why="Its mail passes DMARC only if whoever sends it uses other domains than these.",
+    fix="Let those who send for {domain} sign with d={domain}, and set mail_from and dkim_selectors to what they use.",
+    ref="RFC 9989 section 4.4; RFC 7489 section 3.1",
+    refusals=receiver_replies.NOT_ALIGNED,
+)
+ALIGNMENT_DIFFERS = Rule(
+    "dmarc.alignment-differs",
+    Severity.WARNING,
+    says="receivers disagree whether these are aligned with {domain}: {names}",
+    why="The organisational domain is found by a tree walk in RFC 9989 and in a list in RFC 7489. Mail that rests on "
+    "such a name passes DMARC at some receivers and fails at others.",
+    fix="Use just {domain} as DKIM d= and in MAIL FROM.",
+    ref="RFC 9989 section 4.10.2; RFC 7489 section 3.2",
+)
+SPF_CANNOT_ALIGN = Rule(
+    "dmarc.spf-cannot-align",
+    Severity.INFO,
+    says="mail of {domain} with MAIL FROM at {mail_from} cannot pass DMARC by SPF",
+    why="Such mail needs a DKIM signature that is aligned, and fails as soon as a forwarder breaks it.",
+    fix="Use MAIL FROM addresses at {domain}, or make sure that all of this mail is signed with d={domain}.",
+    ref="RFC 9989 section 4.4.2",
+)
+DKIM_CANNOT_ALIGN = Rule(
+    "dmarc.dkim-cannot-align",
+    Severity.INFO,
+    says="mail of {domain} that is signed with d={signers} alone cannot pass DMARC by DKIM",
+    why="Such mail rests on SPF, which fails as soon as somebody forwards it.",
+    fix="Add a signature with d={domain}; a message may carry several.",
+    ref="RFC 9989 section 4.4.1",
+)
+
+
+def judge(
+    target: Domain, found: Discovery, requested: Requested, spf: Sequence[Identifier], dkim: Sequence[Identifier]
+) -> Iterator[Finding]:
+    """`spf` are the domains of MAIL FROM, `dkim` those of d=; without the latter DKIM may do what SPF cannot."""
+    name = target.name
+    useless_spf, useless_dkim = [it for it in spf if it.never], [it for it in dkim if it.never]
+    if dkim and len(useless_spf) == len(spf) and len(useless_dkim) == len(dkim):
+        if not target.own_machines:
+            yield NOTHING_ALIGNED(domain=name, mail_from=_joined(spf), signers=_joined(dkim))
+        else:
+            refused = requested.applied is not Policy.NONE and _agreed(found, (*spf, *dkim))
+            yield CANNOT_ALIGN(
+                domain=name,
+                mail_from=_joined(spf),
+                signers=_joined(dkim),
+                applied=requested.applied,
+                severity=None if refused else Severity.WARNING,
+            )
+    else:
+        if useless_spf:
+            yield SPF_CANNOT_ALIGN(domain=name, mail_from=_joined(useless_spf))
+        if useless_dkim:
+            yield DKIM_CANNOT_ALIGN(domain=name, signers=_joined(useless_dkim))
+    differing = [it for it in (*spf, *dkim) if it.differs]
+    if differing:
+        # Where each message has something else that everybody takes, the difference costs nothing.
+        covered = any(group and all(it.always for it in group) for group in (spf, dkim))
+        names = "; ".join(
+            f"{it.domain} (by RFC {9989 if it.new else 7489} it is, by RFC {7489 if it.new else 9989} not)"
+            for it in differing
+        )
+        yield ALIGNMENT_DIFFERS(domain=name, names=names, severity=Severity.INFO if covered else None)
+
+
+def _agreed(found: Discovery, identifiers: Iterable[Identifier]) -> bool:
+    """Do receivers of both RFCs see the same policy, and the same names as useless?"""
+    # A tag that is there twice may mean anything.
+    same = found.source is not None and found.source == found.old_source and not found.source.record.repeated
+    return same and all(it.old is False for it in identifiers)
+
+
+def _joined(identifiers: Iterable[Identifier]) -> str:
+    return ", ".join(it.domain for it in identifiers)

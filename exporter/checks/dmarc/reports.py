@@ -1,0 +1,110 @@
+"""A part of the check `dmarc`: do the aggregate reports arrive that its record asks for?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporter.mail.dmarc.reports import Destination
+from exporter.mail.dmarc.tree_walk import Published
+from exporter.model import Finding, Rule, Severity
+
+NO_RUA = Rule(
+    "dmarc.no-rua",
+    Severity.INFO,
+    says="the record at {name} asks nobody to send aggregate reports",
+    why="Without reports nobody sees who sends in the domain's name, nor what legitimate mail would fail.",
+    fix="Add rua=mailto:ADDRESS to the TXT record at {name}.",
+    ref="RFC 9989 section 4.7",
+)
+MANY_RUA = Rule(
+    "dmarc.many-rua",
+    Severity.INFO,
+    says="the record at {name} lists {count} addresses for aggregate reports",
+    why="Receivers need not send reports to more than two.",
+    fix="Leave at most two URIs in the rua= tag of the TXT record at {name}.",
+    ref="RFC 7489 section 6.2",
+)
+RUA_NOT_MAIL = Rule(
+    "dmarc.rua-not-mail",
+    Severity.INFO,
+    says="the record at {name} wants reports sent to {uri}, which is no mailto: address",
+    why="Receivers have to be able to send reports by mail, and ignore what else they cannot serve.",
+    fix="Add a mailto: address to the rua= tag of the TXT record at {name}, or put one in the place of {uri}.",
+    ref="RFC 9989 section 4.7",
+)
+RUA_SIZE = Rule(
+    "dmarc.rua-size",
+    Severity.INFO,
+    says="the record at {name} limits the size of reports to {uri}",
+    why="RFC 9989 has no such limit any more, and newer receivers ignore it.",
+    fix="Remove the exclamation mark and what follows it from {uri} in the TXT record at {name}.",
+    ref="RFC 9989 section 4.8; RFC 7489 section 6.2",
+)
+RUA_UNAUTHORISED = Rule(
+    "dmarc.rua-unauthorised",
+    Severity.WARNING,
+    says="{name} wants reports sent to {uri}, but {destination} does not agree to take them: {authorisation} has no "
+    "DMARC record",
+    why="Receivers silently drop reports for a foreign domain that has not agreed to take them.",
+    fix='Ask {destination} to publish at {authorisation} the TXT record "v=DMARC1", or change rua= at {name}.',
+    ref="RFC 9990 section 4; RFC 7489 section 7.1",
+)
+RUA_AUTHORISATION_DIFFERS = Rule(
+    "dmarc.rua-authorisation-differs",
+    Severity.WARNING,
+    says="{name} wants reports sent to {uri}, which by {by} is at another organisation, and {authorisation} has no "
+    "DMARC record",
+    why="Receivers that live by that RFC silently drop reports for a foreign domain that has not agreed to take them.",
+    fix='Publish at {authorisation} the TXT record "v=DMARC1".',
+    ref="RFC 9990 section 4; RFC 7489 section 7.1",
+)
+RUA_REDIRECTED = Rule(
+    "dmarc.rua-redirected",
+    Severity.WARNING,
+    says="{name} wants reports sent to {uri}, and {authorisation} wants them sent on to {elsewhere}, which is not at "
+    "{destination}",
+    why="A destination may choose another address at its own domain only; to break that stops its reports altogether.",
+    fix="Ask {destination} to remove rua= from the record at {authorisation}, or set rua= at {name} to {elsewhere}.",
+    ref="RFC 9990 section 4; RFC 7489 section 7.1",
+)
+RUA_UNDELIVERABLE = Rule(
+    "dmarc.rua-undeliverable",
+    Severity.WARNING,
+    says="{name} wants reports sent to {uri}, but no mail can be delivered to {destination}",
+    why="The reports are lost, and with them the view of who sends in the domain's name.",
+    fix="Change rua= at {name} to an address that receives mail.",
+    ref="RFC 9989 section 4.7; RFC 5321 section 5.1",
+)
+
+ENOUGH = 2  # URIs that every receiver serves (RFC 7489 section 6.2)
+MOST = 10  # that we look at: the list is remote text
+
+
+def judge_list(source: Published, *, wanted: bool) -> Iterator[Finding]:
+    """What the rua= tag itself says; `wanted`: a domain that sends mail ought to have one."""
+    name, record = source.name, source.record
+    if not record.rua and wanted:
+        yield NO_RUA(name=name)
+    if len(record.rua) > ENOUGH:
+        yield MANY_RUA(name=name, count=len(record.rua))
+    for uri in record.rua[:MOST]:
+        if uri.scheme != "mailto":
+            yield RUA_NOT_MAIL(name=name, uri=uri.text)
+    for text in record.sized[:MOST]:
+        yield RUA_SIZE(name=name, uri=text)
+
+
+def judge(source: Published, end: Destination) -> Iterator[Finding]:
+    """One destination of it."""
+    name, uri, destination = source.name, end.uri.text, end.uri.host
+    if end.agrees is False and end.foreign_once and end.foreign is not False:
+        yield RUA_UNAUTHORISED(name=name, uri=uri, destination=destination, authorisation=end.authorisation)
+    elif end.agrees is False and end.foreign is not None:
+        by = "RFC 9990" if end.foreign else "RFC 7489"
+        yield RUA_AUTHORISATION_DIFFERS(name=name, uri=uri, by=by, authorisation=end.authorisation)
+    if end.elsewhere and (end.foreign or end.foreign_once):
+        yield RUA_REDIRECTED(
+            name=name, uri=uri, destination=destination, authorisation=end.authorisation, elsewhere=end.elsewhere
+        )
+    if end.unreachable:
+        yield RUA_UNDELIVERABLE(name=name, uri=uri, destination=destination)

@@ -1,0 +1,385 @@
+"""The servers of a domain's zone, each asked for itself: a resolver asks one of them and hides what the others say.
+
+Worst is not silence but contradiction: mail then fails for those receivers that happen to ask the wrong server. Data
+that differ are critical when they will not heal by themselves: after asking twice, with equal serials, or with a
+server behind for longer than the SOA's refresh. Until then a transfer may be under way. How long a server has been
+behind is kept in memory: after a restart the patience begins anew.
+
+DNSSEC is judged by the resolver that the exporter uses, which walks the whole chain, never by a walk of our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+from exporter.checks.zone import nameservers
+from exporter.checks.zone.nameservers import MOST_SERVERS, Heard, Place, Way
+from exporter.mail import names
+from exporter.mail.dns import Reply, Status
+from exporter.mail.zone import Item, Kind, Voice, Word, ends_soon, find, keys, wanted_keys, within, word
+from exporter.model import CannotTell, Doubt, Fact, Facts, Measure, Reason, Rule, Severity, check
+from exporter.net import Net
+from exporter.targets import Zone
+
+
+@check(over=Zone, every=timedelta(hours=1), deadline=timedelta(seconds=60))
+async def zone(target: Zone, net: Net) -> Facts:
+    """Does every server of the domain's zone answer, and do all say the same?"""
+    unsure: list[Doubt] = []  # told last: what is proven comes first
+    async for said in _judged(target, net):
+        if isinstance(said, Doubt):
+            unsure.append(said)
+        else:
+            yield said
+    if unsure:
+        raise CannotTell(unsure[0].reason, unsure[0].detail)
+
+
+NO_SUCH_DOMAIN = Rule(
+    "zone.no-such-domain",
+    Severity.WARNING,
+    says="{domain} does not exist: the zone {zone} delegates no such name",
+    why="There is no zone to publish mail's records in.",
+    fix="Register or renew {domain}, or correct the name in the configuration.",
+    ref="RFC 1034 section 4.2.1",
+)
+NONE_AUTHORITATIVE = Rule(
+    "zone.none-authoritative",
+    Severity.CRITICAL,
+    says="no name server of {zone} answers for it: {servers}",
+    why="Nobody can look up anything of the domain: receivers defer or refuse its mail, and none reaches it.",
+    fix="Load the zone {zone} on its name servers, or delegate it to servers that have it.",
+    ref="RFC 1912 section 2.8; Zonemaster delegation04",
+    refusals=("Postfix: 450 4.1.8 Sender address rejected: Domain not found",),
+)
+LAME = Rule(
+    "zone.lame",
+    Severity.WARNING,
+    says="the name server {server} ({ip}) of {zone} {how}",
+    why="Whoever asks it loses time or gets nothing: lookups are slow, and some of them fail.",
+    fix="Load {zone} on {server} or mend its transfer, else remove it from the NS records here and at the registrar.",
+    ref="RFC 1912 section 2.8; Zonemaster delegation04",
+    subjects=("ip",),
+)
+SERVER_SILENT = Rule(
+    "zone.server-silent",
+    Severity.WARNING,
+    says="the name server {server} ({ip}) of {zone} gives no answer over {transports}, while others do",
+    why="Each resolver that tries it waits for seconds; some lookups during an SMTP session time out.",
+    fix="Bring {server} ({ip}) back or open its port 53, else remove it from the NS records here and at the registrar.",
+    ref="RFC 2182 section 3; Zonemaster connectivity01",
+    subjects=("ip",),
+)
+NO_TCP = Rule(
+    "zone.no-tcp",
+    Severity.WARNING,
+    says="the name server {server} ({ip}) of {zone} gives no answer over TCP",
+    why="Answers that do not fit into a datagram are lost, and long SPF and DKIM records are the first of them.",
+    fix="Open TCP port 53 on {server} ({ip}), and in front of it.",
+    ref="RFC 7766 section 5; Zonemaster connectivity02",
+    subjects=("ip",),
+)
+NO_ADDRESS = Rule(
+    "zone.no-address",
+    Severity.WARNING,
+    says="name servers of {zone} have no address: {servers}",
+    why="They can never be asked; if such a name can be registered, a stranger can take over the zone.",
+    fix="Publish addresses for {servers}, or remove the names from the NS records here and at the registrar.",
+    ref="RFC 1912 section 2.8",
+)
+ALIAS = Rule(
+    "zone.alias",
+    Severity.WARNING,
+    says="name servers of {zone} are aliases (CNAME): {servers}",
+    why="An NS record must not name an alias; many resolvers do not follow it.",
+    fix="Name {servers} in the NS records by names that have address records themselves.",
+    ref="RFC 2181 section 10.3; RFC 1912 section 2.4; Zonemaster delegation05",
+)
+NOT_PUBLIC = Rule(
+    "zone.not-public",
+    Severity.WARNING,
+    says="name servers of {zone} have no public address: {servers}",
+    why="Nobody outside can ask them.",
+    fix="Publish the public addresses of {servers}; if the exporter's resolver shows an internal view of DNS, "
+    "give it one that sees what the Internet sees.",
+    ref="RFC 6890",
+)
+SINGLE = Rule(
+    "zone.single",
+    Severity.WARNING,
+    says="{zone} has a single name server, {server}",
+    why="While it is down, the domain does not exist for anybody.",
+    fix="Add a second name server for {zone} in another network.",
+    ref="RFC 1034 section 4.1; RFC 2182 section 5",
+)
+SAME_NETWORK = Rule(
+    "zone.same-network",
+    Severity.WARNING,
+    says="all {count} name servers of {zone} are in one network, {network}",
+    why="What takes that network down takes the domain down.",
+    fix="Place a name server for {zone} in another network.",
+    ref="RFC 2182 section 3.1; Zonemaster connectivity03",
+)
+TOO_MANY = Rule(
+    "zone.too-many",
+    Severity.INFO,
+    says="{zone} has {count} name servers; only the first {limit} are asked",
+    why="A delegation of so many does not fit into a small answer, and no more are looked at here.",
+    fix="Reduce the name servers of {zone}.",
+    ref="RFC 2182 section 5",
+)
+DELEGATION_DIFFERS = Rule(
+    "zone.delegation-differs",
+    Severity.WARNING,
+    says="the parent zone delegates {zone} to {parent}, the zone itself names {child}",
+    why="Resolvers ask one set or the other; servers that stand in one of them alone are forgotten until they fail.",
+    fix="Make the NS records of {zone} and its delegation at the registrar the same.",
+    ref="RFC 1034 section 4.2.2; Zonemaster consistency04",
+)
+DATA_DIFFER = Rule(
+    "zone.data-differ",
+    Severity.WARNING,
+    says="the name servers of {zone} disagree about the {kind} record of {name}: {answers}",
+    why="It depends on the server that a receiver asks whether mail is accepted or arrives: it fails for some of them.",
+    fix="Mend the zone transfer of {zone} (NOTIFY, AXFR/IXFR, TSIG) until each server has the same {name} {kind}.",
+    ref="RFC 1034 section 4.3.5; Zonemaster Z09_INCONSISTENT_MX_DATA and Z11_INCONSISTENT_SPF_POLICIES",
+)
+SERIALS_DIFFER = Rule(
+    "zone.serials-differ",
+    Severity.INFO,
+    says="the name servers of {zone} have different serials: {serials}",
+    why="A change has not reached all of them; for longer than the SOA's refresh that is no delay but a fault.",
+    fix="Mend the zone transfer of {zone} to the servers with the older serial.",
+    ref="RFC 1035 section 3.3.13; RFC 1982 section 3.2; Zonemaster consistency01",
+)
+BOGUS = Rule(
+    "zone.bogus",
+    Severity.CRITICAL,
+    says="DNSSEC validation of {domain} fails for {questions}: {reason}",
+    why="For receivers that validate, these records do not exist: they see no MX, SPF, DKIM or DMARC.",
+    fix="Sign the zone of {domain} anew, or set its DS record at the registrar to the key that signs it, or remove it.",
+    ref="RFC 4035 section 5.5; RFC 8914",
+)
+DS_WITHOUT_KEY = Rule(
+    "zone.ds-without-key",
+    Severity.CRITICAL,
+    says="the DS records of {zone} are for the keys {wanted}, but its servers have {have}",
+    why="Receivers that validate see no MX, SPF, DKIM or DMARC.",
+    fix="Set the DS record of {zone} at the registrar to a key that its servers publish, or remove it.",
+    ref="RFC 4035 section 5; Zonemaster dnssec02",
+)
+SIGNATURE_EXPIRING = Rule(
+    "zone.signature-expiring",
+    Severity.WARNING,
+    says="a DNSSEC signature of {zone} is good until {end} only: {record}",
+    why="From then on, receivers that validate see no MX, SPF, DKIM or DMARC.",
+    fix="Look why {zone} is not signed anew in time, and whether the signed zone reaches all its servers.",
+    ref="RFC 4034 section 3.1.5; RFC 6781 section 4.4.2; Zonemaster dnssec04",
+)
+UNSIGNED = Rule(
+    "zone.unsigned",
+    Severity.INFO,
+    says="{zone} is not protected by DNSSEC: its parent zone has no DS record for it",
+    why="Forged answers about it cannot be told, and DANE (RFC 7672) cannot be used for its mail.",
+    fix="Sign {zone} and have the DS record published at the registrar.",
+    ref="RFC 4035 section 4.3",
+)
+NAMESERVERS = Measure("deliverability_zone_nameservers", "Name servers that the domain's zone names.")
+SIGNATURES = Measure(
+    "deliverability_zone_signature_not_after_timestamp_seconds",
+    "The earliest end of a DNSSEC signature over the SOA, NS and mail records of the domain's zone; absent unless "
+    "the zone has a DS record.",
+)
+
+EXPIRING = 2 * 86400.0  # seconds
+
+Said: TypeAlias = Fact | Doubt
+
+
+async def _judged(target: Zone, net: Net) -> AsyncIterator[Said]:
+    found = await net.follow(find(target.name))
+    if not found.exists and not found.doubt and not within(found.zone or ".", names.registrable(target.name)):
+        yield NO_SUCH_DOMAIN(domain=target.name, zone=found.zone or ".")
+        return
+    seen = await nameservers.validated(net, list(_items(target)))
+    for said in _bogus(target.name, [*seen, *([found.doubt] if found.doubt else [])]):
+        yield said
+    place = await nameservers.locate(net, target.name, found)
+    if place is None:
+        yield (
+            _doubt(found.doubt)
+            if found.doubt
+            else Doubt(Reason.MALFORMED, f"nothing above {target.name} has a SOA record")
+        )
+        return
+    for reply in seen:
+        if not reply.status.conclusive:
+            yield _doubt(reply)
+    heard = await nameservers.hear(net, place)
+    if not heard.hosts:
+        yield _doubt(heard.told)
+        return
+    for said in (*_named(heard), *await _reached(net, place, heard)):
+        yield said
+    async for said in _alike(target, net, heard):
+        yield said
+    async for said in _signed(net, heard):
+        yield said
+
+
+def _items(target: Zone) -> Iterator[Item]:
+    for name in dict.fromkeys((target.name, *target.mail_from)):
+        yield Item(Kind.MX, name)
+        yield Item(Kind.SPF, name)
+    yield Item(Kind.DMARC, f"_dmarc.{target.name}")
+    for key in dict.fromkeys(target.keys):
+        yield Item(Kind.DKIM, key)
+
+
+def _bogus(domain: str, seen: Iterable[Reply]) -> Iterator[Said]:
+    replies = [reply for reply in seen if reply.status is Status.BOGUS]
+    if replies:
+        said = dict.fromkeys(error for reply in replies for error in reply.extended_errors)
+        questions = _joined(dict.fromkeys(reply.question for reply in replies))
+        yield BOGUS(domain=domain, questions=questions, reason=_joined(said) or "the resolver gives no reason")
+
+
+def _named(heard: Heard) -> Iterator[Said]:
+    """What the names and addresses of the servers tell, whoever answers there."""
+    apex, hosts, named = heard.zone, heard.hosts, heard.named
+    yield NAMESERVERS(len(named))
+    if len(named) > MOST_SERVERS:
+        yield TOO_MANY(zone=apex, count=len(named), limit=MOST_SERVERS)
+    if len(named) == 1:
+        yield SINGLE(zone=apex, server=hosts[0].name)
+    private = [h for h in hosts if h.addresses and all(names.not_public(ip) for ip in h.addresses)]
+    for rule, some in (
+        (NO_ADDRESS, [host for host in hosts if host.without_address]),
+        (ALIAS, [host for host in hosts if host.alias]),
+        (NOT_PUBLIC, private),
+    ):
+        if some:
+            yield rule(zone=apex, servers=_joined(host.name for host in some))
+    networks = {ip_network((ip, 24 if ip.version == 4 else 48), strict=False) for h in hosts for ip in h.addresses}
+    if len(networks) == 1 and len(hosts) > 1 and all(host.addresses and not host.doubt for host in hosts):
+        yield SAME_NETWORK(zone=apex, count=len(hosts), network=networks.pop())
+    if heard.parent and heard.child and heard.parent != heard.child:
+        parent, child = _joined(sorted(heard.parent)), _joined(sorted(heard.child))
+        yield DELEGATION_DIFFERS(zone=apex, parent=parent, child=child)
+    for host in hosts:
+        if host.doubt:
+            yield _doubt(host.doubt)
+
+
+async def _reached(net: Net, place: Place, heard: Heard) -> list[Said]:
+    """What each address did when asked for the SOA. Only what our own way out cannot explain is charged to it."""
+    ways = await nameservers.ways_out(net, heard, place)
+    alive = {voice.version for voice in heard.good}
+    said = [said for voice in heard.voices for said in _one(heard.zone, voice, ways, alive)]
+    return said if heard.good else [*said, await _nobody(net, heard, ways)]
+
+
+def _one(apex: str, voice: Voice, ways: set[Way], alive: set[int]) -> Iterator[Said]:
+    who: dict[str, Any] = {"zone": apex, "server": voice.server, "ip": voice.ip}
+    version = voice.version
+    match voice.word:
+        case _ if voice.passed_over:
+            return
+        case Word.GOOD:
+            for reply, over in ((voice.udp, "UDP"), (voice.tcp, "TCP")):
+                match word(reply):
+                    case Word.GOOD:
+                        pass
+                    case Word.SILENT if (version, over == "TCP") not in ways:
+                        yield Doubt(Reason.EGRESS, f"no server at all answers over {over}: is our own way out closed?")
+                    case Word.SILENT:
+                        yield NO_TCP(**who) if over == "TCP" else SERVER_SILENT(**who, transports=over)
+                    case _:
+                        yield _doubt(reply)
+        case Word.SILENT if version in alive:
+            yield SERVER_SILENT(**who, transports="UDP and TCP")
+        case Word.SILENT if alive and (version, False) not in ways:
+            return  # nothing at all gets out over this IP version, as if there were no route
+        case Word.LAME if (version, voice.fault is voice.tcp) in ways:
+            yield LAME(**who, how=voice.how)
+        case Word.LAME:
+            yield Doubt(Reason.EGRESS, f"{voice} {voice.how}, but nothing shows that questions get out unharmed")
+        case Word.FAILING if alive:
+            yield LAME(**who, how=voice.how)
+        case _:
+            yield _doubt(voice.fault)
+
+
+async def _nobody(net: Net, heard: Heard, ways: set[Way]) -> Said:
+    """That no server has the zone is said only when each has shown it twice, and nothing else can explain it."""
+    lost = [f"{host.name} has no address" for host in heard.hosts if host.without_address]
+    again = await nameservers.voices(net, heard.zone, heard.hosts)
+    lame = all(v.word is Word.LAME and (v.version, v.fault is v.tcp) in ways for v in (*heard.voices, *again))
+    if lame and all(host.addresses or host.without_address for host in heard.hosts):
+        return NONE_AUTHORITATIVE(zone=heard.zone, servers="; ".join([*(f"{v} {v.how}" for v in again), *lost]))
+    return Doubt(Reason.NETWORK, f"none of the servers of {heard.zone} that can be asked from here answers for it")
+
+
+async def _alike(target: Zone, net: Net, heard: Heard) -> AsyncIterator[Said]:
+    """Do the servers have the same data? What differs is asked once more: it may have been changing just then."""
+    items = [item for item in _items(target) if within(item.name, heard.zone)]
+    first = await nameservers.gather(net, heard, items)
+    disputed = [gathered.item for gathered in first if gathered.differ]
+    for gathered in first:
+        for reply in gathered.unanswered:
+            yield _doubt(reply)
+    again = await nameservers.gather(net, heard, disputed)
+    soas = await nameservers.soas(net, heard) if disputed else [voice.soa for voice in heard.good]
+    serials = {voice.server: it.serial for voice, it in zip(heard.good, soas, strict=True) if it}
+    late = net.lag(target.name, set(serials.values())) > max((it.refresh for it in soas if it), default=0)
+    differ = len(set(serials.values())) > 1
+    if differ:
+        shown = _joined(f"{serial} at {server}" for server, serial in serials.items())
+        yield SERIALS_DIFFER(zone=heard.zone, serials=shown, severity=Severity.WARNING if late else None)
+    for gathered in again:
+        if gathered.differ:
+            kind, name = gathered.item
+            lasts = kind in (Kind.MX, Kind.SPF) and (late or not differ)
+            answers = gathered.shown([voice.server for voice in heard.good])
+            severity = Severity.CRITICAL if lasts else None
+            yield DATA_DIFFER(zone=heard.zone, kind=kind, name=name, answers=answers, severity=severity)
+    heard.answers.extend(reply for gathered in first for reply in gathered.replies)
+
+
+async def _signed(net: Net, heard: Heard) -> AsyncIterator[Said]:
+    """What DNSSEC will do, besides what it does: keys that are gone, signatures that end."""
+    apex = heard.zone
+    ds = await net.query(apex, "DS")
+    if not ds.status.conclusive:
+        yield _doubt(ds)
+    if ds.void:
+        yield UNSIGNED(zone=apex)
+    if not ds.exists:
+        return
+    wanted = wanted_keys(ds.names)
+    replies = await nameservers.ask_each(net, heard, apex, "DNSKEY")
+    have = keys(record for reply in replies for record in reply.names)
+    if wanted and replies and all(reply.authoritative for reply in replies) and not wanted & have:
+        told = (_joined(map(str, sorted(some))) for some in (wanted, have))
+        yield DS_WITHOUT_KEY(zone=apex, wanted=next(told), have=next(told) or "none")
+    signed = [(reply.signature.ends, reply) for reply in (*heard.answers, *replies) if reply.signature]
+    if signed:
+        ends, reply = min(signed, key=itemgetter(0))
+        yield SIGNATURES(ends)
+        if reply.signature and ends_soon(reply.signature, net.clock.wall(), EXPIRING):
+            end = f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC"
+            yield SIGNATURE_EXPIRING(zone=apex, end=end, record=f"{reply.question} at {reply.server}")
+
+
+def _doubt(reply: Reply) -> Doubt:
+    if reply.status.conclusive:
+        return Doubt(Reason.MALFORMED, f"{reply.question}: an answer that leaves the question open")
+    return Doubt(reply.status.reason, f"{reply.question}: {reply.detail or reply.status}")
+
+
+def _joined(things: Iterable[object]) -> str:
+    return ", ".join(map(str, things))

@@ -1,0 +1,115 @@
+"""The command line: its flags and commands, as the Prometheus world writes them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from exporter import __version__
+from exporter.cli.check import Exit
+
+PORT = 10554
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with 64; the 2 of argparse means a critical finding here."""
+        self.exit(Exit.USAGE, f"{self.prog}: {message}\n{self.format_usage()}")
+
+
+def parser() -> argparse.ArgumentParser:
+    top = _Parser(
+        prog="deliverability-exporter",
+        description="Will receivers accept the mail that my domains and IPs send, and if not, why?",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"deliverability-exporter {__version__}")
+    top.add_argument("--config.file", dest="config", type=Path, metavar="FILE", help="configuration, YAML")
+    top.add_argument("--config.check", dest="check", action="store_true", help="validate it, print every error, exit")
+    top.add_argument(
+        "--storage.path", dest="storage", type=Path, metavar="FILE", help="state file (default: memory only)"
+    )
+    _web_flags(top)
+    _log_flags(top)
+    top.set_defaults(command=None)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+
+    check = commands.add_parser("check", help="evaluate once, for a person or a CI job", allow_abbrev=False)
+    check.add_argument("targets", nargs="*", metavar="TARGET", help="domain or IP address; default: all of the config")
+    check.add_argument("--config.file", dest="config", type=Path, metavar="FILE")
+    check.add_argument("--format", choices=("text", "json"), default="text")
+    check.add_argument("--helo", metavar="NAME", help="what the named addresses say in HELO/EHLO")
+    check.add_argument(
+        "--smtp.helo-name",
+        dest="helo_name",
+        metavar="NAME",
+        help="what we say to mail hosts; without it smtp_tls and dane do not run",
+    )
+    check.add_argument("--resolver", action="append", metavar="ADDR", help="nameserver to ask (repeatable)")
+    check.add_argument(
+        "--recipients",
+        metavar="FILE",
+        help="a list of addresses to look at instead, one a line; - is standard input",
+    )
+
+    tell = commands.add_parser(
+        "explain",
+        help="a finding's runbook, or what is behind a refusal",
+        description="The runbook of a finding, or what may be behind a refusal: a reply, a log line, a whole bounce.",
+        epilog="Exit code: 0 something was found, 1 nothing matches, 64 the command line or configuration is wrong.",
+        allow_abbrev=False,
+    )
+    tell.add_argument(
+        "text",
+        nargs="+",
+        metavar="FINDING|TEXT",
+        help='an id such as ptr.missing, a refusal such as "501 5.5.4 Invalid domain name", a code or words; '
+        "- reads standard input",
+    )
+    tell.add_argument(
+        "--config.file",
+        dest="config",
+        type=Path,
+        metavar="FILE",
+        help="run the checks in question once, and say whether one of the causes stands",
+    )
+    _log_flags(tell)
+
+    made = commands.add_parser(
+        "publish", help="write alert rules, dashboards and references of this version", allow_abbrev=False
+    )
+    made.add_argument("directory", type=Path, metavar="DIR", help="where to; it is made if need be")
+    made.add_argument(
+        "--thresholds", type=Path, metavar="FILE", help="your own values, as prometheus/thresholds.yml has"
+    )
+    made.set_defaults(log_level="info", log_format="logfmt")
+
+    demo = commands.add_parser("demo", help="the daemon on an embedded mail world on loopback", allow_abbrev=False)
+    _web_flags(demo)
+    _log_flags(demo)
+    return top
+
+
+def _web_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--web.listen-address",
+        dest="listen",
+        action="append",
+        type=_address,
+        metavar="[HOST]:PORT",
+        help=f"where to serve (repeatable; default :{PORT})",
+    )
+    parser.add_argument("--web.enable-lifecycle", dest="lifecycle", action="store_true", help="allow POST /-/reload")
+
+
+def _log_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--log.level", dest="log_level", choices=("debug", "info", "warning", "error"), default="info")
+    parser.add_argument("--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt")
+
+
+def _address(text: str) -> tuple[str | None, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not [HOST]:PORT, such as :{PORT} or 127.0.0.1:{PORT}")
+    return host.strip("[]") or None, int(port)

@@ -1,0 +1,80 @@
+"""Blocklists as configured. A zone may hold a customer's key, so nothing here quotes one, right or wrong."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exporter.config import values
+from exporter.config.problems import Problems, Where, did_you_mean
+from exporter.config.schema import BlocklistEntry
+from exporter.mail import names
+from exporter.mail.dnsbl.blocklist import Blocklist
+from exporter.mail.dnsbl.catalogue import Shipped
+
+SECRET_ZONES = ("dq.spamhaus.net", "mail.abusix.zone")  # what stands before these is a customer's key
+LONGEST_SECRET = 1024  # bytes of a zone_file
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Makes lists of entries; `home` is the folder that paths are relative to."""
+
+    shipped: Shipped
+    home: Path
+    problems: Problems
+
+    def read(self, entry: BlocklistEntry, where: Where) -> Blocklist | None:
+        """None, with the problem told, if the entry is no list."""
+        sources = [key for key in ("zone", "zone_file", "zone_env") if getattr(entry, key) is not None]
+        if len(sources) > 1:
+            self.problems.tell(where / sources[1], f"cannot stand beside {sources[0]}; keep one of them")
+            return None
+        if not sources and entry.name not in self.shipped.lists:
+            hint = did_you_mean(entry.name, self.shipped.lists)
+            self.problems.tell(where, f"names no list of the shipped catalogue, and has no zone; {hint}")
+            return None
+        given: dict[str, Any] = {"name": entry.name}
+        for key in ("lists", "severity", "queries_per_day"):
+            if getattr(entry, key) is not None:
+                given[key] = getattr(entry, key)
+        if sources:
+            zone = self._zone(entry, where)
+            if zone is None:
+                return None
+            given["zone"] = zone
+        try:
+            return self.shipped.entry(given)
+        except ValueError as error:
+            self.problems.tell(where, str(error))
+            return None
+
+    def _zone(self, entry: BlocklistEntry, where: Where) -> str | None:
+        if entry.zone is not None:
+            if any(names.under(entry.zone, parent) for parent in SECRET_ZONES):
+                advice = "put the zone into a file and set zone_file"
+                self.problems.tell(where / "zone", f"holds a key, which is a secret; {advice}")
+                return None
+            return entry.zone
+        source = "zone_env" if entry.zone_file is None else "zone_file"
+        try:
+            text = self._secret(entry)
+        except OSError as error:
+            self.problems.tell(where / source, f"names a file that cannot be read: {error.strerror}")
+            return None
+        if text is None:
+            self.problems.tell(where / source, "names an environment variable that is not set")
+            return None
+        try:
+            return values.zone(text.decode())
+        except ValueError:
+            self.problems.tell(where / source, "does not lead to the name of a zone (what it leads to is not shown)")
+            return None
+
+    def _secret(self, entry: BlocklistEntry) -> bytes | None:
+        if entry.zone_file is None:
+            return os.environb.get(os.fsencode(entry.zone_env or ""))
+        with (self.home / entry.zone_file).open("rb") as file:
+            return file.read(LONGEST_SECRET)

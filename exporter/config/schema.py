@@ -1,0 +1,346 @@
+"""What may be written in a configuration file: the keys, their types, defaults and meaning.
+
+The models say the shape of one entry; what entries say about each other is judged in build.py. The JSON
+schema for editors is made from them, so the descriptions here are what a person reads while typing.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from exporter import receivers
+from exporter.config import values
+from exporter.config.fields import Given, Known, Parsed, Short, Whole, kind, listed
+from exporter.config.problems import did_you_mean, quoted
+from exporter.config.values import SYSTEM, Nameserver, Network
+from exporter.engine.catalogue import Catalogue
+from exporter.mail.dnsbl.blocklist import Lists
+from exporter.mail.rdap import IANA
+from exporter.model import Severity
+from exporter.strict_yaml import Path
+from exporter.targets import IP
+
+T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
+
+A_DURATION = "a duration such as 15s, 5m, 1h or 2d"
+DURATION_PATTERN = "[1-9][0-9]*[smhd]"
+
+Maybe: TypeAlias = Annotated[T | None, Given()]
+
+DomainName: TypeAlias = Annotated[str, Parsed("a domain name", values.domain)]
+SelectorName: TypeAlias = Annotated[str, Parsed("a DKIM selector", values.selector)]
+IpAddress: TypeAlias = Annotated[IP, Parsed("an IP address", values.ip)]
+SenderName: TypeAlias = Annotated[str, Parsed(values.A_NAME, values.name, values.NAME.pattern)]
+ListName: TypeAlias = Annotated[
+    str, Parsed(values.A_LIST_NAME, values.list_name, values.LIST_NAME.pattern, secret=True)
+]
+Reference: TypeAlias = Annotated[str, Parsed("the name of a sender", str)]
+Helo: TypeAlias = Annotated[str, Parsed("the HELO name as text", values.helo)]
+OwnHelo: TypeAlias = Annotated[str, Parsed("a fully qualified host name", values.own_helo)]
+LabelName: TypeAlias = Annotated[str, Parsed("a label name of letters, digits and `_`", values.label_name)]
+LabelValue: TypeAlias = Annotated[str, Parsed(values.A_LABEL_VALUE, values.label_value)]
+Day: TypeAlias = Annotated[float, Parsed("a date such as 2027-01-31", values.until, values.DATE.pattern)]
+Why: TypeAlias = Annotated[str, Parsed(values.A_REASON, values.reason)]
+Zone: TypeAlias = Annotated[str, Parsed("a zone name", values.zone, secret=True)]
+SecretFile: TypeAlias = Annotated[str, Parsed("the path of a file", values.path, secret=True)]
+SecretVariable: TypeAlias = Annotated[str, Parsed("the name of an environment variable", values.path, secret=True)]
+ListKind: TypeAlias = Annotated[Lists, Parsed("ip or domain", values.lists, "(ip|domain)")]
+Grade: TypeAlias = Annotated[Severity, Parsed("critical, warning or info", values.severity, "(critical|warning|info)")]
+ReceiverName: TypeAlias = Annotated[
+    str, Parsed("the name of a receiver", values.receiver, f"({'|'.join(receivers.shipped())})")
+]
+Pattern: TypeAlias = Annotated[str, Parsed("a path or pattern of paths", values.path)]
+Bootstrap: TypeAlias = Annotated[str, Parsed("a file or an https URL", values.file_or_url)]
+Allowed: TypeAlias = Annotated[Network | str, Parsed("configured, a network or a domain", values.allowed)]
+DomainWithNames: TypeAlias = Annotated[str, Parsed("a domain", values.domain_with_names)]
+Server: TypeAlias = Annotated[
+    Nameserver, Parsed("system, an IP address, ADDRESS:PORT or [ADDRESS]:PORT", values.nameserver)
+]
+Interval: TypeAlias = Annotated[
+    timedelta, Parsed(A_DURATION, values.duration(timedelta(seconds=1), timedelta(days=30)), DURATION_PATTERN)
+]
+Timeout: TypeAlias = Annotated[
+    timedelta, Parsed(A_DURATION, values.duration(timedelta(seconds=1), timedelta(minutes=1)), DURATION_PATTERN)
+]
+CheckId: TypeAlias = Annotated[str, Known("check")]
+PaceId: TypeAlias = Annotated[str, Known("check", besides=("default",))]
+FindingId: TypeAlias = Annotated[str, Known("finding")]
+
+
+class Keys(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Switch(Keys):
+    enabled: Maybe[bool] = Field(None, description="false: this check is not done. Default: true")
+    strict: Maybe[bool] = Field(
+        None, description="helo alone. true: a PTR name that is not the HELO name is critical. Default: false"
+    )
+    allow_generic: Annotated[list[DomainWithNames], listed("domains")] = Field(
+        [], description="ptr alone: domains below which names may look generic, as those of a dynamic line do"
+    )
+
+
+class Accept(Keys):
+    finding: FindingId = Field(description="the id of the finding to live with")
+    until: Maybe[Day] = Field(None, description="the last day (UTC) of it; afterwards it counts again. Default: no end")
+    reason: Why = Field(description="the reason, for whoever reads it next year")
+
+
+Switches: TypeAlias = dict[CheckId, Switch]
+
+
+class Entry(Keys):
+    """What senders, domains and mail hosts share."""
+
+    labels: dict[str, LabelValue] = Field(
+        {}, description="labels on every series of this entry; their names are declared in label_names"
+    )
+    checks: Switches = Field({}, description="checks switched off or on for this entry alone")
+    accept: Annotated[list[Accept], listed("accepted findings")] = Field(
+        [], description="findings that do not count here, for a while or for good"
+    )
+
+
+class SendingAddress(Keys):
+    ip: IpAddress = Field(description="the address that receivers see")
+    helo: Maybe[Helo] = Field(None, description="what it says in HELO/EHLO; default: the sender's helo")
+
+
+class Sender(Entry):
+    name: SenderName = Field(description="what domains, alerts and pages call this sender")
+    addresses: Maybe[Annotated[list[Annotated[SendingAddress, Short("ip")]], listed("IP addresses", empty=False)]] = (
+        Field(None, description="the addresses that send; each may be {ip, helo}")
+    )
+    helo: Maybe[Helo] = Field(
+        None, description="the name said in HELO/EHLO, exactly as on the wire: it is judged, not repaired"
+    )
+    spf_include: Maybe[DomainName] = Field(
+        None, description="for somebody else's machines: the name that SPF must include, instead of addresses"
+    )
+
+
+class DkimSelector(Keys):
+    selector: SelectorName = Field(description="the s= tag of the signature")
+    domain: Maybe[DomainName] = Field(None, description="the d= tag of the signature; default: the domain itself")
+    retired: bool = Field(False, description="true: nothing is signed with it any more, so its key ought to be gone")
+
+
+class Domain(Entry):
+    name: DomainName = Field(description="the domain in the From: address")
+    senders: Annotated[list[Reference], listed("names of senders")] = Field(
+        [], description="the senders that SPF must authorise"
+    )
+    mail_from: Maybe[Annotated[list[DomainName], listed("domain names", empty=False)]] = Field(
+        None, description="the envelope domains, where SPF is judged; default: the domain itself"
+    )
+    dkim_selectors: Annotated[list[Annotated[DkimSelector, Short("selector")]], listed("names")] = Field(
+        [], description="the DKIM keys in use; each may be {selector, domain, retired}"
+    )
+    receives_mail: bool = Field(True, description="false: the domain wants a null MX or none")
+    receivers: Maybe[Annotated[list[ReceiverName], listed("names of receivers")]] = Field(
+        None, description="whose demands its mail has to meet; default: those of the general list"
+    )
+    sends_mail: bool = Field(True, description="false: the domain is parked; it wants v=spf1 -all and p=reject")
+
+
+class MailHost(Entry):
+    host: DomainName = Field(description="the name of the SMTP server")
+    port: Annotated[int, Whole(1, 65535)] = Field(25, description="25, 587 or 465")
+
+
+class BlocklistEntry(Keys):
+    name: ListName = Field(
+        description="the name shown everywhere; a shipped list's name brings the meaning of its codes"
+    )
+    zone: Maybe[Zone] = Field(None, description="the DNS zone to ask; one with a key in it belongs in a zone_file")
+    zone_file: Maybe[SecretFile] = Field(
+        None, description="a file that holds the zone, when the zone holds a key; relative to the configuration"
+    )
+    zone_env: Maybe[SecretVariable] = Field(
+        None, description="an environment variable that holds the zone, when the zone holds a key"
+    )
+    lists: Maybe[ListKind] = Field(None, description="what a list of your own lists: ip or domain. Default: ip")
+    severity: Maybe[Grade] = Field(
+        None,
+        description="how bad a listing is where the code does not say: critical, warning or info. Default: warning",
+    )
+    queries_per_day: Maybe[Annotated[int, Whole(1, 1_000_000_000)]] = Field(
+        None,
+        description="the most questions a day. Default: what the catalogue knows, no limit for a list of your own",
+    )
+
+
+class Resolver(Keys):
+    nameservers: Annotated[list[Server], listed("name servers", empty=False)] = Field(
+        [Nameserver(SYSTEM, 53)],
+        description="whom to ask, in order; system = as the machine does. Default: [system]",
+        json_schema_extra={"default": [SYSTEM]},
+    )
+    timeout: Timeout = Field(
+        timedelta(seconds=5),
+        description="how long one question may take, retries included. Default: 5s",
+        json_schema_extra={"default": "5s"},
+    )
+    queries_per_second: Annotated[int, Whole(1, 100_000)] = Field(
+        500, description="the most questions sent in one second, to all name servers together"
+    )
+
+
+class Smtp(Keys):
+    helo_name: Maybe[OwnHelo] = Field(
+        None, description="what the exporter itself says in EHLO; needed for smtp_tls and dane, no guess is made"
+    )
+
+
+class Rdap(Keys):
+    bootstrap: Bootstrap = Field(
+        IANA,
+        description=f"the list of RDAP servers: a file or an https URL; a file is read again each day. Default: {IANA}",
+    )
+
+
+class Peer(Keys):
+    domain: Maybe[DomainName] = Field(
+        None, description="a mail domain: its MX hosts are asked, without MX records the name itself"
+    )
+    host: Maybe[DomainName] = Field(None, description="instead of a domain: this very server")
+    port: Maybe[Annotated[int, Whole(1, 65535)]] = Field(None, description="the port of the host. Default: 25")
+
+
+class EhloProbe(Keys):
+    peers: Annotated[list[Annotated[Peer, Short("domain")]], listed("peers")] = Field(
+        [], description="receivers that are asked whether they accept the HELO names of the senders; none: off"
+    )
+
+
+class Probe(Keys):
+    allow: Annotated[list[Allowed], listed("networks, domains or the word configured")] = Field(
+        [values.CONFIGURED],
+        description="what a path that is still to come may look at; nothing uses it yet: configured, networks, domains "
+        "with all below them. Default: [configured]",
+    )
+
+
+class Limits(Keys):
+    series: Annotated[int, Whole(1_000, 100_000_000)] = Field(
+        1_000_000, description="the most time series shown; what is over it is dropped and counted"
+    )
+
+
+class Entries(Keys):
+    """What an included file may hold."""
+
+    senders: Annotated[list[Sender], listed("senders")] = Field([], description="who sends mail")
+    domains: Annotated[list[Domain], listed("domains")] = Field([], description="names that mail is sent from")
+    mail_hosts: Annotated[list[MailHost], listed("mail hosts")] = Field(
+        [], description="SMTP servers to look at besides the MX hosts of the domains"
+    )
+
+
+class Config(Entries):
+    """Configuration of deliverability-exporter."""
+
+    resolver: Resolver = Field(Resolver(), description="how the exporter asks DNS")
+    schedule: dict[PaceId, Interval] = Field(
+        {}, description="how often each check runs; `default` is for those without a pace of their own. Default: 15m"
+    )
+    smtp: Smtp = Field(Smtp(), description="how the exporter speaks to mail hosts")
+    rdap: Rdap = Field(Rdap(), description="how the exporter asks registries when a domain expires")
+    ehlo_probe: EhloProbe = Field(EhloProbe(), description="what real receivers say to the HELO names of the senders")
+    blocklists: Maybe[Annotated[list[Annotated[BlocklistEntry, Short("name")]], listed("blocklists")]] = Field(
+        None, description="the lists to look in; []: none. Default: the shipped catalogue"
+    )
+    label_names: Annotated[list[LabelName], listed("label names")] = Field(
+        [], description="the names that `labels` of entries may use"
+    )
+    receivers: Annotated[list[ReceiverName], listed("names of receivers")] = Field(
+        list(receivers.DEFAULT),
+        description="whose demands mail of the domains has to meet; []: none. A bulk profile brings the plain one",
+    )
+    checks: Switches = Field({}, description="checks switched off or on everywhere")
+    severities: dict[FindingId, Grade] = Field({}, description="another severity for a finding")
+    include: Annotated[list[Pattern], listed("paths or patterns of paths")] = Field(
+        [], description="files with more senders, domains and mail_hosts; relative to this one"
+    )
+    probe: Probe = Field(Probe(), description="for a path that is still to come; nothing uses it yet")
+    limits: Limits = Field(Limits(), description="bounds that protect Prometheus")
+
+
+LISTS: Mapping[str, type[Keys]] = {
+    "senders": Sender,
+    "domains": Domain,
+    "mail_hosts": MailHost,
+    "blocklists": BlocklistEntry,
+}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema that editors read."""
+    made = Config.model_json_schema()
+    for part in (made, *made["$defs"].values()):
+        for name, key in part["properties"].items():
+            if key.get("title") == name.replace("_", " ").title():  # pydantic's own, which says nothing
+                key.pop("title")
+            if key.get("default") is None or isinstance(key.get("default"), dict):
+                key.pop("default", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | made
+
+
+class Wrong(NamedTuple):
+    """What is wrong at one place of a piece of the document."""
+
+    path: Path
+    message: str
+
+
+def validate(
+    model: type[Model], value: object, catalogue: Catalogue
+) -> tuple[Model, None] | tuple[None, Iterator[Wrong]]:
+    """The piece as its model, or all that is wrong with it."""
+    try:
+        return model.model_validate(value, context=catalogue), None
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False)
+    return None, (_translated(model, detail) for detail in details)
+
+
+def _translated(model: type[BaseModel], detail: Any) -> Wrong:
+    path: Path = tuple(step for step in detail["loc"] if step != "[key]")
+    match detail["type"]:
+        case "extra_forbidden":
+            known = _model_at(model, path[:-1]).model_fields
+            return Wrong(path, f"is an unknown key; {did_you_mean(str(path[-1]), known)}")
+        case "missing":
+            meaning = _model_at(model, path[:-1]).model_fields[str(path[-1])].description
+            return Wrong(path, f"is missing; set it to {meaning}")
+        case "bool_type":
+            return Wrong(path, f"expected true or false, got {_shown(detail['input'])}")
+        case "wrong":
+            return Wrong(path, detail["msg"])
+        case _:
+            return Wrong(path, f"expected a mapping, got {kind(detail['input'])}; write `key: value` lines below it")
+
+
+def _shown(value: object) -> str:
+    return quoted(value) if isinstance(value, str) else kind(value)
+
+
+def _model_at(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
+    for step in path:
+        if isinstance(step, str) and step in model.model_fields:
+            model = next(_models(model.model_fields[step].annotation), model)
+    return model
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _models(inner)

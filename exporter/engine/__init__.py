@@ -1,0 +1,1 @@
+"""Runs checks and keeps what they say: catalogue, plan, schedule, evaluation, store, state file."""

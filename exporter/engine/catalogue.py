@@ -1,0 +1,78 @@
+"""Everything the product can ask and say: walks exporter/checks, so that a check exists by being there."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+
+from exporter import checks
+from exporter.model import Check, Measure, Rule
+
+MAIN = "check"  # the file of a folder that has the check itself
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One check with the rules and measures declared in its file or folder."""
+
+    check: Check
+    rules: tuple[Rule, ...]
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def checks(self) -> dict[str, Check]:
+        return {entry.check.id: entry.check for entry in self.entries}
+
+    @cached_property
+    def rules(self) -> dict[str, Rule]:
+        return {rule.id: rule for entry in self.entries for rule in entry.rules}
+
+    @cached_property
+    def measures(self) -> tuple[Measure, ...]:
+        return tuple(measure for entry in self.entries for measure in entry.measures)
+
+
+def load() -> Catalogue:
+    """Raise ValueError for a check that breaks the naming rules: a programming error, found by the tests."""
+    names = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
+    return Catalogue(tuple(_entry(name) for name in names))
+
+
+def modules(name: str) -> tuple[ModuleType, ...]:
+    """Those of one check: its file; or, of a folder, `check.py` first and then the files beside it."""
+    whole = importlib.import_module(f"{checks.__name__}.{name}")
+    if not hasattr(whole, "__path__"):
+        return (whole,)
+    parts = sorted((part.name for part in pkgutil.iter_modules(whole.__path__)), key=lambda part: (part != MAIN, part))
+    return tuple(importlib.import_module(f"{whole.__name__}.{part}") for part in parts)
+
+
+def _entry(name: str) -> Entry:
+    parts = modules(name)
+    found = getattr(parts[0], name, None)
+    if not isinstance(found, Check) or found.id != name:
+        raise ValueError(f"{parts[0].__name__} must define the check {name!r}")
+    declared = tuple(dict.fromkeys(rule for part in parts for rule in _rules(part)))
+    strangers = [rule.id for rule in declared if not rule.id.startswith(f"{name}.")]
+    if strangers:
+        raise ValueError(f"the check {name} declares rules of another: {', '.join(strangers)}")
+    measures = dict.fromkeys(value for part in parts for value in vars(part).values() if isinstance(value, Measure))
+    return Entry(found, declared, tuple(measures))
+
+
+def _rules(module: ModuleType) -> Iterator[Rule]:
+    """Its constants. Rules made from data stand in a mapping by their id."""
+    for value in vars(module).values():
+        if isinstance(value, Rule):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from (rule for rule in value.values() if isinstance(rule, Rule))

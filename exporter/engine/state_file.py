@@ -1,0 +1,195 @@
+"""What survives a restart: every Held and what the blocklist door knows, in one small SQLite file.
+
+What has ended is written at once, in one transaction of a write-ahead log, and what ends meanwhile together in the next
+one. So kill -9 loses the last run at most, or in a storm those of the moment that a write takes. The writing is done on
+one thread of its own, and nothing is read once the start is over: whoever reads has to wait for the writer. A disk that
+is full or gone is a metric, never a stop. Transcripts are not saved: after a restart a verdict is served as saved and
+its evidence comes with the next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from exporter.engine.catalogue import Catalogue
+from exporter.engine.store import Held, Key, Standing
+from exporter.model import Change, Doubt, Finding, Reading, Reason, Record, Remembered, Severity
+
+log = logging.getLogger(__name__)
+
+Row: TypeAlias = tuple[str, tuple[Any, ...]]  # a statement and its values
+
+VERSION = 1
+_TABLES = """
+CREATE TABLE IF NOT EXISTS held (check_id TEXT, target TEXT, body TEXT NOT NULL, PRIMARY KEY (check_id, target));
+CREATE TABLE IF NOT EXISTS door (name TEXT PRIMARY KEY, body TEXT NOT NULL);
+"""
+
+
+class State:
+    """The state file. `writable` tells whether the latest write succeeded."""
+
+    def __init__(self, path: Path) -> None:
+        """Raise OSError, saying what to do, if the file cannot be used. A damaged one is set aside, not deleted."""
+        self.writable = True
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
+        self._left: set[Key] = set()
+        self._waiting: list[Row] = []
+        self._writing: asyncio.Future[None] | None = None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = self._open(path)
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{path}: {error}; give --storage.path a writable place, or leave it out") from None
+        except sqlite3.DatabaseError as error:
+            aside = path.with_name(f"{path.name}.damaged")
+            path.rename(aside)
+            log.error("%s is no usable state file (%s): moved to %s, starting without", path, error, aside)  # noqa: TRY400  (the trace says nothing more)
+            self._db = self._open(path)
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise sqlite3.DatabaseError(f"it is of format {version}, this version writes {VERSION}")
+            db.executescript(_TABLES)
+            db.execute(f"PRAGMA user_version={VERSION}")
+            self._left = set(db.execute("SELECT check_id, target FROM held"))
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
+
+    def recall(self, new: Held, catalogue: Catalogue) -> Held:
+        """What a former life saved of this pair; itself if nothing, nothing that can be read or told before."""
+        if new.key not in self._left:
+            return new
+        self._left.discard(new.key)
+        row = self._db.execute("SELECT body FROM held WHERE check_id = ? AND target = ?", new.key).fetchone()
+        return _read(new, row[0], catalogue) if row else new
+
+    def recall_door(self) -> Any:
+        """What the blocklist door saved; None if nothing."""
+        row = self._db.execute("SELECT body FROM door WHERE name = 'blocklists'").fetchone()
+        return json.loads(row[0]) if row else None
+
+    def save(self, held: Held) -> None:
+        """Queue the writing of one verdict."""
+        self._queue("REPLACE INTO held VALUES (?, ?, ?)", *held.key, json.dumps(_plain(held)))
+
+    def save_door(self, door: Any) -> None:
+        """Queue the writing of what the blocklist door knows."""
+        self._queue("REPLACE INTO door VALUES ('blocklists', ?)", json.dumps(door))
+
+    def forget(self, key: Key) -> None:
+        self._left.discard(key)
+        self._queue("DELETE FROM held WHERE check_id = ? AND target = ?", *key)
+
+    def left(self) -> set[Key]:
+        """What a former life has saved and nobody has recalled."""
+        return set(self._left)
+
+    async def close(self) -> None:
+        """Write what is queued, then close the file."""
+        await self.written()
+        self._thread.shutdown()
+        self._db.close()
+
+    async def written(self) -> None:
+        """Until nothing is queued."""
+        while self._writing:
+            await asyncio.wait([self._writing])
+
+    def _queue(self, statement: str, *values: Any) -> None:
+        self._waiting.append((statement, values))
+        if self._writing is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        rows, self._waiting = self._waiting, []
+        self._writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, rows)
+        self._writing.add_done_callback(self._ended)
+
+    def _ended(self, _: asyncio.Future[None]) -> None:
+        self._writing = None
+        if self._waiting:
+            self._begin()
+
+    def _write(self, rows: list[Row]) -> None:
+        try:
+            with closing(self._db.cursor()) as cursor:
+                cursor.execute("BEGIN")
+                for statement, values in rows:
+                    cursor.execute(statement, values)
+                cursor.execute("COMMIT")
+            self.writable = True
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.rollback()
+            if self.writable:
+                log.error("state cannot be written: %s", error)  # noqa: TRY400  (the trace says nothing more)
+            self.writable = False
+
+
+def _plain(held: Held) -> dict[str, Any]:
+    return {
+        "findings": [[s.finding.id, s.finding.severity, s.finding.evidence, s.since] for s in held.findings],
+        "readings": [[r.measure.name, r.labels, r.value] for r in held.readings],
+        "records": [
+            [r.record.name, r.record.texts, r.record.digest, r.since, [[c.before, c.after, c.at] for c in r.changes]]
+            for r in held.records
+        ],
+        "doubt": [held.doubt.reason, held.doubt.detail] if held.doubt else None,
+        "last_run": held.last_run,
+        "last_conclusive": held.last_conclusive,
+    }
+
+
+def _read(new: Held, saved: str, catalogue: Catalogue) -> Held:
+    measures = {m.name: m for m in catalogue.measures}
+    try:
+        body = json.loads(saved)
+        return replace(
+            new,
+            findings=tuple(
+                Standing(Finding(catalogue.rules[rule], _pairs(evidence), Severity(severity)), float(since))
+                for rule, severity, evidence, since in body["findings"]
+                if rule in catalogue.rules
+            ),
+            readings=tuple(
+                Reading(measures[name], float(value), _pairs(labels))
+                for name, labels, value in body["readings"]
+                if name in measures
+            ),
+            records=tuple(_remembered(*saved) for saved in body.get("records", ())),
+            doubt=Doubt(Reason(body["doubt"][0]), body["doubt"][1]) if body["doubt"] else None,
+            last_run=float(body["last_run"]),
+            last_conclusive=float(body["last_conclusive"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("saved state of %s %s cannot be read (%s): it will be evaluated anew", *new.key, error)
+        return new
+
+
+def _remembered(name: Any, texts: Any, digest: Any, since: Any, changes: Any) -> Remembered:
+    made = tuple(Change(_texts(before), _texts(after), float(at)) for before, after, at in changes)
+    return Remembered(Record(str(name), _texts(texts), str(digest)), float(since), made)
+
+
+def _texts(saved: Any) -> tuple[str, ...]:
+    return tuple(map(str, saved))
+
+
+def _pairs(saved: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((str(k), str(v)) for k, v in saved)

@@ -1,0 +1,1 @@
+"""Brand Indicators for Message Identification: the record, the logo, the certificate of the logo."""

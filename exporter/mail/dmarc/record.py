@@ -1,0 +1,212 @@
+"""DMARC records (RFC 9989, which replaced RFC 7489): what a domain wants done with mail that fails authentication.
+
+SPF and DKIM prove a domain, but none that a reader ever sees. DMARC ties them to the one in the From: header. Mail
+passes when SPF or DKIM passes for a domain that is *aligned* with it (exporter/mail/dmarc/alignment.py). What is to
+become of mail that does not pass, and who is to hear of it, the owner of the domain says in a TXT record at
+`_dmarc.<domain>` (sections 4.1, 4.5) or at one of its parents (exporter/mail/dmarc/tree_walk.py). It is a list of tags
+(section 4.7; the syntax is in exporter/mail/tag_list.py):
+
+    v=DMARC1          must come first, in just these letters, or the text is no DMARC record at all
+    p=reject          the policy: none, quarantine or reject
+    sp=, np=          the same for subdomains that exist, and for those that do not; without np= sp=, without that p=
+    t=y               testing: receivers are asked to apply one level less than the policy says
+    psd=y, psd=n      this is a public suffix, or surely none: both end the tree walk
+    adkim=, aspf=     how near DKIM's and SPF's domain must come to be aligned: r (relaxed, the default) or s (strict)
+    rua=, ruf=        where daily statistics and single failures are reported to: URIs (exporter/mail/dmarc/reports.py)
+    fo=               which failures are reported
+
+Nothing in it may break the mail of a domain: unknown tags are ignored, bad values give way to the default (section
+4.7). The policies alone are an exception. Without a valid p=, or with a bad sp= or np=, the record counts as p=none if
+rua= holds a valid URI, else as none at all (section 4.10.1). RFC 9989 removed pct=, rf= and ri=, which receivers that
+still live by RFC 7489 obey.
+
+The grammar (section 4.8) spells tag names and values as plain strings, which match in any case (RFC 5234 section
+2.3); only "DMARC1" is marked as case-sensitive. White space may stand around each "=" and ";", but not before "v".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from exporter.mail import names, tag_list
+
+_VERSION = re.compile(rb"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|$)", re.ASCII)
+_SIZE = re.compile(r"![0-9]+[kmgt]?$", re.ASCII | re.IGNORECASE)
+# RFC 3986 section 3, but for "," and "!", which must be written %2C and %21 (section 4.8).
+_URI = re.compile(r"([a-z][a-z0-9+.-]*):((?:[a-z0-9._~:/?#\[\]@$&'()*+;=-]|%[0-9a-f]{2})*)", re.ASCII | re.IGNORECASE)
+_HTTPS_HOST = re.compile(r"//(?:[^/?#@]*@)?([^/?#@:]+)", re.ASCII)
+_TAGS = frozenset({"v", "p", "sp", "np", "psd", "t", "adkim", "aspf", "fo", "rua", "ruf"})
+_REMOVED = ("pct", "rf", "ri")  # RFC 9989 appendix C
+_NAMED = _TAGS.union(_REMOVED)
+_LIMITED = {"adkim": "rs", "aspf": "rs", "t": "yn", "psd": "ynu"}
+_FAILURE_OPTIONS = frozenset("01ds")
+_MEANT = re.compile(rb"[\s\\\"']*v[\s\\\"']*=[\s\\\"']*dmarc1", re.IGNORECASE)
+
+
+class DmarcSyntaxError(ValueError):
+    """The text is no DMARC record at all; the message says why."""
+
+
+class Policy(StrEnum):
+    NONE = "none"
+    QUARANTINE = "quarantine"
+    REJECT = "reject"
+
+    @property
+    def strength(self) -> int:
+        return _STRENGTHS.index(self)
+
+    @property
+    def lowered(self) -> Policy:
+        """One level less, as t=y asks for (section 4.7)."""
+        return _STRENGTHS[max(0, self.strength - 1)]
+
+
+_STRENGTHS = (Policy.NONE, Policy.QUARANTINE, Policy.REJECT)
+_POLICIES = {str(policy): policy for policy in Policy}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportURI:
+    """`host` is the domain of a mailto: address or the host of an https: URI, lower case; empty for other schemes."""
+
+    text: str
+    scheme: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """What a record asks for, and the tag that says so."""
+
+    tag: str
+    policy: Policy
+    testing: bool
+
+    @property
+    def applied(self) -> Policy:
+        return self.policy.lowered if self.testing else self.policy
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One DMARC record. The last six fields are what a careful reader would complain about."""
+
+    p: Policy | None
+    sp: Policy | None
+    np: Policy | None
+    psd: str  # "y", "n" or "u"
+    testing: bool
+    strict: frozenset[str]  # those of adkim and aspf that demand strict alignment
+    rua: tuple[ReportURI, ...]
+    wants_reports: bool  # rua= holds a valid URI, if only one that nobody can report to
+    bad_policies: tuple[tuple[str, str], ...]  # of p, sp and np: the tag and its value
+    bad_values: tuple[tuple[str, str], ...]  # of other tags, which fall back to their default
+    bad_terms: tuple[str, ...]  # that are no tag=value
+    repeated: tuple[str, ...]  # known tags that stand there more than once; the first one counts here
+    removed: tuple[tuple[str, str], ...]  # tags of RFC 7489 that RFC 9989 does not know
+    sized: tuple[str, ...]  # URIs of rua= with a limit of RFC 7489 behind them: `!10m`
+
+    @property
+    def valid(self) -> bool:
+        """Its policies can be taken by their word (section 4.10.1)."""
+        return self.p is not None and not self.bad_policies
+
+    def requests(self, *, subdomain: bool = False, exists: bool = True) -> Requested | None:
+        """For the name that holds the record or for a subdomain; None: no DMARC processing at all (section 4.10.1)."""
+        if self.p is None or self.bad_policies:
+            return Requested("p", Policy.NONE, testing=False) if self.wants_reports else None
+        if subdomain and not exists and self.np is not None:
+            return Requested("np", self.np, self.testing)
+        if subdomain and self.sp is not None:
+            return Requested("sp", self.sp, self.testing)
+        return Requested("p", self.p, self.testing)
+
+
+def is_record(text: bytes) -> bool:
+    """Does it begin as a DMARC record must? Everything else at `_dmarc` is to be ignored (section 4.10 step 2)."""
+    return len(text) <= tag_list.LONGEST and _VERSION.match(text) is not None
+
+
+def meant(text: bytes) -> bool:
+    """Did somebody mean to publish a DMARC record, be it one or not?"""
+    return len(text) <= tag_list.LONGEST and _MEANT.match(text) is not None
+
+
+def parse(text: bytes) -> Record:
+    """Raise DmarcSyntaxError, and nothing else, for what is no DMARC record."""
+    if len(text) > tag_list.LONGEST:
+        raise DmarcSyntaxError(f"{len(text)} octets are more than a DMARC record can need")
+    if not is_record(text):
+        raise DmarcSyntaxError(f"{text[:12]!r} at character 1 is not v=DMARC1")
+    terms = tag_list.read(text)
+    named = [(name, term.value) for term in terms if (name := term.name.lower()) in _NAMED]
+    found = dict(reversed(named))  # the first of several counts
+    policies = {tag: _POLICIES.get(found[tag].lower()) for tag in ("p", "sp", "np") if tag in found}
+    limited = {tag: found[tag].lower() for tag in _LIMITED if tag in found}
+    bad_limited = [(tag, found[tag]) for tag, value in limited.items() if value not in tuple(_LIMITED[tag])]
+    rua, bad_rua, wants_reports = _uris(found.get("rua"))
+    _, bad_ruf, _ = _uris(found.get("ruf"))
+    bad_options = [("fo", found["fo"])] if "fo" in found and not _are_options(found["fo"]) else []
+    psd = limited.get("psd", "u")
+    return Record(
+        p=policies.get("p"),
+        sp=policies.get("sp"),
+        np=policies.get("np"),
+        psd=psd if psd in ("y", "n") else "u",
+        testing=limited.get("t") == "y",
+        strict=frozenset(tag for tag in ("adkim", "aspf") if limited.get(tag) == "s"),
+        rua=rua,
+        wants_reports=wants_reports,
+        bad_policies=tuple((tag, found[tag]) for tag, policy in policies.items() if policy is None),
+        bad_values=(
+            *bad_limited,
+            *bad_options,
+            *([("rua", ", ".join(bad_rua))] if bad_rua else []),
+            *([("ruf", ", ".join(bad_ruf))] if bad_ruf else []),
+        ),
+        bad_terms=tuple(term.value for term in terms if not term.name),
+        repeated=tag_list.repeated(name for name, _ in named),
+        removed=tuple((tag, found[tag]) for tag in _REMOVED if tag in found),
+        sized=tuple(text for text in _listed(found.get("rua")) if _SIZE.search(text)),
+    )
+
+
+def _are_options(value: str) -> bool:
+    """Each at most once, and only one of 0 and 1 (section 4.8)."""
+    options = [option.strip(tag_list.SPACE) for option in value.lower().split(":", len(_FAILURE_OPTIONS))]
+    return _FAILURE_OPTIONS.issuperset(options) and len(set(options)) == len(options) and not {"0", "1"} <= {*options}
+
+
+def _listed(value: str | None) -> list[str]:
+    return [] if value is None else [text.strip(tag_list.SPACE) for text in value.split(",")]
+
+
+def _uris(value: str | None) -> tuple[tuple[ReportURI, ...], tuple[str, ...], bool]:
+    """The URIs of a list that reports could go to, the other texts, and is any of all these a valid URI?
+
+    A `!size` at the end is RFC 7489's, and to be ignored (section 4.8).
+    """
+    texts = [_SIZE.sub("", text) for text in _listed(value)]
+    matches = {text: _URI.fullmatch(text) for text in texts}
+    uris = {text: _uri(match) if match else None for text, match in matches.items()}
+    return (
+        tuple(uri for uri in uris.values() if uri),
+        tuple(text for text, uri in uris.items() if not uri),
+        any(matches.values()),
+    )
+
+
+def _uri(match: re.Match[str]) -> ReportURI | None:
+    scheme, rest = match[1].lower(), match[2]
+    if scheme == "mailto":
+        local, _, host = rest.partition("?")[0].rpartition("@")
+    elif scheme == "https":
+        authority = _HTTPS_HOST.match(rest)
+        local, host = "-", authority[1] if authority else ""
+    else:
+        return ReportURI(match[0], scheme, "")
+    host = host.lower()
+    return ReportURI(match[0], scheme, host) if local and names.is_hostname(host) else None

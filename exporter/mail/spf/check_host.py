@@ -1,0 +1,303 @@
+"""Sender Policy Framework: may this address send mail for this domain? (RFC 7208)
+
+The owner of a domain publishes in a TXT record which addresses may use it in MAIL FROM or HELO (section 3). A
+receiver plays `check_host` (section 4): it takes the client's address, fetches the policy of the domain and tries
+its mechanisms from left to right until one matches; the sign before that one is the result. When none matches, it is
+neutral (4.7). Read on in the order of an evaluation:
+
+ - spf_record.py: which TXT record is the policy, and what its terms say (4.5, 4.6, 12);
+ - spf_macro.py: how the names in terms are made of facts of the message (7);
+ - this file: what each mechanism asks and when it matches (5, 6);
+ - spf_budget.py: how much of that receivers put up with (4.6.4);
+ - spf_cost.py: what of that budget a policy uses in the worst case.
+
+Policies lead to policies. `include` asks another domain's and matches if that says pass: it borrows its yes and
+nothing else, so an `-all` there refuses nobody here (5.2). `redirect` hands over for good when nothing matched (6.1).
+Either is a permerror if there is no policy. The seven results are those of 2.6. Two of them, from wherever they arise,
+end everything: permerror, the policy is broken and the domain must repair it; temperror, DNS gave no answer now.
+
+An evaluation is pure: a generator that yields questions and gets replies, see mail/dns.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Address
+from typing import NamedTuple
+
+from exporter.mail.dns import Evaluation, Reply
+from exporter.mail.names import IP, pointer, under
+from exporter.mail.spf.limits import Budget, Stop
+from exporter.mail.spf.macro import MacroString, can_have_policy, query_name
+from exporter.mail.spf.record import Mechanism, Modifier, Policy, Record, Word, read, read_explanation
+from exporter.model import Reason, printable
+
+MOST_STEPS = 200  # ours: terms kept to show
+_LOCAL_PART = frozenset("ls")  # macros
+
+
+class Step(NamedTuple):
+    """One term that was tried. `lookups` is the count of section 4.6.4 after it."""
+
+    domain: str
+    term: str
+    outcome: str
+    lookups: int
+
+    def __str__(self) -> str:
+        return f"{self.domain}: {self.term}: {self.outcome} ({self.lookups} lookups)"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What check_host says, and why.
+
+    `reason` is set when the result rests on a question without conclusive answer: always for temperror, and
+    for any other word if such a question was passed over, as section 5.5 orders for ptr. `lookups` and `voids` are
+    one above their limit if that made it a permerror.
+    """
+
+    word: Word
+    why: str
+    trace: tuple[Step, ...] = ()
+    lookups: int = 0
+    voids: int = 0
+    seconds: float = 0.0  # that the answers took
+    reason: Reason | None = None
+    mailbox: str = (
+        ""  # the first term that was evaluated for this local part of the sender alone, as %{l} or %{s} in it
+    )
+    explanation: str = ""
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """For a person: the result, and how it came about."""
+        return (
+            f"{self.word}: {self.why} ({self.lookups} lookups, {self.voids} void)",
+            *map(str, self.trace),
+        )
+
+
+def check_host(
+    ip: IP, domain: str, sender: str, helo: str, *, explain: bool = False, receiver: str = "unknown", timestamp: int = 0
+) -> Evaluation[Result]:
+    """Section 4.1. `sender` is the MAIL FROM address (of an empty one: postmaster@helo, section 2.4).
+
+    `explain` also fetches the text of exp= after a fail; `receiver` and `timestamp` (unix seconds) are for
+    its macros. It never changes the result.
+    """
+    run = _CheckHost(ip, sender, helo, receiver, timestamp)
+    try:
+        word = yield from run.check(domain)
+        result = run.result(word, run.why)
+    except Stop as stop:
+        result = run.result(stop.word, stop.why, stop.reason)
+    if explain and result.word is Word.FAIL:
+        result = replace(result, explanation=(yield from run.explanation()))
+    return result
+
+
+class _CheckHost:
+    """The facts of one evaluation and its budget, shared by all the policies that it visits."""
+
+    def __init__(self, ip: IP, sender: str, helo: str, receiver: str, timestamp: int) -> None:
+        # An IPv4-mapped address is an IPv4 address (section 5).
+        self.ip: IP = (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
+        self.address_type = "A" if self.ip.version == 4 else "AAAA"
+        local, _, domain = sender.rpartition("@")
+        local = local or "postmaster"  # section 4.3
+        self.values = {
+            "s": f"{local}@{domain}",
+            "l": local,
+            "o": domain,
+            "i": ".".join(self.ip.exploded.replace(":", "").upper()) if self.ip.version == 6 else str(self.ip),
+            "v": "in-addr" if self.ip.version == 4 else "ip6",
+            "h": helo,
+            "c": str(self.ip),
+            "r": receiver,
+            "t": str(timestamp),
+        }
+        self.budget = Budget()
+        self.why = ""
+        self.mailbox = ""
+        self.passed_over: Reply | None = None
+        self.steps: list[Step] = []
+        self.policies: dict[str, Policy] = {}  # read once each: they may be large
+        self.last: tuple[Record, str] | None = None  # the record that decided, and its domain
+
+    def result(self, word: Word, why: str, reason: Reason | None = None) -> Result:
+        if reason is None and self.passed_over is not None:
+            reason = self.passed_over.status.reason
+            why = printable(f"{why}; without an answer to {_doubt(self.passed_over)}")
+        return Result(
+            word=word,
+            why=why,
+            trace=tuple(self.steps),
+            lookups=self.budget.lookups,
+            voids=self.budget.voids,
+            seconds=self.budget.seconds,
+            reason=reason,
+            mailbox=self.mailbox,
+        )
+
+    def ask(self, name: str, rdtype: str) -> Evaluation[Reply]:
+        reply = yield from self.budget.ask(name, rdtype)
+        if reply.void:
+            self.budget.void(reply.question)
+        return reply
+
+    def ask_firmly(self, name: str, rdtype: str) -> Evaluation[Reply]:
+        """Where a DNS error is temperror (sections 4.4 and 5)."""
+        reply = yield from self.ask(name, rdtype)
+        if not reply.status.conclusive:
+            raise Stop(Word.TEMPERROR, _doubt(reply), reply.status.reason)
+        return reply
+
+    def note(self, domain: str, term: str, outcome: str) -> None:
+        if len(self.steps) < MOST_STEPS:
+            self.steps.append(Step(printable(domain), printable(term), outcome, self.budget.lookups))
+
+    # Section 4
+
+    def check(self, domain: str) -> Evaluation[Word]:
+        name = query_name(domain)
+        if name is None or not can_have_policy(name):
+            self.why = printable(f"{domain!r} is no domain name")
+            return Word.NONE
+        domain = domain.removesuffix(".")
+        reply = yield from self.ask_firmly(name, "TXT")
+        policy = self.policies.get(name) or self.policies.setdefault(name, read(reply))
+        if policy.error:
+            raise Stop(Word.PERMERROR, policy.error)
+        if policy.record is None:
+            self.why = f"{name} has no SPF record"
+            return Word.NONE
+        for mechanism in policy.record.mechanisms:
+            if (yield from self.matches(mechanism, domain)):
+                self.note(domain, mechanism.text, mechanism.qualifier)
+                self.why = printable(f"{mechanism.text} of {domain} matches")
+                self.last = policy.record, domain
+                return mechanism.qualifier
+            self.note(domain, mechanism.text, "no match")
+        if policy.record.redirect:
+            return (yield from self.redirect(policy.record.redirect, domain))
+        self.why = printable(f"no term of {domain} matches")
+        return Word.NEUTRAL
+
+    def redirect(self, modifier: Modifier, domain: str) -> Evaluation[Word]:
+        """Section 6.1."""
+        self.budget.spend(f"{modifier.text} of {domain}")
+        self.note(domain, modifier.text, "follow")
+        word = yield from self.check((yield from self.target(modifier.value, modifier.text, domain)))
+        if word is Word.NONE:
+            raise Stop(Word.PERMERROR, f"{modifier.text} of {domain}: {self.why}")
+        return word
+
+    def target(self, spec: MacroString, term: str, domain: str) -> Evaluation[str]:
+        """The target-name of section 4.8."""
+        if spec.letters & _LOCAL_PART:
+            self.mailbox = self.mailbox or printable(f"{term} of {domain}")
+        return spec.target((yield from self.facts(spec, domain)))
+
+    def facts(self, text: MacroString, domain: str) -> Evaluation[dict[str, str]]:
+        if "p" in text.letters:
+            self.values["p"] = yield from self.validated_name(domain)
+        return {**self.values, "d": domain}
+
+    # Section 5
+
+    def matches(self, mechanism: Mechanism, domain: str) -> Evaluation[bool]:
+        if mechanism.name == "all":
+            return True
+        if mechanism.address is not None:
+            return mechanism.covers(mechanism.address, self.ip)
+        self.budget.spend(f"{mechanism.text} of {domain}")
+        spec = mechanism.domain
+        target = (yield from self.target(spec, mechanism.text, domain)) if spec else domain
+        if mechanism.name == "include":
+            return (yield from self.include(mechanism, domain, target))
+        name = query_name(target)
+        if name is None:
+            return False  # a name that DNS cannot hold matches nothing (section 4.8 leaves it open)
+        match mechanism.name:
+            case "a":
+                return (yield from self.holds(mechanism, name))
+            case "mx":
+                return (yield from self.mx(mechanism, name))
+            case "exists":
+                return (yield from self.ask_firmly(name, "A")).exists
+            case _:  # ptr
+                return (yield from self.ptr(name))
+
+    def include(self, mechanism: Mechanism, domain: str, target: str) -> Evaluation[bool]:
+        """Section 5.2."""
+        word = yield from self.check(target)
+        if word is Word.NONE:
+            raise Stop(Word.PERMERROR, f"{mechanism.text} of {domain}: {self.why}")
+        return word is Word.PASS
+
+    def holds(self, mechanism: Mechanism, name: str) -> Evaluation[bool]:
+        """Section 5.3."""
+        reply = yield from self.ask_firmly(name, self.address_type)
+        return any(mechanism.covers(address, self.ip) for address in reply.addresses)
+
+    def mx(self, mechanism: Mechanism, name: str) -> Evaluation[bool]:
+        """Section 5.4."""
+        for host in self.budget.hosts((yield from self.ask_firmly(name, "MX"))):
+            if (yield from self.holds(mechanism, host)):
+                return True
+        return False
+
+    def ptr(self, name: str) -> Evaluation[bool]:
+        """Section 5.5."""
+        for found in (yield from self.pointers()):
+            if under(found, name) and (yield from self.validates(found)):
+                return True
+        return False
+
+    def pointers(self) -> Evaluation[list[str]]:
+        """The PTR names of the client; an error is no match (section 5.5)."""
+        reply = yield from self.ask(pointer(self.ip), "PTR")
+        self.pass_over(reply)
+        return self.budget.names(reply)
+
+    def validates(self, name: str) -> Evaluation[bool]:
+        """Does the name lead back to the client? Of an error, another name is tried (section 5.5)."""
+        reply = yield from self.ask(name, self.address_type)
+        self.pass_over(reply)
+        return self.ip in reply.addresses
+
+    def validated_name(self, domain: str) -> Evaluation[str]:
+        """Macro p (section 7.3): the domain itself, else a name inside it, else any, else `unknown`."""
+        home = query_name(domain) or ""
+        names = yield from self.pointers()
+        for name in sorted(names, key=lambda name: (name != home, not under(name, home))):
+            if (yield from self.validates(name)):
+                return name
+        return "unknown"
+
+    def pass_over(self, reply: Reply) -> None:
+        if not reply.status.conclusive:
+            self.passed_over = self.passed_over or reply
+
+    # Section 6.2
+
+    def explanation(self) -> Evaluation[str]:
+        """The text for a refusal; "" where there is none, or anything is wrong with it."""
+        record, domain = self.last or (None, "")
+        if record is None or record.exp is None:
+            return ""
+        self.budget.end()
+        try:
+            name = query_name((yield from self.target(record.exp.value, record.exp.text, domain)))
+            if name is None:
+                return ""
+            reply = yield from self.ask(name, "TXT")
+            text = read_explanation(reply).text
+            return text.expand((yield from self.facts(text, domain))) if text else ""
+        except Stop:
+            return ""  # as if no exp had been given
+
+
+def _doubt(reply: Reply) -> str:
+    return f"{reply.question}: {reply.detail or reply.status}"

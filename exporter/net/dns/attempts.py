@@ -1,0 +1,206 @@
+"""One question put to one or more nameservers until one of them answers: repetition, TCP, and who says most.
+
+Its attempts overlap: the next one is made after a share of the time, or at once when a nameserver says that it
+cannot answer. A truncated answer is asked for again over TCP, one that dislikes EDNS without it (RFC 6891 section 7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from exporter.mail.dns import Status
+from exporter.net.dns import wire
+from exporter.net.dns.upstream import MistrustError, Upstream
+
+LEAST_ATTEMPTS = 3
+PENALTY = 30.0  # seconds a silent nameserver is asked last
+# Of several failures the one that says most is told; silence says least.
+_TELLING = (Status.TRUNCATED, Status.MALFORMED, Status.SERVFAIL, Status.REFUSED, Status.TIMEOUT, Status.NETWORK)
+
+
+class Server:
+    """An upstream, and whether it has been silent of late."""
+
+    __slots__ = ("_retry", "silent", "upstream")
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+        self.silent = False
+        self._retry = 0.0
+
+    def takes(self, now: float) -> bool:
+        if not self.silent:
+            return True
+        if now < self._retry:
+            return False
+        self._retry = now + PENALTY
+        return True
+
+    def fell_silent(self, now: float) -> None:
+        self.silent = True
+        self._retry = now + PENALTY
+
+
+class Word(NamedTuple):
+    """What one nameserver said, or that it said nothing."""
+
+    server: Server
+    transport: str
+    said: wire.Decoded
+
+
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    server: Server
+    transport: str
+    sent: float
+    truncated: bool = False  # the answer over UDP was
+    edns: bool = True
+    withdraw: Callable[[], None] = lambda: None
+
+
+class Race:
+    """One question, asked of several nameservers in turn until one of them answers."""
+
+    def __init__(
+        self,
+        query: wire.Query,
+        servers: Sequence[Server],
+        deadline: float,
+        *,
+        tcp: bool,
+        charge: Callable[[], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._query = query
+        self._deadline = deadline
+        self._tcp = tcp
+        self._charge = charge
+        self._upcoming = deque([*servers, *[servers[0]] * max(1, LEAST_ATTEMPTS - len(servers))])
+        self._share = (deadline - self._loop.time()) / len(self._upcoming)
+        self._open: set[_Attempt] = set()
+        self._words: dict[Server, Word] = {}
+        self._heard: set[Server] = set()
+        self._arrived: deque[tuple[_Attempt, bytes | OSError | EOFError]] = deque()
+        self._waker: asyncio.Future[None] | None = None
+        self._sent = 0
+
+    async def run(self) -> Word:
+        following = self._loop.time()
+        while True:
+            now = self._loop.time()
+            if self._arrived:
+                word = self._hear(*self._arrived.popleft(), now)
+                if word:
+                    return word
+            elif now >= self._deadline or not (self._open or self._upcoming):
+                return self._last_word(now)
+            elif self._upcoming and (now >= following or not self._open):
+                server = self._upcoming.popleft()
+                if server not in self._words or self._words[server].said.status is Status.NETWORK:
+                    self._begin(server, now)
+                    following = now + self._share
+            else:
+                await self._news(min(following, self._deadline) if self._upcoming else self._deadline)
+
+    def end(self) -> None:
+        """Withdraw what is still open. Who was silent for a share of the time is asked last for a while."""
+        now = self._loop.time()
+        for attempt in self._open:
+            attempt.withdraw()
+            if now - attempt.sent >= self._share or now >= self._deadline:
+                attempt.server.upstream.traffic.responses[Status.TIMEOUT] += 1
+                if attempt.server not in self._heard:
+                    attempt.server.fell_silent(now)
+        self._open.clear()
+
+    def _begin(self, server: Server, now: float, *, truncated: bool = False, edns: bool = True) -> None:
+        if self._sent:
+            self._charge()
+        self._sent += 1
+        upstream = server.upstream
+        over_tcp = truncated or self._tcp or upstream.mistrusted
+        attempt = _Attempt(server, "tcp" if over_tcp else "udp", now, truncated, edns)
+        query = self._query if edns else wire.without_edns(self._query)
+        self._open.add(attempt)
+        if over_tcp:
+            task = self._loop.create_task(self._stream(attempt, query))
+            attempt.withdraw = task.cancel  # type: ignore[assignment]  # its result is of no interest
+            return
+        try:
+            attempt.withdraw = upstream.send(query, partial(self._deliver, attempt))
+        except OSError as error:
+            self._deliver(attempt, error)
+
+    async def _stream(self, attempt: _Attempt, query: wire.Query) -> None:
+        try:
+            self._deliver(attempt, await attempt.server.upstream.stream(query))
+        except (OSError, EOFError) as error:
+            self._deliver(attempt, error)
+
+    def _deliver(self, attempt: _Attempt, what: bytes | OSError | EOFError) -> None:
+        self._arrived.append((attempt, what))
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waker and not self._waker.done():
+            self._waker.set_result(None)
+
+    async def _news(self, until: float) -> None:
+        self._waker = self._loop.create_future()
+        timer = self._loop.call_at(until, self._wake)
+        try:
+            await self._waker
+        finally:
+            timer.cancel()
+
+    def _hear(self, attempt: _Attempt, what: bytes | OSError | EOFError, now: float) -> Word | None:
+        """The last word, if this is a conclusive one."""
+        self._open.discard(attempt)
+        server, traffic = attempt.server, attempt.server.upstream.traffic
+        if isinstance(what, MistrustError):
+            self._begin(server, now, edns=attempt.edns)
+            return None
+        if isinstance(what, bytes):
+            said = wire.decode(what, self._query)
+            server.silent = False
+            self._heard.add(server)
+            traffic.seconds.observe(now - attempt.sent)
+        else:
+            said = _unheard(attempt, what)
+            server.fell_silent(now)
+        traffic.responses[said.status] += 1
+        word = Word(server, attempt.transport, said)
+        if said.status.conclusive:
+            return word
+        if said.status is Status.TRUNCATED and attempt.transport == "udp":
+            self._begin(server, now, truncated=True, edns=attempt.edns)
+        elif said.dislikes_edns and attempt.edns:
+            self._begin(server, now, truncated=attempt.truncated, edns=False)
+        else:
+            self._words[server] = word
+        return None
+
+    def _last_word(self, now: float) -> Word:
+        for attempt in sorted(self._open, key=lambda attempt: attempt.sent):
+            status = Status.TRUNCATED if attempt.truncated else Status.TIMEOUT
+            what = "no whole answer" if attempt.truncated else "no answer"
+            said = wire.Decoded(status, detail=f"gives {what} in {now - attempt.sent:.2g} s")
+            known = self._words.get(attempt.server)
+            if known is None or known.said.status is Status.NETWORK:
+                self._words[attempt.server] = Word(attempt.server, attempt.transport, said)
+        words = sorted(self._words.values(), key=lambda word: _TELLING.index(word.said.status))
+        told = "; ".join(f"{word.server.upstream.name} {word.said.detail}" for word in words)
+        return words[0]._replace(said=words[0].said._replace(detail=told))
+
+
+def _unheard(attempt: _Attempt, error: OSError | EOFError) -> wire.Decoded:
+    said = "the connection ended early" if isinstance(error, EOFError) else (error.strerror or str(error))
+    if attempt.truncated:
+        return wire.Decoded(Status.TRUNCATED, detail=f"sends a truncated answer, and over TCP: {said}")
+    return wire.Decoded(Status.NETWORK, detail=f"cannot be reached: {said}")

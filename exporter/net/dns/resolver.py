@@ -1,0 +1,207 @@
+"""The resolver behind Net: asks the configured nameservers over UDP and TCP and tells apart what they say.
+
+One question has one deadline. Its attempts at the nameservers overlap: the next one is made after a share of the
+time, or at once when one says that it cannot answer, and the first conclusive answer counts, whoever gives it.
+Only when all have spoken, or time is up, is the question given up, with the reason that tells most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from exporter.mail.dns import Question, Reply, Status
+from exporter.model import Clock, printable
+from exporter.net.dns import wire
+from exporter.net.dns.attempts import Race, Server, Word
+from exporter.net.dns.cache import Cache
+from exporter.net.dns.upstream import Traffic, Upstream
+from exporter.net.rate_limit import Pace
+
+MOST_IN_FLIGHT = 128  # a server's socket buffer, of 208 KiB by default, holds fewer than 200 small datagrams
+
+
+def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> tuple[tuple[str, int], ...]:
+    """The system's nameservers; this host if none are named (resolv.conf(5)). Search lists never apply to mail.
+
+    Raise OSError if the file cannot be read.
+    """
+    lines = (line.split() for line in path.read_text("utf-8", "replace").splitlines())
+    found = tuple((words[1], 53) for words in lines if len(words) > 1 and words[0] == "nameserver")
+    return found or (("127.0.0.1", 53),)
+
+
+@dataclass(slots=True)
+class Stats:
+    """What the resolver did since it began."""
+
+    nameservers: dict[str, Traffic] = field(default_factory=dict)
+    cache_hits: int = 0
+
+
+class Resolver:
+    """Implements exporter.net.Asks. Use from one loop only, between `start` and `close`."""
+
+    def __init__(
+        self,
+        nameservers: Sequence[tuple[str, int]],
+        clock: Clock,
+        *,
+        timeout: float = 5.0,
+        queries_per_second: float = 500.0,
+        zones: Mapping[str, float] | None = None,
+        patience: float = 30.0,
+    ) -> None:
+        """`timeout`: seconds for one question once it may leave; `patience`: seconds it waits for that.
+
+        `zones`: questions a second under each zone. Raise ValueError for a nameserver that is no IP address,
+        for none at all, and for a pace that is not above zero.
+        """
+        if not nameservers:
+            raise ValueError("at least one nameserver is needed")
+        self._clock = clock
+        self._timeout = timeout
+        self._patience = patience
+        self._pace = Pace(clock, queries_per_second, zones)
+        self._cache = Cache(clock)
+        self._slots = asyncio.Semaphore(MOST_IN_FLIGHT)
+        self._servers = [Server(Upstream(host, port)) for host, port in dict.fromkeys(nameservers)]
+        self._asking: dict[Question, asyncio.Task[Reply]] = {}
+        self._tasks: set[asyncio.Task[Reply]] = set()
+        self._closed = False
+        self.stats = Stats({server.upstream.name: server.upstream.traffic for server in self._servers})
+
+    async def start(self) -> None:
+        """Sockets are opened as they are needed: a network that is not there yet is no reason not to start."""
+        self._closed = False
+
+    async def close(self) -> None:
+        """Give up what is being asked; whoever waits for it hears so."""
+        self._closed = True
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for server in self._servers:
+            server.upstream.close()
+
+    async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply:
+        """One answer for all who ask the same at the same time.
+
+        `fresh` passes the cache by and shares with nobody who asked before; `tcp` asks over TCP alone. Never raises.
+        """
+        if self._closed:
+            return _closed(question)
+        task = None
+        if not (fresh or tcp):
+            kept = self._cache.get(question)
+            if kept is not None:
+                self.stats.cache_hits += 1
+                return kept
+            task = self._asking.get(question)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._resolve(question, tcp=tcp))
+            self._tasks.add(task)
+            if not tcp:
+                self._asking[question] = task
+            task.add_done_callback(partial(self._forget, question))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if task.cancelled() and not (me and me.cancelling()):
+                return _closed(question)
+            raise
+
+    def _forget(self, question: Question, task: asyncio.Task[Reply]) -> None:
+        self._tasks.discard(task)
+        if self._asking.get(question) is task:
+            del self._asking[question]
+
+    async def _resolve(self, question: Question, *, tcp: bool) -> Reply:
+        try:
+            query = wire.query(question)
+        except ValueError as wrong:
+            return Reply(question, Status.MALFORMED, detail=f"cannot be asked: {printable(wrong, 120)}")
+        latest = self._clock.monotonic() + self._patience
+        if not await self._pace.acquire(question, latest):
+            return self._late(question)
+        try:
+            async with asyncio.timeout(max(0.0, latest - self._clock.monotonic()) if self._slots.locked() else None):
+                await self._slots.acquire()
+        except TimeoutError:
+            return self._late(question)
+        try:
+            reply = await self._exchange(query, tcp=tcp)
+        finally:
+            self._slots.release()
+        if reply.status.conclusive or not tcp:
+            self._cache.put(reply)
+        return reply
+
+    def _late(self, question: Question) -> Reply:
+        return Reply(
+            question, Status.RATE_LIMITED, detail=f"our own pace has no room for it within {self._patience:g} s"
+        )
+
+    async def _exchange(self, query: wire.Query, *, tcp: bool) -> Reply:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        deadline = started + self._timeout
+        word = await self._race(query, self._ordered(started), deadline, tcp=tcp)
+        if word.said.servfail:
+            word = await self._why(query, word, deadline, tcp=tcp)
+        said = word.said
+        return Reply(
+            question=query.question,
+            status=said.status,
+            records=said.records,
+            chain=said.chain,
+            ttl=said.ttl,
+            authenticated=said.authenticated,
+            extended_errors=said.extended_errors,
+            server=word.server.upstream.name,
+            transport=word.transport,
+            seconds=loop.time() - started,
+            detail=said.detail,
+        )
+
+    async def _why(self, query: wire.Query, word: Word, deadline: float, *, tcp: bool) -> Word:
+        """A SERVFAIL that ends when checking is disabled is DNSSEC's (RFC 4035 section 5.5): bogus.
+
+        Trouble that has passed in the meantime looks the same, so that without the resolver's own word for it
+        (RFC 8914) the plain question must fail once more.
+        """
+        if asyncio.get_running_loop().time() >= deadline:
+            return word
+        unchecked = wire.query(query.question, checking_disabled=True)
+        self._pace.charge(query.question)
+        without = await self._race(unchecked, [word.server], deadline, tcp=tcp)
+        if not without.said.status.conclusive:
+            return word
+        if not word.said.blames_dnssec:
+            self._pace.charge(query.question)
+            again = await self._race(query, [word.server], deadline, tcp=tcp)
+            if again.said.status is not Status.SERVFAIL:
+                return again if again.said.status.conclusive else word
+        detail = f"{word.server.upstream.name} answers only when told not to check DNSSEC signatures"
+        return word._replace(said=word.said._replace(status=Status.BOGUS, detail=detail))
+
+    async def _race(self, query: wire.Query, servers: Sequence[Server], deadline: float, *, tcp: bool) -> Word:
+        race = Race(query, servers, deadline, tcp=tcp, charge=partial(self._pace.charge, query.question))
+        try:
+            return await race.run()
+        finally:
+            race.end()
+
+    def _ordered(self, now: float) -> list[Server]:
+        """As configured, the silent ones last; each is given one question now and then to show that it is back."""
+        first = [server for server in self._servers if server.takes(now)]
+        return first + [server for server in self._servers if server not in first]
+
+
+def _closed(question: Question) -> Reply:
+    return Reply(question, Status.NETWORK, detail="the exporter is going down")

@@ -1,0 +1,254 @@
+"""One nameserver as configured, and the only place where datagrams and streams to it are made.
+
+Against forged answers (RFC 5452) a question leaves with a random id from one of a few connected sockets, whose
+ports the system picks at random and which are given up after a while. A datagram counts only if it comes from
+the nameserver's address, carries an id that is waited for and repeats that question octet by octet. Anything
+else is counted and ignored, and after a handful of strangers on one socket the socket is given up and the
+nameserver is asked over TCP for a while, which cannot be guessed into. The case of letters is not randomised
+(0x20): home-made blocklist servers compare names octet by octet, and would say "no such name".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import IPv6Address, ip_address
+from typing import TypeAlias
+
+from exporter.mail.dns import Status
+from exporter.net.dns.wire import LARGEST_UDP, Query, answers
+from exporter.stats import Histogram
+
+PORTS = 4  # sockets in use at a time
+USES = 500  # questions asked from one socket
+AGE = 60.0  # seconds a socket is used
+STRANGERS = 5  # datagrams nobody waits for on one socket, until the nameserver is asked over TCP
+MISTRUST = 60.0  # seconds of that
+AT_ONCE = 64  # datagrams read before the loop breathes
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+Deliver: TypeAlias = Callable[[bytes | OSError], None]
+
+
+class MistrustError(OSError):
+    """Somebody is guessing at our questions."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What went to one nameserver and came back; `ignored` counts datagrams that answered nothing asked."""
+
+    queries: int = 0
+    responses: Counter[Status] = field(default_factory=Counter)
+    seconds: Histogram = field(default_factory=lambda: Histogram(BOUNDS))
+    ignored: int = 0
+
+
+class Upstream:
+    """`name` is how it is shown. Use from one loop only."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Raise ValueError for a host that is no IP address: no nameserver is ever looked up."""
+        ip = ip_address(host)
+        self.name = f"[{host}]:{port}" if ip.version == 6 else f"{host}:{port}"
+        self.traffic = Traffic()
+        self._host, self._port = host, port
+        self._family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
+        self._scope = ip.scope_id if isinstance(ip, IPv6Address) else None
+        self._ports: list[_Port] = []
+        self._retired: set[_Port] = set()
+        self._mistrusted_until = float("-inf")
+        self._turn = 0
+
+    @property
+    def mistrusted(self) -> bool:
+        return asyncio.get_running_loop().time() < self._mistrusted_until
+
+    def send(self, query: Query, deliver: Deliver) -> Callable[[], None]:
+        """Send one datagram and return the way to give it up; `deliver` gets the answer, or why there will be none.
+
+        Raise OSError if it cannot be sent at all.
+        """
+        self.traffic.queries += 1
+        port = self._pick()
+        try:
+            return port.send(query, deliver)
+        except ConnectionError as error:  # an ICMP message about an earlier datagram
+            self._broken(port, error)
+            return self._pick().send(query, deliver)
+
+    async def stream(self, query: Query) -> bytes:
+        """Ask over TCP and return the answer; raise OSError or EOFError when there is none."""
+        self.traffic.queries += 1
+        reader, writer = await asyncio.open_connection(self._host, self._port)
+        try:
+            message = os.urandom(2) + query.tail
+            writer.write(len(message).to_bytes(2) + message)
+            answer = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+            if answer[:2] != message[:2] or not answers(answer, query):
+                raise ConnectionError("an answer to something else")
+            return answer
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    def close(self) -> None:
+        for port in (*self._ports, *self._retired):
+            port.close()
+        self._ports.clear()
+        self._retired.clear()
+
+    def _pick(self) -> _Port:
+        now = asyncio.get_running_loop().time()
+        if len(self._ports) < PORTS:
+            self._ports.append(self._open(now))
+            return self._ports[-1]
+        self._turn = (self._turn + 1) % PORTS
+        port = self._ports[self._turn]
+        if port.uses >= USES or now - port.born > AGE:
+            self._ports[self._turn] = self._open(now)
+            self._retire(port)
+        return self._ports[self._turn]
+
+    def _open(self, now: float) -> _Port:
+        sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            place: tuple[str, int] | tuple[str, int, int, int] = (self._host, self._port)
+            if self._scope:
+                place = (self._host, self._port, 0, socket.if_nametoindex(self._scope))
+            sock.connect(place)
+        except OSError:
+            sock.close()
+            raise
+        return _Port(sock, now, self.traffic, self._broken, self._attacked, self._emptied)
+
+    def _retire(self, port: _Port) -> None:
+        if port.waiting:
+            self._retired.add(port)  # those who still wait there may yet be answered
+        else:
+            port.close()
+
+    def _emptied(self, port: _Port) -> None:
+        if port in self._retired:
+            self._retired.discard(port)
+            port.close()
+
+    def _attacked(self, port: _Port) -> None:
+        self._mistrusted_until = asyncio.get_running_loop().time() + MISTRUST
+        self._broken(port, MistrustError("forged answers are coming in"))
+
+    def _broken(self, port: _Port, error: OSError) -> None:
+        """Give the socket up: after an error libuv, and so uvloop, never watches it again."""
+        if port in self._ports:
+            self._ports.remove(port)
+        self._retired.discard(port)
+        port.fail(error)
+        port.close()
+
+
+class _Port:
+    """One connected UDP socket and the questions that wait for an answer at it."""
+
+    __slots__ = (
+        "_attacked",
+        "_broken",
+        "_emptied",
+        "_late",
+        "_loop",
+        "_sock",
+        "_strangers",
+        "_traffic",
+        "born",
+        "uses",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        now: float,
+        traffic: Traffic,
+        broken: Callable[[_Port, OSError], None],
+        attacked: Callable[[_Port], None],
+        emptied: Callable[[_Port], None],
+    ) -> None:
+        self.born = now
+        self.uses = 0
+        self.waiting: dict[int, tuple[Query, Deliver]] = {}
+        self._late: dict[int, Query] = {}  # ids once used here: never used twice, and a late answer is no stranger
+        self._strangers = 0
+        self._sock = sock
+        self._traffic = traffic
+        self._broken = broken
+        self._attacked = attacked
+        self._emptied = emptied
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock, self._readable)
+
+    def send(self, query: Query, deliver: Deliver) -> Callable[[], None]:
+        number = int.from_bytes(os.urandom(2))
+        while number in self._late or number in self.waiting:
+            number = int.from_bytes(os.urandom(2))
+        message = number.to_bytes(2) + query.tail
+        self.uses += 1
+        with suppress(BlockingIOError):  # a full buffer is a lost datagram
+            self._sock.send(message)
+        self.waiting[number] = (query, deliver)
+        return partial(self._give_up, number)
+
+    def fail(self, error: OSError) -> None:
+        """Tell everybody who waits here."""
+        waiting, self.waiting = self.waiting, {}
+        self._late.update((number, query) for number, (query, _) in waiting.items())
+        for _, deliver in waiting.values():
+            deliver(error)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+
+    def _give_up(self, number: int) -> None:
+        found = self.waiting.pop(number, None)
+        if found:
+            self._late[number] = found[0]
+            self._done()
+
+    def _done(self) -> None:
+        if not self.waiting:
+            self._emptied(self)
+
+    def _readable(self) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                message = self._sock.recv(LARGEST_UDP)
+            except BlockingIOError:
+                return
+            except OSError as error:  # an ICMP message; whose question it was about is not told
+                self._broken(self, error)
+                return
+            self._receive(message)
+            if self._sock.fileno() < 0:
+                return
+
+    def _receive(self, message: bytes) -> None:
+        number = int.from_bytes(message[:2])
+        found = self.waiting.get(number)
+        if found and answers(message, found[0]):
+            del self.waiting[number]
+            self._late[number] = found[0]
+            found[1](message)
+            self._done()
+            return
+        self._traffic.ignored += 1
+        late = self._late.get(number)
+        if late is None or not answers(message, late):
+            self._strangers += 1
+            if self._strangers >= STRANGERS:
+                self._attacked(self)

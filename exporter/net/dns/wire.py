@@ -1,0 +1,392 @@
+"""Between DNS wire format and our own words (exporter/mail/dns.py): questions out, answers judged.
+
+The frame is read by exporter/net/dns/frame.py under a budget; only the records that answer the question are handed
+to dnspython, one by one. What counts as an answer (RFC 1034 section 4.3.1, RFC 2308 section 2):
+ - records of the answer section alone, of the question's name and the names its CNAMEs lead to; an answer
+   section about anything else is no proof of absence but a malformed answer;
+ - NXDOMAIN speaks of the last name of that chain (RFC 6604 section 3);
+ - NOERROR without records is NODATA if a SOA record of a zone above the name says so. Many resolvers leave the
+   authority section out, so a resolver (RA) or the zone's own server (AA) is believed without it, unless NS
+   records make the answer a referral: RFC 2308 section 2.2 shows how alike the two look. A resolver returns a
+   chain whole, so that a chain without an end is judged in the same way;
+ - what the resolver itself declares forged, blocked, censored or filtered (RFC 8914) is a refusal. A stale
+   answer (RFC 8767) is an answer: receivers get it too.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import cache
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+
+import dns.edns
+import dns.exception
+import dns.flags
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+
+from exporter.mail.dns import MX, SOA, TLSA, TXT, Question, Record, Referral, Signature, Status
+from exporter.model import printable
+from exporter.net.dns.frame import LONGEST_TTL, MOST_RECORDS, Frame, MalformedError, Walk, under
+
+PAYLOAD = 1232  # octets of UDP we ask for: what fits any path unfragmented (DNS flag day 2020)
+LARGEST_UDP = 16 * 1024
+LONGEST_CHAIN = 16  # CNAMEs
+MOST_EXTENDED_ERRORS = 8
+
+# Plain numbers: arithmetic with dnspython's flags makes a new object each time.
+_AA, _TC, _RD, _RA, _AD, _CD = (int(dns.flags.Flag[name]) for name in ("AA", "TC", "RD", "RA", "AD", "CD"))
+_NOERROR, _NXDOMAIN = int(dns.rcode.NOERROR), int(dns.rcode.NXDOMAIN)
+_IN = dns.rdataclass.IN
+_HEADER = struct.Struct("!HHHHHH")
+_TWO = struct.Struct("!HH")
+_RRSIG = struct.Struct("!H6xII")  # RFC 4034 section 3.1: type covered, ..., expiration, inception
+_OPT = b"\0" + struct.pack("!HHIH", dns.rdatatype.OPT, PAYLOAD, 0, 0)
+_OPT_DO = b"\0" + struct.pack("!HHIH", dns.rdatatype.OPT, PAYLOAD, int(dns.flags.DO), 0)
+_EDE = 15  # the option code of RFC 8914
+_EDE_MODIFIED = frozenset({4, 15, 16, 17, 18})  # forged, blocked, censored, filtered, prohibited
+_EDE_DNSSEC = frozenset({1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 25, 27})
+_EDE_NAMES = {int(code): code.name.replace("_", " ").lower() for code in dns.edns.EDECode}
+_DISLIKES_EDNS = frozenset({dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS})
+_MAY_BE_BARE = frozenset({dns.rcode.FORMERR, dns.rcode.SERVFAIL, dns.rcode.NOTIMP, dns.rcode.REFUSED})
+_MAY_STAND_BY = frozenset({dns.rdatatype.RRSIG, dns.rdatatype.DNAME, dns.rdatatype.NSEC, dns.rdatatype.NSEC3})
+# Each octet of a label as text (RFC 1035 section 5.1, RFC 4343 section 2.1), as dnspython has it but for the case.
+_SHOWN = tuple(
+    f"\\{chr(octet)}" if octet in b'".;\\()@$' else chr(octet).lower() if 0x20 < octet < 0x7F else f"\\{octet:03d}"
+    for octet in range(256)
+)
+_ADDRESSES = {int(dns.rdatatype.A): 4, int(dns.rdatatype.AAAA): 16}  # octets
+_NAMES = {  # records whose data may hold compressed names: octets before the first, and how many
+    dns.rdatatype.CNAME: (0, 1),
+    dns.rdatatype.NS: (0, 1),
+    dns.rdatatype.PTR: (0, 1),
+    dns.rdatatype.MX: (2, 1),
+    dns.rdatatype.SOA: (0, 2),
+}
+
+
+class Query(NamedTuple):
+    """A question ready to be sent: two octets of id, then `tail`. `asked` is its question section."""
+
+    question: Question
+    rdtype: dns.rdatatype.RdataType
+    asked: bytes
+    tail: bytes
+    iterative: bool = False
+
+
+class Decoded(NamedTuple):
+    """One message judged. `detail` says, for a person, why it is not conclusive."""
+
+    status: Status
+    records: tuple[Record, ...] = ()
+    chain: tuple[str, ...] = ()
+    ttl: int = 0
+    authenticated: bool = False
+    rcode: int = 0
+    extended: tuple[tuple[int, str], ...] = ()
+    detail: str = ""
+    authoritative: bool = False  # this and what follows: of an iterative question only
+    referral: Referral | None = None
+    signature: Signature | None = None
+
+    @property
+    def dislikes_edns(self) -> bool:
+        return self.rcode in _DISLIKES_EDNS
+
+    @property
+    def servfail(self) -> bool:
+        return self.rcode == dns.rcode.SERVFAIL
+
+    @property
+    def blames_dnssec(self) -> bool:
+        return any(code in _EDE_DNSSEC for code, _ in self.extended)
+
+    @property
+    def extended_errors(self) -> tuple[str, ...]:
+        return tuple(_extended_error(code, text) for code, text in self.extended)
+
+
+class _Message(NamedTuple):
+    flags: int
+    rcode: int
+    answer: list[Frame]
+    authority: list[Frame]
+    additional: list[Frame]
+
+
+def query(question: Question, *, checking_disabled: bool = False) -> Query:
+    """Raise ValueError for a name that cannot be asked, dns.rdatatype.UnknownRdatatype for a type that is none.
+
+    AD in a query asks for AD in the answer (RFC 6840 section 5.7) without the signatures that DO would bring.
+    """
+    rdtype = _rdtype(question.rdtype)
+    asked = _wire_name(question.name) + _TWO.pack(rdtype, _IN)
+    flags = _RD | _AD | (_CD if checking_disabled else 0)
+    head = _HEADER.pack(0, flags, 1, 0, 0, 1)
+    return Query(question, rdtype, asked, head[2:] + asked + _OPT)
+
+
+def iterative_query(question: Question) -> Query:
+    """The question for a server of the zone itself: without recursion, with the signatures. Raises like `query`."""
+    rdtype = _rdtype(question.rdtype)
+    asked = _wire_name(question.name) + _TWO.pack(rdtype, _IN)
+    head = _HEADER.pack(0, 0, 1, 0, 0, 1)
+    return Query(question, rdtype, asked, head[2:] + asked + _OPT_DO, iterative=True)
+
+
+def without_edns(to: Query) -> Query:
+    """The same question for a nameserver that does not know EDNS (RFC 6891 section 7)."""
+    return to._replace(tail=to.tail[:8] + b"\0\0" + to.asked)
+
+
+def answers(message: bytes, to: Query) -> bool:
+    """Is this a response to the question, octet by octet? An error may come bare, without any question."""
+    if len(message) < _HEADER.size or message[2] & 0xF8 != 0x80:
+        return False
+    if message[4:6] == b"\0\1":
+        return message.startswith(to.asked, _HEADER.size)
+    return message[4:10] == bytes(6) and message[3] & 0x0F in _MAY_BE_BARE
+
+
+def decode(message: bytes, to: Query) -> Decoded:
+    """Judge a message that `answers` the question. Never raises, and reads no more than the budget."""
+    try:
+        return _decode(message, to)
+    except MalformedError as wrong:
+        return Decoded(Status.MALFORMED, detail=f"sends an answer that {wrong}")
+    except (struct.error, IndexError):
+        return Decoded(Status.MALFORMED, detail="sends an answer that ends too early")
+    except dns.exception.DNSException as wrong:
+        return Decoded(Status.MALFORMED, detail=f"sends a record that cannot be read: {printable(wrong, 120)}")
+
+
+def _decode(message: bytes, to: Query) -> Decoded:
+    _, flags, questions, *counts = _HEADER.unpack_from(message)
+    rcode = flags & 0x0F
+    if flags & _TC:
+        return Decoded(Status.TRUNCATED, rcode=rcode, detail="sends a truncated answer")
+    if not questions:
+        return _refusal(rcode, ())
+    if sum(counts) > MOST_RECORDS:
+        raise MalformedError(f"has more than {MOST_RECORDS} records")
+    walk = Walk(message)
+    name, _ = walk.name(_HEADER.size)
+    at = _HEADER.size + len(to.asked)
+    answer, at = walk.frames(at, counts[0])
+    authority, at = walk.frames(at, counts[1])
+    additional, at = walk.frames(at, counts[2])
+    if at != len(message):
+        raise MalformedError("has octets behind its last record")
+    extended: tuple[tuple[int, str], ...] = ()
+    options = [frame for frame in additional if frame.rdtype == dns.rdatatype.OPT]
+    if len(options) > 1:
+        raise MalformedError("has more than one OPT record")  # RFC 6891 section 6.1.1
+    if options:
+        rcode |= options[0].raw_ttl >> 24 << 4  # RFC 6891 section 6.1.3
+        extended = _extended(message, options[0])
+    if rcode not in (_NOERROR, _NXDOMAIN):
+        return _refusal(rcode, extended)
+    modified = next((error for error in extended if error[0] in _EDE_MODIFIED), None)
+    if modified:
+        detail = f"does not say what the zone says, as it admits: {_extended_error(*modified)}"
+        return Decoded(Status.REFUSED, extended=extended, detail=detail)
+    read = _Message(flags, rcode, answer, authority, additional)
+    said = _judge(walk, to, name, read)._replace(extended=extended)
+    return _with_authority(walk, to, name, read, said) if to.iterative else said
+
+
+def _with_authority(walk: Walk, to: Query, name: bytes, message: _Message, said: Decoded) -> Decoded:
+    """What only a server of the zone can add: whether it is one, where else it sends us, how long signatures hold."""
+    referral = None if said.status is Status.ANSWER else _referral(walk, message)
+    return said._replace(
+        detail="gives a referral" if referral else said.detail,
+        authoritative=bool(message.flags & _AA),
+        referral=referral,
+        signature=_signature(walk, to, name, message),
+    )
+
+
+def _referral(walk: Walk, message: _Message) -> Referral | None:
+    """RFC 1034 section 4.3.2, step 3b. An answer of the zone itself may have NS records there, too, but then has AA."""
+    cuts = [frame for frame in message.authority if frame.rdtype == dns.rdatatype.NS and frame.rdclass == _IN]
+    if not cuts or message.flags & _AA:
+        return None
+    targets: dict[bytes, str] = {}
+    for frame in cuts:
+        if frame.owner == cuts[0].owner:
+            walk.charge(frame, 0, 1)
+            name, _ = walk.name(frame.start)
+            targets.setdefault(name, _text(name))
+    glue = tuple(
+        (targets[frame.owner], ip_address(walk.message[frame.start : frame.end]))
+        for frame in message.additional
+        if frame.owner in targets and frame.rdclass == _IN and _ADDRESSES.get(frame.rdtype) == frame.length
+    )
+    return Referral(_text(cuts[0].owner), tuple(targets.values()), glue)
+
+
+def _signature(walk: Walk, to: Query, name: bytes, message: _Message) -> Signature | None:
+    """Of what stands at the name itself. A validator needs one good signature (RFC 4035 section 5.3.3)."""
+    found = []
+    for frame in message.answer:
+        if frame.rdtype == dns.rdatatype.RRSIG and frame.owner == name and frame.length >= _RRSIG.size:
+            covered, ends, begins = _RRSIG.unpack_from(walk.message, frame.start)
+            if covered in (to.rdtype, dns.rdatatype.CNAME):
+                found.append(Signature(begins, ends))
+    return max(found, key=lambda signature: signature.ends, default=None)
+
+
+def _text(name: bytes) -> str:
+    return name_text(dns.name.from_wire(name, 0)[0])
+
+
+def _judge(walk: Walk, to: Query, name: bytes, message: _Message) -> Decoded:
+    """What the answer and authority sections say about a name, by the rules at the head of this file."""
+    chain: list[str] = []
+    seen = {name}
+    ttls = [LONGEST_TTL]
+    while True:
+        here = [frame for frame in message.answer if frame.owner == name and frame.rdclass == _IN]
+        wanted = [frame for frame in here if frame.rdtype == to.rdtype]
+        aliases = [frame for frame in here if frame.rdtype == dns.rdatatype.CNAME]
+        if wanted or not aliases:
+            break
+        if len({walk.name(alias.start)[0] for alias in aliases}) > 1:
+            raise MalformedError("has two CNAME records at one name")  # RFC 2181 section 10.1
+        ttls.append(aliases[0].ttl)
+        chain.append(str(_record(walk, dns.rdatatype.CNAME, aliases[0])))
+        name, _ = walk.name(aliases[0].start)
+        if name in seen:
+            return Decoded(Status.SERVFAIL, detail="answers with a cname loop")
+        if len(chain) > LONGEST_CHAIN:
+            return Decoded(Status.SERVFAIL, detail=f"answers with more than {LONGEST_CHAIN} CNAMEs in a row")
+        seen.add(name)
+    absent = message.rcode == _NXDOMAIN
+    secure = bool(message.flags & _AD)
+    if wanted:
+        if absent:
+            raise MalformedError("says NXDOMAIN and has the records all the same")
+        records = dict.fromkeys(
+            _record(walk, to.rdtype, frame) for frame in wanted
+        )  # RFC 2181 section 5: twice is once
+        ttl = min(*ttls, *(frame.ttl for frame in wanted))
+        return Decoded(Status.ANSWER, tuple(records), tuple(chain), ttl, secure)
+    others = [frame for frame in message.answer if frame.rdtype not in _MAY_STAND_BY]
+    if any(frame.owner not in seen for frame in others):
+        raise MalformedError("answers another name")
+    if any(frame.rdtype != dns.rdatatype.CNAME for frame in others):
+        raise MalformedError("answers another type")
+    soa = next((f for f in message.authority if f.rdtype == dns.rdatatype.SOA and under(name, f.owner)), None)
+    if soa is None and not absent:
+        referral = any(frame.rdtype == dns.rdatatype.NS for frame in message.authority)
+        if not message.flags & (_AA if referral else _AA | _RA):
+            return Decoded(Status.REFUSED, detail="gives a referral, not an answer: it does not resolve")
+    ttl = min(*ttls, soa.ttl, _minimum(walk, soa)) if soa else 0  # RFC 2308 section 5: without a SOA, not kept
+    return Decoded(
+        Status.NXDOMAIN if absent else Status.NODATA, (), tuple(chain), ttl, authenticated=secure, rcode=message.rcode
+    )
+
+
+def _record(walk: Walk, rdtype: dns.rdatatype.RdataType, frame: Frame) -> Record:
+    if rdtype in _NAMES:
+        walk.charge(frame, *_NAMES[rdtype])
+    elif rdtype in (dns.rdatatype.TXT, dns.rdatatype.SPF):
+        walk.charge_strings(frame)
+    elif rdtype == dns.rdatatype.TLSA:  # dnspython refuses digests of another length than they should have
+        return _association(walk.message[frame.start : frame.end])
+    return record(dns.rdata.from_wire(_IN, rdtype, walk.message, frame.start, frame.length))
+
+
+def record(rdata: Any) -> Record:
+    """One rdata of dnspython's (whose attributes depend on its type) as one of our records."""
+    match rdata.rdtype:
+        case dns.rdatatype.A | dns.rdatatype.AAAA:
+            return ip_address(rdata.address)
+        case dns.rdatatype.MX:
+            return MX(rdata.preference, name_text(rdata.exchange))
+        case dns.rdatatype.TXT | dns.rdatatype.SPF:
+            return TXT(tuple(rdata.strings))
+        case dns.rdatatype.SOA:
+            return SOA(name_text(rdata.mname), name_text(rdata.rname), rdata.serial, rdata.refresh)
+        case dns.rdatatype.TLSA:
+            return _association(rdata.to_wire())
+        case dns.rdatatype.PTR | dns.rdatatype.NS | dns.rdatatype.CNAME:
+            return name_text(rdata.target)
+        case _:
+            return str(rdata.to_text())
+
+
+def _association(data: bytes) -> TLSA:
+    if len(data) < 3:
+        raise MalformedError("has a TLSA record that ends too early")
+    return TLSA(data[0], data[1], data[2], data[3:])
+
+
+def name_text(name: dns.name.Name) -> str:
+    """Presentation format, lower case, without the trailing dot; the root is "."."""
+    labels = name.labels[:-1]
+    return ".".join(["".join([_SHOWN[octet] for octet in label]) for label in labels]) or "."
+
+
+def _minimum(walk: Walk, soa: Frame) -> int:
+    """The MINIMUM field of a SOA record: behind two names and four other numbers."""
+    _, at = walk.name(soa.start)
+    _, at = walk.name(at)
+    if at + 20 != soa.end:
+        raise MalformedError("has a SOA record of the wrong length")
+    return int.from_bytes(walk.message[soa.end - 4 : soa.end])
+
+
+def _refusal(rcode: int, extended: tuple[tuple[int, str], ...]) -> Decoded:
+    status = Status.REFUSED if rcode == dns.rcode.REFUSED else Status.SERVFAIL
+    said = dns.rcode.to_text(dns.rcode.Rcode.make(rcode))
+    return Decoded(status, rcode=rcode, extended=extended, detail=f"answers {said}")
+
+
+def _extended(message: bytes, opt: Frame) -> tuple[tuple[int, str], ...]:
+    """The extended errors of RFC 8914 section 2: an info-code, and text that may end in a null octet."""
+    found: list[tuple[int, str]] = []
+    at = opt.start
+    while at < opt.end and len(found) < MOST_EXTENDED_ERRORS:
+        option, length = _TWO.unpack_from(message, at)
+        at += _TWO.size
+        body = message[at : at + length]
+        at += length
+        if at > opt.end:
+            raise MalformedError("has an option longer than its OPT record")
+        if option == _EDE and length >= 2:
+            text = body[2:].removesuffix(b"\0").decode("utf-8", "backslashreplace")
+            found.append((int.from_bytes(body[:2]), printable(text, 200)))
+    return tuple(found)
+
+
+def _extended_error(code: int, text: str) -> str:
+    title = f"EDE {code} ({_EDE_NAMES[code]})" if code in _EDE_NAMES else f"EDE {code}"
+    return f"{title}: {text}" if text else title
+
+
+@cache
+def _rdtype(text: str) -> dns.rdatatype.RdataType:
+    return dns.rdatatype.from_text(text)
+
+
+def _wire_name(text: str) -> bytes:
+    if not text.isascii():
+        raise ValueError("the name is not ASCII")
+    if "\\" in text or text == ".":
+        try:
+            return dns.name.from_text(text).to_wire() or b""
+        except dns.exception.DNSException as wrong:
+            raise ValueError(f"no such name can be: {wrong}") from None
+    labels = text.encode("ascii").split(b".")
+    if not all(0 < len(label) < 64 for label in labels):
+        raise ValueError("the name has an empty label, or one of more than 63 octets")
+    name = b"".join([len(label).to_bytes() + label for label in labels]) + b"\0"
+    if len(name) > 255:
+        raise ValueError("the name is longer than 255 octets")
+    return name

@@ -1,0 +1,1 @@
+"""Blocklists: asking them, and remembering how far each can be believed."""

@@ -1,0 +1,319 @@
+"""The door to the blocklists: asks them, tests them, remembers. There is one Blocklists per daemon.
+
+A list counts only while its test points (RFC 5782 section 5) have been seen to answer rightly:
+
+- It is tested before its first answer counts, then every 6 hours; while it cannot be believed every hour, and
+  meanwhile it is asked nothing else. A test that proves nothing (a timeout) changes no belief.
+- The last conclusive answer per subject and list is kept. A list that cannot be believed, or does not answer,
+  changes none. A standing listing ends by a "no" of that list while it is believed.
+- A new listing, one with other codes, and the end of one count only after a test that began after the answer and
+  went well: a list may have died since its last test. What comes while a test runs waits together for the next.
+- When a list is found to list the world, what it said since its last good test began is void.
+- An answer that would change what is kept is never taken from the cache.
+- Each list has a ceiling of questions a day, tests included; a part of it is set aside for tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from exporter.mail.dns import Question, Reply, Status
+from exporter.mail.dnsbl.blocklist import Blocklist, Error, Listed, NotListed
+from exporter.model import CannotTell, Clock, Doubt, Reason, printable
+from exporter.net.dnsbl.list_state import NEVER, Answer, Kept, Listing
+
+if TYPE_CHECKING:
+    from exporter.net import Net
+
+log = logging.getLogger(__name__)
+
+Subject: TypeAlias = IPv4Address | IPv6Address | str
+
+RECENT = 3 * 3600.0  # seconds; as long as this, a kept "no" stands in for a question that got no answer
+WIDTH = 8  # lists asked at once for one subject
+OTHERS_ANSWERED = 600.0  # seconds; if no other list answered meanwhile, our own resolver may be at fault
+
+_NOT_THE_LISTS_FAULT = (Status.RATE_LIMITED, Status.NETWORK)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What one list says of one subject now. `clean` is a recent kept "no"; `quorum`: the verdict needs this list."""
+
+    blocklist: Blocklist
+    listing: Listing | None
+    clean: bool
+    quorum: bool
+    doubt: Doubt | None
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """How far one list can be believed. `unanswered` counts the last questions without an answer."""
+
+    fault: Error | None
+    unreliable: bool
+    unanswered: int
+    doubt: Doubt | None
+
+    def settle(self) -> None:
+        """Raise CannotTell if the latest test proved nothing, and nothing else is known against the list."""
+        if self.doubt and not self.unreliable:
+            raise CannotTell(self.doubt.reason, self.doubt.detail)
+
+
+def quorum(standings: Sequence[Standing]) -> int:
+    """How many lists the verdict rests on; raise CannotTell if one that it needs has said nothing of late."""
+    if not any(s.quorum for s in standings):
+        names = ", ".join(s.blocklist.name for s in standings)
+        raise CannotTell(
+            Reason.BLOCKLIST_UNHEALTHY, f"none of the lists can be believed: {names}" if names else "no list holds it"
+        )
+    silent = [s for s in standings if s.quorum and not s.listing and not s.clean]
+    if silent:
+        doubts = [s.doubt or Doubt(Reason.PENDING, f"{s.blocklist.name} was not asked yet") for s in silent]
+        worst = min(doubts, key=lambda doubt: list(Reason).index(doubt.reason))
+        raise CannotTell(worst.reason, f"{len(silent)} of {len(standings)} lists gave no usable answer: {worst.detail}")
+    return sum(1 for s in standings if s.listing or (s.quorum and s.clean))
+
+
+class Blocklists:
+    """Never raises for what happens in DNS. `revision` moves whenever a snapshot would tell something new."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.revision = 0
+        self._clock = clock
+        self._lists: dict[str, Kept] = {}
+        self._subjects: frozenset[str] | None = None
+        self._answered = ("", NEVER), ("", NEVER)  # the two lists that answered last, and when
+
+    async def listed(self, net: Net, subject: Subject, lists: Sequence[Blocklist]) -> list[Standing]:
+        """What each list that can hold the subject says of it now, in their order."""
+        asked = [blocklist for blocklist in lists if blocklist.holds(subject)]
+        key = str(subject)
+        found: dict[int, Standing] = {}
+        left = iter(enumerate(asked))
+
+        async def work() -> None:
+            for place, blocklist in left:
+                found[place] = await self._one(net, subject, key, blocklist)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(WIDTH, len(asked))):
+                group.create_task(work())
+        if self._subjects is not None and key not in self._subjects:
+            for kept in self._lists.values():
+                kept.forget(key)
+        return [found[place] for place in range(len(asked))]
+
+    async def belief(self, net: Net, blocklist: Blocklist) -> Belief:
+        """How far the list can be believed; tests it if that is due."""
+        kept = self._kept(blocklist)
+        if not await self._test_if_due(net, blocklist, kept):
+            net.transcript.note(f"test points of {blocklist.name}", ("tested not long ago, not due again",))
+        unreliable = kept.unreliable(self._clock.monotonic())
+        return Belief(kept.fault, unreliable, kept.recent.count(False), kept.doubt)
+
+    def budgets(self) -> dict[str, float]:
+        """For each list with a ceiling, the part of its questions of the day that is left, 0 to 1."""
+        now = self._clock.monotonic()
+        left = {name: kept.left(now) for name, kept in self._lists.items()}
+        return {name: ratio for name, ratio in left.items() if ratio is not None}
+
+    def keep_only(self, lists: Iterable[Blocklist], subjects: Iterable[Subject]) -> None:
+        """Forget what the config does not name; from now on keep nothing about any other subject beyond its run."""
+        wanted = {blocklist.name: _digest(blocklist.zone) for blocklist in lists}
+        self._lists = {name: kept for name, kept in self._lists.items() if wanted.get(name) == kept.digest}
+        self._subjects = frozenset(map(str, subjects))
+        for kept in self._lists.values():
+            for key in (kept.clean.keys() | kept.named.keys()) - self._subjects:
+                kept.forget(key)
+        self.revision += 1
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain data for json: beliefs, listings, budgets. It holds no zone."""
+        now = self._clock.monotonic()
+        return {"at": self._clock.wall(), "lists": {name: kept.plain(now) for name, kept in self._lists.items()}}
+
+    def restore(self, saved: Any) -> None:
+        """Take up a snapshot, of which what cannot be read is left out with a warning."""
+        now = self._clock.monotonic()
+        try:
+            elapsed = max(0.0, self._clock.wall() - float(saved["at"]))
+            self._lists = {str(name): Kept.read(kept, now, elapsed) for name, kept in saved["lists"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            log.warning("saved blocklist state cannot be read (%s): the lists are asked anew", type(error).__name__)
+
+    async def _one(self, net: Net, subject: Subject, key: str, blocklist: Blocklist) -> Standing:
+        kept = self._kept(blocklist)
+        await self._test_if_due(net, blocklist, kept)
+        if kept.believed:
+            doubt = await self._ask(net, subject, key, blocklist, kept)
+        else:
+            doubt = _unbelievable(blocklist, kept.fault) if kept.fault else kept.doubt
+            net.transcript.note(f"{key} in {blocklist.name}", (f"not asked: {doubt.detail}",) if doubt else ())
+        now = self._clock.monotonic()
+        last = kept.latest(key)
+        listing = last.listing if last else None
+        clean = last is not None and not listing and not last.waits and now - last.at < RECENT
+        return Standing(blocklist, listing, clean, kept.fault is None and not kept.unreliable(now), doubt)
+
+    async def _ask(self, net: Net, subject: Subject, key: str, blocklist: Blocklist, kept: Kept) -> Doubt | None:
+        """Ask, and keep the answer; why there is none, or why it does not count yet."""
+        name, epoch = blocklist.question(subject), kept.epoch
+        reply = await self._query(net, blocklist, kept, name, "A")
+        if reply.transport == "cache" and _changes(kept.latest(key), blocklist, reply):
+            reply = await self._query(net, blocklist, kept, name, "A", fresh=True)
+        if not reply.status.conclusive:
+            why = blocklist.hide(reply.detail or reply.status)
+            return Doubt(reply.status.reason, f"{key} in {blocklist.name}: {why}")
+        said = blocklist.read(reply)
+        if isinstance(said, Error):
+            kept.refused(said, self._clock.monotonic(), self._clock.wall())
+            self.revision += 1
+            return _unbelievable(blocklist, said)
+        if kept.epoch != epoch or not kept.believed:
+            return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} could not be believed while it was asked")
+        if self._keep(kept, key, said):
+            doubt = await self._confirm(net, blocklist, kept, key)
+            if doubt:
+                return doubt
+        await self._reason(net, blocklist, kept, key, name)
+        return None
+
+    async def _confirm(self, net: Net, blocklist: Blocklist, kept: Kept, key: str) -> Doubt | None:
+        """See to it that a test which began after the answer went well; why not, if not."""
+        async with kept.lock:  # whoever waited here may find the answer confirmed by another's test
+            last = kept.latest(key)
+            if last and last.waits and kept.believed:
+                now = self._clock.monotonic()
+                if not kept.may_confirm(now):
+                    return Doubt(Reason.RATE_LIMITED, f"what {blocklist.name} says anew waits for its next test")
+                kept.confirmations.append(now)
+                await self._test(net, blocklist, kept)
+        if kept.fault:
+            return _unbelievable(blocklist, kept.fault)
+        last = kept.latest(key)
+        return kept.doubt if last and last.waits else None
+
+    async def _reason(self, net: Net, blocklist: Blocklist, kept: Kept, key: str, name: str) -> None:
+        """The list's own words, asked until it has given them: evidence, and no doubt if they are not to be had."""
+        last = kept.latest(key)
+        if not last or not last.listing or last.listing.text:
+            return
+        reply = await self._query(net, blocklist, kept, name, "TXT")
+        text = " ".join(text.text.decode("utf-8", "backslashreplace") for text in reply.texts)
+        if text and key in kept.named:
+            kept.word(key, printable(blocklist.hide(text)))
+            self.revision += 1
+
+    async def _test_if_due(self, net: Net, blocklist: Blocklist, kept: Kept) -> bool:
+        under_way = kept.lock.locked() and not kept.believed  # then all waits for what comes out of it
+        if not under_way and not kept.due(self._clock.monotonic()):
+            return False
+        async with kept.lock:
+            if not kept.due(self._clock.monotonic()):
+                return False
+            await self._test(net, blocklist, kept)
+            return True
+
+    async def _test(self, net: Net, blocklist: Blocklist, kept: Kept) -> None:
+        """Ask both test points and draw the conclusion. The lock is held."""
+        generation = kept.begin_test(self._clock.monotonic())
+        self.revision += 1
+        listed, unlisted = blocklist.test_points
+        verdict: Error | Doubt | None = Doubt(Reason.DEADLINE, f"the test of {blocklist.name} was broken off")
+        try:
+            verdict = blocklist.judge(
+                await self._query(net, blocklist, kept, listed, "A", fresh=True, test=True),
+                await self._query(net, blocklist, kept, unlisted, "A", fresh=True, test=True),
+            )
+        finally:
+            kept.doubt = verdict if isinstance(verdict, Doubt) else None
+        if isinstance(verdict, Error):
+            kept.disbelieve(verdict, self._clock.wall())
+        elif verdict is None:
+            kept.believe(generation, self._clock.wall())
+
+    async def _query(
+        self,
+        net: Net,
+        blocklist: Blocklist,
+        kept: Kept,
+        name: str,
+        rdtype: str,
+        *,
+        fresh: bool = False,
+        test: bool = False,
+    ) -> Reply:
+        if not kept.take(self._clock.monotonic(), test=test):
+            detail = f"the {kept.limit} questions a day for {blocklist.name} are spent"
+            net.transcript.note(f"{blocklist.hide(name)} {rdtype}", (f"not asked: {detail}",))
+            return Reply(Question(blocklist.name, rdtype), Status.RATE_LIMITED, detail=detail)
+        reply = await net.query(name, rdtype, fresh=fresh, hide=blocklist.hide)
+        if reply.transport == "cache":
+            kept.used -= 1
+            return reply
+        if kept.limit and kept.used % max(1, kept.limit // 100) == 0:
+            self.revision += 1  # a crash may forget this much of the day's count
+        now = self._clock.monotonic()
+        if reply.status.conclusive:
+            kept.answered()
+            first, second = self._answered
+            self._answered = (blocklist.name, now), second if first[0] == blocklist.name else first
+        elif reply.status not in _NOT_THE_LISTS_FAULT and self._others_answer(blocklist.name, now):
+            kept.unanswered(now)
+        return reply
+
+    def _others_answer(self, name: str, now: float) -> bool:
+        return any(other != name and now - at < OTHERS_ANSWERED for other, at in self._answered)
+
+    def _keep(self, kept: Kept, key: str, said: Listed | NotListed) -> bool:
+        """Keep the answer; does it wait to be confirmed?"""
+        before = kept.latest(key)
+        known = [listing for listing in (before.listing, before.said) if listing] if before else []
+        new: Listing | None = None
+        if isinstance(said, Listed):
+            now = Listing(said.codes, said.meaning, said.severity, said.remedy, self._clock.wall())
+            new = next((listing for listing in known if listing.codes == said.codes), now)
+        answer = Answer(kept.generation, self._clock.monotonic(), new, before.listing if before else None)
+        if answer.waits or (before and before.waits):
+            self.revision += 1
+        kept.keep(key, answer)
+        return answer.waits
+
+    def _kept(self, blocklist: Blocklist) -> Kept:
+        kept, digest = self._lists.get(blocklist.name), _digest(blocklist.zone)
+        if kept is None or kept.digest != digest:
+            kept = self._lists[blocklist.name] = Kept(digest)
+        kept.limit = blocklist.queries_per_day
+        return kept
+
+
+@lru_cache(1024)
+def _digest(zone: str) -> str:
+    """Tells one zone from another without telling the zone."""
+    return hashlib.sha256(zone.encode()).hexdigest()[:16]
+
+
+def _unbelievable(blocklist: Blocklist, error: Error) -> Doubt:
+    return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} cannot be believed: {error.detail}")
+
+
+def _changes(before: Answer | None, blocklist: Blocklist, reply: Reply) -> bool:
+    """Would the answer change what is kept? Silence, and a first word, count as a change."""
+    if not reply.status.conclusive:
+        return False
+    said = blocklist.read(reply)
+    if before is None or isinstance(said, Error):
+        return True
+    if isinstance(said, Listed):
+        return before.waits or before.listing is None or before.listing.codes != said.codes
+    return before.waits or before.listing is not None

@@ -1,0 +1,271 @@
+"""What is kept of one blocklist: its answers, how far it is believed, and what it has been asked.
+
+Order is told by generations, not by clocks: a list counts the tests begun on it, an answer carries the count at
+its arrival, and a good test confirms the answers that carry less than its own.
+
+A subject that the list does not name costs one number. Of a named one the latest answer is kept, and the one
+that stood when the last good test began, to go back to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from exporter.mail.dnsbl.blocklist import Error, Fault
+from exporter.model import Doubt, Reason, Severity
+
+HOUR, DAY = 3600.0, 86400.0
+TEST_BELIEVED = 6 * HOUR  # between tests, by what the last one said
+TEST_UNBELIEVED = HOUR
+TEST_INCONCLUSIVE = HOUR / 2
+MOST_CONFIRMATIONS = 12  # tests an hour for what waits, besides those above
+WINDOW = 20  # a list that left half of this many questions unanswered is unreliable,
+SILENT = 4  # or this many in a row
+SILENT_FOR = HOUR  # over this long
+SET_ASIDE = 100  # questions of the day kept for tests; a tenth of the ceiling at most
+
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list names the subject. `since` is unix seconds, `text` the list's own words."""
+
+    codes: tuple[str, ...]
+    meaning: str
+    severity: Severity
+    remedy: str
+    since: float
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One conclusive answer: what the list said (None: "no"), and what counted then. If they differ, it waits."""
+
+    generation: int
+    at: float  # monotonic seconds
+    said: Listing | None = None
+    listing: Listing | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Does it still have to be confirmed by a good test?"""
+        return self.said != self.listing
+
+
+@dataclass(slots=True)
+class Kept:
+    """Times are monotonic seconds, but `since` is shown and therefore unix seconds."""
+
+    digest: str  # of the zone that was asked: another zone under the same name starts anew
+    limit: int | None = None  # questions a day
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the one test that runs
+    generation: int = 0  # tests begun
+    good: int = 0  # the generation of the last good test
+    good_at: float = NEVER  # when that began
+    fault: Error | None = None
+    since: float | None = None  # of the belief, or of the fault
+    epoch: int = 0  # changes of belief
+    tested: float = NEVER  # when the last test began
+    doubt: Doubt | None = None  # why that proved nothing
+    confirmations: deque[float] = field(default_factory=deque)
+    day: float = NEVER
+    used: int = 0
+    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))  # was it answered?
+    silent: int = 0
+    silent_since: float = 0.0
+    clean: dict[str, float] = field(default_factory=dict)
+    named: dict[str, tuple[Answer, Answer | None]] = field(default_factory=dict)
+
+    @property
+    def believed(self) -> bool:
+        return self.good > 0 and self.fault is None
+
+    def unreliable(self, now: float) -> bool:
+        silent = self.silent >= SILENT and now - self.silent_since >= SILENT_FOR
+        return silent or self.recent.count(False) * 2 >= WINDOW
+
+    def due(self, now: float) -> bool:
+        """Is it time for a test?"""
+        settled = TEST_BELIEVED if self.believed and not self.doubt else TEST_INCONCLUSIVE
+        return now - self.tested >= (TEST_UNBELIEVED if self.fault else settled)
+
+    def may_confirm(self, now: float) -> bool:
+        while self.confirmations and now - self.confirmations[0] >= HOUR:
+            self.confirmations.popleft()
+        return len(self.confirmations) < MOST_CONFIRMATIONS
+
+    def take(self, now: float, *, test: bool) -> bool:
+        """Take one question from the day's ceiling, if there is one left."""
+        if now - self.day >= DAY:
+            self.day, self.used = now, 0
+        if self.limit is not None:
+            aside = 0 if test else min(SET_ASIDE, self.limit // 10)
+            if self.used + aside >= self.limit:
+                return False
+        self.used += 1
+        return True
+
+    def left(self, now: float) -> float | None:
+        """The part of the day's ceiling that is left, 0 to 1; None without a ceiling."""
+        if self.limit is None:
+            return None
+        return 1.0 if now - self.day >= DAY else max(0.0, 1 - self.used / self.limit)
+
+    def answered(self) -> None:
+        self.recent.append(True)
+        self.silent = 0
+
+    def unanswered(self, now: float) -> None:
+        self.recent.append(False)
+        self.silent_since = self.silent_since if self.silent else now
+        self.silent += 1
+
+    def begin_test(self, now: float) -> int:
+        self.tested = now
+        self.generation += 1
+        return self.generation
+
+    def believe(self, generation: int, wall: float) -> None:
+        """The test of that generation went well."""
+        if not self.believed:
+            self.fault, self.since = None, wall
+            self.epoch += 1
+        self.good, self.good_at = generation, self.tested
+
+    def disbelieve(self, error: Error, wall: float) -> None:
+        if self.fault is None or self.fault.fault is not error.fault:
+            self.since = wall
+            self.epoch += 1
+        self.fault = error
+        if error.fault is Fault.WORLD:
+            self._void()
+
+    def refused(self, error: Error, now: float, wall: float) -> None:
+        """A plain answer showed the fault: as good as a test, and the next one waits as long."""
+        self.disbelieve(error, wall)
+        self.tested, self.doubt = now, None
+
+    def _void(self) -> None:
+        """Go back to the answers that stood when the last good test began."""
+        self.clean = {key: at for key, at in self.clean.items() if at < self.good_at}
+        for key, (latest, settled) in list(self.named.items()):
+            if latest.generation < self.good:
+                continue
+            del self.named[key]
+            if settled and settled.listing:
+                self.named[key] = (settled, settled)
+            elif settled:
+                self.clean[key] = settled.at
+
+    def latest(self, key: str) -> Answer | None:
+        """The latest answer about a subject; what a good test has confirmed since now counts."""
+        pair = self.named.get(key)
+        if pair is None:
+            at = self.clean.get(key)
+            return None if at is None else Answer(0, at)
+        latest, _ = pair
+        if latest.waits and latest.generation < self.good:
+            latest = replace(latest, listing=latest.said)
+            self.named[key] = (latest, latest)
+        return latest
+
+    def keep(self, key: str, new: Answer) -> None:
+        before, settled = self.latest(key), None
+        if key in self.named:
+            settled = before if before and before.generation < self.good else self.named[key][1]
+        elif before and before.at < self.good_at:
+            settled = before
+        self.forget(key)
+        if new.said or new.listing or (settled and settled.listing):
+            self.named[key] = (new, settled)
+        else:
+            self.clean[key] = new.at
+
+    def word(self, key: str, text: str) -> None:
+        """Add the list's own words to the listing that counts."""
+        latest, settled = self.named[key]
+        if latest.listing and not latest.waits:
+            listing = replace(latest.listing, text=text)
+            worded = replace(latest, said=listing, listing=listing)
+            self.named[key] = (worded, worded if settled is latest else settled)
+
+    def forget(self, key: str) -> None:
+        self.clean.pop(key, None)
+        self.named.pop(key, None)
+
+    def plain(self, now: float) -> dict[str, Any]:
+        """For json: times as seconds ago. A clean "no" is left out, the next round asks again."""
+        return {
+            "digest": self.digest,
+            "generation": self.generation,
+            "good": self.good,
+            "good_ago": now - self.good_at if self.good else None,
+            "fault": [self.fault.fault, self.fault.detail] if self.fault else None,
+            "since": self.since,
+            "tested_ago": now - self.tested if self.tested > NEVER else None,
+            "doubt": [self.doubt.reason, self.doubt.detail] if self.doubt else None,
+            "confirmed_ago": [now - at for at in self.confirmations],
+            "day_ago": now - self.day if self.day > NEVER else None,
+            "used": self.used,
+            "named": {key: [_plain(answer, now) for answer in pair] for key, pair in self.named.items()},
+        }
+
+    @classmethod
+    def read(cls, saved: Any, now: float, elapsed: float) -> Kept:
+        """Raise KeyError, TypeError or ValueError for what `plain` did not write."""
+
+        def moment(ago: float | None) -> float:
+            return NEVER if ago is None else now - elapsed - float(ago)
+
+        return cls(
+            digest=str(saved["digest"]),
+            generation=int(saved["generation"]),
+            good=int(saved["good"]),
+            good_at=moment(saved["good_ago"]),
+            fault=Error(Fault(saved["fault"][0]), str(saved["fault"][1])) if saved["fault"] else None,
+            since=None if saved["since"] is None else float(saved["since"]),
+            tested=moment(saved["tested_ago"]),
+            doubt=Doubt(Reason(saved["doubt"][0]), str(saved["doubt"][1])) if saved["doubt"] else None,
+            confirmations=deque(map(moment, saved["confirmed_ago"])),
+            day=moment(saved["day_ago"]),
+            used=int(saved["used"]),
+            named={
+                str(key): (
+                    _answer(latest, moment(latest["ago"])),
+                    _answer(settled, moment(settled["ago"])) if settled else None,
+                )
+                for key, (latest, settled) in saved["named"].items()
+            },
+        )
+
+
+def _plain(answer: Answer | None, now: float) -> dict[str, Any] | None:
+    if answer is None:
+        return None
+    listings = {name: asdict(listing) for name, listing in _listings(answer) if listing}
+    return {"generation": answer.generation, "ago": now - answer.at, **listings}
+
+
+def _listings(answer: Answer) -> tuple[tuple[str, Listing | None], ...]:
+    return ("said", answer.said), ("listing", answer.listing)
+
+
+def _answer(saved: Any, at: float) -> Answer:
+    said, listing = (_listing(saved[name]) if name in saved else None for name in ("said", "listing"))
+    return Answer(int(saved["generation"]), at, said, listing)
+
+
+def _listing(saved: Any) -> Listing:
+    return Listing(
+        codes=tuple(map(str, saved["codes"])),
+        meaning=str(saved["meaning"]),
+        severity=Severity(saved["severity"]),
+        remedy=str(saved["remedy"]),
+        since=float(saved["since"]),
+        text=str(saved["text"]),
+    )

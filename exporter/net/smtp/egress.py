@@ -1,0 +1,90 @@
+"""The ways out to mail hosts: how many at once, one at a time to an address, and which of them are known to be open.
+
+A connection that times out may be the other side's fault or our own. Our way out is known to be open when another
+address has greeted us lately, over the same IP version and port (port 25 alone is closed in many networks).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from exporter.mail import names
+from exporter.model import Clock
+from exporter.net.smtp.probe import IP, Dial
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+PROOF_SECONDS = 3600.0  # never more than smtp.SILENT_SECONDS: the docstring there says why
+
+
+class TurnNeverCame(Exception):  # noqa: N818 (our own patience, nobody's error)
+    """An address was busy with other questions of ours for too long."""
+
+
+@dataclass(slots=True)
+class _Proof:
+    """The two latest addresses that greeted us, so that there is one besides any other."""
+
+    latest: tuple[IP, float] | None = None
+    other: tuple[IP, float] | None = None
+
+
+class Ways:
+    """One for the daemon. `dial` says where an address is really to be reached."""
+
+    def __init__(self, clock: Clock, dial: Dial, *, at_once: int) -> None:
+        self._clock = clock
+        self._dial = dial
+        self._at_once = asyncio.Semaphore(at_once)
+        self._turns: WeakValueDictionary[tuple[IP, int], asyncio.Lock] = WeakValueDictionary()
+        self._proofs: dict[tuple[int, int, bool], _Proof] = {}
+
+    @asynccontextmanager
+    async def turn(self, ip: IP, port: int, patience: float) -> AsyncIterator[None]:
+        """While it lasts nobody else of us talks to the address. Raise TurnNeverCame after so many seconds with it.
+
+        The wait for a place among all of our conversations is not counted: it says nothing of the address.
+        """
+        lock = self._turns.setdefault((ip, port), asyncio.Lock())
+        async with self._at_once, AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(patience):
+                    await held.enter_async_context(lock)
+            except TimeoutError:
+                raise TurnNeverCame(f"{ip} was busy with other questions of ours for {patience:g} s") from None
+            yield
+
+    async def closed(self, ip: IP, port: int) -> str:
+        """Why an address that somebody else's DNS names is not one to connect to; empty if it is."""
+        meaning = names.not_public(ip)
+        if meaning and await self._dial(ip, port) == (str(ip), port):
+            return f"{ip} is no public address ({meaning}) and not one that the configuration names"
+        return ""
+
+    def greeted(self, ip: IP, port: int) -> None:
+        """Note that an address has said something: the way to its like is open."""
+        proof = self._proof(ip, port)
+        if proof.latest and proof.latest[0] != ip:
+            proof.other = proof.latest
+        proof.latest = (ip, self._clock.monotonic())
+
+    def proven(self, ip: IP, port: int) -> bool:
+        """Has another address like this one greeted us lately?"""
+        proof = self._proof(ip, port)
+        seen = proof.other if proof.latest and proof.latest[0] == ip else proof.latest
+        return seen is not None and self._clock.monotonic() - seen[1] <= PROOF_SECONDS
+
+    def _proof(self, ip: IP, port: int) -> _Proof:
+        return self._proofs.setdefault((ip.version, port, names.not_public(ip) is None), _Proof())
+
+
+def forget(remembered: dict[K, V], old: Callable[[V], bool]) -> None:
+    """Drop the old ones from the front, where the oldest are."""
+    while remembered and old(remembered[first := next(iter(remembered))]):
+        del remembered[first]

@@ -1,0 +1,253 @@
+"""What a peer says to a sender's name: connect, greeting, `EHLO <name>`, QUIT, and never MAIL FROM.
+
+The name is said octet by octet as it is configured (in UTF-8), for a stray dot or space behind it is what the
+question is about. Our own name is not said, nothing else is asked, and no mail is offered.
+
+It is somebody else's server, so it is asked gently: one connection at a time, a pause behind each, and the same name
+once in an interval, however many addresses of ours say it. What it said is kept for that long, a "not now" too. Only
+where no connection came about was the name not asked, and it is tried again after a quarter of an hour.
+
+What the replies mean (RFC 5321 sections 3.2, 4.1.4, 4.2.3):
+
+    250                     the name is accepted, at this stage: some servers say what they dislike about a name
+                            only after RCPT (Postfix does, unless told otherwise), and nobody gets that far here
+    501, 504, 550 ...       the name is refused
+    500, 502, 503, 521      an objection to the command, or to all mail: it says nothing about the name
+    4xx                     not now
+    5xx for a greeting      the peer refuses our address before any name was said. That is no verdict about the name
+                            either, and what has to change is where we ask from: EGRESS
+
+No connection is EGRESS too, unless another address has greeted us lately, which proves that our way out is open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from exporter.mail.smtp import Reply, ReplySyntaxError
+from exporter.model import Doubt, Reason
+from exporter.net.smtp.connection import Session
+from exporter.net.smtp.egress import TurnNeverCame, Ways, forget
+from exporter.net.smtp.probe import IP, Means
+from exporter.targets import Peer
+
+Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+
+EVERY = 6 * 3600.0  # seconds in which a server is asked about a name once
+PAUSE = 2.0  # seconds between two connections to one server
+PATIENCE = 240.0  # seconds until the server is free: 32 runs may wait for each other
+SLACK = 60.0  # seconds before the end of an interval, so that the next run does not get the answer of the last
+UNREACHED = 900.0  # seconds until a server that could not be connected to is tried again
+MOST_ADDRESSES = 2  # of one server, while none of them has said a word
+
+_NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+_NOT_THE_NAME = frozenset({500, 502, 503, 521})
+_TWO_LINES = frozenset("\r\n\0")
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What a server said to a name. `reply` is that to EHLO; if it says nothing of the name, `doubt` says why."""
+
+    server: str
+    reply: Reply | None = None
+    doubt: Doubt | None = None
+    reached: bool = False  # it said something, whatever it was
+    lines: tuple[str, ...] = ()
+
+    @property
+    def refusal(self) -> Reply | None:
+        """The reply that refuses the name."""
+        return self.reply if self.reply and self.reply.permanent and not self.doubt else None
+
+
+@dataclass(slots=True)
+class _Server:
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    free: float = float("-inf")  # monotonic; when the next connection may be made
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    asked: float  # monotonic
+    until: float
+    said: Introduction
+
+
+class Introductions:
+    """Asks, and remembers. `every`, `pause` and `patience` are seconds."""
+
+    def __init__(
+        self,
+        means: Means,
+        ways: Ways,
+        *,
+        every: float = EVERY,
+        pause: float = PAUSE,
+        patience: float = PATIENCE,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._means = means
+        self._ways = ways
+        self._every = every
+        self._pause = pause
+        self._patience = patience
+        self._sleep = sleep
+        self._servers: dict[tuple[str, int], _Server] = {}
+        self._kept: dict[tuple[str, int, str], _Kept] = {}
+
+    async def ask(self, server: Peer, ips: Sequence[IP], name: str) -> Introduction:
+        """What the server at these addresses says to the name. Raises only for faults of our own."""
+        octets = _on_the_wire(name)
+        if octets is None:
+            why = "a name with a line break, NUL or half a character cannot be said in one line, and was not sent"
+            return Introduction(server.name, doubt=Doubt(Reason.MALFORMED, why), lines=(f"-- {why}",))
+        known = self._remembered(server, name)
+        if known:
+            return known
+        place = self._place(server)
+        try:
+            async with asyncio.timeout(self._patience):
+                await place.turn.acquire()
+        except TimeoutError:
+            why = f"{server.name} was busy with other names of ours for {self._patience:g} s"
+            return Introduction(server.name, doubt=Doubt(Reason.RATE_LIMITED, why), lines=(f"-- {why}",))
+        try:
+            return self._remembered(server, name) or await self._first(server, place, ips, name, octets)
+        finally:
+            place.turn.release()
+
+    def _place(self, server: Peer) -> _Server:
+        now = self._means.clock.monotonic()
+        key = (server.name, server.port)
+        place = self._servers.pop(key) if key in self._servers else _Server()
+        self._servers[key] = place  # at the end: they are in order of age
+        forget(self._servers, lambda old: not old.turn.locked() and now - old.free > self._every and old is not place)
+        return place
+
+    def _remembered(self, server: Peer, name: str) -> Introduction | None:
+        kept, now = self._kept.get((server.name, server.port, name)), self._means.clock.monotonic()
+        if kept is None or now >= kept.until:
+            return None
+        told = f"-- asked {now - kept.asked:.0f} s ago; a server is asked about a name once in {self._every:g} s"
+        return replace(kept.said, lines=(told, *kept.said.lines))
+
+    async def _first(self, server: Peer, place: _Server, ips: Sequence[IP], name: str, octets: bytes) -> Introduction:
+        """Ask, one address after the other until one says something, and remember it."""
+        lines: tuple[str, ...] = ()
+        said = Introduction(server.name, doubt=Doubt(Reason.NETWORK, f"{server.name} has no address to connect to"))
+        for ip in ips[:MOST_ADDRESSES]:
+            wait = place.free - self._means.clock.monotonic()
+            if wait > 0:
+                await self._sleep(wait)
+            try:
+                said = await self._at(server, ip, octets)
+            finally:
+                place.free = self._means.clock.monotonic() + self._pause
+            lines += said.lines
+            if said.reached:
+                break
+        said = replace(said, lines=lines)
+        now, key = self._means.clock.monotonic(), (server.name, server.port, name)
+        self._kept.pop(key, None)
+        self._kept[key] = _Kept(now, now + (self._every - SLACK if said.reached else UNREACHED), said)
+        forget(self._kept, lambda old: now - old.asked > self._every)
+        return said
+
+    async def _at(self, server: Peer, ip: IP, octets: bytes) -> Introduction:
+        shut = "" if server.exactly else await self._ways.closed(ip, server.port)
+        if shut:
+            return Introduction(server.name, doubt=Doubt(Reason.NETWORK, shut), lines=(f"-- {shut}",))
+        try:
+            async with self._ways.turn(ip, server.port, self._means.deadlines.turn):
+                call = _Call(self._means, self._ways, server, ip)
+                await call.converse(octets)
+        except TurnNeverCame as late:
+            return Introduction(server.name, doubt=Doubt(Reason.RATE_LIMITED, str(late)), lines=(f"-- {late}",))
+        return replace(call.said, lines=tuple(call.lines))
+
+
+class _Call:
+    """One connection. `said` grows as it goes on."""
+
+    def __init__(self, means: Means, ways: Ways, server: Peer, ip: IP) -> None:
+        self.said = Introduction(f"{server.name} [{ip}]")
+        self.lines = [f"-- to {ip} port {server.port}"]
+        self._means, self._ways, self._server, self._ip = means, ways, server, ip
+
+    async def converse(self, octets: bytes) -> None:
+        session = await self._connect()
+        if session is None:
+            return
+        limit = self._means.deadlines
+        try:
+            async with asyncio.timeout(limit.session - limit.farewell):
+                await self._talk(session, octets)
+            with suppress(TimeoutError, OSError, ReplySyntaxError):
+                async with asyncio.timeout(limit.farewell):
+                    await session.command("QUIT")
+        except ReplySyntaxError as nonsense:
+            self._doubt(Reason.MALFORMED, str(nonsense))
+        except TimeoutError:
+            self._doubt(Reason.NETWORK, f"the conversation did not end within {limit.session:g} s")
+        except OSError as broken:
+            self._doubt(Reason.NETWORK, str(broken) or type(broken).__name__)
+        finally:
+            session.close()
+
+    async def _connect(self) -> Session | None:
+        """None, and why in `said`, when there is no connection. Raise OSError if we are out of file descriptors."""
+        limit = self._means.deadlines.connect
+        try:
+            async with asyncio.timeout(limit):
+                host, port = await self._means.dial(self._ip, self._server.port)
+                reader, writer = await asyncio.open_connection(host, port)
+        except OSError as broken:
+            if broken.errno in _NO_FILES:
+                raise
+            open_way = self._ways.proven(self._ip, self._server.port)
+            how = str(broken) or f"none within {limit:g} s"
+            self._doubt(
+                Reason.NETWORK if open_way else Reason.EGRESS,
+                f"no connection to {self._server.name} at {self._ip} port {self._server.port}: {how}",
+            )
+            return None
+        return Session(reader, writer, self.lines.append)
+
+    async def _talk(self, session: Session, octets: bytes) -> None:
+        greeting = await session.reply()
+        self.said = replace(self.said, reached=True)
+        self._ways.greeted(self._ip, self._server.port)
+        if greeting.permanent:
+            self._doubt(Reason.EGRESS, f"{self._server.name} refuses us before any name was said: {greeting}")
+        elif greeting.transient:
+            self._doubt(Reason.TEMPFAIL, f"{self._server.name} greets with {greeting}")
+        elif greeting.code != 220:
+            self._doubt(Reason.MALFORMED, f"{self._server.name} greets with {greeting}, where 220 is due")
+        else:
+            reply = await session.octets(b"EHLO " + octets)
+            self.said = replace(self.said, reply=reply)
+            if reply.transient:
+                self._doubt(Reason.TEMPFAIL, f"{self._server.name} answers EHLO with {reply}")
+            elif reply.code in _NOT_THE_NAME or (reply.positive and reply.code != 250):
+                why = "which says nothing about the name"
+                self._doubt(Reason.MALFORMED, f"{self._server.name} answers EHLO with {reply}, {why}")
+
+    def _doubt(self, reason: Reason, detail: str) -> None:
+        self.said = replace(self.said, doubt=Doubt(reason, detail))
+        self.lines.append(f"-- {detail}")
+
+
+def _on_the_wire(name: str) -> bytes | None:
+    """The octets of the name, if it can be said in one line."""
+    if _TWO_LINES & set(name):
+        return None
+    try:
+        return name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return None

@@ -1,0 +1,281 @@
+"""One conversation with one address of a mail host, from the connection to QUIT, and what it taught."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address
+from ssl import SSLContext
+from typing import TypeAlias
+
+from exporter.mail import smtp
+from exporter.mail.certificate import CertificateSyntaxError, Roots, Shown
+from exporter.mail.smtp import Extensions, Reply, ReplySyntaxError
+from exporter.mail.tls import Answer, Version
+from exporter.model import Clock, Doubt, Reason
+from exporter.net.smtp.connection import Secured, Session, SpokeInClear, TLSNotPossibleHere, TLSRefused
+from exporter.targets import MailHost
+
+IP: TypeAlias = IPv4Address | IPv6Address
+Dial: TypeAlias = Callable[[IP, int], Awaitable[tuple[str, int]]]
+
+IMPLICIT_TLS_PORT = 465  # TLS from the first octet: RFC 8314 section 3.3
+
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+_NOT_KNOWN = frozenset({500, 502, 504})  # replies to EHLO after which a client says HELO: RFC 5321 section 3.2
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds. RFC 5321 section 4.5.3.2 would wait for minutes, which a monitor cannot."""
+
+    turn: float = 20.0  # until the address is free
+    session: float = 30.0  # a whole conversation
+    connect: float = 10.0
+    reply: float = 15.0  # the greeting alone may take all of the session
+    handshake: float = 10.0
+    farewell: float = 2.0
+    versions: float = 50.0  # all further connections
+
+
+DEADLINES = Deadlines()
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every conversation is held with. `dial` says where an address is really to be reached."""
+
+    helo_name: str
+    clock: Clock
+    dial: Dial
+    deadlines: Deadlines
+    context: SSLContext
+    roots: Roots
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A permanent no, and what it was said to: "our connection", "EHLO"."""
+
+    to: str
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Runs without a usable word since a time (unix seconds), each while our way out was proven to work."""
+
+    since: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """What one conversation taught. What was not reached keeps its default; `doubt` says why it ended early."""
+
+    ip: IP
+    passed_over: str = ""  # why it was not tried, if it was not: no fault of the host
+    refused: bool = False
+    greeting: Reply | None = None
+    rejected: Rejection | None = None
+    offered: Extensions | None = None  # by the last EHLO
+    starttls: bool | None = None  # is it offered? None where it does not matter
+    in_clear: str = ""  # what came in clear after the 220 to STARTTLS
+    tls_failure: str = ""  # how the server refused TLS
+    secured: Secured | None = None
+    shown: Shown | None = None
+    versions: Mapping[Version, bool | None] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)  # by phase: connect banner ehlo starttls tls
+    silence: Silence | None = None  # long enough to be a fact
+    last_words: str = ""  # of a silent host: how the latest run ended
+    doubt: Doubt | None = None
+    lines: tuple[str, ...] = ()
+
+
+class Call:
+    """One address being talked with. `found` grows as the conversation goes on."""
+
+    def __init__(self, means: Means, target: MailHost, ip: IP, *, routed: bool) -> None:
+        self.target = target
+        self.ip = ip
+        self.found = Dialogue(ip)
+        self.lines: list[str] = []
+        self._means = means
+        self._routed = routed  # is the way to addresses of this kind proven?
+        self._implicit = target.port == IMPLICIT_TLS_PORT
+
+    async def converse(self) -> None:
+        """All of it, at most `deadlines.session` long."""
+        session = await self._connect()
+        if session is None:
+            return
+        limit = self._means.deadlines
+        try:
+            async with asyncio.timeout(limit.session - limit.farewell):
+                await self._talk(session)
+            with suppress(TimeoutError, OSError, ReplySyntaxError, TLSRefused, TLSNotPossibleHere):
+                async with asyncio.timeout(limit.farewell):
+                    await session.command("QUIT")
+        except SpokeInClear as said:
+            self._spoke_in_clear(said.octets)
+        except TLSRefused as refused:
+            self._learn_tls_failure(str(refused))
+        except TLSNotPossibleHere as inability:
+            self._doubt(Reason.MALFORMED, f"our TLS library cannot go on: {inability}")
+        except ReplySyntaxError as nonsense:
+            self._doubt(Reason.MALFORMED, str(nonsense))
+        except TimeoutError as late:
+            self._doubt(Reason.NETWORK, str(late) or f"the conversation did not end within {limit.session:g} s")
+        except OSError as broken:
+            self._doubt(Reason.NETWORK, str(broken) or type(broken).__name__)
+        finally:
+            session.close()
+
+    async def _connect(self) -> Session | None:
+        """None, and why in `found`, when there is no connection. Raise OSError if we are out of file descriptors."""
+        self.lines.append(f"-- to {self.ip} port {self.target.port}")
+        try:
+            async with self._phase("connect", self._means.deadlines.connect):
+                return await self._open(self.lines.append)
+        except ConnectionRefusedError:
+            self.found = replace(self.found, refused=True)
+            self.lines.append("-- connection refused")
+        except OSError as broken:
+            if broken.errno in _NO_FILES:
+                raise
+            if self.ip.version == 6 and broken.errno in _NO_ROUTE and not self._routed:
+                why = f"no way from here to {self.ip}: {broken}"
+                self.found = replace(self.found, passed_over=why)
+                self.lines.append(f"-- {why}")
+            else:
+                self._doubt(Reason.EGRESS, f"no connection to {self.ip} port {self.target.port}: {broken}")
+        return None
+
+    async def _open(self, say: Callable[[str], None]) -> Session:
+        host, port = await self._means.dial(self.ip, self.target.port)
+        reader, writer = await asyncio.open_connection(host, port)
+        return Session(reader, writer, say)
+
+    async def _talk(self, session: Session) -> None:
+        if self._implicit:
+            await self._secure(session)
+        if not await self._greeted(session) or not await self._introduced(session) or self._implicit:
+            return
+        offers = "STARTTLS" in (self.found.offered or {})
+        self.found = replace(self.found, starttls=offers)
+        if not offers:
+            self.found = replace(self.found, versions=dict.fromkeys(Version, False))
+            return
+        async with self._phase("starttls", self._means.deadlines.reply):
+            reply = await session.start_tls()
+        if reply.code == 421:  # it closes the connection, whatever was said: RFC 5321 section 3.8
+            self._doubt(Reason.TEMPFAIL, f"to STARTTLS: {reply}")
+            return
+        if reply.code != 220:
+            self._learn_tls_failure(f"it answers STARTTLS with {reply}")
+            return
+        await self._secure(session)
+        await self._introduced(session)  # what was said before is forgotten: RFC 3207 section 4.2
+
+    async def _greeted(self, session: Session) -> bool:
+        async with self._phase("banner", self._means.deadlines.session):
+            greeting = await session.reply()
+        self.found = replace(self.found, greeting=greeting)
+        return self._accepted(greeting, 220, "our connection")
+
+    async def _introduced(self, session: Session) -> bool:
+        async with self._phase("ehlo", self._means.deadlines.reply):
+            reply = await session.command(f"EHLO {self._means.helo_name}")
+            verb = "EHLO"
+            if reply.code in _NOT_KNOWN:
+                reply = await session.command(f"HELO {self._means.helo_name}")
+                verb = "HELO"
+        if not self._accepted(reply, 250, f"{verb} {self._means.helo_name}"):
+            return False
+        self.found = replace(self.found, offered=smtp.extensions(reply) if verb == "EHLO" else {})
+        return True
+
+    def _accepted(self, reply: Reply, due: int, to: str) -> bool:
+        if reply.permanent:
+            self.found = replace(self.found, rejected=Rejection(to, reply))
+        elif reply.transient:
+            self._doubt(Reason.TEMPFAIL, f"to {to}: {reply}")
+        elif reply.code != due:
+            self._doubt(Reason.MALFORMED, f"to {to}: {reply}, where {due} is due")
+        return reply.code == due
+
+    async def _secure(self, session: Session) -> None:
+        async with self._phase("tls", self._means.deadlines.handshake):
+            secured = await session.secure(self._means.context, self.target.host)
+        self.found = replace(self.found, secured=secured)
+        try:
+            shown = self._means.roots.examine(secured.chain, self._means.clock.wall())
+        except CertificateSyntaxError as unreadable:
+            self._doubt(Reason.MALFORMED, str(unreadable))
+            return
+        self.found = replace(self.found, shown=shown)
+        self.lines.append(f"-- certificate {shown.leaf.subject}, SHA-256 {shown.leaf.sha256}")
+
+    async def ask(self, version: Version) -> Answer | None:
+        """Offer one version of TLS on a connection of its own; None when it came to no answer."""
+        limit = self._means.deadlines
+        session: Session | None = None
+        try:
+            async with asyncio.timeout(limit.session):
+                session = await self._open(lambda _: None)  # the same words as before
+                if not self._implicit and not await self._at_the_door(session):
+                    return None
+                answer = await session.hello(version, self.target.host, os.urandom(32))
+        except (OSError, ReplySyntaxError, SpokeInClear) as broken:
+            self.lines.append(f"-- offered TLS {version} alone, on a new connection: {broken}")
+            return None
+        finally:
+            if session:
+                session.close()
+        self.lines.append(f"-- offered TLS {version} alone, on a new connection: {answer.said}")
+        return answer
+
+    async def _at_the_door(self, session: Session) -> bool:
+        """Greeting, EHLO, STARTTLS, all as before."""
+        greeting = await session.reply()
+        ehlo = await session.command(f"EHLO {self._means.helo_name}") if greeting.code == 220 else greeting
+        reply = await session.start_tls() if ehlo.code == 250 else ehlo
+        if reply.code != 220 or ehlo.code != 250:
+            with suppress(OSError, ReplySyntaxError):
+                async with asyncio.timeout(self._means.deadlines.farewell):
+                    await session.command("QUIT")
+            return False
+        return True
+
+    @asynccontextmanager
+    async def _phase(self, name: str, limit: float) -> AsyncIterator[None]:
+        """Time it, and end it. The first of a name counts. Raise TimeoutError."""
+        since = self._means.clock.monotonic()
+        try:
+            async with asyncio.timeout(limit):
+                yield
+        except TimeoutError:
+            raise TimeoutError(f"no end of {name} within {limit:g} s") from None
+        seconds = {name: self._means.clock.monotonic() - since, **self.found.seconds}
+        self.found = replace(self.found, seconds=seconds)
+
+    def _spoke_in_clear(self, octets: bytes) -> None:
+        said = octets.decode("utf-8", "backslashreplace")
+        self.lines.append(f"-- in clear, where only TLS may come: {said!r}")
+        if self._implicit:
+            self._learn_tls_failure(f"it speaks in clear: {said}")
+        else:
+            self.found = replace(self.found, in_clear=said)
+
+    def _learn_tls_failure(self, how: str) -> None:
+        self.found = replace(self.found, tls_failure=how)
+        self.lines.append(f"-- no TLS: {how}")
+
+    def _doubt(self, reason: Reason, detail: str) -> None:
+        self.found = replace(self.found, doubt=self.found.doubt or Doubt(reason, detail))
+        self.lines.append(f"-- {detail}")

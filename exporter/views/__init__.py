@@ -1,0 +1,1 @@
+"""What is held, shown: series for Prometheus, pages and cards for people, text for a terminal."""

@@ -1,0 +1,345 @@
+"""What Prometheus scrapes. The lines of a target are made when its verdict changes; a scrape only joins them.
+
+The families about targets are written here, line by line, because a fleet has a million of them and a
+scrape must not stop the loop. The exporter's own health goes through prometheus_client. Both formats that
+Prometheus asks for (text 0.0.4 and OpenMetrics 1.0) write gauges alike.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import prometheus_client
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from exporter import __version__
+from exporter.engine.catalogue import Catalogue
+from exporter.engine.store import Held, Key, Policy
+from exporter.model import Clock, Labels, Severity, Target
+from exporter.net.dns.resolver import Stats
+from exporter.stats import Histogram
+
+OK = "deliverability_check_ok"
+UNKNOWN = "deliverability_check_unknown"
+REASON = "deliverability_check_unknown_reason"
+FINDING = "deliverability_finding"
+SINCE = "deliverability_finding_since_timestamp_seconds"
+ACCEPTED = "deliverability_finding_accepted"
+LAST_RUN = "deliverability_check_last_run_timestamp_seconds"
+LAST_CONCLUSIVE = "deliverability_check_last_conclusive_timestamp_seconds"
+RECORD_CHANGED = "deliverability_record_changed_timestamp_seconds"
+INTERVAL = "deliverability_check_interval_seconds"
+DOMAIN_SENDER = "deliverability_domain_sender_info"
+SENDER = "deliverability_sender_info"
+
+HELP = {
+    OK: "1 or 0: the last conclusive verdict, from a background evaluation; absent until the first one.",
+    UNKNOWN: "1 while the latest run could not tell, or none has ended yet.",
+    REASON: "1 while the latest run could not tell, by reason.",
+    FINDING: "1 while the finding stands.",
+    SINCE: "When the finding began to stand.",
+    ACCEPTED: "1 while the operator accepts the standing finding, with the day it counts again.",
+    LAST_RUN: "When the latest run ended; 0 is never.",
+    LAST_CONCLUSIVE: "When the latest run without doubt ended; 0 is never.",
+    RECORD_CHANGED: "When a record that the check looks at last changed; 0 is not since it was first seen.",
+    INTERVAL: "Configured seconds between two runs of the check on one target.",
+    DOMAIN_SENDER: "The domain's mail is sent by this sender.",
+    SENDER: "The sender greets with this HELO name from this address.",
+}
+PIECE = 2000  # lines joined at once: about a quarter of a megabyte
+_OWN = "deliverability_exporter_"
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+_WORSE = [Severity.INFO, Severity.WARNING, Severity.CRITICAL]
+
+
+def sample(name: str, labels: Labels, value: float) -> bytes:
+    """One line, valid in both formats."""
+    return _line(name, _inside(labels), value)
+
+
+def _inside(labels: Labels) -> str:
+    return ",".join([f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels])
+
+
+def _line(name: str, inside: str, value: float) -> bytes:
+    """A surrogate cannot be encoded and would cost the whole scrape: replaced."""
+    number = str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    return (f"{name}{{{inside}}} {number}\n" if inside else f"{name} {number}\n").encode("utf-8", "replace")
+
+
+def lines(held: Held, policy: Policy, now: float) -> Iterator[tuple[str, bytes]]:
+    """The (family, line) pairs of one check of one target."""
+    identity, own = _inside(held.target.identity), _inside(held.target.labels)
+    who = ",".join(filter(None, (_inside((("check", held.check.id),)), identity, own)))
+    ok = held.ok(policy, now)
+    if ok is not None:
+        yield OK, _line(OK, who, ok)
+    yield UNKNOWN, _line(UNKNOWN, who, held.doubt is not None)
+    if held.doubt:
+        yield REASON, _line(REASON, f'{who},reason="{held.doubt.reason}"', 1)
+    yield LAST_RUN, _line(LAST_RUN, who, held.last_run)
+    yield LAST_CONCLUSIVE, _line(LAST_CONCLUSIVE, who, held.last_conclusive)
+    if held.findings:
+        yield from _findings(held, who, policy, now)
+    if held.records:
+        yield RECORD_CHANGED, _line(RECORD_CHANGED, who, held.changed)
+    for reading in held.readings:
+        name = reading.measure.name
+        yield name, _line(name, ",".join(filter(None, (identity, _inside(reading.labels), own))), reading.value)
+
+
+def _findings(held: Held, who: str, policy: Policy, now: float) -> Iterator[tuple[str, bytes]]:
+    worst: dict[tuple[str, Labels], tuple[Severity, float]] = {}
+    for judged in held.judged(policy, now):
+        finding = judged.finding
+        if judged.accepted_until is not None:
+            until = "" if judged.accepted_until == float("inf") else _day(judged.accepted_until)
+            labels = (("finding", finding.id), *finding.subject, *((("until", until),) if until else ()))
+            yield ACCEPTED, _line(ACCEPTED, f"{who},{_inside(labels)}", 1)
+        elif judged.severity.fails:
+            severity, since = worst.get(finding.key, (judged.severity, judged.standing.since))
+            worst[finding.key] = (max(severity, judged.severity, key=_WORSE.index), min(since, judged.standing.since))
+    for (rule, subject), (severity, since) in worst.items():
+        inside = f"{who},{_inside((('finding', rule), *subject))}"
+        yield FINDING, _line(FINDING, f'{inside},severity="{severity}"', 1)
+        yield SINCE, _line(SINCE, inside, since)
+
+
+def _day(until: float) -> str:
+    return datetime.fromtimestamp(until - 1, UTC).date().isoformat()
+
+
+@dataclass
+class Own:
+    """The exporter's own health, read at scrape time: plain numbers kept by whoever does the work."""
+
+    config_hash: str = ""
+    reload_ok: bool = True
+    reload_time: float = 0.0  # unix seconds
+    state_writable: bool = False
+    loop_lag: float = 0.0  # seconds
+    targets: Mapping[str, int] = field(default_factory=dict)  # by kind
+    runs: Counter[str] = field(default_factory=Counter)  # by check
+    unknown: Counter[tuple[str, str]] = field(default_factory=Counter)  # by check and reason
+    skipped: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by check and cause
+    durations: dict[str, Histogram] = field(default_factory=dict)  # by check, seconds
+    budgets: Mapping[str, float] = field(default_factory=dict)  # by blocklist, 0 to 1
+    dns: Stats | None = None
+
+
+class Exposition:
+    """The lines of all targets, by family, and the way to bytes."""
+
+    def __init__(self, catalogue: Catalogue, clock: Clock, limit: int, own: Callable[[], Own]) -> None:
+        self._clock = clock
+        self.limit = limit
+        self.series = 0
+        self.dropped = 0
+        self.policy = Policy()
+        self._help = HELP | {m.name: m.help for m in catalogue.measures}
+        self._lines: dict[str, dict[Key, bytes]] = {name: {} for name in self._help}
+        self._written: dict[Key, tuple[int, tuple[str, ...]]] = {}  # how many lines, in which families
+        self._dropped: dict[Key, int] = {}
+        self._expiries: dict[Key, tuple[float, Held]] = {}
+        self._registry = CollectorRegistry()
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
+        for collector in (
+            prometheus_client.ProcessCollector,
+            prometheus_client.PlatformCollector,
+            prometheus_client.GCCollector,
+        ):
+            collector(registry=self._registry)
+        self._registry.register(_Health(own, self))
+
+    def put(self, held: Held) -> None:
+        """Write the lines of this verdict where the former ones stood, so that scrapes keep their order."""
+        now = self._clock.wall()
+        self._write(held.key, lines(held, self.policy, now))
+        self._expiries.pop(held.key, None)
+        if held.target.accept:
+            ends = [a.until for a in held.target.accept if a.until is not None and a.until > now]
+            if ends:
+                self._expiries[held.key] = (min(ends), held)
+
+    def relate(self, family: str, target: Target, *more: tuple[str, str]) -> None:
+        """A relation that comes from the configuration alone: an info series with the target's labels and more."""
+        inside = (*target.identity, *more, *target.labels)
+        self._write((family, target.key), [(family, sample(family, inside, 1))])
+
+    def intervals(self, seconds: Mapping[str, float]) -> None:
+        rows = [(INTERVAL, sample(INTERVAL, (("check", check),), value)) for check, value in sorted(seconds.items())]
+        self._write((INTERVAL, ""), rows)
+
+    def remove(self, key: Key) -> None:
+        """Key of a verdict, or the family and target key of a relation."""
+        self._write(key, ())
+        self._expiries.pop(key, None)
+
+    def relations(self) -> set[Key]:
+        return {key for family in (SENDER, DOMAIN_SENDER) for key in self._lines[family]}
+
+    def _write(self, key: Key, written: Iterable[tuple[str, bytes]]) -> None:
+        new: dict[str, bytes] = {}
+        count = 0
+        for family, line in written:
+            new[family] = new[family] + line if family in new else line
+            count += 1
+        before, families = self._written.get(key, (0, ()))
+        self.dropped -= self._dropped.pop(key, 0)
+        if count and self.series - before + count > self.limit:
+            self._dropped[key] = count
+            self.dropped += count
+            new, count = {}, 0
+        for family in families:
+            if family not in new:
+                del self._lines[family][key]
+        for family, text in new.items():
+            self._lines[family][key] = text
+        self.series += count - before
+        if new:
+            self._written[key] = count, tuple(new)
+        else:
+            self._written.pop(key, None)
+
+    def render(self, accept: str = "", names: frozenset[str] = frozenset()) -> tuple[Iterator[bytes], str]:
+        """The exposition in pieces, and its content type; `names` restricts it to these families (`name[]`).
+
+        What it says is fixed when this returns, however slowly the pieces are taken.
+        """
+        for until, held in list(self._expiries.values()):
+            if until <= self._clock.wall():
+                self.put(held)
+        encoder, content_type = choose_encoder(accept)
+        registry = self._registry.restricted_registry(sorted(names)) if names else self._registry
+        own: bytes = encoder(registry)
+        families = [
+            (f"# HELP {family} {self._help[family]}\n# TYPE {family} gauge\n".encode(), list(by_key.values()))
+            for family, by_key in self._lines.items()
+            if by_key and (not names or family in names)
+        ]
+        end = b"# EOF\n" if own.endswith(b"# EOF\n") else b""
+        return _pieces(own.removesuffix(end), families, end), content_type
+
+
+def _pieces(own: bytes, families: list[tuple[bytes, list[bytes]]], end: bytes) -> Iterator[bytes]:
+    yield own
+    for head, texts in families:
+        yield head
+        for start in range(0, len(texts), PIECE):
+            yield b"".join(texts[start : start + PIECE])
+    yield end
+
+
+def compressor() -> Callable[[bytes], bytes]:
+    """Takes the pieces one by one, and an empty one at the end; returns gzip octets. Off the loop for big ones."""
+    deflate = zlib.compressobj(1, zlib.DEFLATED, 31)
+
+    def take(piece: bytes) -> bytes:
+        return deflate.compress(piece) if piece else deflate.flush()
+
+    return take
+
+
+class _Health(Collector):
+    def __init__(self, own: Callable[[], Own], exposition: Exposition) -> None:
+        self._own = own
+        self._exposition = exposition
+
+    def collect(self) -> Iterable[Metric]:
+        return health(self._own(), self._exposition)
+
+    def describe(self) -> Iterable[Metric]:
+        """The families' names, so that `name[]` finds them."""
+        return health(Own(dns=Stats()), self._exposition)
+
+
+def health(own: Own, exposition: Exposition) -> Iterator[Metric]:
+    """The families about the exporter itself."""
+    one: Labels = ()
+    yield _gauge("build_info", "Version of the exporter.", [((("version", __version__),), 1)])
+    yield _gauge("config_hash_info", "SHA-256 of the configuration in force.", [((("hash", own.config_hash),), 1)])
+    yield _gauge("config_last_reload_successful", "1 if the latest reload succeeded.", [(one, own.reload_ok)])
+    yield _gauge(
+        "config_last_reload_success_timestamp_seconds", "When a reload last succeeded.", [(one, own.reload_time)]
+    )
+    yield _gauge("targets", "Targets by kind.", [((("kind", k),), n) for k, n in sorted(own.targets.items())])
+    yield _gauge("series", "Series about targets that are exposed.", [(one, exposition.series)])
+    yield _gauge("series_limit", "Most series about targets.", [(one, exposition.limit)])
+    yield _gauge("series_dropped", "Series left out because of the limit.", [(one, exposition.dropped)])
+    yield _gauge("state_writable", "1 if verdicts are being saved to disk.", [(one, own.state_writable)])
+    yield _gauge(
+        "loop_lag_seconds", "How late the event loop woke up at worst in the last minute.", [(one, own.loop_lag)]
+    )
+    yield _gauge(
+        "blocklist_budget_remaining_ratio",
+        "Part of the day's questions to the blocklist that is left.",
+        [((("blocklist", name),), left) for name, left in sorted(own.budgets.items())],
+    )
+    yield _counter("runs", "Ended runs.", [((("check", c),), n) for c, n in sorted(own.runs.items())])
+    yield _counter(
+        "runs_unknown",
+        "Ended runs that could not tell.",
+        [((("check", c), ("reason", r)), n) for (c, r), n in sorted(own.unknown.items())],
+    )
+    yield _counter(
+        "runs_skipped",
+        "Runs that did not start when they were due.",
+        [((("check", c), ("cause", r)), n) for (c, r), n in sorted(own.skipped.items())],
+    )
+    yield _histogram(
+        "check_duration_seconds", "Duration of one run.", [((("check", c),), h) for c, h in own.durations.items()]
+    )
+    if own.dns:
+        yield from _dns(own.dns)
+
+
+def _dns(stats: Stats) -> Iterator[Metric]:
+    servers = [((("nameserver", name),), traffic) for name, traffic in stats.nameservers.items()]
+    yield _counter("dns_queries", "Questions sent.", [(who, t.queries) for who, t in servers])
+    yield _counter(
+        "dns_responses",
+        "Questions ended, by outcome.",
+        [((*who, ("outcome", s)), n) for who, t in servers for s, n in sorted(t.responses.items())],
+    )
+    yield _counter(
+        "dns_ignored", "Datagrams that answered nothing that was asked.", [(who, t.ignored) for who, t in servers]
+    )
+    yield _histogram("dns_query_duration_seconds", "Time to an answer.", [(who, t.seconds) for who, t in servers])
+    yield _counter("dns_cache_hits", "Questions answered from memory.", [((), stats.cache_hits)])
+
+
+def _gauge(name: str, help_: str, samples: Iterable[tuple[Labels, float]]) -> Metric:
+    return _family(GaugeMetricFamily, name, help_, samples)
+
+
+def _counter(name: str, help_: str, samples: Iterable[tuple[Labels, float]]) -> Metric:
+    return _family(CounterMetricFamily, name, help_, samples)
+
+
+def _family(
+    kind: type[GaugeMetricFamily | CounterMetricFamily],
+    name: str,
+    help_: str,
+    samples: Iterable[tuple[Labels, float]],
+) -> Metric:
+    rows = list(samples)
+    family = kind(_OWN + name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
+    for labels, value in rows:
+        family.add_metric([v for _, v in labels], value)
+    return family
+
+
+def _histogram(name: str, help_: str, samples: Iterable[tuple[Labels, Histogram]]) -> Metric:
+    rows = list(samples)
+    family = HistogramMetricFamily(_OWN + name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
+    for labels, value in rows:
+        bounds = [*map(str, value.bounds), "+Inf"]
+        buckets = list(zip(bounds, value.cumulative, strict=True))
+        family.add_metric([v for _, v in labels], buckets, sum_value=value.sum)
+    return family

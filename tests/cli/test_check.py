@@ -1,0 +1,182 @@
+"""`check`: the same engine once, for a person or a CI job, with the exit codes of monitoring plug-ins."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from ipaddress import ip_address
+
+import pytest
+
+from exporter.cli import check as once
+from exporter.cli.check import Exit
+from exporter.demo.mailserver import Behaviour, Fault
+from exporter.demo.nameserver import Zone
+from exporter.engine import catalogue
+from exporter.engine.store import Policy, Store
+from exporter.mail.dnsbl.blocklist import Blocklist, Lists
+from exporter.model import Reason, Target
+from exporter.net import Net
+from exporter.targets import (
+    Address,
+    Authorisation,
+    Domain,
+    Greeting,
+    KeyNamespace,
+    MailHost,
+    OwnResolver,
+    Registration,
+    Reputation,
+)
+from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
+from tests.support.clock import FakeClock
+from tests.support.mail import mail_door
+from tests.support.memory import MemoryResolver
+
+CATALOGUE = catalogue.load()
+ZONE = """
+example.com.             MX   10 mx.example.com.
+example.com.             TXT  "v=spf1 ip4:192.0.2.10 -all"
+mx.example.com.          A    192.0.2.25
+"""
+
+
+def test_words_of_a_command_line_become_targets() -> None:
+    lists = (Blocklist("ips", "bl.example.org"), Blocklist("names", "dbl.example.org", lists=Lists.DOMAINS))
+    made = once.named(["Example.COM.", "192.0.2.10", "2001:DB8::1"], "mail.example.com", lists)
+    kinds = [type(target) for target in made]
+    assert kinds.count(Address) == kinds.count(Greeting) == 2
+    assert kinds.count(Reputation) == 3
+    assert kinds.count(Authorisation) == kinds.count(Domain) == kinds.count(OwnResolver) == 1
+    assert [t.domain for t in made if isinstance(t, KeyNamespace)] == ["example.com"], "nobody named its selectors"
+    (asked,) = (t for t in made if isinstance(t, Authorisation))
+    assert (asked.domain, [e.ip for e in asked.egress]) == (
+        "example.com",
+        [ip_address("192.0.2.10"), ip_address("2001:db8::1")],
+    )
+
+
+def test_domains_below_one_registered_name_share_its_registration() -> None:
+    made = once.named(["example.com", "shop.example.com", "example.net", "192.0.2.10"], None, ())
+    assert [t.domain for t in made if isinstance(t, Registration)] == ["example.com", "example.net"]
+
+
+def test_without_a_helo_name_no_greeting_is_judged() -> None:
+    assert not any(isinstance(t, Greeting) for t in once.named(["192.0.2.10"], None, ()))
+
+
+def test_a_word_that_is_neither_is_an_error_that_says_so() -> None:
+    with pytest.raises(ValueError, match="'no such' is neither an address nor a domain"):
+        once.named(["no such"], None, ())
+
+
+async def evaluated(targets: Iterable[Target], *checks: str) -> Store:
+    clock = FakeClock()
+    dns = MemoryResolver(Zone(ZONE))
+    steps: list[tuple[int, int]] = []
+    store = await once.run(
+        CATALOGUE,
+        list(targets),
+        checks.__contains__,
+        lambda held: Net(dns, clock, held=held),
+        clock,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    assert steps[-1] == (len(store), len(store))
+    return store
+
+
+async def test_each_check_that_fits_runs_once_and_progress_is_told() -> None:
+    store = await evaluated(once.named(["example.com", "192.0.2.10"], None, ()), "mx", "spf", "spf_sender", "ptr")
+    assert sorted(held.check.id for held in store) == ["mx", "ptr", "spf", "spf_sender"]
+
+
+async def test_mail_hosts_that_were_found_are_looked_at_too() -> None:
+    store = await evaluated([Domain(name="example.com", mail_from=("example.com",))], "mx", "smtp_tls")
+    (host,) = (held.target for held in store if held.check.id == "smtp_tls")
+    assert isinstance(host, MailHost)
+    assert host.host == "mx.example.com"
+
+
+async def test_a_domain_is_looked_at_again_once_its_mail_hosts_have_been_met() -> None:
+    clock = FakeClock()
+    dns = MemoryResolver(Zone(ZONE))
+    refuses = {(ip_address("192.0.2.25"), 25): Behaviour(fault=Fault.REFUSED)}
+    async with mail_door(refuses, clock) as mail:
+        domain = Domain(name="example.com", mail_from=("example.com",))
+        enabled = {"mx", "smtp_tls"}.__contains__
+        store = await once.run(CATALOGUE, [domain], enabled, lambda *_: Net(dns, clock, mail=mail), clock)
+    (mx,) = (held for held in store if held.check.id == "mx")
+    assert {"mx.host-unreachable", "mx.all-unreachable"} <= {standing.finding.id for standing in mx.findings}
+
+
+def held(*outcomes: object) -> Store:
+    store = Store()
+    store.want(SAMPLE, EXAMPLE)
+    for each in outcomes:
+        store.record(each)  # type: ignore[arg-type]  # outcomes, spelled shortly
+    return store
+
+
+@pytest.mark.parametrize(
+    ("store", "code"),
+    [
+        (held(outcome()), Exit.OK),
+        (held(outcome(NOTE(what="x"))), Exit.OK),
+        (held(outcome(ODD(what="x"))), Exit.WARNING),
+        (held(outcome(BROKEN(what="x"))), Exit.CRITICAL),
+        (held(outcome(doubt=Reason.DNS_TIMEOUT)), Exit.UNKNOWN),
+        (held(outcome(ODD(what="x"), doubt=Reason.DNS_TIMEOUT)), Exit.UNKNOWN),
+        (held(outcome(BROKEN(what="x"), doubt=Reason.DNS_TIMEOUT)), Exit.CRITICAL),
+        (held(), Exit.UNKNOWN),
+    ],
+)
+def test_exit_codes(store: Store, code: Exit) -> None:
+    assert once.exit_code(store, Policy(), 0) == code
+
+
+def test_text_says_what_is_wrong_and_how_to_fix_it_on_whole_lines() -> None:
+    stream = io.StringIO()
+    long = "very " * 60 + "long"
+    once.as_text(held(outcome(BROKEN(what=long), doubt=Reason.BOGUS)), Policy(), 0, ["a note"], stream)
+    told = stream.getvalue()
+    assert f"critical: {long} is broken  [sample.broken]\n" in told
+    assert f"fix: Mend {long}.\n" in told
+    assert "could not tell: because" in told
+    assert "note: a note" in told
+    assert "\x1b" not in told, "no colours into a file"
+
+
+def test_markup_in_remote_text_is_not_obeyed() -> None:
+    stream = io.StringIO()
+    once.as_text(held(outcome(BROKEN(what="[bold]x[/bold]"))), Policy(), 0, [], stream)
+    assert "[bold]x[/bold] is broken" in stream.getvalue()
+
+
+def test_json_holds_every_verdict_with_its_evidence() -> None:
+    told = json.loads(once.as_json(held(outcome(BROKEN(what="x"))), Policy(), 0, ["a note"]))
+    assert told["exit"] == 2
+    assert told["summary"] == {"pass": 0, "fail": 1, "unknown": 0}
+    (card,) = told["verdicts"]
+    assert card["findings"][0]["id"] == "sample.broken"
+    assert card["findings"][0]["fix"] == "Mend x."
+    assert card["evidence"]["exchanges"] == []
+
+
+async def test_what_receivers_demand_is_concluded_last_and_told_behind_the_verdicts() -> None:
+    store = await evaluated(once.named(["example.com", "192.0.2.10"], None, ()), "spf", "spf_sender", "ptr", "receiver")
+    stream = io.StringIO()
+    once.as_text(store, Policy(), 0, [], stream)
+    told = stream.getvalue().partition("Will Office 365 take my mail?")[2]
+    assert told
+    assert "UNMET  each sending address has a PTR record" in told
+    assert "answer: 550 5.7.25 This message was blocked" in told
+    assert "met    mail passes SPF or DKIM" in told
+    assert "unseen mail is sent over TLS" in told
+    (gmail,) = (r for r in json.loads(once.as_json(store, Policy(), 0, []))["receivers"] if r["receiver"] == "gmail")
+    assert (gmail["domain"], gmail["state"], gmail["counts"]["unmet"]) == ("example.com", "unmet", 1)
+    (unmet,) = (demand for demand in gmail["demands"] if demand["state"] == "unmet")
+    assert unmet["finding"] == "receiver.gmail-ptr"
+    assert [cause["id"] for cause in unmet["causes"]] == ["ptr.missing"]
+    assert unmet["source"]["url"].startswith("https://support.google.com/")

@@ -1,0 +1,167 @@
+"""The command line: Prometheus-style flags, clear words for wrong ones, Nagios-style exits for `check`."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from exporter import __main__ as command
+from exporter.cli import logs
+from exporter.config import load
+from tests.explain.test_smtp_status import POSTFIX
+from tests.support.configuration import CATALOGUE
+
+
+def run(*arguments: str) -> int:
+    try:
+        return command.main(arguments)
+    except SystemExit as end:
+        return int(str(end.code))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "--config.file=FILE is needed"),
+        (["--no-such-flag"], "unrecognized arguments: --no-such-flag"),
+        (["--config.file=x.yaml", "--web.listen-address=nowhere"], "'nowhere' is not [HOST]:PORT"),
+        (["check"], "name a domain or an address"),
+        (["check", "no such"], "is neither an address nor a domain"),
+        (["check", "example.com", "--resolver", "dns.example.com"], "is no nameserver"),
+        (["check", "example.com", "--smtp.helo-name", "bad name"], "--smtp.helo-name"),
+        (["check", "--recipients", "/no/such/list"], "No such file or directory: '/no/such/list'"),
+        (["check", "example.com", "--recipients", "-"], "--recipients FILE is looked at alone"),
+        (["explain", "ptr.mising"], "did you mean ptr.missing?"),
+        (["explain"], "the following arguments are required"),
+        (["explain", "5.5.4", "--config.file=/no/such/config.yaml"], "/no/such/config.yaml"),
+    ],
+)
+def test_what_cannot_be_understood_is_said_with_exit_64(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 64
+    said = capsys.readouterr().err
+    assert told in said
+    assert "Traceback" not in said
+
+
+def test_config_check_names_every_problem_and_a_good_file_passes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("domains: [{name: example.com, checks: {smtp_tls: {enabled: false}}}]\nseverities: {x.y: loud}\n")
+    assert run(f"--config.file={path}", "--config.check") == 64
+    assert f"{path}:2 severities" in capsys.readouterr().err
+    path.write_text("domains: [{name: example.com, checks: {smtp_tls: {enabled: false}}}]\n")
+    assert run(f"--config.file={path}", "--config.check") == 0
+    assert "good" in capsys.readouterr().out
+
+
+def test_explain_prints_the_runbook(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", "ptr.missing") == 0
+    told = capsys.readouterr().out
+    assert "ptr.missing (critical)" in told
+    assert "Fix: " in told
+    assert "550 5.7.25" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "code", "told"),
+    [
+        (["501 5.5.4 Invalid domain name"], "", 0, "helo.trailing-dot (critical)"),
+        (["501", "5.5.4", "Invalid", "domain", "name"], "", 0, "helo.trailing-dot (critical)"),
+        (["5.5.4"], "", 0, "helo.trailing-dot (critical)"),
+        (["-"], POSTFIX, 0, "in reply to the connection or EHLO"),
+        (["-"], ">>> EHLO x.\n<<< 501 5.5.4 Invalid\n    domain name\n", 0, "helo.trailing-dot (critical)"),
+        (["S3150"], "", 0, "No finding of this exporter"),
+        (["helo"], "", 0, "What has these words:"),
+        (["outlook.com"], "", 0, "5.7.515"),
+        (["550 5.4.99 cheese"], "", 1, "Nothing in the catalogue matches"),
+        (["-"], "", 1, "Nothing in the catalogue matches"),
+        (["-"], "501 5.5.4 Invalid domain name \udcff", 0, "helo.trailing-dot (critical)"),
+    ],
+)
+def test_explain_leads_from_a_refusal_to_its_causes(
+    arguments: list[str],
+    given: str,
+    code: int,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given.encode(errors="surrogateescape"))))
+    assert run("explain", *arguments) == code
+    said = capsys.readouterr()
+    assert told in said.out
+    assert said.err == ""
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out.startswith("deliverability-exporter ")
+
+
+def record(message: str) -> logging.LogRecord:
+    return logging.LogRecord("exporter.x", logging.WARNING, "x.py", 1, message, (), None)
+
+
+def test_log_lines_are_one_line_whatever_a_peer_said() -> None:
+    hostile = 'forged\nts=now level=error msg="gone" \x1b[31m'
+    line = logs.Logfmt().format(record(hostile))
+    assert "\n" not in line
+    assert "\x1b" not in line
+    assert line.startswith("ts=")
+    assert json.loads(logs.Json().format(record(hostile)))["level"] == "warning"
+
+
+def test_no_collection_of_all_that_a_fleet_holds_stops_the_loop() -> None:
+    """It would take a second; what is held is many small objects, and makes a collector think that it must."""
+    seen: list[int] = []
+
+    def note(phase: str, told: dict[str, int]) -> None:
+        seen.append(told["generation"])
+
+    before, held = gc.get_threshold(), []
+    try:
+        gc.set_threshold(700, 10, 10)
+        command.seldom_collect_all()
+        gc.callbacks.append(note)
+        held = [[number] for number in range(700_000)]
+    finally:
+        gc.callbacks.remove(note)
+        gc.set_threshold(*before)
+    assert len(held) == 700_000
+    assert set(seen) == {0, 1}, "the young are still looked through"
+
+
+CONFIG = """
+smtp: {helo_name: probe.example.net}
+blocklists: []
+senders:
+  - {name: a, addresses: [192.0.2.1], helo: a.example}
+  - {name: b, addresses: [192.0.2.2], helo: b.example}
+domains:
+  - {name: example.com, senders: [a]}
+  - {name: example.net, senders: [b]}
+"""
+
+
+def test_a_domain_is_checked_together_with_the_senders_of_its_mail(tmp_path: Path) -> None:
+    """Receivers judge both. An address is checked alone, and another domain's senders are left out."""
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    settings = load(path, CATALOGUE)
+
+    def chosen(word: str) -> set[str]:
+        return {target.key for target in command._chosen(settings, [word])}
+
+    own = {"domain=example.com", "domain=example.com,sender=a", "ip=192.0.2.1", "sender=a,ip=192.0.2.1"}
+    assert chosen("Example.COM.") == own
+    assert chosen("192.0.2.2") == {"ip=192.0.2.2", "sender=b,ip=192.0.2.2"}
+    with pytest.raises(ValueError, match=r"not in the configuration: example\.org"):
+        chosen("example.org")

@@ -1,0 +1,119 @@
+"""`explain TEXT` and `check --recipients`, as a person calls them: the process, its streams and its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from exporter.demo.nameserver import NameServer, Zone
+from tests.explain.test_smtp_status import POSTFIX
+
+ROOT = Path(__file__).parents[2]
+ZONE = """
+$TTL 60
+; servfail: broken.example MX
+good.example.                MX  10 mx.good.example.
+gmial.com.                   MX  0 .
+mail.example.com.            A   192.0.2.10
+10.2.0.192.in-addr.arpa.     PTR mail.example.com.
+"""
+CONFIG = """
+resolver: {{nameservers: ["127.0.0.1:{port}"], timeout: 1s}}
+blocklists: []
+senders:
+  - {{name: laptop, addresses: [192.0.2.10], helo: "{helo}"}}
+"""
+
+
+@pytest.fixture
+async def nameserver() -> AsyncIterator[NameServer]:
+    server = NameServer(Zone(ZONE))
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def run(*arguments: str, given: bytes = b"") -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "exporter",
+        *arguments,
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        out, err = await process.communicate(given)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize(
+    ("helo", "told"),
+    [
+        (
+            "MacBook..",
+            'helo.trailing-dot of laptop 192.0.2.10: the HELO name "MacBook.." ends with a dot',
+        ),
+        ("mail.example.com", "What is configured is sound"),
+    ],
+)
+async def test_explain_says_whether_a_cause_stands_where_it_is_configured(
+    tmp_path: Path, nameserver: NameServer, helo: str, told: str
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG.format(port=nameserver.address[1], helo=helo))
+    code, out, err = await run("explain", POSTFIX, f"--config.file={config}")
+    assert told in out
+    assert ("That is it." in out) is (helo == "MacBook..")
+    assert (code, err) == (0, "")
+    code, out, _ = await run("explain", "helo.trailing-dot", f"--config.file={config}")
+    assert "helo.trailing-dot (critical)" in out
+    assert "Here and now:" in out
+    assert told.partition(" of ")[0] in out
+    assert code == 0
+
+
+LIST = (
+    "\ufeffanna@good.example\r\n\r\nanna@gmial.com\r\nx y@good.example\r\nanna@good.example\r\nanna@broken.example\r\n"
+)
+
+
+@pytest.mark.parametrize("standard", [False, True])
+async def test_recipients_of_a_file_and_of_standard_input(
+    tmp_path: Path, nameserver: NameServer, standard: bool
+) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(LIST.encode())
+    name = "-" if standard else str(path)
+    resolver = f"--resolver=127.0.0.1:{nameserver.address[1]}"
+    code, out, err = await run("check", "--recipients", name, resolver, given=LIST.encode() if standard else b"")
+    lines = out.splitlines()
+    assert lines[0].startswith(f'{name}:1: refused: "\\u{{feff}}anna@good.example" holds what cannot be seen: U+FEFF')
+    assert lines[1].startswith(
+        f'{name}:3: refused: "anna@gmial.com" is in gmial.com, which takes no mail (null MX); looks'
+    )
+    assert lines[2].startswith(f'{name}:4: refused: "x y@good.example" has a space at position 2')
+    assert lines[3].startswith(f'{name}:6: unknown: "anna@broken.example"')
+    assert lines[4] == "5 addresses: 3 refused, 1 unknown, 0 doubtful, 1 good"
+    assert (code, err) == (2, "")
+
+
+async def test_recipients_as_json_and_with_a_configuration(tmp_path: Path, nameserver: NameServer) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG.format(port=nameserver.address[1], helo="mail.example.com"))
+    code, out, _ = await run(
+        "check", "--recipients=-", f"--config.file={config}", "--format=json", given=b"j\xc3\xb6rg@good.example\n"
+    )
+    document = json.loads(out)
+    assert (code, document["exit"]) == (1, 1)
+    assert document["summary"] == {"refused": 0, "unknown": 0, "doubtful": 1, "good": 0}
+    (row,) = document["recipients"]
+    assert (row["line"], row["address"], row["judgement"]) == (1, "jörg@good.example", "doubtful")

@@ -1,0 +1,74 @@
+"""`deliverability-exporter demo` as a person starts it: verdicts within ten seconds, and an orderly end."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[2]
+VERDICTS_WITHIN = 10.0  # seconds from the start of the process
+ENDED_WITHIN = 5.0
+
+
+class Demo:
+    """Constructed once it has told where to look."""
+
+    def __init__(self, process: subprocess.Popen[str], since: float) -> None:
+        self.process = process
+        self.since = since
+        self.told = ""
+        assert process.stdout
+        assert process.stderr
+        for line in process.stdout:
+            self.told += line
+            if line.startswith("Ctrl-C"):
+                break
+        else:
+            pytest.fail(process.stderr.read())
+        self.url = re.findall(r"http://\S+?(?=/)", self.told)[0]
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=5) as response:
+            assert response.status == 200
+            text: str = response.read().decode()
+            return text
+
+
+@pytest.fixture
+def demo() -> Iterator[Demo]:
+    command = [sys.executable, "-W", "error", "-m", "exporter", "demo", "--web.listen-address=127.0.0.1:0"]
+    since = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=HOME, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as process:
+        try:
+            yield Demo(process, since)
+        finally:
+            process.kill()
+
+
+def test_the_demonstration_from_start_to_end(demo: Demo) -> None:
+    assert "healthy" in demo.get("/-/healthy")
+    assert "ready" in demo.get("/-/ready")
+    # the mail hosts come after the first look at their domains, and what is met there is news for these
+    late = 'mail_host="mx1.example.com"', 'finding="mta_sts.certificate"'
+    while 'reason="pending"' in (metrics := demo.get("/metrics")) or not all(it in metrics for it in late):
+        assert time.monotonic() - demo.since < VERDICTS_WITHIN
+        time.sleep(0.05)
+    assert re.search(r'^deliverability_finding\{.*finding="helo.empty-label".* 1(\.0)?$', metrics, re.MULTILINE)
+    assert re.search(r'^deliverability_check_ok\{check="resolver"\} 1(\.0)?$', metrics, re.MULTILINE)
+    for path in re.findall(rf"{demo.url}(/\S*)", demo.told):
+        assert demo.get(path)
+
+    demo.process.send_signal(signal.SIGTERM)
+    _, log = demo.process.communicate(timeout=ENDED_WITHIN)
+    assert demo.process.returncode == 0
+    assert not re.search(r"Traceback|Exception ignored|Warning|level=(error|warning)", log), log

@@ -1,0 +1,120 @@
+"""One evaluation ends in an Outcome, whatever the check does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from exporter.demo.nameserver import Zone
+from exporter.engine.evaluate import evaluate
+from exporter.model import CannotTell, Outcome, Reason, Verdict, any_of, printable
+from exporter.net import Net
+from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SIZE, cannot, scripted
+from tests.support.clock import FakeClock
+from tests.support.memory import MemoryResolver
+
+
+async def run(*steps: Any, deadline: float = 60) -> Outcome:
+    clock = FakeClock()
+    sample = scripted(lambda: list(steps), deadline)
+    return await evaluate(sample, EXAMPLE, lambda: Net(MemoryResolver(Zone("")), clock), clock)
+
+
+async def test_no_facts_and_no_doubt_is_a_pass() -> None:
+    assert (await run()).verdict is Verdict.PASS
+
+
+async def test_a_warning_fails_and_an_info_does_not() -> None:
+    assert (await run(ODD(what="x"))).verdict is Verdict.FAIL
+    assert (await run(NOTE(what="x"))).verdict is Verdict.PASS
+
+
+async def test_proven_bad_stays_bad_when_the_run_breaks_off() -> None:
+    said = await run(BROKEN(what="x"), SIZE(3), cannot())
+    assert said.verdict is Verdict.FAIL
+    assert said.doubt is not None
+    assert said.doubt.reason is Reason.DNS_TIMEOUT
+
+
+async def test_unproven_good_is_unknown() -> None:
+    assert (await run(SIZE(3), cannot())).verdict is Verdict.UNKNOWN
+
+
+async def test_a_bug_is_unknown_and_logged_with_its_trace(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        said = await run(KeyError("ours"))
+    assert said.verdict is Verdict.UNKNOWN
+    assert said.doubt is not None
+    assert said.doubt.reason is Reason.BUG
+    assert caplog.records[0].exc_info is not None
+
+
+async def test_evidence_that_does_not_fit_the_sentence_is_our_bug() -> None:
+    with pytest.raises(TypeError, match="what"):
+        BROKEN(other="x")
+
+
+async def test_the_deadline_ends_a_run_and_says_so() -> None:
+    said = await run(BROKEN(what="x"), asyncio.Event().wait(), deadline=0.01)
+    assert said.doubt is not None
+    assert said.doubt.reason is Reason.DEADLINE
+    assert said.verdict is Verdict.FAIL
+
+
+async def test_a_timeout_that_is_not_the_deadline_is_a_bug() -> None:
+    said = await run(TimeoutError("from somewhere else"))
+    assert said.doubt is not None
+    assert said.doubt.reason is Reason.BUG
+
+
+async def test_a_cancelled_run_says_nothing() -> None:
+    task = asyncio.create_task(run(asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_fact_said_twice_is_one_fact() -> None:
+    assert len((await run(ODD(what="x"), ODD(what="x"))).findings) == 1
+
+
+async def yes() -> bool:
+    return True
+
+
+async def no() -> bool:
+    return False
+
+
+async def doubtful() -> bool:
+    raise CannotTell(Reason.DNS_SERVFAIL, "one of several")
+
+
+async def test_any_one_suffices_whatever_happened_to_the_others() -> None:
+    assert await any_of([doubtful(), no(), yes()])
+    assert not await any_of([no(), no()])
+    with pytest.raises(CannotTell):
+        await any_of([no(), doubtful(), no()])
+
+
+@pytest.mark.parametrize(
+    ("hostile", "shown"),
+    [
+        ("plain text", "plain text"),
+        ("a\x00b\nc", "a\\u{0}b\\u{a}c"),
+        ("\x1b[31mred", "\\u{1b}[31mred"),
+        ("\udcff", "\\u{dcff}"),
+        ("right\u202eleft", "right\\u{202e}left"),
+        ("größe", "größe"),
+    ],
+)
+def test_remote_text_is_shown_escaped(hostile: str, shown: str) -> None:
+    assert printable(hostile) == shown
+
+
+def test_remote_text_is_bounded() -> None:
+    assert len(printable("x" * 100_000)) < 600

@@ -1,0 +1,298 @@
+"""Each target is looked at once per interval: no herd, no overlap, nothing skipped silently, whatever the clocks do."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from exporter.engine.schedule import FOLLOWED, LANE, MOST_RELEASED, Plan, Schedule
+from exporter.model import Check, Target
+from exporter.targets import Domain
+from tests.support.checks import EXAMPLE, SAMPLE
+from tests.support.clock import FakeClock
+
+
+class Runs:
+    """Counts the runs; while `gate` is closed they do not end."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.now = self.most = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, check: Check, target: Target) -> None:
+        self.names.append(target.title)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await self.gate.wait()
+        self.now -= 1
+
+
+def plans(count: int, interval: float = 60, *, at_once: bool = False) -> list[Plan]:
+    targets = [Domain(name=f"d{i}.example.com", mail_from=()) for i in range(count)]
+    return [Plan(SAMPLE, target, interval, at_once) for target in targets]
+
+
+def follow(schedule: Schedule, wanted: list[Plan]) -> None:
+    for plan in wanted:
+        schedule.want(plan)
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def pass_time(schedule: Schedule, clock: FakeClock, seconds: int) -> None:
+    for _ in range(seconds):
+        clock.pass_(1)
+        schedule.tick("sample")
+        await settle()
+
+
+async def test_what_has_no_verdict_runs_at_once() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    follow(schedule, plans(5, at_once=True))
+    schedule.tick("sample")
+    await settle()
+    assert len(runs.names) == 5
+
+
+async def test_every_target_runs_once_per_interval_spread_over_it() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    follow(schedule, plans(200))
+    busiest = 0
+    for _ in range(60):
+        before = len(runs.names)
+        await pass_time(schedule, clock, 1)
+        busiest = max(busiest, len(runs.names) - before)
+    assert sorted(runs.names) == sorted({*runs.names})
+    assert len(runs.names) == 200
+    assert busiest < 20, "the phase of each key spreads them"
+    await pass_time(schedule, clock, 60 * 9)
+    assert len(runs.names) == 2000, "no drift over ten intervals"
+    assert not schedule.skipped
+
+
+async def test_the_phase_survives_a_reload_and_a_restart() -> None:
+    firsts = []
+    for _ in range(2):
+        clock, runs = FakeClock(), Runs()
+        schedule = Schedule(runs, clock)
+        follow(schedule, plans(10))
+        follow(schedule, plans(10))
+        await pass_time(schedule, clock, 60)
+        firsts.append(runs.names)
+    assert firsts[0] == firsts[1]
+
+
+async def test_a_target_never_overlaps_itself_and_the_skipped_run_is_counted() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    runs.gate.clear()
+    follow(schedule, plans(1, interval=10, at_once=True))
+    await pass_time(schedule, clock, 31)
+    assert len(runs.names) == 1
+    assert schedule.skipped == {("sample", "overlap"): 3}
+    runs.gate.set()
+    await pass_time(schedule, clock, 10)
+    assert len(runs.names) == 2
+
+
+async def test_a_stalled_loop_runs_late_once_and_counts_what_it_missed() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    follow(schedule, plans(1, interval=10))
+    await pass_time(schedule, clock, 10)
+    clock.pass_(35)
+    await pass_time(schedule, clock, 1)
+    assert len(runs.names) == 2
+    assert schedule.skipped["sample", "missed"] == 3
+    await pass_time(schedule, clock, 10)
+    assert len(runs.names) == 3
+
+
+async def test_no_more_than_a_lane_runs_at_once_and_all_get_their_turn() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    runs.gate.clear()
+    follow(schedule, plans(LANE * 3, at_once=True))
+    schedule.tick("sample")
+    await settle()
+    assert runs.most == LANE
+    runs.gate.set()
+    await settle()
+    assert len(runs.names) == LANE * 3
+    assert runs.most == LANE
+
+
+async def test_a_target_that_left_is_not_run_and_one_that_changed_runs_at_once() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    follow(schedule, plans(2, interval=1000))
+    changed = replace(EXAMPLE, name="d0.example.com", receives_mail=False)
+    plan = Plan(SAMPLE, changed, 1000)
+    schedule.want(plan)
+    schedule.drop(("sample", "domain=d1.example.com"))
+    schedule.tick("sample")
+    await settle()
+    assert runs.names == ["d0.example.com"]
+    await pass_time(schedule, clock, 1000)
+    assert set(runs.names) == {"d0.example.com"}
+
+
+async def test_a_target_that_changed_while_it_ran_runs_again() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    runs.gate.clear()
+    first = Plan(SAMPLE, EXAMPLE, 1000, at_once=True)
+    schedule.want(first)
+    schedule.tick("sample")
+    await settle()
+    schedule.want(Plan(SAMPLE, replace(EXAMPLE, receives_mail=False), 1000))
+    runs.gate.set()
+    await settle()
+    schedule.tick("sample")
+    await settle()
+    assert len(runs.names) == 2
+
+
+async def test_a_run_that_cannot_be_taken_in_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(check: Check, target: Target) -> None:
+        raise RuntimeError("ours")
+
+    clock = FakeClock()
+    schedule = Schedule(broken, clock)
+    follow(schedule, plans(1, interval=10))
+    await pass_time(schedule, clock, 20)
+    assert len(caplog.records) == 2
+    assert schedule.idle
+
+
+async def test_draining_lets_runs_end_and_starts_no_more() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    runs.gate.clear()
+    follow(schedule, plans(LANE + 5, at_once=True))
+    schedule.tick("sample")
+    await settle()
+    asyncio.get_running_loop().call_soon(runs.gate.set)
+    await schedule.drain(5)
+    assert len(runs.names) == LANE
+    assert runs.now == 0
+
+
+async def test_draining_cancels_what_does_not_end() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    runs.gate.clear()
+    follow(schedule, plans(1, at_once=True))
+    schedule.tick("sample")
+    await settle()
+    await schedule.drain(0.01)
+    assert runs.now == 1, "it never got past the gate"
+
+
+async def test_apscheduler_itself_ticks_each_kind_on_the_loop() -> None:
+    """The real scheduler, not our tick: a coroutine job, awaited, on this loop."""
+    ran = asyncio.Event()
+
+    async def run(check: Check, target: Target) -> None:
+        ran.set()
+
+    schedule = Schedule(run, FakeClock())
+    follow(schedule, plans(1, at_once=True))
+    schedule.start()
+    async with asyncio.timeout(5):
+        await ran.wait()
+    assert schedule.alive
+    await schedule.drain(1)
+
+
+async def test_an_end_at_the_moment_of_a_tick_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """APScheduler logs a trace for each job that it has begun and cancels."""
+    schedule = Schedule(Runs(), FakeClock())
+    follow(schedule, plans(1, at_once=True))
+    schedule.start()
+    asyncio.get_running_loop().call_soon(schedule._scheduler._process_jobs)
+    await schedule.drain(1)
+    await settle()
+    assert caplog.text == ""
+
+
+async def test_a_herd_is_released_in_bounded_steps_and_nobody_is_lost() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    follow(schedule, plans(MOST_RELEASED + 10, interval=3600, at_once=True))
+    schedule.tick("sample")
+    await settle_all(schedule)
+    assert len(runs.names) == MOST_RELEASED
+    schedule.tick("sample")
+    await settle_all(schedule)
+    assert len(runs.names) == MOST_RELEASED + 10
+    assert not schedule.skipped
+
+
+async def settle_all(schedule: Schedule) -> None:
+    while not schedule.idle:
+        await asyncio.sleep(0)
+
+
+async def test_what_wants_to_run_again_soon_does_so_once_and_keeps_its_own_times() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    (plan,) = plans(1, interval=60, at_once=True)
+    schedule.want(plan)
+    schedule.tick("sample")
+    await settle()
+    schedule.soon(plan.key, 2)
+    await pass_time(schedule, clock, 1)
+    assert len(runs.names) == 1
+    await pass_time(schedule, clock, 1)
+    assert len(runs.names) == 2
+    await pass_time(schedule, clock, 120)
+    assert len(runs.names) == 4
+    schedule.drop(plan.key)
+    schedule.soon(plan.key, 2)
+    await pass_time(schedule, clock, 5)
+    assert len(runs.names) == 4
+
+
+async def test_news_during_a_run_is_followed_by_another_one() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    (plan,) = plans(1, interval=60, at_once=True)
+    schedule.want(plan)
+    runs.gate.clear()
+    schedule.tick("sample")
+    await settle()
+    schedule.soon(plan.key, 1)
+    await pass_time(schedule, clock, 5)
+    assert runs.now == 1, "never beside itself"
+    runs.gate.set()
+    await settle()
+    await pass_time(schedule, clock, 2)
+    assert len(runs.names) == 2
+
+
+async def test_news_that_concerns_a_fleet_makes_no_herd() -> None:
+    """Ten thousand domains may share one mail host, and look at their policies when something is found there."""
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    wanted = plans(FOLLOWED * 5, interval=100_000)
+    follow(schedule, wanted)
+    schedule.follow([plan.key for plan in wanted], 1)
+    busiest = 0
+    for _ in range(7):
+        before = len(runs.names)
+        await pass_time(schedule, clock, 1)
+        await settle_all(schedule)
+        busiest = max(busiest, len(runs.names) - before)
+    assert len({*runs.names}) == FOLLOWED * 5
+    assert busiest <= FOLLOWED + 1
+    assert not schedule.skipped

@@ -1,0 +1,146 @@
+"""Verdict, findings and measures are held together, and only a run without doubt replaces them (truth rule 5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from exporter.engine.store import COMPACT_LINES, Held, Policy, Store
+from exporter.model import Acceptance, Exchange, Reason, Severity, Verdict
+from tests.support.checks import BROKEN, EXAMPLE, LISTED, ODD, SAMPLE, SIZE, outcome
+
+POLICY = Policy()
+
+
+def held(*runs: object) -> Held:
+    now = Held(SAMPLE, EXAMPLE)
+    for run in runs:
+        now = now.after(run)  # type: ignore[arg-type]  # outcomes, spelled shortly
+    return now
+
+
+def test_before_the_first_run_nothing_is_known() -> None:
+    new = held()
+    assert new.ok(POLICY, 0) is None
+    assert new.doubt is not None
+    assert new.doubt.reason is Reason.PENDING
+    assert new.last_run == new.last_conclusive == 0
+
+
+def test_an_unknown_run_moves_neither_verdict_nor_findings_nor_measures_nor_their_time() -> None:
+    now = held(outcome(BROKEN(what="x"), SIZE(3), at=1000), outcome(SIZE(4), doubt=Reason.DNS_TIMEOUT, at=2000))
+    assert now.ok(POLICY, 3000) is False
+    assert [s.finding.id for s in now.findings] == ["sample.broken"]
+    assert [r.value for r in now.readings] == [3]
+    assert (now.last_conclusive, now.last_run) == (1000, 2000)
+    assert now.doubt is not None
+
+
+def test_an_unknown_run_keeps_a_pass() -> None:
+    now = held(outcome(at=1000), outcome(doubt=Reason.DNS_SERVFAIL, at=2000))
+    assert now.ok(POLICY, 3000) is True
+    assert now.verdict(POLICY, 3000) is Verdict.UNKNOWN
+
+
+def test_a_run_that_broke_off_may_add_a_finding_and_set_fail_but_removes_none() -> None:
+    now = held(outcome(ODD(what="x"), at=1000), outcome(BROKEN(what="y"), doubt=Reason.NETWORK, at=2000))
+    assert {s.finding.id for s in now.findings} == {"sample.odd", "sample.broken"}
+    assert now.ok(POLICY, 3000) is False
+    assert now.doubt is not None
+
+
+def test_a_run_without_doubt_replaces_everything() -> None:
+    now = held(outcome(BROKEN(what="x"), SIZE(3), at=1000), outcome(SIZE(5), at=2000))
+    assert now.ok(POLICY, 3000) is True
+    assert now.findings == ()
+    assert [r.value for r in now.readings] == [5]
+
+
+def test_since_survives_changes_of_evidence_severity_and_doubt() -> None:
+    now = held(
+        outcome(BROKEN(what="x"), at=1000),
+        outcome(doubt=Reason.DNS_TIMEOUT, at=2000),
+        outcome(BROKEN(what="y", severity=Severity.WARNING), at=3000),
+    )
+    assert [s.since for s in now.findings] == [1000]
+
+
+def test_a_finding_that_ended_begins_anew() -> None:
+    now = held(outcome(BROKEN(what="x"), at=1000), outcome(at=2000), outcome(BROKEN(what="x"), at=3000))
+    assert [s.since for s in now.findings] == [3000]
+
+
+def test_subjects_tell_findings_of_one_rule_apart() -> None:
+    now = held(outcome(LISTED(blocklist="a"), at=1000), outcome(LISTED(blocklist="a"), LISTED(blocklist="b"), at=2000))
+    assert {s.finding.subject: s.since for s in now.findings} == {
+        (("blocklist", "a"),): 1000,
+        (("blocklist", "b"),): 2000,
+    }
+
+
+def test_an_accepted_finding_does_not_fail_until_its_day_is_over() -> None:
+    accepting = replace(EXAMPLE, accept=(Acceptance(finding="sample.odd", until=5000, reason="rollout"),))
+    now = replace(held(outcome(ODD(what="x"), at=1000)), target=accepting)
+    assert now.ok(POLICY, 4999) is True
+    assert now.ok(POLICY, 5000) is False
+
+
+def test_the_operator_changes_severities() -> None:
+    now = held(outcome(BROKEN(what="x"), at=1000))
+    assert now.ok(Policy({"sample.broken": Severity.INFO}), 2000) is True
+
+
+def test_evidence_is_full_for_trouble_and_compact_for_a_pass() -> None:
+    long = (Exchange("q", tuple("abcdefgh"), "", 0),)
+    failed = replace(outcome(BROKEN(what="x"), at=1000), transcript=long)
+    passed = replace(outcome(at=2000), transcript=long)
+    now = held(failed, passed)
+    assert now.latest is not None
+    assert len(now.latest.transcript[0].got) == COMPACT_LINES + 1
+    assert now.latest_trouble is not None
+    assert now.latest_trouble.transcript == long
+
+
+def test_a_reload_keeps_what_stays_and_drops_what_leaves() -> None:
+    store = Store()
+    assert store.want(SAMPLE, EXAMPLE)
+    assert store.want(SAMPLE, replace(EXAMPLE, name="example.net"))
+    store.record(outcome(BROKEN(what="x"), at=1000))
+    assert not store.want(SAMPLE, EXAMPLE), "no news"
+    assert store.want(SAMPLE, replace(EXAMPLE, labels=(("team", "crm"),)))
+    store.drop(("sample", "domain=example.net"))
+    (kept,) = store
+    assert kept.target.labels == (("team", "crm"),)
+    assert kept.findings
+
+
+def test_a_new_pair_may_be_known_from_a_former_life() -> None:
+    store = Store()
+    store.want(SAMPLE, EXAMPLE, lambda new: replace(new, last_run=1000.0))
+    assert store["sample", "domain=example.com"].last_run == 1000
+
+
+def test_a_run_that_ends_after_its_target_left_is_not_kept() -> None:
+    store = Store()
+    assert store.record(outcome(at=1000)) is None
+    assert len(store) == 0
+
+
+def test_a_run_that_began_before_a_reload_does_not_bring_the_old_labels_back() -> None:
+    store = Store()
+    relabelled = replace(EXAMPLE, labels=(("team", "crm"),))
+    store.want(SAMPLE, relabelled)
+    now = store.record(outcome(at=1000, target=EXAMPLE))
+    assert now is not None
+    assert now.target is relabelled
+
+
+def test_what_is_known_of_a_target_can_be_read_by_its_key_accepted_or_not() -> None:
+    store = Store()
+    store.want(SAMPLE, replace(EXAMPLE, accept=(Acceptance(finding="sample.broken", until=None, reason="r"),)))
+    store.record(outcome(BROKEN(what="x"), doubt=Reason.DNS_TIMEOUT))
+    known = store.known("sample", EXAMPLE.key)
+    assert known is not None
+    assert [finding.id for finding in known.findings] == ["sample.broken"]
+    assert known.doubt is not None
+    assert known.doubt.reason is Reason.DNS_TIMEOUT
+    assert store.known("ptr", EXAMPLE.key) is store.known("sample", "domain=other.example") is None

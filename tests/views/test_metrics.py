@@ -1,0 +1,181 @@
+"""What Prometheus scrapes: always parseable, linear in the targets, and never a false line."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter.engine.catalogue import Catalogue, Entry
+from exporter.engine.store import Held, Policy
+from exporter.model import Acceptance, Reason, Severity
+from exporter.views.metrics import Exposition, Own, compressor, sample
+from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
+from tests.support.clock import FakeClock
+
+CATALOGUE = Catalogue((Entry(SAMPLE, (BROKEN, ODD, NOTE, LISTED), (SIZE,)),))
+GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.txt"
+
+
+def exposition(limit: int = 1000) -> Exposition:
+    return Exposition(CATALOGUE, FakeClock(), limit, Own)
+
+
+def whole(shown: Exposition, accept: str = "", *names: str) -> bytes:
+    return b"".join(shown.render(accept, frozenset(names))[0])
+
+
+def text(shown: Exposition, accept: str = "", *names: str) -> str:
+    """The lines about targets."""
+    lines = whole(shown, accept, *names).decode().splitlines(keepends=True)
+    return "".join(line for line in lines if "deliverability_" in line and "deliverability_exporter_" not in line)
+
+
+def held(*runs: object) -> Held:
+    now = Held(SAMPLE, EXAMPLE)
+    for run in runs:
+        now = now.after(run)  # type: ignore[arg-type]  # outcomes, spelled shortly
+    return now
+
+
+def test_a_target_that_never_ran_has_no_verdict_but_is_there() -> None:
+    shown = exposition()
+    shown.put(held())
+    told = text(shown)
+    assert "deliverability_check_ok{" not in told
+    assert 'deliverability_check_unknown{check="sample",domain="example.com"} 1' in told
+    assert 'deliverability_check_unknown_reason{check="sample",domain="example.com",reason="pending"} 1' in told
+    assert 'deliverability_check_last_run_timestamp_seconds{check="sample",domain="example.com"} 0' in told
+
+
+def test_the_exposition_of_one_verdict_is_exactly_this() -> None:
+    shown = exposition()
+    target = replace(EXAMPLE, labels=(("team", 'c"r\\m'),))
+    facts = (BROKEN(what="x"), NOTE(what="y"), LISTED(blocklist="a-list"), SIZE(2.5))
+    shown.put(replace(held(outcome(*facts, at=1000), outcome(doubt=Reason.BOGUS, at=2000)), target=target))
+    assert text(shown) == GOLDEN.read_text()
+
+
+def test_two_findings_of_one_identity_are_one_series_with_the_worse_severity() -> None:
+    shown = exposition()
+    mild = LISTED(blocklist="a")
+    shown.put(held(outcome(mild, replace(mild, severity=Severity.CRITICAL, evidence=(*mild.evidence, ("code", "2"))))))
+    lines = [line for line in text(shown).splitlines() if line.startswith("deliverability_finding{")]
+    (line,) = lines
+    assert line.endswith('finding="sample.listed",blocklist="a",severity="critical"} 1')
+
+
+def test_accepted_findings_are_no_finding_series_until_their_day_is_over() -> None:
+    clock = FakeClock(wall=1000.0)
+    shown = Exposition(CATALOGUE, clock, 1000, Own)
+    target = replace(EXAMPLE, accept=(Acceptance(finding="sample.odd", until=86400.0, reason="rollout"),))
+    shown.put(replace(held(outcome(ODD(what="x"), at=900)), target=target))
+    told = text(shown)
+    assert "deliverability_finding{" not in told
+    assert 'finding="sample.odd",until="1970-01-01"} 1' in told
+    assert 'deliverability_check_ok{check="sample",domain="example.com"} 1' in told
+    clock.pass_(86400)
+    told = text(shown)
+    assert 'deliverability_check_ok{check="sample",domain="example.com"} 0' in told
+    assert "deliverability_finding_accepted{" not in told
+
+
+def test_severities_follow_the_policy() -> None:
+    shown = exposition()
+    shown.policy = Policy({"sample.broken": Severity.INFO})
+    shown.put(held(outcome(BROKEN(what="x"))))
+    assert "deliverability_finding{" not in text(shown)
+
+
+def test_a_removed_target_leaves_nothing_behind() -> None:
+    shown = exposition()
+    shown.put(held(outcome(BROKEN(what="x"), SIZE(1))))
+    shown.remove(("sample", "domain=example.com"))
+    assert text(shown) == ""
+    assert shown.series == 0
+
+
+def test_the_series_limit_drops_whole_targets_and_counts_them() -> None:
+    shown = exposition(limit=10)
+    shown.put(held(outcome()))
+    assert shown.series == 4
+    shown.put(
+        replace(held(outcome(BROKEN(what="x"), LISTED(blocklist="a"))), target=replace(EXAMPLE, name="b.example"))
+    )
+    assert (shown.series, shown.dropped) == (4, 8)
+    shown.remove(("sample", "domain=b.example"))
+    assert shown.dropped == 0
+
+
+def test_both_formats_are_what_their_parsers_expect() -> None:
+    shown = exposition()
+    shown.put(held(outcome(BROKEN(what="x"), SIZE(1.5))))
+    openmetrics = "application/openmetrics-text;version=1.0.0"
+    plain, plain_type = whole(shown), shown.render("")[1]
+    open_, open_type = whole(shown, openmetrics), shown.render(openmetrics)[1]
+    assert plain_type.startswith("text/plain; version=0.0.4")
+    assert open_type.startswith("application/openmetrics-text; version=1.0.0")
+    ours = {"deliverability_check_ok", "deliverability_finding", "deliverability_sample_size"}
+    assert ours <= {family.name for family in parse_text(plain.decode())}
+    assert ours <= {family.name for family in parse_openmetrics(open_.decode())}  # type: ignore[no-untyped-call]  # the library's
+    assert open_.endswith(b"# EOF\n")
+    assert b"_created" not in plain + open_
+
+
+def test_names_restrict_the_exposition() -> None:
+    shown = exposition()
+    shown.put(held(outcome(SIZE(1))))
+    for name in ("deliverability_sample_size", "deliverability_exporter_series"):
+        assert [f.name for f in parse_text(whole(shown, "", name).decode())] == [name]
+
+
+def test_two_scrapes_of_one_state_are_equal_but_for_the_process() -> None:
+    shown = exposition()
+    shown.put(held(outcome(SIZE(1))))
+    assert text(shown) == text(shown)
+
+
+def test_compression_is_lossless_piece_by_piece() -> None:
+    squeeze = compressor()
+    octets = b"".join(squeeze(piece) for piece in (b"x" * 1000, b"y" * 100_000, b""))
+    assert gzip.decompress(octets) == b"x" * 1000 + b"y" * 100_000
+
+
+def test_a_scrape_says_what_held_when_it_began_however_slowly_it_is_taken() -> None:
+    shown = exposition()
+    shown.put(held(outcome(SIZE(1), at=1000)))
+    pieces, _ = shown.render("")
+    began = next(pieces)
+    shown.remove(("sample", "domain=example.com"))
+    assert b"deliverability_sample_size{" in began + b"".join(pieces)
+
+
+def test_relations_are_exposed_with_the_labels_of_their_target() -> None:
+    shown = exposition()
+    target = replace(EXAMPLE, labels=(("team", "crm"),))
+    shown.relate("deliverability_domain_sender_info", target, ("sender", "out"))
+    assert 'deliverability_domain_sender_info{domain="example.com",sender="out",team="crm"} 1' in text(shown)
+    assert shown.relations() == {("deliverability_domain_sender_info", "domain=example.com")}
+    shown.remove(("deliverability_domain_sender_info", "domain=example.com"))
+    assert text(shown) == ""
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=200))
+def test_no_label_value_can_break_the_exposition(hostile: str) -> None:
+    line = sample("deliverability_sample_size", (("team", hostile),), 1)
+    (family,) = parse_text(line.decode())
+    (read,) = family.samples
+    assert read.value == 1
+    if hostile.isascii():
+        assert read.labels["team"] == hostile
+
+
+@pytest.mark.parametrize(("value", "written"), [(1, "1"), (0.25, "0.25"), (1.78e9, "1780000000"), (1e300, "1e+300")])
+def test_numbers_are_written_plainly(value: float, written: str) -> None:
+    assert sample("x", (), value) == f"x {written}\n".encode()

@@ -1,0 +1,134 @@
+"""The pages that answer "Will Office 365 take my mail?": demand by demand, in the receiver's own words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from exporter import receivers
+from exporter.checks.ptr import MISSING, ptr
+from exporter.checks.receiver import receiver
+from exporter.engine import catalogue
+from exporter.model import Acceptance, Check, Doubt, Finding, Outcome, Reason, Target
+from exporter.targets import Address, Delivery
+from exporter.views.web import SHOWN
+from tests.views.test_web import Site, served
+
+HOST = Address(ip=ip_address("192.0.2.1"), helo=("mail.example.com",))
+MAIL = Delivery(domain="example.com", receivers=("gmail",), rests_on=(HOST.key,))
+BAD = MISSING(ip="192.0.2.1", pointer="1.2.0.192.in-addr.arpa", helo="<b>mail.example.com</b>")
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async for it in served(Site()):
+        yield it
+
+
+def ended(check: Check, target: Target, *findings: Finding, doubt: Doubt | None = None) -> Outcome:
+    return Outcome(check, target, findings, (), doubt, (), 9000, 0)
+
+
+def hold(site: Site, check: Check, target: Target, *findings: Finding, doubt: Doubt | None = None) -> None:
+    site.store.want(check, target)
+    site.store.record(ended(check, target, *findings, doubt=doubt))
+
+
+async def test_a_demand_that_is_not_met_shows_the_finding_its_fix_the_words_and_the_source(site: Site) -> None:
+    hold(site, ptr, HOST, BAD)
+    hold(site, receiver, MAIL)
+    status, body, _ = await site.get("/receivers/gmail/example.com")
+    assert status == 200
+    assert "Will Gmail take my mail?" in body
+    assert "1 demand is not met" in body
+    for told in (
+        "ptr.missing",
+        "/findings/receiver.gmail-ptr",
+        'href="/targets/ip=192.0.2.1"',
+        "550 5.7.25 This message",
+    ):
+        assert told in body
+    assert "Ask the owner of 192.0.2.1" in body
+    assert "support.google.com/a/answer/3726730" in body
+    assert "2026-02" in body
+    assert "<b>mail" not in body
+
+
+async def test_an_accepted_finding_is_refused_all_the_same(site: Site) -> None:
+    accepted = replace(HOST, accept=(Acceptance(finding="ptr.missing", until=None, reason="we know"),))
+    hold(site, ptr, accepted, BAD)
+    hold(site, receiver, MAIL)
+    assert "1 demand is not met" in (await site.get("/receivers/gmail/example.com"))[1]
+
+
+async def test_a_demand_that_cannot_be_told_says_of_which_check(site: Site) -> None:
+    hold(site, ptr, HOST, doubt=Doubt(Reason.DNS_SERVFAIL, "1.2.0.192.in-addr.arpa PTR: SERVFAIL"))
+    hold(site, receiver, MAIL)
+    _, body, _ = await site.get("/receivers/gmail/example.com")
+    assert "It cannot be told." in body
+    assert "dns_servfail" in body
+    assert "1.2.0.192.in-addr.arpa PTR: SERVFAIL" in body
+
+
+async def test_what_only_a_message_shows_is_listed_and_not_counted_as_met(site: Site) -> None:
+    hold(site, ptr, HOST)
+    hold(site, receiver, MAIL)
+    _, body, _ = await site.get("/receivers/gmail/example.com")
+    assert "Nothing that can be seen speaks against it." in body
+    assert "1 met, 6 not observable" in " ".join(body.split())
+    assert "Whether the sending server uses TLS shows only when it sends." in body
+
+
+async def test_the_page_of_a_receiver_lists_domains_worst_first(site: Site) -> None:
+    doubt = Doubt(Reason.DNS_TIMEOUT, "no answer")
+    other, third = (replace(HOST, ip=ip_address(f"192.0.2.{n}")) for n in (2, 3))
+    hold(site, ptr, HOST)
+    hold(site, ptr, other, BAD)
+    hold(site, ptr, third, doubt=doubt)
+    for domain, host in (("good.example", HOST), ("late.example", third), ("bad.example", other)):
+        hold(site, receiver, replace(MAIL, domain=domain, rests_on=(host.key,)))
+    status, body, _ = await site.get("/receivers/gmail")
+    assert status == 200
+    places = [body.index(f"/receivers/gmail/{name}.example") for name in ("bad", "late", "good")]
+    assert places == sorted(places)
+    _, body, _ = await site.get("/receivers/yahoo")
+    assert "No domain has it among its receivers." in body
+
+
+async def test_the_page_of_a_fleet_stays_a_page(site: Site) -> None:
+    for number in range(SHOWN + 10):
+        hold(site, receiver, replace(MAIL, domain=f"d{number}.example"))
+    _, body, _ = await site.get("/receivers/gmail")
+    assert body.count('href="/receivers/gmail/d') == SHOWN
+    assert "and 10 more" in body
+
+
+async def test_all_receivers_are_listed_with_what_is_not_met(site: Site) -> None:
+    rules = catalogue.load().rules
+    cause = rules["receiver.gmail-ptr"](domain="example.com", causes="c", finding="f", target="t", remedy="Do it.")
+    hold(site, receiver, MAIL, cause)
+    status, body, _ = await site.get("/receivers")
+    assert status == 200
+    for profile in receivers.shipped().values():
+        assert f'<a href="/receivers/{profile.id}">{profile.question}</a>' in body
+    assert body.count('<tr class="unmet">') == 1
+    assert '<a href="/receivers">' in (await site.get("/"))[1]
+
+
+async def test_the_page_of_a_domain_leads_to_its_receivers(site: Site) -> None:
+    hold(site, receiver, MAIL)
+    _, body, _ = await site.get("/targets/domain=example.com")
+    assert '<a href="/receivers/gmail/example.com">Will Gmail take my mail?</a>' in body
+
+
+@pytest.mark.parametrize(
+    "path", ["/receivers/nobody", "/receivers/gmail/other.example", "/receivers/nobody/example.com"]
+)
+async def test_what_is_not_there_is_not_found(site: Site, path: str) -> None:
+    hold(site, receiver, MAIL)
+    status, body, _ = await site.get(path)
+    assert status == 404
+    assert body

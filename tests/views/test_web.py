@@ -1,0 +1,275 @@
+"""What HTTP serves: metrics from memory, honest pages, and nothing that a remote text could abuse."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from exporter.engine.catalogue import Catalogue, Entry
+from exporter.engine.store import Held, Policy, Store
+from exporter.model import Reason, Verdict
+from exporter.targets import Authorisation
+from exporter.views.metrics import Exposition, Own
+from exporter.views.web import BREATH, SHOWN, Views, Web
+from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
+from tests.support.clock import FakeClock
+
+CATALOGUE = Catalogue((Entry(SAMPLE, (BROKEN, ODD, NOTE, LISTED), (SIZE,)),))
+
+
+class Site:
+    """A served store; `reload` is what POST /-/reload calls."""
+
+    def __init__(self, reload: Callable[[], Awaitable[list[str]]] | None = None) -> None:
+        self.clock = FakeClock(wall=10_000)
+        self.store = Store()
+        self.exposition = Exposition(CATALOGUE, self.clock, 1000, Own)
+        self.alive = True
+        self.notices: list[str] = []
+        views = Views(
+            store=self.store,
+            exposition=self.exposition,
+            catalogue=CATALOGUE,
+            clock=self.clock,
+            alive=lambda: self.alive,
+            notices=lambda: self.notices,
+            reload=reload,
+        )
+        self.web = Web(views)
+
+    def put(self, *names: str) -> None:
+        for name in names:
+            self.store.want(SAMPLE, replace(EXAMPLE, name=name))
+
+    async def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, Any]:
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            session.request(method, self.web.addresses[0] + path, headers=headers) as answer,
+        ):
+            body = await answer.read()
+            if answer.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            return answer.status, body.decode(), answer.headers
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async for it in served(Site()):
+        yield it
+
+
+async def served(it: Site) -> AsyncIterator[Site]:
+    await it.web.start([("127.0.0.1", 0)])
+    yield it
+    await it.web.stop()
+
+
+async def test_metrics_come_from_memory_compressed_if_wanted(site: Site) -> None:
+    site.put("example.com")
+    for held in site.store:
+        site.exposition.put(held)
+    status, body, headers = await site.get("/metrics", **{"Accept-Encoding": "gzip"})
+    assert (status, headers["Content-Encoding"]) == (200, "gzip")
+    assert 'deliverability_check_unknown{check="sample",domain="example.com"} 1' in body
+    _, plain, headers = await site.get("/metrics", **{"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in headers
+    assert "deliverability_check_unknown{" in plain
+
+
+async def test_who_hangs_up_in_a_scrape_leaves_no_trace_in_the_log(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Prometheus does at every scrape timeout."""
+    site.exposition.limit = 10**6
+    for n in range(10_000):  # more than the sockets' buffers hold
+        site.exposition.relate(
+            "deliverability_sender_info", replace(EXAMPLE, name=f"n{n}.example"), ("helo", "x" * 1000)
+        )
+    address = urlsplit(site.web.addresses[0])
+    for octets in (0, 1000) * 10:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await reader.readexactly(octets)
+        writer.transport.abort()
+    status, body, _ = await site.get("/metrics")
+    assert (status, body.count("deliverability_sender_info{")) == (200, 10_000)
+    await site.web.stop()  # which waits for what is being answered
+    assert caplog.records == []
+
+
+async def test_openmetrics_is_served_to_who_asks_for_it(site: Site) -> None:
+    _, body, headers = await site.get("/metrics", Accept="application/openmetrics-text;version=1.0.0")
+    assert headers["Content-Type"].startswith("application/openmetrics-text")
+    assert body.endswith("# EOF\n")
+
+
+async def test_the_overview_tells_what_is_wrong_what_is_unknown_and_what_passes(site: Site) -> None:
+    site.put("bad.example", "doubt.example", "good.example")
+    site.store.record(outcome(BROKEN(what="the thing"), at=9000, target=replace(EXAMPLE, name="bad.example")))
+    doubtful = replace(EXAMPLE, name="doubt.example")
+    site.store.record(outcome(doubt=Reason.DNS_TIMEOUT, at=9000, target=doubtful))
+    site.store.record(outcome(at=9000, target=replace(EXAMPLE, name="good.example")))
+    status, body, _ = await site.get("/")
+    assert status == 200
+    wrong, _, rest = body.partition("What could not be told")
+    unknown, _, passing = rest.partition("What passes")
+    assert "the thing is broken" in wrong
+    assert "Mend the thing." in wrong
+    assert "doubt.example" in unknown
+    assert "dns_timeout" in unknown
+    assert "good.example" in passing
+    assert "<b>1</b> critical" in body
+
+
+async def test_a_failure_that_the_latest_run_could_not_confirm_says_so(site: Site) -> None:
+    site.put("example.com")
+    site.store.record(outcome(BROKEN(what="x"), at=9000))
+    site.store.record(outcome(doubt=Reason.DNS_SERVFAIL, at=9500))
+    _, body, _ = await site.get("/")
+    assert "not confirmed by the latest run: dns_servfail" in body
+
+
+async def test_search_finds_targets_by_part_of_their_name(site: Site) -> None:
+    site.put("one.example", "two.example")
+    _, body, _ = await site.get("/?q=TWO")
+    assert "two.example" in body
+    assert "one.example" not in body
+
+
+async def test_the_page_of_a_fleet_stays_a_page(site: Site) -> None:
+    site.put(*(f"d{i}.example" for i in range(SHOWN * 3)))
+    _, body, _ = await site.get("/")
+    assert body.count('href="/targets/') == SHOWN
+    assert f"and {SHOWN * 2} more" in body
+
+
+async def test_what_many_targets_share_is_still_a_page_and_the_worst_of_it(site: Site) -> None:
+    """A sender may send for ten thousand domains, and has a page by its name alone."""
+    names = [f"d{i}.example" for i in range(SHOWN + 5)]
+    domains = [Authorisation(domain=name, sender="mail-out", mail_from=(name,)) for name in names]
+    for domain in domains:
+        site.store.want(SAMPLE, domain)
+        site.store.record(outcome(at=9000, target=domain))
+    site.store.record(outcome(BROKEN(what="the last"), at=9500, target=domains[-1]))
+    status, body, _ = await site.get("/targets/sender=mail-out")
+    assert status == 200
+    assert body.count("<section") == SHOWN
+    assert "the last is broken" in body
+    assert "and 5 more verdicts that are no worse" in body
+
+
+async def test_a_page_of_a_fleet_leaves_the_loop_to_others(site: Site) -> None:
+    """Scrapes and answers go on: nothing is done for all verdicts in one go."""
+    for number in range(BREATH * 4):
+        site.put(f"d{number}.example")
+        site.store.record(outcome(BROKEN(what="it"), at=9000, target=replace(EXAMPLE, name=f"d{number}.example")))
+    most = seen = 0
+    verdict = Held.verdict
+
+    def counted(held: Held, policy: Policy, now: float) -> Verdict:
+        nonlocal seen
+        seen += 1
+        return verdict(held, policy, now)
+
+    async def beside() -> None:
+        nonlocal most, seen
+        while True:
+            most, seen = max(most, seen), 0
+            await asyncio.sleep(0)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Held, "verdict", counted)
+        watch = asyncio.create_task(beside())
+        await site.get("/")
+        watch.cancel()
+    assert 0 < most <= BREATH + SHOWN
+
+
+async def test_a_target_page_shows_findings_fix_and_evidence(site: Site) -> None:
+    site.put("example.com")
+    site.store.record(outcome(BROKEN(what="it"), SIZE(3), doubt=None, at=9000))
+    status, body, _ = await site.get("/targets/domain=example.com")
+    assert status == 200
+    for told in ("it is broken", "Mend it.", "deliverability_sample_size", "Is it so?"):
+        assert told in body
+    assert (await site.get("/targets/domain=other.example"))[0] == 404
+
+
+async def test_every_finding_has_a_runbook(site: Site) -> None:
+    for rule in CATALOGUE.rules.values():
+        status, body, _ = await site.get(f"/findings/{rule.id}")
+        assert status == 200
+        assert rule.ref in body
+    assert (await site.get("/findings/no.such"))[0] == 404
+    assert "sample.broken" in (await site.get("/findings"))[1]
+
+
+async def test_findings_are_searched_by_what_receivers_say(site: Site) -> None:
+    status, body, _ = await site.get("/findings?q=550 5.7.606 Access denied, banned sending IP")
+    assert status == 200
+    assert "Office 365: 550 5.7.606 Access denied, banned sending IP" in body
+    assert "https://sender.office.com/" in body
+    assert "RFC 3463" in body
+    _, body, _ = await site.get("/findings?q=<script>zzz")
+    assert "Nothing in the catalogue matches" in body
+    assert "<script" not in body
+    assert 'value="&lt;script&gt;zzz"' in body
+    assert "sample.broken" in (await site.get("/findings?q=+"))[1], "an empty search shows everything"
+    assert (await site.get(f"/findings?q={'550 5.7.1 ' * 700}"))[0] == 200
+
+
+async def test_remote_text_is_shown_and_never_obeyed(site: Site) -> None:
+    site.put("example.com")
+    site.store.record(outcome(BROKEN(what="<script>alert(1)</script>"), at=9000))
+    for path in ("/", "/targets/domain=example.com", "/findings/sample.broken"):
+        _, body, headers = await site.get(path)
+        assert "<script" not in body
+        assert "&lt;script&gt;" in body
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+    _, body, _ = await site.get("/?q=<script>")
+    assert "<script" not in body
+
+
+async def test_healthy_fails_only_when_the_schedule_has_stopped_and_ready_means_serving(site: Site) -> None:
+    assert (await site.get("/-/healthy"))[0] == 200
+    assert (await site.get("/-/ready"))[0] == 200
+    assert (await site.get("/-/healthy", method="HEAD"))[0] == 200
+    site.alive = False
+    assert (await site.get("/-/healthy"))[0] == 503
+    assert (await site.get("/-/ready"))[0] == 200
+
+
+async def test_reload_over_http_is_off_unless_enabled(site: Site) -> None:
+    assert (await site.get("/-/reload", method="POST"))[0] == 403
+
+
+@pytest.mark.parametrize(("method", "status"), [("POST", 200), ("PUT", 200), ("GET", 405), ("DELETE", 405)])
+async def test_reload_takes_post_and_put_only(method: str, status: int) -> None:
+    calls: list[int] = []
+
+    async def reload() -> list[str]:
+        calls.append(1)
+        return []
+
+    async for site in served(Site(reload)):
+        assert (await site.get("/-/reload", method=method))[0] == status
+    assert len(calls) == (status == 200)
+
+
+async def test_a_refused_reload_says_why() -> None:
+    async def reload() -> list[str]:
+        return ["config.yaml:3 domains[0]: no name"]
+
+    async for site in served(Site(reload)):
+        status, body, _ = await site.get("/-/reload", method="POST")
+    assert status == 500
+    assert "config.yaml:3" in body
+    assert "the old configuration stays" in body
