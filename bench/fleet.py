@@ -35,7 +35,7 @@ from exporter.config import load
 from exporter.demo.ca import Authority
 from exporter.demo.mailserver import Behaviour, MailServers
 from exporter.engine import catalogue
-from exporter.engine.store import Policy
+from exporter.engine.store import FindingPolicy
 from exporter.mail.dns import Question, Reply
 from exporter.model import Reason, SystemClock, Verdict
 
@@ -145,13 +145,13 @@ async def get(url: str) -> tuple[int, float]:
     return len(body), time.monotonic() - began
 
 
-def open_world(web: int, mail: MailServers, state: dict[str, Any], *rest: Any) -> app.World:
+def open_world(web: int, mail: MailServers, state: dict[str, Any], *rest: Any) -> app.Clients:
     async def dial(_: IPv4Address | IPv6Address, port: int) -> tuple[str, int]:
         if port == SMTP:
             return mail.servers[(ip_address("192.0.2.2" if state["news"] else "192.0.2.1"), SMTP)].address
         return "127.0.0.1", web
 
-    world = app.open_world(*rest, dial=dial, authorities=Authority(NOW, "fleet").pem + mail.pem)
+    world = app.open_clients(*rest, dial=dial, authorities=Authority(NOW, "fleet").pem + mail.pem)
     state["dns"] = Counting(world.dns)
     object.__setattr__(world, "dns", state["dns"])
     return world
@@ -178,7 +178,7 @@ async def first_round(daemon: app.Daemon, options: argparse.Namespace) -> None:
 
 
 def tell(daemon: app.Daemon, title: str) -> None:
-    now, policy = time.time(), Policy()
+    now, policy = time.time(), FindingPolicy()
     verdicts = Counter(h.verdict(policy, now) for h in daemon.store)
     unknown = Counter((h.check.id, str(h.doubt.reason)) for h in daemon.store if h.doubt)
     found = Counter(s.finding.id for h in daemon.store for s in h.findings)
@@ -210,7 +210,7 @@ async def main(options: argparse.Namespace, names: int, web: int, home: Path) ->
     await first_round(daemon, options)
     dns = state["dns"]
     asked = sum(dns.asked.values())
-    sent = sum(traffic.queries for traffic in dns.stats.nameservers.values())
+    sent = sum(stats.queries for stats in dns.stats.nameservers.values())
     took, cost = time.monotonic() - began, time.process_time() - cpu
     print(f"first round {took:.1f} s, {cost:.1f} s of CPU, RSS {memory():.0f} MiB")
     each = [f"{count / options.domains:.1f} {what}" for what, count in dns.asked.most_common()]

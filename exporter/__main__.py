@@ -26,14 +26,14 @@ from exporter.config import SPEAKING, ConfigError, Nameserver, Settings, default
 from exporter.config.values import nameserver
 from exporter.engine import catalogue, discovery
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.store import Policy, Store
+from exporter.engine.store import FindingPolicy, Store
 from exporter.explain import diagnosis
 from exporter.explain.refusals import Refusals
 from exporter.explain.smtp_status import LONGEST
 from exporter.mail import names
 from exporter.model import Clock, SystemClock, printable
 from exporter.net import Net
-from exporter.net.dnsbl.client import Blocklists
+from exporter.net.dnsbl.client import DnsblClient
 from exporter.publish.thresholds import Thresholds
 from exporter.targets import Delivery
 from exporter.views import cards
@@ -88,7 +88,7 @@ def _daemon(arguments: argparse.Namespace) -> int:
         print(f"{arguments.config}: good, {len(settings.targets)} targets")
         return Exit.OK
     daemon = Daemon(
-        read, app.open_world, known, SystemClock(), state_path=arguments.storage, lifecycle=arguments.lifecycle
+        read, app.open_clients, known, SystemClock(), state_path=arguments.storage, lifecycle=arguments.lifecycle
     )
     return _run(_serve(daemon, arguments.listen or [(None, PORT)]))
 
@@ -168,11 +168,11 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     settings = _asking(settings, arguments)
     if arguments.helo_name is not None:
         settings = replace(settings, helo_name=_helo_name(arguments.helo_name))
-    settings = app.settle(replace(settings, targets=tuple(targets)))
+    settings = app.resolve_system_nameservers(replace(settings, targets=tuple(targets)))
     if settings.helo_name is None:
         notes.append("no SMTP check was made: --smtp.helo-name NAME says what we are called")
     store = await _evaluated(known, settings, settings.running, clock)
-    policy, now = Policy(settings.severities), clock.wall()
+    policy, now = FindingPolicy(settings.severities), clock.wall()
     if arguments.format == "json":
         print(once.as_json(store, policy, now, notes))
     else:
@@ -182,7 +182,7 @@ async def _check_once(arguments: argparse.Namespace) -> int:
 
 async def _evaluated(known: Catalogue, settings: Settings, enabled: frozenset[str], clock: Clock) -> Store:
     """These checks of everything that is configured, once."""
-    world = app.open_world(settings, Blocklists(clock), clock)
+    world = app.open_clients(settings, DnsblClient(clock), clock)
     bar = once.progress_bar(sys.stderr)
     row = bar.add_task("", total=None)
     try:
@@ -204,8 +204,8 @@ async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> i
         raise ValueError("--recipients FILE is looked at alone, without TARGET")
     known, clock = catalogue.load(), SystemClock()
     settings = load(arguments.config, known) if arguments.config is not None else defaults(known)
-    settings = app.settle(_asking(settings, arguments))
-    world = app.open_world(settings, Blocklists(clock), clock)
+    settings = app.resolve_system_nameservers(_asking(settings, arguments))
+    world = app.open_clients(settings, DnsblClient(clock), clock)
     try:
         judged = recipients.examine(recipients.lines_of(descriptor), lambda: Net(world.dns, clock))
         name, as_json = printable(arguments.recipients), arguments.format == "json"
@@ -273,7 +273,7 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 async def _here(known: Catalogue, settings: Settings, findings: Sequence[str], *, alone: bool) -> list[str]:
     """Whether one of the findings stands now; `alone`: by the checks that look for them, without all the others."""
-    settings = app.settle(settings)
+    settings = app.resolve_system_nameservers(settings)
     wanted = settings.running
     if alone:
         wanted &= {finding.partition(".")[0] for finding in findings}
@@ -293,7 +293,7 @@ async def _demo_served(arguments: argparse.Namespace) -> int:
     async with DemoWorld(clock) as world:
         daemon = Daemon(
             lambda: world.settings(known),
-            partial(app.open_world, dial=world.dial, authorities=world.authorities, pause=PAUSE),
+            partial(app.open_clients, dial=world.dial, authorities=world.authorities, pause=PAUSE),
             known,
             clock,
             lifecycle=arguments.lifecycle,

@@ -23,27 +23,27 @@ from exporter.cli.check import pairs
 from exporter.config import SYSTEM, ConfigError, Nameserver, Settings
 from exporter.engine import discovery
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.dependencies import Conclusions
+from exporter.engine.dependencies import Dependencies
 from exporter.engine.discovery import MailHosts
 from exporter.engine.evaluate import evaluate
-from exporter.engine.schedule import Plan, Schedule
-from exporter.engine.state_file import State
-from exporter.engine.store import Held, Key, Policy, Store
+from exporter.engine.schedule import Job, Schedule
+from exporter.engine.state_file import StateFile
+from exporter.engine.store import CheckState, FindingPolicy, Key, Store
 from exporter.model import Check, Clock, Target
-from exporter.net import Holds, Net
-from exporter.net.dns.authoritative import Authoritative
+from exporter.net import HeldStates, Net
+from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.resolver import Resolver, system_nameservers
-from exporter.net.dnsbl.client import Blocklists
-from exporter.net.https import Https
-from exporter.net.rdap import Rdap
-from exporter.net.smtp.client import Mail, straight
+from exporter.net.dnsbl.client import DnsblClient
+from exporter.net.https import HttpsClient
+from exporter.net.rdap import RdapClient
+from exporter.net.smtp.client import SmtpClient, dial_direct
 from exporter.net.smtp.ehlo import PAUSE
 from exporter.net.smtp.probe import Dial
 from exporter.stats import Histogram
 from exporter.targets import Authorisation, Greeting, MailHost, OwnResolver, Reputation
 from exporter.views import metrics
-from exporter.views.metrics import Exposition, Own
-from exporter.views.web import Views, Web
+from exporter.views.metrics import Exposition, OwnHealth
+from exporter.views.web import Web, WebContext
 
 log = logging.getLogger(__name__)
 
@@ -55,18 +55,18 @@ DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)
 
 
 @dataclass(frozen=True)
-class World:
+class Clients:
     """What the exporter sees through: a resolver, and doors to zones, mail hosts, blocklists, the web, registries."""
 
     dns: Resolver
-    authoritative: Authoritative
-    mail: Mail
-    blocklists: Blocklists
-    web: Https
-    rdap: Rdap
+    authoritative: AuthoritativeClient
+    mail: SmtpClient
+    blocklists: DnsblClient
+    web: HttpsClient
+    rdap: RdapClient
     clock: Clock
 
-    def net(self, held: Holds) -> Net:
+    def net(self, held: HeldStates) -> Net:
         """A fresh view for one run; `held` is what the checks hold."""
         return Net(
             self.dns,
@@ -84,18 +84,18 @@ class World:
         await self.dns.close()
 
 
-OpenWorld: TypeAlias = Callable[[Settings, Blocklists, Clock], World]
+OpenClients: TypeAlias = Callable[[Settings, DnsblClient, Clock], Clients]
 
 
-def open_world(
+def open_clients(
     settings: Settings,
-    blocklists: Blocklists,
+    blocklists: DnsblClient,
     clock: Clock,
     *,
-    dial: Dial = straight,
+    dial: Dial = dial_direct,
     authorities: bytes = b"",
     pause: float = PAUSE,
-) -> World:
+) -> Clients:
     """The real world, as configured; `dial`, `authorities` and `pause` are those of its SMTP and HTTPS clients."""
     dns = Resolver(
         settings.nameservers,
@@ -104,14 +104,14 @@ def open_world(
         queries_per_second=settings.queries_per_second,
         zones={blocklist.zone: LIST_PACE for blocklist in settings.blocklists},
     )
-    every = settings.every[ehlo_probe.id].total_seconds()
-    mail = Mail(settings.helo_name, clock, dial=dial, authorities=authorities, every=every, pause=pause)
-    web = Https(dns, dial=dial, authorities=authorities)
-    servers = Authoritative(clock, dial=dial, timeout=settings.dns_timeout)
-    return World(dns, servers, mail, blocklists, web, Rdap(web, clock, settings.rdap_bootstrap), clock)
+    every = settings.intervals[ehlo_probe.id].total_seconds()
+    mail = SmtpClient(settings.helo_name, clock, dial=dial, authorities=authorities, interval=every, pause=pause)
+    web = HttpsClient(dns, dial=dial, authorities=authorities)
+    servers = AuthoritativeClient(clock, dial=dial, timeout=settings.dns_timeout)
+    return Clients(dns, servers, mail, blocklists, web, RdapClient(web, clock, settings.rdap_bootstrap), clock)
 
 
-def settle(settings: Settings) -> Settings:
+def resolve_system_nameservers(settings: Settings) -> Settings:
     """The settings with the system's nameservers in place of `system`, and the resolver's own check told of them.
 
     Raise OSError when the system does not say which they are.
@@ -130,7 +130,7 @@ class Daemon:
     def __init__(
         self,
         load: Callable[[], Settings],
-        open_world: OpenWorld,
+        open_clients: OpenClients,
         catalogue: Catalogue,
         clock: Clock,
         *,
@@ -138,26 +138,26 @@ class Daemon:
         lifecycle: bool = False,
     ) -> None:
         self._load = load
-        self._open_world = open_world
+        self._open_world = open_clients
         self._catalogue = catalogue
         self._clock = clock
         self._state_path = state_path
-        self._state: State | None = None
+        self._state: StateFile | None = None
         self._settings: Settings | None = None
-        self._world: World | None = None
-        self._blocklists = Blocklists(clock)
+        self._world: Clients | None = None
+        self._blocklists = DnsblClient(clock)
         self._door_saved = (-1, 0.0)  # revision, monotonic seconds
         self._hosts = MailHosts(())
         self._reloading = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
         self._reload_problems: list[str] = []
-        self._own = Own()
+        self._own = OwnHealth()
         self.store = Store()
-        self._conclusions = Conclusions(self.store, lambda host: self._hosts.leading_to([(host.host, host.port)]))
+        self._conclusions = Dependencies(self.store, lambda host: self._hosts.leading_to([(host.host, host.port)]))
         self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
         self.schedule = Schedule(self._run, clock)
         self.web = Web(
-            Views(
+            WebContext(
                 store=self.store,
                 exposition=self.exposition,
                 catalogue=catalogue,
@@ -172,7 +172,7 @@ class Daemon:
         """Load, restore, serve, schedule. Raise ConfigError or OSError, saying what to do, when that cannot be."""
         settings = await self._read()
         if self._state_path:
-            self._state = State(self._state_path)
+            self._state = StateFile(self._state_path)
         await self._swap(settings)
         await self.web.start(addresses)
         self.schedule.start()
@@ -207,7 +207,7 @@ class Daemon:
 
     async def _read(self) -> Settings:
         """Off the loop: a fleet's file takes seconds."""
-        return await asyncio.get_running_loop().run_in_executor(None, lambda: settle(self._load()))
+        return await asyncio.get_running_loop().run_in_executor(None, lambda: resolve_system_nameservers(self._load()))
 
     async def _swap(self, settings: Settings) -> None:
         """Put the new configuration in force, target by target; nothing here can fail any more."""
@@ -216,12 +216,12 @@ class Daemon:
             if world is not None:
                 self._retire(world)
             world = self._world = self._open_world(settings, self._blocklists, self._clock)
-        world.mail.shut.every = settings.every[smtp_tls.id].total_seconds()
+        world.mail.unreachable.interval = settings.intervals[smtp_tls.id].total_seconds()
         self._settings = settings
-        policy = Policy(settings.severities)
+        policy = FindingPolicy(settings.severities)
         judged_anew = policy != self.exposition.policy
         self.exposition.policy, self.exposition.limit = policy, settings.series_limit
-        self.exposition.intervals({check: every.total_seconds() for check, every in settings.every.items()})
+        self.exposition.intervals({check: every.total_seconds() for check, every in settings.intervals.items()})
         if before is None and self._state and (saved := self._state.recall_door()) is not None:
             self._blocklists.restore(saved)
         await self._apply(settings, judged_anew=judged_anew)
@@ -277,9 +277,9 @@ class Daemon:
     def _want(self, check: Check, target: Target, *, judged_anew: bool = False) -> Key:
         news = self.store.want(check, target, self._recall)
         held = self.store[check.id, target.key]
-        interval = self._current.every[check.id].total_seconds()
+        interval = self._current.intervals[check.id].total_seconds()
         fresh = self._clock.wall() - held.last_run < interval
-        self.schedule.want(Plan(check, target, interval, at_once=not fresh))
+        self.schedule.want(Job(check, target, interval, at_once=not fresh))
         if news or judged_anew:
             self.exposition.put(held)
         self._conclusions.learn(held.key, target)
@@ -292,12 +292,12 @@ class Daemon:
         if self._state:
             self._state.forget(key)
 
-    def _recall(self, new: Held) -> Held:
+    def _recall(self, new: CheckState) -> CheckState:
         return self._state.recall(new, self._catalogue) if self._state else new
 
-    def _retire(self, world: World) -> None:
+    def _retire(self, world: Clients) -> None:
         """Close what the old configuration saw through once the last run that uses it must have ended."""
-        longest = max(check.deadline.total_seconds() for check in self._catalogue.checks.values())
+        longest = max(check.timeout.total_seconds() for check in self._catalogue.checks.values())
 
         async def later() -> None:
             try:
@@ -328,7 +328,7 @@ class Daemon:
         if check.id == discovery.CHECK:
             self._discover(held)
 
-    def _discover(self, mx: Held) -> None:
+    def _discover(self, mx: CheckState) -> None:
         changes = self._hosts.learn(mx)
         for check, host in self._pairs(changes.wanted):
             self._want(check, host)
@@ -368,7 +368,7 @@ class Daemon:
             own.unknown[check_id, reason] += 1
         own.durations.setdefault(check_id, Histogram(DURATION_BOUNDS)).observe(seconds)
 
-    def _health(self) -> Own:
+    def _health(self) -> OwnHealth:
         own = self._own
         own.state_writable = self._state is not None and self._state.writable
         own.skipped = self.schedule.skipped
@@ -382,6 +382,6 @@ def _sees_differently(before: Settings, after: Settings) -> bool:
     def sight(settings: Settings) -> tuple[object, ...]:
         zones = {blocklist.zone for blocklist in settings.blocklists}
         dns = settings.nameservers, settings.dns_timeout, settings.queries_per_second, zones
-        return dns, settings.helo_name, settings.every[ehlo_probe.id], settings.rdap_bootstrap
+        return dns, settings.helo_name, settings.intervals[ehlo_probe.id], settings.rdap_bootstrap
 
     return sight(before) != sight(after)

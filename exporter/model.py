@@ -149,22 +149,22 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class Metric:
     """A number worth graphing, declared once; calling it makes a Reading. `labels` name the extra ones."""
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
 
-    def __call__(self, value: float, **labels: str) -> Reading:
+    def __call__(self, value: float, **labels: str) -> Sample:
         if tuple(labels) != self.labels:
             raise TypeError(f"{self.name}: wants the labels {self.labels}, got {tuple(labels)}")
-        return Reading(self, float(value), tuple(labels.items()))
+        return Sample(self, float(value), tuple(labels.items()))
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    measure: Measure
+class Sample:
+    metric: Metric
     value: float
     labels: Labels = ()
 
@@ -193,7 +193,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RecordChange:
     """One record taking another's place. `at` is when it was first seen, in unix seconds."""
 
     before: tuple[str, ...]
@@ -202,22 +202,22 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class RecordHistory:
     """A Record as it is now, since when it has been seen so (unix seconds), and its latest changes, newest first."""
 
     record: Record
     since: float
-    changes: tuple[Change, ...] = ()
+    changes: tuple[RecordChange, ...] = ()
 
-    def now(self, record: Record, at: float) -> Remembered:
+    def now(self, record: Record, at: float) -> RecordHistory:
         """With what is published at this moment."""
         if record.digest == self.record.digest:
             return self
-        change = Change(self.record.texts, record.texts, at)
-        return Remembered(record, at, (change, *self.changes[: CHANGES_KEPT - 1]))
+        change = RecordChange(self.record.texts, record.texts, at)
+        return RecordHistory(record, at, (change, *self.changes[: CHANGES_KEPT - 1]))
 
 
-Fact: TypeAlias = Finding | Reading | Record
+Fact: TypeAlias = Finding | Sample | Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,25 +287,25 @@ class Check:
     id: str
     question: str
     over: tuple[type[Target], ...]
-    every: timedelta | None
-    deadline: timedelta
+    interval: timedelta | None
+    timeout: timedelta
     run: Run
-    least: timedelta = timedelta(seconds=1)  # between two runs, whatever is configured
+    min_interval: timedelta = timedelta(seconds=1)  # between two runs, whatever is configured
 
 
 def check(
     *,
     over: type[Target] | tuple[type[Target], ...],
-    every: timedelta | None = None,
-    deadline: timedelta = timedelta(seconds=60),
-    least: timedelta = timedelta(seconds=1),
+    interval: timedelta | None = None,
+    timeout: timedelta = timedelta(seconds=60),
+    min_interval: timedelta = timedelta(seconds=1),
 ) -> Callable[[Run], Check]:
     """Make a Check of an async generator `(target, net)`; its docstring's first line is the question."""
 
     def declare(run: Run) -> Check:
         question = (run.__doc__ or "").strip().partition("\n")[0]
         kinds = over if isinstance(over, tuple) else (over,)
-        return Check(run.__name__, question, kinds, every, deadline, run, least)
+        return Check(run.__name__, question, kinds, interval, timeout, run, min_interval)
 
     return declare
 
@@ -322,7 +322,7 @@ class Known:
 
     findings: tuple[Finding, ...]
     doubt: Doubt | None
-    records: tuple[Remembered, ...] = ()
+    records: tuple[RecordHistory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +332,7 @@ class Outcome:
     check: Check
     target: Target
     findings: tuple[Finding, ...]
-    readings: tuple[Reading, ...]
+    samples: tuple[Sample, ...]
     doubt: Doubt | None
     transcript: tuple[Exchange, ...]
     started: float

@@ -29,7 +29,7 @@ NOT_CONFIGURED = "Nothing that is configured for the domain shows it."
 Ask: TypeAlias = Callable[[str, str], Known | None]  # check id, target key; None: that check does not look at it
 
 
-class State(StrEnum):
+class DemandState(StrEnum):
     MET = "met"
     UNMET = "unmet"
     CANNOT_TELL = "cannot tell"
@@ -49,7 +49,7 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class OpenQuestion:
     """The doubt that leaves a demand open: of which check, about which target."""
 
     check: str
@@ -62,12 +62,12 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DemandAnswer:
     """Is a demand met? `causes` say why not, `troubles` why it cannot be told, `why` why nobody could see it."""
 
-    state: State
+    state: DemandState
     causes: tuple[Cause, ...] = ()
-    troubles: tuple[Trouble, ...] = ()
+    troubles: tuple[OpenQuestion, ...] = ()
     why: str = ""
 
 
@@ -166,22 +166,24 @@ class Profile:
         return f"receiver.{self.id.replace('_', '-')}-{demand.id}" if demand.rests_on else None
 
 
-def judge(profile: Profile, targets: Sequence[str], ask: Ask) -> tuple[tuple[Demand, Answer], ...]:
+def judge(profile: Profile, targets: Sequence[str], ask: Ask) -> tuple[tuple[Demand, DemandAnswer], ...]:
     """Each demand with its answer, for mail of which these targets (by key) tell."""
     return tuple((demand, _answer(demand, targets, ask)) for demand in profile.demands)
 
 
-def _answer(demand: Demand, targets: Sequence[str], ask: Ask) -> Answer:
+def _answer(demand: Demand, targets: Sequence[str], ask: Ask) -> DemandAnswer:
     if demand.ipv6:
         if not any(_version(key) == 6 for key in targets):
-            return Answer(State.NOT_OBSERVABLE, why="No IPv6 address is configured among the domain's senders.")
+            return DemandAnswer(
+                DemandState.NOT_OBSERVABLE, why="No IPv6 address is configured among the domain's senders."
+            )
         targets = [key for key in targets if _version(key) != 4]
     unseen = demand.unseen or NOT_CONFIGURED
     told = _told(demand.rests_on, targets, _of_ipv6(ask) if demand.ipv6 else ask, unseen) if demand.rests_on else None
-    return told or Answer(State.NOT_OBSERVABLE, why=unseen)
+    return told or DemandAnswer(DemandState.NOT_OBSERVABLE, why=unseen)
 
 
-def _told(part: Part, targets: Sequence[str], ask: Ask, unseen: str) -> Answer | None:
+def _told(part: Part, targets: Sequence[str], ask: Ask, unseen: str) -> DemandAnswer | None:
     """None: it says nothing, because nothing that it rests on is configured."""
     match part:
         case Evidence():
@@ -189,48 +191,48 @@ def _told(part: Part, targets: Sequence[str], ask: Ask, unseen: str) -> Answer |
         case Both(of):
             return _both(answer for inner in of if (answer := _told(inner, targets, ask, unseen)))
         case Either(of):  # what is not configured may be there all the same, and would be enough
-            unknown = Answer(State.NOT_OBSERVABLE, why=unseen)
+            unknown = DemandAnswer(DemandState.NOT_OBSERVABLE, why=unseen)
             return _either(_told(inner, targets, ask, unseen) or unknown for inner in of)
 
 
-def _shown(part: Evidence, targets: Sequence[str], ask: Ask) -> Answer | None:
+def _shown(part: Evidence, targets: Sequence[str], ask: Ask) -> DemandAnswer | None:
     answers = [_of_target(part, key, known) for key in targets if (known := ask(part.check, key))]
     together = _either(answers) if part.one else _both(answers)
-    if together and part.only_unmet and together.state is not State.UNMET:
+    if together and part.only_unmet and together.state is not DemandState.UNMET:
         return None
     return together
 
 
-def _of_target(part: Evidence, target: str, known: Known) -> Answer:
+def _of_target(part: Evidence, target: str, known: Known) -> DemandAnswer:
     against = tuple(Cause(finding, target) for finding in known.findings if part.against(finding))
     if against:
-        return Answer(State.UNMET, causes=against)
+        return DemandAnswer(DemandState.UNMET, causes=against)
     if known.doubt:
-        return Answer(State.CANNOT_TELL, troubles=(Trouble(part.check, target, known.doubt),))
+        return DemandAnswer(DemandState.CANNOT_TELL, troubles=(OpenQuestion(part.check, target, known.doubt),))
     leaves_open = next((finding for finding in known.findings if _names(part.open, finding)), None)
     if leaves_open:
-        return Answer(State.NOT_OBSERVABLE, why=f"It is left open by {leaves_open.id}: {leaves_open.text}.")
-    return Answer(State.MET)
+        return DemandAnswer(DemandState.NOT_OBSERVABLE, why=f"It is left open by {leaves_open.id}: {leaves_open.text}.")
+    return DemandAnswer(DemandState.MET)
 
 
-_WORST_FIRST = (State.UNMET, State.CANNOT_TELL, State.NOT_OBSERVABLE, State.MET)
-_BEST_FIRST = (State.MET, State.CANNOT_TELL, State.NOT_OBSERVABLE, State.UNMET)
+_WORST_FIRST = (DemandState.UNMET, DemandState.CANNOT_TELL, DemandState.NOT_OBSERVABLE, DemandState.MET)
+_BEST_FIRST = (DemandState.MET, DemandState.CANNOT_TELL, DemandState.NOT_OBSERVABLE, DemandState.UNMET)
 
 
-def _both(answers: Iterable[Answer]) -> Answer | None:
+def _both(answers: Iterable[DemandAnswer]) -> DemandAnswer | None:
     return _first(list(answers), _WORST_FIRST)
 
 
-def _either(answers: Iterable[Answer]) -> Answer | None:
+def _either(answers: Iterable[DemandAnswer]) -> DemandAnswer | None:
     return _first(list(answers), _BEST_FIRST)
 
 
-def _first(answers: list[Answer], order: tuple[State, ...]) -> Answer | None:
+def _first(answers: list[DemandAnswer], order: tuple[DemandState, ...]) -> DemandAnswer | None:
     """All that is in the first of these states, as one answer."""
     for state in order:
         same = [answer for answer in answers if answer.state is state]
         if same:
-            return Answer(
+            return DemandAnswer(
                 state,
                 causes=tuple(cause for answer in same for cause in answer.causes),
                 troubles=tuple(trouble for answer in same for trouble in answer.troubles),

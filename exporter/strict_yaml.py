@@ -34,7 +34,7 @@ Path: TypeAlias = tuple[Step, ...]
 Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | bool | None"
 
 
-class Fault(NamedTuple):
+class YamlFault(NamedTuple):
     line: int
     path: Path
     message: str
@@ -78,11 +78,11 @@ class Node:
 @dataclass(frozen=True, slots=True)
 class Document:
     root: Node | None  # None: empty, or so broken that nothing can be told about the rest
-    faults: tuple[Fault, ...]
+    faults: tuple[YamlFault, ...]
 
 
 class _Stop(Exception):  # noqa: N818 (no error of anybody's: nothing more can be read)
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: YamlFault) -> None:
         super().__init__(fault.message)
         self.fault = fault
 
@@ -103,21 +103,21 @@ class _Frame:
 def parse(content: bytes) -> Document:
     """Never raise; what is wrong is in `faults`. Linear in time and memory."""
     if len(content) > LARGEST:
-        return Document(None, (Fault(1, (), f"is larger than {LARGEST // 1024 // 1024} MiB"),))
+        return Document(None, (YamlFault(1, (), f"is larger than {LARGEST // 1024 // 1024} MiB"),))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        return Document(None, (Fault(line, (), "is not UTF-8 text; save the file as UTF-8"),))
+        return Document(None, (YamlFault(line, (), "is not UTF-8 text; save the file as UTF-8"),))
     if odd := _FORBIDDEN.search(text):
         line = text.count("\n", 0, odd.start()) + 1
-        return Document(None, (Fault(line, (), f"holds the control character U+{ord(odd[0]):04X}; remove it"),))
+        return Document(None, (YamlFault(line, (), f"holds the control character U+{ord(odd[0]):04X}; remove it"),))
     return _Builder().build(text)
 
 
 class _Builder:
     def __init__(self) -> None:
-        self._faults: list[Fault] = []
+        self._faults: list[YamlFault] = []
         self._stack: list[_Frame] = []
         self._root: Node | None = None
         self._documents = 0
@@ -132,7 +132,7 @@ class _Builder:
         except (yaml.YAMLError, ValueError, OverflowError) as error:  # without libyaml, `"\\UFFFFFFFF"` is the latter
             mark = getattr(error, "problem_mark", None)
             what = printable(getattr(error, "problem", None) or "it cannot be read", 200)
-            self._faults.append(Fault(mark.line + 1 if mark else 1, (), f"is no valid YAML: {what}"))
+            self._faults.append(YamlFault(mark.line + 1 if mark else 1, (), f"is no valid YAML: {what}"))
             self._root = None
         return Document(self._root, tuple(self._faults))
 
@@ -142,7 +142,7 @@ class _Builder:
             case yaml.DocumentStartEvent():
                 self._documents += 1
                 if self._documents > 1:
-                    raise _Stop(Fault(line, (), "starts a second document; keep one document in a file"))
+                    raise _Stop(YamlFault(line, (), "starts a second document; keep one document in a file"))
             case yaml.MappingStartEvent():
                 self._open(event, Node(line, {}, broken=False))
             case yaml.SequenceStartEvent():
@@ -165,11 +165,13 @@ class _Builder:
         self._put(node)
         self._stack.append(frame)
         if len(self._stack) > DEEPEST:
-            raise _Stop(Fault(node.line, (), f"is nested more than {DEEPEST} levels deep; nothing here needs that"))
+            raise _Stop(YamlFault(node.line, (), f"is nested more than {DEEPEST} levels deep; nothing here needs that"))
 
     def _scalar(self, event: Any, line: int) -> None:
         if (odd := re.search("[\0\ud800-\udfff]", event.value)) is not None:
-            raise _Stop(Fault(line, (), f"holds the character U+{ord(odd[0]):04X}, which no name or label may hold"))
+            raise _Stop(
+                YamlFault(line, (), f"holds the character U+{ord(odd[0]):04X}, which no name or label may hold")
+            )
         top = self._stack[-1] if self._stack else None
         if top is not None and isinstance(top.node.value, dict) and top.key is None:
             self._key(top, event, line)
@@ -201,7 +203,7 @@ class _Builder:
     def _no_key(self, line: int) -> None:
         top = self._stack[-1] if self._stack else None
         if top is not None and isinstance(top.node.value, dict) and top.key is None:
-            raise _Stop(Fault(line, top.path, "has a key that is no text; a key is one word before a colon"))
+            raise _Stop(YamlFault(line, top.path, "has a key that is no text; a key is one word before a colon"))
 
     def _put(self, node: Node) -> None:
         if not self._stack:
@@ -227,8 +229,8 @@ class _Builder:
 
     def _fault(self, line: int, message: str) -> None:
         if len(self._faults) == MOST_FAULTS:
-            raise _Stop(Fault(line, (), f"follows {MOST_FAULTS} other faults; the rest was not read"))
-        self._faults.append(Fault(line, self._here(), message))
+            raise _Stop(YamlFault(line, (), f"follows {MOST_FAULTS} other faults; the rest was not read"))
+        self._faults.append(YamlFault(line, self._here(), message))
 
 
 def _scalar(text: str) -> str | int | bool | None:

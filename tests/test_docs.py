@@ -189,7 +189,7 @@ def test_the_exit_codes_are_those_that_are_told() -> None:
 def test_names_that_are_told_exist(name: str) -> None:
     """Metrics, findings, alerts and keys, where they stand as code."""
     spans = re.findall(r"`([^`\n]+)`", prose(WRITTEN[name])) + [block.text for block in blocks(WRITTEN[name])]
-    series = HELP.keys() | {measure.name for measure in CATALOGUE.measures}
+    series = HELP.keys() | {measure.name for measure in CATALOGUE.metrics}
     own = {row[0].strip("`") for row in families.own(CATALOGUE)}
     keys = {key.path for key in config.all_keys()}
     paces = {f"schedule.{pace}" for pace in ("default", *CATALOGUE.checks)}

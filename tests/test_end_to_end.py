@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.demo.nameserver import NameServer, Zone
+from exporter.demo.nameserver import NameServer, ZoneData
 from tests.support.daemon import Sample, Scrape, daemon
 
 ZONE = """
@@ -42,7 +42,7 @@ MORE = "  - {name: example.net, senders: [out]}\n"
 
 @pytest.fixture
 async def nameserver() -> AsyncIterator[NameServer]:
-    server = NameServer(Zone(ZONE))
+    server = NameServer(ZoneData(ZONE))
     await server.start()
     yield server
     await server.stop()
@@ -151,7 +151,7 @@ async def test_when_the_resolver_goes_no_verdict_moves_and_unknown_says_why(
             return sorted(scrape.all("deliverability_check_ok"), key=str)
 
         assert verdicts(after) == verdicts(before)
-        back = NameServer(Zone(ZONE))
+        back = NameServer(ZoneData(ZONE))
         await back.start(port=port)
         await running.until(lambda s: not s.all("deliverability_check_unknown_reason"), "recovery")
         await back.stop()

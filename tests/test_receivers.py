@@ -11,7 +11,19 @@ import pytest
 from exporter import receivers
 from exporter.engine import catalogue
 from exporter.model import Doubt, Finding, Known, Reason, Severity
-from exporter.receivers import Answer, Both, Cause, Demand, Either, Evidence, Part, Profile, Source, State, judge
+from exporter.receivers import (
+    Both,
+    Cause,
+    Demand,
+    DemandAnswer,
+    DemandState,
+    Either,
+    Evidence,
+    Part,
+    Profile,
+    Source,
+    judge,
+)
 
 CATALOGUE = catalogue.load()
 PROFILES = receivers.shipped()
@@ -38,7 +50,7 @@ def against(piece: Evidence) -> Iterator[Finding]:
     return (finding(named, **evidence) for named in piece.unmet)
 
 
-def ask_one(demand: Demand, held: dict[str, Known], *, targets: tuple[str, ...] = (DOMAIN, V6)) -> Answer:
+def ask_one(demand: Demand, held: dict[str, Known], *, targets: tuple[str, ...] = (DOMAIN, V6)) -> DemandAnswer:
     """What follows from what each check holds of every target."""
     profile = Profile("p", "P", "Q?", "about", None, (demand,))
     ((_, answer),) = judge(profile, targets, lambda check, _: held.get(check))
@@ -99,39 +111,42 @@ def test_what_only_a_message_shows_is_never_met(profile: Profile, demand: Demand
     """Whatever else is known to be good."""
     clean = ask_one(demand, dict.fromkeys(CATALOGUE.checks, GOOD))
     if all(piece.only_unmet for piece in demand.evidence):
-        assert (clean.state, clean.why) == (State.NOT_OBSERVABLE, demand.unseen)
+        assert (clean.state, clean.why) == (DemandState.NOT_OBSERVABLE, demand.unseen)
         assert demand.unseen
     else:
-        assert clean == Answer(State.MET)
+        assert clean == DemandAnswer(DemandState.MET)
 
 
 @each_seen
 def test_each_finding_that_is_named_proves_its_demand_unmet(profile: Profile, demand: Demand) -> None:
     """Where one of several proofs is enough to meet the demand, all of them must be missing."""
     worst = {piece.check: Known(tuple(against(piece))[:1], None) for piece in demand.evidence}
-    assert ask_one(demand, worst).state is State.UNMET
+    assert ask_one(demand, worst).state is DemandState.UNMET
     for piece in demand.evidence:
         for wrong in against(piece):
             answer = ask_one(demand, {**worst, piece.check: Known((wrong,), None)})
-            assert answer.state is State.UNMET
+            assert answer.state is DemandState.UNMET
             assert Cause(wrong, DOMAIN) in answer.causes
 
 
 @each_seen
 def test_without_any_check_that_looks_nothing_is_said(profile: Profile, demand: Demand) -> None:
     answer = ask_one(demand, {})
-    assert answer == Answer(State.NOT_OBSERVABLE, why=demand.unseen or receivers.NOT_CONFIGURED)
+    assert answer == DemandAnswer(DemandState.NOT_OBSERVABLE, why=demand.unseen or receivers.NOT_CONFIGURED)
 
 
 @each_seen
 def test_doubt_is_neither_met_nor_unmet(profile: Profile, demand: Demand) -> None:
-    assert ask_one(demand, dict.fromkeys(CATALOGUE.checks, LATE)).state in (State.CANNOT_TELL, State.NOT_OBSERVABLE)
+    assert ask_one(demand, dict.fromkeys(CATALOGUE.checks, LATE)).state in (
+        DemandState.CANNOT_TELL,
+        DemandState.NOT_OBSERVABLE,
+    )
 
 
 @each_seen
 def test_what_is_proven_stays_proven_beside_doubt(profile: Profile, demand: Demand) -> None:
     late = {p.check: Known(tuple(against(p))[:1], Doubt(Reason.DNS_SERVFAIL, "?")) for p in demand.evidence}
-    assert ask_one(demand, late).state is State.UNMET
+    assert ask_one(demand, late).state is DemandState.UNMET
 
 
 @each_seen
@@ -141,7 +156,7 @@ def test_a_finding_that_leaves_a_demand_open_does_not_meet_it(profile: Profile, 
             known = Known((finding(left, result="permerror"),), None)
             if not any(piece.against(f) for f in known.findings):
                 held = {**dict.fromkeys(CATALOGUE.checks, GOOD), piece.check: known}
-                assert ask_one(demand, held).state is State.NOT_OBSERVABLE
+                assert ask_one(demand, held).state is DemandState.NOT_OBSERVABLE
 
 
 def test_mail_over_ipv4_is_not_asked_what_is_demanded_over_ipv6() -> None:
@@ -151,7 +166,7 @@ def test_mail_over_ipv4_is_not_asked_what_is_demanded_over_ipv6() -> None:
         bad = {piece.check: Known(tuple(against(piece))[:1], None) for piece in demand.evidence}
         answer = ask_one(demand, bad, targets=(DOMAIN, V4))
         assert (answer.state, answer.why) == (
-            State.NOT_OBSERVABLE,
+            DemandState.NOT_OBSERVABLE,
             "No IPv6 address is configured among the domain's senders.",
         )
 
@@ -159,21 +174,21 @@ def test_mail_over_ipv4_is_not_asked_what_is_demanded_over_ipv6() -> None:
 def test_a_finding_about_an_ipv4_address_says_nothing_of_ipv6() -> None:
     (demand,) = (d for p, d in DEMANDS if (p.id, d.id) == ("microsoft", "authenticated-ipv6"))
     no_key = Known((finding("dkim.missing"),), None)
-    for ip, state in (("192.0.2.1", State.MET), ("2001:db8::1", State.UNMET)):
+    for ip, state in (("192.0.2.1", DemandState.MET), ("2001:db8::1", DemandState.UNMET)):
         refused = Known((finding("spf_sender.not-authorised critical", ip=ip),), None)
         assert ask_one(demand, {"spf_sender": refused, "spf": GOOD, "dkim": no_key}).state is state
 
 
 # The logic.
 
-U, F, H, T = State.CANNOT_TELL, State.UNMET, State.NOT_OBSERVABLE, State.MET
+U, F, H, T = DemandState.CANNOT_TELL, DemandState.UNMET, DemandState.NOT_OBSERVABLE, DemandState.MET
 
 
 def demand(part: Part) -> Demand:
     return Demand("d", "it is so", (), Source("A page", "https://example.com/", "2026-01"), part, unseen="Unseen.")
 
 
-def holding(*states: State | None) -> dict[str, Known]:
+def holding(*states: DemandState | None) -> dict[str, Known]:
     """Checks a, b, c in these states; None: not configured."""
     known = {T: GOOD, U: LATE, F: Known((finding("ptr.missing"),), None), H: Known((finding("ptr.several"),), None)}
     return {name: known[state] for name, state in zip("abc", states, strict=False) if state}
@@ -184,7 +199,7 @@ def piece(name: str, *, one: bool = False, only_unmet: bool = False) -> Evidence
 
 
 @pytest.mark.parametrize(("a", "b"), list(product((T, F, U, H, None), repeat=2)))
-def test_all_and_any_are_kleenes(a: State | None, b: State | None) -> None:
+def test_all_and_any_are_kleenes(a: DemandState | None, b: DemandState | None) -> None:
     """Unmet outweighs doubt where all is demanded, met outweighs it where any is enough. What is not configured is
     left out of the first, and may hide what is enough from the second."""
     parts = (piece("a"), piece("b"))
@@ -206,7 +221,7 @@ def test_evidence_that_speaks_only_against_is_left_out_when_it_does_not() -> Non
 
 @pytest.mark.parametrize("one", [False, True])
 @pytest.mark.parametrize(("first", "second"), list(product((T, F, U), repeat=2)))
-def test_each_of_several_targets_must_do_or_one_of_them(first: State, second: State, one: bool) -> None:
+def test_each_of_several_targets_must_do_or_one_of_them(first: DemandState, second: DemandState, one: bool) -> None:
     held = dict(zip((V4, V6), (holding(first)["a"], holding(second)["a"]), strict=True))
     profile = Profile("p", "P", "Q?", "about", None, (demand(piece("a", one=one)),))
     ((_, answer),) = judge(profile, (V4, V6), lambda _, target: held[target])

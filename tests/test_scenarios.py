@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from exporter.cli import check as once
-from exporter.demo.nameserver import NameServer, Zone
+from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
 from exporter.engine.store import Store
 from exporter.model import Outcome, Target
-from exporter.net import Asks, Net
-from exporter.net.dns.authoritative import Authoritative
+from exporter.net import DnsClient, Net
+from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.resolver import Resolver
-from exporter.net.dnsbl.client import Blocklists
-from exporter.net.https import Https
-from exporter.net.rdap import Rdap
-from exporter.net.smtp.client import Mail
+from exporter.net.dnsbl.client import DnsblClient
+from exporter.net.https import HttpsClient
+from exporter.net.rdap import RdapClient
+from exporter.net.smtp.client import SmtpClient
 from tests.support import scenario
 from tests.support.authoritative import MemoryAuthoritative, zone_servers
 from tests.support.clock import FakeClock
@@ -29,11 +29,11 @@ CATALOGUE = catalogue.load()
 SCENARIOS = scenario.load()
 
 
-async def play(case: scenario.Scenario, dns: Asks, clock: FakeClock, servers: Authoritative) -> Outcome:
+async def play(case: scenario.Scenario, dns: DnsClient, clock: FakeClock, servers: AuthoritativeClient) -> Outcome:
     async with (
         mail_door(case.mail_servers, clock) as mail,
         rdap_door(case.registrations, clock) as rdap,
-        web_door(case.pages, Zone(case.text), dns, clock) as web,
+        web_door(case.pages, ZoneData(case.text), dns, clock) as web,
     ):
         return await play_with(case, dns, clock, servers, mail=mail, rdap=rdap, web=web)
 
@@ -44,15 +44,15 @@ def checks_for(target: Target) -> list[str]:
 
 async def play_with(
     case: scenario.Scenario,
-    dns: Asks,
+    dns: DnsClient,
     clock: FakeClock,
-    servers: Authoritative,
+    servers: AuthoritativeClient,
     *,
-    mail: Mail | None,
-    rdap: Rdap | None,
-    web: Https | None,
+    mail: SmtpClient | None,
+    rdap: RdapClient | None,
+    web: HttpsClient | None,
 ) -> Outcome:
-    blocklists, held = Blocklists(clock), Store()
+    blocklists, held = DnsblClient(clock), Store()
 
     def net() -> Net:
         return Net(dns, clock, blocklists=blocklists, mail=mail, web=web, rdap=rdap, held=held, authoritative=servers)
@@ -83,14 +83,14 @@ async def play_with(
 async def test_scenario_in_memory(case: scenario.Scenario) -> None:
     clock = FakeClock()
     servers = MemoryAuthoritative(case.text, clock)
-    case.judge(await play(case, MemoryResolver(Zone(case.text)), clock, servers))
+    case.judge(await play(case, MemoryResolver(ZoneData(case.text)), clock, servers))
 
 
 @pytest.mark.parametrize("truncate", [False, True], ids=["udp", "tcp"])
 @pytest.mark.parametrize("case", SCENARIOS, ids=lambda s: f"{s.check}/{s.name}")
 async def test_scenario_over_the_wire(case: scenario.Scenario, truncate: bool) -> None:
     clock = FakeClock()
-    server = NameServer(Zone(case.text), truncate=truncate)
+    server = NameServer(ZoneData(case.text), truncate=truncate)
     await server.start()
     dns = Resolver([server.address], clock, timeout=case.patience, queries_per_second=1e9)
     await dns.start()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from exporter.model import Facts, Measure, Rule, Severity, check
+from exporter.model import Facts, Metric, Rule, Severity, check
 from exporter.net import Net
 from exporter.net.dnsbl.client import quorum
 from exporter.targets import Reputation
 
 
-@check(over=Reputation, every=timedelta(hours=1), deadline=timedelta(minutes=2))
+@check(over=Reputation, interval=timedelta(hours=1), timeout=timedelta(minutes=2))
 async def blocklist(target: Reputation, net: Net) -> Facts:
     """Is the address or domain free of blocklist listings?"""
     standings = await net.listed(target.subject, target.lists)
@@ -44,7 +44,7 @@ LISTED = Rule(
     ),
     subjects=("blocklist",),
 )
-LISTINGS = Measure(
+LISTINGS = Metric(
     "deliverability_blocklist_listings", "Blocklists that list the subject, not counting those of severity info."
 )
-CHECKED = Measure("deliverability_blocklist_checked", "Blocklists that the verdict rests on.")
+CHECKED = Metric("deliverability_blocklist_checked", "Blocklists that the verdict rests on.")

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from exporter.mail.dnsbl.blocklist import Fault
+from exporter.mail.dnsbl.blocklist import ListFault
 from exporter.model import Facts, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import ListHealth
 
 
-@check(over=ListHealth, every=timedelta(hours=1))
+@check(over=ListHealth, interval=timedelta(hours=1))
 async def blocklist_health(target: ListHealth, net: Net) -> Facts:
     """Can the answers of the blocklist be believed?"""
     name = target.blocklist.name
-    belief = await net.belief(target.blocklist)
-    if belief.fault:
-        yield _RULES[belief.fault.fault](blocklist=name, detail=belief.fault.detail)
-    if belief.unreliable:
-        yield UNRELIABLE(blocklist=name, unanswered=belief.unanswered)
-    belief.settle()
+    condition = await net.list_condition(target.blocklist)
+    if condition.fault:
+        yield _RULES[condition.fault.fault](blocklist=name, detail=condition.fault.detail)
+    if condition.unreliable:
+        yield UNRELIABLE(blocklist=name, unanswered=condition.unanswered)
+    condition.settle()
 
 
 LISTS_THE_WORLD = Rule(
@@ -80,12 +80,12 @@ UNRELIABLE = Rule(
     ref="RFC 6471 section 3.3",
 )
 _RULES = {
-    Fault.WORLD: LISTS_THE_WORLD,
-    Fault.DEAD: DEAD,
-    Fault.RESOLVER: REFUSES_RESOLVER,
-    Fault.VOLUME: TOO_MANY_QUESTIONS,
-    Fault.ZONE: MISTYPED_ZONE,
-    Fault.WRONG: WRONG_ANSWERS,
+    ListFault.WORLD: LISTS_THE_WORLD,
+    ListFault.DEAD: DEAD,
+    ListFault.RESOLVER: REFUSES_RESOLVER,
+    ListFault.VOLUME: TOO_MANY_QUESTIONS,
+    ListFault.ZONE: MISTYPED_ZONE,
+    ListFault.WRONG: WRONG_ANSWERS,
 }
 
 

@@ -15,16 +15,16 @@ from typing import Any
 
 from exporter.mail import names
 from exporter.mail.dane.chain import Fit, Fitted, advised, fit
-from exporter.mail.dane.tlsa import DANE_EE, PKIX, Lookup, look_up, malformed, place, usable
+from exporter.mail.dane.tlsa import DANE_EE, PKIX, TlsaLookup, look_up, malformed, place, usable
 from exporter.mail.dns import TLSA, Reply
 from exporter.mail.zone import find
-from exporter.model import CannotTell, Doubt, Fact, Facts, Finding, Measure, Reason, Record, Rule, Severity, check
+from exporter.model import CannotTell, Doubt, Fact, Facts, Finding, Metric, Reason, Record, Rule, Severity, check
 from exporter.net import Net, believe
-from exporter.net.smtp.probe import Dialogue
+from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import IP, Domain, MailHost
 
 
-@check(over=(MailHost, Domain), every=timedelta(hours=1), deadline=timedelta(seconds=120))
+@check(over=(MailHost, Domain), interval=timedelta(hours=1), timeout=timedelta(seconds=120))
 async def dane(target: MailHost | Domain, net: Net) -> Facts:
     """Do the TLSA records, where DNSSEC proves them, fit what the mail host shows?"""
     async for fact in _of_host(target, net) if isinstance(target, MailHost) else _of_domain(target, net):
@@ -140,7 +140,7 @@ NO_ROLLOVER = Rule(
     "renewed (certbot: --reuse-key).",
     ref="RFC 7671 section 8.1; RFC 7672 section 4",
 )
-RECORDS = Measure(
+RECORDS = Metric(
     "deliverability_dane_tlsa_records",
     "TLSA records of the mail host that DNSSEC proves and that senders can use; 0 where there are none.",
 )
@@ -156,11 +156,11 @@ async def _of_domain(target: Domain, net: Net) -> AsyncIterator[Fact]:
     """Do its MX records lead to protected hosts, and are not protected themselves?"""
     if not target.receives_mail:
         return
-    mx = await net.ask(target.name, "MX")
+    mx = await net.resolve(target.name, "MX")
     if mx.authenticated:
         return
     hosts = dict.fromkeys(it.exchange for it in sorted(mx.exchanges) if names.is_hostname(it.exchange))
-    found = {host: await net.follow(look_up(host, SMTP)) for host in list(hosts)[:MOST_HOSTS]}
+    found = {host: await net.drive(look_up(host, SMTP)) for host in list(hosts)[:MOST_HOSTS]}
     protected = [host for host, told in found.items() if told.found]
     if protected and (zone := await _unsigned(net, target.name)):
         yield MX_NOT_SIGNED(domain=target.name, hosts=", ".join(protected), zone=zone)
@@ -169,7 +169,7 @@ async def _of_domain(target: Domain, net: Net) -> AsyncIterator[Fact]:
 
 
 async def _of_host(target: MailHost, net: Net) -> AsyncIterator[Fact]:
-    found = await net.follow(look_up(target.host, target.port))
+    found = await net.drive(look_up(target.host, target.port))
     for reply in found.answers:
         yield Record.of(f"{reply.question.name} TLSA", map(str, reply.associations))
     if not found.found:
@@ -185,14 +185,14 @@ async def _of_host(target: MailHost, net: Net) -> AsyncIterator[Fact]:
     if left_out > 0:
         net.transcript.note(target.host, (f"{left_out} more addresses, which are not looked at",))
     named = replace(target, host=found.base)  # the name that senders ask for in TLS (RFC 7672 section 8.1)
-    dialogues = await asyncio.gather(*(net.dialogue(named, ip) for ip in found.addresses[:MOST_ADDRESSES]))
+    results = await asyncio.gather(*(net.probe(named, ip) for ip in found.addresses[:MOST_ADDRESSES]))
     now = net.clock.wall()
-    fitted = {it.ip: fit(records, it.secured.chain, found.base, now) for it in dialogues if it.secured}
-    for finding in (*_records(target, found, dialogues), *_together(target, found, dialogues, fitted)):
+    fitted = {it.ip: fit(records, it.secured.chain, found.base, now) for it in results if it.secured}
+    for finding in (*_records(target, found, results), *_together(target, found, results, fitted)):
         yield finding
     doubts: list[Doubt] = []
-    spared = left_out > 0 or any(_open(told, fitted.get(told.ip)) for told in dialogues)
-    for told in dialogues:
+    spared = left_out > 0 or any(_open(told, fitted.get(told.ip)) for told in results)
+    for told in results:
         for said in _at(target, found, told, fitted.get(told.ip), now, spared=spared):
             if isinstance(said, Doubt):
                 doubts.append(said)
@@ -201,24 +201,24 @@ async def _of_host(target: MailHost, net: Net) -> AsyncIterator[Fact]:
     if doubts:
         raise CannotTell(doubts[0].reason, doubts[0].detail)
     _settle(found.doubt)
-    if not any(told.secured or told.starttls is False or told.tls_failure for told in dialogues):
-        why = "; ".join(told.passed_over or f"{told.ip} lets nobody in" for told in dialogues)
+    if not any(told.secured or told.starttls is False or told.tls_failure for told in results):
+        why = "; ".join(told.passed_over or f"{told.ip} lets nobody in" for told in results)
         raise CannotTell(Reason.NETWORK, f"no certificate of {target.host} was seen: {why}")
 
 
-def _records(target: MailHost, found: Lookup, dialogues: Sequence[Dialogue]) -> Iterator[Finding]:
+def _records(target: MailHost, found: TlsaLookup, results: Sequence[SmtpResult]) -> Iterator[Finding]:
     """What is wrong with the records whatever is shown."""
     name = place(found.base, target.port)
     for record in found.found:
         if how := malformed(record):
             yield BAD_RECORD(name=name, record=record, how=how)
     if target.port == SMTP and not usable(found.found):
-        shown = next((told.secured.chain[0] for told in dialogues if told.secured and told.secured.chain), None)
+        shown = next((told.secured.chain[0] for told in results if told.secured and told.secured.chain), None)
         wanted = advised(shown) if shown else "3 1 1 and the SHA-256 digest of the key."
         yield UNUSABLE(name=name, records=_joined(map(_short, found.found)), record=wanted)
 
 
-def _open(told: Dialogue, fitted: list[Fitted] | None) -> bool:
+def _open(told: SmtpResult, fitted: list[Fitted] | None) -> bool:
     """May senders that use DANE deliver at this address? What is not known speaks for it."""
     if fitted is not None:
         return not fitted or any(it.fit is not Fit.FAILS for it in fitted)
@@ -226,7 +226,7 @@ def _open(told: Dialogue, fitted: list[Fitted] | None) -> bool:
 
 
 def _at(
-    target: MailHost, found: Lookup, told: Dialogue, fitted: list[Fitted] | None, now: float, *, spared: bool
+    target: MailHost, found: TlsaLookup, told: SmtpResult, fitted: list[Fitted] | None, now: float, *, spared: bool
 ) -> Iterator[Finding | Doubt]:
     """One address. Where nobody gets in, no certificate can be wrong; that is for `smtp_tls` to say.
 
@@ -261,10 +261,10 @@ def _at(
 
 
 def _together(
-    target: MailHost, found: Lookup, dialogues: Sequence[Dialogue], fitted: Mapping[IP, list[Fitted]]
+    target: MailHost, found: TlsaLookup, results: Sequence[SmtpResult], fitted: Mapping[IP, list[Fitted]]
 ) -> Iterator[Finding]:
     """What is worth knowing where every address shows what it should."""
-    if len(fitted) < len(dialogues) or not all(Fit.HOLDS in {it.fit for it in fits} for fits in fitted.values()):
+    if len(fitted) < len(results) or not all(Fit.HOLDS in {it.fit for it in fits} for fits in fitted.values()):
         return
     name, records = place(found.base, target.port), usable(found.found)
     holding = {it.record for fits in fitted.values() for it in fits if it.fit is Fit.HOLDS}
@@ -275,7 +275,7 @@ def _together(
         yield NO_ROLLOVER(name=name, record=_short(records[0]))
 
 
-def _weaker(found: Lookup, chain: Sequence[bytes], now: float) -> Iterator[Fitted]:
+def _weaker(found: TlsaLookup, chain: Sequence[bytes], now: float) -> Iterator[Fitted]:
     """Records that would hold if a stronger digest did not stand beside them: a puzzle for whoever looks at them."""
     used = usable(found.found)
     ignored = [it for it in found.found if it not in used and it.usage not in PKIX and not malformed(it)]
@@ -298,12 +298,12 @@ async def _unsigned(net: Net, name: str) -> str:
 
     A resolver that has the zone itself gives its data without AD, signed or not; the DS record comes from the parent.
     """
-    control = await net.ask(SIGNED, "NS")
+    control = await net.resolve(SIGNED, "NS")
     if not control.authenticated:
         return ""
-    found = await net.follow(find(name))
+    found = await net.drive(find(name))
     _settle(found.doubt)
-    if found.zone is None or (await net.ask(found.zone, "DS")).exists:
+    if found.zone is None or (await net.resolve(found.zone, "DS")).exists:
         return ""
     return found.zone
 

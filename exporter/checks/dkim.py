@@ -14,7 +14,7 @@ from exporter.mail import receiver_replies
 from exporter.mail.cname import dangling
 from exporter.mail.dkim.key_record import DkimSyntaxError, KeyRecord, attempt, namespaces, other_in_turn
 from exporter.mail.dns import Reply, Status
-from exporter.model import Facts, Finding, Measure, Record, Rule, Severity, check
+from exporter.model import Facts, Finding, Metric, Record, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import KeyNamespace, Selector
 
@@ -26,7 +26,7 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
         yield await _any(target.domain, net)
         return
     name = f"{target.selector}._domainkey.{target.signer}"
-    reply = await net.ask(name, "TXT")
+    reply = await net.resolve(name, "TXT")
     way = (name, *reply.chain)
     place, holder = " -> ".join(way), way[-1]
     texts = [it.text for it in reply.texts]
@@ -44,12 +44,12 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
             yield RETIRED_STILL_PUBLISHED(selector=target.selector, place=place, holder=holder)
         return
     if not reply.exists:
-        own, unsure = await net.follow(dangling(reply))
+        own, unsure = await net.drive(dangling(reply))
         other = other_in_turn(target.selector, own)
         before = net.remembered("dkim", target.key, now.name)
         if other and not (before and (before.record.texts or before.changes)):
             beside = f"{other}._domainkey.{target.signer}"
-            if any(_is_key(it.text) for it in (await net.ask(beside, "TXT")).texts):
+            if any(_is_key(it.text) for it in (await net.resolve(beside, "TXT")).texts):
                 yield KEY_TO_COME(name=name, target=own, selector=target.selector, other=beside)
                 return
         yield _absent(name, target.selector, reply, alias=bool(own or unsure))
@@ -249,13 +249,13 @@ OLD_KEY = Rule(
     "that has been delivered: after a week or so.",
     ref="M3AAWG, DKIM Key Rotation Best Common Practices (2019); RFC 6376 section 3.1",
 )
-KEY_BITS = Measure(
+KEY_BITS = Metric(
     "deliverability_dkim_key_bits", "Bits of the DKIM public key: of the RSA modulus, or 256 for Ed25519."
 )
-KEY_INFO = Measure(
+KEY_INFO = Metric(
     "deliverability_dkim_key_info", "Always 1; the type of the DKIM public key: rsa or ed25519.", ("key_type",)
 )
-FIRST_SEEN = Measure(
+FIRST_SEEN = Metric(
     "deliverability_dkim_key_first_seen_timestamp_seconds",
     "When the DKIM public key that is published now was first seen, in unix seconds.",
 )
@@ -269,7 +269,7 @@ async def _any(domain: str, net: Net) -> Finding:
     """Is there anything where keys would be? An alias is: what is asked for is then denied of its target alone."""
     places = namespaces(domain)
     for place in places:
-        reply = await net.ask(place, "TXT")
+        reply = await net.resolve(place, "TXT")
         if reply.chain or reply.status is not Status.NXDOMAIN:
             return SELECTORS_UNKNOWN(domain=domain, namespace=place)
     return NO_KEYS(domain=domain, namespaces=", ".join(places))

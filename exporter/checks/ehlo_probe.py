@@ -17,15 +17,15 @@ from exporter.mail.helo import parse
 from exporter.mail.mx import Way
 from exporter.model import CannotTell, Doubt, Facts, Reason, Rule, Severity, check
 from exporter.net import Net
-from exporter.net.smtp.ehlo import EVERY, Introduction
+from exporter.net.smtp.ehlo import EVERY, EhloResult
 from exporter.targets import EhloProbe, Peer
 
 
 @check(
     over=EhloProbe,
-    every=timedelta(seconds=EVERY),
-    least=timedelta(seconds=EVERY),
-    deadline=timedelta(minutes=10),
+    interval=timedelta(seconds=EVERY),
+    min_interval=timedelta(seconds=EVERY),
+    timeout=timedelta(minutes=10),
 )
 async def ehlo_probe(target: EhloProbe, net: Net) -> Facts:
     """Do the peers that were chosen accept what the sender says in EHLO?"""
@@ -72,28 +72,28 @@ MOST_SERVERS = 2  # of one peer, while none of them says a word
 OF_THE_NAME = frozenset({501, 504, 550})  # RFC 5321 sections 4.1.4, 4.3.2; with other codes it may mean our address
 
 
-async def _ask(peer: Peer, name: str, net: Net) -> Introduction:
+async def _ask(peer: Peer, name: str, net: Net) -> EhloResult:
     """What the peer's most preferred server says, or the next if that says nothing."""
     servers, said = await _servers(peer, net)
     for server in servers[:MOST_SERVERS]:
-        host = await net.follow(mx.look_up(server.name))
+        host = await net.drive(mx.look_up(server.name))
         if host.addresses:
-            said = await net.introduce(server, host.addresses, name)
+            said = await net.ehlo(server, host.addresses, name)
         else:
-            said = Introduction(server.name, doubt=_unanswered(host.doubt) or _nowhere(server.name, "has no address"))
+            said = EhloResult(server.name, doubt=_unanswered(host.doubt) or _nowhere(server.name, "has no address"))
         if said.reached:
             break
     return said
 
 
-async def _servers(peer: Peer, net: Net) -> tuple[list[Peer], Introduction]:
+async def _servers(peer: Peer, net: Net) -> tuple[list[Peer], EhloResult]:
     """In the order in which mail tries them; and why there are none, if there are none."""
     if peer.exactly:
-        return [peer], Introduction(peer.name)
-    route = await net.follow(mx.route(peer.name))
+        return [peer], EhloResult(peer.name)
+    route = await net.drive(mx.route(peer.name))
     names = [peer.name] if route.way is Way.IMPLICIT else list(route.hosts)
     doubt = _unanswered(route.doubt) or _nowhere(peer.name, "takes no mail: its DNS names no mail host")
-    return [Peer(name) for name in names], Introduction(peer.name, doubt=doubt)
+    return [Peer(name) for name in names], EhloResult(peer.name, doubt=doubt)
 
 
 def _unanswered(reply: Reply | None) -> Doubt | None:

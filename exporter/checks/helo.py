@@ -7,9 +7,9 @@ from typing import Any
 
 from exporter.mail import names
 from exporter.mail.dns import Status
-from exporter.mail.helo import Kind, Said, parse
-from exporter.mail.spf.check_host import Result, check_host
-from exporter.mail.spf.record import Word
+from exporter.mail.helo import HeloFaultKind, HeloName, parse
+from exporter.mail.spf.check_host import SpfEvaluation, check_host
+from exporter.mail.spf.record import SpfResult
 from exporter.model import CannotTell, Facts, Finding, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import IP, Greeting
@@ -32,7 +32,7 @@ async def helo(target: Greeting, net: Net) -> Facts:
         yield PEER(helo=name, peer=peer, plain=plain)
         return
 
-    spf: Result | None = None
+    spf: SpfEvaluation | None = None
     rdtype, other = ("A", "AAAA") if ip.version == 4 else ("AAAA", "A")
     seen = names.not_public(ip) is None  # otherwise receivers see another address, and nothing can be compared with it
     mine = await net.query(name, rdtype)
@@ -51,7 +51,7 @@ async def helo(target: Greeting, net: Net) -> Facts:
     believe(mine)
     addresses = mine.addresses
     if mine.status is not Status.NXDOMAIN and all(map(names.not_public, addresses)):
-        addresses += (await net.ask(name, other)).addresses
+        addresses += (await net.resolve(name, other)).addresses
     shown = ", ".join(map(str, addresses))
     wanted = ip if seen else "with the address that receivers see"
     if not addresses:
@@ -64,7 +64,7 @@ async def helo(target: Greeting, net: Net) -> Facts:
     elif seen:
         if ip not in addresses:
             yield OTHER_ADDRESS(helo=name, rdtype=rdtype, ip=ip, addresses=shown)
-        spf = await net.follow(check_host(ip, name, f"postmaster@{name}", name))
+        spf = await net.drive(check_host(ip, name, f"postmaster@{name}", name))
         for finding in _spf(spf, name, ip, rdtype):
             yield finding
     if reverse:
@@ -321,21 +321,21 @@ SPF_NEUTRAL = Rule(
 )
 
 RULES = {
-    Kind.EMPTY: EMPTY,
-    Kind.WHITE_SPACE: WHITE_SPACE,
-    Kind.TRAILING_DOT: TRAILING_DOT,
-    Kind.EMPTY_LABEL: EMPTY_LABEL,
-    Kind.TOO_LONG: TOO_LONG,
-    Kind.UNDERSCORE: UNDERSCORE,
-    Kind.BAD_CHARACTER: BAD_CHARACTER,
-    Kind.NON_ASCII: NON_ASCII,
-    Kind.EDGE_HYPHEN: EDGE_HYPHEN,
-    Kind.BAD_LITERAL: BAD_LITERAL,
-    Kind.MAPPED_LITERAL: BAD_LITERAL,
-    Kind.BARE_ADDRESS: BARE_ADDRESS,
-    Kind.LOCAL_NAME: LOCAL_NAME,
-    Kind.SINGLE_LABEL: SINGLE_LABEL,
-    Kind.NUMERIC_TLD: NUMERIC_TLD,
+    HeloFaultKind.EMPTY: EMPTY,
+    HeloFaultKind.WHITE_SPACE: WHITE_SPACE,
+    HeloFaultKind.TRAILING_DOT: TRAILING_DOT,
+    HeloFaultKind.EMPTY_LABEL: EMPTY_LABEL,
+    HeloFaultKind.TOO_LONG: TOO_LONG,
+    HeloFaultKind.UNDERSCORE: UNDERSCORE,
+    HeloFaultKind.BAD_CHARACTER: BAD_CHARACTER,
+    HeloFaultKind.NON_ASCII: NON_ASCII,
+    HeloFaultKind.EDGE_HYPHEN: EDGE_HYPHEN,
+    HeloFaultKind.BAD_LITERAL: BAD_LITERAL,
+    HeloFaultKind.MAPPED_LITERAL: BAD_LITERAL,
+    HeloFaultKind.BARE_ADDRESS: BARE_ADDRESS,
+    HeloFaultKind.LOCAL_NAME: LOCAL_NAME,
+    HeloFaultKind.SINGLE_LABEL: SINGLE_LABEL,
+    HeloFaultKind.NUMERIC_TLD: NUMERIC_TLD,
 }
 PEERS = (
     "gmail.com",
@@ -350,20 +350,20 @@ PEERS = (
 )
 
 
-def _spf(result: Result, name: str, ip: IP, rdtype: str) -> Iterator[Finding]:
+def _spf(result: SpfEvaluation, name: str, ip: IP, rdtype: str) -> Iterator[Finding]:
     """What a receiver's check_host says of a bounce (RFC 7208 section 2.4), where that is certain."""
     if result.reason is not None:
         return
     match result.word:
-        case Word.NONE:
+        case SpfResult.NONE:
             yield SPF_MISSING(helo=name)
-        case Word.NEUTRAL:
+        case SpfResult.NEUTRAL:
             yield SPF_NEUTRAL(helo=name, ip=ip, why=result.why)
-        case Word.FAIL | Word.SOFTFAIL | Word.PERMERROR:
+        case SpfResult.FAIL | SpfResult.SOFTFAIL | SpfResult.PERMERROR:
             yield SPF_NOT_AUTHORISED(helo=name, ip=ip, rdtype=rdtype, result=result.word, why=result.why)
 
 
-def _syntax(said: Said, plain: str) -> list[Finding]:
+def _syntax(said: HeloName, plain: str) -> list[Finding]:
     found = []
     for fault in said.faults:
         rule = RULES[fault.kind]
@@ -378,7 +378,7 @@ def _syntax(said: Said, plain: str) -> list[Finding]:
     return found
 
 
-def _literal(said: Said, address: IP, ip: IP, plain: str) -> Finding:
+def _literal(said: HeloName, address: IP, ip: IP, plain: str) -> Finding:
     block = names.not_public(address)
     if block:
         return PRIVATE_LITERAL(helo=said.text, block=block, plain=plain)

@@ -11,22 +11,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from exporter.mail import names
-from exporter.mail.mta_sts import RECORD, Mode, Policy, parse, policy_id, policy_url
+from exporter.mail.mta_sts import RECORD, Mode, MtaStsPolicy, parse, policy_id, policy_url
 from exporter.mail.mx import Route, look_up, route
-from exporter.mail.policy_txt import Announced, announced, tried
-from exporter.model import CannotTell, Fact, Facts, Finding, Measure, Record, Remembered, Rule, Severity, check
+from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
+from exporter.model import CannotTell, Fact, Facts, Finding, Metric, Record, RecordHistory, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.net.https import LARGEST, Failure, Fetched
 from exporter.targets import Domain, MailHost
 
 
-@check(over=Domain, every=timedelta(hours=1))
+@check(over=Domain, interval=timedelta(hours=1))
 async def mta_sts(target: Domain, net: Net) -> Facts:
     """Do senders find the domain's MTA-STS policy, if it has one, and does that let mail through?"""
     if not target.receives_mail:
         return
     domain = target.name
-    found = await net.follow(announced(domain, RECORD))
+    found = await net.drive(find_policy_txt(domain, RECORD))
     record = Record.of(f"{found.name} TXT", found.meant)
     if found.answered:
         yield record
@@ -57,7 +57,7 @@ async def mta_sts(target: Domain, net: Net) -> Facts:
         yield fact
 
     if policy.mode is not Mode.NONE:
-        own = await net.follow(route(domain))
+        own = await net.drive(route(domain))
         for fact in await _hosts(domain, policy, fetched, own, net):
             yield fact
         if own.doubt:
@@ -225,12 +225,12 @@ PATTERN_UNUSED = Rule(
     fix=f"Remove these mx lines from {{url}}, unless such a host is about to come; {NEW_ID}.",
     ref="RFC 8461 section 3.2",
 )
-POLICY_INFO = Measure(
+POLICY_INFO = Metric(
     "deliverability_mta_sts_policy_info",
     "Always 1: the mode of the domain's MTA-STS policy, which is enforce, testing or none.",
     ("mode",),
 )
-MAX_AGE = Measure("deliverability_mta_sts_max_age_seconds", "For how long senders may keep the domain's policy.")
+MAX_AGE = Metric("deliverability_mta_sts_max_age_seconds", "For how long senders may keep the domain's policy.")
 
 SHORT = 86400  # seconds; a policy may be that old at most
 SETTLED = 1800.0  # seconds that may pass from a new policy to its new id
@@ -252,7 +252,7 @@ UNPROVEN = frozenset(
 _NOBODY_THERE = frozenset({Failure.NO_ADDRESS, Failure.NOT_PUBLIC, Failure.REFUSED, Failure.TLS})
 
 
-def _announcement(domain: str, found: Announced) -> Iterator[Finding]:
+def _announcement(domain: str, found: PolicyTxt) -> Iterator[Finding]:
     """What is wrong with the record; nothing, if there is none."""
     if found.at_apex:
         yield AT_APEX(domain=domain)
@@ -286,7 +286,7 @@ def _is_text(fetched: Fetched) -> bool:
     return fetched.content_type.partition(";")[0].strip().lower() == "text/plain"
 
 
-def _policy(domain: str, policy: Policy, fetched: Fetched) -> Iterator[Fact]:
+def _policy(domain: str, policy: MtaStsPolicy, fetched: Fetched) -> Iterator[Fact]:
     """What the policy says, and what is wrong with that alone."""
     url = fetched.url
     yield POLICY_INFO(1, mode=policy.mode)
@@ -323,16 +323,16 @@ def _kept(target: Domain, net: Net, record: Record, text: Record) -> Iterator[Fi
         )
 
 
-def _remembered(net: Net, target: Domain, record: Record, now: float) -> Remembered:
+def _remembered(net: Net, target: Domain, record: Record, now: float) -> RecordHistory:
     held = net.remembered("mta_sts", target.key, record.name)
-    return held.now(record, now) if held else Remembered(record, now)
+    return held.now(record, now) if held else RecordHistory(record, now)
 
 
 def _ids(texts: Iterable[str]) -> set[str]:
     return {found for text in texts if (found := tried(policy_id, text.encode())[0])}
 
 
-async def _hosts(domain: str, policy: Policy, fetched: Fetched, own: Route, net: Net) -> Sequence[Finding]:
+async def _hosts(domain: str, policy: MtaStsPolicy, fetched: Fetched, own: Route, net: Net) -> Sequence[Finding]:
     """Where the policy does not let mail go, though the MX records lead there."""
     every = own.hosts or ((own.implicit.name,) if own.implicit else ())
     hosts = [host for host in every[:MOST_HOSTS] if names.is_hostname(host)]
@@ -374,7 +374,7 @@ def _faults(net: Net, host: str) -> dict[str, list[str]]:
 async def _left(net: Net, listed: Iterable[str], unproven: dict[str, dict[str, list[str]]]) -> bool:
     """May there be a host that senders deliver to? One address that nothing stands against is enough."""
     for name in listed:
-        host = await net.follow(look_up(name))
+        host = await net.drive(look_up(name))
         against = unproven.get(name, {})
         if not host.state.broken and not (host.complete and all(str(ip) in against for ip in host.addresses)):
             return True

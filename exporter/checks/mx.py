@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from exporter.mail import names
 from exporter.mail.dns import Reply
-from exporter.mail.mx import NULL, Host, Route, State, Way, look_up, route
-from exporter.model import Fact, Facts, Measure, Record, Rule, Severity, check
+from exporter.mail.mx import NULL, Host, HostState, Route, Way, look_up, route
+from exporter.model import Fact, Facts, Metric, Record, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import Domain
 
@@ -18,7 +18,7 @@ from exporter.targets import Domain
 async def mx(target: Domain, net: Net) -> Facts:
     """Can mail, bounces and replies to the domain reach a server?"""
     unsure: list[Reply] = []  # told last: what is proven comes first
-    own = await net.follow(route(target.name))
+    own = await net.drive(route(target.name))
     if own.doubt:
         unsure.append(own.doubt)
     if own.way is not Way.UNKNOWN:
@@ -27,7 +27,7 @@ async def mx(target: Domain, net: Net) -> Facts:
     for fact in _purpose(target, own):
         yield fact
     for domain in dict.fromkeys(target.mail_from if target.sends_mail else ()):
-        envelope = own if domain == target.name else await net.follow(route(domain))
+        envelope = own if domain == target.name else await net.drive(route(domain))
         if envelope.doubt:
             unsure.append(envelope.doubt)
         if envelope.way is not Way.UNKNOWN:
@@ -39,7 +39,7 @@ async def mx(target: Domain, net: Net) -> Facts:
         for fact in (*_address_facts(own.domain, host), *_unreachable(own, [host], net), *_usable([host])):
             yield fact
     if target.receives_mail and own.hosts:
-        hosts = [await net.follow(look_up(name)) for name in own.hosts[:MOST_HOSTS]]
+        hosts = [await net.drive(look_up(name)) for name in own.hosts[:MOST_HOSTS]]
         unsure.extend(host.doubt for host in hosts if host.doubt)
         for fact in (*_each(own, hosts), *_together(own, hosts), *_unreachable(own, hosts, net), *_usable(hosts)):
             yield fact
@@ -256,8 +256,8 @@ NO_IPV6 = Rule(
     fix="Publish an AAAA record for an MX host of {domain}.",
     ref="RFC 5321 section 5.2",
 )
-HOSTS = Measure("deliverability_mx_hosts", "Hosts that the domain's MX records name; a null MX counts for none.")
-MAIL_HOST = Measure(
+HOSTS = Metric("deliverability_mx_hosts", "Hosts that the domain's MX records name; a null MX counts for none.")
+MAIL_HOST = Metric(
     "deliverability_domain_mail_host_info",
     "Always 1: the host takes mail for the domain.",
     ("mail_host", "mail_port"),
@@ -310,14 +310,14 @@ def _each(own: Route, hosts: list[Host]) -> Iterator[Fact]:
     severity = Severity.CRITICAL if lost else None
     for host in hosts:
         match host.state:
-            case State.IS_ADDRESS:
+            case HostState.IS_ADDRESS:
                 yield IS_ADDRESS(domain=own.domain, host=host.name, severity=severity)
-            case State.BAD_NAME:
+            case HostState.BAD_NAME:
                 yield BAD_NAME(domain=own.domain, host=host.name, severity=severity)
-            case State.NO_SUCH_NAME:
+            case HostState.NO_SUCH_NAME:
                 rule = VERIFICATION_LEFTOVER if names.under(host.name, VERIFICATION) else DANGLING
                 yield rule(domain=own.domain, mail_host=host.name, severity=severity)
-            case State.NO_ADDRESS:
+            case HostState.NO_ADDRESS:
                 yield NO_ADDRESS(domain=own.domain, mail_host=host.name, severity=severity)
             case _:
                 yield from _address_facts(own.domain, host)
@@ -326,7 +326,7 @@ def _each(own: Route, hosts: list[Host]) -> Iterator[Fact]:
 
 
 def _address_facts(domain: str, host: Host) -> Iterator[Fact]:
-    if host.state is State.NOT_PUBLIC:
+    if host.state is HostState.NOT_PUBLIC:
         yield NOT_PUBLIC(domain=domain, mail_host=host.name, addresses=_joined(host.addresses))
 
 
@@ -338,7 +338,7 @@ def _together(own: Route, hosts: list[Host]) -> Iterator[Fact]:
     repeated = Counter(record.exchange for record in own.records if record.exchange != NULL)
     if repeated.total() > len(own.hosts):
         yield DUPLICATE(domain=domain, hosts=_joined(name for name, times in repeated.items() if times > 1))
-    usable = [host for host in hosts if host.state is State.USABLE]
+    usable = [host for host in hosts if host.state is HostState.USABLE]
     if len(own.hosts) == 1:
         yield SINGLE(domain=domain, host=own.hosts[0])
     elif all(host in usable and host.complete and set(host.addresses) == set(usable[0].addresses) for host in hosts):
@@ -353,7 +353,7 @@ def _unreachable(own: Route, hosts: list[Host], net: Net) -> Iterator[Fact]:
     how: dict[str, str] = {}
     for host in hosts:
         public = [ip for ip in host.addresses if not names.not_public(ip)]
-        met = {ip: shut for ip in public if (shut := net.shut(ip, PORT))}
+        met = {ip: shut for ip in public if (shut := net.unreachable(ip, PORT))}
         if not host.complete or not met or len(met) < len(public):
             continue  # another address may be open
         since[host.name] = max(shut.since for shut in met.values())
@@ -372,7 +372,7 @@ def _time(seconds: float) -> str:
 
 def _usable(hosts: list[Host]) -> Iterator[Fact]:
     for host in hosts:
-        if host.state is State.USABLE:
+        if host.state is HostState.USABLE:
             yield MAIL_HOST(1, mail_host=host.name, mail_port=str(PORT))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.mail import generic_rdns, names
-from exporter.model import Facts, Finding, Measure, Rule, Severity, any_of, check
+from exporter.model import Facts, Finding, Metric, Rule, Severity, any_of, check
 from exporter.net import Net
 from exporter.targets import Address
 
@@ -22,7 +22,7 @@ async def ptr(target: Address, net: Net) -> Facts:
         yield NOT_PUBLIC(ip=ip, block=block)
         return
     pointer = names.pointer(ip)
-    found = await net.ask(pointer, "PTR")
+    found = await net.resolve(pointer, "PTR")
     yield NAMES(len(found.names))
     if not found.names:
         yield MISSING(ip=ip, pointer=" -> ".join((pointer, *found.chain)), helo=helo)
@@ -50,7 +50,7 @@ async def ptr(target: Address, net: Net) -> Facts:
     confirmed: list[str] = []
 
     async def leads_back(name: str) -> bool:
-        forward = await net.ask(name, rdtype)
+        forward = await net.resolve(name, rdtype)
         (confirmed if ip in forward.addresses else strays).append(name)
         return ip in forward.addresses
 
@@ -152,7 +152,7 @@ SEVERAL = Rule(
     fix="Consider asking the owner of {ip} to leave one PTR record, to {helo}.",
     ref="RFC 8601 section 2.7.3",
 )
-NAMES = Measure("deliverability_ptr_names", "PTR names of the address.")
+NAMES = Metric("deliverability_ptr_names", "PTR names of the address.")
 
 MOST_NAMES = 10  # RFC 8601 section 3 asks for a limit; RFC 7208 section 4.6.4 uses this one
 

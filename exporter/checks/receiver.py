@@ -14,21 +14,21 @@ from datetime import timedelta
 from functools import cache
 
 from exporter import receivers
-from exporter.model import CannotTell, Facts, Finding, Measure, Reason, Rule, Severity, check
+from exporter.model import CannotTell, Facts, Finding, Metric, Reason, Rule, Severity, check
 from exporter.net import Net
-from exporter.receivers import Answer, Demand, Profile, State, Trouble
+from exporter.receivers import Demand, DemandAnswer, DemandState, OpenQuestion, Profile
 from exporter.targets import Delivery
 
 
-@check(over=Delivery, every=timedelta(minutes=5))
+@check(over=Delivery, interval=timedelta(minutes=5))
 async def receiver(target: Delivery, net: Net) -> Facts:
     """Will large receivers take mail of the domain, as far as that can be seen before it is sent?"""
     ask = cache(net.known)  # several demands rest on the same verdict, and the evidence names it once
-    troubles: list[Trouble] = []
+    troubles: list[OpenQuestion] = []
     for name in target.receivers:
         profile = receivers.shipped()[name]
         judged = receivers.judge(profile, target.rests_on, ask)
-        unmet = [(demand, answer) for demand, answer in judged if answer.state is State.UNMET]
+        unmet = [(demand, answer) for demand, answer in judged if answer.state is DemandState.UNMET]
         for demand, answer in unmet:
             yield _unmet(RULES[profile.finding(demand) or ""], target, answer)
         if unmet:
@@ -64,14 +64,14 @@ RULES = {
     for demand in profile.demands
     if (finding := profile.finding(demand))
 }
-UNMET = Measure(
+UNMET = Metric(
     "deliverability_receiver_unmet",
     "Demands of the receiver that mail of the domain does not meet; absent while it meets all that can be seen.",
     labels=("receiver",),
 )
 
 
-def _unmet(rule: Rule, target: Delivery, answer: Answer) -> Finding:
+def _unmet(rule: Rule, target: Delivery, answer: DemandAnswer) -> Finding:
     named = list(dict.fromkeys(f"{cause.finding.id} of {cause.title}" for cause in answer.causes))
     more = f" and {len(named) - MOST_CAUSES} more" if len(named) > MOST_CAUSES else ""
     first = answer.causes[0]

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from exporter.mail.dns import Status
-from exporter.mail.rdap import Registration as Told
-from exporter.model import CannotTell, Fact, Facts, Measure, Reason, Rule, Severity, check
+from exporter.mail.rdap import RdapRegistration as Told
+from exporter.model import CannotTell, Fact, Facts, Metric, Reason, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import Registration
 
 
-@check(over=Registration, every=timedelta(hours=1), deadline=timedelta(seconds=60))
+@check(over=Registration, interval=timedelta(hours=1), timeout=timedelta(seconds=60))
 async def registration(target: Registration, net: Net) -> Facts:
     """Is the registration of the domain in force, and for how much longer?"""
     domain, now = target.domain, net.clock.wall()
@@ -32,7 +32,7 @@ async def registration(target: Registration, net: Net) -> Facts:
     told = found.registration
     if told is None:
         # What answers 404 may not be the registry of this name, so DNS has the last word.
-        if (await net.ask(domain, "NS")).status is Status.NXDOMAIN:
+        if (await net.resolve(domain, "NS")).status is Status.NXDOMAIN:
             yield NOT_REGISTERED(domain=domain, server=found.server)
             return
         yield NOT_LISTED(domain=domain, server=found.server)
@@ -153,7 +153,7 @@ NOT_LISTED = Rule(
     "configured, set `registration` under `checks` to `enabled: false`.",
     ref="RFC 7480 section 5.3",
 )
-EXPIRY = Measure("deliverability_registration_expiry_timestamp_seconds", "When the registration of the domain expires.")
+EXPIRY = Metric("deliverability_registration_expiry_timestamp_seconds", "When the registration of the domain expires.")
 
 DAY = 86400.0
 SOON, VERY_SOON = 30, 7  # days to expiry

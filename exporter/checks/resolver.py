@@ -19,7 +19,7 @@ async def resolver(target: OwnResolver, net: Net) -> Facts:
             if ip in PUBLIC_RESOLVERS:
                 yield PUBLIC(ip=ip, operator=PUBLIC_RESOLVERS[ip])
 
-    invented = await net.ask(f"{secrets.token_hex(12)}.{target.wildcard_free}", "A")
+    invented = await net.resolve(f"{secrets.token_hex(12)}.{target.wildcard_free}", "A")
     if invented.exists:
         addresses = ", ".join(map(str, invented.addresses))
         yield REWRITES(name=invented.question.name, addresses=addresses)

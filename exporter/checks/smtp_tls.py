@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from exporter.mail import names, smtp
 from exporter.mail.certificate import Shown
 from exporter.mail.tls import Version
-from exporter.model import CannotTell, Fact, Facts, Finding, Measure, Reason, Rule, Severity, check
+from exporter.model import CannotTell, Fact, Facts, Finding, Metric, Reason, Rule, Severity, check
 from exporter.net import Net, believe
-from exporter.net.smtp.probe import Dialogue
+from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import MailHost
 
 
-@check(over=MailHost, every=timedelta(minutes=30), deadline=timedelta(seconds=120))
+@check(over=MailHost, interval=timedelta(minutes=30), timeout=timedelta(seconds=120))
 async def smtp_tls(target: MailHost, net: Net) -> Facts:
     """Does the mail host answer, with TLS that its senders can use?"""
     replies = [await net.query(target.host, rdtype) for rdtype in ("A", "AAAA")]
@@ -32,20 +32,20 @@ async def smtp_tls(target: MailHost, net: Net) -> Facts:
     left_out = len(addresses) - MOST_ADDRESSES
     if left_out > 0:
         net.transcript.note(target.host, (f"{left_out} more addresses, which are not looked at",))
-    dialogues = await asyncio.gather(*(net.dialogue(target, ip) for ip in addresses[:MOST_ADDRESSES]))
-    shut = all(dialogue.refused or dialogue.passed_over for dialogue in dialogues)
-    for dialogue in dialogues:
-        for finding in _findings(target, dialogue, net.clock.wall(), shut=shut):
+    results = await asyncio.gather(*(net.probe(target, ip) for ip in addresses[:MOST_ADDRESSES]))
+    shut = all(result.refused or result.passed_over for result in results)
+    for result in results:
+        for finding in _findings(target, result, net.clock.wall(), shut=shut):
             yield finding
-    for reading in _readings(dialogues):
+    for reading in _samples(results):
         yield reading
-    for dialogue in dialogues:
-        if dialogue.doubt:
-            raise CannotTell(dialogue.doubt.reason, dialogue.doubt.detail)
+    for result in results:
+        if result.doubt:
+            raise CannotTell(result.doubt.reason, result.doubt.detail)
     for reply in replies:
         believe(reply)
-    if all(dialogue.passed_over for dialogue in dialogues):
-        raise CannotTell(Reason.NETWORK, "; ".join(dialogue.passed_over for dialogue in dialogues))
+    if all(result.passed_over for result in results):
+        raise CannotTell(Reason.NETWORK, "; ".join(result.passed_over for result in results))
 
 
 OFFICE_365_TLS = (
@@ -226,20 +226,20 @@ NO_SIZE = Rule(
     subjects=("ip",),
 )
 
-VERSION = Measure(
+VERSION = Metric(
     "deliverability_smtp_tls_version_supported",
     "Whether the mail host speaks this version of TLS: 1.0 and 1.1 at any of its addresses, 1.2 and 1.3 at all.",
     ("version",),
 )
-NOT_AFTER = Measure(
+NOT_AFTER = Metric(
     "deliverability_smtp_tls_certificate_not_after_timestamp_seconds",
     "When the certificate of the mail host expires, the earliest of its addresses.",
 )
-SIZE = Measure(
+SIZE = Metric(
     "deliverability_smtp_size_limit_bytes",
     "Largest message that the mail host announces to take (SIZE), the smallest of its addresses.",
 )
-PHASE = Measure(
+PHASE = Metric(
     "deliverability_smtp_phase_duration_seconds",
     "Duration of a phase of the SMTP conversation, the slowest of the mail host's addresses.",
     ("phase",),
@@ -258,7 +258,7 @@ def _severity(target: MailHost) -> Severity:
     return Severity.CRITICAL if target.port in SUBMISSION_PORTS else Severity.WARNING
 
 
-def _findings(target: MailHost, told: Dialogue, now: float, *, shut: bool) -> Iterator[Finding]:
+def _findings(target: MailHost, told: SmtpResult, now: float, *, shut: bool) -> Iterator[Finding]:
     """What is wrong at one address; `shut`: every address refuses."""
     host, ip, port, severity = target.host, told.ip, target.port, _severity(target)
     if told.refused:  # where another address may still be open, senders go there
@@ -290,7 +290,7 @@ def _findings(target: MailHost, told: Dialogue, now: float, *, shut: bool) -> It
         yield NO_SIZE(host=host, ip=ip)
 
 
-def _certificate(target: MailHost, told: Dialogue, shown: Shown, now: float) -> Iterator[Finding]:
+def _certificate(target: MailHost, told: SmtpResult, shown: Shown, now: float) -> Iterator[Finding]:
     host, ip, severity, leaf = target.host, told.ip, _severity(target), shown.leaf
     left = leaf.not_after - now
     if left <= 0:
@@ -318,26 +318,26 @@ def _date(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
 
 
-def _readings(dialogues: Sequence[Dialogue]) -> Iterator[Fact]:
+def _samples(results: Sequence[SmtpResult]) -> Iterator[Fact]:
     for version in Version:
-        supported = _supported(version, [told for told in dialogues if not told.passed_over])
+        supported = _supported(version, [told for told in results if not told.passed_over])
         if supported is not None:
             yield VERSION(supported, version=version)
-    ends = [told.shown.leaf.not_after for told in dialogues if told.shown]
+    ends = [told.shown.leaf.not_after for told in results if told.shown]
     if ends:
         yield NOT_AFTER(min(ends))
-    limits = [limit for told in dialogues if (limit := smtp.size_limit(told.offered or {})) is not None]
+    limits = [limit for told in results if (limit := smtp.size_limit(told.offered or {})) is not None]
     if limits:
         yield SIZE(min(limits))
     for phase in PHASES:
-        took = [told.seconds[phase] for told in dialogues if phase in told.seconds]
+        took = [told.seconds[phase] for told in results if phase in told.seconds]
         if took:
             yield PHASE(max(took), phase=phase)
 
 
-def _supported(version: Version, dialogues: Sequence[Dialogue]) -> bool | None:
+def _supported(version: Version, results: Sequence[SmtpResult]) -> bool | None:
     """The worse answer of all addresses: an old version that one speaks, a new one that one lacks."""
-    answers = [told.versions.get(version) for told in dialogues]
+    answers = [told.versions.get(version) for told in results]
     if version.obsolete in answers:
         return version.obsolete
     return None if None in answers or not answers else not version.obsolete

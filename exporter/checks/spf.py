@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from exporter.mail import receiver_replies
 from exporter.mail.spf import record as spf_record
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_MX, MOST_VOIDS
-from exporter.mail.spf.record import MECHANISMS, Policy, Word, read, read_explanation
-from exporter.mail.spf.worst_case import Cost, Trouble, worst_case
-from exporter.model import CannotTell, Fact, Facts, Finding, Measure, Record, Rule, Severity, check
+from exporter.mail.spf.record import MECHANISMS, SpfPolicy, SpfResult, read, read_explanation
+from exporter.mail.spf.worst_case import Cost, TermTrouble, worst_case
+from exporter.model import CannotTell, Fact, Facts, Finding, Metric, Record, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import Domain
 
@@ -31,7 +31,7 @@ async def spf(target: Domain, net: Net) -> Facts:
     for policy in policies:
         if policy.record is None:
             continue
-        cost = await net.follow(worst_case(policy.name, policy))
+        cost = await net.drive(worst_case(policy.name, policy))
         net.transcript.note(f"worst case of {policy.name}", cost.told, "counted")
         costs.append(cost)
         for fact in _cost(cost, target):
@@ -285,25 +285,25 @@ PARKED_NOT_CLOSED = Rule(
     ref="RFC 7208 section 10.1.2",
 )
 
-LOOKUPS = Measure(
+LOOKUPS = Metric(
     "deliverability_spf_dns_lookups", "DNS lookups of the SPF policy if every term is reached; the limit is 10."
 )
-VOIDS = Measure(
+VOIDS = Metric(
     "deliverability_spf_void_lookups", "SPF terms whose DNS lookups come back empty if every term is reached; limit 2."
 )
-BYTES = Measure("deliverability_spf_record_bytes", "Size of the SPF record in bytes.")
+BYTES = Metric("deliverability_spf_record_bytes", "Size of the SPF record in bytes.")
 
 NEAR = 9  # lookups
 LONGEST = 450  # bytes, section 3.4
 _TROUBLES = {
-    Trouble.NO_RECORD: INCLUDE_WITHOUT_RECORD,
-    Trouble.BROKEN: INCLUDE_BROKEN,
-    Trouble.LOOP: LOOP,
-    Trouble.IMPOSSIBLE: IMPOSSIBLE_NAME,
+    TermTrouble.NO_RECORD: INCLUDE_WITHOUT_RECORD,
+    TermTrouble.BROKEN: INCLUDE_BROKEN,
+    TermTrouble.LOOP: LOOP,
+    TermTrouble.IMPOSSIBLE: IMPOSSIBLE_NAME,
 }
 
 
-def _published(policy: Policy, target: Domain) -> Iterator[Fact]:
+def _published(policy: SpfPolicy, target: Domain) -> Iterator[Fact]:
     """What the TXT records alone prove."""
     name = policy.name
     severity = None if target.sends_mail else Severity.WARNING  # no mail is refused where none is sent
@@ -324,7 +324,7 @@ def _published(policy: Policy, target: Domain) -> Iterator[Fact]:
         yield SENDER_ID(name=name, text=_shown(text))
 
 
-def _text(record: spf_record.Record, policy: Policy) -> Iterator[Finding]:
+def _text(record: spf_record.SpfRecord, policy: SpfPolicy) -> Iterator[Finding]:
     name = policy.name
     together = len(name) + sum(len(txt.text) for txt in policy.reply.texts)
     if len(record.text) > LONGEST:
@@ -374,7 +374,7 @@ def _cost(cost: Cost, target: Domain) -> Iterator[Finding]:
     if len(cost.voids) > MOST_VOIDS:
         yield TOO_MANY_VOID_LOOKUPS(name=name, count=len(cost.voids), voids="; ".join(cost.voids), limit=MOST_VOIDS)
     for fault in cost.faults:
-        if fault.trouble is Trouble.TOO_MANY_MX:
+        if fault.trouble is TermTrouble.TOO_MANY_MX:
             yield TOO_MANY_MX(term=fault.term, domain=fault.domain, detail=fault.detail, limit=MOST_MX)
         else:
             yield _TROUBLES[fault.trouble](term=fault.term, domain=fault.domain, detail=fault.detail)
@@ -390,9 +390,9 @@ def _end(cost: Cost, target: Domain) -> Iterator[Finding]:
     if record is None or (cost.end is None and record.redirect and cost.doubt):
         return  # where the redirect ends is not known
     if not target.sends_mail:
-        if cost.mechanisms or cost.end is not Word.FAIL:
+        if cost.mechanisms or cost.end is not SpfResult.FAIL:
             yield PARKED_NOT_CLOSED(name=name, record=record.text)
-    elif cost.end is Word.NEUTRAL:
+    elif cost.end is SpfResult.NEUTRAL:
         yield OPEN_ENDED(name=name, end="?all")
     elif cost.end is None and not (record.redirect and (cost.faults or cost.hidden or not cost.complete)):
         yield OPEN_ENDED(name=name, end="no all and no redirect")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from exporter.mail import receiver_replies
-from exporter.mail.spf.check_host import Result, check_host
+from exporter.mail.spf.check_host import SpfEvaluation, check_host
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_VOIDS
 from exporter.mail.spf.macro import query_name
-from exporter.mail.spf.record import Word
-from exporter.mail.spf.worst_case import MOST_COUNTED, Cost, Trouble, worst_case
-from exporter.model import CannotTell, Doubt, Facts, Finding, Measure, Rule, Severity, check
+from exporter.mail.spf.record import SpfResult
+from exporter.mail.spf.worst_case import MOST_COUNTED, Cost, TermTrouble, worst_case
+from exporter.model import CannotTell, Doubt, Facts, Finding, Metric, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import Authorisation, Egress
 
@@ -16,23 +16,23 @@ from exporter.targets import Authorisation, Egress
 @check(over=Authorisation)
 async def spf_sender(target: Authorisation, net: Net) -> Facts:
     """Does the SPF policy of the envelope domains authorise the sender?"""
-    results: list[Result] = []
+    results: list[SpfEvaluation] = []
     unsure: list[Doubt] = []
     for name in target.mail_from:
         for egress in target.egress:
-            result = await net.follow(check_host(egress.ip, name, f"postmaster@{name}", egress.helo))
+            result = await net.drive(check_host(egress.ip, name, f"postmaster@{name}", egress.helo))
             asked = f"check_host {egress.ip}, MAIL FROM postmaster@{name}, HELO {egress.helo}"
             net.transcript.note(asked, result.told, "evaluated", result.seconds)
             results.append(result)
             if result.reason is not None:
                 unsure.append(Doubt(result.reason, result.why))
                 continue
-            if result.word is not Word.PASS:
+            if result.word is not SpfResult.PASS:
                 yield _refused(result, name, egress)
             if result.mailbox:
                 yield DEPENDS_ON_MAILBOX(ip=egress.ip, name=name, result=result.word, term=result.mailbox)
         if target.spf_include is not None:
-            cost = await net.follow(worst_case(name))
+            cost = await net.drive(worst_case(name))
             net.transcript.note(f"worst case of {name}", cost.told, "counted")
             lookups = _lookups_until(target.spf_include, cost)
             if lookups is None and cost.doubt:
@@ -118,28 +118,28 @@ DEPENDS_ON_MAILBOX = Rule(
     subjects=("ip",),
 )
 
-LOOKUPS = Measure(
+LOOKUPS = Metric(
     "deliverability_spf_sender_dns_lookups",
     "DNS lookups that SPF really takes for the sender's costliest address; the eleventh ends it in permerror.",
 )
-VOIDS = Measure(
+VOIDS = Metric(
     "deliverability_spf_sender_void_lookups",
     "SPF terms whose DNS lookups really come back empty for the sender's costliest address; the third ends it in "
     "permerror.",
 )
 
-_DEAD_ENDS = frozenset({Trouble.NO_RECORD, Trouble.BROKEN, Trouble.IMPOSSIBLE})
+_DEAD_ENDS = frozenset({TermTrouble.NO_RECORD, TermTrouble.BROKEN, TermTrouble.IMPOSSIBLE})
 
 
-def _refused(result: Result, name: str, egress: Egress) -> Finding:
+def _refused(result: SpfEvaluation, name: str, egress: Egress) -> Finding:
     term = f"ip{egress.ip.version}:{egress.ip}"
-    if result.word is Word.SOFTFAIL:
+    if result.word is SpfResult.SOFTFAIL:
         return SOFTFAIL(ip=egress.ip, helo=egress.helo, name=name, why=result.why, term=term)
-    if result.word is Word.NEUTRAL:
+    if result.word is SpfResult.NEUTRAL:
         return NEUTRAL(ip=egress.ip, helo=egress.helo, name=name, why=result.why, term=term)
-    if result.word is Word.NONE:
+    if result.word is SpfResult.NONE:
         remedy = f'publish there the TXT record "v=spf1 {term} -all", with all else that sends'
-    elif result.word is Word.PERMERROR:
+    elif result.word is SpfResult.PERMERROR:
         remedy = f"repair the SPF policy ({result.why}), and see that it holds {term}"
     else:
         remedy = f'add the term {term} to its SPF record, before "all" and before any term that refuses it'

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.mail.policy_txt import Announced, announced, tried
+from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
 from exporter.mail.tls_rpt import RECORD, demand, parse
 from exporter.model import Facts, Finding, Record, Rule, Severity, check
 from exporter.net import Net, believe
@@ -21,7 +21,7 @@ async def tls_rpt(target: Domain, net: Net) -> Facts:
     if not target.receives_mail:
         return
     domain = target.name
-    found = await net.follow(announced(domain, RECORD))
+    found = await net.drive(find_policy_txt(domain, RECORD))
     if found.answered:
         yield Record.of(f"{found.name} TXT", found.meant)
     for finding in _announcement(domain, found):
@@ -29,7 +29,7 @@ async def tls_rpt(target: Domain, net: Net) -> Facts:
     if found.doubt:
         believe(found.doubt)
     if not found.meant and not found.dangling and not found.at_apex:
-        demanded = await net.follow(demand(domain))
+        demanded = await net.drive(demand(domain))
         by = demanded.by or (NOTHING_SEEN if demanded.doubt else NOTHING)
         yield MISSING(domain=domain, demand=by, severity=Severity.WARNING if demanded.by else None)
         if demanded.doubt:
@@ -93,7 +93,7 @@ BAD_URI = Rule(
 NOTHING, NOTHING_SEEN = "neither MTA-STS nor DANE", "nothing that could be seen"
 
 
-def _announcement(domain: str, found: Announced) -> Iterator[Finding]:
+def _announcement(domain: str, found: PolicyTxt) -> Iterator[Finding]:
     """What is wrong with the record; nothing, if there is none."""
     name = found.name
     if found.at_apex:

@@ -25,11 +25,11 @@ from exporter.checks.mta_sts import mta_sts
 from exporter.engine import discovery
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.evaluate import evaluate
-from exporter.engine.store import Policy, Store
+from exporter.engine.store import FindingPolicy, Store
 from exporter.mail import names
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.model import Check, Clock, Severity, Target, Verdict
-from exporter.net import Holds, Net
+from exporter.net import HeldStates, Net
 from exporter.targets import (
     Address,
     Authorisation,
@@ -114,7 +114,7 @@ async def run(
     catalogue: Catalogue,
     targets: Sequence[Target],
     enabled: Callable[[str], bool],
-    net: Callable[[Holds], Net],
+    net: Callable[[HeldStates], Net],
     clock: Clock,
     *,
     progress: Callable[[int, int], None] | None = None,
@@ -162,7 +162,7 @@ async def run(
     return store
 
 
-def exit_code(store: Store, policy: Policy, now: float) -> Exit:
+def exit_code(store: Store, policy: FindingPolicy, now: float) -> Exit:
     held = list(store)
     judged = [j for h in held for j in h.judged(policy, now) if j.fails]
     if any(j.severity is Severity.CRITICAL for j in judged):
@@ -179,7 +179,7 @@ def progress_bar(stream: TextIO) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def as_json(store: Store, policy: Policy, now: float, notes: Sequence[str]) -> str:
+def as_json(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str]) -> str:
     """Every verdict with its evidence; the same words as the pages'."""
     told = cards.cards(store, policy, now)
     summary = {str(v): sum(card["verdict"] == v for card in told) for v in Verdict}
@@ -191,7 +191,7 @@ def as_json(store: Store, policy: Policy, now: float, notes: Sequence[str]) -> s
 _STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan", "unknown": "magenta", "pass": "green"}
 
 
-def as_text(store: Store, policy: Policy, now: float, notes: Sequence[str], stream: TextIO = sys.stdout) -> None:
+def as_text(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str], stream: TextIO = sys.stdout) -> None:
     """Worst first: what is wrong with its fix and evidence, what could not be told, what passes."""
     console = Console(file=stream, highlight=False)
     told = cards.cards(store, policy, now)

@@ -19,7 +19,7 @@ from exporter.cli.check import Exit
 from exporter.engine.evaluate import NetFactory
 from exporter.mail import mailbox, mx
 from exporter.mail.mailbox import Mailbox, MailboxSyntaxError
-from exporter.mail.mx import State, Way
+from exporter.mail.mx import HostState, Way
 from exporter.model import printable
 
 CHUNK = 65536  # octets read at once
@@ -103,7 +103,7 @@ class Domains:
 
     async def _ask(self, domain: str) -> Remark | None:
         async with self._slots:
-            return remark(await self._net().follow(mx.route(domain)))
+            return remark(await self._net().drive(mx.route(domain)))
 
 
 def remark(route: mx.Route) -> Remark | None:
@@ -117,7 +117,7 @@ def remark(route: mx.Route) -> Remark | None:
             return Remark(Judgement.REFUSED, f"is in {domain}, which has neither an MX nor an address record", correct)
         case Way.NULL:
             return Remark(Judgement.REFUSED, f"is in {domain}, which takes no mail (null MX)", correct)
-        case Way.IMPLICIT if route.implicit and route.implicit.state is State.NOT_PUBLIC:
+        case Way.IMPLICIT if route.implicit and route.implicit.state is HostState.NOT_PUBLIC:
             return Remark(Judgement.REFUSED, f"is in {domain}, which has no MX and no public address", correct)
         case Way.UNKNOWN:
             why = route.doubt.detail or route.doubt.status if route.doubt else ""

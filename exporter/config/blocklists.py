@@ -19,7 +19,7 @@ LONGEST_SECRET = 1024  # bytes of a zone_file
 
 
 @dataclass(frozen=True, slots=True)
-class Lists:
+class BlocklistReader:
     """Makes lists of entries; `home` is the folder that paths are relative to."""
 
     shipped: Shipped

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from exporter import targets
 from exporter.config import check_options, peers, receivers, registrations, schema, values
-from exporter.config.blocklists import Lists
+from exporter.config.blocklists import BlocklistReader
 from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
 from exporter.config.settings import Probe, Settings
 from exporter.engine.catalogue import Catalogue
@@ -72,7 +72,7 @@ class Build:
     _bootstrap: str | Path = rdap.IANA
     _off: frozenset[str] = frozenset()
     _on: set[str] = field(default_factory=set)
-    _senders: dict[str, Placed[schema.Sender]] = field(default_factory=dict)
+    _senders: dict[str, Placed[schema.SenderEntry]] = field(default_factory=dict)
     _named: set[str] = field(default_factory=set)  # senders that a domain names
     _claimed: dict[Hashable, Where] = field(default_factory=dict)
 
@@ -114,7 +114,7 @@ class Build:
             queries_per_second=config.resolver.queries_per_second,
             helo_name=config.smtp.helo_name,
             rdap_bootstrap=self._bootstrap,
-            every={name: config.schedule.get(name, check.every or default) for name, check in checks.items()},
+            intervals={name: config.schedule.get(name, check.interval or default) for name, check in checks.items()},
             enabled=frozenset(checks.keys() - self._off | self._on),
             severities=config.severities,
             blocklists=self.blocklists,
@@ -129,7 +129,7 @@ class Build:
 
     # Each kind of entry.
 
-    def _of_sender(self, placed: Placed[schema.Sender]) -> Iterator[Target]:
+    def _of_sender(self, placed: Placed[schema.SenderEntry]) -> Iterator[Target]:
         sender, where = placed.value, placed.where
         if sender.spf_include is not None:
             for key in ("addresses", "helo"):
@@ -168,7 +168,7 @@ class Build:
                     self.problems.tell(here, f"has a HELO name with a line break, {told}")
             yield from self._reputation(address.ip, common)
 
-    def _of_domain(self, placed: Placed[schema.Domain]) -> Iterator[Target]:
+    def _of_domain(self, placed: Placed[schema.DomainEntry]) -> Iterator[Target]:
         domain, where = placed.value, placed.where
         common = self._shared(placed, "a domain", (*OF_A_DOMAIN, *OF_A_HOST), OF_A_DOMAIN)
         mail_from = tuple(domain.mail_from or (domain.name,))
@@ -210,7 +210,7 @@ class Build:
         if domain.sends_mail and not domain.senders:
             self._doubt(where, "has no senders: whether SPF authorises the machines that send is not checked")
 
-    def _of_host(self, placed: Placed[schema.MailHost]) -> Iterator[Target]:
+    def _of_host(self, placed: Placed[schema.MailHostEntry]) -> Iterator[Target]:
         host = placed.value
         self._claim(("mail_host", host.host, host.port), placed.where, f"the mail host {host.host}:{host.port}")
         common = self._shared(placed, "a mail host", OF_A_HOST, OF_A_HOST)
@@ -230,7 +230,11 @@ class Build:
         yield targets.OwnResolver(uses_blocklists=bool(used), off=self._off)
 
     def _authorisation(
-        self, domain: schema.Domain, mail_from: tuple[str, ...], sender: schema.Sender, common: Mapping[str, Any]
+        self,
+        domain: schema.DomainEntry,
+        mail_from: tuple[str, ...],
+        sender: schema.SenderEntry,
+        common: Mapping[str, Any],
     ) -> Target:
         """A pair belongs to the domain, whose owner writes the SPF record; the sender adds what that leaves open."""
         addresses = () if sender.spf_include else sender.addresses or ()
@@ -256,7 +260,7 @@ class Build:
     def _shared(
         self, placed: Placed[Any], noun: str, checked: tuple[type[Target], ...], judged: tuple[type[Target], ...]
     ) -> dict[str, Any]:
-        entry: schema.Entry = placed.value
+        entry: schema.TargetEntry = placed.value
         where = placed.where
         if "label_names" not in self.failed:
             for name in entry.labels.keys() - set(self.config.label_names):
@@ -286,7 +290,7 @@ class Build:
 
     def _label_names(self) -> None:
         taken = {*IDENTITY_LABELS, *OWN_LABELS, *PROMETHEUS_LABELS} | {
-            label for measure in self.catalogue.measures for label in measure.labels
+            label for measure in self.catalogue.metrics for label in measure.labels
         }
         for number, name in enumerate(self.config.label_names):
             where = self.top / "label_names" / number
@@ -310,15 +314,15 @@ class Build:
     def _schedule(self) -> None:
         for name, every in self.config.schedule.items():
             check = self.catalogue.checks.get(name)
-            if check and every < check.least:
-                told = f"expected {values.written(check.least)} or more: it asks servers of others, who notice"
+            if check and every < check.min_interval:
+                told = f"expected {values.written(check.min_interval)} or more: it asks servers of others, who notice"
                 self.problems.tell(self.top / "schedule" / name, told)
 
     def _blocklists(self) -> Iterator[Blocklist]:
         if not self.own_blocklists:
             yield from self.shipped.default
             return
-        reading = Lists(self.shipped, self.home, self.problems)
+        reading = BlocklistReader(self.shipped, self.home, self.problems)
         for placed in self.entries["blocklists"]:
             self._claim(("blocklist", placed.value.name), placed.where, "this blocklist")
             if not placed.failed and (made := reading.read(placed.value, placed.where)) is not None:
@@ -356,5 +360,5 @@ class Build:
         self.warnings.append(where.problem(message))
 
 
-def _accepted(entries: Sequence[schema.Accept]) -> tuple[Acceptance, ...]:
+def _accepted(entries: Sequence[schema.AcceptEntry]) -> tuple[Acceptance, ...]:
     return tuple(Acceptance(finding=e.finding, until=e.until, reason=e.reason) for e in entries)

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from exporter.config.problems import Problems, Where
-from exporter.config.schema import Switch
+from exporter.config.schema import CheckOptions
 
-Switches: TypeAlias = Mapping[str, Switch]
+OptionsByCheck: TypeAlias = Mapping[str, CheckOptions]
 
 KEYS_OF_ONE_CHECK = {"strict": "helo", "allow_generic": "ptr"}
 
 
-def judge(switches: Switches, where: Where, problems: Problems) -> None:
+def judge(switches: OptionsByCheck, where: Where, problems: Problems) -> None:
     """Tell what no type can forbid."""
     for name, switch in switches.items():
         if not switch.model_fields_set:
@@ -26,7 +26,7 @@ def judge(switches: Switches, where: Where, problems: Problems) -> None:
                 problems.tell(where / name / key, f"is a key of the check {only} alone; remove it")
 
 
-def off(general: frozenset[str], own: Switches) -> frozenset[str]:
+def off(general: frozenset[str], own: OptionsByCheck) -> frozenset[str]:
     """The checks that are off here, when those of `general` are off elsewhere."""
     if not own:
         return general
@@ -34,13 +34,13 @@ def off(general: frozenset[str], own: Switches) -> frozenset[str]:
     return general - on | {name for name, switch in own.items() if switch.enabled is False}
 
 
-def strict(general: Switches, own: Switches) -> bool:
+def strict(general: OptionsByCheck, own: OptionsByCheck) -> bool:
     """Is a PTR name that is not the HELO name critical?"""
     said = (switches["helo"].strict for switches in (own, general) if "helo" in switches)
     return next((word for word in said if word is not None), False)
 
 
-def allow_generic(general: Switches, own: Switches) -> tuple[str, ...]:
+def allow_generic(general: OptionsByCheck, own: OptionsByCheck) -> tuple[str, ...]:
     """Domains below which names may look generic: those for all, and those of the entry besides."""
     both = (switches["ptr"].allow_generic for switches in (general, own) if "ptr" in switches)
     return tuple(dict.fromkeys(domain for domains in both for domain in domains))

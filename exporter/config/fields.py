@@ -67,7 +67,7 @@ class Parsed:
 
 
 @dataclass(frozen=True)
-class Known:
+class CatalogueId:
     """The id of a check or of a finding; the catalogue comes as the context of the validation."""
 
     noun: Literal["check", "finding"]

@@ -9,7 +9,7 @@ from exporter.config.problems import Problems, Where
 from exporter.targets import Peer
 
 
-def read(entries: Iterable[schema.Peer], where: Where, problems: Problems) -> Iterator[Peer]:
+def read(entries: Iterable[schema.PeerEntry], where: Where, problems: Problems) -> Iterator[Peer]:
     """The peers that can be asked; what is wrong with the others is told."""
     seen: dict[str, Where] = {}
     for number, entry in enumerate(entries):

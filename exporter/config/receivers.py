@@ -10,7 +10,7 @@ from exporter.config.problems import Problems, Where
 
 
 def by_domain(
-    general: Sequence[str], top: Where, domains: Iterable[tuple[schema.Domain, Where]], problems: Problems
+    general: Sequence[str], top: Where, domains: Iterable[tuple[schema.DomainEntry, Where]], problems: Problems
 ) -> Mapping[str, tuple[str, ...]]:
     """The ids of their profiles, by the name of the domain; what is written twice is told."""
     everywhere = _complete(general, top / "receivers", problems)

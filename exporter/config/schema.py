@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exporter import receivers
 from exporter.config import values
-from exporter.config.fields import Given, Known, Parsed, Short, Whole, kind, listed
+from exporter.config.fields import CatalogueId, Given, Parsed, Short, Whole, kind, listed
 from exporter.config.problems import did_you_mean, quoted
 from exporter.config.values import SYSTEM, Nameserver, Network
 from exporter.engine.catalogue import Catalogue
@@ -68,16 +68,16 @@ Interval: TypeAlias = Annotated[
 Timeout: TypeAlias = Annotated[
     timedelta, Parsed(A_DURATION, values.duration(timedelta(seconds=1), timedelta(minutes=1)), DURATION_PATTERN)
 ]
-CheckId: TypeAlias = Annotated[str, Known("check")]
-PaceId: TypeAlias = Annotated[str, Known("check", besides=("default",))]
-FindingId: TypeAlias = Annotated[str, Known("finding")]
+CheckId: TypeAlias = Annotated[str, CatalogueId("check")]
+PaceId: TypeAlias = Annotated[str, CatalogueId("check", besides=("default",))]
+FindingId: TypeAlias = Annotated[str, CatalogueId("finding")]
 
 
 class Keys(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Switch(Keys):
+class CheckOptions(Keys):
     enabled: Maybe[bool] = Field(None, description="false: this check is not done. Default: true")
     strict: Maybe[bool] = Field(
         None, description="helo alone. true: a PTR name that is not the HELO name is critical. Default: false"
@@ -87,35 +87,35 @@ class Switch(Keys):
     )
 
 
-class Accept(Keys):
+class AcceptEntry(Keys):
     finding: FindingId = Field(description="the id of the finding to live with")
     until: Maybe[Day] = Field(None, description="the last day (UTC) of it; afterwards it counts again. Default: no end")
     reason: Why = Field(description="the reason, for whoever reads it next year")
 
 
-Switches: TypeAlias = dict[CheckId, Switch]
+OptionsByCheck: TypeAlias = dict[CheckId, CheckOptions]
 
 
-class Entry(Keys):
+class TargetEntry(Keys):
     """What senders, domains and mail hosts share."""
 
     labels: dict[str, LabelValue] = Field(
         {}, description="labels on every series of this entry; their names are declared in label_names"
     )
-    checks: Switches = Field({}, description="checks switched off or on for this entry alone")
-    accept: Annotated[list[Accept], listed("accepted findings")] = Field(
+    checks: OptionsByCheck = Field({}, description="checks switched off or on for this entry alone")
+    accept: Annotated[list[AcceptEntry], listed("accepted findings")] = Field(
         [], description="findings that do not count here, for a while or for good"
     )
 
 
-class SendingAddress(Keys):
+class AddressEntry(Keys):
     ip: IpAddress = Field(description="the address that receivers see")
     helo: Maybe[Helo] = Field(None, description="what it says in HELO/EHLO; default: the sender's helo")
 
 
-class Sender(Entry):
+class SenderEntry(TargetEntry):
     name: SenderName = Field(description="what domains, alerts and pages call this sender")
-    addresses: Maybe[Annotated[list[Annotated[SendingAddress, Short("ip")]], listed("IP addresses", empty=False)]] = (
+    addresses: Maybe[Annotated[list[Annotated[AddressEntry, Short("ip")]], listed("IP addresses", empty=False)]] = (
         Field(None, description="the addresses that send; each may be {ip, helo}")
     )
     helo: Maybe[Helo] = Field(
@@ -126,13 +126,13 @@ class Sender(Entry):
     )
 
 
-class DkimSelector(Keys):
+class SelectorEntry(Keys):
     selector: SelectorName = Field(description="the s= tag of the signature")
     domain: Maybe[DomainName] = Field(None, description="the d= tag of the signature; default: the domain itself")
     retired: bool = Field(False, description="true: nothing is signed with it any more, so its key ought to be gone")
 
 
-class Domain(Entry):
+class DomainEntry(TargetEntry):
     name: DomainName = Field(description="the domain in the From: address")
     senders: Annotated[list[Reference], listed("names of senders")] = Field(
         [], description="the senders that SPF must authorise"
@@ -140,7 +140,7 @@ class Domain(Entry):
     mail_from: Maybe[Annotated[list[DomainName], listed("domain names", empty=False)]] = Field(
         None, description="the envelope domains, where SPF is judged; default: the domain itself"
     )
-    dkim_selectors: Annotated[list[Annotated[DkimSelector, Short("selector")]], listed("names")] = Field(
+    dkim_selectors: Annotated[list[Annotated[SelectorEntry, Short("selector")]], listed("names")] = Field(
         [], description="the DKIM keys in use; each may be {selector, domain, retired}"
     )
     receives_mail: bool = Field(True, description="false: the domain wants a null MX or none")
@@ -150,7 +150,7 @@ class Domain(Entry):
     sends_mail: bool = Field(True, description="false: the domain is parked; it wants v=spf1 -all and p=reject")
 
 
-class MailHost(Entry):
+class MailHostEntry(TargetEntry):
     host: DomainName = Field(description="the name of the SMTP server")
     port: Annotated[int, Whole(1, 65535)] = Field(25, description="25, 587 or 465")
 
@@ -177,7 +177,7 @@ class BlocklistEntry(Keys):
     )
 
 
-class Resolver(Keys):
+class ResolverSection(Keys):
     nameservers: Annotated[list[Server], listed("name servers", empty=False)] = Field(
         [Nameserver(SYSTEM, 53)],
         description="whom to ask, in order; system = as the machine does. Default: [system]",
@@ -193,20 +193,20 @@ class Resolver(Keys):
     )
 
 
-class Smtp(Keys):
+class SmtpSection(Keys):
     helo_name: Maybe[OwnHelo] = Field(
         None, description="what the exporter itself says in EHLO; needed for smtp_tls and dane, no guess is made"
     )
 
 
-class Rdap(Keys):
+class RdapSection(Keys):
     bootstrap: Bootstrap = Field(
         IANA,
         description=f"the list of RDAP servers: a file or an https URL; a file is read again each day. Default: {IANA}",
     )
 
 
-class Peer(Keys):
+class PeerEntry(Keys):
     domain: Maybe[DomainName] = Field(
         None, description="a mail domain: its MX hosts are asked, without MX records the name itself"
     )
@@ -214,13 +214,13 @@ class Peer(Keys):
     port: Maybe[Annotated[int, Whole(1, 65535)]] = Field(None, description="the port of the host. Default: 25")
 
 
-class EhloProbe(Keys):
-    peers: Annotated[list[Annotated[Peer, Short("domain")]], listed("peers")] = Field(
+class EhloProbeSection(Keys):
+    peers: Annotated[list[Annotated[PeerEntry, Short("domain")]], listed("peers")] = Field(
         [], description="receivers that are asked whether they accept the HELO names of the senders; none: off"
     )
 
 
-class Probe(Keys):
+class ProbeSection(Keys):
     allow: Annotated[list[Allowed], listed("networks, domains or the word configured")] = Field(
         [values.CONFIGURED],
         description="what a path that is still to come may look at; nothing uses it yet: configured, networks, domains "
@@ -228,7 +228,7 @@ class Probe(Keys):
     )
 
 
-class Limits(Keys):
+class LimitsSection(Keys):
     series: Annotated[int, Whole(1_000, 100_000_000)] = Field(
         1_000_000, description="the most time series shown; what is over it is dropped and counted"
     )
@@ -237,9 +237,9 @@ class Limits(Keys):
 class Entries(Keys):
     """What an included file may hold."""
 
-    senders: Annotated[list[Sender], listed("senders")] = Field([], description="who sends mail")
-    domains: Annotated[list[Domain], listed("domains")] = Field([], description="names that mail is sent from")
-    mail_hosts: Annotated[list[MailHost], listed("mail hosts")] = Field(
+    senders: Annotated[list[SenderEntry], listed("senders")] = Field([], description="who sends mail")
+    domains: Annotated[list[DomainEntry], listed("domains")] = Field([], description="names that mail is sent from")
+    mail_hosts: Annotated[list[MailHostEntry], listed("mail hosts")] = Field(
         [], description="SMTP servers to look at besides the MX hosts of the domains"
     )
 
@@ -247,13 +247,15 @@ class Entries(Keys):
 class Config(Entries):
     """Configuration of deliverability-exporter."""
 
-    resolver: Resolver = Field(Resolver(), description="how the exporter asks DNS")
+    resolver: ResolverSection = Field(ResolverSection(), description="how the exporter asks DNS")
     schedule: dict[PaceId, Interval] = Field(
         {}, description="how often each check runs; `default` is for those without a pace of their own. Default: 15m"
     )
-    smtp: Smtp = Field(Smtp(), description="how the exporter speaks to mail hosts")
-    rdap: Rdap = Field(Rdap(), description="how the exporter asks registries when a domain expires")
-    ehlo_probe: EhloProbe = Field(EhloProbe(), description="what real receivers say to the HELO names of the senders")
+    smtp: SmtpSection = Field(SmtpSection(), description="how the exporter speaks to mail hosts")
+    rdap: RdapSection = Field(RdapSection(), description="how the exporter asks registries when a domain expires")
+    ehlo_probe: EhloProbeSection = Field(
+        EhloProbeSection(), description="what real receivers say to the HELO names of the senders"
+    )
     blocklists: Maybe[Annotated[list[Annotated[BlocklistEntry, Short("name")]], listed("blocklists")]] = Field(
         None, description="the lists to look in; []: none. Default: the shipped catalogue"
     )
@@ -264,19 +266,19 @@ class Config(Entries):
         list(receivers.DEFAULT),
         description="whose demands mail of the domains has to meet; []: none. A bulk profile brings the plain one",
     )
-    checks: Switches = Field({}, description="checks switched off or on everywhere")
+    checks: OptionsByCheck = Field({}, description="checks switched off or on everywhere")
     severities: dict[FindingId, Grade] = Field({}, description="another severity for a finding")
     include: Annotated[list[Pattern], listed("paths or patterns of paths")] = Field(
         [], description="files with more senders, domains and mail_hosts; relative to this one"
     )
-    probe: Probe = Field(Probe(), description="for a path that is still to come; nothing uses it yet")
-    limits: Limits = Field(Limits(), description="bounds that protect Prometheus")
+    probe: ProbeSection = Field(ProbeSection(), description="for a path that is still to come; nothing uses it yet")
+    limits: LimitsSection = Field(LimitsSection(), description="bounds that protect Prometheus")
 
 
 LISTS: Mapping[str, type[Keys]] = {
-    "senders": Sender,
-    "domains": Domain,
-    "mail_hosts": MailHost,
+    "senders": SenderEntry,
+    "domains": DomainEntry,
+    "mail_hosts": MailHostEntry,
     "blocklists": BlocklistEntry,
 }
 

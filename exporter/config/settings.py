@@ -41,7 +41,7 @@ class Settings:
     queries_per_second: int
     helo_name: str | None  # None: the exporter may not speak SMTP
     rdap_bootstrap: str | Path  # where the list of RDAP servers is: a URL, or a file
-    every: Mapping[str, timedelta]  # by check id, for each check
+    intervals: Mapping[str, timedelta]  # by check id, for each check
     enabled: frozenset[str]  # checks that are on everywhere, or for one entry at least; the rest is in Target.off
     severities: Mapping[str, Severity]  # by finding id, where it is not the rule's own
     blocklists: tuple[Blocklist, ...]

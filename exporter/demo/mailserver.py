@@ -37,7 +37,7 @@ _HANDSHAKE_FAILURE = bytes.fromhex("15 0301 0002 02 28")  # an alert record
 _PIECE = 65536
 
 
-class Certificate(StrEnum):
+class CertificateKind(StrEnum):
     GOOD = "good"
     EXPIRED = "expired"
     EXPIRING = "expiring"  # in two days
@@ -48,7 +48,7 @@ class Certificate(StrEnum):
     WEAK = "weak"
 
 
-class Fault(StrEnum):
+class SmtpFault(StrEnum):
     """What goes wrong besides certificates and versions; the first three before there is a connection."""
 
     REFUSED = "refused"
@@ -76,10 +76,10 @@ class Behaviour:
     starttls: bool = True
     oldest: Version = Version.TLS_1_2
     newest: Version = Version.TLS_1_3
-    certificate: Certificate = Certificate.GOOD
+    certificate: CertificateKind = CertificateKind.GOOD
     certificate_name: str = ""  # the server's own unless given
     sends_root: bool = False  # the authority's own certificate along with the server's
-    fault: Fault | None = None
+    fault: SmtpFault | None = None
 
 
 class _HungUp(Exception):  # noqa: N818 (an end of a session, good or bad)
@@ -184,7 +184,7 @@ class MailServer:
 
     async def _session(self, line: _Line, heard: list[str]) -> None:
         told = self._behaviour
-        if told.fault is Fault.HANGS_UP:
+        if told.fault is SmtpFault.HANGS_UP:
             return
         if self._implicit:
             await line.secure(self._context)
@@ -212,19 +212,19 @@ class MailServer:
 
     def _greeting(self) -> str:
         match self._behaviour.fault:
-            case Fault.BUSY:
+            case SmtpFault.BUSY:
                 return f"421 4.3.2 {self._behaviour.name} is busy, try again later [demo]"
-            case Fault.REJECTS:
+            case SmtpFault.REJECTS:
                 return f"554 5.7.1 {self._behaviour.name} takes nothing from you [demo]"
-            case Fault.NO_SMTP:
+            case SmtpFault.NO_SMTP:
                 return "SSH-2.0-demo"
         return f"220 {self._behaviour.name} ESMTP demo"
 
     def _introduced(self, verb: str, argument: str) -> list[str]:
         told = self._behaviour
-        if verb == "EHLO" and told.fault is Fault.NO_EHLO:
+        if verb == "EHLO" and told.fault is SmtpFault.NO_EHLO:
             return ["502 5.5.1 no such command [demo]"]
-        if told.fault is Fault.REJECTS_NAME or not helo.parse(argument).well_formed:
+        if told.fault is SmtpFault.REJECTS_NAME or not helo.parse(argument).well_formed:
             return ["501 5.5.4 Invalid domain name [demo]"]
         offers = [told.name]
         if verb == "EHLO":
@@ -236,19 +236,19 @@ class MailServer:
     async def _start_tls(self, line: _Line) -> None:
         ready = "220 2.0.0 ready to start TLS"
         match self._behaviour.fault:
-            case Fault.TLS_LATER:
+            case SmtpFault.TLS_LATER:
                 await line.say("454 4.7.0 TLS not available due to local problem")
                 return
-            case Fault.TLS_ALERT:
+            case SmtpFault.TLS_ALERT:
                 await line.say(ready)
                 await line.raw()
                 await line.send(_HANDSHAKE_FAILURE)
                 raise _HungUp
-            case Fault.TLS_HANGS_UP:
+            case SmtpFault.TLS_HANGS_UP:
                 await line.say(ready)
                 await line.raw()
                 raise _HungUp
-            case Fault.INJECTED:
+            case SmtpFault.INJECTED:
                 await line.say(ready, "250-injected.example.net", "250 SIZE 1")
             case _:
                 await line.say(ready)
@@ -269,7 +269,7 @@ class MailServers:
         self.servers: dict[tuple[IP, int], MailServer] = {}
         with TemporaryDirectory() as folder:  # OpenSSL takes keys from files only
             for (ip, port), behaviour in self._hosts.items():
-                unknown = behaviour.certificate is Certificate.UNTRUSTED
+                unknown = behaviour.certificate is CertificateKind.UNTRUSTED
                 identity = _identity(stranger if unknown else authority, behaviour, now)
                 context = _context(behaviour, identity, Path(folder))
                 self.servers[ip, port] = MailServer(
@@ -287,12 +287,12 @@ class MailServers:
     async def dial(self, ip: IP, port: int) -> tuple[str, int]:
         """Where to connect to instead. Raise what connecting would, for hosts that cannot be connected to."""
         behaviour = self._hosts.get((ip, port))
-        fault = behaviour.fault if behaviour else Fault.REFUSED
-        if fault is Fault.REFUSED:
+        fault = behaviour.fault if behaviour else SmtpFault.REFUSED
+        if fault is SmtpFault.REFUSED:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
-        if fault is Fault.TIMEOUT:
+        if fault is SmtpFault.TIMEOUT:
             raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
-        if fault is Fault.NO_ROUTE:
+        if fault is SmtpFault.NO_ROUTE:
             raise OSError(errno.ENETUNREACH, "Network is unreachable")
         return self.servers[ip, port].address
 
@@ -301,15 +301,18 @@ def _identity(authority: Authority, behaviour: Behaviour, now: float) -> Identit
     name = behaviour.certificate_name or behaviour.name
     begins, ends = now - 10 * DAY, now + 80 * DAY
     match behaviour.certificate:
-        case Certificate.EXPIRED:
+        case CertificateKind.EXPIRED:
             begins, ends = now - 100 * DAY, now - 10 * DAY
-        case Certificate.EXPIRING:
+        case CertificateKind.EXPIRING:
             begins, ends = now - 88 * DAY, now + 2 * DAY
-        case Certificate.EARLY:
+        case CertificateKind.EARLY:
             begins, ends = now + DAY, now + 90 * DAY
-        case Certificate.WRONG_NAME:
+        case CertificateKind.WRONG_NAME:
             name = f"elsewhere.{name}"
-    self_signed, weak = behaviour.certificate is Certificate.SELF_SIGNED, behaviour.certificate is Certificate.WEAK
+    self_signed, weak = (
+        behaviour.certificate is CertificateKind.SELF_SIGNED,
+        behaviour.certificate is CertificateKind.WEAK,
+    )
     issued = authority.issue(name, not_before=begins, not_after=ends, self_signed=self_signed, weak=weak)
     return replace(issued, chain=issued.chain + authority.pem) if behaviour.sends_root else issued
 

@@ -35,7 +35,7 @@ _LONGEST_CHAIN = 16
 _BOGUS = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "signature verification failed")
 
 
-class Fault(StrEnum):
+class ServerFault(StrEnum):
     SERVFAIL = "servfail"
     REFUSED = "refused"
     TIMEOUT = "timeout"
@@ -46,13 +46,13 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True)
-class Found:
+class ZoneLookup:
     rcode: dns.rcode.Rcode
     answer: tuple[dns.rrset.RRset, ...] = ()
     authority: tuple[dns.rrset.RRset, ...] = ()
 
 
-class Zone:
+class ZoneData:
     """Records of any number of domains in one text; `$ORIGIN` changes the place as usual."""
 
     def __init__(self, text: str) -> None:
@@ -60,7 +60,8 @@ class Zone:
         header = "$TTL 300\n$ORIGIN .\n@ SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 300\n@ NS ns.invalid.\n"
         self._zone = dns.zone.from_text(header + text, origin=".", relativize=False)
         self._faults = {
-            (dns.name.from_text(name), rdtype.upper()): Fault(fault) for fault, name, rdtype in _ORDER.findall(text)
+            (dns.name.from_text(name), rdtype.upper()): ServerFault(fault)
+            for fault, name, rdtype in _ORDER.findall(text)
         }
         root = dns.name.root
         for name, rdtype, octets in _OCTETS.findall(text):
@@ -90,26 +91,26 @@ class Zone:
         found = [self.find(dns.name.from_text(name), rdtype).answer for rdtype in ("A", "AAAA")]
         return [ip_address(record.address) for answer in found for rrset in answer for record in rrset]
 
-    def fault(self, name: dns.name.Name, rdtype: str) -> Fault | None:
+    def fault(self, name: dns.name.Name, rdtype: str) -> ServerFault | None:
         return self._faults.get((name, rdtype)) or self._faults.get((name, "*"))
 
-    def find(self, name: dns.name.Name, rdtype: str) -> Found:
+    def find(self, name: dns.name.Name, rdtype: str) -> ZoneLookup:
         """The answer with its CNAME chain, or what proves absence (wildcards as in RFC 4592)."""
         wanted = dns.rdatatype.from_text(rdtype)
         chain: list[dns.rrset.RRset] = []
         while len(chain) <= _LONGEST_CHAIN:
             owner = self._owner(name)
             if owner is None:
-                return Found(dns.rcode.NXDOMAIN, tuple(chain), self._soa)
+                return ZoneLookup(dns.rcode.NXDOMAIN, tuple(chain), self._soa)
             data = self._zone.get_rdataset(owner, wanted)
             alias = self._zone.get_rdataset(owner, dns.rdatatype.CNAME)
             if data is not None:
-                return Found(dns.rcode.NOERROR, (*chain, _rrset(name, data)))
+                return ZoneLookup(dns.rcode.NOERROR, (*chain, _rrset(name, data)))
             if alias is None:
-                return Found(dns.rcode.NOERROR, tuple(chain), self._soa)
+                return ZoneLookup(dns.rcode.NOERROR, tuple(chain), self._soa)
             chain.append(_rrset(name, alias))
             name = alias[0].target
-        return Found(dns.rcode.SERVFAIL)
+        return ZoneLookup(dns.rcode.SERVFAIL)
 
     def _owner(self, name: dns.name.Name) -> dns.name.Name | None:
         if name in self._exists:
@@ -145,7 +146,7 @@ class NameServer(asyncio.DatagramProtocol):
     With `truncate` every answer over UDP has TC set and no records, as if all were too long for it.
     """
 
-    def __init__(self, zone: Zone, *, truncate: bool = False) -> None:
+    def __init__(self, zone: ZoneData, *, truncate: bool = False) -> None:
         self.zone = zone
         self.truncate = truncate
         self.asked: list[str] = []
@@ -210,16 +211,16 @@ class NameServer(asyncio.DatagramProtocol):
         name, rdtype = query.question[0].name, dns.rdatatype.to_text(query.question[0].rdtype)
         self.asked.append(f"{name.to_text(omit_final_dot=True)} {rdtype}")
         fault = self.zone.fault(name, rdtype)
-        if fault is Fault.TIMEOUT or (fault is Fault.NO_TCP and not udp):
+        if fault is ServerFault.TIMEOUT or (fault is ServerFault.NO_TCP and not udp):
             return None
-        if fault is Fault.MALFORMED and not (udp and self.truncate):
+        if fault is ServerFault.MALFORMED and not (udp and self.truncate):
             return wire[:2] + b"\x81\x80\0\1\0\2\0\0\0\0" + wire[12:] + b"\xff" * 20
         response = dns.message.make_response(query, recursion_available=True)
-        if fault is Fault.REFUSED:
+        if fault is ServerFault.REFUSED:
             response.set_rcode(dns.rcode.REFUSED)
-        elif fault is Fault.SERVFAIL:
+        elif fault is ServerFault.SERVFAIL:
             response.set_rcode(dns.rcode.SERVFAIL)
-        elif fault is Fault.BOGUS and not query.flags & dns.flags.CD:
+        elif fault is ServerFault.BOGUS and not query.flags & dns.flags.CD:
             response.set_rcode(dns.rcode.SERVFAIL)
             if query.edns >= 0:
                 response.use_edns(0, options=[_BOGUS])
@@ -228,9 +229,9 @@ class NameServer(asyncio.DatagramProtocol):
             response.set_rcode(found.rcode)
             response.answer.extend(found.answer)
             response.authority.extend(found.authority)
-            if fault is Fault.SIGNED:
+            if fault is ServerFault.SIGNED:
                 response.flags |= dns.flags.AD
-        return self.sized(query, response, udp=udp, truncate=self.truncate and fault is not Fault.NO_TCP)
+        return self.sized(query, response, udp=udp, truncate=self.truncate and fault is not ServerFault.NO_TCP)
 
     def sized(
         self, query: dns.message.Message, response: dns.message.Message, *, udp: bool, truncate: bool = False

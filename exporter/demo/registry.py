@@ -21,7 +21,7 @@ REGISTRY, REGISTRY_IP = "rdap.registry.example", IPv4Address("192.0.2.81")
 TOP = ("com", "net", "org", "example")  # what it is the registry of
 
 
-class Fault(StrEnum):
+class RegistryFault(StrEnum):
     NOT_FOUND = "not-found"  # as for names that nobody told it of
     LATER = "later"  # 429, to come back in an hour
     BUSY = "busy"  # 503
@@ -37,7 +37,7 @@ class Name:
     registered: float | None = 3000.0  # ago
     status: tuple[str, ...] = ("active",)
     registrar: str = "Example Registrar"
-    fault: Fault | None = None
+    fault: RegistryFault | None = None
 
 
 class Registry:
@@ -56,17 +56,17 @@ class Registry:
     async def _domain(self, request: web.BaseRequest) -> web.Response:
         asked = request.path.removeprefix("/domain/")
         self.asked.append(asked)
-        held = self._names.get(asked, Name(fault=Fault.NOT_FOUND))
+        held = self._names.get(asked, Name(fault=RegistryFault.NOT_FOUND))
         match held.fault:
-            case Fault.NOT_FOUND:
+            case RegistryFault.NOT_FOUND:
                 return _error(404, "nobody holds this name [demo]")
-            case Fault.LATER:
+            case RegistryFault.LATER:
                 return _error(429, "later [demo]", {"Retry-After": "3600"})
-            case Fault.BUSY:
+            case RegistryFault.BUSY:
                 return _error(503, "busy [demo]")
-            case Fault.GARBAGE:
+            case RegistryFault.GARBAGE:
                 return web.Response(text="<html>", content_type="text/html")
-            case Fault.OTHER_NAME:
+            case RegistryFault.OTHER_NAME:
                 asked = f"other-{asked}"
         return web.Response(text=json.dumps(domain(asked, held, self._now)), content_type=JSON)
 

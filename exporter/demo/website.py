@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from exporter.demo.ca import Authority, Identity
-from exporter.demo.mailserver import Certificate
+from exporter.demo.mailserver import CertificateKind
 
 IP: TypeAlias = IPv4Address | IPv6Address
 Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -35,14 +35,15 @@ class WebServers:
         self,
         sites: Mapping[IP, tuple[str, Answer]],
         now: float,
-        certificates: Mapping[IP, Certificate] | None = None,
+        certificates: Mapping[IP, CertificateKind] | None = None,
     ) -> None:
         self.authority = Authority(now, "demo web authority")
         self.pem = self.authority.pem
         self._sites = sites
         kinds = certificates or {}
         self._identities = {
-            ip: _identity(self.authority, name, kinds.get(ip, Certificate.GOOD), now) for ip, (name, _) in sites.items()
+            ip: _identity(self.authority, name, kinds.get(ip, CertificateKind.GOOD), now)
+            for ip, (name, _) in sites.items()
         }
         self._runners: list[web.ServerRunner] = []
         self.addresses: dict[IP, tuple[str, int]] = {}
@@ -74,7 +75,7 @@ class Page:
     body: str = ""
     times: int = 1  # so often the body, one behind the other
     location: str = ""  # of a redirect
-    certificate: Certificate = Certificate.GOOD
+    certificate: CertificateKind = CertificateKind.GOOD
 
 
 def websites(pages: Iterable[Page], addresses: Callable[[str], Iterable[IP]], now: float) -> WebServers:
@@ -104,19 +105,19 @@ def _site(pages: Mapping[str, list[Page]]) -> Answer:
     return answer
 
 
-def _identity(authority: Authority, name: str, certificate: Certificate, now: float) -> Identity:
+def _identity(authority: Authority, name: str, certificate: CertificateKind, now: float) -> Identity:
     """Clients verify by the machine's own clock, and `now` may be another one's: every date is years away."""
     begins, ends = now - _YEARS, now + _YEARS
     match certificate:
-        case Certificate.EXPIRED:
+        case CertificateKind.EXPIRED:
             begins, ends = now - 2 * _YEARS, now - _YEARS
-        case Certificate.EARLY:
+        case CertificateKind.EARLY:
             begins, ends = now + _YEARS, now + 2 * _YEARS
-        case Certificate.WRONG_NAME:
+        case CertificateKind.WRONG_NAME:
             name = f"elsewhere.{name}"
-        case Certificate.UNTRUSTED:
+        case CertificateKind.UNTRUSTED:
             authority = Authority(now, "stranger")
-    self_signed = certificate is Certificate.SELF_SIGNED
+    self_signed = certificate is CertificateKind.SELF_SIGNED
     return authority.issue(name, not_before=begins, not_after=ends, self_signed=self_signed)
 
 

@@ -18,8 +18,8 @@ from typing import Self
 
 from exporter.config import Nameserver, Settings, load
 from exporter.demo import mark
-from exporter.demo.mailserver import Behaviour, Certificate, Fault, MailServers
-from exporter.demo.nameserver import NameServer, Zone, records
+from exporter.demo.mailserver import Behaviour, CertificateKind, MailServers, SmtpFault
+from exporter.demo.nameserver import NameServer, ZoneData, records
 from exporter.demo.registry import Name, Registry
 from exporter.demo.website import HTTPS, Page, websites
 from exporter.demo.zoneserver import ZoneServers
@@ -46,16 +46,16 @@ MAIL_HOSTS = (
     (Behaviour("office365.example.net"), SMTP),
     (Behaviour("mx1.example.org"), SMTP),
     (Behaviour("mx2.example.org"), SMTP),
-    (Behaviour("certificate-expired.example.net", certificate=Certificate.EXPIRED), SMTP),
-    (Behaviour("certificate-expiring.example.net", certificate=Certificate.EXPIRING), SMTP),
-    (Behaviour("certificate-for-another-name.example.net", certificate=Certificate.WRONG_NAME), SMTP),
-    (Behaviour("certificate-self-signed.example.net", certificate=Certificate.SELF_SIGNED), SMTP),
+    (Behaviour("certificate-expired.example.net", certificate=CertificateKind.EXPIRED), SMTP),
+    (Behaviour("certificate-expiring.example.net", certificate=CertificateKind.EXPIRING), SMTP),
+    (Behaviour("certificate-for-another-name.example.net", certificate=CertificateKind.WRONG_NAME), SMTP),
+    (Behaviour("certificate-self-signed.example.net", certificate=CertificateKind.SELF_SIGNED), SMTP),
     (Behaviour("tls-1-0-only.example.net", oldest=Version.TLS_1_0, newest=Version.TLS_1_0), SMTP),
     (Behaviour("tls-1-0-too.example.net", oldest=Version.TLS_1_0), SMTP),
     (Behaviour("no-starttls.example.net", starttls=False), SMTP),
-    (Behaviour("starttls-injection.example.net", fault=Fault.INJECTED), SMTP),
-    (Behaviour("rejects-everybody.example.net", fault=Fault.REJECTS), SMTP),
-    (Behaviour("says-try-later.example.net", fault=Fault.BUSY), SMTP),
+    (Behaviour("starttls-injection.example.net", fault=SmtpFault.INJECTED), SMTP),
+    (Behaviour("rejects-everybody.example.net", fault=SmtpFault.REJECTS), SMTP),
+    (Behaviour("says-try-later.example.net", fault=SmtpFault.BUSY), SMTP),
     (Behaviour("dane-matches.example", sends_root=True), SMTP),
     (Behaviour("dane-mismatch.example"), SMTP),
 )
@@ -138,7 +138,7 @@ class DemoWorld:
 
     def __init__(self, clock: Clock) -> None:
         text = (HOME / "world.zone").read_text("utf-8")
-        zone = Zone(text)
+        zone = ZoneData(text)
         self.zones = ZoneServers(text, zone)
         self.nameserver = NameServer(zone)
         self._zone = zone

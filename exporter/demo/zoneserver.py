@@ -30,7 +30,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from exporter.demo.nameserver import NameServer, Zone
+from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.mail import names
 
 IP: TypeAlias = IPv4Address | IPv6Address
@@ -67,7 +67,7 @@ class Seat:
 class ZoneServer(NameServer):
     """Answers for its zones alone, with AA, signatures if there are any, and referrals at zone cuts."""
 
-    def __init__(self, view: Zone, seat: Seat) -> None:
+    def __init__(self, view: ZoneData, seat: Seat) -> None:
         super().__init__(view)
         self._seat = seat
 
@@ -144,11 +144,11 @@ def _otherwise(world: str, server: str) -> list[dns.rrset.RRset]:
     return list(own.values())
 
 
-def _view(world: str, zone: Zone, seat: Seat) -> Zone:
+def _view(world: str, zone: ZoneData, seat: Seat) -> ZoneData:
     otherwise = _otherwise(world, seat.name)
     if not otherwise:
         return zone
-    own = Zone(world)
+    own = ZoneData(world)
     for rrset in otherwise:
         own.put(rrset)
     return own
@@ -169,7 +169,7 @@ def seats(world: str) -> list[Seat]:
 class ZoneServers:
     """All servers of a world. `dial` leads to them, for exporter.net.dns.authoritative; nobody else can be reached."""
 
-    def __init__(self, world: str, zone: Zone) -> None:
+    def __init__(self, world: str, zone: ZoneData) -> None:
         """`zone` is the same world, as whoever has nothing otherwise sees it."""
         self._seats = {seat.ip: seat for seat in seats(world)}
         self.servers = {ip: ZoneServer(_view(world, zone, seat), seat) for ip, seat in self._seats.items()}

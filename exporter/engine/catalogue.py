@@ -10,23 +10,23 @@ from functools import cached_property
 from types import ModuleType
 
 from exporter import checks
-from exporter.model import Check, Measure, Rule
+from exporter.model import Check, Metric, Rule
 
 MAIN = "check"  # the file of a folder that has the check itself
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One check with the rules and measures declared in its file or folder."""
+class CatalogueEntry:
+    """One check with the rules and metrics declared in its file or folder."""
 
     check: Check
     rules: tuple[Rule, ...]
-    measures: tuple[Measure, ...]
+    metrics: tuple[Metric, ...]
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    entries: tuple[Entry, ...]
+    entries: tuple[CatalogueEntry, ...]
 
     @cached_property
     def checks(self) -> dict[str, Check]:
@@ -37,8 +37,8 @@ class Catalogue:
         return {rule.id: rule for entry in self.entries for rule in entry.rules}
 
     @cached_property
-    def measures(self) -> tuple[Measure, ...]:
-        return tuple(measure for entry in self.entries for measure in entry.measures)
+    def metrics(self) -> tuple[Metric, ...]:
+        return tuple(metric for entry in self.entries for metric in entry.metrics)
 
 
 def load() -> Catalogue:
@@ -56,7 +56,7 @@ def modules(name: str) -> tuple[ModuleType, ...]:
     return tuple(importlib.import_module(f"{whole.__name__}.{part}") for part in parts)
 
 
-def _entry(name: str) -> Entry:
+def _entry(name: str) -> CatalogueEntry:
     parts = modules(name)
     found = getattr(parts[0], name, None)
     if not isinstance(found, Check) or found.id != name:
@@ -65,8 +65,8 @@ def _entry(name: str) -> Entry:
     strangers = [rule.id for rule in declared if not rule.id.startswith(f"{name}.")]
     if strangers:
         raise ValueError(f"the check {name} declares rules of another: {', '.join(strangers)}")
-    measures = dict.fromkeys(value for part in parts for value in vars(part).values() if isinstance(value, Measure))
-    return Entry(found, declared, tuple(measures))
+    metrics = dict.fromkeys(value for part in parts for value in vars(part).values() if isinstance(value, Metric))
+    return CatalogueEntry(found, declared, tuple(metrics))
 
 
 def _rules(module: ModuleType) -> Iterator[Rule]:

@@ -16,7 +16,7 @@ from exporter.model import Known, Reason, Target
 from exporter.targets import Delivery, MailHost
 
 
-class Conclusions:
+class Dependencies:
     """What rests on each target. `leading_to` tells the keys of the domains whose mail goes to a host."""
 
     def __init__(self, store: Store, leading_to: Callable[[MailHost], Iterable[str]]) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
-from exporter.engine.store import Held
+from exporter.engine.store import CheckState
 from exporter.model import Labels, Target
 from exporter.targets import MailHost
 
@@ -40,9 +40,9 @@ class MailHosts:
         found = [self._host(place) for place in self._found if place not in self._configured]
         return [*self._configured.values(), *found]
 
-    def learn(self, mx: Held) -> Changes:
+    def learn(self, mx: CheckState) -> Changes:
         """Take in what the `mx` check of one domain holds."""
-        said = [dict(r.labels) for r in mx.readings if r.measure.name == RELATION]
+        said = [dict(r.labels) for r in mx.samples if r.metric.name == RELATION]
         places = frozenset((labels["mail_host"], int(labels["mail_port"])) for labels in said)
         domain, before = self._leads.get(mx.target.key, (mx.target, frozenset()))
         if domain == mx.target and before == places:

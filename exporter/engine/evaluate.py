@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import TypeAlias
 
-from exporter.model import CannotTell, Check, Clock, Doubt, Finding, Outcome, Reading, Reason, Record, Target
+from exporter.model import CannotTell, Check, Clock, Doubt, Finding, Outcome, Reason, Record, Sample, Target
 from exporter.net import Net
 
 log = logging.getLogger(__name__)
@@ -24,11 +24,11 @@ async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock:
     """Never raises but for cancellation."""
     started, since = clock.wall(), clock.monotonic()
     findings: dict[tuple[object, ...], Finding] = {}
-    readings: dict[tuple[object, ...], Reading] = {}
+    samples: dict[tuple[object, ...], Sample] = {}
     records: dict[str, Record] = {}
     doubt: Doubt | None = None
     net = net_factory()
-    seconds = check.deadline.total_seconds()
+    seconds = check.timeout.total_seconds()
     try:
         async with asyncio.timeout(seconds) as limit, aclosing(check.run(target, net)) as facts:
             async for fact in facts:
@@ -37,7 +37,7 @@ async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock:
                 elif isinstance(fact, Record):
                     records[fact.name] = fact
                 else:
-                    readings[(fact.measure, fact.labels)] = fact
+                    samples[(fact.metric, fact.labels)] = fact
     except CannotTell as could_not:
         doubt = Doubt(could_not.reason, could_not.detail)
     except TimeoutError:
@@ -48,7 +48,7 @@ async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock:
         check=check,
         target=target,
         findings=tuple(findings.values()),
-        readings=tuple(readings.values()),
+        samples=tuple(samples.values()),
         doubt=doubt,
         transcript=net.transcript.freeze(),
         started=started,

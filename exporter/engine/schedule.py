@@ -40,7 +40,7 @@ STOPPED = 30.0  # seconds without a tick after which the schedule counts as stop
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Job:
     """One check of one target, every `interval` seconds; `at_once` for what has never been answered."""
 
     check: Check
@@ -55,7 +55,7 @@ class Plan:
 
 @dataclass(slots=True)
 class _Entry:
-    plan: Plan
+    plan: Job
     due: float
     busy: bool = False  # waiting in the lane or running
     rerun: bool = False  # there was news for it while it ran
@@ -133,7 +133,7 @@ class Schedule:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def want(self, plan: Plan) -> None:
+    def want(self, plan: Job) -> None:
         """Follow this plan from now on. An unchanged one keeps its time; a changed target runs at once."""
         key = plan.key
         entry = self._entries.get(key)
@@ -213,7 +213,7 @@ class Schedule:
         entry.due = due
         heapq.heappush(self._lanes[key[0]].heap, (due, key))
 
-    def _on_grid(self, plan: Plan) -> float:
+    def _on_grid(self, plan: Job) -> float:
         """The next instant of the plan's own grid, whose phase is a hash of its key, in monotonic seconds."""
         phase = zlib.crc32("/".join(plan.key).encode()) / 2**32 * plan.interval
         now = self._clock.monotonic()

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.store import Held, Key, Standing
-from exporter.model import Change, Doubt, Finding, Reading, Reason, Record, Remembered, Severity
+from exporter.engine.store import ActiveFinding, CheckState, Key
+from exporter.model import Doubt, Finding, Reason, Record, RecordChange, RecordHistory, Sample, Severity
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS door (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 """
 
 
-class State:
+class StateFile:
     """The state file. `writable` tells whether the latest write succeeded."""
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +71,7 @@ class State:
             raise
         return db
 
-    def recall(self, new: Held, catalogue: Catalogue) -> Held:
+    def recall(self, new: CheckState, catalogue: Catalogue) -> CheckState:
         """What a former life saved of this pair; itself if nothing, nothing that can be read or told before."""
         if new.key not in self._left:
             return new
@@ -84,7 +84,7 @@ class State:
         row = self._db.execute("SELECT body FROM door WHERE name = 'blocklists'").fetchone()
         return json.loads(row[0]) if row else None
 
-    def save(self, held: Held) -> None:
+    def save(self, held: CheckState) -> None:
         """Queue the writing of one verdict."""
         self._queue("REPLACE INTO held VALUES (?, ?, ?)", *held.key, json.dumps(_plain(held)))
 
@@ -142,10 +142,10 @@ class State:
             self.writable = False
 
 
-def _plain(held: Held) -> dict[str, Any]:
+def _plain(held: CheckState) -> dict[str, Any]:
     return {
         "findings": [[s.finding.id, s.finding.severity, s.finding.evidence, s.since] for s in held.findings],
-        "readings": [[r.measure.name, r.labels, r.value] for r in held.readings],
+        "samples": [[r.metric.name, r.labels, r.value] for r in held.samples],
         "records": [
             [r.record.name, r.record.texts, r.record.digest, r.since, [[c.before, c.after, c.at] for c in r.changes]]
             for r in held.records
@@ -156,20 +156,20 @@ def _plain(held: Held) -> dict[str, Any]:
     }
 
 
-def _read(new: Held, saved: str, catalogue: Catalogue) -> Held:
-    measures = {m.name: m for m in catalogue.measures}
+def _read(new: CheckState, saved: str, catalogue: Catalogue) -> CheckState:
+    measures = {m.name: m for m in catalogue.metrics}
     try:
         body = json.loads(saved)
         return replace(
             new,
             findings=tuple(
-                Standing(Finding(catalogue.rules[rule], _pairs(evidence), Severity(severity)), float(since))
+                ActiveFinding(Finding(catalogue.rules[rule], _pairs(evidence), Severity(severity)), float(since))
                 for rule, severity, evidence, since in body["findings"]
                 if rule in catalogue.rules
             ),
-            readings=tuple(
-                Reading(measures[name], float(value), _pairs(labels))
-                for name, labels, value in body["readings"]
+            samples=tuple(
+                Sample(measures[name], float(value), _pairs(labels))
+                for name, labels, value in body["samples"]
                 if name in measures
             ),
             records=tuple(_remembered(*saved) for saved in body.get("records", ())),
@@ -182,9 +182,9 @@ def _read(new: Held, saved: str, catalogue: Catalogue) -> Held:
         return new
 
 
-def _remembered(name: Any, texts: Any, digest: Any, since: Any, changes: Any) -> Remembered:
-    made = tuple(Change(_texts(before), _texts(after), float(at)) for before, after, at in changes)
-    return Remembered(Record(str(name), _texts(texts), str(digest)), float(since), made)
+def _remembered(name: Any, texts: Any, digest: Any, since: Any, changes: Any) -> RecordHistory:
+    made = tuple(RecordChange(_texts(before), _texts(after), float(at)) for before, after, at in changes)
+    return RecordHistory(Record(str(name), _texts(texts), str(digest)), float(since), made)
 
 
 def _texts(saved: Any) -> tuple[str, ...]:

@@ -19,9 +19,9 @@ from exporter.model import (
     Finding,
     Known,
     Outcome,
-    Reading,
     Reason,
-    Remembered,
+    RecordHistory,
+    Sample,
     Severity,
     Target,
     Verdict,
@@ -34,7 +34,7 @@ PENDING = Doubt(Reason.PENDING, "no run has ended yet")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ActiveFinding:
     """A finding and since when it stands (unix seconds)."""
 
     finding: Finding
@@ -42,10 +42,10 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class EffectiveFinding:
     """A standing finding under the operator's policy: its severity here, and until when it is accepted."""
 
-    standing: Standing
+    standing: ActiveFinding
     severity: Severity
     accepted_until: float | None  # None: not accepted; infinity: for good
 
@@ -59,26 +59,26 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class FindingPolicy:
     """What the operator decided about findings: severities by id. Acceptances lie on the targets."""
 
     severities: Mapping[str, Severity] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CheckState:
     """Everything known about one check of one target. Times are unix seconds; 0 means never."""
 
     check: Check
     target: Target
-    findings: tuple[Standing, ...] = ()
-    readings: tuple[Reading, ...] = ()
+    findings: tuple[ActiveFinding, ...] = ()
+    samples: tuple[Sample, ...] = ()
     doubt: Doubt | None = PENDING  # of the latest run
     last_run: float = 0.0
     last_conclusive: float = 0.0
     latest: Outcome | None = None
     latest_trouble: Outcome | None = None  # the latest run that did not pass, kept when later ones do
-    records: tuple[Remembered, ...] = ()
+    records: tuple[RecordHistory, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -89,34 +89,34 @@ class Held:
         """When one of its records last changed; 0: never since the first sight of it."""
         return max((it.changes[0].at for it in self.records if it.changes), default=0.0)
 
-    def judged(self, policy: Policy, now: float) -> tuple[Judged, ...]:
+    def judged(self, policy: FindingPolicy, now: float) -> tuple[EffectiveFinding, ...]:
         accepted = {
             a.finding: float("inf") if a.until is None else a.until
             for a in self.target.accept
             if a.until is None or a.until > now
         }
         return tuple(
-            Judged(s, policy.severities.get(s.finding.id, s.finding.severity), accepted.get(s.finding.id))
+            EffectiveFinding(s, policy.severities.get(s.finding.id, s.finding.severity), accepted.get(s.finding.id))
             for s in self.findings
         )
 
-    def ok(self, policy: Policy, now: float) -> bool | None:
+    def ok(self, policy: FindingPolicy, now: float) -> bool | None:
         """The last conclusive verdict; None until there is one."""
         if any(j.fails for j in self.judged(policy, now)):
             return False
         return True if self.last_conclusive else None
 
-    def verdict(self, policy: Policy, now: float) -> Verdict:
+    def verdict(self, policy: FindingPolicy, now: float) -> Verdict:
         """For a person: fail outweighs doubt, doubt outweighs an older pass."""
         if self.ok(policy, now) is False:
             return Verdict.FAIL
         return Verdict.UNKNOWN if self.doubt else Verdict.PASS
 
-    def after(self, outcome: Outcome) -> Held:
+    def after(self, outcome: Outcome) -> CheckState:
         """What is held once this run has been taken in."""
         began = {s.finding.key: s.since for s in self.findings}
         ended = outcome.started + outcome.duration
-        new = tuple(Standing(f, began.get(f.key, ended)) for f in outcome.findings)
+        new = tuple(ActiveFinding(f, began.get(f.key, ended)) for f in outcome.findings)
         took = replace(
             self,
             target=outcome.target,
@@ -128,15 +128,15 @@ class Held:
         if outcome.verdict is not Verdict.PASS:
             took = replace(took, latest_trouble=outcome)
         if outcome.doubt is None:
-            return replace(took, findings=new, readings=outcome.readings, last_conclusive=ended)
+            return replace(took, findings=new, samples=outcome.samples, last_conclusive=ended)
         renewed = {s.finding.key for s in new}
         return replace(took, findings=(*(s for s in self.findings if s.finding.key not in renewed), *new))
 
-    def _recorded(self, outcome: Outcome, ended: float) -> tuple[Remembered, ...]:
+    def _recorded(self, outcome: Outcome, ended: float) -> tuple[RecordHistory, ...]:
         """Each record was an answer of its own, so a run that broke off teaches too; only it forgets nothing."""
         held = {it.record.name: it for it in self.records}
         seen = {
-            record.name: held[record.name].now(record, ended) if record.name in held else Remembered(record, ended)
+            record.name: held[record.name].now(record, ended) if record.name in held else RecordHistory(record, ended)
             for record in outcome.records
         }
         return tuple((held | seen if outcome.doubt else seen).values())
@@ -156,15 +156,15 @@ class Store:
     """All that is held, by check and target. A pair that is not wanted (any more) is not kept."""
 
     def __init__(self) -> None:
-        self._held: dict[Key, Held] = {}
+        self._held: dict[Key, CheckState] = {}
 
-    def __iter__(self) -> Iterator[Held]:
+    def __iter__(self) -> Iterator[CheckState]:
         return iter(self._held.values())
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def __getitem__(self, key: Key) -> Held:
+    def __getitem__(self, key: Key) -> CheckState:
         return self._held[key]
 
     def known(self, check: str, target: str) -> Known | None:
@@ -174,7 +174,7 @@ class Store:
             return None
         return Known(tuple(standing.finding for standing in held.findings), held.doubt, held.records)
 
-    def record(self, outcome: Outcome) -> Held | None:
+    def record(self, outcome: Outcome) -> CheckState | None:
         """Take a run in; None if its target has left the configuration meanwhile."""
         key = outcome.check.id, outcome.target.key
         held = self._held.get(key)
@@ -184,7 +184,7 @@ class Store:
         self._held[key] = replace(held.after(outcome), target=held.target)
         return self._held[key]
 
-    def want(self, check: Check, target: Target, recall: Callable[[Held], Held] = lambda new: new) -> bool:
+    def want(self, check: Check, target: Target, recall: Callable[[CheckState], CheckState] = lambda new: new) -> bool:
         """Hold this pair from now on; tell whether that is news. `recall` may know a new one from a former life.
 
         What is known of a pair that is held already stays, under the check and target as they are now.
@@ -192,7 +192,7 @@ class Store:
         key = check.id, target.key
         held = self._held.get(key)
         if held is None:
-            self._held[key] = recall(Held(check, target))
+            self._held[key] = recall(CheckState(check, target))
         elif held.target != target:
             self._held[key] = replace(held, target=target)
         else:

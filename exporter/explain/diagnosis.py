@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from exporter.engine.store import Held
-from exporter.explain.refusals import Answer, Grade, Match
+from exporter.engine.store import CheckState
+from exporter.explain.refusals import Diagnosis, Grade, Match
 from exporter.explain.smtp_status import Refusal, meaning, reply_meaning
 from exporter.model import Rule
 from exporter.views import cards
@@ -23,7 +23,7 @@ _HEADINGS = {
 }
 
 
-def plain(answer: Answer) -> dict[str, Any]:
+def plain(answer: Diagnosis) -> dict[str, Any]:
     """The answer as a page and a terminal show it: the causes that fit best in full, the rest by name."""
     best = answer.best
     return {
@@ -62,7 +62,7 @@ def _name(match: Match) -> str:
     return match.cause.id if isinstance(match.cause, Rule) else match.quote.text
 
 
-def as_text(answer: Answer, here: Iterable[str] = ()) -> str:
+def as_text(answer: Diagnosis, here: Iterable[str] = ()) -> str:
     """For a terminal; `here` is what `verdicts` said."""
     told = plain(answer)
     lines = list(told["read"])
@@ -100,7 +100,7 @@ def _lines(cause: dict[str, Any]) -> list[str]:
     ]
 
 
-def verdicts(held: Iterable[Held], findings: Iterable[str]) -> list[str]:
+def verdicts(held: Iterable[CheckState], findings: Iterable[str]) -> list[str]:
     """Which of these findings stand, wherever they were looked for; accepted or not, they cause the same refusals."""
     wanted = tuple(findings)
     checks = {finding.partition(".")[0] for finding in wanted}

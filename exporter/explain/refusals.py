@@ -11,7 +11,7 @@ from typing import Any
 
 from exporter import strict_yaml
 from exporter.engine.catalogue import Catalogue
-from exporter.explain.smtp_status import Known, Refusal, known, read, words
+from exporter.explain.smtp_status import KnownText, Refusal, known, read, words
 from exporter.model import Rule, Severity
 
 SHIPPED = Path(__file__).parents[1] / "data" / "refusals.yaml"
@@ -28,7 +28,7 @@ class Quote:
     """What a receiver answers. `through`: the last status code of a range that begins with its own."""
 
     text: str
-    known: Known
+    known: KnownText
     through: str | None = None
 
 
@@ -60,7 +60,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Diagnosis:
     """What a text says, and what may be behind it: best first, each cause once."""
 
     refusal: Refusal
@@ -93,7 +93,7 @@ class Refusals:
         ]
         self._entries += [(foreign, quote) for foreign in shipped() for quote in foreign.quotes]
 
-    def find(self, text: str) -> Answer:
+    def find(self, text: str) -> Diagnosis:
         """What may be behind a text: a reply, a log line, a bounce, or words and codes to search for."""
         refusal = read(text)
         said = set(refusal.said.split())
@@ -111,7 +111,7 @@ class Refusals:
         if any(rank[:2] == (Grade.CODE, False) for rank, _ in ranked):
             # What others mean by a code says little where the receiver has a meaning of its own for it.
             ranked = [(rank, match) for rank, match in ranked if rank[:2] < (Grade.CODE, True)]
-        return Answer(refusal, tuple(match for _, match in ranked))
+        return Diagnosis(refusal, tuple(match for _, match in ranked))
 
 
 def _weight(cause: Rule | Foreign) -> tuple[int, int]:

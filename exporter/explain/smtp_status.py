@@ -89,7 +89,7 @@ class RefusalSyntaxError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownText:
     """What a receiver is known to answer."""
 
     receiver: str
@@ -114,7 +114,7 @@ class Refusal:
     said: str  # its words in lower case with single spaces, without the codes
 
 
-def known(text: str) -> Known:
+def known(text: str) -> KnownText:
     """A text of the catalogue. Raise RefusalSyntaxError if it has not the one form."""
     found = _KNOWN.fullmatch(text)
     if not found:
@@ -122,7 +122,7 @@ def known(text: str) -> Known:
     status = found["status"]
     if status and status[0] != found["code"][0]:
         raise RefusalSyntaxError(f"{text!r}: the two codes are of different classes")
-    return Known(found["receiver"], int(found["code"]), status, found["text"])
+    return KnownText(found["receiver"], int(found["code"]), status, found["text"])
 
 
 def read(text: str) -> Refusal:

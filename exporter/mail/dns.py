@@ -99,7 +99,7 @@ class TLSA(NamedTuple):
         return f"{self.usage} {self.selector} {self.matching} {self.data.hex()}"
 
 
-Record: TypeAlias = IPv4Address | IPv6Address | MX | TXT | SOA | TLSA | str
+Rdata: TypeAlias = IPv4Address | IPv6Address | MX | TXT | SOA | TLSA | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Reply:
 
     question: Question
     status: Status
-    records: tuple[Record, ...] = ()
+    records: tuple[Rdata, ...] = ()
     chain: tuple[str, ...] = ()  # the CNAME targets followed to get there, in order
     ttl: int = 0  # seconds; of the answer, or of the negative answer
     authenticated: bool = False  # AD: the resolver validated it (RFC 4035 section 3.2.3)

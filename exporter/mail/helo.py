@@ -45,7 +45,7 @@ _DIGITS = re.compile(r"[0-9]+")
 _TAG = re.compile(r"[A-Za-z0-9-]*[A-Za-z0-9]")
 
 
-class Kind(StrEnum):
+class HeloFaultKind(StrEnum):
     """What can be wrong. From SINGLE_LABEL on the grammar is kept, and the name is a bad one all the same."""
 
     EMPTY = "empty"
@@ -69,14 +69,22 @@ class Kind(StrEnum):
         return self not in _WELL_FORMED
 
 
-_WELL_FORMED = frozenset({Kind.SINGLE_LABEL, Kind.NUMERIC_TLD, Kind.BARE_ADDRESS, Kind.MAPPED_LITERAL, Kind.LOCAL_NAME})
+_WELL_FORMED = frozenset(
+    {
+        HeloFaultKind.SINGLE_LABEL,
+        HeloFaultKind.NUMERIC_TLD,
+        HeloFaultKind.BARE_ADDRESS,
+        HeloFaultKind.MAPPED_LITERAL,
+        HeloFaultKind.LOCAL_NAME,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class HeloFault:
     """One kind of thing that is wrong. `position` is the character (from 1) where it shows first."""
 
-    kind: Kind
+    kind: HeloFaultKind
     position: int
     label: str = ""  # the label it is in
     codes: tuple[str, ...] = ()  # the distinct offending characters, as U+XXXX
@@ -91,11 +99,11 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class HeloName:
     """The argument of HELO/EHLO, read. `address` is that of a well-formed literal; `name` is lower case."""
 
     text: str
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[HeloFault, ...] = ()
     name: str = ""
     address: IP | None = None
 
@@ -114,49 +122,50 @@ class Said:
         return None if parse(name).faults else name
 
 
-def parse(text: str) -> Said:
+def parse(text: str) -> HeloName:
     """Read it exactly as it would be sent; never raises. What lies beyond 8 KiB is not looked at."""
     text = text[:LONGEST_INPUT]
     bare = text.strip()
     if not bare:
-        return Said(text, (Fault(Kind.EMPTY, 1),))
+        return HeloName(text, (HeloFault(HeloFaultKind.EMPTY, 1),))
     start = len(text) - len(text.lstrip())
     if bare.startswith("["):
         address, fault = _literal(bare, start)
         spaces = _characters(text, white_space_only=True)
-        return Said(text, (*spaces, *([fault] if fault else [])), address=None if spaces or fault else address)
+        return HeloName(text, (*spaces, *([fault] if fault else [])), address=None if spaces or fault else address)
     name = bare.removesuffix(".")
     faults = [*_characters(text, white_space_only=False), *_shape(bare, name, start)]
     if names.as_address(name) or _dashed(name):
-        faults.append(Fault(Kind.BARE_ADDRESS, start + 1))
+        faults.append(HeloFault(HeloFaultKind.BARE_ADDRESS, start + 1))
     else:
         faults += _standing(name.lower(), start)
-    return Said(text, tuple(faults), name.lower())
+    return HeloName(text, tuple(faults), name.lower())
 
 
-def _characters(text: str, *, white_space_only: bool) -> list[Fault]:
+def _characters(text: str, *, white_space_only: bool) -> list[HeloFault]:
     """One fault for each kind of forbidden character, with the first place and all the code points."""
-    seen: dict[Kind, tuple[int, dict[str, None]]] = {}
+    seen: dict[HeloFaultKind, tuple[int, dict[str, None]]] = {}
     for position, char in enumerate(text):
         if char in _LETTERS:
             continue
         kind = _kind(char)
-        if white_space_only and kind is not Kind.WHITE_SPACE:
+        if white_space_only and kind is not HeloFaultKind.WHITE_SPACE:
             continue
         codes = seen.setdefault(kind, (position, {}))[1]
         if len(codes) < MOST_CODES:
             codes[_code(char)] = None
     return [
-        Fault(kind, position + 1, _label_at(text, position), tuple(codes)) for kind, (position, codes) in seen.items()
+        HeloFault(kind, position + 1, _label_at(text, position), tuple(codes))
+        for kind, (position, codes) in seen.items()
     ]
 
 
-def _kind(char: str) -> Kind:
+def _kind(char: str) -> HeloFaultKind:
     if char.isspace():
-        return Kind.WHITE_SPACE
+        return HeloFaultKind.WHITE_SPACE
     if char == "_":
-        return Kind.UNDERSCORE
-    return Kind.BAD_CHARACTER if char.isascii() else Kind.NON_ASCII
+        return HeloFaultKind.UNDERSCORE
+    return HeloFaultKind.BAD_CHARACTER if char.isascii() else HeloFaultKind.NON_ASCII
 
 
 def _code(char: str) -> str:
@@ -168,38 +177,45 @@ def _label_at(text: str, position: int) -> str:
     return text[text.rfind(".", 0, position) + 1 : len(text) if end < 0 else end]
 
 
-def _shape(bare: str, name: str, start: int) -> list[Fault]:
+def _shape(bare: str, name: str, start: int) -> list[HeloFault]:
     """What is wrong with dots, lengths and hyphens: the first place of each."""
-    faults: dict[Kind, Fault] = {}
+    faults: dict[HeloFaultKind, HeloFault] = {}
     if name != bare:
-        faults[Kind.TRAILING_DOT] = Fault(Kind.TRAILING_DOT, start + len(bare), codes=("U+002E",))
+        faults[HeloFaultKind.TRAILING_DOT] = HeloFault(HeloFaultKind.TRAILING_DOT, start + len(bare), codes=("U+002E",))
     if len(name) > names.LONGEST_NAME:
         detail = f"the name has {len(name)} characters, {names.LONGEST_NAME} are allowed"
-        faults[Kind.TOO_LONG] = Fault(Kind.TOO_LONG, start + names.LONGEST_NAME + 1, detail=detail)
+        faults[HeloFaultKind.TOO_LONG] = HeloFault(
+            HeloFaultKind.TOO_LONG, start + names.LONGEST_NAME + 1, detail=detail
+        )
     position = start + 1
     for label in name.split("."):
         if not label:
-            faults.setdefault(Kind.EMPTY_LABEL, Fault(Kind.EMPTY_LABEL, position, codes=("U+002E",)))
+            faults.setdefault(
+                HeloFaultKind.EMPTY_LABEL, HeloFault(HeloFaultKind.EMPTY_LABEL, position, codes=("U+002E",))
+            )
         elif len(label) > LONGEST_LABEL:
             detail = f"a label has {len(label)} characters, {LONGEST_LABEL} are allowed"
-            faults.setdefault(Kind.TOO_LONG, Fault(Kind.TOO_LONG, position + LONGEST_LABEL, label, detail=detail))
+            faults.setdefault(
+                HeloFaultKind.TOO_LONG,
+                HeloFault(HeloFaultKind.TOO_LONG, position + LONGEST_LABEL, label, detail=detail),
+            )
         if label.startswith("-") or label.endswith("-"):
             at = position if label.startswith("-") else position + len(label) - 1
-            faults.setdefault(Kind.EDGE_HYPHEN, Fault(Kind.EDGE_HYPHEN, at, label, ("U+002D",)))
+            faults.setdefault(HeloFaultKind.EDGE_HYPHEN, HeloFault(HeloFaultKind.EDGE_HYPHEN, at, label, ("U+002D",)))
         position += len(label) + 1
     return list(faults.values())
 
 
-def _standing(name: str, start: int) -> list[Fault]:
+def _standing(name: str, start: int) -> list[HeloFault]:
     """What a name says of where it is known (RFC 5321 section 2.3.5)."""
     suffix = names.local_suffix(name)
     if suffix:
-        return [Fault(Kind.LOCAL_NAME, start + len(name) - len(suffix) + 1, detail=suffix)]
+        return [HeloFault(HeloFaultKind.LOCAL_NAME, start + len(name) - len(suffix) + 1, detail=suffix)]
     head, dot, last = name.rpartition(".")
     if not dot:
-        return [] if not name else [Fault(Kind.SINGLE_LABEL, start + 1)]
+        return [] if not name else [HeloFault(HeloFaultKind.SINGLE_LABEL, start + 1)]
     # A top level domain is alphabetic (RFC 1123 section 2.1), which is how a name is told from an address.
-    return [Fault(Kind.NUMERIC_TLD, start + len(head) + 2, last)] if _DIGITS.fullmatch(last) else []
+    return [HeloFault(HeloFaultKind.NUMERIC_TLD, start + len(head) + 2, last)] if _DIGITS.fullmatch(last) else []
 
 
 def _dashed(name: str) -> bool:
@@ -207,13 +223,15 @@ def _dashed(name: str) -> bool:
     return match is not None and all(int(octet) <= 255 for octet in match.groups())
 
 
-def _literal(bare: str, start: int) -> tuple[IP | None, Fault | None]:
+def _literal(bare: str, start: int) -> tuple[IP | None, HeloFault | None]:
     """An address literal (RFC 5321 section 4.1.3), or what is wrong with it."""
 
-    def bad(detail: str, kind: Kind = Kind.BAD_LITERAL, *, at: int = 0, code: bool = False) -> tuple[None, Fault]:
-        return None, Fault(kind, start + at + 1, codes=(_code(bare[at]),) if code else (), detail=detail)
+    def bad(
+        detail: str, kind: HeloFaultKind = HeloFaultKind.BAD_LITERAL, *, at: int = 0, code: bool = False
+    ) -> tuple[None, HeloFault]:
+        return None, HeloFault(kind, start + at + 1, codes=(_code(bare[at]),) if code else (), detail=detail)
 
-    def strange(detail: str, begin: int, allowed: frozenset[str]) -> tuple[None, Fault]:
+    def strange(detail: str, begin: int, allowed: frozenset[str]) -> tuple[None, HeloFault]:
         """At the first character from there on that no address of the kind has, if there is one."""
         at = next((at for at in range(begin, len(bare) - 1) if bare[at] not in allowed), None)
         return bad(detail) if at is None else bad(detail, at=at, code=True)
@@ -239,7 +257,7 @@ def _literal(bare: str, start: int) -> tuple[IP | None, Fault | None]:
     if not isinstance(found, IPv6Address) or not _six_groups(rest):
         return strange("this is no IPv6 address", len("[IPv6:"), _V6)
     if found.ipv4_mapped:
-        return bad(f"an IPv4-mapped address; the IPv4 form is [{found.ipv4_mapped}]", Kind.MAPPED_LITERAL)
+        return bad(f"an IPv4-mapped address; the IPv4 form is [{found.ipv4_mapped}]", HeloFaultKind.MAPPED_LITERAL)
     return found, None
 
 

@@ -35,10 +35,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from exporter.mail import names
-from exporter.mail.policy_txt import WHITE_SPACE, AnnouncementSyntaxError, Kind, fields
+from exporter.mail.policy_txt import WHITE_SPACE, PolicyTxtKind, PolicyTxtSyntaxError, fields
 from exporter.mail.tag_list import LONGEST
 
-RECORD = Kind("_mta-sts", "STSv1")
+RECORD = PolicyTxtKind("_mta-sts", "STSv1")
 OLDEST = 31557600  # seconds that a policy may be kept
 MOST_LINES = 1000
 _MOST_FAULTS = 5  # told of one policy
@@ -58,7 +58,7 @@ _MODES = {str(mode): mode for mode in Mode}
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class MtaStsPolicy:
     """A policy that can be understood. `faults` are those that a careful reader refuses all the same."""
 
     mode: Mode
@@ -82,19 +82,19 @@ def policy_id(text: bytes) -> str:
     """The id= of a record. Raise AnnouncementSyntaxError, and nothing else."""
     found = dict(reversed(fields(text, RECORD, ("id",))))  # the first of several counts
     if "id" not in found:
-        raise AnnouncementSyntaxError("it has no id=")
+        raise PolicyTxtSyntaxError("it has no id=")
     if not _ID.fullmatch(found["id"]):
-        raise AnnouncementSyntaxError(f"id={found['id']} is not 1 to 32 letters and digits")
+        raise PolicyTxtSyntaxError(f"id={found['id']} is not 1 to 32 letters and digits")
     return found["id"]
 
 
-def parse(body: bytes) -> Policy:
+def parse(body: bytes) -> MtaStsPolicy:
     """The text of a policy. Raise AnnouncementSyntaxError, and nothing else, for one that nobody can follow."""
     if len(body) > LONGEST:
-        raise AnnouncementSyntaxError(f"{len(body)} octets are more than a policy can need")
+        raise PolicyTxtSyntaxError(f"{len(body)} octets are more than a policy can need")
     rows = body.decode("utf-8", "backslashreplace").split("\n", MOST_LINES)
     if len(rows) > MOST_LINES:
-        raise AnnouncementSyntaxError(f"it has more than {MOST_LINES} lines")
+        raise PolicyTxtSyntaxError(f"it has more than {MOST_LINES} lines")
     if not rows[-1]:
         rows.pop()  # the end of the last line
     given: list[tuple[str, str]] = []
@@ -113,19 +113,19 @@ def parse(body: bytes) -> Policy:
     faults += [f'mx "{pattern}" is no host name' for pattern in patterns if pattern in bad]
     good = tuple(pattern for pattern in patterns if pattern not in bad)
     if mode is not Mode.NONE and not good:
-        raise AnnouncementSyntaxError("it names no MX host")
+        raise PolicyTxtSyntaxError("it names no MX host")
     lines = tuple(line for row in rows if (line := row.strip()))
-    return Policy(mode, max_age, good, lines, tuple(faults[:_MOST_FAULTS]))
+    return MtaStsPolicy(mode, max_age, good, lines, tuple(faults[:_MOST_FAULTS]))
 
 
 def _required(found: dict[str, str]) -> tuple[Mode, int]:
     missing = [f"{name}:" for name in ("version", "mode", "max_age") if name not in found]
     if missing:
-        raise AnnouncementSyntaxError(f"it has no line {', '.join(missing)}")
+        raise PolicyTxtSyntaxError(f"it has no line {', '.join(missing)}")
     if found["version"] != RECORD.version:
-        raise AnnouncementSyntaxError(f'version "{found["version"]}" is not {RECORD.version}')
+        raise PolicyTxtSyntaxError(f'version "{found["version"]}" is not {RECORD.version}')
     if found["mode"] not in _MODES:
-        raise AnnouncementSyntaxError(f'mode "{found["mode"]}" is none of enforce, testing, none')
+        raise PolicyTxtSyntaxError(f'mode "{found["mode"]}" is none of enforce, testing, none')
     if not _SECONDS.fullmatch(found["max_age"]) or int(found["max_age"]) > OLDEST:
-        raise AnnouncementSyntaxError(f'max_age "{found["max_age"]}" is no number from 0 to {OLDEST}')
+        raise PolicyTxtSyntaxError(f'max_age "{found["max_age"]}" is no number from 0 to {OLDEST}')
     return _MODES[found["mode"]], int(found["max_age"])

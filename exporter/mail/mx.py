@@ -28,7 +28,7 @@ IP: TypeAlias = IPv4Address | IPv6Address
 NULL = "."
 
 
-class State(StrEnum):
+class HostState(StrEnum):
     """What a host named by an MX turns out to be."""
 
     USABLE = "usable"  # it has a public address
@@ -45,7 +45,7 @@ class State(StrEnum):
         return self in _BROKEN
 
 
-_BROKEN = frozenset({State.NO_ADDRESS, State.NO_SUCH_NAME, State.IS_ADDRESS, State.BAD_NAME})
+_BROKEN = frozenset({HostState.NO_ADDRESS, HostState.NO_SUCH_NAME, HostState.IS_ADDRESS, HostState.BAD_NAME})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Host:
     """One mail host and what DNS knows of it. `doubt` is the reply that says nothing, when UNKNOWN."""
 
     name: str
-    state: State
+    state: HostState
     addresses: tuple[IP, ...] = ()
     alias: tuple[str, ...] = ()  # the CNAME targets behind the name
     complete: bool = True  # every question about it was answered
@@ -116,20 +116,20 @@ def route(domain: str) -> Evaluation[Route]:
 def look_up(name: str) -> Evaluation[Host]:
     """What a mail host is. One public address suffices, whatever became of the other question."""
     if names.as_address(name):
-        return Host(name, State.IS_ADDRESS)
+        return Host(name, HostState.IS_ADDRESS)
     if not names.is_hostname(name):
-        return Host(name, State.BAD_NAME)
+        return Host(name, HostState.BAD_NAME)
     v4 = yield Question(name, "A")
     if v4.status is Status.NXDOMAIN:  # of every type (RFC 8020)
-        return Host(name, State.NO_SUCH_NAME, alias=v4.chain)
+        return Host(name, HostState.NO_SUCH_NAME, alias=v4.chain)
     v6 = yield Question(name, "AAAA")
     addresses = v4.addresses + v6.addresses
     alias = v4.chain or v6.chain
     doubt = next((reply for reply in (v4, v6) if not reply.status.conclusive), None)
     if not all(map(names.not_public, addresses)):
-        return Host(name, State.USABLE, addresses, alias, complete=doubt is None)
+        return Host(name, HostState.USABLE, addresses, alias, complete=doubt is None)
     if v6.status is Status.NXDOMAIN and not addresses:
-        return Host(name, State.NO_SUCH_NAME, alias=alias)
+        return Host(name, HostState.NO_SUCH_NAME, alias=alias)
     if doubt:
-        return Host(name, State.UNKNOWN, addresses, alias, complete=False, doubt=doubt)
-    return Host(name, State.NOT_PUBLIC if addresses else State.NO_ADDRESS, addresses, alias)
+        return Host(name, HostState.UNKNOWN, addresses, alias, complete=False, doubt=doubt)
+    return Host(name, HostState.NOT_PUBLIC if addresses else HostState.NO_ADDRESS, addresses, alias)

@@ -34,11 +34,11 @@ _HEAD = 64  # octets in which a version is looked for that is not written as it 
 _DECORATION = b" \t\\\"'"  # what people leave around a record when they copy it
 
 
-class AnnouncementSyntaxError(ValueError):
+class PolicyTxtSyntaxError(ValueError):
     """The text, or what it leads to, is not what it is meant as; the message says why."""
 
 
-class Kind(NamedTuple):
+class PolicyTxtKind(NamedTuple):
     """Where the record stands below the domain, and its version."""
 
     label: str
@@ -56,7 +56,7 @@ class Kind(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class PolicyTxt:
     """What stands at `name`. `doubt` is the reply that says nothing, if there is one; without `answered` it is all."""
 
     name: str
@@ -68,47 +68,47 @@ class Announced:
     doubt: Reply | None = None
 
 
-def announced(domain: str, kind: Kind) -> Evaluation[Announced]:
+def find_policy_txt(domain: str, kind: PolicyTxtKind) -> Evaluation[PolicyTxt]:
     """What the domain announces of that kind, and signs that it wants to where it does not."""
     name = f"{kind.label}.{domain}"
     reply = yield Question(name, "TXT")
     if not reply.status.conclusive:
-        return Announced(name, answered=False, doubt=reply)
+        return PolicyTxt(name, answered=False, doubt=reply)
     meant = tuple(text.text for text in reply.texts if kind.meant(text.text))
     if meant:
-        return Announced(name, meant=meant, records=tuple(filter(kind.begins, meant)))
+        return PolicyTxt(name, meant=meant, records=tuple(filter(kind.begins, meant)))
     end, unsure = yield from dangling(reply)
     if end or unsure:
-        return Announced(name, dangling=end, doubt=unsure)
+        return PolicyTxt(name, dangling=end, doubt=unsure)
     apex = yield Question(domain, "TXT")
     at_apex = any(kind.meant(text.text) for text in apex.texts)
-    return Announced(name, at_apex=at_apex, doubt=None if apex.status.conclusive else apex)
+    return PolicyTxt(name, at_apex=at_apex, doubt=None if apex.status.conclusive else apex)
 
 
-def fields(text: bytes, kind: Kind, known: Container[str]) -> list[tuple[str, str]]:
+def fields(text: bytes, kind: PolicyTxtKind, known: Container[str]) -> list[tuple[str, str]]:
     """The fields behind the version, in order. Raise AnnouncementSyntaxError, and nothing else.
 
     The values of those that are `known` are for the caller to judge.
     """
     if len(text) > LONGEST:
-        raise AnnouncementSyntaxError(f"{len(text)} octets are more than a record can need")
+        raise PolicyTxtSyntaxError(f"{len(text)} octets are more than a record can need")
     if not kind.begins(text):
-        raise AnnouncementSyntaxError(f"it does not begin with v={kind.version} and a semicolon")
+        raise PolicyTxtSyntaxError(f"it does not begin with v={kind.version} and a semicolon")
     _, *terms = text.decode("latin-1").split(";", MOST_FIELDS + 1)
     if len(terms) > 1 and not terms[-1].strip(WHITE_SPACE):
         terms.pop()
     if len(terms) > MOST_FIELDS:
-        raise AnnouncementSyntaxError(f"it has more than {MOST_FIELDS} fields")
+        raise PolicyTxtSyntaxError(f"it has more than {MOST_FIELDS} fields")
     found = []
     for term in terms:
         stripped = term.strip(WHITE_SPACE)
         name, equals, value = stripped.partition("=")
         if not stripped:
-            raise AnnouncementSyntaxError("a field is empty")
+            raise PolicyTxtSyntaxError("a field is empty")
         if not equals or not _NAME.fullmatch(name):
-            raise AnnouncementSyntaxError(f'"{stripped}" is no name=value')
+            raise PolicyTxtSyntaxError(f'"{stripped}" is no name=value')
         if name not in known and not _VALUE.fullmatch(value):
-            raise AnnouncementSyntaxError(f'the value of "{stripped}" is empty or has characters that are not allowed')
+            raise PolicyTxtSyntaxError(f'the value of "{stripped}" is empty or has characters that are not allowed')
         found.append((name, value))
     return found
 
@@ -117,5 +117,5 @@ def tried(parse: Callable[[bytes], T], octets: bytes) -> tuple[T | None, str]:
     """What the octets say, or why they say nothing."""
     try:
         return parse(octets), ""
-    except AnnouncementSyntaxError as error:
+    except PolicyTxtSyntaxError as error:
         return None, str(error)

@@ -48,7 +48,7 @@ class RdapSyntaxError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Registration:
+class RdapRegistration:
     """What the registry tells of one name. Moments are unix seconds, None where it tells none."""
 
     expires: float | None
@@ -86,7 +86,7 @@ def bootstrap(octets: bytes) -> Bootstrap:
     return Bootstrap(read)
 
 
-def registration(octets: bytes, domain: str) -> Registration:
+def registration(octets: bytes, domain: str) -> RdapRegistration:
     """The answer about this domain. Raise RdapSyntaxError, also for an answer about something else."""
     told = _object(octets)
     if told.get("objectClassName") != "domain":
@@ -98,7 +98,7 @@ def registration(octets: bytes, domain: str) -> Registration:
     expires = _moments(events, "expiration")
     if len(expires) > 1:  # which one counts, nobody says
         raise RdapSyntaxError("it tells several moments of expiration")
-    return Registration(
+    return RdapRegistration(
         expires=min(expires, default=None),
         registered=min(_moments(events, "registration"), default=None),
         statuses=frozenset(_statuses(told)),

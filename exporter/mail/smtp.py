@@ -35,7 +35,7 @@ class ReplySyntaxError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SmtpReply:
     code: int
     lines: tuple[str, ...]  # the texts without the codes, never empty
 
@@ -74,7 +74,7 @@ class Incoming:
     def feed(self, octets: bytes) -> None:
         self.rest += octets
 
-    def take(self) -> Reply | None:
+    def take(self) -> SmtpReply | None:
         """The next reply, or None while it is not complete.
 
         Raise ReplySyntaxError for what is no reply, and for a line or a reply without end. A bare LF ends a line
@@ -87,7 +87,7 @@ class Incoming:
             if self._octets > LONGEST_REPLY:
                 raise ReplySyntaxError(f"a reply of more than {LONGEST_REPLY} octets")
             if self._last(line.removesuffix(b"\r").decode("utf-8", "backslashreplace")):
-                reply = Reply(int(self._code), tuple(self._lines))
+                reply = SmtpReply(int(self._code), tuple(self._lines))
                 self._code, self._lines, self._octets = "", [], 0
                 return reply
         if len(self.rest) >= LONGEST_LINE:
@@ -110,7 +110,7 @@ def _start(told: object) -> str:
     return f"{told!r:.120}"
 
 
-def extensions(ehlo: Reply) -> Extensions:
+def extensions(ehlo: SmtpReply) -> Extensions:
     """What the reply to EHLO offers: keyword in upper case -> its parameters (RFC 5321 section 4.1.1.1)."""
     rows = (line.strip().partition(" ") for line in ehlo.lines[1:])
     return {keyword.upper(): parameters.strip() for keyword, _, parameters in rows if keyword}

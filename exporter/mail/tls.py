@@ -94,7 +94,7 @@ class Version(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class VersionAnswer:
     """Does it speak the version: yes, no, or None = that cannot be told; and what it said, for a person."""
 
     spoken: bool | None
@@ -144,21 +144,21 @@ def is_tls(octets: bytes) -> bool:
     return not octets or octets[0] in _RECORD_TYPES
 
 
-def judge(asked: Version, octets: bytes) -> Answer | None:
+def judge(asked: Version, octets: bytes) -> VersionAnswer | None:
     """What the octets received after the hello prove; None while more are needed. Never raises."""
     octets = octets[:LONGEST_ANSWER]
     message = b""
     at = 0
     while True:
         if not is_tls(octets[at:]):
-            return Answer(None, "something that is no TLS")
+            return VersionAnswer(None, "something that is no TLS")
         head = octets[at : at + 5]
         length = int.from_bytes(head[3:5])
         if len(head) == 5 and (head[1] != 3 or length > _LONGEST_RECORD):
-            return Answer(None, "something that is no TLS")
+            return VersionAnswer(None, "something that is no TLS")
         record = octets[at + 5 : at + 5 + length]
         if len(head) < 5 or len(record) < length:
-            return Answer(None, "no end of a record") if len(octets) == LONGEST_ANSWER else None
+            return VersionAnswer(None, "no end of a record") if len(octets) == LONGEST_ANSWER else None
         at += 5 + length
         if head[0] == _ALERT:
             alert = _alert(record)
@@ -170,32 +170,32 @@ def judge(asked: Version, octets: bytes) -> Answer | None:
             if answer:
                 return answer
         else:
-            return Answer(None, f"an unexpected record of type {head[0]}")
+            return VersionAnswer(None, f"an unexpected record of type {head[0]}")
 
 
-def _alert(record: bytes) -> Answer | None:
+def _alert(record: bytes) -> VersionAnswer | None:
     """None for the one warning that may stand before a ServerHello."""
     if len(record) != 2:
-        return Answer(None, "a malformed alert")
+        return VersionAnswer(None, "a malformed alert")
     level, code = record
     if level == 1 and code == _UNRECOGNISED_NAME:
         return None
-    return Answer(False if code in _REFUSALS else None, f"alert {_ALERTS.get(code, 'of another kind')} ({code})")
+    return VersionAnswer(False if code in _REFUSALS else None, f"alert {_ALERTS.get(code, 'of another kind')} ({code})")
 
 
-def _chosen(asked: Version, message: bytes) -> Answer | None:
+def _chosen(asked: Version, message: bytes) -> VersionAnswer | None:
     """The version that a ServerHello names; None while it is not complete."""
     if message[0] != _SERVER_HELLO:
-        return Answer(None, f"a handshake message of type {message[0]}, where ServerHello is due")
+        return VersionAnswer(None, f"a handshake message of type {message[0]}, where ServerHello is due")
     body = message[4 : 4 + int.from_bytes(message[1:4])]
     if len(message) < 4 or len(body) < int.from_bytes(message[1:4]):
         return None
     code = _version(body)
     chosen = next((version for version in Version if version.code == code), None)
     if chosen is None:
-        return Answer(None, "a ServerHello without a known version")
+        return VersionAnswer(None, "a ServerHello without a known version")
     spoken = {0: True, -1: False}.get((chosen.code > asked.code) - (chosen.code < asked.code))
-    return Answer(spoken, f"ServerHello, TLS {chosen}")
+    return VersionAnswer(spoken, f"ServerHello, TLS {chosen}")
 
 
 def _version(body: bytes) -> int | None:

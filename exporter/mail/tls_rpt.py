@@ -20,9 +20,9 @@ from exporter.mail import mta_sts, names
 from exporter.mail.dane import tlsa as dane
 from exporter.mail.dns import Evaluation, Question, Reply
 from exporter.mail.mx import route
-from exporter.mail.policy_txt import WHITE_SPACE, AnnouncementSyntaxError, Kind, fields
+from exporter.mail.policy_txt import WHITE_SPACE, PolicyTxtKind, PolicyTxtSyntaxError, fields
 
-RECORD = Kind("_smtp._tls", "TLSRPTv1")
+RECORD = PolicyTxtKind("_smtp._tls", "TLSRPTv1")
 MOST_HOSTS = 30
 SMTP = 25
 
@@ -42,7 +42,7 @@ def parse(text: bytes) -> Reporting:
     """The text of a record. Raise AnnouncementSyntaxError, and nothing else."""
     lists = [value for name, value in fields(text, RECORD, ("rua",)) if name == "rua"]
     if not lists:
-        raise AnnouncementSyntaxError("it has no rua=")
+        raise PolicyTxtSyntaxError("it has no rua=")
     uris = dict.fromkeys(uri.strip(WHITE_SPACE) for value in lists for uri in value.split(","))
     good = {uri for uri in uris if _is_destination(uri)}
     return Reporting(tuple(uri for uri in uris if uri in good), tuple(uri for uri in uris if uri not in good))
@@ -56,24 +56,24 @@ def _is_destination(uri: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class TlsDemand:
     """By what a domain demands TLS of senders: empty if by nothing. `doubt` is a reply that leaves it open."""
 
     by: str
     doubt: Reply | None = None
 
 
-def demand(domain: str) -> Evaluation[Demand]:
+def demand(domain: str) -> Evaluation[TlsDemand]:
     """MTA-STS by its record, or DANE by TLSA records of a mail host that senders believe (RFC 7672 section 2.2)."""
     reply = yield Question(f"{mta_sts.RECORD.label}.{domain}", "TXT")
     if any(mta_sts.RECORD.begins(txt.text) for txt in reply.texts):
-        return Demand("MTA-STS")
+        return TlsDemand("MTA-STS")
     way = yield from route(domain)
     doubts = [None if reply.status.conclusive else reply, way.doubt]
     hosts = way.hosts or ((way.domain,) if way.implicit else ())
     for host in filter(names.is_hostname, hosts[:MOST_HOSTS]):
         found = yield from dane.look_up(host, SMTP)
         if found.found:
-            return Demand(f"DANE, by TLSA records of {host}")
+            return TlsDemand(f"DANE, by TLSA records of {host}")
         doubts.append(found.doubt)
-    return Demand("", next(filter(None, doubts), None))
+    return TlsDemand("", next(filter(None, doubts), None))

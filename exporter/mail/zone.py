@@ -39,28 +39,28 @@ _KNOWN_ALGORITHMS = frozenset({5, 7, 8, 10, 13, 14, 15, 16})
 _SILENCE = frozenset({Status.TIMEOUT, Status.NETWORK})
 
 
-def older(serial: int, other: int) -> bool:
+def serial_lt(serial: int, other: int) -> bool:
     """RFC 1982 section 3.2, with 32 bits."""
     return 0 < (other - serial) % 2**32 < 2**31
 
 
-def above(name: str) -> str:
+def parent(name: str) -> str:
     """The name without its first label; the root's own is the root."""
     return name.partition(".")[2] or "."
 
 
-def within(name: str, zone: str) -> bool:
+def is_subdomain(name: str, zone: str) -> bool:
     """Is the name the zone's own or below it? Everything is below the root."""
     return zone == "." or names.under(name, zone)
 
 
 def inside(name: str, zone: str) -> bool:
     """Is the name below the zone's own?"""
-    return name != zone and within(name, zone)
+    return name != zone and is_subdomain(name, zone)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ZoneCut:
     """The closest zone that answers for itself. `doubt` is the first reply below it that says nothing.
 
     A zone whose servers all fail is not found, but the one above it, with doubt.
@@ -71,24 +71,24 @@ class Found:
     doubt: Reply | None
 
 
-def find(domain: str) -> Evaluation[Found]:
+def find(domain: str) -> Evaluation[ZoneCut]:
     """Ask for SOA records upwards; only an apex has one. The root is not asked: no domain of anybody lies in it."""
     name, exists = domain, True
     doubt: Reply | None = None
     while name != ".":
         reply = yield Question(name, "SOA")
         if reply.exists and not reply.chain:
-            return Found(name, exists, doubt)
+            return ZoneCut(name, exists, doubt)
         if name == domain:
             exists = reply.status is not Status.NXDOMAIN
         if not reply.status.conclusive and doubt is None:
             doubt = reply
-        name = above(name)
-    return Found(None, exists, doubt)
+        name = parent(name)
+    return ZoneCut(None, exists, doubt)
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerHost:
     """One name server by its name. `doubt` is a reply that leaves open whether it has addresses."""
 
     name: str
@@ -101,17 +101,17 @@ class Server:
         return not self.addresses and self.doubt is None
 
 
-def look_up(name: str, glue: tuple[IP, ...] = ()) -> Evaluation[Server]:
+def look_up(name: str, glue: tuple[IP, ...] = ()) -> Evaluation[ServerHost]:
     """Where DNS has no addresses, those that the parent zone adds to its delegation stand in."""
     v4 = yield Question(name, "A")
     v6 = yield Question(name, "AAAA")
     chain = v4.chain or v6.chain
     addresses = (*v4.addresses, *v6.addresses) or glue
     doubt = next((reply for reply in (v4, v6) if not reply.status.conclusive), None)
-    return Server(name, addresses, chain[-1] if chain else None, doubt)
+    return ServerHost(name, addresses, chain[-1] if chain else None, doubt)
 
 
-class Word(StrEnum):
+class ServerState(StrEnum):
     """What one answer to the question for the zone's SOA amounts to."""
 
     GOOD = "good"
@@ -121,16 +121,16 @@ class Word(StrEnum):
     UNKNOWN = "unknown"
 
 
-def word(reply: ServerReply) -> Word:
+def word(reply: ServerReply) -> ServerState:
     if soa(reply):
-        return Word.GOOD
+        return ServerState.GOOD
     if reply.passed_over:
-        return Word.UNKNOWN
+        return ServerState.UNKNOWN
     if reply.status.conclusive or reply.status is Status.REFUSED:
-        return Word.LAME
+        return ServerState.LAME
     if reply.status is Status.SERVFAIL:
-        return Word.FAILING
-    return Word.SILENT if reply.status in _SILENCE else Word.UNKNOWN
+        return ServerState.FAILING
+    return ServerState.SILENT if reply.status in _SILENCE else ServerState.UNKNOWN
 
 
 def soa(reply: ServerReply) -> SOA | None:
@@ -141,7 +141,7 @@ def soa(reply: ServerReply) -> SOA | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class ServerAnswer:
     """One address of a name server, and what it said when asked for the SOA over UDP and over TCP."""
 
     server: str
@@ -161,10 +161,14 @@ class Voice:
         return bool(self.udp.passed_over)
 
     @property
-    def word(self) -> Word:
+    def word(self) -> ServerState:
         """One good word is enough; without, the one that says most."""
         said = {word(self.udp), word(self.tcp)}
-        return next(w for w in (Word.GOOD, Word.LAME, Word.UNKNOWN, Word.FAILING, Word.SILENT) if w in said)
+        return next(
+            w
+            for w in (ServerState.GOOD, ServerState.LAME, ServerState.UNKNOWN, ServerState.FAILING, ServerState.SILENT)
+            if w in said
+        )
 
     @property
     def soa(self) -> SOA | None:
@@ -188,7 +192,7 @@ class Voice:
         return "answers without authority, from what it heard elsewhere"
 
 
-class Kind(StrEnum):
+class ItemKind(StrEnum):
     MX = "MX"
     SPF = "SPF"
     DMARC = "DMARC"
@@ -198,12 +202,12 @@ class Kind(StrEnum):
 class Item(NamedTuple):
     """Data that mail depends on, and that every server of the zone must have alike."""
 
-    kind: Kind
+    kind: ItemKind
     name: str
 
     @property
     def question(self) -> Question:
-        return Question(self.name, "MX" if self.kind is Kind.MX else "TXT")
+        return Question(self.name, "MX" if self.kind is ItemKind.MX else "TXT")
 
     def data(self, reply: ServerReply) -> tuple[str, ...] | None:
         """In an order of its own; None where there is none: at a zone cut, or without an answer."""
@@ -211,12 +215,12 @@ class Item(NamedTuple):
             return None
         if reply.chain:
             return (f"CNAME {reply.chain[0]}",)
-        if self.kind is Kind.MX:
+        if self.kind is ItemKind.MX:
             return tuple(sorted(f"{mx.preference} {mx.exchange}" for mx in reply.exchanges))
         texts = [record.text for record in reply.texts]
-        if self.kind is Kind.SPF:
+        if self.kind is ItemKind.SPF:
             texts = [text for text in texts if spf_record.is_spf(text)]
-        elif self.kind is Kind.DMARC:
+        elif self.kind is ItemKind.DMARC:
             texts = [text for text in texts if dmarc.is_record(text)]
         return tuple(sorted(text.decode("utf-8", "backslashreplace") for text in texts))
 
@@ -252,7 +256,7 @@ class Gathered:
         return found
 
     def _cut(self, reply: ServerReply) -> bool:
-        return reply.referral is not None and within(self.item.name, reply.referral.zone)
+        return reply.referral is not None and is_subdomain(self.item.name, reply.referral.zone)
 
 
 def _short(text: str) -> str:
@@ -260,7 +264,7 @@ def _short(text: str) -> str:
     return f'"{text}"' if len(text) <= 120 else f'"{text[:60]}…{text[-50:]}"'
 
 
-class Key(NamedTuple):
+class DnssecKey(NamedTuple):
     """By which a DS record means a DNSKEY: key tag and algorithm (RFC 4034 section 5.1)."""
 
     tag: int
@@ -270,14 +274,14 @@ class Key(NamedTuple):
         return f"{self.tag} (algorithm {self.algorithm})"
 
 
-def wanted_keys(ds: Iterable[object]) -> set[Key]:
+def wanted_keys(ds: Iterable[object]) -> set[DnssecKey]:
     """Of DS records in presentation format, those that a validator heeds."""
     fields = (str(record).split() for record in ds)
-    keys = {Key(int(f[0]), int(f[1])) for f in fields if len(f) > 3 and f[0].isdecimal() and f[1].isdecimal()}
+    keys = {DnssecKey(int(f[0]), int(f[1])) for f in fields if len(f) > 3 and f[0].isdecimal() and f[1].isdecimal()}
     return {key for key in keys if key.algorithm in _KNOWN_ALGORITHMS}
 
 
-def keys(dnskeys: Iterable[object]) -> set[Key]:
+def keys(dnskeys: Iterable[object]) -> set[DnssecKey]:
     """Of DNSKEY records in presentation format: flags, protocol, algorithm, key in base64."""
     found = set()
     for record in dnskeys:
@@ -287,7 +291,7 @@ def keys(dnskeys: Iterable[object]) -> set[Key]:
             rdata = int(flags).to_bytes(2) + bytes([int(protocol), int(algorithm)]) + key
         except (binascii.Error, ValueError, OverflowError):
             continue
-        found.add(Key(_tag(rdata), int(algorithm)))
+        found.add(DnssecKey(_tag(rdata), int(algorithm)))
     return found
 
 

@@ -12,15 +12,15 @@ from typing import Protocol, TypeVar
 
 from exporter.mail.dns import SOA, Evaluation, Question, Reply, ServerReply
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import CannotTell, Clock, Exchange, Known, Remembered, printable
-from exporter.net.dns.authoritative import Authoritative
-from exporter.net.dnsbl.client import Belief, Blocklists, Standing, Subject
-from exporter.net.https import LARGEST, Fetched, Https
-from exporter.net.rdap import Lookup, Rdap
-from exporter.net.smtp.client import Mail
-from exporter.net.smtp.ehlo import Introduction
-from exporter.net.smtp.probe import Dialogue
-from exporter.net.smtp.unreachable import Shut
+from exporter.model import CannotTell, Clock, Exchange, Known, RecordHistory, printable
+from exporter.net.dns.authoritative import AuthoritativeClient
+from exporter.net.dnsbl.client import DnsblClient, ListCondition, ListVerdict, Subject
+from exporter.net.https import LARGEST, Fetched, HttpsClient
+from exporter.net.rdap import RdapClient, RdapLookup
+from exporter.net.smtp.client import SmtpClient
+from exporter.net.smtp.ehlo import EhloResult
+from exporter.net.smtp.probe import SmtpResult
+from exporter.net.smtp.unreachable import Unreachable
 from exporter.targets import IP, MailHost, Peer
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ LINES_LIMIT = 60  # of one exchange
 TEXT_LIMIT = 65536  # characters of one run: a fleet keeps many transcripts, and what fills them is remote
 
 
-class Asks(Protocol):
+class DnsClient(Protocol):
     """A DNS resolver, or a zone in memory. It never raises for what happens in DNS.
 
     `fresh` passes the cache by, `tcp` asks over TCP alone.
@@ -39,7 +39,7 @@ class Asks(Protocol):
     async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply: ...
 
 
-class Holds(Protocol):
+class HeldStates(Protocol):
     """What the other checks hold, to be read only."""
 
     def known(self, check: str, target: str) -> Known | None: ...
@@ -86,15 +86,15 @@ class Net:
 
     def __init__(
         self,
-        dns: Asks,
+        dns: DnsClient,
         clock: Clock,
         *,
-        blocklists: Blocklists | None = None,
-        mail: Mail | None = None,
-        web: Https | None = None,
-        rdap: Rdap | None = None,
-        held: Holds | None = None,
-        authoritative: Authoritative | None = None,
+        blocklists: DnsblClient | None = None,
+        mail: SmtpClient | None = None,
+        web: HttpsClient | None = None,
+        rdap: RdapClient | None = None,
+        held: HeldStates | None = None,
+        authoritative: AuthoritativeClient | None = None,
     ) -> None:
         self._dns = dns
         self._mail = mail
@@ -102,11 +102,11 @@ class Net:
         self._rdap = rdap
         self._held = held
         self._authoritative = authoritative
-        self._blocklists = blocklists or Blocklists(clock)
+        self._blocklists = blocklists or DnsblClient(clock)
         self.clock = clock
         self.transcript = Transcript()
 
-    async def ask(self, name: str, rdtype: str) -> Reply:
+    async def resolve(self, name: str, rdtype: str) -> Reply:
         """The conclusive answer; raise CannotTell when there is none."""
         return believe(await self.query(name, rdtype))
 
@@ -141,41 +141,41 @@ class Net:
         self.transcript.note(f"{question} at {server}", _shown(reply), via, reply.seconds)
         return reply
 
-    def lag(self, who: str, serials: set[int]) -> float:
+    def serial_lag(self, who: str, serials: set[int]) -> float:
         """Seconds for which some server of `who` has been behind a serial that another one had; 0 at first sight."""
         return self._authoritative.lag(who, serials) if self._authoritative else 0.0
 
-    async def listed(self, subject: Subject, lists: Sequence[Blocklist]) -> list[Standing]:
+    async def listed(self, subject: Subject, lists: Sequence[Blocklist]) -> list[ListVerdict]:
         """What each list that can hold the subject says of it."""
         return await self._blocklists.listed(self, subject, lists)
 
-    async def belief(self, blocklist: Blocklist) -> Belief:
+    async def list_condition(self, blocklist: Blocklist) -> ListCondition:
         """How far the list's answers can be believed."""
-        return await self._blocklists.belief(self, blocklist)
+        return await self._blocklists.condition(self, blocklist)
 
-    async def dialogue(self, target: MailHost, ip: IP) -> Dialogue:
+    async def probe(self, target: MailHost, ip: IP) -> SmtpResult:
         """Talk with one address of a mail host. What cannot be told is in its `doubt`, not raised."""
         if self._mail is None:
             raise RuntimeError("no Mail was given, so checks of mail hosts must be switched off")
         since = self.clock.monotonic()
-        dialogue = await self._mail.dialogue(target, ip)
+        result = await self._mail.probe(target, ip)
         asked = f"SMTP {target.host} port {target.port} at {ip}"
-        self.transcript.note(asked, dialogue.lines, "smtp", self.clock.monotonic() - since)
-        return dialogue
+        self.transcript.note(asked, result.lines, "smtp", self.clock.monotonic() - since)
+        return result
 
-    def shut(self, ip: IP, port: int) -> Shut | None:
+    def unreachable(self, ip: IP, port: int) -> Unreachable | None:
         """Is it proven, by the dialogues of others, that nobody gets in there? None: no, or not lately."""
-        shut = self._mail.shut.look(ip, port) if self._mail else None
-        if shut:
-            self.transcript.note(f"SMTP port {port} at {ip}, when last visited", (shut.how,), "memory")
-        return shut
+        known = self._mail.unreachable.look(ip, port) if self._mail else None
+        if known:
+            self.transcript.note(f"SMTP port {port} at {ip}, when last visited", (known.how,), "memory")
+        return known
 
-    async def introduce(self, server: Peer, ips: Sequence[IP], name: str) -> Introduction:
+    async def ehlo(self, server: Peer, ips: Sequence[IP], name: str) -> EhloResult:
         """Say a sender's name to a server of somebody else. What cannot be told is in its `doubt`, not raised."""
         if self._mail is None:
             raise RuntimeError("no Mail was given, so checks of mail hosts must be switched off")
         since = self.clock.monotonic()
-        said = await self._mail.introduce(server, ips, name)
+        said = await self._mail.ehlo(server, ips, name)
         asked = f'EHLO "{name}" to {server.name} port {server.port}'
         self.transcript.note(asked, said.lines, "smtp", self.clock.monotonic() - since)
         return said
@@ -189,7 +189,7 @@ class Net:
         self.transcript.note(f"GET {url}", fetched.lines, "https", self.clock.monotonic() - since)
         return fetched
 
-    async def registration(self, domain: str) -> Lookup:
+    async def registration(self, domain: str) -> RdapLookup:
         """What the registry of a domain says of it; raise CannotTell when it says nothing."""
         if self._rdap is None:
             raise RuntimeError("no Rdap was given, so checks of registrations must be switched off")
@@ -214,12 +214,12 @@ class Net:
             self.transcript.note(f"{check} of {target}", (*ids, *doubt), "memory")
         return known
 
-    def remembered(self, check: str, target: str, name: str) -> Remembered | None:
+    def remembered(self, check: str, target: str, name: str) -> RecordHistory | None:
         """What the Record of that name was when that check last saw it, since when, and how it has changed."""
         known = self._held.known(check, target) if self._held else None
         return next((it for it in known.records if it.record.name == name), None) if known else None
 
-    async def follow(self, evaluation: Evaluation[T]) -> T:
+    async def drive(self, evaluation: Evaluation[T]) -> T:
         """Play an evaluation of exporter/mail to its end, answering its questions."""
         try:
             question = next(evaluation)

@@ -30,12 +30,12 @@ from exporter import __version__
 from exporter.mail import names
 from exporter.mail.dns import Question
 from exporter.model import Doubt, Reason, printable
-from exporter.net.smtp.client import straight
+from exporter.net.smtp.client import dial_direct
 from exporter.net.smtp.connection import system_authorities
 from exporter.net.smtp.probe import Dial
 
 if TYPE_CHECKING:
-    from exporter.net import Asks
+    from exporter.net import DnsClient
 
 LARGEST = 2**16  # octets of a body, unless the caller wants more
 DEADLINE = 20.0  # seconds, redirects included
@@ -109,7 +109,7 @@ class _Failed(Exception):  # noqa: N818 (a fact about the server, not an error o
 class _Addresses(AbstractResolver):
     """Our resolver, as aiohttp wants one. What must not be connected to does not get past it."""
 
-    def __init__(self, dns: Asks, dial: Dial) -> None:
+    def __init__(self, dns: DnsClient, dial: Dial) -> None:
         self._dns = dns
         self._dial = dial
 
@@ -146,14 +146,14 @@ def _result(name: str, host: str, port: int) -> ResolveResult:
     return ResolveResult(hostname=name, host=host, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)
 
 
-class Https:
+class HttpsClient:
     """The door, one for the whole daemon; nothing is opened before the first question.
 
     `dial` says where an address is really to be reached, `authorities` are PEM certificates to trust besides the
     system's.
     """
 
-    def __init__(self, dns: Asks, *, dial: Dial = straight, authorities: bytes = b"") -> None:
+    def __init__(self, dns: DnsClient, *, dial: Dial = dial_direct, authorities: bytes = b"") -> None:
         self._addresses = _Addresses(dns, dial)
         self._authorities = authorities
         self._places = asyncio.Semaphore(AT_ONCE)

@@ -16,7 +16,7 @@ from exporter.model import Clock
 BURST = 0.05  # seconds' worth of questions that may leave at once: more would overflow a resolver's socket
 
 
-class Bucket:
+class TokenBucket:
     """`rate` questions a second; a burst of `BURST` seconds' worth, and of one at least."""
 
     __slots__ = ("_due", "_gap", "_slack")
@@ -38,14 +38,14 @@ class Bucket:
         return moment
 
 
-class Pace:
+class RateLimiter:
     """The pace of all questions together, and of those under each zone (the longest match decides)."""
 
     def __init__(self, clock: Clock, per_second: float, zones: Mapping[str, float] | None = None) -> None:
         """Raise ValueError for a rate that is not above zero."""
         self._clock = clock
-        self._all = Bucket(per_second)
-        self._zones = {zone: Bucket(rate) for zone, rate in (zones or {}).items()}
+        self._all = TokenBucket(per_second)
+        self._zones = {zone: TokenBucket(rate) for zone, rate in (zones or {}).items()}
         self._depths = sorted({zone.count(".") + 1 for zone in self._zones}, reverse=True)
 
     async def acquire(self, question: Question, latest: float) -> bool:
@@ -64,7 +64,7 @@ class Pace:
         if zone is not None:
             zone.take(now)
 
-    async def _wait(self, bucket: Bucket, latest: float) -> bool:
+    async def _wait(self, bucket: TokenBucket, latest: float) -> bool:
         now = self._clock.monotonic()
         moment = bucket.take(now, latest)
         if moment is None:
@@ -73,7 +73,7 @@ class Pace:
             await asyncio.sleep(moment - now)
         return True
 
-    def _zone(self, name: str) -> Bucket | None:
+    def _zone(self, name: str) -> TokenBucket | None:
         for depth in self._depths:
             labels = name.rsplit(".", depth)
             suffix = name if len(labels) <= depth else name[len(labels[0]) + 1 :]

@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 from exporter.mail import rdap
-from exporter.mail.rdap import Bootstrap, RdapSyntaxError, Registration
+from exporter.mail.rdap import Bootstrap, RdapRegistration, RdapSyntaxError
 from exporter.model import CannotTell, Clock, Reason
-from exporter.net.https import Fetched, Https
-from exporter.net.rate_limit import Bucket
+from exporter.net.https import Fetched, HttpsClient
+from exporter.net.rate_limit import TokenBucket
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ Say: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class RdapLookup:
     """What was learnt of a domain.
 
     Where `server` is empty there is none to ask. Without a registration, the server knows no such domain (RFC 7480
@@ -50,15 +50,15 @@ class Lookup:
 
     domain: str
     server: str
-    registration: Registration | None
+    registration: RdapRegistration | None
 
 
-class Rdap:
+class RdapClient:
     """`bootstrap` is the list of servers: a URL, or a file in the same format. `sleep` is how it waits."""
 
     def __init__(
         self,
-        https: Https,
+        https: HttpsClient,
         clock: Clock,
         bootstrap: str | Path = rdap.IANA,
         *,
@@ -71,12 +71,12 @@ class Rdap:
         self._reading = asyncio.Lock()
         self._bootstrap: Bootstrap | CannotTell = CannotTell(Reason.PENDING, "the list of RDAP servers is not read yet")
         self._read_again = float("-inf")  # monotonic, as all moments here
-        self._kept: dict[str, tuple[float, Lookup]] = {}  # in order of age
+        self._kept: dict[str, tuple[float, RdapLookup]] = {}  # in order of age
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets: dict[str, TokenBucket] = {}
         self._closed: dict[str, float] = {}  # until when a server wants to be left alone
 
-    async def look_up(self, domain: str, say: Say) -> Lookup:
+    async def look_up(self, domain: str, say: Say) -> RdapLookup:
         """`say` is told every line for the transcript. Raise CannotTell."""
         turn = self._turns.setdefault(domain, asyncio.Lock())
         async with turn:
@@ -93,11 +93,11 @@ class Rdap:
         _tell(lookup, say)
         return lookup
 
-    async def _asked(self, domain: str, say: Say) -> Lookup:
+    async def _asked(self, domain: str, say: Say) -> RdapLookup:
         bases = (await self._servers(say)).servers(domain)
         base = next((url for url in bases if url.startswith("https://")), None)
         if base is None:
-            return Lookup(domain, "", None)
+            return RdapLookup(domain, "", None)
         server = urlsplit(base).netloc
         latest = self._clock.monotonic() + PATIENCE
         for _ in range(TRIES):
@@ -112,7 +112,7 @@ class Rdap:
             for line in fetched.lines:
                 say(line)
             if fetched.status != 429:
-                return Lookup(domain, server, _read(fetched, domain))
+                return RdapLookup(domain, server, _read(fetched, domain))
             pause = retry_after(fetched.retry_after, self._clock.wall())
             self._closed[server] = self._clock.monotonic() + pause
         raise CannotTell(Reason.RATE_LIMITED, f"{server} answers 429 again and again")
@@ -124,7 +124,7 @@ class Rdap:
             left = opens - self._clock.monotonic()
             raise CannotTell(Reason.RATE_LIMITED, f"{server} wants no questions for the next {left:.0f} s")
         await self._until(opens)
-        moment = self._buckets.setdefault(server, Bucket(1.0)).take(self._clock.monotonic(), latest)
+        moment = self._buckets.setdefault(server, TokenBucket(1.0)).take(self._clock.monotonic(), latest)
         if moment is None:
             raise CannotTell(
                 Reason.RATE_LIMITED, f"too many questions of ours wait for {server}, which gets one a second"
@@ -186,7 +186,7 @@ def _body(fetched: Fetched) -> bytes:
     return fetched.body
 
 
-def _read(fetched: Fetched, domain: str) -> Registration | None:
+def _read(fetched: Fetched, domain: str) -> RdapRegistration | None:
     if fetched.status == 404:
         return None
     try:
@@ -208,7 +208,7 @@ def retry_after(text: str, now: float) -> float:
     return min(max(seconds, 1.0), DAY)
 
 
-def _tell(lookup: Lookup, say: Say) -> None:
+def _tell(lookup: RdapLookup, say: Say) -> None:
     if not lookup.server:
         say("-- the list of servers has none for this domain")
     elif lookup.registration is None:

@@ -15,7 +15,7 @@ def alerts(given: Thresholds) -> Iterator[Alert]:
 
 
 def _expiries(given: Thresholds) -> Iterator[Alert]:
-    for rule, measure, what, labels, days in (
+    for rule, metric, what, labels, days in (
         (
             "smtp_tls.certificate-expiring",
             "deliverability_smtp_tls_certificate_not_after_timestamp_seconds",
@@ -38,7 +38,7 @@ def _expiries(given: Thresholds) -> Iterator[Alert]:
             expr=(
                 f'max_over_time(deliverability_finding{{finding="{rule}"}}[{given.gap}])\n'
                 f"  * on (job, instance, {', '.join(labels)}) group_left ()\n"
-                f"((min_over_time({measure}[{given.gap}]) - time()) / 86400)\n"
+                f"((min_over_time({metric}[{given.gap}]) - time()) / 86400)\n"
                 f"  < {days}"
             ),
             summary=f'The {what} of {who} ends in {{{{ $value | printf "%.0f" }}}} days',

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from exporter.engine.catalogue import Entry
+from exporter.engine.catalogue import CatalogueEntry
 from exporter.model import Rule
 from exporter.publish.alert import PREFIX, Alert, page, who
 from exporter.publish.thresholds import Thresholds, seconds
@@ -54,7 +54,7 @@ def age(given: Thresholds) -> dict[str, Any]:
     }
 
 
-def alerts(entry: Entry, given: Thresholds) -> Iterator[Alert]:
+def alerts(entry: CatalogueEntry, given: Thresholds) -> Iterator[Alert]:
     if entry.check.id in CHECKS_APART:
         return
     for rule in sorted(entry.rules, key=lambda rule: rule.id):

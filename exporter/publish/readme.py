@@ -40,7 +40,7 @@ def _row(given: dict[str, Any], known: Catalogue) -> tuple[str, ...]:
         f"**{given['cause']}**" if given.get("this") else given["cause"],
         given["answer"],
         ", ".join(f"`{rule.id}`" for rule in rules),
-        ", ".join(f"`{measure}`" for measure in given.get("measures", ())),
+        ", ".join(f"`{metric}`" for metric in given.get("metrics", ())),
         " ".join(fixes),
     )
 

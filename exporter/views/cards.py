@@ -9,17 +9,17 @@ from typing import Any
 
 from exporter import receivers
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.store import Held, Judged, Policy, Store
+from exporter.engine.store import CheckState, EffectiveFinding, FindingPolicy, Store
 from exporter.model import Outcome, Rule, Severity, Verdict
-from exporter.receivers import Answer, Ask, Demand, Profile, State
+from exporter.receivers import Ask, Demand, DemandAnswer, DemandState, Profile
 from exporter.targets import Delivery
 
-FIRST = (State.UNMET, State.CANNOT_TELL, State.MET, State.NOT_OBSERVABLE)
+FIRST = (DemandState.UNMET, DemandState.CANNOT_TELL, DemandState.MET, DemandState.NOT_OBSERVABLE)
 _ORDER = {Verdict.FAIL: 0, Verdict.UNKNOWN: 1, Verdict.PASS: 2}
 _GRAVITY = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
-def card(held: Held, policy: Policy, now: float) -> dict[str, Any]:
+def card(held: CheckState, policy: FindingPolicy, now: float) -> dict[str, Any]:
     """One check of one target: verdict, findings with their fix, measures, doubt and the latest evidence."""
     judged = sorted(held.judged(policy, now), key=lambda j: _GRAVITY[j.severity])
     return {
@@ -33,8 +33,8 @@ def card(held: Held, policy: Policy, now: float) -> dict[str, Any]:
         "findings": [_finding(j) for j in judged],
         "unknown": {"reason": str(held.doubt.reason), "detail": held.doubt.detail} if held.doubt else None,
         "measures": [
-            {"name": r.measure.name, "help": r.measure.help, "labels": dict(r.labels), "value": r.value}
-            for r in held.readings
+            {"name": r.metric.name, "help": r.metric.help, "labels": dict(r.labels), "value": r.value}
+            for r in held.samples
         ],
         "records": [
             {
@@ -54,7 +54,7 @@ def card(held: Held, policy: Policy, now: float) -> dict[str, Any]:
     }
 
 
-def _finding(judged: Judged) -> dict[str, Any]:
+def _finding(judged: EffectiveFinding) -> dict[str, Any]:
     finding = judged.finding
     accepted = judged.accepted_until
     return {
@@ -100,7 +100,7 @@ def timestamp(seconds: float) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
 
 
-def cards(store: Iterable[Held], policy: Policy, now: float) -> list[dict[str, Any]]:
+def cards(store: Iterable[CheckState], policy: FindingPolicy, now: float) -> list[dict[str, Any]]:
     """Worst first: failures by severity, then what could not be told, then the rest."""
     told = [card(held, policy, now) for held in store]
     return sorted(told, key=_rank)
@@ -114,7 +114,7 @@ def _rank(told: dict[str, Any]) -> tuple[int, int, str, str]:
 def reception(profile: Profile, target: Delivery, ask: Ask) -> dict[str, Any]:
     """Will the receiver take mail of one domain? Each demand with its answer, and what follows."""
     judged = sorted(receivers.judge(profile, target.rests_on, ask), key=lambda pair: FIRST.index(pair[1].state))
-    counts = {str(state): sum(answer.state is state for _, answer in judged) for state in State}
+    counts = {str(state): sum(answer.state is state for _, answer in judged) for state in DemandState}
     return {
         "receiver": profile.id,
         "name": profile.name,
@@ -127,7 +127,7 @@ def reception(profile: Profile, target: Delivery, ask: Ask) -> dict[str, Any]:
     }
 
 
-def _demand(profile: Profile, demand: Demand, answer: Answer) -> dict[str, Any]:
+def _demand(profile: Profile, demand: Demand, answer: DemandAnswer) -> dict[str, Any]:
     return {
         "demand": demand.text,
         "state": str(answer.state),

@@ -20,9 +20,9 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from exporter import __version__
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.store import Held, Key, Policy
+from exporter.engine.store import CheckState, FindingPolicy, Key
 from exporter.model import Clock, Labels, Severity, Target
-from exporter.net.dns.resolver import Stats
+from exporter.net.dns.resolver import ResolverStats
 from exporter.stats import Histogram
 
 OK = "deliverability_check_ok"
@@ -73,7 +73,7 @@ def _line(name: str, inside: str, value: float) -> bytes:
     return (f"{name}{{{inside}}} {number}\n" if inside else f"{name} {number}\n").encode("utf-8", "replace")
 
 
-def lines(held: Held, policy: Policy, now: float) -> Iterator[tuple[str, bytes]]:
+def lines(held: CheckState, policy: FindingPolicy, now: float) -> Iterator[tuple[str, bytes]]:
     """The (family, line) pairs of one check of one target."""
     identity, own = _inside(held.target.identity), _inside(held.target.labels)
     who = ",".join(filter(None, (_inside((("check", held.check.id),)), identity, own)))
@@ -89,12 +89,12 @@ def lines(held: Held, policy: Policy, now: float) -> Iterator[tuple[str, bytes]]
         yield from _findings(held, who, policy, now)
     if held.records:
         yield RECORD_CHANGED, _line(RECORD_CHANGED, who, held.changed)
-    for reading in held.readings:
-        name = reading.measure.name
-        yield name, _line(name, ",".join(filter(None, (identity, _inside(reading.labels), own))), reading.value)
+    for it in held.samples:
+        name = it.metric.name
+        yield name, _line(name, ",".join(filter(None, (identity, _inside(it.labels), own))), it.value)
 
 
-def _findings(held: Held, who: str, policy: Policy, now: float) -> Iterator[tuple[str, bytes]]:
+def _findings(held: CheckState, who: str, policy: FindingPolicy, now: float) -> Iterator[tuple[str, bytes]]:
     worst: dict[tuple[str, Labels], tuple[Severity, float]] = {}
     for judged in held.judged(policy, now):
         finding = judged.finding
@@ -116,7 +116,7 @@ def _day(until: float) -> str:
 
 
 @dataclass
-class Own:
+class OwnHealth:
     """The exporter's own health, read at scrape time: plain numbers kept by whoever does the work."""
 
     config_hash: str = ""
@@ -130,23 +130,23 @@ class Own:
     skipped: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by check and cause
     durations: dict[str, Histogram] = field(default_factory=dict)  # by check, seconds
     budgets: Mapping[str, float] = field(default_factory=dict)  # by blocklist, 0 to 1
-    dns: Stats | None = None
+    dns: ResolverStats | None = None
 
 
 class Exposition:
     """The lines of all targets, by family, and the way to bytes."""
 
-    def __init__(self, catalogue: Catalogue, clock: Clock, limit: int, own: Callable[[], Own]) -> None:
+    def __init__(self, catalogue: Catalogue, clock: Clock, limit: int, own: Callable[[], OwnHealth]) -> None:
         self._clock = clock
         self.limit = limit
         self.series = 0
         self.dropped = 0
-        self.policy = Policy()
-        self._help = HELP | {m.name: m.help for m in catalogue.measures}
+        self.policy = FindingPolicy()
+        self._help = HELP | {m.name: m.help for m in catalogue.metrics}
         self._lines: dict[str, dict[Key, bytes]] = {name: {} for name in self._help}
         self._written: dict[Key, tuple[int, tuple[str, ...]]] = {}  # how many lines, in which families
         self._dropped: dict[Key, int] = {}
-        self._expiries: dict[Key, tuple[float, Held]] = {}
+        self._expiries: dict[Key, tuple[float, CheckState]] = {}
         self._registry = CollectorRegistry()
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         for collector in (
@@ -157,7 +157,7 @@ class Exposition:
             collector(registry=self._registry)
         self._registry.register(_Health(own, self))
 
-    def put(self, held: Held) -> None:
+    def put(self, held: CheckState) -> None:
         """Write the lines of this verdict where the former ones stood, so that scrapes keep their order."""
         now = self._clock.wall()
         self._write(held.key, lines(held, self.policy, now))
@@ -247,7 +247,7 @@ def compressor() -> Callable[[bytes], bytes]:
 
 
 class _Health(Collector):
-    def __init__(self, own: Callable[[], Own], exposition: Exposition) -> None:
+    def __init__(self, own: Callable[[], OwnHealth], exposition: Exposition) -> None:
         self._own = own
         self._exposition = exposition
 
@@ -256,10 +256,10 @@ class _Health(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """The families' names, so that `name[]` finds them."""
-        return health(Own(dns=Stats()), self._exposition)
+        return health(OwnHealth(dns=ResolverStats()), self._exposition)
 
 
-def health(own: Own, exposition: Exposition) -> Iterator[Metric]:
+def health(own: OwnHealth, exposition: Exposition) -> Iterator[Metric]:
     """The families about the exporter itself."""
     one: Labels = ()
     yield _gauge("build_info", "Version of the exporter.", [((("version", __version__),), 1)])
@@ -299,8 +299,8 @@ def health(own: Own, exposition: Exposition) -> Iterator[Metric]:
         yield from _dns(own.dns)
 
 
-def _dns(stats: Stats) -> Iterator[Metric]:
-    servers = [((("nameserver", name),), traffic) for name, traffic in stats.nameservers.items()]
+def _dns(stats: ResolverStats) -> Iterator[Metric]:
+    servers = [((("nameserver", name),), stats) for name, stats in stats.nameservers.items()]
     yield _counter("dns_queries", "Questions sent.", [(who, t.queries) for who, t in servers])
     yield _counter(
         "dns_responses",

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from exporter import receivers
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.store import Held, Store
+from exporter.engine.store import CheckState, Store
 from exporter.explain import diagnosis
 from exporter.explain.refusals import Refusals
 from exporter.model import Clock, Severity, Verdict
@@ -41,7 +41,7 @@ _HEADERS = {
 
 
 @dataclass(frozen=True)
-class Views:
+class WebContext:
     """What the web side may see of the daemon. `reload` returns the problems that kept the old configuration."""
 
     store: Store
@@ -56,7 +56,7 @@ class Views:
 class Web:
     """The HTTP server of one daemon."""
 
-    def __init__(self, views: Views) -> None:
+    def __init__(self, views: WebContext) -> None:
         self._views = views
         self._pages = Pages()
         self._refusals = Refusals(views.catalogue)
@@ -111,7 +111,7 @@ class Web:
     async def _overview(self, request: web.Request) -> web.Response:
         wanted = request.query.get("q", "").strip().lower()[:100]
         targets: set[str] = set()
-        kinds: dict[str, list[Held]] = {kind: [] for kind in KINDS}
+        kinds: dict[str, list[CheckState]] = {kind: [] for kind in KINDS}
         async for held in self._each(lambda _: True):
             targets.add(held.target.key)
             if _matches(held, wanted):
@@ -136,7 +136,7 @@ class Web:
     async def _target(self, request: web.Request) -> web.Response:
         key = request.match_info["key"]
         pairs = set(key.split(","))
-        kinds: dict[str, list[Held]] = {kind: [] for kind in KINDS}
+        kinds: dict[str, list[CheckState]] = {kind: [] for kind in KINDS}
         async for held in self._each(lambda h: h.target.key == key or pairs <= set(h.target.key.split(","))):
             kinds[self._kind(held)].append(held)
         found = list(chain.from_iterable(kinds.values()))
@@ -228,14 +228,14 @@ class Web:
             raise web.HTTPInternalServerError(text="the old configuration stays:\n" + "\n".join(problems) + "\n")
         return web.Response(text="configuration reloaded\n")
 
-    async def _each(self, wanted: Callable[[Held], bool]) -> Any:
+    async def _each(self, wanted: Callable[[CheckState], bool]) -> Any:
         for count, held in enumerate(list(self._views.store), 1):
             if wanted(held):
                 yield held
             if count % BREATH == 0:
                 await asyncio.sleep(0)
 
-    def _kind(self, held: Held) -> str:
+    def _kind(self, held: CheckState) -> str:
         policy, now = self._views.exposition.policy, self._views.clock.wall()
         verdict = held.verdict(policy, now)
         if verdict is not Verdict.FAIL:
@@ -243,11 +243,11 @@ class Web:
         critical = any(j.fails and j.severity is Severity.CRITICAL for j in held.judged(policy, now))
         return "critical" if critical else "warning"
 
-    def _cards(self, held: list[Held]) -> list[dict[str, Any]]:
+    def _cards(self, held: list[CheckState]) -> list[dict[str, Any]]:
         policy, now = self._views.exposition.policy, self._views.clock.wall()
         return [{**cards.card(h, policy, now), "href": _page_of(h.target.key)} for h in held]
 
-    async def _carded(self, held: list[Held]) -> list[dict[str, Any]]:
+    async def _carded(self, held: list[CheckState]) -> list[dict[str, Any]]:
         """The same, with a breath for the loop before each table."""
         await asyncio.sleep(0)
         return self._cards(held)
@@ -257,7 +257,7 @@ class Web:
         return web.Response(text=text, content_type="text/html")
 
 
-def _first(held: list[Held]) -> list[Held]:
+def _first(held: list[CheckState]) -> list[CheckState]:
     """By check and target, as many as one table shows."""
     return heapq.nsmallest(SHOWN, held, key=lambda h: (h.check.id, h.target.title))
 
@@ -270,7 +270,7 @@ def _at(receiver: str, domain: str = "") -> str:
     return f"/receivers/{receiver}/{quote(domain)}".rstrip("/")
 
 
-def _wanted(held: Held) -> tuple[str, ...]:
+def _wanted(held: CheckState) -> tuple[str, ...]:
     """The receivers that the mail of this target goes to."""
     return held.target.receivers if isinstance(held.target, Delivery) else ()
 
@@ -295,7 +295,7 @@ def _profile(request: web.Request) -> Profile:
     return profile
 
 
-def _matches(held: Held, wanted: str) -> bool:
+def _matches(held: CheckState, wanted: str) -> bool:
     words = (held.check.id, held.target.title, *(value for _, value in held.target.labels))
     return not wanted or any(wanted in word.lower() for word in words)
 

@@ -10,15 +10,15 @@ from exporter.checks.dane import dane as check
 from exporter.cli import check as once
 from exporter.demo.ca import Authority
 from exporter.demo.mailserver import Behaviour
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
 from exporter.mail.dane.chain import advised
 from exporter.mail.tls import Version
 from exporter.model import Outcome, Reason
-from exporter.net import Holds, Net
+from exporter.net import HeldStates, Net
 from exporter.net.smtp.connection import Secured
-from exporter.net.smtp.probe import IP, Dialogue
+from exporter.net.smtp.probe import IP, SmtpResult
 from exporter.targets import Domain, MailHost
 from tests.mail.test_certificate import der
 from tests.support.clock import FakeClock
@@ -37,16 +37,16 @@ class Told(Net):
 
     asked: list[tuple[str, IP]]
 
-    async def dialogue(self, target: MailHost, ip: IP) -> Dialogue:
+    async def probe(self, target: MailHost, ip: IP) -> SmtpResult:
         self.asked.append((target.host, ip))
-        return Dialogue(ip, starttls=True, secured=Secured(Version.TLS_1_3, "cipher", (LEAF,)))
+        return SmtpResult(ip, starttls=True, secured=Secured(Version.TLS_1_3, "cipher", (LEAF,)))
 
 
 async def judged(zone: str, target: MailHost | Domain = HOST) -> tuple[Outcome, list[tuple[str, IP]]]:
     clock, asked = FakeClock(), list[tuple[str, IP]]()
 
     def net() -> Net:
-        it = Told(MemoryResolver(Zone(zone)), clock)
+        it = Told(MemoryResolver(ZoneData(zone)), clock)
         it.asked = asked
         return it
 
@@ -120,10 +120,10 @@ async def test_a_domain_of_very_many_hosts_asks_about_the_first_thirty() -> None
 async def test_mail_hosts_that_a_command_has_found_are_looked_at(validates: bool, record: str, found: set[str]) -> None:
     zone = f"example.com. MX 10 mx.example.com.\nmx.example.com. A 192.0.2.25\n_25._tcp.mx.example.com. TLSA {record}\n"
     clock = FakeClock()
-    dns = MemoryResolver(Zone((ALL_SIGNED if validates else "") + zone))
+    dns = MemoryResolver(ZoneData((ALL_SIGNED if validates else "") + zone))
     async with mail_door({(ip_address("192.0.2.25"), 25): Behaviour()}, clock) as mail:
 
-        def net(held: Holds) -> Net:
+        def net(held: HeldStates) -> Net:
             return Net(dns, clock, mail=mail, held=held)
 
         domain = Domain(name="example.com", mail_from=("example.com",))

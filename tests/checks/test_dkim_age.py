@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from exporter.checks.dkim import FIRST_SEEN
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
-from exporter.engine.state_file import State
-from exporter.engine.store import Held, Store
-from exporter.model import Remembered
+from exporter.engine.state_file import StateFile
+from exporter.engine.store import CheckState, Store
+from exporter.model import RecordHistory
 from exporter.net import Net
 from exporter.targets import Selector
 from tests.support.clock import FakeClock
@@ -28,14 +28,14 @@ START = 1_780_000_000.0
 class Watch:
     """The check, run again and again on one selector."""
 
-    def __init__(self, held: Held | None = None, at: float = START) -> None:
+    def __init__(self, held: CheckState | None = None, at: float = START) -> None:
         self.store, self.clock = Store(), FakeClock(at)
         self.store.want(CHECK, TARGET, lambda new: held or new)
 
-    async def sees(self, record: str, *, after: float = 0.0) -> Held:
+    async def sees(self, record: str, *, after: float = 0.0) -> CheckState:
         """What is held when this has been met."""
         self.clock.pass_(after)
-        dns = MemoryResolver(Zone(record))
+        dns = MemoryResolver(ZoneData(record))
         outcome = await evaluate(CHECK, TARGET, lambda: Net(dns, self.clock, held=self.store), self.clock)
         assert outcome.verdict == "pass" or outcome.doubt
         held = self.store.record(outcome)
@@ -47,12 +47,12 @@ def key(tags: str) -> str:
     return f'{NAME}. TXT "v=DKIM1; k=ed25519; {tags}"'
 
 
-def first_seen(held: Held) -> float:
-    (value,) = (reading.value for reading in held.readings if reading.measure is FIRST_SEEN)
+def first_seen(held: CheckState) -> float:
+    (value,) = (sample.value for sample in held.samples if sample.metric is FIRST_SEEN)
     return value
 
 
-def remembered(held: Held, what: str) -> Remembered:
+def remembered(held: CheckState, what: str) -> RecordHistory:
     (it,) = (it for it in held.records if it.record.name == f"{NAME} {what}")
     return it
 
@@ -89,11 +89,11 @@ async def test_a_run_that_could_not_tell_leaves_the_age_alone() -> None:
 
 
 async def test_the_age_survives_a_restart(tmp_path: Path) -> None:
-    state = State(tmp_path / "state")
+    state = StateFile(tmp_path / "state")
     state.save(await Watch().sees(key(KEY)))
     await state.close()
-    state = State(tmp_path / "state")
-    watch = Watch(state.recall(Held(CHECK, TARGET), CATALOGUE), START + 400 * 86400)
+    state = StateFile(tmp_path / "state")
+    watch = Watch(state.recall(CheckState(CHECK, TARGET), CATALOGUE), START + 400 * 86400)
     await state.close()
     held = await watch.sees(key(KEY))
     assert first_seen(held) == START
@@ -122,7 +122,7 @@ async def test_a_key_that_has_been_there_and_is_gone_is_no_key_to_come() -> None
     store.want(CHECK, target)
     found = []
     for more in ("", f'{second}. TXT "v=DKIM1; k=ed25519; {OTHER}"\n', "", ""):
-        dns = MemoryResolver(Zone(zone + more))
+        dns = MemoryResolver(ZoneData(zone + more))
         store.record(await evaluate(CHECK, target, lambda dns=dns: Net(dns, clock, held=store), clock))  # type: ignore[misc]  # a default cannot be inferred
         found.append([standing.finding.id for standing in store[CHECK.id, target.key].findings])
         clock.pass_(3600)

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.checks.mta_sts import mta_sts as check
 from exporter.checks.smtp_tls import CERTIFICATE_EXPIRED, smtp_tls
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
 from exporter.engine.store import Store
 from exporter.mail.mta_sts import policy_url
@@ -49,7 +49,7 @@ class Domains:
     """One domain, looked at again and again; what is held lasts from one look to the next."""
 
     def __init__(self, zone: str = ZONE) -> None:
-        self.zone, self.clock, self.store = Zone(zone), FakeClock(), Store()
+        self.zone, self.clock, self.store = ZoneData(zone), FakeClock(), Store()
         self.store.want(check, EXAMPLE)
         self.answer = page(policy())
         self.fetched: list[str] = []
@@ -105,7 +105,7 @@ async def test_a_failure_is_a_fact_if_every_sender_meets_it_and_else_a_doubt(fai
         assert (ids(outcome), outcome.doubt) == ({FACTS[failure]}, None)
     else:
         assert (ids(outcome), outcome.doubt) == (set(), Doubt(Reason.NETWORK, "so it went"))
-    assert not outcome.readings
+    assert not outcome.samples
     assert [record.name for record in outcome.records] == ["_mta-sts.example.com TXT"], "no policy was seen"
 
 

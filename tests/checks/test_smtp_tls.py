@@ -7,13 +7,13 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.checks.smtp_tls import smtp_tls as check
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
 from exporter.mail.certificate import Certificate, Shown
-from exporter.mail.smtp import Reply
+from exporter.mail.smtp import SmtpReply
 from exporter.model import Outcome, Reason
 from exporter.net import Net
-from exporter.net.smtp.probe import IP, Dialogue
+from exporter.net.smtp.probe import IP, SmtpResult
 from exporter.targets import MailHost
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
@@ -26,36 +26,36 @@ LEAF = Certificate(0, 0, ("mx.example.com",), "CN=mx", "CN=ca", self_signed=Fals
 class Told(Net):
     """Every address tells the same."""
 
-    told: Dialogue
+    told: SmtpResult
     asked: list[IP]
 
-    async def dialogue(self, target: MailHost, ip: IP) -> Dialogue:
+    async def probe(self, target: MailHost, ip: IP) -> SmtpResult:
         self.asked.append(ip)
         return self.told
 
 
 async def judged(
-    told: Dialogue, zone: str = "mx.example.com. A 192.0.2.25", port: int = 25
+    told: SmtpResult, zone: str = "mx.example.com. A 192.0.2.25", port: int = 25
 ) -> tuple[Outcome, list[IP]]:
     clock, asked = FakeClock(), list[IP]()
 
     def net() -> Net:
-        it = Told(MemoryResolver(Zone(zone)), clock)
+        it = Told(MemoryResolver(ZoneData(zone)), clock)
         it.told, it.asked = told, asked
         return it
 
     return await evaluate(check, MailHost(host=HOST.host, port=port), net, clock), asked
 
 
-def shown(lifetime: float, left: float) -> Dialogue:
+def shown(lifetime: float, left: float) -> SmtpResult:
     """With so many days of life, and left of it."""
     end = FakeClock().wall() + left * DAY
     leaf = Certificate(
         end - lifetime * DAY, end, LEAF.names, LEAF.subject, LEAF.issuer, self_signed=False, key="", weak="", sha256=""
     )
-    return Dialogue(
+    return SmtpResult(
         ip_address("192.0.2.25"),
-        greeting=Reply(220, ("mx",)),
+        greeting=SmtpReply(220, ("mx",)),
         offered={"SIZE": "1"},
         starttls=True,
         shown=Shown(leaf, 2, trusted=True),
@@ -106,7 +106,7 @@ async def test_in_whatever_order_dns_tells_them_the_same_addresses_are_visited()
 
 async def test_without_a_door_the_check_is_no_verdict() -> None:
     clock = FakeClock()
-    dns = MemoryResolver(Zone("mx.example.com. A 192.0.2.25"))
+    dns = MemoryResolver(ZoneData("mx.example.com. A 192.0.2.25"))
     outcome = await evaluate(check, HOST, lambda: Net(dns, clock), clock)
     assert outcome.doubt is not None
     assert outcome.doubt.reason is Reason.BUG

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
-from exporter.engine.store import Held, Store
+from exporter.engine.store import CheckState, Store
 from exporter.model import Outcome
 from exporter.net import Net
 from exporter.targets import Domain
@@ -27,9 +27,9 @@ class Watch:
         self.store, self.clock = Store(), FakeClock(START)
         self.store.want(CHECK, TARGET)
 
-    async def sees(self, text: str) -> tuple[Outcome, Held]:
+    async def sees(self, text: str) -> tuple[Outcome, CheckState]:
         """What one run says of this world, and what is held afterwards. An hour passes."""
-        dns = MemoryResolver(Zone(OTHERS + text))
+        dns = MemoryResolver(ZoneData(OTHERS + text))
         outcome = await evaluate(CHECK, TARGET, lambda: Net(dns, self.clock, held=self.store), self.clock)
         held = self.store.record(outcome)
         assert held

@@ -11,10 +11,10 @@ import pytest
 
 from exporter.cli import check as once
 from exporter.cli.check import Exit
-from exporter.demo.mailserver import Behaviour, Fault
-from exporter.demo.nameserver import Zone
+from exporter.demo.mailserver import Behaviour, SmtpFault
+from exporter.demo.nameserver import ZoneData
 from exporter.engine import catalogue
-from exporter.engine.store import Policy, Store
+from exporter.engine.store import FindingPolicy, Store
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.model import Reason, Target
 from exporter.net import Net
@@ -73,7 +73,7 @@ def test_a_word_that_is_neither_is_an_error_that_says_so() -> None:
 
 async def evaluated(targets: Iterable[Target], *checks: str) -> Store:
     clock = FakeClock()
-    dns = MemoryResolver(Zone(ZONE))
+    dns = MemoryResolver(ZoneData(ZONE))
     steps: list[tuple[int, int]] = []
     store = await once.run(
         CATALOGUE,
@@ -101,8 +101,8 @@ async def test_mail_hosts_that_were_found_are_looked_at_too() -> None:
 
 async def test_a_domain_is_looked_at_again_once_its_mail_hosts_have_been_met() -> None:
     clock = FakeClock()
-    dns = MemoryResolver(Zone(ZONE))
-    refuses = {(ip_address("192.0.2.25"), 25): Behaviour(fault=Fault.REFUSED)}
+    dns = MemoryResolver(ZoneData(ZONE))
+    refuses = {(ip_address("192.0.2.25"), 25): Behaviour(fault=SmtpFault.REFUSED)}
     async with mail_door(refuses, clock) as mail:
         domain = Domain(name="example.com", mail_from=("example.com",))
         enabled = {"mx", "smtp_tls"}.__contains__
@@ -133,13 +133,13 @@ def held(*outcomes: object) -> Store:
     ],
 )
 def test_exit_codes(store: Store, code: Exit) -> None:
-    assert once.exit_code(store, Policy(), 0) == code
+    assert once.exit_code(store, FindingPolicy(), 0) == code
 
 
 def test_text_says_what_is_wrong_and_how_to_fix_it_on_whole_lines() -> None:
     stream = io.StringIO()
     long = "very " * 60 + "long"
-    once.as_text(held(outcome(BROKEN(what=long), doubt=Reason.BOGUS)), Policy(), 0, ["a note"], stream)
+    once.as_text(held(outcome(BROKEN(what=long), doubt=Reason.BOGUS)), FindingPolicy(), 0, ["a note"], stream)
     told = stream.getvalue()
     assert f"critical: {long} is broken  [sample.broken]\n" in told
     assert f"fix: Mend {long}.\n" in told
@@ -150,12 +150,12 @@ def test_text_says_what_is_wrong_and_how_to_fix_it_on_whole_lines() -> None:
 
 def test_markup_in_remote_text_is_not_obeyed() -> None:
     stream = io.StringIO()
-    once.as_text(held(outcome(BROKEN(what="[bold]x[/bold]"))), Policy(), 0, [], stream)
+    once.as_text(held(outcome(BROKEN(what="[bold]x[/bold]"))), FindingPolicy(), 0, [], stream)
     assert "[bold]x[/bold] is broken" in stream.getvalue()
 
 
 def test_json_holds_every_verdict_with_its_evidence() -> None:
-    told = json.loads(once.as_json(held(outcome(BROKEN(what="x"))), Policy(), 0, ["a note"]))
+    told = json.loads(once.as_json(held(outcome(BROKEN(what="x"))), FindingPolicy(), 0, ["a note"]))
     assert told["exit"] == 2
     assert told["summary"] == {"pass": 0, "fail": 1, "unknown": 0}
     (card,) = told["verdicts"]
@@ -167,14 +167,16 @@ def test_json_holds_every_verdict_with_its_evidence() -> None:
 async def test_what_receivers_demand_is_concluded_last_and_told_behind_the_verdicts() -> None:
     store = await evaluated(once.named(["example.com", "192.0.2.10"], None, ()), "spf", "spf_sender", "ptr", "receiver")
     stream = io.StringIO()
-    once.as_text(store, Policy(), 0, [], stream)
+    once.as_text(store, FindingPolicy(), 0, [], stream)
     told = stream.getvalue().partition("Will Office 365 take my mail?")[2]
     assert told
     assert "UNMET  each sending address has a PTR record" in told
     assert "answer: 550 5.7.25 This message was blocked" in told
     assert "met    mail passes SPF or DKIM" in told
     assert "unseen mail is sent over TLS" in told
-    (gmail,) = (r for r in json.loads(once.as_json(store, Policy(), 0, []))["receivers"] if r["receiver"] == "gmail")
+    (gmail,) = (
+        r for r in json.loads(once.as_json(store, FindingPolicy(), 0, []))["receivers"] if r["receiver"] == "gmail"
+    )
     assert (gmail["domain"], gmail["state"], gmail["counts"]["unmet"]) == ("example.com", "unmet", 1)
     (unmet,) = (demand for demand in gmail["demands"] if demand["state"] == "unmet")
     assert unmet["finding"] == "receiver.gmail-ptr"

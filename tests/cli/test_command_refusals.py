@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.demo.nameserver import NameServer, Zone
+from exporter.demo.nameserver import NameServer, ZoneData
 from tests.explain.test_smtp_status import POSTFIX
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ senders:
 
 @pytest.fixture
 async def nameserver() -> AsyncIterator[NameServer]:
-    server = NameServer(Zone(ZONE))
+    server = NameServer(ZoneData(ZONE))
     await server.start()
     yield server
     await server.stop()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from exporter.cli import recipients
 from exporter.cli.check import Exit
 from exporter.cli.recipients import Judgement, Lines, Recipient, examine, lines_of, tell
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.mail.dns import Question, Reply, Status
 from exporter.net import Net
 from tests.support.clock import FakeClock
@@ -45,7 +45,7 @@ async def given_lines(lines: Iterable[str]) -> AsyncIterator[str]:
 
 
 async def judged(*lines: str, dns: MemoryResolver | None = None) -> list[Recipient]:
-    resolver, clock = dns or MemoryResolver(Zone(ZONE)), FakeClock()
+    resolver, clock = dns or MemoryResolver(ZoneData(ZONE)), FakeClock()
     return [recipient async for recipient in examine(given_lines(lines), lambda: Net(resolver, clock))]
 
 
@@ -76,14 +76,14 @@ async def test_an_address_is_judged_by_its_worst(address: str, judgement: Judgem
 
 
 async def test_a_slip_is_only_a_warning_where_the_domain_takes_mail() -> None:
-    dns = MemoryResolver(Zone("gnail.com. MX 10 mx.gnail.com."))
+    dns = MemoryResolver(ZoneData("gnail.com. MX 10 mx.gnail.com."))
     (recipient,) = await judged("anna@gnail.com", dns=dns)
     assert recipient.judgement is Judgement.DOUBTFUL
     assert recipient.remarks[0].fix == "Write anna@gmail.com if that is meant."
 
 
 async def test_each_domain_is_asked_once_and_the_order_of_the_list_is_kept() -> None:
-    dns = MemoryResolver(Zone(ZONE))
+    dns = MemoryResolver(ZoneData(ZONE))
     lines = ["", *(f"u{n}@{domain}.example" for n in range(50) for domain in ("good", "GOOD", "gone", "null")), " \t"]
     found = await judged(*lines, dns=dns)
     assert [recipient.line for recipient in found] == list(range(2, 202))
@@ -133,7 +133,7 @@ async def test_the_list_is_read_no_further_than_a_window_ahead_and_few_domains_a
 async def test_memory_does_not_grow_with_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipients, "KEPT", 500)
     monkeypatch.setattr(recipients, "WINDOW", 200)
-    clock, dns = FakeClock(), MemoryResolver(Zone(ZONE))
+    clock, dns = FakeClock(), MemoryResolver(ZoneData(ZONE))
 
     async def peak(count: int) -> int:
         gc.collect()
@@ -165,7 +165,7 @@ async def test_exit_codes_are_those_of_check(addresses: tuple[str, ...], code: E
 
 
 async def told(*addresses: str, as_json: bool = False) -> tuple[Exit, str]:
-    out, clock, dns = io.StringIO(), FakeClock(), MemoryResolver(Zone(ZONE))
+    out, clock, dns = io.StringIO(), FakeClock(), MemoryResolver(ZoneData(ZONE))
     found = examine(given_lines(addresses), lambda: Net(dns, clock))
     code = await tell(found, "list.txt", out.write, as_json=as_json)
     return code, out.getvalue()

@@ -59,9 +59,9 @@ def test_a_refusal_can_be_accepted(read: Read) -> None:
 
 
 def test_six_hours_are_the_pace_and_the_fastest(read: Read) -> None:
-    assert read(SENDER + PEERS).every["ehlo_probe"] == timedelta(hours=6)
-    assert read(SENDER + PEERS + "schedule: {default: 1m}").every["ehlo_probe"] == timedelta(hours=6)
-    assert read(SENDER + PEERS + "schedule: {ehlo_probe: 1d}").every["ehlo_probe"] == timedelta(days=1)
+    assert read(SENDER + PEERS).intervals["ehlo_probe"] == timedelta(hours=6)
+    assert read(SENDER + PEERS + "schedule: {default: 1m}").intervals["ehlo_probe"] == timedelta(hours=6)
+    assert read(SENDER + PEERS + "schedule: {ehlo_probe: 1d}").intervals["ehlo_probe"] == timedelta(days=1)
     assert refused(read, "schedule: {ehlo_probe: 5h}") == (
         "config.yaml:1 schedule.ehlo_probe: expected 6h or more: it asks servers of others, who notice"
     )

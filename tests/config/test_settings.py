@@ -179,8 +179,8 @@ def test_what_is_left_out_has_the_defaults_that_the_example_names(read: Read) ->
     settings = read("")
     assert settings.nameservers == (Nameserver("system", 53),)
     assert (settings.dns_timeout, settings.queries_per_second, settings.series_limit) == (5.0, 500, 1_000_000)
-    assert settings.every["mx"] == timedelta(minutes=15)
-    assert settings.every["blocklist"] == CATALOGUE.checks["blocklist"].every
+    assert settings.intervals["mx"] == timedelta(minutes=15)
+    assert settings.intervals["blocklist"] == CATALOGUE.checks["blocklist"].interval
     assert settings.enabled == set(CATALOGUE.checks)
     assert settings.blocklists == shipped_blocklists().default != ()
     assert (settings.probe.configured, settings.probe.networks, settings.probe.domains) == (True, (), ())
@@ -188,15 +188,19 @@ def test_what_is_left_out_has_the_defaults_that_the_example_names(read: Read) ->
         "config.yaml:1: has no senders, domains or mail_hosts: there is nothing to look at"
     ]
     empty = defaults(CATALOGUE)
-    assert (empty.targets, empty.every, empty.blocklists) == (settings.targets, settings.every, settings.blocklists)
+    assert (empty.targets, empty.intervals, empty.blocklists) == (
+        settings.targets,
+        settings.intervals,
+        settings.blocklists,
+    )
 
 
 def test_schedule_default_is_for_checks_without_a_pace_of_their_own(read: Read) -> None:
-    every = read("schedule: {default: 1h, ptr: 5m}").every
+    every = read("schedule: {default: 1h, ptr: 5m}").intervals
     assert (every["mx"], every["ptr"], every["blocklist"]) == (
         timedelta(hours=1),
         timedelta(minutes=5),
-        CATALOGUE.checks["blocklist"].every,
+        CATALOGUE.checks["blocklist"].interval,
     )
 
 

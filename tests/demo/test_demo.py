@@ -20,11 +20,11 @@ from exporter.config import Settings, load
 from exporter.demo import world
 from exporter.demo.world import PAUSE, DemoWorld
 from exporter.engine import catalogue
-from exporter.engine.store import Held, Policy
+from exporter.engine.store import CheckState, FindingPolicy
 from exporter.mail.dns import Question
 from exporter.model import Verdict
 from exporter.net.dns.resolver import Resolver
-from exporter.net.dnsbl.client import Blocklists
+from exporter.net.dnsbl.client import DnsblClient
 from exporter.targets import Delivery, Domain, Greeting
 from exporter.views import cards
 
@@ -166,22 +166,22 @@ class Seen:
     """What the exporter holds after one round."""
 
     settings: Settings
-    held: tuple[Held, ...]
+    held: tuple[CheckState, ...]
     told: str
     receptions: tuple[dict[str, Any], ...]
 
-    def failing(self, held: Held) -> set[str]:
+    def failing(self, held: CheckState) -> set[str]:
         if isinstance(held.target, Delivery):  # what follows from the faults has tables of its own
             return set()
-        judged = held.judged(Policy(self.settings.severities), OneDay().wall())
+        judged = held.judged(FindingPolicy(self.settings.severities), OneDay().wall())
         doubt = {f"{held.check.id}: {held.doubt.reason}"} if held.doubt else set()
         return {j.finding.id for j in judged if j.fails} | doubt
 
-    def accepted(self, held: Held) -> set[str]:
-        judged = held.judged(Policy(self.settings.severities), OneDay().wall())
+    def accepted(self, held: CheckState) -> set[str]:
+        judged = held.judged(FindingPolicy(self.settings.severities), OneDay().wall())
         return {j.finding.id for j in judged if j.accepted_until is not None}
 
-    def of(self, entry: str) -> list[Held]:
+    def of(self, entry: str) -> list[CheckState]:
         """What belongs to one entry. What a domain has with a sender belongs to the domain."""
         ips = {str(t.ip) for t in self.settings.targets if isinstance(t, Greeting) and t.sender == entry}
         return [
@@ -201,8 +201,8 @@ async def look() -> Seen:
     clock = OneDay()
     async with DemoWorld(clock) as demo:
         settings = demo.settings(CATALOGUE)
-        world = app.open_world(
-            settings, Blocklists(clock), clock, dial=demo.dial, authorities=demo.authorities, pause=PAUSE
+        world = app.open_clients(
+            settings, DnsblClient(clock), clock, dial=demo.dial, authorities=demo.authorities, pause=PAUSE
         )
         try:
             store = await once.run(CATALOGUE, settings.targets, settings.enabled.__contains__, world.net, clock)
@@ -233,7 +233,7 @@ def test_everything_else_passes(seen: Seen) -> None:
     good = [held for held in seen.held if held.key not in faulty]
     assert {held.key: seen.failing(held) for held in good if seen.failing(held)} == {}
     assert {held.target.key: seen.accepted(held) for held in good if seen.accepted(held)} == ACCEPTED
-    policy = Policy(seen.settings.severities)
+    policy = FindingPolicy(seen.settings.severities)
     assert {held.verdict(policy, OneDay().wall()) for held in good} == {Verdict.PASS}
     assert {held.check.id for held in good} == set(CATALOGUE.checks), "each check has something good to show"
 

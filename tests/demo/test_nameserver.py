@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from exporter.demo.nameserver import NameServer, Zone
+from exporter.demo.nameserver import NameServer, ZoneData
 
 
 async def test_a_port_whose_udp_half_is_taken_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +19,7 @@ async def test_a_port_whose_udp_half_is_taken_is_passed_over(monkeypatch: pytest
         return await real(client, host, ports.pop(0))  # type: ignore[arg-type]  # passed through
 
     monkeypatch.setattr(asyncio, "start_server", start_server)
-    server = NameServer(Zone(""))
+    server = NameServer(ZoneData(""))
     try:
         await server.start()
         assert server.address[1] != taken.getsockname()[1]
@@ -32,4 +32,4 @@ async def test_a_port_that_was_asked_for_and_is_taken_is_an_error() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(OSError, match="in use"):
-            await NameServer(Zone("")).start(port=taken.getsockname()[1])
+            await NameServer(ZoneData("")).start(port=taken.getsockname()[1])

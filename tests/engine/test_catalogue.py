@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from exporter.engine import catalogue
-from exporter.model import Measure, Rule
+from exporter.model import Metric, Rule
 from tests.lab.prometheus import check_metrics
 
 CATALOGUE = catalogue.load()
 RULES = [rule for entry in CATALOGUE.entries for rule in entry.rules]
-MEASURES = [measure for entry in CATALOGUE.entries for measure in entry.measures]
+METRICS = [metric for entry in CATALOGUE.entries for metric in entry.metrics]
 
 SUBJECTS = {"blocklist", "ip", "mail_host"}  # the labels that a finding's series may add to its target's
 RESERVED = {"job", "instance", "le", "quantile", "alertname", "check", "finding", "severity", "reason"}
@@ -25,7 +25,7 @@ _RFC = re.compile(rf"(?:RFC|BCP) [0-9]{{2,5}}{_PLACES}(?: \(.+\))?(?:, erratum [
 _OTHER_SOURCE = re.compile(r"(?!.*\b(?:RFC|BCP)\b)\S+(?: \S+)+")  # who and what: at least two words
 
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-each_measure = pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
+each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 
 
 def constants(check: str) -> Iterator[tuple[str, object]]:
@@ -34,7 +34,7 @@ def constants(check: str) -> Iterator[tuple[str, object]]:
 
 
 @pytest.mark.parametrize("entry", CATALOGUE.entries, ids=lambda entry: entry.check.id)
-def test_a_check_is_a_question_in_a_file_of_its_name(entry: catalogue.Entry) -> None:
+def test_a_check_is_a_question_in_a_file_of_its_name(entry: catalogue.CatalogueEntry) -> None:
     assert entry.check.run.__module__ == catalogue.modules(entry.check.id)[0].__name__
     assert re.fullmatch(r"[A-Z].*[^ ]\?", entry.check.question)
     assert entry.check.over
@@ -42,7 +42,7 @@ def test_a_check_is_a_question_in_a_file_of_its_name(entry: catalogue.Entry) -> 
 
 
 def test_ids_and_names_are_given_once() -> None:
-    for names in ([rule.id for rule in RULES], [measure.name for measure in MEASURES]):
+    for names in ([rule.id for rule in RULES], [metric.name for metric in METRICS]):
         assert sorted(names) == sorted(set(names))
 
 
@@ -83,14 +83,14 @@ def test_a_rule_makes_labels_of_closed_things_only(rule: Rule) -> None:
     assert set(rule.subjects) <= SUBJECTS
 
 
-@each_measure
-def test_a_measure_is_named_as_prometheus_wants_it(measure: Measure) -> None:
-    assert re.fullmatch(r"deliverability(?:_[a-z0-9]+)+", measure.name)
-    assert re.fullmatch(r"[A-Z].*\.", measure.help)
-    assert not set(measure.labels) & RESERVED
-    assert all(re.fullmatch(r"[a-z]+(?:_[a-z]+)*", label) for label in measure.labels)
+@each_metric
+def test_a_measure_is_named_as_prometheus_wants_it(metric: Metric) -> None:
+    assert re.fullmatch(r"deliverability(?:_[a-z0-9]+)+", metric.name)
+    assert re.fullmatch(r"[A-Z].*\.", metric.help)
+    assert not set(metric.labels) & RESERVED
+    assert all(re.fullmatch(r"[a-z]+(?:_[a-z]+)*", label) for label in metric.labels)
 
 
 @pytest.mark.lab
 def test_promtool_has_no_complaint_about_the_measures() -> None:
-    check_metrics("".join(f"# HELP {m.name} {m.help}\n# TYPE {m.name} gauge\n{m.name} 1\n" for m in MEASURES))
+    check_metrics("".join(f"# HELP {m.name} {m.help}\n# TYPE {m.name} gauge\n{m.name} 1\n" for m in METRICS))

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from exporter.checks.ptr import MISSING, ptr
 from exporter.checks.receiver import receiver
 from exporter.checks.smtp_tls import NO_STARTTLS, smtp_tls
-from exporter.engine.dependencies import Conclusions
+from exporter.engine.dependencies import Dependencies
 from exporter.engine.store import Store
 from exporter.model import Doubt, Finding, Outcome, Reason
 from exporter.targets import Address, Delivery, MailHost
@@ -24,7 +24,7 @@ BAD = MISSING(ip="192.0.2.1", pointer="1.2.0.192.in-addr.arpa", helo="mail.examp
 class Fleet:
     def __init__(self) -> None:
         self.store = Store()
-        self.conclusions = Conclusions(self.store, lambda host: LED.get(host.host, ()))
+        self.conclusions = Dependencies(self.store, lambda host: LED.get(host.host, ()))
         for check, target in ((ptr, HOST), (receiver, MAIL), (receiver, OTHER)):
             self.store.want(check, target)
             self.conclusions.learn((check.id, target.key), target)

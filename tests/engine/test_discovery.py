@@ -6,17 +6,17 @@ from dataclasses import replace
 
 from exporter.engine import catalogue
 from exporter.engine.discovery import MailHosts
-from exporter.engine.store import Held
+from exporter.engine.store import CheckState
 from exporter.model import Target
 from exporter.targets import Domain, MailHost
 
 MX = catalogue.load().checks["mx"]
-(RELATION,) = (m for m in catalogue.load().measures if m.name == "deliverability_domain_mail_host_info")
+(RELATION,) = (m for m in catalogue.load().metrics if m.name == "deliverability_domain_mail_host_info")
 
 
-def mx(domain: str, *hosts: str, labels: tuple[tuple[str, str], ...] = (), off: tuple[str, ...] = ()) -> Held:
+def mx(domain: str, *hosts: str, labels: tuple[tuple[str, str], ...] = (), off: tuple[str, ...] = ()) -> CheckState:
     target: Target = Domain(name=domain, mail_from=(domain,), labels=labels, off=frozenset(off))
-    return Held(MX, target, readings=tuple(RELATION(1, mail_host=host, mail_port="25") for host in hosts))
+    return CheckState(MX, target, samples=tuple(RELATION(1, mail_host=host, mail_port="25") for host in hosts))
 
 
 def names(hosts: list[MailHost]) -> list[str]:

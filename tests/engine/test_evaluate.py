@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
 from exporter.model import CannotTell, Outcome, Reason, Verdict, any_of, printable
 from exporter.net import Net
@@ -20,7 +20,7 @@ from tests.support.memory import MemoryResolver
 async def run(*steps: Any, deadline: float = 60) -> Outcome:
     clock = FakeClock()
     sample = scripted(lambda: list(steps), deadline)
-    return await evaluate(sample, EXAMPLE, lambda: Net(MemoryResolver(Zone("")), clock), clock)
+    return await evaluate(sample, EXAMPLE, lambda: Net(MemoryResolver(ZoneData("")), clock), clock)
 
 
 async def test_no_facts_and_no_doubt_is_a_pass() -> None:

@@ -7,12 +7,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from exporter.demo.nameserver import NameServer, Zone
+from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
-from exporter.engine.state_file import State
-from exporter.engine.store import Held, Policy
-from exporter.model import CHANGES_KEPT, RECORD_LIMIT, Change, Reason, Record
+from exporter.engine.state_file import StateFile
+from exporter.engine.store import CheckState, FindingPolicy
+from exporter.model import CHANGES_KEPT, RECORD_LIMIT, Reason, Record, RecordChange
 from exporter.net import Net
 from exporter.views import cards, metrics
 from exporter.views.pages import Pages
@@ -30,15 +30,15 @@ def record(*texts: str | bytes, name: str = NAME) -> Record:
     return Record.of(name, texts)
 
 
-def held(*runs: object) -> Held:
-    now = Held(SAMPLE, EXAMPLE)
+def held(*runs: object) -> CheckState:
+    now = CheckState(SAMPLE, EXAMPLE)
     for run in runs:
         now = now.after(run)  # type: ignore[arg-type]  # outcomes, spelled shortly
     return now
 
 
-def changed(now: Held) -> float:
-    lines = dict(metrics.lines(now, Policy(), 9999))
+def changed(now: CheckState) -> float:
+    lines = dict(metrics.lines(now, FindingPolicy(), 9999))
     return float(lines[CHANGED].split()[-1])
 
 
@@ -72,14 +72,14 @@ def test_first_sight_is_no_change() -> None:
 def test_a_change_is_kept_with_before_after_and_the_time() -> None:
     now = held(outcome(record(NONE), at=1000), outcome(record(REJECT), at=2000), outcome(record(REJECT), at=3000))
     (it,) = now.records
-    assert it.changes == (Change((NONE,), (REJECT,), 2000),)
+    assert it.changes == (RecordChange((NONE,), (REJECT,), 2000),)
     assert it.since == 2000
     assert changed(now) == 2000
 
 
 def test_vanishing_and_coming_back_are_changes() -> None:
     now = held(outcome(record(NONE), at=1000), outcome(record(), at=2000), outcome(record(NONE), at=3000))
-    assert now.records[0].changes == (Change((), (NONE,), 3000), Change((NONE,), (), 2000))
+    assert now.records[0].changes == (RecordChange((), (NONE,), 3000), RecordChange((NONE,), (), 2000))
 
 
 def test_no_answer_is_no_change() -> None:
@@ -110,7 +110,7 @@ def test_a_record_that_flaps_keeps_its_latest_changes_only() -> None:
 
 
 async def test_a_check_sees_its_own_past() -> None:
-    clock, dns = FakeClock(), MemoryResolver(Zone(""))
+    clock, dns = FakeClock(), MemoryResolver(ZoneData(""))
     now = held(outcome(record(NONE), at=1000))
 
     class Holding:
@@ -129,7 +129,7 @@ async def test_a_check_sees_its_own_past() -> None:
 async def test_the_engine_hands_on_what_was_recorded_before_the_doubt() -> None:
     check = scripted(lambda: [record(NONE), record(REJECT), cannot()])
     clock = FakeClock()
-    made = await evaluate(check, EXAMPLE, lambda: Net(MemoryResolver(Zone("")), clock), clock)
+    made = await evaluate(check, EXAMPLE, lambda: Net(MemoryResolver(ZoneData("")), clock), clock)
     assert made.records == (record(REJECT),), "one name has one record, the last that was seen"
     assert made.doubt is not None
 
@@ -139,29 +139,29 @@ MX = CATALOGUE.checks["mx"]
 
 
 async def test_changes_survive_a_restart(tmp_path: Path) -> None:
-    before = Held(MX, EXAMPLE)
+    before = CheckState(MX, EXAMPLE)
     for run in (outcome(record(NONE), at=1000), outcome(record(REJECT), at=2000)):
         before = before.after(run)
-    state = State(tmp_path / "state")
+    state = StateFile(tmp_path / "state")
     state.save(before)
     await state.close()
-    state = State(tmp_path / "state")
-    after = state.recall(Held(MX, EXAMPLE), CATALOGUE)
+    state = StateFile(tmp_path / "state")
+    after = state.recall(CheckState(MX, EXAMPLE), CATALOGUE)
     await state.close()
     assert after.records == before.records
 
 
 async def test_a_state_file_from_before_records_is_read(tmp_path: Path) -> None:
     path = tmp_path / "state"
-    state = State(path)
-    state.save(Held(MX, EXAMPLE).after(outcome(at=1000)))
+    state = StateFile(path)
+    state.save(CheckState(MX, EXAMPLE).after(outcome(at=1000)))
     await state.close()
     with closing(sqlite3.connect(path)) as db, db:
         (body,) = db.execute("SELECT body FROM held").fetchone()
         older = json.dumps({key: value for key, value in json.loads(body).items() if key != "records"})
         db.execute("UPDATE held SET body = ?", (older,))
-    state = State(path)
-    after = state.recall(Held(MX, EXAMPLE), CATALOGUE)
+    state = StateFile(path)
+    after = state.recall(CheckState(MX, EXAMPLE), CATALOGUE)
     await state.close()
     assert after.records == ()
     assert after.last_conclusive == 1000
@@ -169,7 +169,7 @@ async def test_a_state_file_from_before_records_is_read(tmp_path: Path) -> None:
 
 def test_the_page_shows_before_and_after_with_the_time_and_nothing_of_it_is_markup() -> None:
     now = held(outcome(record("<b>old</b>"), at=1767225600), outcome(record(), at=1767312000))
-    card = cards.card(now, Policy(), 1767312060)
+    card = cards.card(now, FindingPolicy(), 1767312060)
     page = Pages().render("target.html", 1767312060, title="example.com", cards=[card], receivers=[], left_out=0)
     assert "2026-01-02 00:00 UTC" in page
     assert "1 min ago" in page or "60 s ago" in page
@@ -212,7 +212,7 @@ def moved(scrape: Scrape) -> set[str]:
 
 
 async def test_the_real_process_tells_what_changed_and_remembers_it(tmp_path: Path) -> None:
-    server = NameServer(Zone(ZONE))
+    server = NameServer(ZoneData(ZONE))
     await server.start()
     port = server.address[1]
     config = tmp_path / "config.yaml"
@@ -227,7 +227,7 @@ async def test_the_real_process_tells_what_changed_and_remembers_it(tmp_path: Pa
         for old, new in EDITS:
             assert text.count(old) == 1
             text = text.replace(old, new)
-        server = NameServer(Zone(text))
+        server = NameServer(ZoneData(text))
         await server.start(port=port)
         after = await running.until(lambda s: moved(s) >= WATCHED, "changes")
         assert moved(after) == WATCHED

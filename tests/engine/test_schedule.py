@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.engine.schedule import FOLLOWED, LANE, MOST_RELEASED, Plan, Schedule
+from exporter.engine.schedule import FOLLOWED, LANE, MOST_RELEASED, Job, Schedule
 from exporter.model import Check, Target
 from exporter.targets import Domain
 from tests.support.checks import EXAMPLE, SAMPLE
@@ -31,12 +31,12 @@ class Runs:
         self.now -= 1
 
 
-def plans(count: int, interval: float = 60, *, at_once: bool = False) -> list[Plan]:
+def plans(count: int, interval: float = 60, *, at_once: bool = False) -> list[Job]:
     targets = [Domain(name=f"d{i}.example.com", mail_from=()) for i in range(count)]
-    return [Plan(SAMPLE, target, interval, at_once) for target in targets]
+    return [Job(SAMPLE, target, interval, at_once) for target in targets]
 
 
-def follow(schedule: Schedule, wanted: list[Plan]) -> None:
+def follow(schedule: Schedule, wanted: list[Job]) -> None:
     for plan in wanted:
         schedule.want(plan)
 
@@ -136,7 +136,7 @@ async def test_a_target_that_left_is_not_run_and_one_that_changed_runs_at_once()
     schedule = Schedule(runs, clock)
     follow(schedule, plans(2, interval=1000))
     changed = replace(EXAMPLE, name="d0.example.com", receives_mail=False)
-    plan = Plan(SAMPLE, changed, 1000)
+    plan = Job(SAMPLE, changed, 1000)
     schedule.want(plan)
     schedule.drop(("sample", "domain=d1.example.com"))
     schedule.tick("sample")
@@ -150,11 +150,11 @@ async def test_a_target_that_changed_while_it_ran_runs_again() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
     runs.gate.clear()
-    first = Plan(SAMPLE, EXAMPLE, 1000, at_once=True)
+    first = Job(SAMPLE, EXAMPLE, 1000, at_once=True)
     schedule.want(first)
     schedule.tick("sample")
     await settle()
-    schedule.want(Plan(SAMPLE, replace(EXAMPLE, receives_mail=False), 1000))
+    schedule.want(Job(SAMPLE, replace(EXAMPLE, receives_mail=False), 1000))
     runs.gate.set()
     await settle()
     schedule.tick("sample")

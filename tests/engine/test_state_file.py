@@ -13,8 +13,8 @@ import pytest
 
 from exporter.checks import ptr
 from exporter.engine import catalogue
-from exporter.engine.state_file import State
-from exporter.engine.store import Held, Policy, Store
+from exporter.engine.state_file import StateFile
+from exporter.engine.store import CheckState, FindingPolicy, Store
 from exporter.model import Doubt, Outcome, Reason
 from tests.support.checks import HOST
 
@@ -27,7 +27,7 @@ def ran(at: float, *, doubt: bool = False) -> Outcome:
         check=CHECK,
         target=HOST,
         findings=(ptr.MISSING(ip=HOST.ip, pointer="1.2.0.192.in-addr.arpa", helo="mail.example.com"),),
-        readings=(ptr.NAMES(0),),
+        samples=(ptr.NAMES(0),),
         doubt=Doubt(Reason.DNS_TIMEOUT, "silent") if doubt else None,
         transcript=(),
         started=at,
@@ -41,17 +41,17 @@ def stored() -> Store:
     return store
 
 
-def recalled(state: State) -> Held:
-    return state.recall(Held(CHECK, HOST), CATALOGUE)
+def recalled(state: StateFile) -> CheckState:
+    return state.recall(CheckState(CHECK, HOST), CATALOGUE)
 
 
-def only(store: Store) -> Held:
+def only(store: Store) -> CheckState:
     (held,) = store
     return held
 
 
-async def saved(path: Path, *outcomes: Outcome) -> Held:
-    store, state = stored(), State(path)
+async def saved(path: Path, *outcomes: Outcome) -> CheckState:
+    store, state = stored(), StateFile(path)
     for outcome in outcomes:
         held = store.record(outcome)
         assert held is not None
@@ -62,18 +62,18 @@ async def saved(path: Path, *outcomes: Outcome) -> Held:
 
 async def test_after_a_restart_the_verdict_is_served_as_saved(tmp_path: Path) -> None:
     before = await saved(tmp_path / "state", ran(1000), ran(2000, doubt=True))
-    state = State(tmp_path / "state")
+    state = StateFile(tmp_path / "state")
     after = recalled(state)
     await state.close()
     assert after.findings == before.findings
-    assert after.readings == before.readings
+    assert after.samples == before.samples
     assert (after.last_run, after.last_conclusive, after.doubt) == (2000, 1000, before.doubt)
-    assert after.ok(Policy(), 3000) is False
+    assert after.ok(FindingPolicy(), 3000) is False
 
 
 async def test_since_goes_on_after_a_restart(tmp_path: Path) -> None:
     await saved(tmp_path / "state", ran(1000))
-    state = State(tmp_path / "state")
+    state = StateFile(tmp_path / "state")
     after = recalled(state).after(ran(9000))
     await state.close()
     assert [s.since for s in after.findings] == [1000]
@@ -81,21 +81,21 @@ async def test_since_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 async def test_what_left_the_configuration_is_not_brought_back(tmp_path: Path) -> None:
     await saved(tmp_path / "state", ran(1000))
-    state = State(tmp_path / "state")
+    state = StateFile(tmp_path / "state")
     assert state.left() == {("ptr", "ip=192.0.2.1")}
     state.forget(("ptr", "ip=192.0.2.1"))
     await state.close()
-    state = State(tmp_path / "state")
+    state = StateFile(tmp_path / "state")
     assert recalled(state).last_run == 0
     await state.close()
 
 
 async def test_what_the_blocklist_door_knows_survives_too(tmp_path: Path) -> None:
-    state = State(tmp_path / "state")
+    state = StateFile(tmp_path / "state")
     assert state.recall_door() is None
     state.save_door({"lists": {"a": [1, None]}})
     await state.close()
-    state = State(tmp_path / "state")
+    state = StateFile(tmp_path / "state")
     assert state.recall_door() == {"lists": {"a": [1, None]}}
     await state.close()
 
@@ -103,7 +103,7 @@ async def test_what_the_blocklist_door_knows_survives_too(tmp_path: Path) -> Non
 async def test_a_damaged_file_is_set_aside_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "state"
     path.write_bytes(b"this is no database" * 100)
-    state = State(path)
+    state = StateFile(path)
     assert recalled(state).last_run == 0
     await state.close()
     assert (tmp_path / "state.damaged").exists()
@@ -115,14 +115,14 @@ async def test_one_unreadable_row_costs_only_itself(tmp_path: Path, caplog: pyte
     db = sqlite3.connect(tmp_path / "state", isolation_level=None)
     db.execute("UPDATE held SET body = '{\"findings\": 3}'")
     db.close()
-    state = State(tmp_path / "state")
+    state = StateFile(tmp_path / "state")
     assert recalled(state).last_run == 0
     await state.close()
     assert "evaluated anew" in caplog.text
 
 
 async def test_a_write_that_fails_is_known_and_stops_nothing(tmp_path: Path) -> None:
-    store, state = stored(), State(tmp_path / "state")
+    store, state = stored(), StateFile(tmp_path / "state")
     thief = sqlite3.connect(tmp_path / "state", isolation_level=None)
     thief.execute("DROP TABLE held")
     held = store.record(ran(1000))
@@ -135,7 +135,7 @@ async def test_a_write_that_fails_is_known_and_stops_nothing(tmp_path: Path) -> 
 
 async def test_what_ends_while_a_write_is_under_way_is_written_together(tmp_path: Path) -> None:
     """A fleet's first round would rewrite the same pages thousands of times over."""
-    store, state = stored(), State(tmp_path / "state")
+    store, state = stored(), StateFile(tmp_path / "state")
     begun: list[str] = []
     state._db.set_trace_callback(lambda said: begun.append(said) if said == "BEGIN" else None)
     for second in range(1000, 1500):
@@ -144,7 +144,7 @@ async def test_what_ends_while_a_write_is_under_way_is_written_together(tmp_path
         state.save(held)
     await state.close()
     assert len(begun) == 2, "the first at once, all others when that had ended"
-    state = State(tmp_path / "state")
+    state = StateFile(tmp_path / "state")
     assert recalled(state).last_run == 1499
     await state.close()
 
@@ -152,7 +152,7 @@ async def test_what_ends_while_a_write_is_under_way_is_written_together(tmp_path
 async def test_only_the_start_reads(tmp_path: Path) -> None:
     """Whoever reads has to wait for the writer, and the loop must not."""
     await saved(tmp_path / "state", ran(1000))
-    state = State(tmp_path / "state")
+    state = StateFile(tmp_path / "state")
     assert state.left() == {("ptr", "ip=192.0.2.1")}
     assert recalled(state).last_run == 1000
     said: list[str] = []
@@ -167,7 +167,7 @@ def test_a_place_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path: Path
     folder = tmp_path / "folder"
     folder.mkdir()
     with pytest.raises(OSError, match=r"--storage\.path"):
-        State(folder)
+        StateFile(folder)
 
 
 KILLED = """
@@ -203,6 +203,6 @@ async def test_kill_9_loses_at_most_the_last_run(tmp_path: Path) -> None:
         writer.send_signal(signal.SIGKILL)
         told = writer.communicate()[0].split()
         last = int(told[-1]) if told else 20 * (round_ + 1)
-        state = State(path)
+        state = StateFile(path)
         assert recalled(state).last_run >= last
         await state.close()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exporter.engine.store import COMPACT_LINES, Held, Policy, Store
+from exporter.engine.store import COMPACT_LINES, CheckState, FindingPolicy, Store
 from exporter.model import Acceptance, Exchange, Reason, Severity, Verdict
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, ODD, SAMPLE, SIZE, outcome
 
-POLICY = Policy()
+POLICY = FindingPolicy()
 
 
-def held(*runs: object) -> Held:
-    now = Held(SAMPLE, EXAMPLE)
+def held(*runs: object) -> CheckState:
+    now = CheckState(SAMPLE, EXAMPLE)
     for run in runs:
         now = now.after(run)  # type: ignore[arg-type]  # outcomes, spelled shortly
     return now
@@ -30,7 +30,7 @@ def test_an_unknown_run_moves_neither_verdict_nor_findings_nor_measures_nor_thei
     now = held(outcome(BROKEN(what="x"), SIZE(3), at=1000), outcome(SIZE(4), doubt=Reason.DNS_TIMEOUT, at=2000))
     assert now.ok(POLICY, 3000) is False
     assert [s.finding.id for s in now.findings] == ["sample.broken"]
-    assert [r.value for r in now.readings] == [3]
+    assert [r.value for r in now.samples] == [3]
     assert (now.last_conclusive, now.last_run) == (1000, 2000)
     assert now.doubt is not None
 
@@ -52,7 +52,7 @@ def test_a_run_without_doubt_replaces_everything() -> None:
     now = held(outcome(BROKEN(what="x"), SIZE(3), at=1000), outcome(SIZE(5), at=2000))
     assert now.ok(POLICY, 3000) is True
     assert now.findings == ()
-    assert [r.value for r in now.readings] == [5]
+    assert [r.value for r in now.samples] == [5]
 
 
 def test_since_survives_changes_of_evidence_severity_and_doubt() -> None:
@@ -86,7 +86,7 @@ def test_an_accepted_finding_does_not_fail_until_its_day_is_over() -> None:
 
 def test_the_operator_changes_severities() -> None:
     now = held(outcome(BROKEN(what="x"), at=1000))
-    assert now.ok(Policy({"sample.broken": Severity.INFO}), 2000) is True
+    assert now.ok(FindingPolicy({"sample.broken": Severity.INFO}), 2000) is True
 
 
 def test_evidence_is_full_for_trouble_and_compact_for_a_pass() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.engine import catalogue
-from exporter.engine.store import Held
+from exporter.engine.store import CheckState
 from exporter.explain import diagnosis
 from exporter.explain.refusals import Refusals
 from exporter.model import Finding, Reason, Rule
@@ -14,8 +14,8 @@ from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 REFUSALS = Refusals(catalogue.load())
 
 
-def held(*findings: Finding, doubt: Reason | None = None) -> Held:
-    return Held(SAMPLE, EXAMPLE).after(outcome(*findings, doubt=doubt))
+def held(*findings: Finding, doubt: Reason | None = None) -> CheckState:
+    return CheckState(SAMPLE, EXAMPLE).after(outcome(*findings, doubt=doubt))
 
 
 def test_the_best_causes_are_told_in_full_and_the_rest_by_name() -> None:

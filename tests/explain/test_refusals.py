@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter import receivers
 from exporter.engine import catalogue
-from exporter.explain.refusals import Answer, Grade, Refusals, shipped
+from exporter.explain.refusals import Diagnosis, Grade, Refusals, shipped
 from exporter.explain.smtp_status import known
 from exporter.model import Rule
 from tests.explain.test_smtp_status import DSN, GMAIL, POSTFIX
@@ -18,7 +18,7 @@ RULES = [rule for rule in CATALOGUE.rules.values() if rule.refusals]
 REFUSALS = Refusals(CATALOGUE)
 
 
-def ids(answer: Answer) -> list[str]:
+def ids(answer: Diagnosis) -> list[str]:
     return [match.cause.id if isinstance(match.cause, Rule) else match.quote.text for match in answer.best]
 
 

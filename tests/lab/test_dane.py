@@ -22,7 +22,7 @@ from exporter.mail.dns import TLSA
 from exporter.model import Outcome, SystemClock
 from exporter.net import Net
 from exporter.net.dns.resolver import Resolver
-from exporter.net.smtp.client import Mail
+from exporter.net.smtp.client import SmtpClient
 from exporter.targets import IP, Domain, MailHost
 from tests.lab import nameservers, postfix
 from tests.lab.process import Endpoint, Lab, need
@@ -105,16 +105,16 @@ async def resolver(unbound: Endpoint) -> AsyncIterator[Resolver]:
 
 
 @pytest.fixture
-def door(mail_servers: postfix.Postfix) -> Mail:
+def door(mail_servers: postfix.Postfix) -> SmtpClient:
     cases = {ip: case for case, ip in ADDRESSES.items()}
 
     async def dial(ip: IP, port: int) -> tuple[str, int]:
         return mail_servers.at[cases[ip]]
 
-    return Mail("probe.lab.test", SystemClock(), dial=dial, authorities=mail_servers.authority.cert_pem.bytes())
+    return SmtpClient("probe.lab.test", SystemClock(), dial=dial, authorities=mail_servers.authority.cert_pem.bytes())
 
 
-async def judged(resolver: Resolver, door: Mail, target: MailHost | Domain) -> Outcome:
+async def judged(resolver: Resolver, door: SmtpClient, target: MailHost | Domain) -> Outcome:
     clock = SystemClock()
     return await evaluate(check, target, lambda: Net(resolver, clock, mail=door), clock)
 
@@ -137,30 +137,32 @@ async def judged(resolver: Resolver, door: Mail, target: MailHost | Domain) -> O
         ("alias.plain.test", []),
     ],
 )
-async def test_a_host_is_told_for_what_it_is(resolver: Resolver, door: Mail, host: str, findings: list[str]) -> None:
+async def test_a_host_is_told_for_what_it_is(
+    resolver: Resolver, door: SmtpClient, host: str, findings: list[str]
+) -> None:
     outcome = await judged(resolver, door, MailHost(host=host))
     assert outcome.doubt is None, outcome.transcript
     assert [finding.id for finding in outcome.findings] == findings, outcome.transcript
 
 
-async def test_signatures_that_do_not_hold_are_no_verdict(resolver: Resolver, door: Mail) -> None:
+async def test_signatures_that_do_not_hold_are_no_verdict(resolver: Resolver, door: SmtpClient) -> None:
     outcome = await judged(resolver, door, MailHost(host="mx.bogus.test"))
     assert outcome.findings == ()
     assert outcome.doubt is not None
     assert outcome.doubt.reason == "bogus"
 
 
-async def test_a_domain_that_is_not_signed_is_told_of_hosts_that_are(resolver: Resolver, door: Mail) -> None:
+async def test_a_domain_that_is_not_signed_is_told_of_hosts_that_are(resolver: Resolver, door: SmtpClient) -> None:
     outcome = await judged(resolver, door, Domain(name="plain.test", mail_from=("plain.test",)))
     assert [finding.id for finding in outcome.findings] == ["dane.mx-not-signed"]
 
 
 @pytest.mark.parametrize("listener", ["good", "with root", "expired", "wrong name"])
 async def test_openssl_is_of_the_same_opinion(
-    mail_servers: postfix.Postfix, door: Mail, leaf: bytes, root: bytes, listener: str
+    mail_servers: postfix.Postfix, door: SmtpClient, leaf: bytes, root: bytes, listener: str
 ) -> None:
     need("openssl")
-    told = await door.dialogue(MailHost(host=postfix.HOSTNAME), ADDRESSES[listener])
+    told = await door.probe(MailHost(host=postfix.HOSTNAME), ADDRESSES[listener])
     assert told.secured is not None
     for records in _sets(told.secured.chain[0], leaf, root):
         fitted = fit(usable(records), told.secured.chain, postfix.HOSTNAME, SystemClock().wall())

@@ -7,11 +7,11 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.checks.ehlo_probe import ehlo_probe
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
 from exporter.model import Outcome, Reason, Severity, SystemClock
 from exporter.net import Net
-from exporter.net.smtp.client import Mail
+from exporter.net.smtp.client import SmtpClient
 from exporter.targets import IP, EhloProbe, Peer
 from tests.lab import postfix
 from tests.lab.exim import exim
@@ -53,8 +53,8 @@ async def judged(at: Endpoint, name: str) -> Outcome:
     async def dial(ip: IP, port: int) -> tuple[str, int]:
         return at
 
-    clock, dns = SystemClock(), MemoryResolver(Zone(f"mx.lab.test. A {MX}"))
-    mail = Mail(None, clock, dial=dial, pause=0)
+    clock, dns = SystemClock(), MemoryResolver(ZoneData(f"mx.lab.test. A {MX}"))
+    mail = SmtpClient(None, clock, dial=dial, pause=0)
     target = EhloProbe(sender="out", ip=ip_address("192.0.2.10"), helo=name, peers=(Peer("mx.lab.test"),))
     return await evaluate(ehlo_probe, target, lambda: Net(dns, clock, mail=mail), clock)
 

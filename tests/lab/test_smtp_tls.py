@@ -7,11 +7,11 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.checks.smtp_tls import smtp_tls as check
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
 from exporter.model import Outcome, Reason, SystemClock
 from exporter.net import Net
-from exporter.net.smtp.client import Mail
+from exporter.net.smtp.client import SmtpClient
 from exporter.targets import IP, MailHost
 from tests.lab import postfix
 from tests.lab.process import Lab
@@ -42,18 +42,18 @@ def mail_servers(lab: Lab) -> postfix.Postfix:
 
 
 @pytest.fixture
-def door(mail_servers: postfix.Postfix) -> Mail:
+def door(mail_servers: postfix.Postfix) -> SmtpClient:
     cases = {ip: case for case, ip in ADDRESSES.items()}
 
     async def dial(ip: IP, port: int) -> tuple[str, int]:
         return mail_servers.at[cases[ip]]
 
-    return Mail("probe.lab.test", SystemClock(), dial=dial, authorities=mail_servers.authority.cert_pem.bytes())
+    return SmtpClient("probe.lab.test", SystemClock(), dial=dial, authorities=mail_servers.authority.cert_pem.bytes())
 
 
-async def judged(door: Mail, case: str, port: int = 25) -> Outcome:
+async def judged(door: SmtpClient, case: str, port: int = 25) -> Outcome:
     clock, ip = SystemClock(), ADDRESSES[case]
-    dns = MemoryResolver(Zone(f"{postfix.HOSTNAME}. A {ip}"))
+    dns = MemoryResolver(ZoneData(f"{postfix.HOSTNAME}. A {ip}"))
     target = MailHost(host=postfix.HOSTNAME, port=port)
     return await evaluate(check, target, lambda: Net(dns, clock, mail=door), clock)
 
@@ -75,32 +75,34 @@ async def judged(door: Mail, case: str, port: int = 25) -> Outcome:
         ("forbids pipelining", [], "0011"),
     ],
 )
-async def test_a_listener_is_told_for_what_it_is(door: Mail, case: str, findings: list[str], versions: str) -> None:
+async def test_a_listener_is_told_for_what_it_is(
+    door: SmtpClient, case: str, findings: list[str], versions: str
+) -> None:
     outcome = await judged(door, case)
     assert outcome.doubt is None, outcome.transcript
     assert [finding.id for finding in outcome.findings] == findings, outcome.transcript
-    spoken = [it.value for it in outcome.readings if it.measure.name == "deliverability_smtp_tls_version_supported"]
+    spoken = [it.value for it in outcome.samples if it.metric.name == "deliverability_smtp_tls_version_supported"]
     assert "".join(f"{value:.0f}" for value in spoken) == versions, outcome.transcript
 
 
-async def test_a_size_limit_is_read(door: Mail) -> None:
-    values = {it.measure.name: it.value for it in (await judged(door, "small")).readings}
+async def test_a_size_limit_is_read(door: SmtpClient) -> None:
+    values = {it.metric.name: it.value for it in (await judged(door, "small")).samples}
     assert values["deliverability_smtp_size_limit_bytes"] == 10_240
 
 
-async def test_a_busy_server_is_no_verdict(door: Mail) -> None:
+async def test_a_busy_server_is_no_verdict(door: SmtpClient) -> None:
     outcome = await judged(door, "busy")
     assert not outcome.findings
     assert outcome.doubt is not None
     assert outcome.doubt.reason is Reason.TEMPFAIL
 
 
-async def test_a_port_that_is_tls_from_the_first_octet_is_spoken_to_so(door: Mail) -> None:
+async def test_a_port_that_is_tls_from_the_first_octet_is_spoken_to_so(door: SmtpClient) -> None:
     outcome = await judged(door, "from the first octet", port=465)
     assert (outcome.findings, outcome.doubt) == ((), None), outcome.transcript
 
 
-async def test_a_server_that_cannot_read_its_key_fails(door: Mail) -> None:
+async def test_a_server_that_cannot_read_its_key_fails(door: SmtpClient) -> None:
     outcome = await judged(door, "no key")
     assert [finding.id for finding in outcome.findings] == ["smtp_tls.tls-fails"]
     assert outcome.findings[0].text.endswith("fails: alert handshake failure")

@@ -10,12 +10,12 @@ from ipaddress import IPv4Address
 import pytest
 
 from exporter.checks.zone.check import zone as check
-from exporter.demo.nameserver import Zone as DemoZone
+from exporter.demo.nameserver import ZoneData as DemoZone
 from exporter.demo.zoneserver import ZoneServers
 from exporter.engine.evaluate import evaluate
 from exporter.model import Outcome, Reason, Severity, SystemClock, Verdict
 from exporter.net import Net
-from exporter.net.dns.authoritative import Authoritative
+from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.resolver import Resolver
 from exporter.targets import IP, Zone
 from tests.lab import nameservers
@@ -85,7 +85,7 @@ async def net(world: World) -> AsyncIterator[Net]:
 
     clock = SystemClock()
     resolver = Resolver([(world.unbound.host, world.unbound.port)], clock, timeout=2)
-    yield Net(resolver, clock, authoritative=Authoritative(clock, dial=dial, timeout=1))
+    yield Net(resolver, clock, authoritative=AuthoritativeClient(clock, dial=dial, timeout=1))
     await resolver.close()
     await own.stop()
 
@@ -108,7 +108,7 @@ async def test_servers_that_agree_pass(net: Net) -> None:
 async def test_a_signed_zone_passes_and_says_until_when(net: Net) -> None:
     outcome = await judged(net, "signed")
     assert (outcome.verdict, failing(outcome)) == (Verdict.PASS, {})
-    ends = {reading.measure.name: reading.value for reading in outcome.readings}
+    ends = {sample.metric.name: sample.value for sample in outcome.samples}
     left = ends["deliverability_zone_signature_not_after_timestamp_seconds"] - net.clock.wall()
     assert 6 * 86400 < left <= 7 * 86400
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.mail.helo import LONGEST_INPUT, MOST_CODES, Kind, parse
+from exporter.mail.helo import LONGEST_INPUT, MOST_CODES, HeloFaultKind, parse
 
 GOOD = [
     "mail.example.com",
@@ -26,49 +26,49 @@ GOOD = [
 
 BAD = [
     # What Office 365 answered with 501 5.5.4 Invalid domain name, argument by argument.
-    ("MacBook..", [Kind.TRAILING_DOT, Kind.EMPTY_LABEL]),
-    ("mylaptopname.", [Kind.TRAILING_DOT, Kind.SINGLE_LABEL]),
-    ("mail.example.com ", [Kind.WHITE_SPACE]),
-    ("say hello", [Kind.WHITE_SPACE, Kind.SINGLE_LABEL]),
+    ("MacBook..", [HeloFaultKind.TRAILING_DOT, HeloFaultKind.EMPTY_LABEL]),
+    ("mylaptopname.", [HeloFaultKind.TRAILING_DOT, HeloFaultKind.SINGLE_LABEL]),
+    ("mail.example.com ", [HeloFaultKind.WHITE_SPACE]),
+    ("say hello", [HeloFaultKind.WHITE_SPACE, HeloFaultKind.SINGLE_LABEL]),
     # What other receivers answered with the same code: Gmail twice, IIS.
-    ("PhpStorm 9.0.3", [Kind.WHITE_SPACE, Kind.NUMERIC_TLD]),
-    ("mantis.*", [Kind.BAD_CHARACTER]),
-    ("[IPv6:::ffff:10.0.4.47]", [Kind.MAPPED_LITERAL]),
-    ("", [Kind.EMPTY]),
-    (" \t", [Kind.EMPTY]),
-    (" mail.example.com", [Kind.WHITE_SPACE]),
-    ("mail.example.com\r\n", [Kind.WHITE_SPACE]),
-    ("mail.example.com\u00a0", [Kind.WHITE_SPACE]),
-    ("mail.example.com.", [Kind.TRAILING_DOT]),
-    (".", [Kind.TRAILING_DOT, Kind.EMPTY_LABEL]),
-    (".mail.example.com", [Kind.EMPTY_LABEL]),
-    ("mail..example.com", [Kind.EMPTY_LABEL]),
-    (f"{'a' * 64}.example.com", [Kind.TOO_LONG]),
-    (".".join(["a" * 49] * 5) + ".abcd", [Kind.TOO_LONG]),
-    ("mail_out.example.com", [Kind.UNDERSCORE]),
-    ("_", [Kind.UNDERSCORE, Kind.SINGLE_LABEL]),
-    ("user@example.com", [Kind.BAD_CHARACTER]),
-    ("mail.example.com\x00", [Kind.BAD_CHARACTER]),
-    ("mail.example.com:25", [Kind.BAD_CHARACTER]),
-    ("mäil.example.com", [Kind.NON_ASCII]),
-    ("mail\u200b.example.com", [Kind.NON_ASCII]),
-    ("\u212aelvin.example.com", [Kind.NON_ASCII]),
-    ("mail\u3002example.com", [Kind.NON_ASCII]),
-    ("-mail.example.com", [Kind.EDGE_HYPHEN]),
-    ("mail-.example.com", [Kind.EDGE_HYPHEN]),
-    ("mail.example.com-", [Kind.EDGE_HYPHEN]),
-    ("192.0.2.1", [Kind.BARE_ADDRESS]),
-    ("192-0-2-1", [Kind.BARE_ADDRESS]),
-    ("192.0.2.1.", [Kind.TRAILING_DOT, Kind.BARE_ADDRESS]),
-    ("2001:db8::1", [Kind.BAD_CHARACTER, Kind.BARE_ADDRESS]),
-    ("smtp", [Kind.SINGLE_LABEL]),
-    ("999-0-2-1", [Kind.SINGLE_LABEL]),
-    ("1.2.3", [Kind.NUMERIC_TLD]),
-    ("192.0.2.256", [Kind.NUMERIC_TLD]),
-    ("localhost", [Kind.LOCAL_NAME]),
-    ("LOCALHOST.LocalDomain", [Kind.LOCAL_NAME]),
-    ("mail.corp.internal", [Kind.LOCAL_NAME]),
-    ("router.home.arpa", [Kind.LOCAL_NAME]),
+    ("PhpStorm 9.0.3", [HeloFaultKind.WHITE_SPACE, HeloFaultKind.NUMERIC_TLD]),
+    ("mantis.*", [HeloFaultKind.BAD_CHARACTER]),
+    ("[IPv6:::ffff:10.0.4.47]", [HeloFaultKind.MAPPED_LITERAL]),
+    ("", [HeloFaultKind.EMPTY]),
+    (" \t", [HeloFaultKind.EMPTY]),
+    (" mail.example.com", [HeloFaultKind.WHITE_SPACE]),
+    ("mail.example.com\r\n", [HeloFaultKind.WHITE_SPACE]),
+    ("mail.example.com\u00a0", [HeloFaultKind.WHITE_SPACE]),
+    ("mail.example.com.", [HeloFaultKind.TRAILING_DOT]),
+    (".", [HeloFaultKind.TRAILING_DOT, HeloFaultKind.EMPTY_LABEL]),
+    (".mail.example.com", [HeloFaultKind.EMPTY_LABEL]),
+    ("mail..example.com", [HeloFaultKind.EMPTY_LABEL]),
+    (f"{'a' * 64}.example.com", [HeloFaultKind.TOO_LONG]),
+    (".".join(["a" * 49] * 5) + ".abcd", [HeloFaultKind.TOO_LONG]),
+    ("mail_out.example.com", [HeloFaultKind.UNDERSCORE]),
+    ("_", [HeloFaultKind.UNDERSCORE, HeloFaultKind.SINGLE_LABEL]),
+    ("user@example.com", [HeloFaultKind.BAD_CHARACTER]),
+    ("mail.example.com\x00", [HeloFaultKind.BAD_CHARACTER]),
+    ("mail.example.com:25", [HeloFaultKind.BAD_CHARACTER]),
+    ("mäil.example.com", [HeloFaultKind.NON_ASCII]),
+    ("mail\u200b.example.com", [HeloFaultKind.NON_ASCII]),
+    ("\u212aelvin.example.com", [HeloFaultKind.NON_ASCII]),
+    ("mail\u3002example.com", [HeloFaultKind.NON_ASCII]),
+    ("-mail.example.com", [HeloFaultKind.EDGE_HYPHEN]),
+    ("mail-.example.com", [HeloFaultKind.EDGE_HYPHEN]),
+    ("mail.example.com-", [HeloFaultKind.EDGE_HYPHEN]),
+    ("192.0.2.1", [HeloFaultKind.BARE_ADDRESS]),
+    ("192-0-2-1", [HeloFaultKind.BARE_ADDRESS]),
+    ("192.0.2.1.", [HeloFaultKind.TRAILING_DOT, HeloFaultKind.BARE_ADDRESS]),
+    ("2001:db8::1", [HeloFaultKind.BAD_CHARACTER, HeloFaultKind.BARE_ADDRESS]),
+    ("smtp", [HeloFaultKind.SINGLE_LABEL]),
+    ("999-0-2-1", [HeloFaultKind.SINGLE_LABEL]),
+    ("1.2.3", [HeloFaultKind.NUMERIC_TLD]),
+    ("192.0.2.256", [HeloFaultKind.NUMERIC_TLD]),
+    ("localhost", [HeloFaultKind.LOCAL_NAME]),
+    ("LOCALHOST.LocalDomain", [HeloFaultKind.LOCAL_NAME]),
+    ("mail.corp.internal", [HeloFaultKind.LOCAL_NAME]),
+    ("router.home.arpa", [HeloFaultKind.LOCAL_NAME]),
 ]
 
 LITERALS = [
@@ -121,7 +121,7 @@ def test_a_full_host_name_has_no_fault(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "kinds"), BAD)
-def test_each_fault_is_named_and_no_other(text: str, kinds: list[Kind]) -> None:
+def test_each_fault_is_named_and_no_other(text: str, kinds: list[HeloFaultKind]) -> None:
     assert sorted(fault.kind for fault in parse(text).faults) == sorted(kinds)
 
 
@@ -133,8 +133,8 @@ def test_a_good_literal_gives_its_address(text: str, address: str) -> None:
 
 @pytest.mark.parametrize(("text", "detail"), BAD_LITERALS)
 def test_a_bad_literal_says_what_is_wrong(text: str, detail: str) -> None:
-    (fault,) = [fault for fault in parse(text).faults if fault.kind is not Kind.WHITE_SPACE]
-    assert fault.kind is Kind.BAD_LITERAL
+    (fault,) = [fault for fault in parse(text).faults if fault.kind is not HeloFaultKind.WHITE_SPACE]
+    assert fault.kind is HeloFaultKind.BAD_LITERAL
     assert detail in fault.detail
     assert parse(text).address is None
 
@@ -159,13 +159,13 @@ def test_a_bad_literal_says_what_is_wrong(text: str, detail: str) -> None:
     ],
 )
 def test_a_bad_literal_tells_the_first_place_that_shows_it(text: str, where: str) -> None:
-    (fault,) = [fault for fault in parse(text).faults if fault.kind is Kind.BAD_LITERAL]
+    (fault,) = [fault for fault in parse(text).faults if fault.kind is HeloFaultKind.BAD_LITERAL]
     assert fault.where == where
 
 
 def test_a_literal_in_white_space_is_none_that_counts() -> None:
     said = parse("[192.0.2.1] ")
-    assert [fault.kind for fault in said.faults] == [Kind.WHITE_SPACE]
+    assert [fault.kind for fault in said.faults] == [HeloFaultKind.WHITE_SPACE]
     assert said.address is None
 
 
@@ -196,7 +196,7 @@ def test_a_fault_tells_place_label_and_code_points(
 
 def test_a_flood_of_bad_characters_is_one_fault_with_a_few_codes() -> None:
     (fault,) = [f for f in parse("".join(map(chr, range(0x100, 0x400))) + ".example.com").faults if f.codes]
-    assert fault.kind is Kind.NON_ASCII
+    assert fault.kind is HeloFaultKind.NON_ASCII
     assert len(fault.codes) == MOST_CODES
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.demo.nameserver import Zone
-from exporter.mail.mta_sts import MOST_LINES, OLDEST, RECORD, Mode, Policy, parse, policy_id, policy_url
-from exporter.mail.policy_txt import MOST_FIELDS, Announced, AnnouncementSyntaxError, announced, fields, tried
+from exporter.demo.nameserver import ZoneData
+from exporter.mail.mta_sts import MOST_LINES, OLDEST, RECORD, Mode, MtaStsPolicy, parse, policy_id, policy_url
+from exporter.mail.policy_txt import MOST_FIELDS, PolicyTxt, PolicyTxtSyntaxError, fields, find_policy_txt, tried
 from exporter.mail.tag_list import LONGEST
 from exporter.net import Net
 from tests.support.clock import FakeClock
@@ -72,7 +72,7 @@ def test_the_id_of_a_record(text: str, id_: str) -> None:
     ],
 )
 def test_a_record_with_a_fault_has_no_id(text: str) -> None:
-    with pytest.raises(AnnouncementSyntaxError):
+    with pytest.raises(PolicyTxtSyntaxError):
         policy_id(text.encode())
 
 
@@ -80,9 +80,9 @@ def test_a_record_has_room_for_many_fields_but_not_for_any_number() -> None:
     many = ";".join(f"x{number}=1" for number in range(MOST_FIELDS - 1)).encode()
     assert policy_id(b"v=STSv1;id=1;" + many) == "1"
     assert len(fields(b"v=STSv1;id=1;" + many + b";", RECORD, ())) == MOST_FIELDS
-    with pytest.raises(AnnouncementSyntaxError, match="more than"):
+    with pytest.raises(PolicyTxtSyntaxError, match="more than"):
         policy_id(b"v=STSv1;id=1;x=1;" + many)
-    with pytest.raises(AnnouncementSyntaxError, match="octets"):
+    with pytest.raises(PolicyTxtSyntaxError, match="octets"):
         policy_id(b"v=STSv1;id=" + b"1" * LONGEST)
 
 
@@ -96,9 +96,9 @@ def test_what_stands_there_for_another_reason_is_not_meant(text: str) -> None:
     assert not RECORD.meant(text.encode())
 
 
-async def found(zone: str) -> tuple[Announced, list[str]]:
-    dns = MemoryResolver(Zone(zone))
-    result = await Net(dns, FakeClock()).follow(announced("example.com", RECORD))
+async def found(zone: str) -> tuple[PolicyTxt, list[str]]:
+    dns = MemoryResolver(ZoneData(zone))
+    result = await Net(dns, FakeClock()).drive(find_policy_txt("example.com", RECORD))
     return result, [str(question) for question in dns.asked]
 
 
@@ -197,7 +197,7 @@ def test_what_nobody_can_follow_is_no_policy(text: bytes, error: str) -> None:
 
 def test_only_mode_none_needs_no_host() -> None:
     rest = b"version: STSv1\nmax_age: 0\nmode: "
-    assert parse(rest + b"none") == Policy(Mode.NONE, 0, (), ("version: STSv1", "max_age: 0", "mode: none"), ())
+    assert parse(rest + b"none") == MtaStsPolicy(Mode.NONE, 0, (), ("version: STSv1", "max_age: 0", "mode: none"), ())
     assert fails(rest + b"testing") == fails(rest + b"enforce") == "it names no MX host"
 
 

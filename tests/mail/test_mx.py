@@ -6,14 +6,14 @@ from ipaddress import ip_address
 
 import pytest
 
-from exporter.mail.dns import MX, Evaluation, Question, Record, Reply, Status, T
-from exporter.mail.mx import Host, State, Way, look_up, route
+from exporter.mail.dns import MX, Evaluation, Question, Rdata, Reply, Status, T
+from exporter.mail.mx import Host, HostState, Way, look_up, route
 
 V4, V6 = ip_address("192.0.2.1"), ip_address("2001:db8::1")
 PRIVATE = ip_address("10.0.0.1")
 
 
-def play(evaluation: Evaluation[T], *replies: Status | Record | tuple[Record, ...]) -> tuple[T, list[str]]:
+def play(evaluation: Evaluation[T], *replies: Status | Rdata | tuple[Rdata, ...]) -> tuple[T, list[str]]:
     """Its result, and the questions it asked; every reply must be used."""
     asked: list[str] = []
     waiting = list(replies)
@@ -27,7 +27,7 @@ def play(evaluation: Evaluation[T], *replies: Status | Record | tuple[Record, ..
         return end.value, asked
 
 
-def _reply(question: Question, what: Status | Record | tuple[Record, ...]) -> Reply:
+def _reply(question: Question, what: Status | Rdata | tuple[Rdata, ...]) -> Reply:
     if isinstance(what, Status):
         return Reply(question, what)
     records = what if isinstance(what, tuple) and not isinstance(what, MX) else (what,)
@@ -60,7 +60,7 @@ def test_no_answer_is_no_absence(status: Status) -> None:
     assert (found.way, asked) == (Way.UNKNOWN, ["example.com MX"])
     assert found.doubt is not None
     host, _ = play(look_up("mx.example.com"), Status.NODATA, status)
-    assert host.state is State.UNKNOWN
+    assert host.state is HostState.UNKNOWN
     assert host.doubt is not None
 
 
@@ -74,7 +74,7 @@ def test_no_answer_is_no_absence(status: Status) -> None:
         (Status.SERVFAIL, Status.NODATA, Way.UNKNOWN),
     ],
 )
-def test_the_domains_own_address_stands_in_for_a_missing_mx(a: Record, aaaa: Record, way: Way) -> None:
+def test_the_domains_own_address_stands_in_for_a_missing_mx(a: Rdata, aaaa: Rdata, way: Way) -> None:
     found, asked = play(route("example.com"), Status.NODATA, a, aaaa)
     assert found.way is way
     assert asked == ["example.com MX", "example.com A", "example.com AAAA"]
@@ -83,34 +83,34 @@ def test_the_domains_own_address_stands_in_for_a_missing_mx(a: Record, aaaa: Rec
 @pytest.mark.parametrize(
     ("a", "aaaa", "state"),
     [
-        (V4, V6, State.USABLE),
-        (V4, Status.TIMEOUT, State.USABLE),
-        (Status.TIMEOUT, V6, State.USABLE),
-        (PRIVATE, V6, State.USABLE),
-        (PRIVATE, Status.NODATA, State.NOT_PUBLIC),
-        (PRIVATE, Status.NXDOMAIN, State.NOT_PUBLIC),
-        (PRIVATE, Status.TIMEOUT, State.UNKNOWN),
-        (Status.TIMEOUT, Status.NXDOMAIN, State.NO_SUCH_NAME),
-        (Status.NODATA, Status.NODATA, State.NO_ADDRESS),
+        (V4, V6, HostState.USABLE),
+        (V4, Status.TIMEOUT, HostState.USABLE),
+        (Status.TIMEOUT, V6, HostState.USABLE),
+        (PRIVATE, V6, HostState.USABLE),
+        (PRIVATE, Status.NODATA, HostState.NOT_PUBLIC),
+        (PRIVATE, Status.NXDOMAIN, HostState.NOT_PUBLIC),
+        (PRIVATE, Status.TIMEOUT, HostState.UNKNOWN),
+        (Status.TIMEOUT, Status.NXDOMAIN, HostState.NO_SUCH_NAME),
+        (Status.NODATA, Status.NODATA, HostState.NO_ADDRESS),
     ],
 )
-def test_a_host_is_what_its_addresses_prove(a: Record, aaaa: Record, state: State) -> None:
+def test_a_host_is_what_its_addresses_prove(a: Rdata, aaaa: Rdata, state: HostState) -> None:
     host, _ = play(look_up("mx.example.com"), a, aaaa)
     assert host.state is state
-    assert host.state.broken == (state in (State.NO_ADDRESS, State.NO_SUCH_NAME))
+    assert host.state.broken == (state in (HostState.NO_ADDRESS, HostState.NO_SUCH_NAME))
 
 
 @pytest.mark.parametrize(
     ("name", "state"),
     [
-        ("192.0.2.1", State.IS_ADDRESS),
-        ("[192.0.2.1]", State.IS_ADDRESS),
-        ("mx_1.example.com", State.BAD_NAME),
-        (r"a\.b.example.com", State.BAD_NAME),
-        ("a" * 64, State.BAD_NAME),
+        ("192.0.2.1", HostState.IS_ADDRESS),
+        ("[192.0.2.1]", HostState.IS_ADDRESS),
+        ("mx_1.example.com", HostState.BAD_NAME),
+        (r"a\.b.example.com", HostState.BAD_NAME),
+        ("a" * 64, HostState.BAD_NAME),
     ],
 )
-def test_what_is_no_host_name_is_not_asked_for(name: str, state: State) -> None:
+def test_what_is_no_host_name_is_not_asked_for(name: str, state: HostState) -> None:
     assert play(look_up(name)) == (Host(name, state), [])
 
 

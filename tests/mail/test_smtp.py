@@ -12,14 +12,14 @@ from exporter.mail.smtp import (
     LONGEST_LINE,
     LONGEST_REPLY,
     Incoming,
-    Reply,
     ReplySyntaxError,
+    SmtpReply,
     extensions,
     size_limit,
 )
 
 
-def read(*pieces: bytes) -> list[Reply]:
+def read(*pieces: bytes) -> list[SmtpReply]:
     incoming, replies = Incoming(), []
     for piece in pieces:
         incoming.feed(piece)
@@ -31,19 +31,19 @@ def read(*pieces: bytes) -> list[Reply]:
 @pytest.mark.parametrize(
     ("octets", "reply"),
     [
-        (b"220 mx.example.com ESMTP\r\n", Reply(220, ("mx.example.com ESMTP",))),
-        (b"220-one\r\n220-two\r\n220 three\r\n", Reply(220, ("one", "two", "three"))),
-        (b"250\r\n", Reply(250, ("",))),
-        (b"250 \r\n", Reply(250, ("",))),
-        (b"250-\r\n250\r\n", Reply(250, ("", ""))),
-        (b"220 bare line feed\n", Reply(220, ("bare line feed",))),
-        ("220 Grüße\r\n".encode(), Reply(220, ("Grüße",))),
-        (b"220 \xff\xfe\r\n", Reply(220, ("\\xff\\xfe",))),
-        (b"220 ****\r\n", Reply(220, ("****",))),
-        (b"220 a\rb\r\n", Reply(220, ("a\rb",))),
+        (b"220 mx.example.com ESMTP\r\n", SmtpReply(220, ("mx.example.com ESMTP",))),
+        (b"220-one\r\n220-two\r\n220 three\r\n", SmtpReply(220, ("one", "two", "three"))),
+        (b"250\r\n", SmtpReply(250, ("",))),
+        (b"250 \r\n", SmtpReply(250, ("",))),
+        (b"250-\r\n250\r\n", SmtpReply(250, ("", ""))),
+        (b"220 bare line feed\n", SmtpReply(220, ("bare line feed",))),
+        ("220 Grüße\r\n".encode(), SmtpReply(220, ("Grüße",))),
+        (b"220 \xff\xfe\r\n", SmtpReply(220, ("\\xff\\xfe",))),
+        (b"220 ****\r\n", SmtpReply(220, ("****",))),
+        (b"220 a\rb\r\n", SmtpReply(220, ("a\rb",))),
     ],
 )
-def test_a_reply_is_read(octets: bytes, reply: Reply) -> None:
+def test_a_reply_is_read(octets: bytes, reply: SmtpReply) -> None:
     assert read(octets) == [reply]
 
 
@@ -72,13 +72,13 @@ def test_what_is_no_reply_is_an_error(octets: bytes) -> None:
 def test_the_end_of_a_reply_is_waited_for() -> None:
     assert read(b"220-teaser\r\n") == []
     assert read(b"220 mx") == []
-    assert read(b"220-teaser\r\n", b"220 mx", b"\r\n") == [Reply(220, ("teaser", "mx"))]
+    assert read(b"220-teaser\r\n", b"220 mx", b"\r\n") == [SmtpReply(220, ("teaser", "mx"))]
 
 
 def test_what_follows_a_reply_stays_visible() -> None:
     incoming = Incoming()
     incoming.feed(b"220 go\r\n250-INJECTED\r\n")
-    assert incoming.take() == Reply(220, ("go",))
+    assert incoming.take() == SmtpReply(220, ("go",))
     assert incoming.rest == b"250-INJECTED\r\n"
 
 
@@ -121,13 +121,13 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\
 
 @given(st.integers(200, 599), st.lists(TEXTS, min_size=1, max_size=6))
 def test_a_reply_is_read_back_as_it_is_shown(code: int, lines: list[str]) -> None:
-    reply = Reply(code, tuple(lines))
+    reply = SmtpReply(code, tuple(lines))
     assert read("".join(f"{line}\r\n" for line in reply.shown).encode()) == [reply]
 
 
 def test_the_first_digit_is_the_verdict() -> None:
     verdicts = {
-        code: (r.positive, r.transient, r.permanent) for code in (250, 354, 421, 554) for r in [Reply(code, ("",))]
+        code: (r.positive, r.transient, r.permanent) for code in (250, 354, 421, 554) for r in [SmtpReply(code, ("",))]
     }
     assert verdicts == {
         250: (True, False, False),
@@ -138,7 +138,9 @@ def test_the_first_digit_is_the_verdict() -> None:
 
 
 def test_extensions_are_read_without_the_first_line_and_in_any_case() -> None:
-    ehlo = Reply(250, ("STARTTLS.example.com greets you", "size 1000", "8BITMIME", "AUTH PLAIN LOGIN", "", " X  y "))
+    ehlo = SmtpReply(
+        250, ("STARTTLS.example.com greets you", "size 1000", "8BITMIME", "AUTH PLAIN LOGIN", "", " X  y ")
+    )
     assert extensions(ehlo) == {"SIZE": "1000", "8BITMIME": "", "AUTH": "PLAIN LOGIN", "X": "y"}
 
 
@@ -157,4 +159,4 @@ def test_extensions_are_read_without_the_first_line_and_in_any_case() -> None:
     ],
 )
 def test_a_size_limit_is_a_number_that_states_one(line: str, limit: int | None) -> None:
-    assert size_limit(extensions(Reply(250, ("mx", line)))) == limit
+    assert size_limit(extensions(SmtpReply(250, ("mx", line)))) == limit

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.demo.ca import Authority
-from exporter.mail.tls import LONGEST_ANSWER, Answer, Version, client_hello, is_tls, judge
+from exporter.mail.tls import LONGEST_ANSWER, Version, VersionAnswer, client_hello, is_tls, judge
 
 OLD, NEW = (Version.TLS_1_0, Version.TLS_1_1), (Version.TLS_1_2, Version.TLS_1_3)
 OPENSSL = dict(
@@ -72,7 +72,7 @@ def test_versions_that_openssl_allows_and_then_has_no_cipher_for_are_not_spoken(
     context = server(identity, Version.TLS_1_0, Version.TLS_1_3, "ECDHE+AESGCM")
     for version in OLD:
         answer = judge(version, says(context, client_hello(version, "mx.example.com", RANDOM)))
-        assert answer == Answer(False, "alert handshake_failure (40)")
+        assert answer == VersionAnswer(False, "alert handshake_failure (40)")
 
 
 def test_versions_whose_signatures_openssl_forbids_are_not_judged(identity: Path) -> None:
@@ -80,7 +80,7 @@ def test_versions_whose_signatures_openssl_forbids_are_not_judged(identity: Path
     context = server(identity, Version.TLS_1_0, Version.TLS_1_3, "DEFAULT:@SECLEVEL=2")
     for version in OLD:
         answer = judge(version, says(context, client_hello(version, "mx.example.com", RANDOM)))
-        assert answer == Answer(None, "alert internal_error (80)")
+        assert answer == VersionAnswer(None, "alert internal_error (80)")
 
 
 def test_the_hello_names_the_server(identity: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_hello_of_tls_1_3_brings_no_key_and_gets_a_retry_request(identity: Pat
     answer = says(server(identity, *NEW), client_hello(Version.TLS_1_3, "mx.example.com", RANDOM))
     retry_request = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
     assert retry_request in answer
-    assert judge(Version.TLS_1_3, answer) == Answer(True, "ServerHello, TLS 1.3")
+    assert judge(Version.TLS_1_3, answer) == VersionAnswer(True, "ServerHello, TLS 1.3")
 
 
 @pytest.mark.parametrize("asked", Version)
@@ -116,7 +116,7 @@ def test_every_beginning_of_an_answer_waits_for_the_rest_and_more_changes_nothin
     end = next(n for n in range(len(octets) + 1) if judge(asked, octets[:n]))
     assert all(judge(asked, octets[:n]) is None for n in range(end))
     assert {judge(asked, octets[:n]) for n in range(end, len(octets) + 1)} == {
-        Answer(True, f"ServerHello, TLS {asked}")
+        VersionAnswer(True, f"ServerHello, TLS {asked}")
     }
 
 
@@ -153,24 +153,24 @@ def hello_of(version: int, extensions: bytes = b"") -> bytes:
 
 
 def test_a_server_that_goes_down_does_not_speak_what_was_asked_for() -> None:
-    assert judge(Version.TLS_1_2, hello_of(0x0302)) == Answer(False, "ServerHello, TLS 1.1")
-    assert judge(Version.TLS_1_3, hello_of(0x0303)) == Answer(False, "ServerHello, TLS 1.2")
+    assert judge(Version.TLS_1_2, hello_of(0x0302)) == VersionAnswer(False, "ServerHello, TLS 1.1")
+    assert judge(Version.TLS_1_3, hello_of(0x0303)) == VersionAnswer(False, "ServerHello, TLS 1.2")
 
 
 def test_a_server_that_goes_up_breaks_the_protocol_and_proves_nothing() -> None:
-    assert judge(Version.TLS_1_0, hello_of(0x0303)) == Answer(None, "ServerHello, TLS 1.2")
+    assert judge(Version.TLS_1_0, hello_of(0x0303)) == VersionAnswer(None, "ServerHello, TLS 1.2")
 
 
 def test_a_warning_about_the_name_may_stand_before_the_answer() -> None:
     assert judge(Version.TLS_1_2, alert(1, 112)) is None
-    assert judge(Version.TLS_1_2, alert(1, 112) + hello_of(0x0303)) == Answer(True, "ServerHello, TLS 1.2")
-    assert judge(Version.TLS_1_2, alert(2, 112)) == Answer(None, "alert unrecognized_name (112)")
+    assert judge(Version.TLS_1_2, alert(1, 112) + hello_of(0x0303)) == VersionAnswer(True, "ServerHello, TLS 1.2")
+    assert judge(Version.TLS_1_2, alert(2, 112)) == VersionAnswer(None, "alert unrecognized_name (112)")
 
 
 def test_a_server_hello_may_come_in_many_records() -> None:
     message = hello_of(0x0303)[5:]
     records = b"".join(b"\x16\x03\x03\0\x01" + bytes((octet,)) for octet in message)
-    assert judge(Version.TLS_1_2, records) == Answer(True, "ServerHello, TLS 1.2")
+    assert judge(Version.TLS_1_2, records) == VersionAnswer(True, "ServerHello, TLS 1.2")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_garbage_proves_nothing(octets: bytes) -> None:
 def test_an_answer_that_never_ends_is_given_up() -> None:
     assert judge(Version.TLS_1_2, (b"\x16\x03\x03\x40\x00" + bytes(16384))[:LONGEST_ANSWER]) is not None
     warnings_only = (alert(1, 112) * LONGEST_ANSWER)[:LONGEST_ANSWER]
-    assert judge(Version.TLS_1_2, warnings_only) == Answer(None, "no end of a record")
+    assert judge(Version.TLS_1_2, warnings_only) == VersionAnswer(None, "no end of a record")
 
 
 SHAPED = st.builds(

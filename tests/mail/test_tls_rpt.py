@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.demo.nameserver import Zone
-from exporter.mail.policy_txt import AnnouncementSyntaxError
+from exporter.demo.nameserver import ZoneData
+from exporter.mail.policy_txt import PolicyTxtSyntaxError
 from exporter.mail.tls_rpt import MOST_HOSTS, Reporting, demand, parse
 from exporter.net import Net
 from tests.support.clock import FakeClock
@@ -69,13 +69,13 @@ def test_what_no_report_can_go_to_is_told(uri: str) -> None:
     ],
 )
 def test_a_record_with_a_fault_is_none(text: str) -> None:
-    with pytest.raises(AnnouncementSyntaxError):
+    with pytest.raises(PolicyTxtSyntaxError):
         parse(text.encode())
 
 
 async def asked(zone: str) -> list[str]:
-    dns = MemoryResolver(Zone(zone))
-    await Net(dns, FakeClock()).follow(demand("example.com"))
+    dns = MemoryResolver(ZoneData(zone))
+    await Net(dns, FakeClock()).drive(demand("example.com"))
     return [str(question) for question in dns.asked]
 
 

@@ -16,7 +16,7 @@ from exporter.mail.dns import (
     TXT,
     Evaluation,
     Question,
-    Record,
+    Rdata,
     Referral,
     Reply,
     ServerReply,
@@ -25,21 +25,21 @@ from exporter.mail.dns import (
     T,
 )
 from exporter.mail.zone import (
-    Found,
+    DnssecKey,
     Gathered,
     Item,
-    Key,
-    Kind,
-    Voice,
-    Word,
+    ItemKind,
+    ServerAnswer,
+    ServerState,
+    ZoneCut,
     ends_soon,
     find,
     inside,
+    is_subdomain,
     keys,
     look_up,
-    older,
+    serial_lt,
     wanted_keys,
-    within,
 )
 
 IP = ip_address("192.0.2.53")
@@ -76,19 +76,19 @@ def world(**answers: Reply) -> Callable[[Question], Reply]:
     [(1, 2, True), (2, 1, False), (1, 1, False), (2**32 - 1, 0, True), (0, 2**32 - 1, False), (0, 2**31, False)],
 )
 def test_serials_are_compared_on_a_circle(serial: int, other: int, is_older: bool) -> None:
-    assert older(serial, other) is is_older
+    assert serial_lt(serial, other) is is_older
 
 
 def test_everything_lies_within_the_root() -> None:
-    assert within("example.com", ".")
+    assert is_subdomain("example.com", ".")
     assert inside("com", ".")
     assert not inside("com", "com")
-    assert not within("badexample.com", "example.com")
+    assert not is_subdomain("badexample.com", "example.com")
 
 
 def test_a_zone_is_found_upwards() -> None:
     apex = Reply(AT, Status.ANSWER, (RECORD,))
-    assert played(find("a.b.example.com"), world(apex=apex)) == Found("example.com", exists=False, doubt=None)
+    assert played(find("a.b.example.com"), world(apex=apex)) == ZoneCut("example.com", exists=False, doubt=None)
 
 
 def test_an_alias_to_an_apex_is_no_apex() -> None:
@@ -101,7 +101,7 @@ def test_the_deepest_doubt_is_kept_and_the_walk_goes_on() -> None:
     """A zone all of whose servers fail is just what has to be found."""
     failed = Reply(Question("example.com", "SOA"), Status.SERVFAIL)
     parent = Reply(Question("com", "SOA"), Status.ANSWER, (RECORD,))
-    assert played(find("example.com"), world(a=failed, b=parent)) == Found("com", exists=True, doubt=failed)
+    assert played(find("example.com"), world(a=failed, b=parent)) == ZoneCut("com", exists=True, doubt=failed)
 
 
 def test_the_root_is_nobodys_zone() -> None:
@@ -127,20 +127,22 @@ def test_glue_stands_in_for_addresses_that_dns_does_not_tell() -> None:
 @pytest.mark.parametrize(
     ("udp", "tcp", "word"),
     [
-        (GOOD, GOOD, Word.GOOD),
-        (GOOD, SILENT, Word.GOOD),
-        (REFUSED, GOOD, Word.GOOD),
-        (REFUSED, REFUSED, Word.LAME),
-        (HEARSAY, SILENT, Word.LAME),
-        (NO_ZONE, SERVFAIL, Word.LAME),
-        (SERVFAIL, SERVFAIL, Word.FAILING),
-        (SERVFAIL, CLOSED, Word.FAILING),
-        (SILENT, CLOSED, Word.SILENT),
-        (BROKEN, SILENT, Word.UNKNOWN),
+        (GOOD, GOOD, ServerState.GOOD),
+        (GOOD, SILENT, ServerState.GOOD),
+        (REFUSED, GOOD, ServerState.GOOD),
+        (REFUSED, REFUSED, ServerState.LAME),
+        (HEARSAY, SILENT, ServerState.LAME),
+        (NO_ZONE, SERVFAIL, ServerState.LAME),
+        (SERVFAIL, SERVFAIL, ServerState.FAILING),
+        (SERVFAIL, CLOSED, ServerState.FAILING),
+        (SILENT, CLOSED, ServerState.SILENT),
+        (BROKEN, SILENT, ServerState.UNKNOWN),
     ],
 )
-def test_one_good_word_is_enough_and_else_that_which_says_most(udp: ServerReply, tcp: ServerReply, word: Word) -> None:
-    assert Voice("ns", IP, udp, tcp).word is word
+def test_one_good_word_is_enough_and_else_that_which_says_most(
+    udp: ServerReply, tcp: ServerReply, word: ServerState
+) -> None:
+    assert ServerAnswer("ns", IP, udp, tcp).word is word
 
 
 @pytest.mark.parametrize(
@@ -154,14 +156,14 @@ def test_one_good_word_is_enough_and_else_that_which_says_most(udp: ServerReply,
     ],
 )
 def test_how_a_server_is_lame_is_said(reply: ServerReply, how: str) -> None:
-    assert Voice("ns", IP, SILENT, reply).how == how
+    assert ServerAnswer("ns", IP, SILENT, reply).how == how
 
 
-def had(kind: Kind, *records: Record, chain: tuple[str, ...] = (), status: Status = Status.ANSWER) -> ServerReply:
+def had(kind: ItemKind, *records: Rdata, chain: tuple[str, ...] = (), status: Status = Status.ANSWER) -> ServerReply:
     return ServerReply(Item(kind, "example.com").question, status, records, chain, authoritative=True)
 
 
-def differ(kind: Kind, *replies: ServerReply) -> bool:
+def differ(kind: ItemKind, *replies: ServerReply) -> bool:
     return Gathered(Item(kind, "example.com"), replies).differ
 
 
@@ -170,36 +172,42 @@ SPF, OTHER = TXT((b"v=spf1 -all",)), TXT((b"something=else",))
 
 def test_only_data_count_and_not_their_order_or_their_cutting() -> None:
     ten, twenty = MX(10, "a.example"), MX(20, "b.example")
-    assert not differ(Kind.MX, had(Kind.MX, ten, twenty), had(Kind.MX, twenty, ten))
-    assert differ(Kind.MX, had(Kind.MX, ten), had(Kind.MX, twenty, ten))
-    assert not differ(Kind.SPF, had(Kind.SPF, SPF), had(Kind.SPF, TXT((b"v=spf1", b" -all")), OTHER))
-    assert differ(Kind.DKIM, had(Kind.DKIM, SPF), had(Kind.DKIM, SPF, OTHER))
+    assert not differ(ItemKind.MX, had(ItemKind.MX, ten, twenty), had(ItemKind.MX, twenty, ten))
+    assert differ(ItemKind.MX, had(ItemKind.MX, ten), had(ItemKind.MX, twenty, ten))
+    assert not differ(ItemKind.SPF, had(ItemKind.SPF, SPF), had(ItemKind.SPF, TXT((b"v=spf1", b" -all")), OTHER))
+    assert differ(ItemKind.DKIM, had(ItemKind.DKIM, SPF), had(ItemKind.DKIM, SPF, OTHER))
 
 
 def test_no_record_is_the_same_whether_or_not_the_name_exists() -> None:
-    assert not differ(Kind.DMARC, had(Kind.DMARC, status=Status.NXDOMAIN), had(Kind.DMARC, status=Status.NODATA))
-    assert differ(Kind.SPF, had(Kind.SPF, SPF), had(Kind.SPF, status=Status.NODATA))
+    assert not differ(
+        ItemKind.DMARC, had(ItemKind.DMARC, status=Status.NXDOMAIN), had(ItemKind.DMARC, status=Status.NODATA)
+    )
+    assert differ(ItemKind.SPF, had(ItemKind.SPF, SPF), had(ItemKind.SPF, status=Status.NODATA))
 
 
 def test_of_an_alias_only_the_first_step_is_the_servers_own() -> None:
     assert not differ(
-        Kind.DKIM, had(Kind.DKIM, SPF, chain=("k.example",)), had(Kind.DKIM, chain=("k.example", "z.example"))
+        ItemKind.DKIM,
+        had(ItemKind.DKIM, SPF, chain=("k.example",)),
+        had(ItemKind.DKIM, chain=("k.example", "z.example")),
     )
-    assert differ(Kind.DKIM, had(Kind.DKIM, chain=("k.example",)), had(Kind.DKIM, chain=("l.example",)))
-    assert differ(Kind.DKIM, had(Kind.DKIM, SPF, chain=("k.example",)), had(Kind.DKIM, SPF))
+    assert differ(ItemKind.DKIM, had(ItemKind.DKIM, chain=("k.example",)), had(ItemKind.DKIM, chain=("l.example",)))
+    assert differ(ItemKind.DKIM, had(ItemKind.DKIM, SPF, chain=("k.example",)), had(ItemKind.DKIM, SPF))
 
 
 def test_a_name_that_one_server_delegates_is_left_out_and_silence_is_no_data() -> None:
     away = ServerReply(AT, Status.REFUSED, referral=Referral("example.com", ("ns.example.org",)))
-    gathered = Gathered(Item(Kind.SPF, "example.com"), (had(Kind.SPF, SPF), had(Kind.SPF, OTHER), away, SILENT))
+    gathered = Gathered(
+        Item(ItemKind.SPF, "example.com"), (had(ItemKind.SPF, SPF), had(ItemKind.SPF, OTHER), away, SILENT)
+    )
     assert not gathered.differ
     assert gathered.unanswered == (SILENT,)
 
 
 def test_what_differs_is_shown_by_server_and_long_keys_with_their_ends() -> None:
     one, other = (TXT((b"v=DKIM1; p=" + b"A" * 200 + end,)) for end in (b"B", b"C"))
-    replies = (had(Kind.DKIM, one), had(Kind.DKIM, other), had(Kind.DKIM, one))
-    shown = Gathered(Item(Kind.DKIM, "example.com"), replies).shown(["a", "b", "c"])
+    replies = (had(ItemKind.DKIM, one), had(ItemKind.DKIM, other), had(ItemKind.DKIM, one))
+    shown = Gathered(Item(ItemKind.DKIM, "example.com"), replies).shown(["a", "b", "c"])
     assert shown.endswith('AC" at b')
     assert 'AB" at a, c; ' in shown
     assert len(shown) < 300
@@ -210,8 +218,8 @@ def test_ds_and_dnskey_records_are_matched_by_tag_and_algorithm() -> None:
     for text in texts:
         parsed = dns.rdata.from_text("IN", "DNSKEY", text)
         assert isinstance(parsed, dns.rdtypes.ANY.DNSKEY.DNSKEY)
-        assert keys([text]) == {Key(dns.dnssec.key_id(parsed), parsed.algorithm)}
-    assert wanted_keys(["4711 13 2 AB CD", "4712 253 2 ABCD", "nonsense"]) == {Key(4711, 13)}
+        assert keys([text]) == {DnssecKey(dns.dnssec.key_id(parsed), parsed.algorithm)}
+    assert wanted_keys(["4711 13 2 AB CD", "4712 253 2 ABCD", "nonsense"]) == {DnssecKey(4711, 13)}
 
 
 @pytest.mark.parametrize("text", ["257 3 13 !!!", "99999999 3 13 QUJD", "257 3 999 QUJD", "257 3 x QUJD"])

@@ -14,10 +14,10 @@ from aiohttp import web
 
 from exporter import __version__
 from exporter.demo.ca import Authority
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.engine.schedule import LANE
 from exporter.model import Reason
-from exporter.net.https import AT_ONCE, LARGEST, MOST_ADDRESSES, Failure, Fetched, Https
+from exporter.net.https import AT_ONCE, LARGEST, MOST_ADDRESSES, Failure, Fetched, HttpsClient
 from exporter.targets import IP
 from tests.support.memory import MemoryResolver
 from tests.support.web import NAME, NOBODY, OTHER, THERE, URL, ZONE, answering, leading_to, peer, saying, sites
@@ -148,8 +148,8 @@ async def test_one_public_address_is_enough() -> None:
 
 
 async def test_names_are_looked_up_by_our_own_resolver_aliases_too() -> None:
-    dns = MemoryResolver(Zone(ZONE))
-    https = Https(dns)
+    dns = MemoryResolver(ZoneData(ZONE))
+    https = HttpsClient(dns)
     assert failed(await https.get("https://nowhere.example.com/")) == (Failure.NO_ADDRESS, Reason.NETWORK)
     await https.close()
     assert [str(question) for question in dns.asked] == ["nowhere.example.com AAAA", "nowhere.example.com A"]
@@ -196,7 +196,7 @@ async def test_what_is_not_public_proves_nothing_while_the_other_kind_is_unknown
 async def test_a_certificate_of_an_unknown_authority_is_refused() -> None:
     async with sites(answering()) as good:
         other = Authority(time.time(), "another authority")
-        stranger = Https(good._addresses._dns, dial=good._addresses._dial, authorities=other.pem)
+        stranger = HttpsClient(good._addresses._dns, dial=good._addresses._dial, authorities=other.pem)
         got = await stranger.get(URL)
         await stranger.close()
     assert failed(got) == (Failure.CERTIFICATE, Reason.NETWORK)
@@ -209,7 +209,7 @@ async def test_a_machine_that_knows_no_authority_blames_no_certificate(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     async with sites(answering()) as good:
-        blind = Https(good._addresses._dns, dial=good._addresses._dial)
+        blind = HttpsClient(good._addresses._dns, dial=good._addresses._dial)
         got = await blind.get(URL)
         await blind.close()
     assert failed(got) == (Failure.BLIND, Reason.NETWORK)
@@ -384,7 +384,7 @@ async def test_every_run_that_asks_the_web_at_the_same_time_has_a_place() -> Non
 
 
 async def test_what_was_never_used_is_closed_without_having_been_opened() -> None:
-    https = Https(MemoryResolver(Zone(ZONE)))
+    https = HttpsClient(MemoryResolver(ZoneData(ZONE)))
     await https.close()
     assert https._session is None
 

@@ -11,29 +11,29 @@ from hypothesis import strategies as st
 
 from exporter.mail.dns import Question
 from exporter.model import SystemClock
-from exporter.net.rate_limit import BURST, Bucket, Pace
+from exporter.net.rate_limit import BURST, RateLimiter, TokenBucket
 from tests.support.clock import FakeClock
 
 
 def test_a_slow_bucket_spaces_questions_evenly() -> None:
-    bucket = Bucket(2)
+    bucket = TokenBucket(2)
     assert [bucket.take(100.0) for _ in range(4)] == [100.0, 100.5, 101.0, 101.5]
 
 
 def test_a_fast_bucket_lets_a_small_burst_out_and_no_more() -> None:
-    bucket = Bucket(1000)
+    bucket = TokenBucket(1000)
     now = [bucket.take(5.0) for _ in range(100)].count(5.0)
     assert now == pytest.approx(1000 * BURST, abs=1)
 
 
 def test_an_idle_time_is_not_saved_up() -> None:
-    bucket = Bucket(10)
+    bucket = TokenBucket(10)
     bucket.take(0.0)
     assert [bucket.take(3600.0), bucket.take(3600.0)] == [3600.0, pytest.approx(3600.1)]
 
 
 def test_who_cannot_leave_in_time_takes_no_place() -> None:
-    bucket = Bucket(1)
+    bucket = TokenBucket(1)
     assert bucket.take(0.0, latest=0.5) == 0.0
     assert bucket.take(0.0, latest=0.5) is None
     assert bucket.take(0.0, latest=1.5) == 1.0
@@ -41,7 +41,7 @@ def test_who_cannot_leave_in_time_takes_no_place() -> None:
 
 @given(st.floats(0.01, 1e6), st.lists(st.floats(0, 0.5), max_size=60))
 def test_never_more_than_the_rate_and_one_burst(rate: float, gaps: list[float]) -> None:
-    bucket, now, left = Bucket(rate), 1000.0, []
+    bucket, now, left = TokenBucket(rate), 1000.0, []
     for gap in gaps:
         now += gap
         left.append(bucket.take(now))
@@ -56,40 +56,40 @@ def test_never_more_than_the_rate_and_one_burst(rate: float, gaps: list[float]) 
 @pytest.mark.parametrize("rate", [0, -1, float("nan")])
 def test_a_pace_is_above_zero(rate: float) -> None:
     with pytest.raises(ValueError, match="above zero"):
-        Pace(FakeClock(), rate)
+        RateLimiter(FakeClock(), rate)
 
 
 async def test_a_full_pace_refuses_without_waiting() -> None:
-    pace = Pace(FakeClock(), 1)
-    assert await pace.acquire(Question("a.example", "A"), 1000.1)
-    assert not await pace.acquire(Question("b.example", "A"), 1000.1)
+    limiter = RateLimiter(FakeClock(), 1)
+    assert await limiter.acquire(Question("a.example", "A"), 1000.1)
+    assert not await limiter.acquire(Question("b.example", "A"), 1000.1)
 
 
 async def test_a_zone_has_its_own_pace_and_holds_up_nobody_else() -> None:
-    pace = Pace(FakeClock(), 1e9, {"bl.example": 1, "zen.bl.example": 2})
+    limiter = RateLimiter(FakeClock(), 1e9, {"bl.example": 1, "zen.bl.example": 2})
     latest = 1000.4
-    assert await pace.acquire(Question("1.bl.example", "A"), latest)
-    assert not await pace.acquire(Question("2.bl.example", "A"), latest)
-    assert not await pace.acquire(Question("bl.example", "A"), latest)
-    assert await pace.acquire(Question("notbl.example", "A"), latest)
-    assert await pace.acquire(Question("example", "A"), latest)
-    assert await pace.acquire(Question("1.zen.bl.example", "A"), latest)
-    assert not await pace.acquire(Question("2.zen.bl.example", "A"), latest)
+    assert await limiter.acquire(Question("1.bl.example", "A"), latest)
+    assert not await limiter.acquire(Question("2.bl.example", "A"), latest)
+    assert not await limiter.acquire(Question("bl.example", "A"), latest)
+    assert await limiter.acquire(Question("notbl.example", "A"), latest)
+    assert await limiter.acquire(Question("example", "A"), latest)
+    assert await limiter.acquire(Question("1.zen.bl.example", "A"), latest)
+    assert not await limiter.acquire(Question("2.zen.bl.example", "A"), latest)
 
 
 async def test_what_could_not_wait_is_made_up_for_by_the_next() -> None:
-    pace = Pace(FakeClock(), 10, {"bl.example": 1})
-    pace.charge(Question("x.example", "A"))
-    assert not await pace.acquire(Question("y.example", "A"), 1000.05)
-    pace.charge(Question("1.bl.example", "A"))
-    assert not await pace.acquire(Question("2.bl.example", "A"), 1000.9)
+    limiter = RateLimiter(FakeClock(), 10, {"bl.example": 1})
+    limiter.charge(Question("x.example", "A"))
+    assert not await limiter.acquire(Question("y.example", "A"), 1000.05)
+    limiter.charge(Question("1.bl.example", "A"))
+    assert not await limiter.acquire(Question("2.bl.example", "A"), 1000.9)
 
 
 async def test_questions_leave_in_the_order_they_came() -> None:
-    pace, order = Pace(SystemClock(), 200), []
+    limiter, order = RateLimiter(SystemClock(), 200), []
 
     async def one(number: int) -> None:
-        assert await pace.acquire(Question(f"{number}.example", "A"), time.monotonic() + 5)
+        assert await limiter.acquire(Question(f"{number}.example", "A"), time.monotonic() + 5)
         order.append(number)
 
     started = time.monotonic()

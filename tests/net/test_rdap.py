@@ -14,10 +14,10 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.demo.registry import Fault, Name, Registry, domain
+from exporter.demo.registry import Name, Registry, RegistryFault, domain
 from exporter.mail import rdap as language
 from exporter.model import CannotTell, Reason
-from exporter.net.rdap import DAY, KEPT, RETRY, Lookup, Rdap, retry_after
+from exporter.net.rdap import DAY, KEPT, RETRY, RdapClient, RdapLookup, retry_after
 from tests.support.clock import FakeClock
 from tests.support.rdap import registry
 from tests.support.web import NAME, OTHER, answering, leading_to, sites
@@ -26,7 +26,7 @@ EXAMPLE = "example.com"
 LIST = {"version": "1.0", "services": [[["com"], [f"https://{NAME}/rdap"]]]}
 
 
-async def ask(rdap: Rdap, name: str = EXAMPLE) -> tuple[Lookup | Reason, list[str]]:
+async def ask(rdap: RdapClient, name: str = EXAMPLE) -> tuple[RdapLookup | Reason, list[str]]:
     """What came of it, and what was said on the way."""
     lines: list[str] = []
     try:
@@ -38,7 +38,7 @@ async def ask(rdap: Rdap, name: str = EXAMPLE) -> tuple[Lookup | Reason, list[st
 @asynccontextmanager
 async def listed(
     folder: Path, here: Any, there: Any = None, bootstrap: object = LIST, zone: str = ""
-) -> AsyncIterator[tuple[Rdap, FakeClock, list[float]]]:
+) -> AsyncIterator[tuple[RdapClient, FakeClock, list[float]]]:
     """A Rdap that has its list from a file, and what it waited for."""
     (folder / "dns.json").write_text(json.dumps(bootstrap))
     clock, waits = FakeClock(), list[float]()
@@ -48,7 +48,7 @@ async def listed(
         clock.pass_(seconds)
 
     async with sites(here, there, zone) as https:
-        yield Rdap(https, clock, folder / "dns.json", sleep=sleep), clock, waits
+        yield RdapClient(https, clock, folder / "dns.json", sleep=sleep), clock, waits
 
 
 def telling(name: str = EXAMPLE, **fields: Any) -> Any:
@@ -60,7 +60,7 @@ async def test_the_server_is_found_in_the_list_of_iana_and_asked() -> None:
     clock = FakeClock()
     async with registry({EXAMPLE: Name(registrar="Example Registrar")}, clock) as (rdap, _):
         lookup, lines = await ask(rdap)
-    assert isinstance(lookup, Lookup)
+    assert isinstance(lookup, RdapLookup)
     assert (lookup.domain, lookup.server) == (EXAMPLE, "rdap.registry.example")
     assert lookup.registration is not None
     assert lookup.registration.expires == clock.wall() + 400 * DAY
@@ -98,15 +98,19 @@ async def test_a_no_is_an_answer_and_kept_as_well() -> None:
     async with registry({}, FakeClock()) as (rdap, it):
         for _ in range(2):
             lookup, _ = await ask(rdap)
-            assert lookup == Lookup(EXAMPLE, "rdap.registry.example", None)
+            assert lookup == RdapLookup(EXAMPLE, "rdap.registry.example", None)
         assert it.asked == [EXAMPLE]
 
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [(Fault.BUSY, Reason.TEMPFAIL), (Fault.GARBAGE, Reason.MALFORMED), (Fault.OTHER_NAME, Reason.MALFORMED)],
+    [
+        (RegistryFault.BUSY, Reason.TEMPFAIL),
+        (RegistryFault.GARBAGE, Reason.MALFORMED),
+        (RegistryFault.OTHER_NAME, Reason.MALFORMED),
+    ],
 )
-async def test_a_failure_is_not_kept(fault: Fault, reason: Reason) -> None:
+async def test_a_failure_is_not_kept(fault: RegistryFault, reason: Reason) -> None:
     async with registry({EXAMPLE: Name(fault=fault)}, FakeClock()) as (rdap, it):
         assert [(await ask(rdap))[0] for _ in range(2)] == [reason, reason]
         assert len(it.asked) == 2
@@ -142,18 +146,18 @@ async def test_who_would_wait_too_long_is_told_so_at_once(tmp_path: Path) -> Non
         done = [task.result()[0] for task in asks if task.done()]
         stuck.set()
         await asyncio.gather(*asks)
-    assert done == [Lookup("0.com", NAME, None), *[Reason.RATE_LIMITED] * 9]
+    assert done == [RdapLookup("0.com", NAME, None), *[Reason.RATE_LIMITED] * 9]
 
 
 async def test_a_server_that_says_later_is_left_alone_that_long() -> None:
     clock = FakeClock()
-    async with registry({EXAMPLE: Name(fault=Fault.LATER), "b.com": Name()}, clock) as (rdap, it):
+    async with registry({EXAMPLE: Name(fault=RegistryFault.LATER), "b.com": Name()}, clock) as (rdap, it):
         assert (await ask(rdap))[0] is Reason.RATE_LIMITED
         clock.pass_(3500)
         assert (await ask(rdap, "b.com"))[0] is Reason.RATE_LIMITED
         assert it.asked == [EXAMPLE]
         clock.pass_(100)
-        assert isinstance((await ask(rdap, "b.com"))[0], Lookup)
+        assert isinstance((await ask(rdap, "b.com"))[0], RdapLookup)
 
 
 async def test_a_short_later_is_waited_for(tmp_path: Path) -> None:
@@ -166,7 +170,7 @@ async def test_a_short_later_is_waited_for(tmp_path: Path) -> None:
 
     async with listed(tmp_path, here) as (rdap, _, waits):
         lookup, _ = await ask(rdap)
-    assert isinstance(lookup, Lookup)
+    assert isinstance(lookup, RdapLookup)
     assert lookup.registration is not None
     assert waits == [5.0]
 
@@ -203,7 +207,7 @@ def test_any_later_is_from_a_second_to_a_day(text: str) -> None:
 async def test_a_redirect_of_the_server_is_followed(tmp_path: Path) -> None:
     async with listed(tmp_path, leading_to(f"https://{OTHER}/domain/{EXAMPLE}"), telling()) as (rdap, _, _):
         lookup, lines = await ask(rdap)
-    assert isinstance(lookup, Lookup)
+    assert isinstance(lookup, RdapLookup)
     assert lookup.registration is not None
     assert f"GET https://{OTHER}/domain/{EXAMPLE}" in lines
 
@@ -240,15 +244,15 @@ async def test_the_path_is_that_of_rfc_9082(tmp_path: Path) -> None:
 async def test_without_a_server_that_speaks_https_there_is_nobody_to_ask(tmp_path: Path, urls: list[str]) -> None:
     bootstrap = {"services": [[["com"], urls]]}
     async with listed(tmp_path, answering(), bootstrap=bootstrap) as (rdap, _, _):
-        assert (await ask(rdap))[0] == Lookup(EXAMPLE, "", None)
-        assert (await ask(rdap, "example.de"))[0] == Lookup("example.de", "", None)
+        assert (await ask(rdap))[0] == RdapLookup(EXAMPLE, "", None)
+        assert (await ask(rdap, "example.de"))[0] == RdapLookup("example.de", "", None)
 
 
 async def test_of_several_urls_the_secure_one_is_asked(tmp_path: Path) -> None:
     bootstrap = {"services": [[["com"], [f"http://{OTHER}/", f"https://{NAME}/"]]]}
     async with listed(tmp_path, telling(), bootstrap=bootstrap) as (rdap, _, _):
         lookup, _ = await ask(rdap)
-    assert isinstance(lookup, Lookup)
+    assert isinstance(lookup, RdapLookup)
     assert lookup.server == NAME
 
 
@@ -258,7 +262,7 @@ async def test_the_file_is_read_once_a_day(tmp_path: Path) -> None:
         (tmp_path / "dns.json").write_text('{"services": []}')
         assert (await ask(rdap, "b.com"))[0] is Reason.MALFORMED  # which is asked, and answered for example.com
         clock.pass_(DAY)
-        assert (await ask(rdap, "b.com"))[0] == Lookup("b.com", "", None)
+        assert (await ask(rdap, "b.com"))[0] == RdapLookup("b.com", "", None)
 
 
 @pytest.mark.parametrize("broken", [None, "no json", '{"services": 5}'])
@@ -280,7 +284,7 @@ async def test_without_any_list_nothing_is_known_and_it_is_not_asked_for_at_once
         clock.pass_(RETRY - 1)
         assert (await ask(rdap))[0] is Reason.MALFORMED
         clock.pass_(1)
-        assert isinstance((await ask(rdap))[0], Lookup)
+        assert isinstance((await ask(rdap))[0], RdapLookup)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +299,7 @@ async def test_without_any_list_nothing_is_known_and_it_is_not_asked_for_at_once
 async def test_trouble_with_the_list_is_told_for_what_it_is(answer: Any, reason: Reason) -> None:
     clock = FakeClock()
     async with sites(answer) as https:
-        rdap = Rdap(https, clock, f"https://{NAME}/dns.json")
+        rdap = RdapClient(https, clock, f"https://{NAME}/dns.json")
         assert (await ask(rdap))[0] is reason
 
 
@@ -311,6 +315,6 @@ async def test_runs_that_begin_together_read_the_list_once() -> None:
         return await real(request)
 
     async with sites(counted, it._domain) as https:
-        rdap = Rdap(https, clock, f"https://{NAME}/dns.json")
+        rdap = RdapClient(https, clock, f"https://{NAME}/dns.json")
         await asyncio.gather(*(ask(rdap, f"{n}.de") for n in range(8)))
     assert reads == 1

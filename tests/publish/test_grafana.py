@@ -19,12 +19,12 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from exporter.engine import catalogue
-from exporter.net.dns.resolver import Stats
+from exporter.net.dns.resolver import ResolverStats
 from exporter.publish.grafana import boards
 from exporter.publish.grafana.board import Board, row
 from exporter.publish.thresholds import Thresholds
 from exporter.views import metrics
-from exporter.views.metrics import Exposition, Own
+from exporter.views.metrics import Exposition, OwnHealth
 from tests.lab.exporter import ROOT
 from tests.lab.process import Lab, free, until
 from tests.lab.prometheus import Prometheus, prometheus
@@ -159,11 +159,11 @@ def test_links_follow_the_address_that_is_given() -> None:
 
 def test_every_metric_exists() -> None:
     known = catalogue.load()
-    exposition = Exposition(known, FakeClock(), 10, lambda: Own(dns=Stats()))
+    exposition = Exposition(known, FakeClock(), 10, lambda: OwnHealth(dns=ResolverStats()))
     pieces, _ = exposition.render()
     own = dict(re.findall(r"# TYPE (\w+) (\w+)", b"".join(pieces).decode()))
     names = {f"{name}_bucket" if kind == "histogram" else name for name, kind in own.items()}
-    names |= metrics.HELP.keys() | {measure.name for measure in known.measures} | OF_THE_SCRAPE
+    names |= metrics.HELP.keys() | {measure.name for measure in known.metrics} | OF_THE_SCRAPE
     for board in BOARDS.values():
         asked = [variable["query"]["query"] for variable in board["templating"]["list"] if variable["type"] == "query"]
         asked += [mark["expr"] for mark in board["annotations"]["list"] if "expr" in mark]

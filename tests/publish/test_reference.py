@@ -10,12 +10,12 @@ import pytest
 
 from exporter.config import schema, shipped_blocklists
 from exporter.engine import catalogue
-from exporter.engine.store import Held, Policy
-from exporter.model import Acceptance, Reason, Record, Remembered, Severity
+from exporter.engine.store import CheckState, FindingPolicy
+from exporter.model import Acceptance, Reason, Record, RecordHistory, Severity
 from exporter.publish.reference import config, findings, markdown, references
 from exporter.publish.reference import metrics as families
 from exporter.views import metrics
-from exporter.views.metrics import HELP, Exposition, Own
+from exporter.views.metrics import HELP, Exposition, OwnHealth
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.markdown import anchors, cells, links
@@ -70,12 +70,12 @@ def section(page: str, heading: str) -> str:
 
 
 @pytest.mark.parametrize("entry", CATALOGUE.entries, ids=lambda entry: entry.check.id)
-def test_a_check_is_told_with_all_that_it_finds_and_measures(entry: catalogue.Entry) -> None:
+def test_a_check_is_told_with_all_that_it_finds_and_measures(entry: catalogue.CatalogueEntry) -> None:
     told = section(PAGES["checks.md"], f"## {entry.check.id}")
     assert markdown.plain(entry.check.question) in told
     for rule in entry.rules:
         assert f"(findings.md#{rule.id}) | {rule.severity} |" in told
-    for measure in entry.measures:
+    for measure in entry.metrics:
         assert f"| `{measure.name}` |" in told
         assert f"| `{measure.name}` | gauge |" in PAGES["metrics.md"]
 
@@ -111,16 +111,16 @@ def test_every_family_is_told_with_the_labels_that_it_has() -> None:
     assert [row[0].strip("`") for row in shared[1:]] == list(families.LABELS)
     assert families.LABELS.keys() == HELP.keys()
     target = replace(EXAMPLE, accept=(Acceptance(finding="sample.odd", until=1e9, reason="x"),))
-    verdict = Held(SAMPLE, target).after(outcome(BROKEN(what="x"), NOTE(what="y"), ODD(what="z"), at=1000))
-    record = Remembered(Record.of("example.com TXT", ["x"]), 1000.0)
+    verdict = CheckState(SAMPLE, target).after(outcome(BROKEN(what="x"), NOTE(what="y"), ODD(what="z"), at=1000))
+    record = RecordHistory(Record.of("example.com TXT", ["x"]), 1000.0)
     doubtful = replace(verdict.after(outcome(doubt=Reason.BOGUS, at=2000)), target=target, records=(record,))
-    seen = {name: line for name, line in metrics.lines(doubtful, Policy(), 3000.0) if name in HELP}
+    seen = {name: line for name, line in metrics.lines(doubtful, FindingPolicy(), 3000.0) if name in HELP}
     assert len(seen) == 9
     for name, line in seen.items():
         labels = set(re.findall(r'(\w+)="', line.decode()))
         assert labels == {"check", "domain", *families.LABELS[name]} - {families._OF_A_CHECK}, name
     told = {row[0].strip("`") for row in own[1:]}
-    shown = b"".join(Exposition(CATALOGUE, FakeClock(), 1, Own).render()[0]).decode()
+    shown = b"".join(Exposition(CATALOGUE, FakeClock(), 1, OwnHealth).render()[0]).decode()
     exposed = set(re.findall(r"^# TYPE (deliverability_exporter_\w+) ", shown, re.MULTILINE))
     assert exposed - {name for name in exposed if "_dns_" in name} <= told
     assert {"deliverability_exporter_dns_queries_total", "deliverability_exporter_build_info"} <= told

@@ -6,24 +6,24 @@ import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.demo.zoneserver import Manner, ZoneServers, seats
 from exporter.mail import names
 from exporter.mail.dns import Question, ServerReply, Status
 from exporter.net.dns import wire
-from exporter.net.dns.authoritative import Authoritative, passed_over
+from exporter.net.dns.authoritative import AuthoritativeClient, passed_over
 from exporter.targets import IP
 from tests.support.clock import FakeClock
 
 _MUTE = {Manner.SILENT, Manner.NO_TCP, Manner.NO_UDP}
 
 
-class MemoryAuthoritative(Authoritative):
+class MemoryAuthoritative(AuthoritativeClient):
     """No sockets and no waiting: the servers are handed the octets and asked for theirs."""
 
     def __init__(self, world: str, clock: FakeClock) -> None:
         super().__init__(clock)
-        self._servers = ZoneServers(world, Zone(world))
+        self._servers = ZoneServers(world, ZoneData(world))
 
     async def ask(self, server: IP, question: Question, *, tcp: bool = False) -> ServerReply:
         try:
@@ -55,12 +55,14 @@ class MemoryAuthoritative(Authoritative):
 
 
 @asynccontextmanager
-async def zone_servers(world: str, clock: FakeClock) -> AsyncIterator[Authoritative]:
+async def zone_servers(world: str, clock: FakeClock) -> AsyncIterator[AuthoritativeClient]:
     """Real ones. Those that are never silent are given time, for the machine may be busy."""
     mute = any(seat.manners & _MUTE for seat in seats(world))
-    servers = ZoneServers(world, Zone(world))
+    servers = ZoneServers(world, ZoneData(world))
     await servers.start()
     try:
-        yield Authoritative(clock, dial=servers.dial, timeout=0.5 if mute else 5.0, per_second=1e9, per_server=1e9)
+        yield AuthoritativeClient(
+            clock, dial=servers.dial, timeout=0.5 if mute else 5.0, per_second=1e9, per_server=1e9
+        )
     finally:
         await servers.stop()

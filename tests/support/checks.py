@@ -13,12 +13,12 @@ from exporter.model import (
     Doubt,
     Facts,
     Finding,
-    Measure,
+    Metric,
     Outcome,
-    Reading,
     Reason,
     Record,
     Rule,
+    Sample,
     Severity,
     check,
 )
@@ -36,7 +36,7 @@ LISTED = Rule(
     ref="RFC 5782",
     subjects=("blocklist",),
 )
-SIZE = Measure("deliverability_sample_size", "Size of the sample.")
+SIZE = Metric("deliverability_sample_size", "Size of the sample.")
 RULES = {r.id: r for r in (BROKEN, ODD, NOTE, LISTED)}
 
 EXAMPLE = Domain(name="example.com", mail_from=("example.com",))
@@ -51,25 +51,25 @@ def scripted(steps: Callable[[], list[Any]], deadline: float = 60) -> Check:
         for step in steps():
             if isinstance(step, Exception):
                 raise step
-            if isinstance(step, Finding | Reading | Record):
+            if isinstance(step, Finding | Sample | Record):
                 yield step
             else:
                 await step
 
-    return check(over=Domain, deadline=timedelta(seconds=deadline))(sample)
+    return check(over=Domain, timeout=timedelta(seconds=deadline))(sample)
 
 
 SAMPLE = scripted(list)
 
 
 def outcome(
-    *facts: Finding | Reading | Record, doubt: Reason | None = None, at: float = 1000.0, target: Any = EXAMPLE
+    *facts: Finding | Sample | Record, doubt: Reason | None = None, at: float = 1000.0, target: Any = EXAMPLE
 ) -> Outcome:
     return Outcome(
         check=SAMPLE,
         target=target,
         findings=tuple(f for f in facts if isinstance(f, Finding)),
-        readings=tuple(f for f in facts if isinstance(f, Reading)),
+        samples=tuple(f for f in facts if isinstance(f, Sample)),
         doubt=Doubt(doubt, "because") if doubt else None,
         transcript=(),
         started=at,

@@ -16,7 +16,7 @@ from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Outcome
 from exporter.net import Net
-from exporter.net.dnsbl.client import Blocklists, Standing
+from exporter.net.dnsbl.client import DnsblClient, ListVerdict
 from exporter.targets import ListHealth, Reputation
 from tests.support.clock import FakeClock
 
@@ -74,7 +74,7 @@ class World:
     watch: Callable[[Question], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        self.door = Blocklists(self.clock)
+        self.door = DnsblClient(self.clock)
         self.transcripts: list[str] = []
 
     async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply:
@@ -94,7 +94,7 @@ class World:
     def net(self) -> Net:
         return Net(self, self.clock, blocklists=self.door)
 
-    async def look(self, subject: str, *lists: Scripted) -> list[Standing]:
+    async def look(self, subject: str, *lists: Scripted) -> list[ListVerdict]:
         net = self.net()
         found = await net.listed(ip_address(subject), [one.blocklist for one in lists or self.lists])
         self.transcripts.append(str(net.transcript.freeze()))
@@ -108,7 +108,7 @@ def scripted(**given: object) -> Scripted:
     return Scripted(Blocklist("keyed", f"{KEY}.zen.example", **given))  # type: ignore[arg-type]  # fields of Blocklist
 
 
-def stands(standings: Sequence[Standing]) -> bool:
+def stands(standings: Sequence[ListVerdict]) -> bool:
     (only,) = standings
     return only.listing is not None
 
@@ -125,5 +125,5 @@ async def health(world: World, of: Scripted) -> Outcome:
 def reborn(world: World) -> None:
     """The daemon ends and starts again."""
     saved = json.loads(json.dumps(world.door.snapshot()))
-    world.door = Blocklists(world.clock)
+    world.door = DnsblClient(world.clock)
     world.door.restore(saved)

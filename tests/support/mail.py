@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from exporter.demo.mailserver import Behaviour, MailServers
-from exporter.net.smtp.client import Mail
+from exporter.net.smtp.client import SmtpClient
 from exporter.targets import IP
 from tests.support.clock import FakeClock
 
@@ -15,7 +15,7 @@ HELO_NAME = "probe.example.net"
 
 
 @asynccontextmanager
-async def mail_door(hosts: Mapping[tuple[IP, int], Behaviour], clock: FakeClock) -> AsyncIterator[Mail | None]:
+async def mail_door(hosts: Mapping[tuple[IP, int], Behaviour], clock: FakeClock) -> AsyncIterator[SmtpClient | None]:
     """None where there are no hosts. A slow greeting moves the clock and takes no time."""
 
     async def sleep(seconds: float) -> None:
@@ -29,6 +29,6 @@ async def mail_door(hosts: Mapping[tuple[IP, int], Behaviour], clock: FakeClock)
     servers = MailServers(hosts, clock.wall(), sleep=sleep)
     await servers.start()
     try:
-        yield Mail(HELO_NAME, clock, dial=servers.dial, authorities=servers.pem, pause=0)
+        yield SmtpClient(HELO_NAME, clock, dial=servers.dial, authorities=servers.pem, pause=0)
     finally:
         await servers.stop()

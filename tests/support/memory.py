@@ -6,23 +6,23 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
-from exporter.demo.nameserver import Fault, Zone
+from exporter.demo.nameserver import ServerFault, ZoneData
 from exporter.mail.dns import Question, Reply, Status
 from exporter.net.dns.wire import name_text, record
 
 _FAULTS = {
-    Fault.SERVFAIL: Status.SERVFAIL,
-    Fault.REFUSED: Status.REFUSED,
-    Fault.TIMEOUT: Status.TIMEOUT,
-    Fault.BOGUS: Status.BOGUS,
-    Fault.MALFORMED: Status.MALFORMED,
+    ServerFault.SERVFAIL: Status.SERVFAIL,
+    ServerFault.REFUSED: Status.REFUSED,
+    ServerFault.TIMEOUT: Status.TIMEOUT,
+    ServerFault.BOGUS: Status.BOGUS,
+    ServerFault.MALFORMED: Status.MALFORMED,
 }
 
 
 class MemoryResolver:
     """`asked` lists the questions in order."""
 
-    def __init__(self, zone: Zone) -> None:
+    def __init__(self, zone: ZoneData) -> None:
         self._zone = zone
         self.asked: list[Question] = []
 
@@ -30,10 +30,10 @@ class MemoryResolver:
         self.asked.append(question)
         name = dns.name.from_text(question.name)
         fault = self._zone.fault(name, question.rdtype)
-        if fault is Fault.NO_TCP and tcp:
+        if fault is ServerFault.NO_TCP and tcp:
             return Reply(question, Status.TIMEOUT, server="memory")
         if fault in _FAULTS:
-            told = ("EDE 6 (dnssec bogus): signature verification failed",) if fault is Fault.BOGUS else ()
+            told = ("EDE 6 (dnssec bogus): signature verification failed",) if fault is ServerFault.BOGUS else ()
             return Reply(question, _FAULTS[fault], server="memory", extended_errors=told)
         found = self._zone.find(name, question.rdtype)
         if found.rcode == dns.rcode.SERVFAIL:
@@ -43,7 +43,7 @@ class MemoryResolver:
         if last is not None and dns.rdatatype.to_text(last.rdtype) == question.rdtype:
             chain = chain if question.rdtype != "CNAME" else ()
             records = tuple(record(r) for r in last)
-            secure = fault is Fault.SIGNED
+            secure = fault is ServerFault.SIGNED
             return Reply(question, Status.ANSWER, records, chain, ttl=300, authenticated=secure, server="memory")
         status = Status.NXDOMAIN if found.rcode == dns.rcode.NXDOMAIN else Status.NODATA
         return Reply(question, status, chain=chain, ttl=300, server="memory")

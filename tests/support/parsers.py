@@ -14,7 +14,7 @@ from exporter.mail.bimi import record as bimi
 from exporter.mail.dane import chain as dane_chain
 from exporter.mail.dkim import key_record as dkim
 from exporter.mail.dmarc import record as dmarc
-from exporter.mail.policy_txt import AnnouncementSyntaxError
+from exporter.mail.policy_txt import PolicyTxtSyntaxError
 from exporter.mail.spf import macro as spf_macro
 from exporter.mail.spf import record as spf_record
 
@@ -76,8 +76,8 @@ PARSERS = {
     "helo": Parser(_helo, None),
     "mailbox": Parser(lambda octets: mailbox.parse(_text(octets)), mailbox.MailboxSyntaxError),
     "mailbox slip": Parser(lambda octets: mailbox.meant(_text(octets)[: names.LONGEST_NAME]), None),
-    "mta_sts": Parser(lambda octets: mta_sts.parse(octets).matching("mx.example.com"), AnnouncementSyntaxError),
-    "mta_sts record": Parser(mta_sts.policy_id, AnnouncementSyntaxError),
+    "mta_sts": Parser(lambda octets: mta_sts.parse(octets).matching("mx.example.com"), PolicyTxtSyntaxError),
+    "mta_sts record": Parser(mta_sts.policy_id, PolicyTxtSyntaxError),
     "names": Parser(lambda octets: names.canonical(_text(octets), underscores=True), ValueError),
     "names address": Parser(lambda octets: names.as_address(_text(octets)), None),
     "rdap": Parser(lambda octets: rdap.registration(octets, "example.com"), rdap.RdapSyntaxError),
@@ -90,7 +90,7 @@ PARSERS = {
     "spf_macro name": Parser(lambda octets: spf_macro.query_name(_text(octets)), None),
     "spf_record": Parser(spf_record.parse, spf_macro.SpfSyntaxError),
     "tags": Parser(tag_list.read, None),
-    "tls_rpt": Parser(tls_rpt.parse, AnnouncementSyntaxError),
+    "tls_rpt": Parser(tls_rpt.parse, PolicyTxtSyntaxError),
     "tls": Parser(lambda octets: tls.judge(tls.Version.TLS_1_2, octets), None),
 }
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
 from exporter.demo.mailserver import Behaviour, MailServers
-from exporter.net.smtp.client import Mail
+from exporter.net.smtp.client import SmtpClient
 from exporter.net.smtp.probe import IP, Deadlines
 from exporter.targets import MailHost
 from tests.support.clock import FakeClock
@@ -18,7 +18,7 @@ from tests.support.clock import FakeClock
 HOST = MailHost(host="mx.example.com")
 HERE = ip_address("192.0.2.25")
 FIRST, SECOND = ip_address("192.0.2.1"), ip_address("192.0.2.2")
-SHORT = Deadlines(turn=0.4, session=0.4, connect=0.2, reply=0.2, handshake=0.2, farewell=0.1, versions=0.4)
+SHORT = Deadlines(slot=0.4, session=0.4, connect=0.2, reply=0.2, handshake=0.2, quit=0.1, versions=0.4)
 EHLO = b"250-mx.example.com\r\n250-SIZE 1000\r\n250 STARTTLS\r\n"
 GO = b"220 go\r\n"
 
@@ -26,7 +26,7 @@ Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def door(peer: Peer, deadlines: Deadlines = SHORT) -> AsyncIterator[Mail]:
+async def door(peer: Peer, deadlines: Deadlines = SHORT) -> AsyncIterator[SmtpClient]:
     """A Mail that finds this peer wherever it dials."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,7 +44,7 @@ async def door(peer: Peer, deadlines: Deadlines = SHORT) -> AsyncIterator[Mail]:
         return address
 
     try:
-        yield Mail("probe.example.net", FakeClock(), dial=dial, deadlines=deadlines)
+        yield SmtpClient("probe.example.net", FakeClock(), dial=dial, deadlines=deadlines)
     finally:
         server.close()
         await server.wait_closed()
@@ -53,14 +53,14 @@ async def door(peer: Peer, deadlines: Deadlines = SHORT) -> AsyncIterator[Mail]:
 @asynccontextmanager
 async def world(
     *behaviours: Behaviour, port: int = 25, clock: FakeClock | None = None
-) -> AsyncIterator[tuple[Mail, MailServers]]:
+) -> AsyncIterator[tuple[SmtpClient, MailServers]]:
     """Real servers at 192.0.2.1, .2 and so on."""
     clock = clock or FakeClock()
     hosts = {(ip_address(f"192.0.2.{n}"), port): told for n, told in enumerate(behaviours, 1)}
     servers = MailServers(hosts, clock.wall())
     await servers.start()
     try:
-        yield Mail("probe.example.net", clock, dial=servers.dial, authorities=servers.pem), servers
+        yield SmtpClient("probe.example.net", clock, dial=servers.dial, authorities=servers.pem), servers
     finally:
         await servers.stop()
 

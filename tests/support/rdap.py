@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.demo.registry import IANA, IANA_IP, REGISTRY, REGISTRY_IP, Name, Registry
-from exporter.net.https import Https
-from exporter.net.rdap import Rdap
+from exporter.net.https import HttpsClient
+from exporter.net.rdap import RdapClient
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
 
@@ -16,7 +16,7 @@ ZONE = f"{IANA}. A {IANA_IP}\n{REGISTRY}. A {REGISTRY_IP}\n"
 
 
 @asynccontextmanager
-async def rdap_door(names: Mapping[str, Name], clock: FakeClock) -> AsyncIterator[Rdap | None]:
+async def rdap_door(names: Mapping[str, Name], clock: FakeClock) -> AsyncIterator[RdapClient | None]:
     """None where there is nothing to tell. Waiting takes no time."""
     if not names:
         yield None
@@ -26,15 +26,15 @@ async def rdap_door(names: Mapping[str, Name], clock: FakeClock) -> AsyncIterato
 
 
 @asynccontextmanager
-async def registry(names: Mapping[str, Name], clock: FakeClock) -> AsyncIterator[tuple[Rdap, Registry]]:
+async def registry(names: Mapping[str, Name], clock: FakeClock) -> AsyncIterator[tuple[RdapClient, Registry]]:
     async def sleep(seconds: float) -> None:
         clock.pass_(seconds)
 
     it = Registry(names, clock.wall())
     await it.web.start()
-    https = Https(MemoryResolver(Zone(ZONE)), dial=it.web.dial, authorities=it.web.pem)
+    https = HttpsClient(MemoryResolver(ZoneData(ZONE)), dial=it.web.dial, authorities=it.web.pem)
     try:
-        yield Rdap(https, clock, sleep=sleep), it
+        yield RdapClient(https, clock, sleep=sleep), it
     finally:
         await https.close()
         await it.web.stop()

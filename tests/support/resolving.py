@@ -31,7 +31,7 @@ async def resolving(
     timeout: float = TIMEOUT,
     per_second: float = 1e9,
     zones: dict[str, float] | None = None,
-    patience: float = 5,
+    queue_timeout: float = 5,
 ) -> AsyncIterator[Resolver]:
     addresses = [server.address if isinstance(server, Hostile) else server for server in servers]
     resolver = Resolver(
@@ -40,7 +40,7 @@ async def resolving(
         timeout=timeout,
         queries_per_second=per_second,
         zones=zones,
-        patience=patience,
+        queue_timeout=queue_timeout,
     )
     await resolver.start()
     try:

@@ -143,11 +143,11 @@ class Scenario:
                 f.id == rule and evidence.items() <= {**dict(f.evidence), "severity": f.severity}.items()
                 for f in outcome.findings
             ), f"{rule} {evidence}{told}"
-        readings = {(r.measure.name, r.labels): r.value for r in outcome.readings}
+        samples = {(r.metric.name, r.labels): r.value for r in outcome.samples}
         for line in self.all("reading"):
             metric, value, *labels = line.split()
             key = (metric, tuple(tuple(pair.split("=", 1)) for pair in labels))
-            assert readings.get(key) == float(value), f"{key} {readings}{told}"  # type: ignore[arg-type]  # pairs by construction
+            assert samples.get(key) == float(value), f"{key} {samples}{told}"  # type: ignore[arg-type]  # pairs by construction
 
 
 def load() -> list[Scenario]:

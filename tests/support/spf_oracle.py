@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from exporter.mail.dns import Question, Reply
-from exporter.mail.spf.check_host import Result, check_host
+from exporter.mail.spf.check_host import SpfEvaluation, check_host
 from tests.support.spf_corrections import CORRECTIONS
 from tests.support.spf_world import Case, Failure, World
 
@@ -47,11 +47,11 @@ with warnings.catch_warnings():
     _CORRECTED: Any = _corrected(inspect.getsource(_PLAIN), _RIGHT)
 
 
-def ours(case: Case) -> Result:
+def ours(case: Case) -> SpfEvaluation:
     return evaluated(case)[0]
 
 
-def evaluated(case: Case) -> tuple[Result, int]:
+def evaluated(case: Case) -> tuple[SpfEvaluation, int]:
     """Our result, and how many questions it took."""
     evaluation = check_host(ip_address(case.client), case.domain, case.from_, case.helo, explain=True)
     asked = 0
@@ -61,7 +61,7 @@ def evaluated(case: Case) -> tuple[Result, int]:
             asked += 1
             question = evaluation.send(reply(case.world, question))
     except StopIteration as end:
-        result: Result = end.value
+        result: SpfEvaluation = end.value
         return result, asked
 
 

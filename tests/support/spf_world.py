@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from random import Random
 
-from exporter.mail.dns import MX, TXT, Record, Status
+from exporter.mail.dns import MX, TXT, Rdata, Status
 
 DOMAINS = (*(f"d{n}.example.com" for n in range(6)), "sub.d0.example.com", "other.example.org")
 HOSTS = ("h0.example.com", "h1.example.com", "mail.d0.example.com", "mail.sub.d0.example.com", "void.example.net")
@@ -89,10 +89,10 @@ class World:
     trouble: int  # how many of a hundred names that chance decides about fail
     void: int  # and how many have nothing
     client: IPv4Address | IPv6Address
-    zone: dict[tuple[str, str], Status | tuple[Record, ...]] = field(default_factory=dict)
+    zone: dict[tuple[str, str], Status | tuple[Rdata, ...]] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
 
-    def look_up(self, name: str, rdtype: str) -> tuple[Status, tuple[Record, ...], tuple[str, ...]]:
+    def look_up(self, name: str, rdtype: str) -> tuple[Status, tuple[Rdata, ...], tuple[str, ...]]:
         chain: list[str] = []
         while (alias := self.aliases.get(name)) is not None:
             if len(chain) == LONGEST_CHAIN:
@@ -103,7 +103,7 @@ class World:
             found = self.chance(name, rdtype)
         return (found, (), tuple(chain)) if isinstance(found, Status) else (Status.ANSWER, found, tuple(chain))
 
-    def chance(self, name: str, rdtype: str) -> Status | tuple[Record, ...]:
+    def chance(self, name: str, rdtype: str) -> Status | tuple[Rdata, ...]:
         luck = zlib.crc32(f"{self.seed} {name} {rdtype}".encode("utf-8", "backslashreplace")) % 100
         if luck < self.trouble:
             return (Status.TIMEOUT, Status.SERVFAIL, Status.REFUSED)[luck % 3]
@@ -134,7 +134,7 @@ class World:
         return rows + [((owners[-1], rdtype), _plain(record)) for record in records]
 
 
-def _plain(record: Record) -> object:
+def _plain(record: Rdata) -> object:
     if isinstance(record, MX):
         return (record.preference, record.exchange)
     if isinstance(record, TXT):
@@ -168,7 +168,7 @@ class _Maker:
     def __init__(self, chance: Random) -> None:
         self.chance = chance
         self.pick = chance.choice
-        # Most worlds are well, so that evaluations get far; the others are ill in many ways at once.
+        # Most worlds are well, so that evaluations get far; the others are ill in many egress at once.
         self.ill = chance.choice((0.0, 0.0, 0.02, 0.1, 0.5))
         self.busy = chance.choice((1, 2, 3, 3, 5, 12))
 
@@ -221,7 +221,7 @@ class _Maker:
             domain = self.pick(("D0.Example.COM", "d0.example.com.", "localhost", "a..example.com", "192.0.2.1"))
         return f"{local}@{domain}"
 
-    def texts(self) -> Status | tuple[Record, ...]:
+    def texts(self) -> Status | tuple[Rdata, ...]:
         if self.often(self.ill * 0.5):
             return self.pick((Status.TIMEOUT, Status.SERVFAIL, Status.NXDOMAIN, Status.NODATA))
         texts = [self.record()]
@@ -235,7 +235,7 @@ class _Maker:
         at = self.chance.randrange(len(text) + 1) if self.often(0.1) else 0
         return (text[:at], text[at:]) if at else (text,)
 
-    def exchanges(self) -> Status | tuple[Record, ...]:
+    def exchanges(self) -> Status | tuple[Rdata, ...]:
         if self.often(0.05):
             return (MX(0, "."),)
         count = self.pick((1, 1, 2, 3, 10, 11)) if self.often(0.3) else self.pick((1, 2))

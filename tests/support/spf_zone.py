@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import TypeVar
 
-from exporter.mail.dns import TXT, Evaluation, Question, Record, Reply, Status
-from exporter.mail.spf.check_host import Result, check_host
+from exporter.mail.dns import TXT, Evaluation, Question, Rdata, Reply, Status
+from exporter.mail.spf.check_host import SpfEvaluation, check_host
 from exporter.mail.spf.worst_case import Cost, worst_case
 
 T = TypeVar("T")
-Zone = Mapping[str, "tuple[Record, ...] | str | Status"]
+Zone = Mapping[str, "tuple[Rdata, ...] | str | Status"]
 
 
 def play(evaluation: Evaluation[T], answer: Callable[[Question], Reply]) -> tuple[T, list[Question]]:
@@ -38,7 +38,9 @@ def world(zone: Zone) -> Callable[[Question], Reply]:
     return answer
 
 
-def evaluate(zone: Zone, ip: str = "192.0.2.1", sender: str = "user@example.com", *, explain: bool = False) -> Result:
+def evaluate(
+    zone: Zone, ip: str = "192.0.2.1", sender: str = "user@example.com", *, explain: bool = False
+) -> SpfEvaluation:
     domain = sender.rpartition("@")[2]
     return play(check_host(ip_address(ip), domain, sender, "mail.example.org", explain=explain), world(zone))[0]
 

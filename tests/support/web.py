@@ -12,10 +12,10 @@ from ipaddress import ip_address, ip_network
 from aiohttp import web
 
 from exporter.demo.ca import Identity
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.demo.website import Answer, Page, WebServers, server_context, websites
-from exporter.net import Asks
-from exporter.net.https import Https
+from exporter.net import DnsClient
+from exporter.net.https import HttpsClient
 from exporter.targets import IP
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
@@ -37,11 +37,11 @@ Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def sites(here: Answer, there: Answer | None = None, zone: str = "") -> AsyncIterator[Https]:
+async def sites(here: Answer, there: Answer | None = None, zone: str = "") -> AsyncIterator[HttpsClient]:
     """The door to NAME and OTHER; `zone` adds to the DNS of this world."""
     servers = WebServers({HERE: (NAME, here), THERE: (OTHER, there or here)}, time.time())
     await servers.start()
-    https = Https(MemoryResolver(Zone(ZONE + zone)), dial=servers.dial, authorities=servers.pem)
+    https = HttpsClient(MemoryResolver(ZoneData(ZONE + zone)), dial=servers.dial, authorities=servers.pem)
     try:
         yield https
     finally:
@@ -60,7 +60,7 @@ def identity(not_after: float = 1.0) -> tuple[WebServers, Identity]:
 @asynccontextmanager
 async def peer(
     serve: Peer, *, tls: bool = True, newest: ssl.TLSVersion | None = None, not_after: float = 1.0
-) -> AsyncIterator[Https]:
+) -> AsyncIterator[HttpsClient]:
     """The door to a server that speaks TLS rightly (or not at all), and then does as it is scripted."""
     authority, shown = identity(not_after)
     context = server_context(shown) if tls else None
@@ -81,7 +81,7 @@ async def peer(
     async def dial(ip: IP, port: int) -> tuple[str, int]:
         return address
 
-    https = Https(MemoryResolver(Zone(ZONE)), dial=dial, authorities=authority.pem)
+    https = HttpsClient(MemoryResolver(ZoneData(ZONE)), dial=dial, authorities=authority.pem)
     try:
         yield https
     finally:
@@ -116,7 +116,9 @@ def leading_to(url: str, status: int = 302) -> Answer:
 
 
 @asynccontextmanager
-async def web_door(pages: Sequence[Page], zone: Zone, dns: Asks, clock: FakeClock) -> AsyncIterator[Https]:
+async def web_door(
+    pages: Sequence[Page], zone: ZoneData, dns: DnsClient, clock: FakeClock
+) -> AsyncIterator[HttpsClient]:
     """The door to web servers with these pages; whoever has none refuses."""
     servers = websites(pages, zone.addresses, clock.wall())
     await servers.start()
@@ -127,7 +129,7 @@ async def web_door(pages: Sequence[Page], zone: Zone, dns: Asks, clock: FakeCloc
         # an address of somebody's own network is what it is: the door goes to none
         return (str(ip), port) if ip in OWN_NETWORK else NOBODY
 
-    https = Https(dns, dial=dial, authorities=servers.pem)
+    https = HttpsClient(dns, dial=dial, authorities=servers.pem)
     try:
         yield https
     finally:

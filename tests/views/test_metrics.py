@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.engine.catalogue import Catalogue, Entry
-from exporter.engine.store import Held, Policy
+from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.engine.store import CheckState, FindingPolicy
 from exporter.model import Acceptance, Reason, Severity
-from exporter.views.metrics import Exposition, Own, compressor, sample
+from exporter.views.metrics import Exposition, OwnHealth, compressor, sample
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
 from tests.support.clock import FakeClock
 
-CATALOGUE = Catalogue((Entry(SAMPLE, (BROKEN, ODD, NOTE, LISTED), (SIZE,)),))
+CATALOGUE = Catalogue((CatalogueEntry(SAMPLE, (BROKEN, ODD, NOTE, LISTED), (SIZE,)),))
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.txt"
 
 
 def exposition(limit: int = 1000) -> Exposition:
-    return Exposition(CATALOGUE, FakeClock(), limit, Own)
+    return Exposition(CATALOGUE, FakeClock(), limit, OwnHealth)
 
 
 def whole(shown: Exposition, accept: str = "", *names: str) -> bytes:
@@ -37,8 +37,8 @@ def text(shown: Exposition, accept: str = "", *names: str) -> str:
     return "".join(line for line in lines if "deliverability_" in line and "deliverability_exporter_" not in line)
 
 
-def held(*runs: object) -> Held:
-    now = Held(SAMPLE, EXAMPLE)
+def held(*runs: object) -> CheckState:
+    now = CheckState(SAMPLE, EXAMPLE)
     for run in runs:
         now = now.after(run)  # type: ignore[arg-type]  # outcomes, spelled shortly
     return now
@@ -73,7 +73,7 @@ def test_two_findings_of_one_identity_are_one_series_with_the_worse_severity() -
 
 def test_accepted_findings_are_no_finding_series_until_their_day_is_over() -> None:
     clock = FakeClock(wall=1000.0)
-    shown = Exposition(CATALOGUE, clock, 1000, Own)
+    shown = Exposition(CATALOGUE, clock, 1000, OwnHealth)
     target = replace(EXAMPLE, accept=(Acceptance(finding="sample.odd", until=86400.0, reason="rollout"),))
     shown.put(replace(held(outcome(ODD(what="x"), at=900)), target=target))
     told = text(shown)
@@ -88,7 +88,7 @@ def test_accepted_findings_are_no_finding_series_until_their_day_is_over() -> No
 
 def test_severities_follow_the_policy() -> None:
     shown = exposition()
-    shown.policy = Policy({"sample.broken": Severity.INFO})
+    shown.policy = FindingPolicy({"sample.broken": Severity.INFO})
     shown.put(held(outcome(BROKEN(what="x"))))
     assert "deliverability_finding{" not in text(shown)
 

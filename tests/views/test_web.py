@@ -12,16 +12,16 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from exporter.engine.catalogue import Catalogue, Entry
-from exporter.engine.store import Held, Policy, Store
+from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.engine.store import CheckState, FindingPolicy, Store
 from exporter.model import Reason, Verdict
 from exporter.targets import Authorisation
-from exporter.views.metrics import Exposition, Own
-from exporter.views.web import BREATH, SHOWN, Views, Web
+from exporter.views.metrics import Exposition, OwnHealth
+from exporter.views.web import BREATH, SHOWN, Web, WebContext
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
 from tests.support.clock import FakeClock
 
-CATALOGUE = Catalogue((Entry(SAMPLE, (BROKEN, ODD, NOTE, LISTED), (SIZE,)),))
+CATALOGUE = Catalogue((CatalogueEntry(SAMPLE, (BROKEN, ODD, NOTE, LISTED), (SIZE,)),))
 
 
 class Site:
@@ -30,10 +30,10 @@ class Site:
     def __init__(self, reload: Callable[[], Awaitable[list[str]]] | None = None) -> None:
         self.clock = FakeClock(wall=10_000)
         self.store = Store()
-        self.exposition = Exposition(CATALOGUE, self.clock, 1000, Own)
+        self.exposition = Exposition(CATALOGUE, self.clock, 1000, OwnHealth)
         self.alive = True
         self.notices: list[str] = []
-        views = Views(
+        views = WebContext(
             store=self.store,
             exposition=self.exposition,
             catalogue=CATALOGUE,
@@ -171,9 +171,9 @@ async def test_a_page_of_a_fleet_leaves_the_loop_to_others(site: Site) -> None:
         site.put(f"d{number}.example")
         site.store.record(outcome(BROKEN(what="it"), at=9000, target=replace(EXAMPLE, name=f"d{number}.example")))
     most = seen = 0
-    verdict = Held.verdict
+    verdict = CheckState.verdict
 
-    def counted(held: Held, policy: Policy, now: float) -> Verdict:
+    def counted(held: CheckState, policy: FindingPolicy, now: float) -> Verdict:
         nonlocal seen
         seen += 1
         return verdict(held, policy, now)
@@ -185,7 +185,7 @@ async def test_a_page_of_a_fleet_leaves_the_loop_to_others(site: Site) -> None:
             await asyncio.sleep(0)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Held, "verdict", counted)
+        patched.setattr(CheckState, "verdict", counted)
         watch = asyncio.create_task(beside())
         await site.get("/")
         watch.cancel()

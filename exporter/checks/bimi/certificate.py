@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from exporter.checks.bimi.logo import BIMI, NO_LOGO
-from exporter.mail.bimi.certificate import Mark, NoCertificateError, examine
+from exporter.mail.bimi.certificate import MarkCertificate, NoCertificateError, examine
 from exporter.mail.certificate import CertificateSyntaxError
-from exporter.model import Doubt, Fact, Measure, Reason, Rule, Severity
+from exporter.model import Doubt, Fact, Metric, Reason, Rule, Severity
 from exporter.net.https import Fetched
 
 VMC = "draft-fetch-validation-vmc-wchuang-05"
@@ -89,7 +89,7 @@ CERTIFICATE_LOGO = Rule(
     fix="Publish at {logo} the file that was certified, or have the new one certified.",
     ref=f"{BIMI} section 7.9; {VMC} section 5.3",
 )
-NOT_AFTER = Measure(
+NOT_AFTER = Metric(
     "deliverability_bimi_certificate_not_after_timestamp_seconds", "When the mark certificate of the domain expires."
 )
 
@@ -103,7 +103,7 @@ def judge(domain: str, fetched: Fetched, logo: Fetched | None, now: float) -> It
     match _examined(fetched):
         case NoCertificateError() as error:
             yield CERTIFICATE_UNREADABLE(url=fetched.url, why=error)
-        case Mark() as mark:
+        case MarkCertificate() as mark:
             yield from _certificate(domain, fetched.url, mark, now)
             if logo and logo.status == 200 and mark.shows(logo.body) is False:
                 yield CERTIFICATE_LOGO(url=fetched.url, logo=logo.url)
@@ -117,11 +117,11 @@ def doubt(fetched: Fetched) -> Doubt | None:
     return fetched.doubt
 
 
-def _examined(fetched: Fetched) -> Mark | CertificateSyntaxError | None:
+def _examined(fetched: Fetched) -> MarkCertificate | CertificateSyntaxError | None:
     return examine(fetched.body) if fetched.status == 200 else None
 
 
-def _certificate(domain: str, url: str, mark: Mark, now: float) -> Iterator[Fact]:
+def _certificate(domain: str, url: str, mark: MarkCertificate, now: float) -> Iterator[Fact]:
     leaf = mark.leaf
     yield NOT_AFTER(leaf.not_after)
     left = leaf.not_after - now

@@ -14,7 +14,16 @@ from exporter.checks.bimi import logo as logos
 from exporter.checks.bimi.logo import BIMI, NO_LOGO
 from exporter.mail.bimi import certificate as bimi_certificate
 from exporter.mail.bimi import logo as bimi_logo
-from exporter.mail.bimi.record import Found, Record, find, is_record, meant, picture_suffix, url_fault, weaknesses
+from exporter.mail.bimi.record import (
+    BimiDiscovery,
+    BimiRecord,
+    find,
+    is_record,
+    meant,
+    picture_suffix,
+    url_fault,
+    weaknesses,
+)
 from exporter.mail.cname import dangling
 from exporter.mail.dmarc.tree_walk import climb
 from exporter.model import CannotTell, Doubt, Fact, Facts, Finding, Rule, Severity, check
@@ -24,13 +33,13 @@ from exporter.net.https import Failure, Fetched
 from exporter.targets import Domain
 
 
-@check(over=Domain, every=timedelta(hours=6), deadline=timedelta(seconds=90))
+@check(over=Domain, interval=timedelta(hours=6), timeout=timedelta(seconds=90))
 async def bimi(target: Domain, net: Net) -> Facts:
     """Do receivers find a logo for the domain's mail, and does all fit that they ask for to show it?"""
     if not target.sends_mail:
         return
-    found = await net.follow(find(target.name))
-    end, unsure = await net.follow(dangling(found.own.reply))
+    found = await net.drive(find(target.name))
+    end, unsure = await net.drive(dangling(found.own.reply))
     for fact in _standing(found, end):
         yield fact
     believe(found.own.reply)
@@ -45,7 +54,7 @@ async def bimi(target: Domain, net: Net) -> Facts:
         yield finding
     if record.declined:
         return
-    walk = await net.follow(climb(target.name))
+    walk = await net.drive(climb(target.name))
     for weakness in weaknesses(walk):
         yield DMARC_TOO_WEAK(domain=target.name, what=weakness.what, name=weakness.name)
     logo = evidence = None
@@ -188,7 +197,7 @@ BLAMED = {
 # A logo does not change by the hour, and fetching it is somebody's traffic.
 
 
-def _standing(found: Found, end: str) -> Iterator[Fact]:
+def _standing(found: BimiDiscovery, end: str) -> Iterator[Fact]:
     """What stands at the names that receivers ask, whatever is in the record. `end`: of an alias to nothing."""
     own, above = found.own, found.above
     if own.reply.status.conclusive:
@@ -203,7 +212,7 @@ def _standing(found: Found, end: str) -> Iterator[Fact]:
         yield INHERITED(domain=own.domain, organisational=above.domain)
 
 
-def _complaints(domain: str, name: str, record: Record) -> Iterator[Finding]:
+def _complaints(domain: str, name: str, record: BimiRecord) -> Iterator[Finding]:
     """What is wrong with the text of the record."""
     if record.bad_terms:
         yield SYNTAX(name=name, term="; ".join(record.bad_terms))

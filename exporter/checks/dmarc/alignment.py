@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from exporter.mail import receiver_replies
 from exporter.mail.dmarc.alignment import Identifier
-from exporter.mail.dmarc.record import Policy, Requested
+from exporter.mail.dmarc.record import DmarcPolicy, Requested
 from exporter.mail.dmarc.tree_walk import Discovery
 from exporter.model import Finding, Rule, Severity
 from exporter.targets import Domain
@@ -75,7 +75,7 @@ def judge(
         if not target.own_machines:
             yield NOTHING_ALIGNED(domain=name, mail_from=_joined(spf), signers=_joined(dkim))
         else:
-            refused = requested.applied is not Policy.NONE and _agreed(found, (*spf, *dkim))
+            refused = requested.applied is not DmarcPolicy.NONE and _agreed(found, (*spf, *dkim))
             yield CANNOT_ALIGN(
                 domain=name,
                 mail_from=_joined(spf),

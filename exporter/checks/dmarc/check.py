@@ -8,11 +8,11 @@ from exporter.checks.dmarc import alignment, reports
 from exporter.mail import names, receiver_replies
 from exporter.mail.cname import dangling
 from exporter.mail.dmarc.alignment import align
-from exporter.mail.dmarc.record import Policy, Requested, is_record, meant
+from exporter.mail.dmarc.record import DmarcPolicy, Requested, is_record, meant
 from exporter.mail.dmarc.reports import destination
-from exporter.mail.dmarc.tree_walk import Discovery, Published, Step, climb, discover
+from exporter.mail.dmarc.tree_walk import Discovery, Published, WalkStep, climb, discover
 from exporter.mail.dns import Reply
-from exporter.model import Fact, Facts, Finding, Measure, Record, Rule, Severity, check
+from exporter.model import Fact, Facts, Finding, Metric, Record, Rule, Severity, check
 from exporter.net import Net, believe
 from exporter.targets import Domain
 
@@ -20,12 +20,12 @@ from exporter.targets import Domain
 @check(over=Domain)
 async def dmarc(target: Domain, net: Net) -> Facts:
     """Is there a DMARC policy that every receiver finds, does it protect the domain, and can its own mail pass?"""
-    found = await net.follow(discover(target.name))
+    found = await net.drive(discover(target.name))
     for record in _records(found):
         yield record
     doubts: list[Reply | None] = []
     for step in _looked_at(found):
-        alias, doubt = await net.follow(dangling(step.reply))
+        alias, doubt = await net.drive(dangling(step.reply))
         doubts.append(doubt)
         for finding in _strays(step, alias, harmless=bool(found.source or found.doubt)):
             yield finding
@@ -43,9 +43,9 @@ async def dmarc(target: Domain, net: Net) -> Facts:
         for finding in (*_complaints(source), *reports.judge_list(source, wanted=target.sends_mail)):
             yield finding
         uris = source.record.rua[: reports.MOST]
-        above = await net.follow(climb(source.domain)) if uris and source.domain != target.name else found
+        above = await net.drive(climb(source.domain)) if uris and source.domain != target.name else found
         for uri in uris:
-            end = await net.follow(destination(above, uri))
+            end = await net.drive(destination(above, uri))
             doubts.append(end.doubt)
             for finding in reports.judge(source, end):
                 yield finding
@@ -56,8 +56,8 @@ async def dmarc(target: Domain, net: Net) -> Facts:
     for finding in _judge(target, source, requested):
         yield finding
     if requested and target.sends_mail:
-        spf = [await net.follow(align(found, name, "aspf")) for name in dict.fromkeys(target.mail_from)]
-        dkim = [await net.follow(align(found, name, "adkim")) for name in dict.fromkeys(target.signers)]
+        spf = [await net.drive(align(found, name, "aspf")) for name in dict.fromkeys(target.mail_from)]
+        dkim = [await net.drive(align(found, name, "adkim")) for name in dict.fromkeys(target.signers)]
         doubts += (identifier.doubt for identifier in (*spf, *dkim))
         for finding in alignment.judge(target, found, requested, spf, dkim):
             yield finding
@@ -230,7 +230,7 @@ DISCOVERY_DIFFERS = Rule(
     fix="Use just {domain} as DKIM d= and in MAIL FROM, and publish a single DMARC record at {places}.",
     ref="RFC 9989 sections 4.10.1, 4.10.2; RFC 7489 sections 3.2, 6.6.3",
 )
-POLICY_INFO = Measure(
+POLICY_INFO = Metric(
     "deliverability_dmarc_policy_info",
     "Always 1; the DMARC policies in force for the domain, for its subdomains and for subdomains that do not exist. "
     "Where testing is yes, receivers apply one level less.",
@@ -261,13 +261,13 @@ def _settle(doubts: Iterable[Reply | None]) -> None:
             believe(doubt)
 
 
-def _looked_at(found: Discovery) -> tuple[Step, ...]:
+def _looked_at(found: Discovery) -> tuple[WalkStep, ...]:
     """The _dmarc names of the organisation, as far as receivers look for a policy."""
     enough = 1 if found.steps and found.steps[0].record else None
     return tuple(step for step in found.steps[:enough] if names.under(step.domain, names.registrable(found.domain)))
 
 
-def _strays(step: Step, end: str, *, harmless: bool) -> Iterator[Finding]:
+def _strays(step: WalkStep, end: str, *, harmless: bool) -> Iterator[Finding]:
     """What stands at one of them and is no policy. `end`: of an alias to nothing; `harmless`: there may be a policy."""
     if end:
         yield DANGLING_CNAME(name=step.name, target=end)
@@ -308,11 +308,11 @@ def _judge(target: Domain, source: Published, requested: Requested | None) -> It
     """What the policy means for the domain itself; nothing, where the record has none that can be read."""
     if requested is None or not source.record.valid:
         return
-    if not target.sends_mail and requested.applied is not Policy.REJECT:
+    if not target.sends_mail and requested.applied is not DmarcPolicy.REJECT:
         yield PARKED(domain=target.name, applied=requested.applied, name=source.name)
-    elif requested.policy is Policy.NONE:
+    elif requested.policy is DmarcPolicy.NONE:
         yield POLICY_NONE(domain=target.name, tag=requested.tag, name=source.name)
-    if requested.testing and requested.policy is not Policy.NONE:
+    if requested.testing and requested.policy is not DmarcPolicy.NONE:
         yield TESTING(domain=target.name, policy=requested.policy, applied=requested.applied, name=source.name)
 
 

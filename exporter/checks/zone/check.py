@@ -17,16 +17,27 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 from exporter.checks.zone import nameservers
-from exporter.checks.zone.nameservers import MOST_SERVERS, Heard, Place, Way
+from exporter.checks.zone.nameservers import MOST_SERVERS, Way, ZoneAnswers, ZoneLocation
 from exporter.mail import names
 from exporter.mail.dns import Reply, Status
-from exporter.mail.zone import Item, Kind, Voice, Word, ends_soon, find, keys, wanted_keys, within, word
-from exporter.model import CannotTell, Doubt, Fact, Facts, Measure, Reason, Rule, Severity, check
+from exporter.mail.zone import (
+    Item,
+    ItemKind,
+    ServerAnswer,
+    ServerState,
+    ends_soon,
+    find,
+    is_subdomain,
+    keys,
+    wanted_keys,
+    word,
+)
+from exporter.model import CannotTell, Doubt, Fact, Facts, Metric, Reason, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import Zone
 
 
-@check(over=Zone, every=timedelta(hours=1), deadline=timedelta(seconds=60))
+@check(over=Zone, interval=timedelta(hours=1), timeout=timedelta(seconds=60))
 async def zone(target: Zone, net: Net) -> Facts:
     """Does every server of the domain's zone answer, and do all say the same?"""
     unsure: list[Doubt] = []  # told last: what is proven comes first
@@ -188,8 +199,8 @@ UNSIGNED = Rule(
     fix="Sign {zone} and have the DS record published at the registrar.",
     ref="RFC 4035 section 4.3",
 )
-NAMESERVERS = Measure("deliverability_zone_nameservers", "Name servers that the domain's zone names.")
-SIGNATURES = Measure(
+NAMESERVERS = Metric("deliverability_zone_nameservers", "Name servers that the domain's zone names.")
+SIGNATURES = Metric(
     "deliverability_zone_signature_not_after_timestamp_seconds",
     "The earliest end of a DNSSEC signature over the SOA, NS and mail records of the domain's zone; absent unless "
     "the zone has a DS record.",
@@ -201,8 +212,8 @@ Said: TypeAlias = Fact | Doubt
 
 
 async def _judged(target: Zone, net: Net) -> AsyncIterator[Said]:
-    found = await net.follow(find(target.name))
-    if not found.exists and not found.doubt and not within(found.zone or ".", names.registrable(target.name)):
+    found = await net.drive(find(target.name))
+    if not found.exists and not found.doubt and not is_subdomain(found.zone or ".", names.registrable(target.name)):
         yield NO_SUCH_DOMAIN(domain=target.name, zone=found.zone or ".")
         return
     seen = await nameservers.validated(net, list(_items(target)))
@@ -233,11 +244,11 @@ async def _judged(target: Zone, net: Net) -> AsyncIterator[Said]:
 
 def _items(target: Zone) -> Iterator[Item]:
     for name in dict.fromkeys((target.name, *target.mail_from)):
-        yield Item(Kind.MX, name)
-        yield Item(Kind.SPF, name)
-    yield Item(Kind.DMARC, f"_dmarc.{target.name}")
+        yield Item(ItemKind.MX, name)
+        yield Item(ItemKind.SPF, name)
+    yield Item(ItemKind.DMARC, f"_dmarc.{target.name}")
     for key in dict.fromkeys(target.keys):
-        yield Item(Kind.DKIM, key)
+        yield Item(ItemKind.DKIM, key)
 
 
 def _bogus(domain: str, seen: Iterable[Reply]) -> Iterator[Said]:
@@ -248,7 +259,7 @@ def _bogus(domain: str, seen: Iterable[Reply]) -> Iterator[Said]:
         yield BOGUS(domain=domain, questions=questions, reason=_joined(said) or "the resolver gives no reason")
 
 
-def _named(heard: Heard) -> Iterator[Said]:
+def _named(heard: ZoneAnswers) -> Iterator[Said]:
     """What the names and addresses of the servers tell, whoever answers there."""
     apex, hosts, named = heard.zone, heard.hosts, heard.named
     yield NAMESERVERS(len(named))
@@ -275,7 +286,7 @@ def _named(heard: Heard) -> Iterator[Said]:
             yield _doubt(host.doubt)
 
 
-async def _reached(net: Net, place: Place, heard: Heard) -> list[Said]:
+async def _reached(net: Net, place: ZoneLocation, heard: ZoneAnswers) -> list[Said]:
     """What each address did when asked for the SOA. Only what our own way out cannot explain is charged to it."""
     ways = await nameservers.ways_out(net, heard, place)
     alive = {voice.version for voice in heard.good}
@@ -283,50 +294,50 @@ async def _reached(net: Net, place: Place, heard: Heard) -> list[Said]:
     return said if heard.good else [*said, await _nobody(net, heard, ways)]
 
 
-def _one(apex: str, voice: Voice, ways: set[Way], alive: set[int]) -> Iterator[Said]:
+def _one(apex: str, voice: ServerAnswer, ways: set[Way], alive: set[int]) -> Iterator[Said]:
     who: dict[str, Any] = {"zone": apex, "server": voice.server, "ip": voice.ip}
     version = voice.version
     match voice.word:
         case _ if voice.passed_over:
             return
-        case Word.GOOD:
+        case ServerState.GOOD:
             for reply, over in ((voice.udp, "UDP"), (voice.tcp, "TCP")):
                 match word(reply):
-                    case Word.GOOD:
+                    case ServerState.GOOD:
                         pass
-                    case Word.SILENT if (version, over == "TCP") not in ways:
+                    case ServerState.SILENT if (version, over == "TCP") not in ways:
                         yield Doubt(Reason.EGRESS, f"no server at all answers over {over}: is our own way out closed?")
-                    case Word.SILENT:
+                    case ServerState.SILENT:
                         yield NO_TCP(**who) if over == "TCP" else SERVER_SILENT(**who, transports=over)
                     case _:
                         yield _doubt(reply)
-        case Word.SILENT if version in alive:
+        case ServerState.SILENT if version in alive:
             yield SERVER_SILENT(**who, transports="UDP and TCP")
-        case Word.SILENT if alive and (version, False) not in ways:
+        case ServerState.SILENT if alive and (version, False) not in ways:
             return  # nothing at all gets out over this IP version, as if there were no route
-        case Word.LAME if (version, voice.fault is voice.tcp) in ways:
+        case ServerState.LAME if (version, voice.fault is voice.tcp) in ways:
             yield LAME(**who, how=voice.how)
-        case Word.LAME:
+        case ServerState.LAME:
             yield Doubt(Reason.EGRESS, f"{voice} {voice.how}, but nothing shows that questions get out unharmed")
-        case Word.FAILING if alive:
+        case ServerState.FAILING if alive:
             yield LAME(**who, how=voice.how)
         case _:
             yield _doubt(voice.fault)
 
 
-async def _nobody(net: Net, heard: Heard, ways: set[Way]) -> Said:
+async def _nobody(net: Net, heard: ZoneAnswers, ways: set[Way]) -> Said:
     """That no server has the zone is said only when each has shown it twice, and nothing else can explain it."""
     lost = [f"{host.name} has no address" for host in heard.hosts if host.without_address]
     again = await nameservers.voices(net, heard.zone, heard.hosts)
-    lame = all(v.word is Word.LAME and (v.version, v.fault is v.tcp) in ways for v in (*heard.voices, *again))
+    lame = all(v.word is ServerState.LAME and (v.version, v.fault is v.tcp) in ways for v in (*heard.voices, *again))
     if lame and all(host.addresses or host.without_address for host in heard.hosts):
         return NONE_AUTHORITATIVE(zone=heard.zone, servers="; ".join([*(f"{v} {v.how}" for v in again), *lost]))
     return Doubt(Reason.NETWORK, f"none of the servers of {heard.zone} that can be asked from here answers for it")
 
 
-async def _alike(target: Zone, net: Net, heard: Heard) -> AsyncIterator[Said]:
+async def _alike(target: Zone, net: Net, heard: ZoneAnswers) -> AsyncIterator[Said]:
     """Do the servers have the same data? What differs is asked once more: it may have been changing just then."""
-    items = [item for item in _items(target) if within(item.name, heard.zone)]
+    items = [item for item in _items(target) if is_subdomain(item.name, heard.zone)]
     first = await nameservers.gather(net, heard, items)
     disputed = [gathered.item for gathered in first if gathered.differ]
     for gathered in first:
@@ -335,7 +346,7 @@ async def _alike(target: Zone, net: Net, heard: Heard) -> AsyncIterator[Said]:
     again = await nameservers.gather(net, heard, disputed)
     soas = await nameservers.soas(net, heard) if disputed else [voice.soa for voice in heard.good]
     serials = {voice.server: it.serial for voice, it in zip(heard.good, soas, strict=True) if it}
-    late = net.lag(target.name, set(serials.values())) > max((it.refresh for it in soas if it), default=0)
+    late = net.serial_lag(target.name, set(serials.values())) > max((it.refresh for it in soas if it), default=0)
     differ = len(set(serials.values())) > 1
     if differ:
         shown = _joined(f"{serial} at {server}" for server, serial in serials.items())
@@ -343,14 +354,14 @@ async def _alike(target: Zone, net: Net, heard: Heard) -> AsyncIterator[Said]:
     for gathered in again:
         if gathered.differ:
             kind, name = gathered.item
-            lasts = kind in (Kind.MX, Kind.SPF) and (late or not differ)
+            lasts = kind in (ItemKind.MX, ItemKind.SPF) and (late or not differ)
             answers = gathered.shown([voice.server for voice in heard.good])
             severity = Severity.CRITICAL if lasts else None
             yield DATA_DIFFER(zone=heard.zone, kind=kind, name=name, answers=answers, severity=severity)
     heard.answers.extend(reply for gathered in first for reply in gathered.replies)
 
 
-async def _signed(net: Net, heard: Heard) -> AsyncIterator[Said]:
+async def _signed(net: Net, heard: ZoneAnswers) -> AsyncIterator[Said]:
     """What DNSSEC will do, besides what it does: keys that are gone, signatures that end."""
     apex = heard.zone
     ds = await net.query(apex, "DS")

@@ -14,7 +14,7 @@ from zlib import crc32
 
 from exporter.mail import zone
 from exporter.mail.dns import SOA, Referral, Reply, ServerReply
-from exporter.mail.zone import IP, Found, Gathered, Item, Server, Voice, Word, inside, within
+from exporter.mail.zone import IP, Gathered, Item, ServerAnswer, ServerHost, ServerState, ZoneCut, inside, is_subdomain
 from exporter.net import Net
 
 MOST_SERVERS = 13  # names; as many as the root has, and what a delegation of 512 octets holds
@@ -24,7 +24,7 @@ Way = tuple[int, bool]  # IP version, and whether over TCP
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ZoneLocation:
     """Where a domain lies: its zone, and the parent's word for it, None if that is not to be had.
 
     `parents` are servers of the zone `above`.
@@ -33,11 +33,11 @@ class Place:
     zone: str
     delegation: Referral | None
     above: str
-    parents: tuple[Server, ...]
+    parents: tuple[ServerHost, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ZoneAnswers:
     """The servers of a zone, and what they said of it. `told` is the resolver's word for its NS records.
 
     `parent` and `child` are the names in the delegation and in the zone itself, empty where not known. `answers`
@@ -48,8 +48,8 @@ class Heard:
     told: Reply
     parent: set[str]
     child: set[str]
-    hosts: list[Server]
-    voices: list[Voice]
+    hosts: list[ServerHost]
+    voices: list[ServerAnswer]
     answers: list[ServerReply]
 
     @property
@@ -57,11 +57,11 @@ class Heard:
         return self.parent | self.child or set(self.told.names)
 
     @property
-    def good(self) -> list[Voice]:
-        return [voice for voice in self.voices if voice.word is Word.GOOD]
+    def good(self) -> list[ServerAnswer]:
+        return [voice for voice in self.voices if voice.word is ServerState.GOOD]
 
 
-async def locate(net: Net, domain: str, found: Found) -> Place | None:
+async def locate(net: Net, domain: str, found: ZoneCut) -> ZoneLocation | None:
     """Where the walk (zone.find) met doubt, the servers above know whether a zone begins there."""
     if found.zone is None:
         return None
@@ -69,20 +69,20 @@ async def locate(net: Net, domain: str, found: Found) -> Place | None:
         parents = await _parents(net, found.zone)
         delegation = await _delegation(net, parents, domain, found.zone)
         if delegation:
-            return Place(delegation.zone, delegation, found.zone, parents)
-    over = await net.follow(zone.find(zone.above(found.zone)))
+            return ZoneLocation(delegation.zone, delegation, found.zone, parents)
+    over = await net.drive(zone.find(zone.parent(found.zone)))
     if over.zone is None:
-        return Place(found.zone, None, ".", ())
+        return ZoneLocation(found.zone, None, ".", ())
     parents = await _parents(net, over.zone)
-    return Place(found.zone, await _delegation(net, parents, found.zone, over.zone), over.zone, parents)
+    return ZoneLocation(found.zone, await _delegation(net, parents, found.zone, over.zone), over.zone, parents)
 
 
-async def hear(net: Net, place: Place) -> Heard:
+async def hear(net: Net, place: ZoneLocation) -> ZoneAnswers:
     """Ask the servers that the parent and the resolver name, and then those that only the zone itself names."""
     apex = place.zone
     told = await net.query(apex, "NS")
     parent = set(place.delegation.nameservers if place.delegation else ())
-    heard = Heard(apex, told, parent, set(), [], [], [])
+    heard = ZoneAnswers(apex, told, parent, set(), [], [], [])
     await _hear(net, heard, parent.union(told.names), place.delegation)
     for reply in await ask_each(net, heard, apex, "NS"):
         heard.answers.append(reply)
@@ -93,38 +93,40 @@ async def hear(net: Net, place: Place) -> Heard:
     return heard
 
 
-async def _hear(net: Net, heard: Heard, nameservers: set[str], delegation: Referral | None) -> None:
+async def _hear(net: Net, heard: ZoneAnswers, nameservers: set[str], delegation: Referral | None) -> None:
     glue: dict[str, list[IP]] = {}
     for name, ip in delegation.glue if delegation else ():
         glue.setdefault(name, []).append(ip)
     some = sorted(nameservers)[: MOST_SERVERS - len(heard.hosts)]
-    hosts = await asyncio.gather(*(net.follow(zone.look_up(name, tuple(glue.get(name, ())))) for name in some))
+    hosts = await asyncio.gather(*(net.drive(zone.look_up(name, tuple(glue.get(name, ())))) for name in some))
     known = {voice.ip for voice in heard.voices}
     heard.hosts.extend(hosts)
     heard.voices.extend(await voices(net, heard.zone, hosts, known))
 
 
-async def _parents(net: Net, parent: str) -> tuple[Server, ...]:
+async def _parents(net: Net, parent: str) -> tuple[ServerHost, ...]:
     """A few servers of the zone above: for each child others, so that not all questions meet the first one."""
     known = (await net.query(parent, "NS")).names
     some = sorted(known, key=lambda name: crc32(f"{parent} {name}".encode()))[:PARENTS]
-    return tuple(await asyncio.gather(*(net.follow(zone.look_up(name)) for name in some)))
+    return tuple(await asyncio.gather(*(net.drive(zone.look_up(name)) for name in some)))
 
 
-async def _delegation(net: Net, parents: Sequence[Server], name: str, parent: str) -> Referral | None:
+async def _delegation(net: Net, parents: Sequence[ServerHost], name: str, parent: str) -> Referral | None:
     """The cut above the name. None where the parent's servers are the child's, too, or none of them answers."""
     for server in parents:
         for ip in server.addresses[:1]:
             reply = await net.ask_server(ip, name, "NS")
             referral = reply.referral
-            if referral and within(name, referral.zone) and inside(referral.zone, parent):
+            if referral and is_subdomain(name, referral.zone) and inside(referral.zone, parent):
                 return referral
             if reply.authoritative:
                 return None
     return None
 
 
-async def voices(net: Net, apex: str, hosts: Iterable[Server], known: AbstractSet[IP] = frozenset()) -> list[Voice]:
+async def voices(
+    net: Net, apex: str, hosts: Iterable[ServerHost], known: AbstractSet[IP] = frozenset()
+) -> list[ServerAnswer]:
     """Each address once, but for those known. Whoever does not answer is asked once more."""
     where: dict[IP, str] = {}
     for host in hosts:
@@ -134,18 +136,18 @@ async def voices(net: Net, apex: str, hosts: Iterable[Server], known: AbstractSe
     return await asyncio.gather(*(_voice(net, apex, name, ip) for ip, name in where.items()))
 
 
-async def _voice(net: Net, apex: str, server: str, ip: IP) -> Voice:
+async def _voice(net: Net, apex: str, server: str, ip: IP) -> ServerAnswer:
     udp, tcp = await asyncio.gather(_insist(net, apex, ip, tcp=False), _insist(net, apex, ip, tcp=True))
-    return Voice(server, ip, udp, tcp)
+    return ServerAnswer(server, ip, udp, tcp)
 
 
 async def _insist(net: Net, apex: str, ip: IP, *, tcp: bool) -> ServerReply:
     reply = await net.ask_server(ip, apex, "SOA", tcp=tcp)
-    silent = zone.word(reply) is Word.SILENT
+    silent = zone.word(reply) is ServerState.SILENT
     return await net.ask_server(ip, apex, "SOA", tcp=tcp) if silent else reply
 
 
-async def ways_out(net: Net, heard: Heard, place: Place) -> set[Way]:
+async def ways_out(net: Net, heard: ZoneAnswers, place: ZoneLocation) -> set[Way]:
     """The ways by which some server has answered with authority: what fails there is not our own doing.
 
     Networks that answer DNS questions in the place of those who were asked never set AA. The parent's servers are asked
@@ -161,16 +163,16 @@ async def ways_out(net: Net, heard: Heard, place: Place) -> set[Way]:
     return proven
 
 
-async def ask_each(net: Net, heard: Heard, name: str, rdtype: str) -> list[ServerReply]:
+async def ask_each(net: Net, heard: ZoneAnswers, name: str, rdtype: str) -> list[ServerReply]:
     """The same question to all good voices, over UDP unless only TCP had an answer; their replies in order."""
     return await asyncio.gather(*(net.ask_server(v.ip, name, rdtype, tcp=zone.soa(v.udp) is None) for v in heard.good))
 
 
-async def soas(net: Net, heard: Heard) -> list[SOA | None]:
+async def soas(net: Net, heard: ZoneAnswers) -> list[SOA | None]:
     return [zone.soa(reply) for reply in await ask_each(net, heard, heard.zone, "SOA")]
 
 
-async def gather(net: Net, heard: Heard, items: Sequence[Item]) -> list[Gathered]:
+async def gather(net: Net, heard: ZoneAnswers, items: Sequence[Item]) -> list[Gathered]:
     """What the good voices have of each item."""
     replies = await asyncio.gather(*(ask_each(net, heard, *item.question) for item in items))
     return [Gathered(item, tuple(some)) for item, some in zip(items, replies, strict=True)]

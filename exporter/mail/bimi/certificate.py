@@ -45,7 +45,7 @@ _DATA_URI = b"data:image/svg+xml"
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class MarkCertificate:
     """A mark certificate and what came with it. `logo` is the SVG inside, None where it cannot be got at."""
 
     leaf: Certificate
@@ -72,7 +72,7 @@ class NoCertificateError(CertificateSyntaxError):
     """There is none in PEM, beyond any doubt; what else cannot be read here, others may be able to."""
 
 
-def parse(text: bytes) -> Mark:
+def parse(text: bytes) -> MarkCertificate:
     """Raise CertificateSyntaxError, and nothing else, for what cannot be read."""
     if len(text) > LARGEST:
         raise CertificateSyntaxError(f"{len(text)} octets are more than a chain of certificates can need")
@@ -83,7 +83,7 @@ def parse(text: bytes) -> Mark:
         place = next((place for place, it in enumerate(chain) if not _is_authority(it)), 0)
         mark = chain[place]
         logotype = _extension(mark, _LOGOTYPE)
-        return Mark(
+        return MarkCertificate(
             leaf=read(mark, mark.public_bytes(Encoding.DER)),
             for_marks=_is_for_marks(mark),
             has_logo=logotype is not None,
@@ -93,7 +93,7 @@ def parse(text: bytes) -> Mark:
         )
 
 
-def examine(text: bytes) -> Mark | CertificateSyntaxError:
+def examine(text: bytes) -> MarkCertificate | CertificateSyntaxError:
     """The same, with the error as a value."""
     try:
         return parse(text)

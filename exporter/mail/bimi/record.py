@@ -26,8 +26,7 @@ import re
 from dataclasses import dataclass
 
 from exporter.mail import names, tag_list
-from exporter.mail.dmarc.record import Policy
-from exporter.mail.dmarc.record import Record as DmarcRecord
+from exporter.mail.dmarc.record import DmarcPolicy, DmarcRecord
 from exporter.mail.dmarc.tree_walk import Discovery, Published
 from exporter.mail.dns import Evaluation, Question, Reply
 
@@ -46,7 +45,7 @@ class BimiSyntaxError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class BimiRecord:
     """One BIMI record. The last three fields are what a careful reader would complain about."""
 
     location: str | None  # of the logo; "" for an empty l=, None for none
@@ -71,7 +70,7 @@ def meant(text: bytes) -> bool:
     return len(text) <= tag_list.LONGEST and _MEANT.match(text) is not None
 
 
-def parse(text: bytes) -> Record:
+def parse(text: bytes) -> BimiRecord:
     """Raise BimiSyntaxError, and nothing else, for what is no BIMI record."""
     if len(text) > tag_list.LONGEST:
         raise BimiSyntaxError(f"{len(text)} octets are more than a BIMI record can need")
@@ -80,7 +79,7 @@ def parse(text: bytes) -> Record:
     terms = tag_list.read(text)
     named = [(term.name, term.value) for term in terms if term.name in _TAGS]
     found = dict(reversed(named))  # the first of several counts
-    return Record(
+    return BimiRecord(
         location=found.get("l"),
         evidence=found.get("a", ""),
         bad_values=tuple(
@@ -108,12 +107,12 @@ def picture_suffix(url: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BimiLocation:
     """A domain and what stands at its `default._bimi`."""
 
     domain: str
     reply: Reply
-    records: tuple[Record, ...]
+    records: tuple[BimiRecord, ...]
 
     @property
     def name(self) -> str:
@@ -121,32 +120,32 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BimiDiscovery:
     """What receivers find for a domain. `above` is its organisational domain's place, where that was asked."""
 
-    own: Place
-    above: Place | None = None
+    own: BimiLocation
+    above: BimiLocation | None = None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> BimiLocation:
         """The one that counts."""
         return self.above if self.above and self.above.records else self.own
 
 
-def find(domain: str) -> Evaluation[Found]:
+def find(domain: str) -> Evaluation[BimiDiscovery]:
     """Section 7.2 for the default selector; a question without a usable answer ends it."""
     own = yield from _look(domain)
     organisational = names.registrable(domain)
     if own.records or not own.reply.status.conclusive or organisational == domain:
-        return Found(own)
+        return BimiDiscovery(own)
     above = yield from _look(organisational)
-    return Found(own, above)
+    return BimiDiscovery(own, above)
 
 
-def _look(domain: str) -> Evaluation[Place]:
+def _look(domain: str) -> Evaluation[BimiLocation]:
     reply = yield Question(f"{SELECTOR}._bimi.{domain}", "TXT")
     texts = (txt.text for txt in reply.texts)
-    return Place(domain, reply, tuple(parse(text) for text in texts if is_record(text)))
+    return BimiLocation(domain, reply, tuple(parse(text) for text in texts if is_record(text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +175,13 @@ def _above(found: Discovery) -> Published | None:
 def _weakness(record: DmarcRecord, inherited: bool) -> str:
     if not record.valid:
         return "its policy cannot be read"
-    if record.p is Policy.NONE:
+    if record.p is DmarcPolicy.NONE:
         return "p=none"
-    if record.sp is Policy.NONE:
+    if record.sp is DmarcPolicy.NONE:
         return "sp=none"
     # A quarantine must be one of all mail. Newer records say t=y in place of pct=0 (RFC 9989 appendix A.6).
     policies = {record.p, record.sp if inherited else None}
     percentage = dict(record.removed).get("pct", "100")
-    if Policy.QUARANTINE not in policies or (percentage == "100" and not record.testing):
+    if DmarcPolicy.QUARANTINE not in policies or (percentage == "100" and not record.testing):
         return ""
     return f"quarantine with {'t=y' if record.testing else f'pct={percentage}'}"

@@ -85,7 +85,7 @@ def usable(records: Iterable[TLSA]) -> tuple[TLSA, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class TlsaLookup:
     """What DNS says of one host. `answers` are the answered questions for TLSA records.
 
     `found` are the records that senders use, with the `base` domain they stand below. `unproven` is the first answer
@@ -106,14 +106,14 @@ def place(host: str, port: int) -> str:
     return f"_{port}._tcp.{host}"
 
 
-def look_up(host: str, port: int) -> Evaluation[Lookup]:
+def look_up(host: str, port: int) -> Evaluation[TlsaLookup]:
     """The addresses of a host and its TLSA records, as RFC 7672 section 2.2 has senders find them."""
     v4 = yield Question(host, "A")
     v6 = yield Question(host, "AAAA")
     doubt = next((reply for reply in (v4, v6) if not reply.status.conclusive), None)
     there = [reply for reply in (v4, v6) if reply.exists]
     if not there:
-        return Lookup(doubt=doubt)
+        return TlsaLookup(doubt=doubt)
     addresses = tuple(sorted(v4.addresses + v6.addresses, key=names.order))
     last = next((reply.chain[-1] for reply in there if reply.chain), host)
     if all(reply.authenticated for reply in there):
@@ -132,9 +132,9 @@ def look_up(host: str, port: int) -> Evaluation[Lookup]:
         if reply.status.conclusive:
             answers.append(reply)
         elif base in believed:
-            return Lookup(addresses, tuple(answers), unproven=unproven, doubt=reply)
+            return TlsaLookup(addresses, tuple(answers), unproven=unproven, doubt=reply)
         if reply.exists and reply.authenticated and base in believed:
-            return Lookup(addresses, tuple(answers), base, reply.associations, unproven, doubt)
+            return TlsaLookup(addresses, tuple(answers), base, reply.associations, unproven, doubt)
         if not reply.void and (base == host or not reply.authenticated):  # else it is the host's own name that lacks it
             unproven = unproven or reply
-    return Lookup(addresses, tuple(answers), unproven=unproven, doubt=doubt)
+    return TlsaLookup(addresses, tuple(answers), unproven=unproven, doubt=doubt)

@@ -49,7 +49,7 @@ class DmarcSyntaxError(ValueError):
     """The text is no DMARC record at all; the message says why."""
 
 
-class Policy(StrEnum):
+class DmarcPolicy(StrEnum):
     NONE = "none"
     QUARANTINE = "quarantine"
     REJECT = "reject"
@@ -59,13 +59,13 @@ class Policy(StrEnum):
         return _STRENGTHS.index(self)
 
     @property
-    def lowered(self) -> Policy:
+    def lowered(self) -> DmarcPolicy:
         """One level less, as t=y asks for (section 4.7)."""
         return _STRENGTHS[max(0, self.strength - 1)]
 
 
-_STRENGTHS = (Policy.NONE, Policy.QUARANTINE, Policy.REJECT)
-_POLICIES = {str(policy): policy for policy in Policy}
+_STRENGTHS = (DmarcPolicy.NONE, DmarcPolicy.QUARANTINE, DmarcPolicy.REJECT)
+_POLICIES = {str(policy): policy for policy in DmarcPolicy}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +82,21 @@ class Requested:
     """What a record asks for, and the tag that says so."""
 
     tag: str
-    policy: Policy
+    policy: DmarcPolicy
     testing: bool
 
     @property
-    def applied(self) -> Policy:
+    def applied(self) -> DmarcPolicy:
         return self.policy.lowered if self.testing else self.policy
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class DmarcRecord:
     """One DMARC record. The last six fields are what a careful reader would complain about."""
 
-    p: Policy | None
-    sp: Policy | None
-    np: Policy | None
+    p: DmarcPolicy | None
+    sp: DmarcPolicy | None
+    np: DmarcPolicy | None
     psd: str  # "y", "n" or "u"
     testing: bool
     strict: frozenset[str]  # those of adkim and aspf that demand strict alignment
@@ -117,7 +117,7 @@ class Record:
     def requests(self, *, subdomain: bool = False, exists: bool = True) -> Requested | None:
         """For the name that holds the record or for a subdomain; None: no DMARC processing at all (section 4.10.1)."""
         if self.p is None or self.bad_policies:
-            return Requested("p", Policy.NONE, testing=False) if self.wants_reports else None
+            return Requested("p", DmarcPolicy.NONE, testing=False) if self.wants_reports else None
         if subdomain and not exists and self.np is not None:
             return Requested("np", self.np, self.testing)
         if subdomain and self.sp is not None:
@@ -135,7 +135,7 @@ def meant(text: bytes) -> bool:
     return len(text) <= tag_list.LONGEST and _MEANT.match(text) is not None
 
 
-def parse(text: bytes) -> Record:
+def parse(text: bytes) -> DmarcRecord:
     """Raise DmarcSyntaxError, and nothing else, for what is no DMARC record."""
     if len(text) > tag_list.LONGEST:
         raise DmarcSyntaxError(f"{len(text)} octets are more than a DMARC record can need")
@@ -151,7 +151,7 @@ def parse(text: bytes) -> Record:
     _, bad_ruf, _ = _uris(found.get("ruf"))
     bad_options = [("fo", found["fo"])] if "fo" in found and not _are_options(found["fo"]) else []
     psd = limited.get("psd", "u")
-    return Record(
+    return DmarcRecord(
         p=policies.get("p"),
         sp=policies.get("sp"),
         np=policies.get("np"),

@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from exporter.mail import names
-from exporter.mail.dmarc.record import Record, is_record, parse
+from exporter.mail.dmarc.record import DmarcRecord, is_record, parse
 from exporter.mail.dns import Evaluation, Question, Reply, Status
 
 MOST_LABELS = 7  # what a long name is cut down to (section 4.10 step 4)
@@ -40,19 +40,19 @@ def walk(domain: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WalkStep:
     """One name of the walk and what stands at its `_dmarc`."""
 
     domain: str
     reply: Reply
-    records: tuple[Record, ...]
+    records: tuple[DmarcRecord, ...]
 
     @property
     def name(self) -> str:
         return f"_dmarc.{self.domain}"
 
     @property
-    def record(self) -> Record | None:
+    def record(self) -> DmarcRecord | None:
         """The record that counts: several are all discarded (section 4.10 step 2)."""
         return self.records[0] if len(self.records) == 1 else None
 
@@ -62,7 +62,7 @@ class Published:
     """A record and the domain that it stands for."""
 
     domain: str
-    record: Record
+    record: DmarcRecord
 
     @property
     def name(self) -> str:
@@ -70,7 +70,7 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PolicySource:
     """Where the policy and alignment of a domain come from, by one RFC's reading."""
 
     source: str | None  # the domain whose record is used
@@ -86,10 +86,10 @@ class Discovery:
     """How far the walk came. With `doubt`, the first question without a usable answer, the walk broke off there."""
 
     domain: str
-    steps: tuple[Step, ...]
+    steps: tuple[WalkStep, ...]
     doubt: Reply | None = None
     apex: Reply | None = None  # the domain's own TXT records, asked where it holds no DMARC record
-    aside: Step | None = None  # RFC 7489's other place, where the walk did not come by
+    aside: WalkStep | None = None  # RFC 7489's other place, where the walk did not come by
 
     @property
     def organisational(self) -> str:
@@ -122,8 +122,8 @@ class Discovery:
         return self.apex is None or self.apex.status is not Status.NXDOMAIN or bool(self.apex.chain)
 
     @property
-    def new(self) -> Found:
-        return Found(self.source.domain if self.source else None, self.organisational)
+    def new(self) -> PolicySource:
+        return PolicySource(self.source.domain if self.source else None, self.organisational)
 
     @property
     def old_source(self) -> Published | None:
@@ -138,13 +138,13 @@ class Discovery:
         return next((Published(place, step.record) for step in asked if step.domain == place and step.record), None)
 
     @property
-    def old(self) -> Found:
-        return Found(self.old_source.domain if self.old_source else None, names.registrable(self.domain))
+    def old(self) -> PolicySource:
+        return PolicySource(self.old_source.domain if self.old_source else None, names.registrable(self.domain))
 
 
 def climb(domain: str) -> Evaluation[Discovery]:
     """The walk alone; stop at psd=y, at psd=n and at the first question that gets no usable answer."""
-    steps: list[Step] = []
+    steps: list[WalkStep] = []
     for name in walk(domain):
         step = yield from _look(name)
         if not step.reply.status.conclusive:
@@ -167,7 +167,7 @@ def discover(domain: str) -> Evaluation[Discovery]:
     return replace(found, apex=apex, aside=aside)
 
 
-def _look(domain: str) -> Evaluation[Step]:
+def _look(domain: str) -> Evaluation[WalkStep]:
     reply = yield Question(f"_dmarc.{domain}", "TXT")
     texts = (txt.text for txt in reply.texts)
-    return Step(domain, reply, tuple(parse(text) for text in texts if is_record(text)))
+    return WalkStep(domain, reply, tuple(parse(text) for text in texts if is_record(text)))

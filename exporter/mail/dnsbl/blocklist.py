@@ -51,7 +51,7 @@ class Lists(StrEnum):
     DOMAINS = "domain"
 
 
-class Fault(StrEnum):
+class ListFault(StrEnum):
     """Why a list cannot be believed."""
 
     WORLD = "world"  # it lists what must not be listed
@@ -72,10 +72,10 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
-class Error:
+class ListError:
     """The answer, or the test, says that the list cannot be believed."""
 
-    fault: Fault
+    fault: ListFault
     detail: str
 
 
@@ -93,12 +93,14 @@ class NotListed:
 
 
 NOT_LISTED = NotListed()
-Said: TypeAlias = NotListed | Listed | Error
+Said: TypeAlias = NotListed | Listed | ListError
 
 _REFUSALS = {
-    "127.255.255.252": Error(Fault.ZONE, "127.255.255.252: the zone's name is mistyped"),
-    "127.255.255.254": Error(Fault.RESOLVER, "127.255.255.254: asked through a public or unattributable resolver"),
-    "127.255.255.255": Error(Fault.VOLUME, "127.255.255.255: too many questions"),
+    "127.255.255.252": ListError(ListFault.ZONE, "127.255.255.252: the zone's name is mistyped"),
+    "127.255.255.254": ListError(
+        ListFault.RESOLVER, "127.255.255.254: asked through a public or unattributable resolver"
+    ),
+    "127.255.255.255": ListError(ListFault.VOLUME, "127.255.255.255: too many questions"),
 }
 
 
@@ -116,7 +118,7 @@ class Blocklist:
     codes: Mapping[str, Code] = field(default_factory=dict, hash=False, compare=False)
     bits: bool = False
     harmless: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False, repr=False)
-    errors: Mapping[str, Error] = field(default_factory=dict, hash=False, compare=False, repr=False)
+    errors: Mapping[str, ListError] = field(default_factory=dict, hash=False, compare=False, repr=False)
     severity: Severity = Severity.WARNING
     ipv4: bool = True
     ipv6: bool = True
@@ -167,11 +169,11 @@ class Blocklist:
         if reply.void:
             return NOT_LISTED
         if not reply.addresses:
-            return Error(Fault.WRONG, "an answer without an address")
+            return ListError(ListFault.WRONG, "an answer without an address")
         found: list[tuple[str, Code]] = []
         for address in reply.addresses:
             meant = self._meaning(address)
-            if isinstance(meant, Error):
+            if isinstance(meant, ListError):
                 return meant
             found.extend((str(address), code) for code in meant)
         if not found:
@@ -183,38 +185,38 @@ class Blocklist:
             remedy="; ".join(dict.fromkeys(code.remedy for _, code in found if code.remedy)) or DEFAULT_REMEDY,
         )
 
-    def _meaning(self, address: IP) -> Error | tuple[Code, ...]:
+    def _meaning(self, address: IP) -> ListError | tuple[Code, ...]:
         text = str(address)
         if not isinstance(address, IPv4Address) or address not in LISTING_RANGE:
-            return Error(Fault.WRONG, f"{text} is outside 127.0.0.0/8")
+            return ListError(ListFault.WRONG, f"{text} is outside 127.0.0.0/8")
         if address in REFUSAL_RANGE:
-            return _REFUSALS.get(text, Error(Fault.RESOLVER, f"{text}: the list refuses to answer"))
+            return _REFUSALS.get(text, ListError(ListFault.RESOLVER, f"{text}: the list refuses to answer"))
         keys = _bits(address) if self.bits else (text,)
         refusal = next((self.errors[key] for key in keys if key in self.errors), None)
         if refusal:
-            return Error(refusal.fault, f"{text}: {refusal.detail}")
+            return ListError(refusal.fault, f"{text}: {refusal.detail}")
         if address in NEVER_A_CODE and not any(key in self.codes or key in self.harmless for key in keys):
-            return Error(Fault.WRONG, f"{text} is no code of a blocklist")
+            return ListError(ListFault.WRONG, f"{text} is no code of a blocklist")
         if not keys:
-            return Error(Fault.WRONG, f"{text} has no bit set")
+            return ListError(ListFault.WRONG, f"{text} has no bit set")
         unknown = Code("a code of unknown meaning", Severity.WARNING)
         if not self.codes:
             unknown = Code("a listing of no stated kind", self.severity)
         return tuple(self.codes.get(key, unknown) for key in keys if key not in self.harmless)
 
-    def judge(self, listed: Reply, unlisted: Reply) -> Error | Doubt | None:
+    def judge(self, listed: Reply, unlisted: Reply) -> ListError | Doubt | None:
         """What the replies to both test points prove: None that the list can be believed, Doubt nothing.
 
         Proven bad stays bad when the other point is unanswered.
         """
         must, must_not = (self.read(reply) if reply.status.conclusive else None for reply in (listed, unlisted))
         for said in (must, must_not):
-            if isinstance(said, Error):
+            if isinstance(said, ListError):
                 return said
         if isinstance(must_not, Listed):
-            return Error(Fault.WORLD, f"the test point that must not be listed is: {', '.join(must_not.codes)}")
+            return ListError(ListFault.WORLD, f"the test point that must not be listed is: {', '.join(must_not.codes)}")
         if listed.void:
-            return Error(Fault.DEAD, "the test point that must be listed is not")
+            return ListError(ListFault.DEAD, "the test point that must be listed is not")
         for reply in (listed, unlisted):
             if not reply.status.conclusive:
                 return Doubt(

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from exporter.mail import names
-from exporter.mail.dnsbl.blocklist import LISTING_RANGE, Blocklist, Code, Error, Fault, Lists
+from exporter.mail.dnsbl.blocklist import LISTING_RANGE, Blocklist, Code, ListError, ListFault, Lists
 from exporter.model import Severity
 
 
@@ -156,9 +156,9 @@ def _code(given: Any) -> Code:
     return Code(_text(got["meaning"]), Severity(got.get("severity", "warning")), _text(got.get("remedy", "")))
 
 
-def _error(given: Any) -> Error:
+def _error(given: Any) -> ListError:
     got = _fields(given, ("meaning", "fault"))
-    return Error(Fault(got.get("fault", "resolver")), _text(got["meaning"]))
+    return ListError(ListFault(got.get("fault", "resolver")), _text(got["meaning"]))
 
 
 _KEYS: dict[str, Callable[[Any], Any]] = {

@@ -29,14 +29,14 @@ from exporter.mail.dns import Evaluation, Reply
 from exporter.mail.names import IP, pointer, under
 from exporter.mail.spf.limits import Budget, Stop
 from exporter.mail.spf.macro import MacroString, can_have_policy, query_name
-from exporter.mail.spf.record import Mechanism, Modifier, Policy, Record, Word, read, read_explanation
+from exporter.mail.spf.record import Mechanism, Modifier, SpfPolicy, SpfRecord, SpfResult, read, read_explanation
 from exporter.model import Reason, printable
 
 MOST_STEPS = 200  # ours: terms kept to show
 _LOCAL_PART = frozenset("ls")  # macros
 
 
-class Step(NamedTuple):
+class TermStep(NamedTuple):
     """One term that was tried. `lookups` is the count of section 4.6.4 after it."""
 
     domain: str
@@ -49,7 +49,7 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class SpfEvaluation:
     """What check_host says, and why.
 
     `reason` is set when the result rests on a question without conclusive answer: always for temperror, and
@@ -57,9 +57,9 @@ class Result:
     one above their limit if that made it a permerror.
     """
 
-    word: Word
+    word: SpfResult
     why: str
-    trace: tuple[Step, ...] = ()
+    trace: tuple[TermStep, ...] = ()
     lookups: int = 0
     voids: int = 0
     seconds: float = 0.0  # that the answers took
@@ -80,7 +80,7 @@ class Result:
 
 def check_host(
     ip: IP, domain: str, sender: str, helo: str, *, explain: bool = False, receiver: str = "unknown", timestamp: int = 0
-) -> Evaluation[Result]:
+) -> Evaluation[SpfEvaluation]:
     """Section 4.1. `sender` is the MAIL FROM address (of an empty one: postmaster@helo, section 2.4).
 
     `explain` also fetches the text of exp= after a fail; `receiver` and `timestamp` (unix seconds) are for
@@ -92,7 +92,7 @@ def check_host(
         result = run.result(word, run.why)
     except Stop as stop:
         result = run.result(stop.word, stop.why, stop.reason)
-    if explain and result.word is Word.FAIL:
+    if explain and result.word is SpfResult.FAIL:
         result = replace(result, explanation=(yield from run.explanation()))
     return result
 
@@ -121,15 +121,15 @@ class _CheckHost:
         self.why = ""
         self.mailbox = ""
         self.passed_over: Reply | None = None
-        self.steps: list[Step] = []
-        self.policies: dict[str, Policy] = {}  # read once each: they may be large
-        self.last: tuple[Record, str] | None = None  # the record that decided, and its domain
+        self.steps: list[TermStep] = []
+        self.policies: dict[str, SpfPolicy] = {}  # read once each: they may be large
+        self.last: tuple[SpfRecord, str] | None = None  # the record that decided, and its domain
 
-    def result(self, word: Word, why: str, reason: Reason | None = None) -> Result:
+    def result(self, word: SpfResult, why: str, reason: Reason | None = None) -> SpfEvaluation:
         if reason is None and self.passed_over is not None:
             reason = self.passed_over.status.reason
             why = printable(f"{why}; without an answer to {_doubt(self.passed_over)}")
-        return Result(
+        return SpfEvaluation(
             word=word,
             why=why,
             trace=tuple(self.steps),
@@ -150,28 +150,28 @@ class _CheckHost:
         """Where a DNS error is temperror (sections 4.4 and 5)."""
         reply = yield from self.ask(name, rdtype)
         if not reply.status.conclusive:
-            raise Stop(Word.TEMPERROR, _doubt(reply), reply.status.reason)
+            raise Stop(SpfResult.TEMPERROR, _doubt(reply), reply.status.reason)
         return reply
 
     def note(self, domain: str, term: str, outcome: str) -> None:
         if len(self.steps) < MOST_STEPS:
-            self.steps.append(Step(printable(domain), printable(term), outcome, self.budget.lookups))
+            self.steps.append(TermStep(printable(domain), printable(term), outcome, self.budget.lookups))
 
     # Section 4
 
-    def check(self, domain: str) -> Evaluation[Word]:
+    def check(self, domain: str) -> Evaluation[SpfResult]:
         name = query_name(domain)
         if name is None or not can_have_policy(name):
             self.why = printable(f"{domain!r} is no domain name")
-            return Word.NONE
+            return SpfResult.NONE
         domain = domain.removesuffix(".")
         reply = yield from self.ask_firmly(name, "TXT")
         policy = self.policies.get(name) or self.policies.setdefault(name, read(reply))
         if policy.error:
-            raise Stop(Word.PERMERROR, policy.error)
+            raise Stop(SpfResult.PERMERROR, policy.error)
         if policy.record is None:
             self.why = f"{name} has no SPF record"
-            return Word.NONE
+            return SpfResult.NONE
         for mechanism in policy.record.mechanisms:
             if (yield from self.matches(mechanism, domain)):
                 self.note(domain, mechanism.text, mechanism.qualifier)
@@ -182,15 +182,15 @@ class _CheckHost:
         if policy.record.redirect:
             return (yield from self.redirect(policy.record.redirect, domain))
         self.why = printable(f"no term of {domain} matches")
-        return Word.NEUTRAL
+        return SpfResult.NEUTRAL
 
-    def redirect(self, modifier: Modifier, domain: str) -> Evaluation[Word]:
+    def redirect(self, modifier: Modifier, domain: str) -> Evaluation[SpfResult]:
         """Section 6.1."""
         self.budget.spend(f"{modifier.text} of {domain}")
         self.note(domain, modifier.text, "follow")
         word = yield from self.check((yield from self.target(modifier.value, modifier.text, domain)))
-        if word is Word.NONE:
-            raise Stop(Word.PERMERROR, f"{modifier.text} of {domain}: {self.why}")
+        if word is SpfResult.NONE:
+            raise Stop(SpfResult.PERMERROR, f"{modifier.text} of {domain}: {self.why}")
         return word
 
     def target(self, spec: MacroString, term: str, domain: str) -> Evaluation[str]:
@@ -232,9 +232,9 @@ class _CheckHost:
     def include(self, mechanism: Mechanism, domain: str, target: str) -> Evaluation[bool]:
         """Section 5.2."""
         word = yield from self.check(target)
-        if word is Word.NONE:
-            raise Stop(Word.PERMERROR, f"{mechanism.text} of {domain}: {self.why}")
-        return word is Word.PASS
+        if word is SpfResult.NONE:
+            raise Stop(SpfResult.PERMERROR, f"{mechanism.text} of {domain}: {self.why}")
+        return word is SpfResult.PASS
 
     def holds(self, mechanism: Mechanism, name: str) -> Evaluation[bool]:
         """Section 5.3."""

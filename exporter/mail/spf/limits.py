@@ -18,7 +18,7 @@ From the first four follows the most questions that there can ever be; it is wat
 from __future__ import annotations
 
 from exporter.mail.dns import Evaluation, Question, Reply
-from exporter.mail.spf.record import Word
+from exporter.mail.spf.record import SpfResult
 from exporter.model import Reason, printable
 
 MOST_LOOKUPS = 10
@@ -38,7 +38,7 @@ MOST_QUESTIONS = 1 + MOST_LOOKUPS * (1 + MOST_MX) + (1 + MOST_PTR) + 1
 class Stop(Exception):  # noqa: N818  (a result, no error of ours)
     """Temperror or permerror: wherever it arises, it ends the whole evaluation (sections 5.2, 6.1)."""
 
-    def __init__(self, word: Word, why: str, reason: Reason | None = None) -> None:
+    def __init__(self, word: SpfResult, why: str, reason: Reason | None = None) -> None:
         super().__init__(why)
         self.word, self.why, self.reason = word, printable(why), reason
 
@@ -62,7 +62,7 @@ class Budget:
         reply = self._replies.get(question)
         if reply is None:
             if len(self._replies) == self._most_questions:
-                raise Stop(Word.PERMERROR, f"the policy asks more than {self._most_questions} questions")
+                raise Stop(SpfResult.PERMERROR, f"the policy asks more than {self._most_questions} questions")
             reply = self._replies[question] = yield question
             self.seconds += reply.seconds
             self._in_time()
@@ -78,7 +78,7 @@ class Budget:
         self.lookups += 1
         self._may_be_void = True
         if self.lookups > self._most_lookups:
-            raise Stop(Word.PERMERROR, f"more than {self._most_lookups} DNS lookups: {term} is one too many")
+            raise Stop(SpfResult.PERMERROR, f"more than {self._most_lookups} DNS lookups: {term} is one too many")
 
     def void(self, question: Question) -> None:
         """An answer was empty. What no term has asked for is not counted, and a term is void only once."""
@@ -87,7 +87,7 @@ class Budget:
         self._may_be_void = False
         self.voids += 1
         if self.voids > MOST_VOIDS:
-            raise Stop(Word.PERMERROR, f"more than {MOST_VOIDS} void lookups, the last for {question}")
+            raise Stop(SpfResult.PERMERROR, f"more than {MOST_VOIDS} void lookups, the last for {question}")
 
     def end(self) -> None:
         """The result stands; what is asked from now on belongs to no term."""
@@ -97,7 +97,7 @@ class Budget:
     def hosts(reply: Reply) -> list[str]:
         """The hosts of one `mx`, in the order in which they are tried; a null MX (RFC 7505) has none."""
         if len(reply.exchanges) > MOST_MX:
-            raise Stop(Word.PERMERROR, f"{reply.question.name} has more than {MOST_MX} MX records")
+            raise Stop(SpfResult.PERMERROR, f"{reply.question.name} has more than {MOST_MX} MX records")
         return [host for _, host in sorted(reply.exchanges) if host != "."]
 
     @staticmethod
@@ -108,4 +108,4 @@ class Budget:
     def _in_time(self) -> None:
         if self.seconds > MOST_SECONDS:
             why = f"the DNS answers took more than {MOST_SECONDS:g} s, after which receivers may give up"
-            raise Stop(Word.TEMPERROR, why, Reason.DEADLINE)
+            raise Stop(SpfResult.TEMPERROR, why, Reason.DEADLINE)

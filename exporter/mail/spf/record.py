@@ -38,7 +38,7 @@ from exporter.mail.spf.macro import MacroString, SpfSyntaxError, domain_spec, ma
 LONGEST_RECORD = 64 * 1024  # octets; no DNS answer holds more
 
 
-class Word(StrEnum):
+class SpfResult(StrEnum):
     """The seven results of section 2.6."""
 
     NONE = "none"
@@ -50,7 +50,13 @@ class Word(StrEnum):
     PERMERROR = "permerror"
 
 
-_QUALIFIERS = {"": Word.PASS, "+": Word.PASS, "-": Word.FAIL, "~": Word.SOFTFAIL, "?": Word.NEUTRAL}
+_QUALIFIERS = {
+    "": SpfResult.PASS,
+    "+": SpfResult.PASS,
+    "-": SpfResult.FAIL,
+    "~": SpfResult.SOFTFAIL,
+    "?": SpfResult.NEUTRAL,
+}
 MECHANISMS = frozenset({"all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists"})
 ASKS_DNS = frozenset({"include", "a", "mx", "ptr", "exists"})  # and redirect: section 4.6.4
 
@@ -68,7 +74,7 @@ class Mechanism(NamedTuple):
 
     text: str  # as written
     name: str
-    qualifier: Word
+    qualifier: SpfResult
     domain: MacroString | None = None
     address: IP | None = None
     prefix4: int = 32
@@ -89,7 +95,7 @@ class Modifier(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SpfRecord:
     text: str
     mechanisms: tuple[Mechanism, ...]
     redirect: Modifier | None
@@ -119,7 +125,7 @@ def is_spf(text: bytes) -> bool:
     return _VERSION.match(text) is not None
 
 
-def parse(text: bytes) -> Record:
+def parse(text: bytes) -> SpfRecord:
     """Raise SpfSyntaxError, naming the term, for what is no SPF record."""
     if len(text) > LONGEST_RECORD:
         raise SpfSyntaxError(f"the record is longer than {LONGEST_RECORD} octets")
@@ -147,7 +153,7 @@ def parse(text: bytes) -> Record:
         except SpfSyntaxError as error:
             cut = word if len(word) <= 80 else f"{word[:80]}…"
             raise SpfSyntaxError(f"term {number} {cut!r}: {error}") from None
-    return Record(shown, tuple(mechanisms), modifiers.get("redirect"), modifiers.get("exp"), tuple(unknown))
+    return SpfRecord(shown, tuple(mechanisms), modifiers.get("redirect"), modifiers.get("exp"), tuple(unknown))
 
 
 def _term(word: str) -> Mechanism | Modifier:
@@ -167,7 +173,7 @@ def _term(word: str) -> Mechanism | Modifier:
     return _mechanism(word, name, _QUALIFIERS[sign], rest)
 
 
-def _mechanism(word: str, name: str, qualifier: Word, rest: str) -> Mechanism:
+def _mechanism(word: str, name: str, qualifier: SpfResult, rest: str) -> Mechanism:
     match name:
         case "a" | "mx":
             return _host(word, name, qualifier, rest)
@@ -189,7 +195,7 @@ def _after_colon(rest: str) -> str:
     return rest[1:]
 
 
-def _host(word: str, name: str, qualifier: Word, rest: str) -> Mechanism:
+def _host(word: str, name: str, qualifier: SpfResult, rest: str) -> Mechanism:
     prefix4, prefix6 = 32, 128
     host = rest
     if "/" in rest:
@@ -203,7 +209,7 @@ def _host(word: str, name: str, qualifier: Word, rest: str) -> Mechanism:
     return Mechanism(word, name, qualifier, domain=domain_spec(domain), prefix4=prefix4, prefix6=prefix6)
 
 
-def _network(word: str, name: str, qualifier: Word, value: str) -> Mechanism:
+def _network(word: str, name: str, qualifier: SpfResult, value: str) -> Mechanism:
     found = _CIDR.fullmatch(value)
     if found is None:
         raise SpfSyntaxError("wants an address and at most one /length")
@@ -235,13 +241,13 @@ def _prefix(digits: str | None, version: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class SpfPolicy:
     """What one name publishes: a record, or the reason why it is a permerror, or neither (none)."""
 
     name: str
     reply: Reply
     texts: tuple[bytes, ...] = ()  # of all its SPF records
-    record: Record | None = None
+    record: SpfRecord | None = None
     error: str = ""
 
     @property
@@ -255,18 +261,18 @@ class Policy:
         return [t.text for t in self.reply.texts if _SENDER_ID.match(t.text)]
 
 
-def read(reply: Reply) -> Policy:
+def read(reply: Reply) -> SpfPolicy:
     """Select and parse (sections 4.5, 4.6) the policy in the answer to a TXT question."""
     name = reply.question.name
     texts = tuple(txt.text for txt in reply.texts if is_spf(txt.text))
     if len(texts) > 1:
-        return Policy(name, reply, texts, error=f"{name} has {len(texts)} SPF records")
+        return SpfPolicy(name, reply, texts, error=f"{name} has {len(texts)} SPF records")
     if not texts:
-        return Policy(name, reply)
+        return SpfPolicy(name, reply)
     try:
-        return Policy(name, reply, texts, record=parse(texts[0]))
+        return SpfPolicy(name, reply, texts, record=parse(texts[0]))
     except SpfSyntaxError as error:
-        return Policy(name, reply, texts, error=f"syntax error in the SPF record of {name}: {error}")
+        return SpfPolicy(name, reply, texts, error=f"syntax error in the SPF record of {name}: {error}")
 
 
 @dataclass(frozen=True, slots=True)

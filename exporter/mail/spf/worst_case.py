@@ -18,7 +18,7 @@ from enum import StrEnum
 from exporter.mail.dns import Evaluation, Question, Reply
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_MX, Budget, Stop
 from exporter.mail.spf.macro import MacroString, can_have_policy, query_name
-from exporter.mail.spf.record import ASKS_DNS, Mechanism, Modifier, Policy, Record, Word, read
+from exporter.mail.spf.record import ASKS_DNS, Mechanism, Modifier, SpfPolicy, SpfRecord, SpfResult, read
 from exporter.model import Doubt, printable
 
 MOST_COUNTED = 100  # lookups: ten times too many is enough to know
@@ -27,7 +27,7 @@ MOST_VISITED = 1 + MOST_LOOKUPS * (1 + 2 * MOST_MX)
 _KNOWN_LETTERS = frozenset("do")
 
 
-class Trouble(StrEnum):
+class TermTrouble(StrEnum):
     """What makes a term a permerror, or useless, for everybody who reaches it."""
 
     NO_RECORD = "no record"  # an include or redirect of a name without SPF (sections 5.2, 6.1)
@@ -38,8 +38,8 @@ class Trouble(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    trouble: Trouble
+class TermFault:
+    trouble: TermTrouble
     term: str
     domain: str  # whose record holds the term
     detail: str
@@ -76,16 +76,16 @@ class Cost:
     A policy within the limits is always `complete`.
     """
 
-    policy: Policy
+    policy: SpfPolicy
     lookups: int
     branches: tuple[Branch, ...]
     voids: tuple[str, ...]  # the questions that came back empty, one for each void term
-    faults: tuple[Fault, ...]
+    faults: tuple[TermFault, ...]
     included: Mapping[str, int]  # the names whose pass is a pass here, and the lookups until their policy is reached
     macros: tuple[str, ...]  # terms whose targets depend on the message
     hidden: tuple[str, ...]  # those of them that lead to another policy
     everyone: str  # the term of the first record that lets everyone pass, or ""
-    end: Word | None  # what `all` says at the end of the record or of its redirects; None: there is no `all`
+    end: SpfResult | None  # what `all` says at the end of the record or of its redirects; None: there is no `all`
     mechanisms: int  # other than `all`, in the record and its redirects
     doubt: Doubt | None  # of the first question without conclusive answer, or that time was up
     complete: bool
@@ -104,7 +104,7 @@ class Cost:
         )
 
 
-def worst_case(domain: str, policy: Policy | None = None) -> Evaluation[Cost]:
+def worst_case(domain: str, policy: SpfPolicy | None = None) -> Evaluation[Cost]:
     """Visit the policy of a domain; `policy` spares the first question."""
     walk = _Walk(domain)
     seen = _Seen()
@@ -137,7 +137,7 @@ class _Seen:
 
     branches: list[Branch] = field(default_factory=list)
     everyone: str = ""
-    end: Word | None = None
+    end: SpfResult | None = None
     mechanisms: int = 0
 
 
@@ -145,9 +145,9 @@ class _Walk:
     def __init__(self, domain: str) -> None:
         self.origin = domain
         self.budget = Budget(lookups=MOST_COUNTED, questions=MOST_VISITED)
-        self.policies: dict[str, Policy] = {}  # read once each: they may be large
+        self.policies: dict[str, SpfPolicy] = {}  # read once each: they may be large
         self.voids: list[str] = []
-        self.faults: list[Fault] = []
+        self.faults: list[TermFault] = []
         self.included: dict[str, int] = {}
         self.macros: list[str] = []
         self.hidden: list[str] = []
@@ -179,10 +179,10 @@ class _Walk:
         self.budget.spend(term)
         return True
 
-    def record(self, record: Record, domain: str, path: tuple[str, ...], *, trusted: bool) -> Evaluation[_Seen]:
+    def record(self, record: SpfRecord, domain: str, path: tuple[str, ...], *, trusted: bool) -> Evaluation[_Seen]:
         seen = _Seen()
         for mechanism in record.reachable:
-            passes = mechanism.qualifier is Word.PASS
+            passes = mechanism.qualifier is SpfResult.PASS
             if mechanism.name == "all":
                 seen.end = mechanism.qualifier
                 open_to_all = passes
@@ -222,7 +222,7 @@ class _Walk:
             return _Seen()
         name = query_name(target)
         if name is None:
-            self.fault(Trouble.IMPOSSIBLE, mechanism.text, domain, target)
+            self.fault(TermTrouble.IMPOSSIBLE, mechanism.text, domain, target)
         elif mechanism.name == "exists":
             reply = yield from self.ask(name, "A")
             if reply is not None and reply.void:
@@ -241,7 +241,7 @@ class _Walk:
         if reply.void:
             self.voids.append(str(reply.question))
         if len(reply.exchanges) > MOST_MX:
-            self.fault(Trouble.TOO_MANY_MX, mechanism.text, domain, f"{name} has {len(reply.exchanges)} MX records")
+            self.fault(TermTrouble.TOO_MANY_MX, mechanism.text, domain, f"{name} has {len(reply.exchanges)} MX records")
             return
         for host in self.budget.hosts(reply):
             if (yield from self.has_no_address(host)):
@@ -264,10 +264,10 @@ class _Walk:
             return _Seen()
         name = query_name(target)
         if name is None or not can_have_policy(name):
-            self.fault(Trouble.IMPOSSIBLE, term, domain, target)
+            self.fault(TermTrouble.IMPOSSIBLE, term, domain, target)
             return _Seen()
         if name in path:
-            self.fault(Trouble.LOOP, term, domain, " > ".join((*path, name)))
+            self.fault(TermTrouble.LOOP, term, domain, " > ".join((*path, name)))
             return _Seen()
         reply = yield from self.ask(name, "TXT")
         if reply is None:
@@ -276,7 +276,9 @@ class _Walk:
             self.voids.append(str(reply.question))
         policy = self.policies.get(name) or self.policies.setdefault(name, read(reply))
         if policy.record is None:
-            self.fault(Trouble.BROKEN if policy.error else Trouble.NO_RECORD, term, domain, policy.error or name)
+            self.fault(
+                TermTrouble.BROKEN if policy.error else TermTrouble.NO_RECORD, term, domain, policy.error or name
+            )
             return _Seen()
         if trusted:
             self.included.setdefault(name, self.budget.lookups)
@@ -288,6 +290,6 @@ class _Walk:
             return None
         return spec.target({"d": domain, "o": self.origin})
 
-    def fault(self, trouble: Trouble, term: str, domain: str, detail: str) -> None:
+    def fault(self, trouble: TermTrouble, term: str, domain: str, detail: str) -> None:
         if not any((known.trouble, known.term, known.domain) == (trouble, term, domain) for known in self.faults):
-            self.faults.append(Fault(trouble, term, domain, detail))
+            self.faults.append(TermFault(trouble, term, domain, detail))

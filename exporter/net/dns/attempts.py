@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from exporter.mail.dns import Status
 from exporter.net.dns import wire
-from exporter.net.dns.upstream import MistrustError, Upstream
+from exporter.net.dns.upstream import SuspectedSpoofingError, Upstream
 
 LEAST_ATTEMPTS = 3
 PENALTY = 30.0  # seconds a silent nameserver is asked last
@@ -23,7 +23,7 @@ PENALTY = 30.0  # seconds a silent nameserver is asked last
 _TELLING = (Status.TRUNCATED, Status.MALFORMED, Status.SERVFAIL, Status.REFUSED, Status.TIMEOUT, Status.NETWORK)
 
 
-class Server:
+class UpstreamState:
     """An upstream, and whether it has been silent of late."""
 
     __slots__ = ("_retry", "silent", "upstream")
@@ -46,17 +46,17 @@ class Server:
         self._retry = now + PENALTY
 
 
-class Word(NamedTuple):
+class Response(NamedTuple):
     """What one nameserver said, or that it said nothing."""
 
-    server: Server
+    server: UpstreamState
     transport: str
     said: wire.Decoded
 
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
-    server: Server
+    server: UpstreamState
     transport: str
     sent: float
     truncated: bool = False  # the answer over UDP was
@@ -64,13 +64,13 @@ class _Attempt:
     withdraw: Callable[[], None] = lambda: None
 
 
-class Race:
+class Attempts:
     """One question, asked of several nameservers in turn until one of them answers."""
 
     def __init__(
         self,
         query: wire.Query,
-        servers: Sequence[Server],
+        servers: Sequence[UpstreamState],
         deadline: float,
         *,
         tcp: bool,
@@ -84,25 +84,25 @@ class Race:
         self._upcoming = deque([*servers, *[servers[0]] * max(1, LEAST_ATTEMPTS - len(servers))])
         self._share = (deadline - self._loop.time()) / len(self._upcoming)
         self._open: set[_Attempt] = set()
-        self._words: dict[Server, Word] = {}
-        self._heard: set[Server] = set()
+        self._responses: dict[UpstreamState, Response] = {}
+        self._answered: set[UpstreamState] = set()
         self._arrived: deque[tuple[_Attempt, bytes | OSError | EOFError]] = deque()
         self._waker: asyncio.Future[None] | None = None
         self._sent = 0
 
-    async def run(self) -> Word:
+    async def run(self) -> Response:
         following = self._loop.time()
         while True:
             now = self._loop.time()
             if self._arrived:
-                word = self._hear(*self._arrived.popleft(), now)
-                if word:
-                    return word
+                response = self._handle(*self._arrived.popleft(), now)
+                if response:
+                    return response
             elif now >= self._deadline or not (self._open or self._upcoming):
-                return self._last_word(now)
+                return self._give_up(now)
             elif self._upcoming and (now >= following or not self._open):
                 server = self._upcoming.popleft()
-                if server not in self._words or self._words[server].said.status is Status.NETWORK:
+                if server not in self._responses or self._responses[server].said.status is Status.NETWORK:
                     self._begin(server, now)
                     following = now + self._share
             else:
@@ -114,17 +114,17 @@ class Race:
         for attempt in self._open:
             attempt.withdraw()
             if now - attempt.sent >= self._share or now >= self._deadline:
-                attempt.server.upstream.traffic.responses[Status.TIMEOUT] += 1
-                if attempt.server not in self._heard:
+                attempt.server.upstream.stats.responses[Status.TIMEOUT] += 1
+                if attempt.server not in self._answered:
                     attempt.server.fell_silent(now)
         self._open.clear()
 
-    def _begin(self, server: Server, now: float, *, truncated: bool = False, edns: bool = True) -> None:
+    def _begin(self, server: UpstreamState, now: float, *, truncated: bool = False, edns: bool = True) -> None:
         if self._sent:
             self._charge()
         self._sent += 1
         upstream = server.upstream
-        over_tcp = truncated or self._tcp or upstream.mistrusted
+        over_tcp = truncated or self._tcp or upstream.suspects_spoofing
         attempt = _Attempt(server, "tcp" if over_tcp else "udp", now, truncated, edns)
         query = self._query if edns else wire.without_edns(self._query)
         self._open.add(attempt)
@@ -159,44 +159,44 @@ class Race:
         finally:
             timer.cancel()
 
-    def _hear(self, attempt: _Attempt, what: bytes | OSError | EOFError, now: float) -> Word | None:
-        """The last word, if this is a conclusive one."""
+    def _handle(self, attempt: _Attempt, what: bytes | OSError | EOFError, now: float) -> Response | None:
+        """The last response, if this is a conclusive one."""
         self._open.discard(attempt)
-        server, traffic = attempt.server, attempt.server.upstream.traffic
-        if isinstance(what, MistrustError):
+        server, stats = attempt.server, attempt.server.upstream.stats
+        if isinstance(what, SuspectedSpoofingError):
             self._begin(server, now, edns=attempt.edns)
             return None
         if isinstance(what, bytes):
             said = wire.decode(what, self._query)
             server.silent = False
-            self._heard.add(server)
-            traffic.seconds.observe(now - attempt.sent)
+            self._answered.add(server)
+            stats.seconds.observe(now - attempt.sent)
         else:
             said = _unheard(attempt, what)
             server.fell_silent(now)
-        traffic.responses[said.status] += 1
-        word = Word(server, attempt.transport, said)
+        stats.responses[said.status] += 1
+        response = Response(server, attempt.transport, said)
         if said.status.conclusive:
-            return word
+            return response
         if said.status is Status.TRUNCATED and attempt.transport == "udp":
             self._begin(server, now, truncated=True, edns=attempt.edns)
         elif said.dislikes_edns and attempt.edns:
             self._begin(server, now, truncated=attempt.truncated, edns=False)
         else:
-            self._words[server] = word
+            self._responses[server] = response
         return None
 
-    def _last_word(self, now: float) -> Word:
+    def _give_up(self, now: float) -> Response:
         for attempt in sorted(self._open, key=lambda attempt: attempt.sent):
             status = Status.TRUNCATED if attempt.truncated else Status.TIMEOUT
             what = "no whole answer" if attempt.truncated else "no answer"
             said = wire.Decoded(status, detail=f"gives {what} in {now - attempt.sent:.2g} s")
-            known = self._words.get(attempt.server)
+            known = self._responses.get(attempt.server)
             if known is None or known.said.status is Status.NETWORK:
-                self._words[attempt.server] = Word(attempt.server, attempt.transport, said)
-        words = sorted(self._words.values(), key=lambda word: _TELLING.index(word.said.status))
-        told = "; ".join(f"{word.server.upstream.name} {word.said.detail}" for word in words)
-        return words[0]._replace(said=words[0].said._replace(detail=told))
+                self._responses[attempt.server] = Response(attempt.server, attempt.transport, said)
+        responses = sorted(self._responses.values(), key=lambda response: _TELLING.index(response.said.status))
+        told = "; ".join(f"{response.server.upstream.name} {response.said.detail}" for response in responses)
+        return responses[0]._replace(said=responses[0].said._replace(detail=told))
 
 
 def _unheard(attempt: _Attempt, error: OSError | EOFError) -> wire.Decoded:

@@ -15,13 +15,13 @@ from functools import partial
 
 from exporter.mail import names
 from exporter.mail.dns import Question, ServerReply, Status
-from exporter.mail.zone import older
+from exporter.mail.zone import serial_lt
 from exporter.model import Clock, printable
 from exporter.net.dns import wire
-from exporter.net.dns.attempts import Race, Server
+from exporter.net.dns.attempts import Attempts, UpstreamState
 from exporter.net.dns.upstream import Upstream
-from exporter.net.rate_limit import Bucket
-from exporter.net.smtp.client import straight
+from exporter.net.rate_limit import TokenBucket
+from exporter.net.smtp.client import dial_direct
 from exporter.net.smtp.probe import IP, Dial
 
 PORT = 53
@@ -45,7 +45,7 @@ class _Behind:
     since: float  # monotonic
 
 
-class Authoritative:
+class AuthoritativeClient:
     """The door, one for the whole daemon, for it keeps the pace. `dial` says where an address really is to be reached.
 
     `timeout` are seconds for one question, all repetitions included. Use from one loop only.
@@ -55,7 +55,7 @@ class Authoritative:
         self,
         clock: Clock,
         *,
-        dial: Dial = straight,
+        dial: Dial = dial_direct,
         timeout: float = 5.0,
         per_second: float = PER_SECOND,
         per_server: float = PER_SERVER,
@@ -64,8 +64,8 @@ class Authoritative:
         self._dial = dial
         self._timeout = timeout
         self._per_server = per_server
-        self._all = Bucket(per_second)
-        self._each: dict[IP, Bucket] = {}
+        self._all = TokenBucket(per_second)
+        self._each: dict[IP, TokenBucket] = {}
         self._slots = asyncio.Semaphore(MOST_IN_FLIGHT)
         self._behind: dict[str, _Behind] = {}
 
@@ -99,11 +99,11 @@ class Authoritative:
     def lag(self, who: str, serials: set[int]) -> float:
         """Seconds for which some server of `who` has been behind a serial that another one had; 0 at first sight."""
         now = self._clock.monotonic()
-        newest = next((s for s in serials if not any(older(s, other) for other in serials)), None)
+        newest = next((s for s in serials if not any(serial_lt(s, other) for other in serials)), None)
         known = self._behind.pop(who, None)
         if newest is None or len(serials) < 2:
             return 0.0
-        if known is None or not any(older(serial, known.serial) for serial in serials):
+        if known is None or not any(serial_lt(serial, known.serial) for serial in serials):
             known = _Behind(newest, now)
         self._behind[who] = known
         if len(self._behind) > MOST_KEPT:
@@ -127,7 +127,7 @@ class Authoritative:
         return place
 
     async def _turn(self, server: IP, latest: float) -> bool:
-        bucket = self._each.pop(server, None) or Bucket(self._per_server)
+        bucket = self._each.pop(server, None) or TokenBucket(self._per_server)
         self._each[server] = bucket
         if len(self._each) > MOST_KEPT:
             del self._each[next(iter(self._each))]
@@ -144,19 +144,21 @@ class Authoritative:
         """Count a repetition, which cannot wait: later questions wait for it."""
         now = self._clock.monotonic()
         self._all.take(now)
-        self._each.setdefault(server, Bucket(self._per_server)).take(now)
+        self._each.setdefault(server, TokenBucket(self._per_server)).take(now)
 
     async def _exchange(self, query: wire.Query, host: str, port: int, server: IP, *, tcp: bool) -> ServerReply:
         loop = asyncio.get_running_loop()
         started = loop.time()
         upstream = Upstream(host, port)
-        race = Race(query, [Server(upstream)], started + self._timeout, tcp=tcp, charge=partial(self._charge, server))
+        attempts = Attempts(
+            query, [UpstreamState(upstream)], started + self._timeout, tcp=tcp, charge=partial(self._charge, server)
+        )
         try:
-            word = await race.run()
+            response = await attempts.run()
         finally:
-            race.end()
+            attempts.end()
             upstream.close()
-        said = word.said
+        said = response.said
         detail = f"{server} {said.detail.removeprefix(f'{upstream.name} ')}" if said.detail else ""
         return ServerReply(
             question=query.question,
@@ -166,7 +168,7 @@ class Authoritative:
             ttl=said.ttl,
             extended_errors=said.extended_errors,
             server=str(server),
-            transport=word.transport,
+            transport=response.transport,
             seconds=loop.time() - started,
             detail=detail,
             authoritative=said.authoritative,

@@ -16,10 +16,10 @@ from pathlib import Path
 from exporter.mail.dns import Question, Reply, Status
 from exporter.model import Clock, printable
 from exporter.net.dns import wire
-from exporter.net.dns.attempts import Race, Server, Word
+from exporter.net.dns.attempts import Attempts, Response, UpstreamState
 from exporter.net.dns.cache import Cache
-from exporter.net.dns.upstream import Traffic, Upstream
-from exporter.net.rate_limit import Pace
+from exporter.net.dns.upstream import Upstream, UpstreamStats
+from exporter.net.rate_limit import RateLimiter
 
 MOST_IN_FLIGHT = 128  # a server's socket buffer, of 208 KiB by default, holds fewer than 200 small datagrams
 
@@ -35,10 +35,10 @@ def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> tuple[tuple[str
 
 
 @dataclass(slots=True)
-class Stats:
+class ResolverStats:
     """What the resolver did since it began."""
 
-    nameservers: dict[str, Traffic] = field(default_factory=dict)
+    nameservers: dict[str, UpstreamStats] = field(default_factory=dict)
     cache_hits: int = 0
 
 
@@ -53,9 +53,9 @@ class Resolver:
         timeout: float = 5.0,
         queries_per_second: float = 500.0,
         zones: Mapping[str, float] | None = None,
-        patience: float = 30.0,
+        queue_timeout: float = 30.0,
     ) -> None:
-        """`timeout`: seconds for one question once it may leave; `patience`: seconds it waits for that.
+        """`timeout`: seconds for one question once it may leave; `queue_timeout`: seconds it waits for that.
 
         `zones`: questions a second under each zone. Raise ValueError for a nameserver that is no IP address,
         for none at all, and for a pace that is not above zero.
@@ -64,15 +64,15 @@ class Resolver:
             raise ValueError("at least one nameserver is needed")
         self._clock = clock
         self._timeout = timeout
-        self._patience = patience
-        self._pace = Pace(clock, queries_per_second, zones)
+        self._queue_timeout = queue_timeout
+        self._limiter = RateLimiter(clock, queries_per_second, zones)
         self._cache = Cache(clock)
         self._slots = asyncio.Semaphore(MOST_IN_FLIGHT)
-        self._servers = [Server(Upstream(host, port)) for host, port in dict.fromkeys(nameservers)]
+        self._servers = [UpstreamState(Upstream(host, port)) for host, port in dict.fromkeys(nameservers)]
         self._asking: dict[Question, asyncio.Task[Reply]] = {}
         self._tasks: set[asyncio.Task[Reply]] = set()
         self._closed = False
-        self.stats = Stats({server.upstream.name: server.upstream.traffic for server in self._servers})
+        self.stats = ResolverStats({server.upstream.name: server.upstream.stats for server in self._servers})
 
     async def start(self) -> None:
         """Sockets are opened as they are needed: a network that is not there yet is no reason not to start."""
@@ -126,8 +126,8 @@ class Resolver:
             query = wire.query(question)
         except ValueError as wrong:
             return Reply(question, Status.MALFORMED, detail=f"cannot be asked: {printable(wrong, 120)}")
-        latest = self._clock.monotonic() + self._patience
-        if not await self._pace.acquire(question, latest):
+        latest = self._clock.monotonic() + self._queue_timeout
+        if not await self._limiter.acquire(question, latest):
             return self._late(question)
         try:
             async with asyncio.timeout(max(0.0, latest - self._clock.monotonic()) if self._slots.locked() else None):
@@ -144,17 +144,17 @@ class Resolver:
 
     def _late(self, question: Question) -> Reply:
         return Reply(
-            question, Status.RATE_LIMITED, detail=f"our own pace has no room for it within {self._patience:g} s"
+            question, Status.RATE_LIMITED, detail=f"our own pace has no room for it within {self._queue_timeout:g} s"
         )
 
     async def _exchange(self, query: wire.Query, *, tcp: bool) -> Reply:
         loop = asyncio.get_running_loop()
         started = loop.time()
         deadline = started + self._timeout
-        word = await self._race(query, self._ordered(started), deadline, tcp=tcp)
-        if word.said.servfail:
-            word = await self._why(query, word, deadline, tcp=tcp)
-        said = word.said
+        response = await self._attempt(query, self._ordered(started), deadline, tcp=tcp)
+        if response.said.servfail:
+            response = await self._why(query, response, deadline, tcp=tcp)
+        said = response.said
         return Reply(
             question=query.question,
             status=said.status,
@@ -163,41 +163,43 @@ class Resolver:
             ttl=said.ttl,
             authenticated=said.authenticated,
             extended_errors=said.extended_errors,
-            server=word.server.upstream.name,
-            transport=word.transport,
+            server=response.server.upstream.name,
+            transport=response.transport,
             seconds=loop.time() - started,
             detail=said.detail,
         )
 
-    async def _why(self, query: wire.Query, word: Word, deadline: float, *, tcp: bool) -> Word:
+    async def _why(self, query: wire.Query, response: Response, deadline: float, *, tcp: bool) -> Response:
         """A SERVFAIL that ends when checking is disabled is DNSSEC's (RFC 4035 section 5.5): bogus.
 
         Trouble that has passed in the meantime looks the same, so that without the resolver's own word for it
         (RFC 8914) the plain question must fail once more.
         """
         if asyncio.get_running_loop().time() >= deadline:
-            return word
+            return response
         unchecked = wire.query(query.question, checking_disabled=True)
-        self._pace.charge(query.question)
-        without = await self._race(unchecked, [word.server], deadline, tcp=tcp)
+        self._limiter.charge(query.question)
+        without = await self._attempt(unchecked, [response.server], deadline, tcp=tcp)
         if not without.said.status.conclusive:
-            return word
-        if not word.said.blames_dnssec:
-            self._pace.charge(query.question)
-            again = await self._race(query, [word.server], deadline, tcp=tcp)
+            return response
+        if not response.said.blames_dnssec:
+            self._limiter.charge(query.question)
+            again = await self._attempt(query, [response.server], deadline, tcp=tcp)
             if again.said.status is not Status.SERVFAIL:
-                return again if again.said.status.conclusive else word
-        detail = f"{word.server.upstream.name} answers only when told not to check DNSSEC signatures"
-        return word._replace(said=word.said._replace(status=Status.BOGUS, detail=detail))
+                return again if again.said.status.conclusive else response
+        detail = f"{response.server.upstream.name} answers only when told not to check DNSSEC signatures"
+        return response._replace(said=response.said._replace(status=Status.BOGUS, detail=detail))
 
-    async def _race(self, query: wire.Query, servers: Sequence[Server], deadline: float, *, tcp: bool) -> Word:
-        race = Race(query, servers, deadline, tcp=tcp, charge=partial(self._pace.charge, query.question))
+    async def _attempt(
+        self, query: wire.Query, servers: Sequence[UpstreamState], deadline: float, *, tcp: bool
+    ) -> Response:
+        attempts = Attempts(query, servers, deadline, tcp=tcp, charge=partial(self._limiter.charge, query.question))
         try:
-            return await race.run()
+            return await attempts.run()
         finally:
-            race.end()
+            attempts.end()
 
-    def _ordered(self, now: float) -> list[Server]:
+    def _ordered(self, now: float) -> list[UpstreamState]:
         """As configured, the silent ones last; each is given one question now and then to show that it is back."""
         first = [server for server in self._servers if server.takes(now)]
         return first + [server for server in self._servers if server not in first]

@@ -28,20 +28,20 @@ from exporter.stats import Histogram
 PORTS = 4  # sockets in use at a time
 USES = 500  # questions asked from one socket
 AGE = 60.0  # seconds a socket is used
-STRANGERS = 5  # datagrams nobody waits for on one socket, until the nameserver is asked over TCP
-MISTRUST = 60.0  # seconds of that
+UNEXPECTED = 5  # datagrams nobody waits for on one socket, until the nameserver is asked over TCP
+SUSPICION = 60.0  # seconds of that
 AT_ONCE = 64  # datagrams read before the loop breathes
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 Deliver: TypeAlias = Callable[[bytes | OSError], None]
 
 
-class MistrustError(OSError):
+class SuspectedSpoofingError(OSError):
     """Somebody is guessing at our questions."""
 
 
 @dataclass(slots=True)
-class Traffic:
+class UpstreamStats:
     """What went to one nameserver and came back; `ignored` counts datagrams that answered nothing asked."""
 
     queries: int = 0
@@ -57,25 +57,25 @@ class Upstream:
         """Raise ValueError for a host that is no IP address: no nameserver is ever looked up."""
         ip = ip_address(host)
         self.name = f"[{host}]:{port}" if ip.version == 6 else f"{host}:{port}"
-        self.traffic = Traffic()
+        self.stats = UpstreamStats()
         self._host, self._port = host, port
         self._family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
         self._scope = ip.scope_id if isinstance(ip, IPv6Address) else None
         self._ports: list[_Port] = []
         self._retired: set[_Port] = set()
-        self._mistrusted_until = float("-inf")
+        self._suspicious_until = float("-inf")
         self._turn = 0
 
     @property
-    def mistrusted(self) -> bool:
-        return asyncio.get_running_loop().time() < self._mistrusted_until
+    def suspects_spoofing(self) -> bool:
+        return asyncio.get_running_loop().time() < self._suspicious_until
 
     def send(self, query: Query, deliver: Deliver) -> Callable[[], None]:
         """Send one datagram and return the way to give it up; `deliver` gets the answer, or why there will be none.
 
         Raise OSError if it cannot be sent at all.
         """
-        self.traffic.queries += 1
+        self.stats.queries += 1
         port = self._pick()
         try:
             return port.send(query, deliver)
@@ -85,7 +85,7 @@ class Upstream:
 
     async def stream(self, query: Query) -> bytes:
         """Ask over TCP and return the answer; raise OSError or EOFError when there is none."""
-        self.traffic.queries += 1
+        self.stats.queries += 1
         reader, writer = await asyncio.open_connection(self._host, self._port)
         try:
             message = os.urandom(2) + query.tail
@@ -127,7 +127,7 @@ class Upstream:
         except OSError:
             sock.close()
             raise
-        return _Port(sock, now, self.traffic, self._broken, self._attacked, self._emptied)
+        return _Port(sock, now, self.stats, self._broken, self._attacked, self._emptied)
 
     def _retire(self, port: _Port) -> None:
         if port.waiting:
@@ -141,8 +141,8 @@ class Upstream:
             port.close()
 
     def _attacked(self, port: _Port) -> None:
-        self._mistrusted_until = asyncio.get_running_loop().time() + MISTRUST
-        self._broken(port, MistrustError("forged answers are coming in"))
+        self._suspicious_until = asyncio.get_running_loop().time() + SUSPICION
+        self._broken(port, SuspectedSpoofingError("forged answers are coming in"))
 
     def _broken(self, port: _Port, error: OSError) -> None:
         """Give the socket up: after an error libuv, and so uvloop, never watches it again."""
@@ -163,8 +163,8 @@ class _Port:
         "_late",
         "_loop",
         "_sock",
-        "_strangers",
         "_traffic",
+        "_unexpected",
         "born",
         "uses",
         "waiting",
@@ -174,7 +174,7 @@ class _Port:
         self,
         sock: socket.socket,
         now: float,
-        traffic: Traffic,
+        stats: UpstreamStats,
         broken: Callable[[_Port, OSError], None],
         attacked: Callable[[_Port], None],
         emptied: Callable[[_Port], None],
@@ -183,9 +183,9 @@ class _Port:
         self.uses = 0
         self.waiting: dict[int, tuple[Query, Deliver]] = {}
         self._late: dict[int, Query] = {}  # ids once used here: never used twice, and a late answer is no stranger
-        self._strangers = 0
+        self._unexpected = 0
         self._sock = sock
-        self._traffic = traffic
+        self._traffic = stats
         self._broken = broken
         self._attacked = attacked
         self._emptied = emptied
@@ -249,6 +249,6 @@ class _Port:
         self._traffic.ignored += 1
         late = self._late.get(number)
         if late is None or not answers(message, late):
-            self._strangers += 1
-            if self._strangers >= STRANGERS:
+            self._unexpected += 1
+            if self._unexpected >= UNEXPECTED:
                 self._attacked(self)

@@ -29,7 +29,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from exporter.mail.dns import MX, SOA, TLSA, TXT, Question, Record, Referral, Signature, Status
+from exporter.mail.dns import MX, SOA, TLSA, TXT, Question, Rdata, Referral, Signature, Status
 from exporter.model import printable
 from exporter.net.dns.frame import LONGEST_TTL, MOST_RECORDS, Frame, MalformedError, Walk, under
 
@@ -83,7 +83,7 @@ class Decoded(NamedTuple):
     """One message judged. `detail` says, for a person, why it is not conclusive."""
 
     status: Status
-    records: tuple[Record, ...] = ()
+    records: tuple[Rdata, ...] = ()
     chain: tuple[str, ...] = ()
     ttl: int = 0
     authenticated: bool = False
@@ -292,7 +292,7 @@ def _judge(walk: Walk, to: Query, name: bytes, message: _Message) -> Decoded:
     )
 
 
-def _record(walk: Walk, rdtype: dns.rdatatype.RdataType, frame: Frame) -> Record:
+def _record(walk: Walk, rdtype: dns.rdatatype.RdataType, frame: Frame) -> Rdata:
     if rdtype in _NAMES:
         walk.charge(frame, *_NAMES[rdtype])
     elif rdtype in (dns.rdatatype.TXT, dns.rdatatype.SPF):
@@ -302,7 +302,7 @@ def _record(walk: Walk, rdtype: dns.rdatatype.RdataType, frame: Frame) -> Record
     return record(dns.rdata.from_wire(_IN, rdtype, walk.message, frame.start, frame.length))
 
 
-def record(rdata: Any) -> Record:
+def record(rdata: Any) -> Rdata:
     """One rdata of dnspython's (whose attributes depend on its type) as one of our records."""
     match rdata.rdtype:
         case dns.rdatatype.A | dns.rdatatype.AAAA:

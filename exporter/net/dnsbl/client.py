@@ -3,7 +3,7 @@
 A list counts only while its test points (RFC 5782 section 5) have been seen to answer rightly:
 
 - It is tested before its first answer counts, then every 6 hours; while it cannot be believed every hour, and
-  meanwhile it is asked nothing else. A test that proves nothing (a timeout) changes no belief.
+  meanwhile it is asked nothing else. A test that proves nothing (a timeout) changes no condition.
 - The last conclusive answer per subject and list is kept. A list that cannot be believed, or does not answer,
   changes none. A standing listing ends by a "no" of that list while it is believed.
 - A new listing, one with other codes, and the end of one count only after a test that began after the answer and
@@ -25,9 +25,9 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter.mail.dns import Question, Reply, Status
-from exporter.mail.dnsbl.blocklist import Blocklist, Error, Listed, NotListed
+from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, NotListed
 from exporter.model import CannotTell, Clock, Doubt, Reason, printable
-from exporter.net.dnsbl.list_state import NEVER, Answer, Kept, Listing
+from exporter.net.dnsbl.list_state import NEVER, ListAnswer, Listing, ListState
 
 if TYPE_CHECKING:
     from exporter.net import Net
@@ -44,7 +44,7 @@ _NOT_THE_LISTS_FAULT = (Status.RATE_LIMITED, Status.NETWORK)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ListVerdict:
     """What one list says of one subject now. `clean` is a recent kept "no"; `quorum`: the verdict needs this list."""
 
     blocklist: Blocklist
@@ -55,10 +55,10 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Belief:
+class ListCondition:
     """How far one list can be believed. `unanswered` counts the last questions without an answer."""
 
-    fault: Error | None
+    fault: ListError | None
     unreliable: bool
     unanswered: int
     doubt: Doubt | None
@@ -69,7 +69,7 @@ class Belief:
             raise CannotTell(self.doubt.reason, self.doubt.detail)
 
 
-def quorum(standings: Sequence[Standing]) -> int:
+def quorum(standings: Sequence[ListVerdict]) -> int:
     """How many lists the verdict rests on; raise CannotTell if one that it needs has said nothing of late."""
     if not any(s.quorum for s in standings):
         names = ", ".join(s.blocklist.name for s in standings)
@@ -84,21 +84,21 @@ def quorum(standings: Sequence[Standing]) -> int:
     return sum(1 for s in standings if s.listing or (s.quorum and s.clean))
 
 
-class Blocklists:
+class DnsblClient:
     """Never raises for what happens in DNS. `revision` moves whenever a snapshot would tell something new."""
 
     def __init__(self, clock: Clock) -> None:
         self.revision = 0
         self._clock = clock
-        self._lists: dict[str, Kept] = {}
+        self._lists: dict[str, ListState] = {}
         self._subjects: frozenset[str] | None = None
         self._answered = ("", NEVER), ("", NEVER)  # the two lists that answered last, and when
 
-    async def listed(self, net: Net, subject: Subject, lists: Sequence[Blocklist]) -> list[Standing]:
+    async def listed(self, net: Net, subject: Subject, lists: Sequence[Blocklist]) -> list[ListVerdict]:
         """What each list that can hold the subject says of it now, in their order."""
         asked = [blocklist for blocklist in lists if blocklist.holds(subject)]
         key = str(subject)
-        found: dict[int, Standing] = {}
+        found: dict[int, ListVerdict] = {}
         left = iter(enumerate(asked))
 
         async def work() -> None:
@@ -113,18 +113,18 @@ class Blocklists:
                 kept.forget(key)
         return [found[place] for place in range(len(asked))]
 
-    async def belief(self, net: Net, blocklist: Blocklist) -> Belief:
+    async def condition(self, net: Net, blocklist: Blocklist) -> ListCondition:
         """How far the list can be believed; tests it if that is due."""
-        kept = self._kept(blocklist)
+        kept = self._state_of(blocklist)
         if not await self._test_if_due(net, blocklist, kept):
             net.transcript.note(f"test points of {blocklist.name}", ("tested not long ago, not due again",))
         unreliable = kept.unreliable(self._clock.monotonic())
-        return Belief(kept.fault, unreliable, kept.recent.count(False), kept.doubt)
+        return ListCondition(kept.fault, unreliable, kept.recent.count(False), kept.doubt)
 
     def budgets(self) -> dict[str, float]:
         """For each list with a ceiling, the part of its questions of the day that is left, 0 to 1."""
         now = self._clock.monotonic()
-        left = {name: kept.left(now) for name, kept in self._lists.items()}
+        left = {name: kept.quota_remaining(now) for name, kept in self._lists.items()}
         return {name: ratio for name, ratio in left.items() if ratio is not None}
 
     def keep_only(self, lists: Iterable[Blocklist], subjects: Iterable[Subject]) -> None:
@@ -147,14 +147,14 @@ class Blocklists:
         now = self._clock.monotonic()
         try:
             elapsed = max(0.0, self._clock.wall() - float(saved["at"]))
-            self._lists = {str(name): Kept.read(kept, now, elapsed) for name, kept in saved["lists"].items()}
+            self._lists = {str(name): ListState.read(kept, now, elapsed) for name, kept in saved["lists"].items()}
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             log.warning("saved blocklist state cannot be read (%s): the lists are asked anew", type(error).__name__)
 
-    async def _one(self, net: Net, subject: Subject, key: str, blocklist: Blocklist) -> Standing:
-        kept = self._kept(blocklist)
+    async def _one(self, net: Net, subject: Subject, key: str, blocklist: Blocklist) -> ListVerdict:
+        kept = self._state_of(blocklist)
         await self._test_if_due(net, blocklist, kept)
-        if kept.believed:
+        if kept.healthy:
             doubt = await self._ask(net, subject, key, blocklist, kept)
         else:
             doubt = _unbelievable(blocklist, kept.fault) if kept.fault else kept.doubt
@@ -162,10 +162,10 @@ class Blocklists:
         now = self._clock.monotonic()
         last = kept.latest(key)
         listing = last.listing if last else None
-        clean = last is not None and not listing and not last.waits and now - last.at < RECENT
-        return Standing(blocklist, listing, clean, kept.fault is None and not kept.unreliable(now), doubt)
+        clean = last is not None and not listing and not last.unconfirmed and now - last.at < RECENT
+        return ListVerdict(blocklist, listing, clean, kept.fault is None and not kept.unreliable(now), doubt)
 
-    async def _ask(self, net: Net, subject: Subject, key: str, blocklist: Blocklist, kept: Kept) -> Doubt | None:
+    async def _ask(self, net: Net, subject: Subject, key: str, blocklist: Blocklist, kept: ListState) -> Doubt | None:
         """Ask, and keep the answer; why there is none, or why it does not count yet."""
         name, epoch = blocklist.question(subject), kept.epoch
         reply = await self._query(net, blocklist, kept, name, "A")
@@ -175,11 +175,11 @@ class Blocklists:
             why = blocklist.hide(reply.detail or reply.status)
             return Doubt(reply.status.reason, f"{key} in {blocklist.name}: {why}")
         said = blocklist.read(reply)
-        if isinstance(said, Error):
+        if isinstance(said, ListError):
             kept.refused(said, self._clock.monotonic(), self._clock.wall())
             self.revision += 1
             return _unbelievable(blocklist, said)
-        if kept.epoch != epoch or not kept.believed:
+        if kept.epoch != epoch or not kept.healthy:
             return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} could not be believed while it was asked")
         if self._keep(kept, key, said):
             doubt = await self._confirm(net, blocklist, kept, key)
@@ -188,11 +188,11 @@ class Blocklists:
         await self._reason(net, blocklist, kept, key, name)
         return None
 
-    async def _confirm(self, net: Net, blocklist: Blocklist, kept: Kept, key: str) -> Doubt | None:
+    async def _confirm(self, net: Net, blocklist: Blocklist, kept: ListState, key: str) -> Doubt | None:
         """See to it that a test which began after the answer went well; why not, if not."""
         async with kept.lock:  # whoever waited here may find the answer confirmed by another's test
             last = kept.latest(key)
-            if last and last.waits and kept.believed:
+            if last and last.unconfirmed and kept.healthy:
                 now = self._clock.monotonic()
                 if not kept.may_confirm(now):
                     return Doubt(Reason.RATE_LIMITED, f"what {blocklist.name} says anew waits for its next test")
@@ -201,9 +201,9 @@ class Blocklists:
         if kept.fault:
             return _unbelievable(blocklist, kept.fault)
         last = kept.latest(key)
-        return kept.doubt if last and last.waits else None
+        return kept.doubt if last and last.unconfirmed else None
 
-    async def _reason(self, net: Net, blocklist: Blocklist, kept: Kept, key: str, name: str) -> None:
+    async def _reason(self, net: Net, blocklist: Blocklist, kept: ListState, key: str, name: str) -> None:
         """The list's own words, asked until it has given them: evidence, and no doubt if they are not to be had."""
         last = kept.latest(key)
         if not last or not last.listing or last.listing.text:
@@ -214,8 +214,8 @@ class Blocklists:
             kept.word(key, printable(blocklist.hide(text)))
             self.revision += 1
 
-    async def _test_if_due(self, net: Net, blocklist: Blocklist, kept: Kept) -> bool:
-        under_way = kept.lock.locked() and not kept.believed  # then all waits for what comes out of it
+    async def _test_if_due(self, net: Net, blocklist: Blocklist, kept: ListState) -> bool:
+        under_way = kept.lock.locked() and not kept.healthy  # then all waits for what comes out of it
         if not under_way and not kept.due(self._clock.monotonic()):
             return False
         async with kept.lock:
@@ -224,12 +224,12 @@ class Blocklists:
             await self._test(net, blocklist, kept)
             return True
 
-    async def _test(self, net: Net, blocklist: Blocklist, kept: Kept) -> None:
+    async def _test(self, net: Net, blocklist: Blocklist, kept: ListState) -> None:
         """Ask both test points and draw the conclusion. The lock is held."""
         generation = kept.begin_test(self._clock.monotonic())
         self.revision += 1
         listed, unlisted = blocklist.test_points
-        verdict: Error | Doubt | None = Doubt(Reason.DEADLINE, f"the test of {blocklist.name} was broken off")
+        verdict: ListError | Doubt | None = Doubt(Reason.DEADLINE, f"the test of {blocklist.name} was broken off")
         try:
             verdict = blocklist.judge(
                 await self._query(net, blocklist, kept, listed, "A", fresh=True, test=True),
@@ -237,23 +237,23 @@ class Blocklists:
             )
         finally:
             kept.doubt = verdict if isinstance(verdict, Doubt) else None
-        if isinstance(verdict, Error):
-            kept.disbelieve(verdict, self._clock.wall())
+        if isinstance(verdict, ListError):
+            kept.mark_unhealthy(verdict, self._clock.wall())
         elif verdict is None:
-            kept.believe(generation, self._clock.wall())
+            kept.mark_healthy(generation, self._clock.wall())
 
     async def _query(
         self,
         net: Net,
         blocklist: Blocklist,
-        kept: Kept,
+        kept: ListState,
         name: str,
         rdtype: str,
         *,
         fresh: bool = False,
         test: bool = False,
     ) -> Reply:
-        if not kept.take(self._clock.monotonic(), test=test):
+        if not kept.consume_quota(self._clock.monotonic(), test=test):
             detail = f"the {kept.limit} questions a day for {blocklist.name} are spent"
             net.transcript.note(f"{blocklist.hide(name)} {rdtype}", (f"not asked: {detail}",))
             return Reply(Question(blocklist.name, rdtype), Status.RATE_LIMITED, detail=detail)
@@ -275,7 +275,7 @@ class Blocklists:
     def _others_answer(self, name: str, now: float) -> bool:
         return any(other != name and now - at < OTHERS_ANSWERED for other, at in self._answered)
 
-    def _keep(self, kept: Kept, key: str, said: Listed | NotListed) -> bool:
+    def _keep(self, kept: ListState, key: str, said: Listed | NotListed) -> bool:
         """Keep the answer; does it wait to be confirmed?"""
         before = kept.latest(key)
         known = [listing for listing in (before.listing, before.said) if listing] if before else []
@@ -283,16 +283,16 @@ class Blocklists:
         if isinstance(said, Listed):
             now = Listing(said.codes, said.meaning, said.severity, said.remedy, self._clock.wall())
             new = next((listing for listing in known if listing.codes == said.codes), now)
-        answer = Answer(kept.generation, self._clock.monotonic(), new, before.listing if before else None)
-        if answer.waits or (before and before.waits):
+        answer = ListAnswer(kept.generation, self._clock.monotonic(), new, before.listing if before else None)
+        if answer.unconfirmed or (before and before.unconfirmed):
             self.revision += 1
         kept.keep(key, answer)
-        return answer.waits
+        return answer.unconfirmed
 
-    def _kept(self, blocklist: Blocklist) -> Kept:
+    def _state_of(self, blocklist: Blocklist) -> ListState:
         kept, digest = self._lists.get(blocklist.name), _digest(blocklist.zone)
         if kept is None or kept.digest != digest:
-            kept = self._lists[blocklist.name] = Kept(digest)
+            kept = self._lists[blocklist.name] = ListState(digest)
         kept.limit = blocklist.queries_per_day
         return kept
 
@@ -303,17 +303,17 @@ def _digest(zone: str) -> str:
     return hashlib.sha256(zone.encode()).hexdigest()[:16]
 
 
-def _unbelievable(blocklist: Blocklist, error: Error) -> Doubt:
+def _unbelievable(blocklist: Blocklist, error: ListError) -> Doubt:
     return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} cannot be believed: {error.detail}")
 
 
-def _changes(before: Answer | None, blocklist: Blocklist, reply: Reply) -> bool:
+def _changes(before: ListAnswer | None, blocklist: Blocklist, reply: Reply) -> bool:
     """Would the answer change what is kept? Silence, and a first word, count as a change."""
     if not reply.status.conclusive:
         return False
     said = blocklist.read(reply)
-    if before is None or isinstance(said, Error):
+    if before is None or isinstance(said, ListError):
         return True
     if isinstance(said, Listed):
-        return before.waits or before.listing is None or before.listing.codes != said.codes
-    return before.waits or before.listing is not None
+        return before.unconfirmed or before.listing is None or before.listing.codes != said.codes
+    return before.unconfirmed or before.listing is not None

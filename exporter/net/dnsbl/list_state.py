@@ -14,12 +14,12 @@ from collections import deque
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from exporter.mail.dnsbl.blocklist import Error, Fault
+from exporter.mail.dnsbl.blocklist import ListError, ListFault
 from exporter.model import Doubt, Reason, Severity
 
 HOUR, DAY = 3600.0, 86400.0
-TEST_BELIEVED = 6 * HOUR  # between tests, by what the last one said
-TEST_UNBELIEVED = HOUR
+TEST_HEALTHY = 6 * HOUR  # between tests, by what the last one said
+TEST_UNHEALTHY = HOUR
 TEST_INCONCLUSIVE = HOUR / 2
 MOST_CONFIRMATIONS = 12  # tests an hour for what waits, besides those above
 WINDOW = 20  # a list that left half of this many questions unanswered is unreliable,
@@ -43,7 +43,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ListAnswer:
     """One conclusive answer: what the list said (None: "no"), and what counted then. If they differ, it waits."""
 
     generation: int
@@ -52,13 +52,13 @@ class Answer:
     listing: Listing | None = None
 
     @property
-    def waits(self) -> bool:
+    def unconfirmed(self) -> bool:
         """Does it still have to be confirmed by a good test?"""
         return self.said != self.listing
 
 
 @dataclass(slots=True)
-class Kept:
+class ListState:
     """Times are monotonic seconds, but `since` is shown and therefore unix seconds."""
 
     digest: str  # of the zone that was asked: another zone under the same name starts anew
@@ -67,7 +67,7 @@ class Kept:
     generation: int = 0  # tests begun
     good: int = 0  # the generation of the last good test
     good_at: float = NEVER  # when that began
-    fault: Error | None = None
+    fault: ListError | None = None
     since: float | None = None  # of the belief, or of the fault
     epoch: int = 0  # changes of belief
     tested: float = NEVER  # when the last test began
@@ -79,10 +79,10 @@ class Kept:
     silent: int = 0
     silent_since: float = 0.0
     clean: dict[str, float] = field(default_factory=dict)
-    named: dict[str, tuple[Answer, Answer | None]] = field(default_factory=dict)
+    named: dict[str, tuple[ListAnswer, ListAnswer | None]] = field(default_factory=dict)
 
     @property
-    def believed(self) -> bool:
+    def healthy(self) -> bool:
         return self.good > 0 and self.fault is None
 
     def unreliable(self, now: float) -> bool:
@@ -91,15 +91,15 @@ class Kept:
 
     def due(self, now: float) -> bool:
         """Is it time for a test?"""
-        settled = TEST_BELIEVED if self.believed and not self.doubt else TEST_INCONCLUSIVE
-        return now - self.tested >= (TEST_UNBELIEVED if self.fault else settled)
+        settled = TEST_HEALTHY if self.healthy and not self.doubt else TEST_INCONCLUSIVE
+        return now - self.tested >= (TEST_UNHEALTHY if self.fault else settled)
 
     def may_confirm(self, now: float) -> bool:
         while self.confirmations and now - self.confirmations[0] >= HOUR:
             self.confirmations.popleft()
         return len(self.confirmations) < MOST_CONFIRMATIONS
 
-    def take(self, now: float, *, test: bool) -> bool:
+    def consume_quota(self, now: float, *, test: bool) -> bool:
         """Take one question from the day's ceiling, if there is one left."""
         if now - self.day >= DAY:
             self.day, self.used = now, 0
@@ -110,7 +110,7 @@ class Kept:
         self.used += 1
         return True
 
-    def left(self, now: float) -> float | None:
+    def quota_remaining(self, now: float) -> float | None:
         """The part of the day's ceiling that is left, 0 to 1; None without a ceiling."""
         if self.limit is None:
             return None
@@ -130,24 +130,24 @@ class Kept:
         self.generation += 1
         return self.generation
 
-    def believe(self, generation: int, wall: float) -> None:
+    def mark_healthy(self, generation: int, wall: float) -> None:
         """The test of that generation went well."""
-        if not self.believed:
+        if not self.healthy:
             self.fault, self.since = None, wall
             self.epoch += 1
         self.good, self.good_at = generation, self.tested
 
-    def disbelieve(self, error: Error, wall: float) -> None:
+    def mark_unhealthy(self, error: ListError, wall: float) -> None:
         if self.fault is None or self.fault.fault is not error.fault:
             self.since = wall
             self.epoch += 1
         self.fault = error
-        if error.fault is Fault.WORLD:
+        if error.fault is ListFault.WORLD:
             self._void()
 
-    def refused(self, error: Error, now: float, wall: float) -> None:
+    def refused(self, error: ListError, now: float, wall: float) -> None:
         """A plain answer showed the fault: as good as a test, and the next one waits as long."""
-        self.disbelieve(error, wall)
+        self.mark_unhealthy(error, wall)
         self.tested, self.doubt = now, None
 
     def _void(self) -> None:
@@ -162,19 +162,19 @@ class Kept:
             elif settled:
                 self.clean[key] = settled.at
 
-    def latest(self, key: str) -> Answer | None:
+    def latest(self, key: str) -> ListAnswer | None:
         """The latest answer about a subject; what a good test has confirmed since now counts."""
         pair = self.named.get(key)
         if pair is None:
             at = self.clean.get(key)
-            return None if at is None else Answer(0, at)
+            return None if at is None else ListAnswer(0, at)
         latest, _ = pair
-        if latest.waits and latest.generation < self.good:
+        if latest.unconfirmed and latest.generation < self.good:
             latest = replace(latest, listing=latest.said)
             self.named[key] = (latest, latest)
         return latest
 
-    def keep(self, key: str, new: Answer) -> None:
+    def keep(self, key: str, new: ListAnswer) -> None:
         before, settled = self.latest(key), None
         if key in self.named:
             settled = before if before and before.generation < self.good else self.named[key][1]
@@ -189,7 +189,7 @@ class Kept:
     def word(self, key: str, text: str) -> None:
         """Add the list's own words to the listing that counts."""
         latest, settled = self.named[key]
-        if latest.listing and not latest.waits:
+        if latest.listing and not latest.unconfirmed:
             listing = replace(latest.listing, text=text)
             worded = replace(latest, said=listing, listing=listing)
             self.named[key] = (worded, worded if settled is latest else settled)
@@ -216,7 +216,7 @@ class Kept:
         }
 
     @classmethod
-    def read(cls, saved: Any, now: float, elapsed: float) -> Kept:
+    def read(cls, saved: Any, now: float, elapsed: float) -> ListState:
         """Raise KeyError, TypeError or ValueError for what `plain` did not write."""
 
         def moment(ago: float | None) -> float:
@@ -227,7 +227,7 @@ class Kept:
             generation=int(saved["generation"]),
             good=int(saved["good"]),
             good_at=moment(saved["good_ago"]),
-            fault=Error(Fault(saved["fault"][0]), str(saved["fault"][1])) if saved["fault"] else None,
+            fault=ListError(ListFault(saved["fault"][0]), str(saved["fault"][1])) if saved["fault"] else None,
             since=None if saved["since"] is None else float(saved["since"]),
             tested=moment(saved["tested_ago"]),
             doubt=Doubt(Reason(saved["doubt"][0]), str(saved["doubt"][1])) if saved["doubt"] else None,
@@ -244,20 +244,20 @@ class Kept:
         )
 
 
-def _plain(answer: Answer | None, now: float) -> dict[str, Any] | None:
+def _plain(answer: ListAnswer | None, now: float) -> dict[str, Any] | None:
     if answer is None:
         return None
     listings = {name: asdict(listing) for name, listing in _listings(answer) if listing}
     return {"generation": answer.generation, "ago": now - answer.at, **listings}
 
 
-def _listings(answer: Answer) -> tuple[tuple[str, Listing | None], ...]:
+def _listings(answer: ListAnswer) -> tuple[tuple[str, Listing | None], ...]:
     return ("said", answer.said), ("listing", answer.listing)
 
 
-def _answer(saved: Any, at: float) -> Answer:
+def _answer(saved: Any, at: float) -> ListAnswer:
     said, listing = (_listing(saved[name]) if name in saved else None for name in ("said", "listing"))
-    return Answer(int(saved["generation"]), at, said, listing)
+    return ListAnswer(int(saved["generation"]), at, said, listing)
 
 
 def _listing(saved: Any) -> Listing:

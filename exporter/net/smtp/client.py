@@ -5,7 +5,7 @@ time, QUIT at the end. Which versions of TLS a server speaks takes further conne
 and when the version of the ordinary handshake has changed.
 
 Who is to blame for silence? A connection that is refused is an answer, one that times out is not: perhaps our
-own way out is closed. Once it is known to be open (ways.py), silent runs count, and four of them over an hour are a
+own way out is closed. Once it is known to be open (egress.py), silent runs count, and four of them over an hour are a
 fact about the host. The proof may be no older than that hour, or else an outage of our own, in its first hour, would
 be charged to others.
 
@@ -23,10 +23,10 @@ from exporter.mail.certificate import Roots
 from exporter.mail.tls import Version
 from exporter.model import Clock, Doubt, Reason
 from exporter.net.smtp.connection import reading_context, system_authorities
-from exporter.net.smtp.egress import TurnNeverCame, Ways, forget
-from exporter.net.smtp.ehlo import EVERY, PAUSE, Introduction, Introductions
-from exporter.net.smtp.probe import DEADLINES, IP, Call, Deadlines, Dial, Dialogue, Means, Silence
-from exporter.net.smtp.unreachable import ShutDoors
+from exporter.net.smtp.egress import EgressPaths, SlotTimeout, forget
+from exporter.net.smtp.ehlo import EVERY, PAUSE, EhloClient, EhloResult
+from exporter.net.smtp.probe import DEADLINES, IP, Deadlines, Dial, Silence, SmtpContext, SmtpProbe, SmtpResult
+from exporter.net.smtp.unreachable import UnreachableHosts
 from exporter.targets import MailHost, Peer
 
 AT_ONCE = 100  # conversations; each run has some, one for each address, and lanes of three checks hold them
@@ -51,16 +51,16 @@ class _Known:
     answers: dict[Version, bool | None]
 
 
-async def straight(ip: IP, port: int) -> tuple[str, int]:
+async def dial_direct(ip: IP, port: int) -> tuple[str, int]:
     """The dial that leads where it says."""
     return str(ip), port
 
 
-class Mail:
+class SmtpClient:
     """The door, one for the whole daemon, for it remembers who was silent and which versions are spoken.
 
     `dial` says where an address is really to be reached, `authorities` are PEM certificates to trust besides
-    the system's; CertificateSyntaxError is raised for what are none. Without a `helo_name` no dialogue can be held.
+    the system's; CertificateSyntaxError is raised for what are none. Without a `helo_name` no result can be held.
     `every` and `pause` are those of exporter.net.smtp.ehlo.Introductions.
     """
 
@@ -69,46 +69,46 @@ class Mail:
         helo_name: str | None,
         clock: Clock,
         *,
-        dial: Dial = straight,
+        dial: Dial = dial_direct,
         authorities: bytes = b"",
         deadlines: Deadlines = DEADLINES,
         at_once: int = AT_ONCE,
-        every: float = EVERY,
+        interval: float = EVERY,
         pause: float = PAUSE,
     ) -> None:
         self._clock = clock
         roots = Roots([authorities] if authorities else [], system_authorities())
-        self._means = Means(helo_name or "", clock, dial, deadlines, reading_context(), roots)
-        self._ways = Ways(clock, dial, at_once=at_once)
-        self._introductions = Introductions(self._means, self._ways, every=every, pause=pause)
-        self.shut = ShutDoors(clock)
+        self._context = SmtpContext(helo_name or "", clock, dial, deadlines, reading_context(), roots)
+        self._egress = EgressPaths(clock, dial, at_once=at_once)
+        self._ehlo = EhloClient(self._context, self._egress, interval=interval, pause=pause)
+        self.unreachable = UnreachableHosts(clock)
         self._quiet: dict[tuple[str, IP, int], _Quiet] = {}
         self._known: dict[tuple[str, IP, int], _Known] = {}
 
-    async def dialogue(self, target: MailHost, ip: IP) -> Dialogue:
+    async def probe(self, target: MailHost, ip: IP) -> SmtpResult:
         """Talk with one address of a host; what cannot be told is in `doubt`. Raises only for faults of our own."""
-        if not self._means.helo_name:
+        if not self._context.helo_name:
             raise RuntimeError("no smtp.helo_name was given, so checks of mail hosts must be switched off")
-        why = "" if target.configured else await self._ways.closed(ip, target.port)
+        why = "" if target.configured else await self._egress.closed(ip, target.port)
         if why:
-            return Dialogue(ip, passed_over=why, lines=(f"-- {why}",))
+            return SmtpResult(ip, passed_over=why, lines=(f"-- {why}",))
         try:
-            async with self._ways.turn(ip, target.port, self._means.deadlines.turn):
-                call = Call(self._means, target, ip, routed=self._ways.proven(ip, target.port))
+            async with self._egress.slot(ip, target.port, self._context.deadlines.slot):
+                call = SmtpProbe(self._context, target, ip, routed=self._egress.proven(ip, target.port))
                 await call.converse()
                 if call.found.secured and not call.found.doubt:
                     await self._versions(call, call.found.secured.version)
-        except TurnNeverCame as late:
-            return Dialogue(ip, doubt=Doubt(Reason.RATE_LIMITED, str(late)), lines=(f"-- {late}",))
+        except SlotTimeout as late:
+            return SmtpResult(ip, doubt=Doubt(Reason.RATE_LIMITED, str(late)), lines=(f"-- {late}",))
         found = self._weigh(target, replace(call.found, lines=tuple(call.lines)))
-        self.shut.learn(target.port, found)
+        self.unreachable.learn(target.port, found)
         return found
 
-    async def introduce(self, server: Peer, ips: Sequence[IP], name: str) -> Introduction:
+    async def ehlo(self, server: Peer, ips: Sequence[IP], name: str) -> EhloResult:
         """What a server says to this name of a sender; what cannot be told is in `doubt`."""
-        return await self._introductions.ask(server, ips, name)
+        return await self._ehlo.ask(server, ips, name)
 
-    async def _versions(self, call: Call, spoken: Version) -> None:
+    async def _versions(self, call: SmtpProbe, spoken: Version) -> None:
         """Ask for those that are not known yet; what a connection in trouble left open is asked again next time."""
         key, now = (call.target.host, call.ip, call.target.port), self._clock.monotonic()
         known = self._known.get(key)
@@ -117,7 +117,7 @@ class Mail:
             known = self._known[key] = _Known(now, spoken, {spoken: True})
             forget(self._known, lambda old: now - old.began > DAY)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._means.deadlines.versions):
+            async with asyncio.timeout(self._context.deadlines.versions):
                 for version in Version:
                     if version not in known.answers:
                         answer = await call.ask(version)
@@ -125,17 +125,17 @@ class Mail:
                             known.answers[version] = answer.spoken
         call.found = replace(call.found, versions=dict(known.answers))
 
-    def _weigh(self, target: MailHost, found: Dialogue) -> Dialogue:
+    def _weigh(self, target: MailHost, found: SmtpResult) -> SmtpResult:
         """Set this run beside earlier ones and other hosts: whose fault is silence?"""
         key, now = (target.host, found.ip, target.port), self._clock.monotonic()
         if found.greeting:
-            self._ways.greeted(found.ip, target.port)
+            self._egress.banner_seen(found.ip, target.port)
         doubt = found.doubt
         if doubt is None:
             if not found.passed_over:
                 self._quiet.pop(key, None)
             return found
-        if doubt.reason not in _UNHELPFUL or not self._ways.proven(found.ip, target.port):
+        if doubt.reason not in _UNHELPFUL or not self._egress.proven(found.ip, target.port):
             return found
         before = self._quiet.pop(key, None)
         began, silence = (before.began, before.silence) if before else (now, Silence(self._clock.wall(), 0))

@@ -95,7 +95,7 @@ def system_authorities() -> Iterator[bytes]:
             yield file.read_bytes()
 
 
-class Session:
+class SmtpConnection:
     """`say` is told every line that passes, for the transcript."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, say: Callable[[str], None]) -> None:
@@ -107,7 +107,7 @@ class Session:
         self._to_send = ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
 
-    async def reply(self) -> smtp.Reply:
+    async def reply(self) -> smtp.SmtpReply:
         """Raise HungUp, ReplySyntaxError, TLSRefused, TLSNotPossibleHere, OSError."""
         while (reply := self._replies.take()) is None:
             self._replies.feed(await self._receive())
@@ -115,13 +115,13 @@ class Session:
             self._say(f"S: {line}")
         return reply
 
-    async def command(self, line: str) -> smtp.Reply:
+    async def command(self, line: str) -> smtp.SmtpReply:
         """Say a line and wait for all of its answer, never pipelined. Raise as `reply`; ValueError for two lines."""
         if not line.isprintable():
             raise ValueError(f"no SMTP command: {line!r}")
         return await self.octets(line.encode())
 
-    async def octets(self, line: bytes) -> smtp.Reply:
+    async def octets(self, line: bytes) -> smtp.SmtpReply:
         """As `command`, for a line that is to be said exactly so, however wrong it is."""
         if any(octet in line for octet in b"\r\n\0"):
             raise ValueError(f"more than one line: {line!r}")
@@ -133,7 +133,7 @@ class Session:
         await self._send(octets)
         return await self.reply()
 
-    async def start_tls(self) -> smtp.Reply:
+    async def start_tls(self) -> smtp.SmtpReply:
         """Ask for TLS. Raise SpokeInClear if anything stands before or behind the answer (RFC 3207 section 4)."""
         self._nothing_in_clear()
         reply = await self.command("STARTTLS")
@@ -170,19 +170,19 @@ class Session:
         self._say(f"-- TLS {secured.version} {secured.cipher}, certificates sent: {len(secured.chain)}")
         return secured
 
-    async def hello(self, version: Version, host: str, random: bytes) -> tls.Answer:
+    async def hello(self, version: Version, host: str, random: bytes) -> tls.VersionAnswer:
         """Offer one version of TLS and hear what it says; the connection is of no use afterwards. Raise OSError."""
         await self._send(tls.client_hello(version, host, random))
         heard = b""
         for _ in range(_MOST_READS):
             octets = await self._reader.read(_MORE_THAN_EVER_BUFFERED)
             if not octets:
-                return tls.Answer(None, "closed the connection")
+                return tls.VersionAnswer(None, "closed the connection")
             heard += octets
             answer = tls.judge(version, heard)
             if answer:
                 return answer
-        return tls.Answer(None, "an answer in too many pieces")
+        return tls.VersionAnswer(None, "an answer in too many pieces")
 
     async def _receive(self) -> bytes:
         if self._tls is None:

@@ -1,4 +1,4 @@
-"""The ways out to mail hosts: how many at once, one at a time to an address, and which of them are known to be open.
+"""The egress out to mail hosts: how many at once, one at a time to an address, and which of them are known to be open.
 
 A connection that times out may be the other side's fault or our own. Our way out is known to be open when another
 address has greeted us lately, over the same IP version and port (port 25 alone is closed in many networks).
@@ -23,7 +23,7 @@ V = TypeVar("V")
 PROOF_SECONDS = 3600.0  # never more than smtp.SILENT_SECONDS: the docstring there says why
 
 
-class TurnNeverCame(Exception):  # noqa: N818 (our own patience, nobody's error)
+class SlotTimeout(Exception):  # noqa: N818 (our own queue_timeout, nobody's error)
     """An address was busy with other questions of ours for too long."""
 
 
@@ -35,29 +35,29 @@ class _Proof:
     other: tuple[IP, float] | None = None
 
 
-class Ways:
+class EgressPaths:
     """One for the daemon. `dial` says where an address is really to be reached."""
 
     def __init__(self, clock: Clock, dial: Dial, *, at_once: int) -> None:
         self._clock = clock
         self._dial = dial
         self._at_once = asyncio.Semaphore(at_once)
-        self._turns: WeakValueDictionary[tuple[IP, int], asyncio.Lock] = WeakValueDictionary()
+        self._slots: WeakValueDictionary[tuple[IP, int], asyncio.Lock] = WeakValueDictionary()
         self._proofs: dict[tuple[int, int, bool], _Proof] = {}
 
     @asynccontextmanager
-    async def turn(self, ip: IP, port: int, patience: float) -> AsyncIterator[None]:
+    async def slot(self, ip: IP, port: int, queue_timeout: float) -> AsyncIterator[None]:
         """While it lasts nobody else of us talks to the address. Raise TurnNeverCame after so many seconds with it.
 
         The wait for a place among all of our conversations is not counted: it says nothing of the address.
         """
-        lock = self._turns.setdefault((ip, port), asyncio.Lock())
+        lock = self._slots.setdefault((ip, port), asyncio.Lock())
         async with self._at_once, AsyncExitStack() as held:
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(queue_timeout):
                     await held.enter_async_context(lock)
             except TimeoutError:
-                raise TurnNeverCame(f"{ip} was busy with other questions of ours for {patience:g} s") from None
+                raise SlotTimeout(f"{ip} was busy with other questions of ours for {queue_timeout:g} s") from None
             yield
 
     async def closed(self, ip: IP, port: int) -> str:
@@ -67,7 +67,7 @@ class Ways:
             return f"{ip} is no public address ({meaning}) and not one that the configuration names"
         return ""
 
-    def greeted(self, ip: IP, port: int) -> None:
+    def banner_seen(self, ip: IP, port: int) -> None:
         """Note that an address has said something: the way to its like is open."""
         proof = self._proof(ip, port)
         if proof.latest and proof.latest[0] != ip:

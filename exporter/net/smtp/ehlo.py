@@ -29,18 +29,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from exporter.mail.smtp import Reply, ReplySyntaxError
+from exporter.mail.smtp import ReplySyntaxError, SmtpReply
 from exporter.model import Doubt, Reason
-from exporter.net.smtp.connection import Session
-from exporter.net.smtp.egress import TurnNeverCame, Ways, forget
-from exporter.net.smtp.probe import IP, Means
+from exporter.net.smtp.connection import SmtpConnection
+from exporter.net.smtp.egress import EgressPaths, SlotTimeout, forget
+from exporter.net.smtp.probe import IP, SmtpContext
 from exporter.targets import Peer
 
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
 EVERY = 6 * 3600.0  # seconds in which a server is asked about a name once
 PAUSE = 2.0  # seconds between two connections to one server
-PATIENCE = 240.0  # seconds until the server is free: 32 runs may wait for each other
+QUEUE_TIMEOUT = 240.0  # seconds until the server is free: 32 runs may wait for each other
 SLACK = 60.0  # seconds before the end of an interval, so that the next run does not get the answer of the last
 UNREACHED = 900.0  # seconds until a server that could not be connected to is tried again
 MOST_ADDRESSES = 2  # of one server, while none of them has said a word
@@ -51,24 +51,24 @@ _TWO_LINES = frozenset("\r\n\0")
 
 
 @dataclass(frozen=True, slots=True)
-class Introduction:
+class EhloResult:
     """What a server said to a name. `reply` is that to EHLO; if it says nothing of the name, `doubt` says why."""
 
     server: str
-    reply: Reply | None = None
+    reply: SmtpReply | None = None
     doubt: Doubt | None = None
     reached: bool = False  # it said something, whatever it was
     lines: tuple[str, ...] = ()
 
     @property
-    def refusal(self) -> Reply | None:
+    def refusal(self) -> SmtpReply | None:
         """The reply that refuses the name."""
         return self.reply if self.reply and self.reply.permanent and not self.doubt else None
 
 
 @dataclass(slots=True)
 class _Server:
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    slot: asyncio.Lock = field(default_factory=asyncio.Lock)
     free: float = float("-inf")  # monotonic; when the next connection may be made
 
 
@@ -76,120 +76,122 @@ class _Server:
 class _Kept:
     asked: float  # monotonic
     until: float
-    said: Introduction
+    said: EhloResult
 
 
-class Introductions:
-    """Asks, and remembers. `every`, `pause` and `patience` are seconds."""
+class EhloClient:
+    """Asks, and remembers. `every`, `pause` and `queue_timeout` are seconds."""
 
     def __init__(
         self,
-        means: Means,
-        ways: Ways,
+        context: SmtpContext,
+        egress: EgressPaths,
         *,
-        every: float = EVERY,
+        interval: float = EVERY,
         pause: float = PAUSE,
-        patience: float = PATIENCE,
+        queue_timeout: float = QUEUE_TIMEOUT,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._means = means
-        self._ways = ways
-        self._every = every
+        self._context = context
+        self._egress = egress
+        self._interval = interval
         self._pause = pause
-        self._patience = patience
+        self._queue_timeout = queue_timeout
         self._sleep = sleep
         self._servers: dict[tuple[str, int], _Server] = {}
         self._kept: dict[tuple[str, int, str], _Kept] = {}
 
-    async def ask(self, server: Peer, ips: Sequence[IP], name: str) -> Introduction:
+    async def ask(self, server: Peer, ips: Sequence[IP], name: str) -> EhloResult:
         """What the server at these addresses says to the name. Raises only for faults of our own."""
         octets = _on_the_wire(name)
         if octets is None:
             why = "a name with a line break, NUL or half a character cannot be said in one line, and was not sent"
-            return Introduction(server.name, doubt=Doubt(Reason.MALFORMED, why), lines=(f"-- {why}",))
+            return EhloResult(server.name, doubt=Doubt(Reason.MALFORMED, why), lines=(f"-- {why}",))
         known = self._remembered(server, name)
         if known:
             return known
         place = self._place(server)
         try:
-            async with asyncio.timeout(self._patience):
-                await place.turn.acquire()
+            async with asyncio.timeout(self._queue_timeout):
+                await place.slot.acquire()
         except TimeoutError:
-            why = f"{server.name} was busy with other names of ours for {self._patience:g} s"
-            return Introduction(server.name, doubt=Doubt(Reason.RATE_LIMITED, why), lines=(f"-- {why}",))
+            why = f"{server.name} was busy with other names of ours for {self._queue_timeout:g} s"
+            return EhloResult(server.name, doubt=Doubt(Reason.RATE_LIMITED, why), lines=(f"-- {why}",))
         try:
             return self._remembered(server, name) or await self._first(server, place, ips, name, octets)
         finally:
-            place.turn.release()
+            place.slot.release()
 
     def _place(self, server: Peer) -> _Server:
-        now = self._means.clock.monotonic()
+        now = self._context.clock.monotonic()
         key = (server.name, server.port)
         place = self._servers.pop(key) if key in self._servers else _Server()
         self._servers[key] = place  # at the end: they are in order of age
-        forget(self._servers, lambda old: not old.turn.locked() and now - old.free > self._every and old is not place)
+        forget(
+            self._servers, lambda old: not old.slot.locked() and now - old.free > self._interval and old is not place
+        )
         return place
 
-    def _remembered(self, server: Peer, name: str) -> Introduction | None:
-        kept, now = self._kept.get((server.name, server.port, name)), self._means.clock.monotonic()
+    def _remembered(self, server: Peer, name: str) -> EhloResult | None:
+        kept, now = self._kept.get((server.name, server.port, name)), self._context.clock.monotonic()
         if kept is None or now >= kept.until:
             return None
-        told = f"-- asked {now - kept.asked:.0f} s ago; a server is asked about a name once in {self._every:g} s"
+        told = f"-- asked {now - kept.asked:.0f} s ago; a server is asked about a name once in {self._interval:g} s"
         return replace(kept.said, lines=(told, *kept.said.lines))
 
-    async def _first(self, server: Peer, place: _Server, ips: Sequence[IP], name: str, octets: bytes) -> Introduction:
+    async def _first(self, server: Peer, place: _Server, ips: Sequence[IP], name: str, octets: bytes) -> EhloResult:
         """Ask, one address after the other until one says something, and remember it."""
         lines: tuple[str, ...] = ()
-        said = Introduction(server.name, doubt=Doubt(Reason.NETWORK, f"{server.name} has no address to connect to"))
+        said = EhloResult(server.name, doubt=Doubt(Reason.NETWORK, f"{server.name} has no address to connect to"))
         for ip in ips[:MOST_ADDRESSES]:
-            wait = place.free - self._means.clock.monotonic()
+            wait = place.free - self._context.clock.monotonic()
             if wait > 0:
                 await self._sleep(wait)
             try:
                 said = await self._at(server, ip, octets)
             finally:
-                place.free = self._means.clock.monotonic() + self._pause
+                place.free = self._context.clock.monotonic() + self._pause
             lines += said.lines
             if said.reached:
                 break
         said = replace(said, lines=lines)
-        now, key = self._means.clock.monotonic(), (server.name, server.port, name)
+        now, key = self._context.clock.monotonic(), (server.name, server.port, name)
         self._kept.pop(key, None)
-        self._kept[key] = _Kept(now, now + (self._every - SLACK if said.reached else UNREACHED), said)
-        forget(self._kept, lambda old: now - old.asked > self._every)
+        self._kept[key] = _Kept(now, now + (self._interval - SLACK if said.reached else UNREACHED), said)
+        forget(self._kept, lambda old: now - old.asked > self._interval)
         return said
 
-    async def _at(self, server: Peer, ip: IP, octets: bytes) -> Introduction:
-        shut = "" if server.exactly else await self._ways.closed(ip, server.port)
+    async def _at(self, server: Peer, ip: IP, octets: bytes) -> EhloResult:
+        shut = "" if server.exactly else await self._egress.closed(ip, server.port)
         if shut:
-            return Introduction(server.name, doubt=Doubt(Reason.NETWORK, shut), lines=(f"-- {shut}",))
+            return EhloResult(server.name, doubt=Doubt(Reason.NETWORK, shut), lines=(f"-- {shut}",))
         try:
-            async with self._ways.turn(ip, server.port, self._means.deadlines.turn):
-                call = _Call(self._means, self._ways, server, ip)
+            async with self._egress.slot(ip, server.port, self._context.deadlines.slot):
+                call = _Call(self._context, self._egress, server, ip)
                 await call.converse(octets)
-        except TurnNeverCame as late:
-            return Introduction(server.name, doubt=Doubt(Reason.RATE_LIMITED, str(late)), lines=(f"-- {late}",))
+        except SlotTimeout as late:
+            return EhloResult(server.name, doubt=Doubt(Reason.RATE_LIMITED, str(late)), lines=(f"-- {late}",))
         return replace(call.said, lines=tuple(call.lines))
 
 
 class _Call:
     """One connection. `said` grows as it goes on."""
 
-    def __init__(self, means: Means, ways: Ways, server: Peer, ip: IP) -> None:
-        self.said = Introduction(f"{server.name} [{ip}]")
+    def __init__(self, context: SmtpContext, egress: EgressPaths, server: Peer, ip: IP) -> None:
+        self.said = EhloResult(f"{server.name} [{ip}]")
         self.lines = [f"-- to {ip} port {server.port}"]
-        self._means, self._ways, self._server, self._ip = means, ways, server, ip
+        self._context, self._egress, self._server, self._ip = context, egress, server, ip
 
     async def converse(self, octets: bytes) -> None:
         session = await self._connect()
         if session is None:
             return
-        limit = self._means.deadlines
+        limit = self._context.deadlines
         try:
-            async with asyncio.timeout(limit.session - limit.farewell):
+            async with asyncio.timeout(limit.session - limit.quit):
                 await self._talk(session, octets)
             with suppress(TimeoutError, OSError, ReplySyntaxError):
-                async with asyncio.timeout(limit.farewell):
+                async with asyncio.timeout(limit.quit):
                     await session.command("QUIT")
         except ReplySyntaxError as nonsense:
             self._doubt(Reason.MALFORMED, str(nonsense))
@@ -200,29 +202,29 @@ class _Call:
         finally:
             session.close()
 
-    async def _connect(self) -> Session | None:
+    async def _connect(self) -> SmtpConnection | None:
         """None, and why in `said`, when there is no connection. Raise OSError if we are out of file descriptors."""
-        limit = self._means.deadlines.connect
+        limit = self._context.deadlines.connect
         try:
             async with asyncio.timeout(limit):
-                host, port = await self._means.dial(self._ip, self._server.port)
+                host, port = await self._context.dial(self._ip, self._server.port)
                 reader, writer = await asyncio.open_connection(host, port)
         except OSError as broken:
             if broken.errno in _NO_FILES:
                 raise
-            open_way = self._ways.proven(self._ip, self._server.port)
+            open_way = self._egress.proven(self._ip, self._server.port)
             how = str(broken) or f"none within {limit:g} s"
             self._doubt(
                 Reason.NETWORK if open_way else Reason.EGRESS,
                 f"no connection to {self._server.name} at {self._ip} port {self._server.port}: {how}",
             )
             return None
-        return Session(reader, writer, self.lines.append)
+        return SmtpConnection(reader, writer, self.lines.append)
 
-    async def _talk(self, session: Session, octets: bytes) -> None:
+    async def _talk(self, session: SmtpConnection, octets: bytes) -> None:
         greeting = await session.reply()
         self.said = replace(self.said, reached=True)
-        self._ways.greeted(self._ip, self._server.port)
+        self._egress.banner_seen(self._ip, self._server.port)
         if greeting.permanent:
             self._doubt(Reason.EGRESS, f"{self._server.name} refuses us before any name was said: {greeting}")
         elif greeting.transient:

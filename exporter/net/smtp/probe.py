@@ -14,10 +14,10 @@ from typing import TypeAlias
 
 from exporter.mail import smtp
 from exporter.mail.certificate import CertificateSyntaxError, Roots, Shown
-from exporter.mail.smtp import Extensions, Reply, ReplySyntaxError
-from exporter.mail.tls import Answer, Version
+from exporter.mail.smtp import Extensions, ReplySyntaxError, SmtpReply
+from exporter.mail.tls import Version, VersionAnswer
 from exporter.model import Clock, Doubt, Reason
-from exporter.net.smtp.connection import Secured, Session, SpokeInClear, TLSNotPossibleHere, TLSRefused
+from exporter.net.smtp.connection import Secured, SmtpConnection, SpokeInClear, TLSNotPossibleHere, TLSRefused
 from exporter.targets import MailHost
 
 IP: TypeAlias = IPv4Address | IPv6Address
@@ -34,12 +34,12 @@ _NOT_KNOWN = frozenset({500, 502, 504})  # replies to EHLO after which a client 
 class Deadlines:
     """Seconds. RFC 5321 section 4.5.3.2 would wait for minutes, which a monitor cannot."""
 
-    turn: float = 20.0  # until the address is free
+    slot: float = 20.0  # until the address is free
     session: float = 30.0  # a whole conversation
     connect: float = 10.0
     reply: float = 15.0  # the greeting alone may take all of the session
     handshake: float = 10.0
-    farewell: float = 2.0
+    quit: float = 2.0
     versions: float = 50.0  # all further connections
 
 
@@ -47,7 +47,7 @@ DEADLINES = Deadlines()
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class SmtpContext:
     """What every conversation is held with. `dial` says where an address is really to be reached."""
 
     helo_name: str
@@ -63,7 +63,7 @@ class Rejection:
     """A permanent no, and what it was said to: "our connection", "EHLO"."""
 
     to: str
-    reply: Reply
+    reply: SmtpReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,13 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
-class Dialogue:
+class SmtpResult:
     """What one conversation taught. What was not reached keeps its default; `doubt` says why it ended early."""
 
     ip: IP
     passed_over: str = ""  # why it was not tried, if it was not: no fault of the host
     refused: bool = False
-    greeting: Reply | None = None
+    greeting: SmtpReply | None = None
     rejected: Rejection | None = None
     offered: Extensions | None = None  # by the last EHLO
     starttls: bool | None = None  # is it offered? None where it does not matter
@@ -97,15 +97,15 @@ class Dialogue:
     lines: tuple[str, ...] = ()
 
 
-class Call:
+class SmtpProbe:
     """One address being talked with. `found` grows as the conversation goes on."""
 
-    def __init__(self, means: Means, target: MailHost, ip: IP, *, routed: bool) -> None:
+    def __init__(self, context: SmtpContext, target: MailHost, ip: IP, *, routed: bool) -> None:
         self.target = target
         self.ip = ip
-        self.found = Dialogue(ip)
+        self.found = SmtpResult(ip)
         self.lines: list[str] = []
-        self._means = means
+        self._context = context
         self._routed = routed  # is the way to addresses of this kind proven?
         self._implicit = target.port == IMPLICIT_TLS_PORT
 
@@ -114,12 +114,12 @@ class Call:
         session = await self._connect()
         if session is None:
             return
-        limit = self._means.deadlines
+        limit = self._context.deadlines
         try:
-            async with asyncio.timeout(limit.session - limit.farewell):
+            async with asyncio.timeout(limit.session - limit.quit):
                 await self._talk(session)
             with suppress(TimeoutError, OSError, ReplySyntaxError, TLSRefused, TLSNotPossibleHere):
-                async with asyncio.timeout(limit.farewell):
+                async with asyncio.timeout(limit.quit):
                     await session.command("QUIT")
         except SpokeInClear as said:
             self._spoke_in_clear(said.octets)
@@ -136,11 +136,11 @@ class Call:
         finally:
             session.close()
 
-    async def _connect(self) -> Session | None:
+    async def _connect(self) -> SmtpConnection | None:
         """None, and why in `found`, when there is no connection. Raise OSError if we are out of file descriptors."""
         self.lines.append(f"-- to {self.ip} port {self.target.port}")
         try:
-            async with self._phase("connect", self._means.deadlines.connect):
+            async with self._phase("connect", self._context.deadlines.connect):
                 return await self._open(self.lines.append)
         except ConnectionRefusedError:
             self.found = replace(self.found, refused=True)
@@ -156,12 +156,12 @@ class Call:
                 self._doubt(Reason.EGRESS, f"no connection to {self.ip} port {self.target.port}: {broken}")
         return None
 
-    async def _open(self, say: Callable[[str], None]) -> Session:
-        host, port = await self._means.dial(self.ip, self.target.port)
+    async def _open(self, say: Callable[[str], None]) -> SmtpConnection:
+        host, port = await self._context.dial(self.ip, self.target.port)
         reader, writer = await asyncio.open_connection(host, port)
-        return Session(reader, writer, say)
+        return SmtpConnection(reader, writer, say)
 
-    async def _talk(self, session: Session) -> None:
+    async def _talk(self, session: SmtpConnection) -> None:
         if self._implicit:
             await self._secure(session)
         if not await self._greeted(session) or not await self._introduced(session) or self._implicit:
@@ -171,7 +171,7 @@ class Call:
         if not offers:
             self.found = replace(self.found, versions=dict.fromkeys(Version, False))
             return
-        async with self._phase("starttls", self._means.deadlines.reply):
+        async with self._phase("starttls", self._context.deadlines.reply):
             reply = await session.start_tls()
         if reply.code == 421:  # it closes the connection, whatever was said: RFC 5321 section 3.8
             self._doubt(Reason.TEMPFAIL, f"to STARTTLS: {reply}")
@@ -182,25 +182,25 @@ class Call:
         await self._secure(session)
         await self._introduced(session)  # what was said before is forgotten: RFC 3207 section 4.2
 
-    async def _greeted(self, session: Session) -> bool:
-        async with self._phase("banner", self._means.deadlines.session):
+    async def _greeted(self, session: SmtpConnection) -> bool:
+        async with self._phase("banner", self._context.deadlines.session):
             greeting = await session.reply()
         self.found = replace(self.found, greeting=greeting)
         return self._accepted(greeting, 220, "our connection")
 
-    async def _introduced(self, session: Session) -> bool:
-        async with self._phase("ehlo", self._means.deadlines.reply):
-            reply = await session.command(f"EHLO {self._means.helo_name}")
+    async def _introduced(self, session: SmtpConnection) -> bool:
+        async with self._phase("ehlo", self._context.deadlines.reply):
+            reply = await session.command(f"EHLO {self._context.helo_name}")
             verb = "EHLO"
             if reply.code in _NOT_KNOWN:
-                reply = await session.command(f"HELO {self._means.helo_name}")
+                reply = await session.command(f"HELO {self._context.helo_name}")
                 verb = "HELO"
-        if not self._accepted(reply, 250, f"{verb} {self._means.helo_name}"):
+        if not self._accepted(reply, 250, f"{verb} {self._context.helo_name}"):
             return False
         self.found = replace(self.found, offered=smtp.extensions(reply) if verb == "EHLO" else {})
         return True
 
-    def _accepted(self, reply: Reply, due: int, to: str) -> bool:
+    def _accepted(self, reply: SmtpReply, due: int, to: str) -> bool:
         if reply.permanent:
             self.found = replace(self.found, rejected=Rejection(to, reply))
         elif reply.transient:
@@ -209,22 +209,22 @@ class Call:
             self._doubt(Reason.MALFORMED, f"to {to}: {reply}, where {due} is due")
         return reply.code == due
 
-    async def _secure(self, session: Session) -> None:
-        async with self._phase("tls", self._means.deadlines.handshake):
-            secured = await session.secure(self._means.context, self.target.host)
+    async def _secure(self, session: SmtpConnection) -> None:
+        async with self._phase("tls", self._context.deadlines.handshake):
+            secured = await session.secure(self._context.context, self.target.host)
         self.found = replace(self.found, secured=secured)
         try:
-            shown = self._means.roots.examine(secured.chain, self._means.clock.wall())
+            shown = self._context.roots.examine(secured.chain, self._context.clock.wall())
         except CertificateSyntaxError as unreadable:
             self._doubt(Reason.MALFORMED, str(unreadable))
             return
         self.found = replace(self.found, shown=shown)
         self.lines.append(f"-- certificate {shown.leaf.subject}, SHA-256 {shown.leaf.sha256}")
 
-    async def ask(self, version: Version) -> Answer | None:
+    async def ask(self, version: Version) -> VersionAnswer | None:
         """Offer one version of TLS on a connection of its own; None when it came to no answer."""
-        limit = self._means.deadlines
-        session: Session | None = None
+        limit = self._context.deadlines
+        session: SmtpConnection | None = None
         try:
             async with asyncio.timeout(limit.session):
                 session = await self._open(lambda _: None)  # the same words as before
@@ -240,14 +240,14 @@ class Call:
         self.lines.append(f"-- offered TLS {version} alone, on a new connection: {answer.said}")
         return answer
 
-    async def _at_the_door(self, session: Session) -> bool:
+    async def _at_the_door(self, session: SmtpConnection) -> bool:
         """Greeting, EHLO, STARTTLS, all as before."""
         greeting = await session.reply()
-        ehlo = await session.command(f"EHLO {self._means.helo_name}") if greeting.code == 220 else greeting
+        ehlo = await session.command(f"EHLO {self._context.helo_name}") if greeting.code == 220 else greeting
         reply = await session.start_tls() if ehlo.code == 250 else ehlo
         if reply.code != 220 or ehlo.code != 250:
             with suppress(OSError, ReplySyntaxError):
-                async with asyncio.timeout(self._means.deadlines.farewell):
+                async with asyncio.timeout(self._context.deadlines.quit):
                     await session.command("QUIT")
             return False
         return True
@@ -255,13 +255,13 @@ class Call:
     @asynccontextmanager
     async def _phase(self, name: str, limit: float) -> AsyncIterator[None]:
         """Time it, and end it. The first of a name counts. Raise TimeoutError."""
-        since = self._means.clock.monotonic()
+        since = self._context.clock.monotonic()
         try:
             async with asyncio.timeout(limit):
                 yield
         except TimeoutError:
             raise TimeoutError(f"no end of {name} within {limit:g} s") from None
-        seconds = {name: self._means.clock.monotonic() - since, **self.found.seconds}
+        seconds = {name: self._context.clock.monotonic() - since, **self.found.seconds}
         self.found = replace(self.found, seconds=seconds)
 
     def _spoke_in_clear(self, octets: bytes) -> None:

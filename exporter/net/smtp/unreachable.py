@@ -11,14 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exporter.model import Clock
-from exporter.net.smtp.probe import IP, Dialogue
+from exporter.net.smtp.probe import IP, SmtpResult
 
 EVERY = 1800.0  # seconds between two visits, unless configured otherwise
 ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Shut:
+class Unreachable:
     """`since` is unix seconds; `how` says in words what a client meets."""
 
     since: float
@@ -28,23 +28,23 @@ class Shut:
 @dataclass(frozen=True, slots=True)
 class _Seen:
     at: float  # monotonic
-    shut: Shut
+    shut: Unreachable
 
 
-class ShutDoors:
+class UnreachableHosts:
     """By address and port. `every` is how many seconds lie between two visits to a host; it may change at any time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen: dict[tuple[IP, int], _Seen] = {}
-        self.every = EVERY
+        self.interval = EVERY
 
-    def look(self, ip: IP, port: int) -> Shut | None:
+    def look(self, ip: IP, port: int) -> Unreachable | None:
         """None: not proven to be shut, or not lately."""
         seen = self._seen.get((ip, port))
         return seen.shut if seen and not self._stale(seen) else None
 
-    def learn(self, port: int, met: Dialogue) -> None:
+    def learn(self, port: int, met: SmtpResult) -> None:
         key, now = (met.ip, port), self._clock.monotonic()
         if met.refused:
             since, how = self._clock.wall(), "refuses connections"
@@ -56,9 +56,9 @@ class ShutDoors:
             return
         before = self.look(*key)
         self._seen.pop(key, None)  # so that it goes in at the end: they are in order of age
-        self._seen[key] = _Seen(now, Shut(before.since if before else since, how))
+        self._seen[key] = _Seen(now, Unreachable(before.since if before else since, how))
         while self._stale(self._seen[oldest := next(iter(self._seen))]):
             del self._seen[oldest]
 
     def _stale(self, seen: _Seen) -> bool:
-        return self._clock.monotonic() - seen.at > ROUNDS * self.every
+        return self._clock.monotonic() - seen.at > ROUNDS * self.interval

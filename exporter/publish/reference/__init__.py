@@ -1,4 +1,4 @@
-"""The reference, as Markdown: what there is to look at, to find, to measure, to configure and to ask.
+"""The reference, as Markdown: what there is to look at, to find, to metric, to configure and to ask.
 
 One file below makes one page. Nothing is told here that the catalogue, the metrics or the configuration do not say
 themselves; what stands in these files are the words that join it.

@@ -27,7 +27,7 @@ Who asks these is told nothing for ever, or that everybody is listed. A configur
 
 def page() -> str:
     shipped = shipped_blocklists()
-    every = blocklist.every or EVERY
+    every = blocklist.interval or EVERY
     return joined(
         "# Blocklists",
         MADE,

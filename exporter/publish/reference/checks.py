@@ -1,4 +1,4 @@
-"""Each check: its question, whom it is about, how often it asks, what it can find and what it measures."""
+"""Each check: its question, whom it is about, how often it asks, what it can find and what it metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from exporter.config import SPEAKING
 from exporter.config.build import EVERY
 from exporter.config.values import written
-from exporter.engine.catalogue import Catalogue, Entry
+from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.model import Check, Rule, Severity, Target
 from exporter.publish.alert import WHO
 from exporter.publish.reference.markdown import MADE, code, codes, joined, plain, table
@@ -82,16 +82,16 @@ def by_severity(rule: Rule) -> tuple[int, str]:
 
 
 def _every(check: Check) -> timedelta:
-    return check.every or EVERY
+    return check.interval or EVERY
 
 
-def _check(entry: Entry) -> str:
+def _check(entry: CatalogueEntry) -> str:
     check = entry.check
     found = [
         (f"[{code(rule.id)}](findings.md#{rule.id})", str(rule.severity), plain(rule.says))
         for rule in sorted(entry.rules, key=by_severity)
     ]
-    measured = [(code(m.name), codes(m.labels), plain(m.help)) for m in entry.measures]
+    measured = [(code(m.name), codes(m.labels), plain(m.help)) for m in entry.metrics]
     return joined(
         f"## {check.id}",
         f"**{plain(check.question)}**",
@@ -103,12 +103,14 @@ def _check(entry: Entry) -> str:
 
 def _about(check: Check) -> list[str]:
     kinds = [f"{KINDS[kind]} (labels: {codes(WHO[kind])})" if WHO[kind] else KINDS[kind] for kind in check.over]
-    pace = code("schedule.default") if check.every is None else code(f"schedule.{check.id}")
-    least = f", and never sooner than {written(check.least)}" if check.least > timedelta(seconds=1) else ""
+    pace = code("schedule.default") if check.interval is None else code(f"schedule.{check.id}")
+    least = (
+        f", and never sooner than {written(check.min_interval)}" if check.min_interval > timedelta(seconds=1) else ""
+    )
     lines = [
         f"- It looks at {'; and at '.join(kinds)}.",
         f"- Every {written(_every(check))}, unless {pace} says otherwise{least}.",
-        f"- A run that has not ended after {written(check.deadline)} is unknown, reason `deadline`.",
+        f"- A run that has not ended after {written(check.timeout)} is unknown, reason `deadline`.",
     ]
     if check.id in SPEAKING:
         lines.append("- It speaks SMTP, and so does not run before `smtp.helo_name` is set.")

@@ -15,7 +15,7 @@ _Schema: TypeAlias = dict[str, Any]
 # What stands for the keys of a mapping that has no keys of its own.
 NAMES = {"schedule": "CHECK", "checks": "CHECK", "severities": "FINDING", "labels": "NAME"}
 
-SHARED = tuple(schema.Entry.model_fields)  # what all entries have stands behind what is their own
+SHARED = tuple(schema.TargetEntry.model_fields)  # what all entries have stands behind what is their own
 PATTERNS = {f"^{schema.DURATION_PATTERN}$": schema.A_DURATION}  # where the schema has no room for words
 
 NO_DEFAULT = "none"
@@ -41,7 +41,7 @@ In the paths below, `[]` is each entry of a list, and words in capitals are name
 finding."""
 
 
-class Key(NamedTuple):
+class ConfigKey(NamedTuple):
     """One key. `path` is as errors write it, with [] for any entry; `default` is Markdown."""
 
     path: str
@@ -73,7 +73,7 @@ def page() -> str:
     )
 
 
-def all_keys() -> Iterator[Key]:
+def all_keys() -> Iterator[ConfigKey]:
     """All there are, in the order of the schema."""
     whole = schema.schema()
     return _keys(whole, whole, "")
@@ -83,15 +83,15 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
     return table(("Key", "Kind", "Default", "Meaning"), rows)
 
 
-def _keys(schema: _Schema, part: _Schema, above: str, *, deep: bool = True) -> Iterator[Key]:
+def _keys(schema: _Schema, part: _Schema, above: str, *, deep: bool = True) -> Iterator[ConfigKey]:
     for name, it in sorted(part["properties"].items(), key=lambda item: item[0] in SHARED and above != ""):
         path = f"{above}.{name}" if above else name
-        yield Key(path, _kind(it, name), _default(it, needed=name in part.get("required", ())), _meaning(it))
+        yield ConfigKey(path, _kind(it, name), _default(it, needed=name in part.get("required", ())), _meaning(it))
         if deep:
             yield from _below(schema, it, path)
 
 
-def _below(schema: _Schema, it: _Schema, path: str) -> Iterator[Key]:
+def _below(schema: _Schema, it: _Schema, path: str) -> Iterator[ConfigKey]:
     """The keys that what stands there may have."""
     if "$ref" in it:
         yield from _keys(schema, schema["$defs"][it["$ref"].rpartition("/")[2]], path)

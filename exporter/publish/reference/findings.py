@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.engine.catalogue import Catalogue, Entry
+from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.model import Rule, Severity
 from exporter.publish.findings import alerts, name
 from exporter.publish.reference.markdown import MADE, code, codes, joined, plain, sentence, table
@@ -43,7 +43,7 @@ def page(known: Catalogue) -> str:
     )
 
 
-def _check(entry: Entry) -> str:
+def _check(entry: CatalogueEntry) -> str:
     alerting = {alert.name for alert in alerts(entry, Thresholds())}
     return joined(
         f"## {entry.check.id}",

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from exporter.engine.catalogue import Catalogue, Entry
+from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.mail.dns import Status
 from exporter.model import IDENTITY_LABELS, Reason, SystemClock
-from exporter.net.dns.resolver import Stats
-from exporter.net.dns.upstream import Traffic
+from exporter.net.dns.resolver import ResolverStats
+from exporter.net.dns.upstream import UpstreamStats
 from exporter.publish.alert import WHO
 from exporter.publish.reference.markdown import MADE, code, codes, joined, plain, table
 from exporter.stats import Histogram
 from exporter.views import metrics
-from exporter.views.metrics import HELP, Exposition, Own, health
+from exporter.views.metrics import HELP, Exposition, OwnHealth, health
 
 _OF_A_CHECK = "who"  # stands for `check`, the target's identity labels, and labels of the user's
 
@@ -122,7 +122,7 @@ stands; what is accepted or for information has none. Where a target can have on
 
 
 def page(known: Catalogue) -> str:
-    measured = [entry for entry in known.entries if entry.measures]
+    measured = [entry for entry in known.entries if entry.metrics]
     return joined(
         "# Metrics",
         MADE,
@@ -151,18 +151,18 @@ def _shared(family: str) -> tuple[str, ...]:
     return code(family), "gauge", " and ".join(filter(None, (those, own))), plain(HELP[family])
 
 
-def _measures(entry: Entry) -> Iterator[tuple[str, ...]]:
+def _measures(entry: CatalogueEntry) -> Iterator[tuple[str, ...]]:
     identity = [label for kind in entry.check.over for label in WHO[kind]]
-    for measure in entry.measures:
-        labels = codes(dict.fromkeys((*identity, *measure.labels)))
-        yield code(measure.name), "gauge", labels, plain(measure.help)
+    for metric in entry.metrics:
+        labels = codes(dict.fromkeys((*identity, *metric.labels)))
+        yield code(metric.name), "gauge", labels, plain(metric.help)
 
 
 def own(known: Catalogue) -> Iterator[tuple[str, ...]]:
     """Rows about the exporter itself; made with one of each, since a family tells its labels by its samples."""
-    stats = Stats({"": Traffic(queries=1)})
+    stats = ResolverStats({"": UpstreamStats(queries=1)})
     stats.nameservers[""].responses.update([Status.ANSWER])
-    sample = Own(
+    sample = OwnHealth(
         targets={"": 1},
         runs=Counter([""]),
         unknown=Counter([("", "")]),
@@ -171,7 +171,7 @@ def own(known: Catalogue) -> Iterator[tuple[str, ...]]:
         budgets={"": 1.0},
         dns=stats,
     )
-    for family in health(sample, Exposition(known, SystemClock(), 0, Own)):
+    for family in health(sample, Exposition(known, SystemClock(), 0, OwnHealth)):
         labels = dict.fromkeys(label for one in family.samples for label in one.labels if label != "le")
         name = f"{family.name}_total" if family.type == "counter" else family.name
         yield code(name), family.type, codes(labels), plain(family.documentation)

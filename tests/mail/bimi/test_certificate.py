@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from exporter.demo import mark
 from exporter.demo.mark import LOGO
 from exporter.mail.bimi import certificate as bimi_certificate
-from exporter.mail.bimi.certificate import LARGEST, Mark, NoCertificateError
+from exporter.mail.bimi.certificate import LARGEST, MarkCertificate, NoCertificateError
 from exporter.mail.certificate import CertificateSyntaxError
 
 NOW = 1_780_000_000.0
@@ -24,7 +24,7 @@ def pem(name: str = "example.com", **kind: bool | float | str) -> bytes:
     return mark.page(mark.Mark("https://example.com/m.pem", name, **kind), NOW).body.encode()  # type: ignore[arg-type]  # fields of several types
 
 
-def read(name: str = "example.com", **kind: bool | float | str) -> Mark:
+def read(name: str = "example.com", **kind: bool | float | str) -> MarkCertificate:
     return bimi_certificate.parse(pem(name, **kind))
 
 

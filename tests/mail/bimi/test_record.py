@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from exporter.mail.bimi import record as bimi
-from exporter.mail.bimi.record import BimiSyntaxError, Found, Record, is_record, meant, parse, weaknesses
+from exporter.mail.bimi.record import BimiDiscovery, BimiRecord, BimiSyntaxError, is_record, meant, parse, weaknesses
 from exporter.mail.dmarc.tree_walk import Discovery, climb
 from exporter.mail.dns import TXT, Evaluation, Question, Reply, Status, T
 from exporter.mail.tag_list import LONGEST
@@ -68,12 +68,12 @@ def test_a_record_longer_than_any_txt_record_is_not_read() -> None:
 
 def test_every_tag_is_read() -> None:
     text = b"v=BIMI1; a=https://b.example/m.pem; l = https://b.example/l.svg ;avp=personal; lps=true; x=y;"
-    assert parse(text) == Record("https://b.example/l.svg", "https://b.example/m.pem", (), (), ())
+    assert parse(text) == BimiRecord("https://b.example/l.svg", "https://b.example/m.pem", (), (), ())
 
 
 def test_what_a_careful_reader_would_complain_about_is_kept() -> None:
     record = parse(b"v=BIMI1; l=one; l=two; words; avp=Brand; lps=1; x=1; x=2")
-    assert record == Record("one", "", (("avp", "Brand"), ("lps", "1")), ("words",), ("l",))
+    assert record == BimiRecord("one", "", (("avp", "Brand"), ("lps", "1")), ("words",), ("l",))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,9 @@ def test_a_suffix_may_promise_a_picture_in_pixels(url: str, suffix: str) -> None
 OWN, ABOVE = "default._bimi.shop.example.com", "default._bimi.example.com"
 
 
-def find(texts: Mapping[str, str], failing: str = "", domain: str = "shop.example.com") -> tuple[Found, list[str]]:
+def find(
+    texts: Mapping[str, str], failing: str = "", domain: str = "shop.example.com"
+) -> tuple[BimiDiscovery, list[str]]:
     return play(bimi.find(domain), texts, failing)
 
 

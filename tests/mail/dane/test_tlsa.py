@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from exporter.mail.certificate import CertificateSyntaxError
 from exporter.mail.dane import chain as dane_chain
 from exporter.mail.dane.chain import Fit, advised, fit, key
-from exporter.mail.dane.tlsa import Lookup, look_up, malformed, place, usable
-from exporter.mail.dns import TLSA, Question, Record, Reply, Status
+from exporter.mail.dane.tlsa import TlsaLookup, look_up, malformed, place, usable
+from exporter.mail.dns import TLSA, Question, Rdata, Reply, Status
 
 HOST = "mx.example.com"
 SHA_256, SHA_512 = bytes(32), bytes(64)
@@ -232,7 +232,7 @@ def test_a_mutated_certificate_raises_one_error_and_never_holds_with_another_key
 # --- where records are looked for ----------------------------------------------------------------------------------
 
 
-def looked_up(*answers: str, port: int = 25) -> tuple[Lookup, list[str]]:
+def looked_up(*answers: str, port: int = 25) -> tuple[TlsaLookup, list[str]]:
     """Answers are written `name TYPE: data`, with `AD`, `-> alias`, or a status in capitals; others are NODATA."""
     given = {}
     for answer in answers:
@@ -257,7 +257,7 @@ def _reply(question: Question, said: list[str]) -> Reply:
     words = [word for word in words if word != "->"]
     if words and re.fullmatch("[A-Z]+", words[0]):
         return Reply(question, Status[words[0]], authenticated=secure)
-    data: tuple[Record, ...]
+    data: tuple[Rdata, ...]
     if question.rdtype == "TLSA":
         data = tuple(TLSA(3, 1, 1, word.encode()) for word in words)
     else:
@@ -340,7 +340,7 @@ def test_half_of_the_addresses_leave_a_doubt_and_no_address_leaves_nothing_to_as
     assert found.found
     assert found.doubt is not None
     found, asked = looked_up(f"{HOST} A: NXDOMAIN", f"{HOST} AAAA: NXDOMAIN", f"{OWN}: one AD")
-    assert (found, asked) == (Lookup(), [f"{HOST} A", f"{HOST} AAAA"])
+    assert (found, asked) == (TlsaLookup(), [f"{HOST} A", f"{HOST} AAAA"])
 
 
 def test_a_record_reads_as_it_is_written_in_a_zone() -> None:

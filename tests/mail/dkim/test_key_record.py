@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.checks.dkim import dkim
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
 from exporter.mail.dkim.key_record import DkimSyntaxError, KeyRecord, attempt, namespaces, parse
 from exporter.mail.dkim.public_key import PublicKey
@@ -191,7 +191,7 @@ VERDICTS = {
 async def test_keys_that_others_test_with_get_the_right_verdict(name: str) -> None:
     text = (VECTORS / name).read_text().strip()
     strings = " ".join(f'"{text[i : i + 255]}"' for i in range(0, len(text), 255))
-    net = Net(MemoryResolver(Zone(f"s._domainkey.example.com. TXT {strings}\n")), FakeClock())
+    net = Net(MemoryResolver(ZoneData(f"s._domainkey.example.com. TXT {strings}\n")), FakeClock())
     target = Selector(domain="example.com", selector="s", signer="example.com")
     outcome = await evaluate(dkim, target, lambda: net, FakeClock())
     assert sorted(finding.id for finding in outcome.findings) == VERDICTS[name]

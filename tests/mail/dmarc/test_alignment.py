@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.mail.dmarc.alignment import Identifier, align
 from exporter.mail.dmarc.tree_walk import climb, discover
 from exporter.net import Net
@@ -22,11 +22,11 @@ def published(records: dict[str, str]) -> str:
 
 async def aligned(domain: str, identifier: str, zone: str, tag: str = "aspf") -> tuple[Identifier, list[str]]:
     """And the names that were asked about the identifier."""
-    dns = MemoryResolver(Zone(zone))
+    dns = MemoryResolver(ZoneData(zone))
     net = Net(dns, FakeClock())
-    found = await net.follow(discover(domain))
+    found = await net.drive(discover(domain))
     before = len(dns.asked)
-    identified = await net.follow(align(found, identifier, tag))
+    identified = await net.drive(align(found, identifier, tag))
     return identified, [question.name for question in dns.asked[before:]]
 
 
@@ -141,10 +141,10 @@ WORLDS = st.dictionaries(NAMES, st.sampled_from(["", "psd=y", "psd=n", "psd=u"])
 @given(WORLDS, NAMES, NAMES)
 async def test_the_short_cut_says_what_two_walks_say(records: dict[str, str], domain: str, identifier: str) -> None:
     """Relaxed alignment is the same organisational domain (RFC 9989 section 4.10.2), however few questions it took."""
-    net = Net(MemoryResolver(Zone(published(records))), FakeClock())
-    found = await net.follow(discover(domain))
+    net = Net(MemoryResolver(ZoneData(published(records))), FakeClock())
+    found = await net.drive(discover(domain))
     if found.source is None:
         return
-    identified = await net.follow(align(found, identifier, "adkim"))
-    ours, theirs = await net.follow(climb(domain)), await net.follow(climb(identifier))
+    identified = await net.drive(align(found, identifier, "adkim"))
+    ours, theirs = await net.drive(climb(domain)), await net.drive(climb(identifier))
     assert identified.new is (domain == identifier or ours.organisational == theirs.organisational)

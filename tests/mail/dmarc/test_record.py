@@ -8,10 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.mail.dmarc.record import DmarcSyntaxError, Policy, Record, ReportURI, Requested, is_record, meant, parse
+from exporter.mail.dmarc.record import (
+    DmarcPolicy,
+    DmarcRecord,
+    DmarcSyntaxError,
+    ReportURI,
+    Requested,
+    is_record,
+    meant,
+    parse,
+)
 from exporter.mail.tag_list import LONGEST
 
-NONE, QUARANTINE, REJECT = Policy.NONE, Policy.QUARANTINE, Policy.REJECT
+NONE, QUARANTINE, REJECT = DmarcPolicy.NONE, DmarcPolicy.QUARANTINE, DmarcPolicy.REJECT
 
 
 @pytest.mark.parametrize(
@@ -43,7 +52,7 @@ def test_every_tag_is_read() -> None:
         b"v=DMARC1; p=reject; sp=Quarantine; np=none; psd=Y; t=y; adkim=s; aspf=r; fo=1:d:s; "
         b"rua=mailto:A@Example.com!10m, https://h.example/x; ruf=mailto:b@example.com; pct=5; rf=afrf; ri=1; xyz=1"
     )
-    assert record == Record(
+    assert record == DmarcRecord(
         p=REJECT,
         sp=QUARANTINE,
         np=NONE,
@@ -195,7 +204,10 @@ def test_what_was_meant_as_a_record_is_told_from_what_is_not(text: bytes, was_me
     ],
 )
 def test_what_a_record_asks_for_each_kind_of_name(
-    text: str, own: tuple[str, Policy] | None, subdomain: tuple[str, Policy] | None, missing: tuple[str, Policy] | None
+    text: str,
+    own: tuple[str, DmarcPolicy] | None,
+    subdomain: tuple[str, DmarcPolicy] | None,
+    missing: tuple[str, DmarcPolicy] | None,
 ) -> None:
     record = parse(f"v=DMARC1; {text}".encode())
     asked = (record.requests(), record.requests(subdomain=True), record.requests(subdomain=True, exists=False))
@@ -203,7 +215,7 @@ def test_what_a_record_asks_for_each_kind_of_name(
 
 
 @pytest.mark.parametrize(("policy", "applied"), [(NONE, NONE), (QUARANTINE, NONE), (REJECT, QUARANTINE)])
-def test_testing_lowers_a_policy_by_one_level(policy: Policy, applied: Policy) -> None:
+def test_testing_lowers_a_policy_by_one_level(policy: DmarcPolicy, applied: DmarcPolicy) -> None:
     assert Requested("p", policy, testing=True).applied is applied
     assert Requested("p", policy, testing=False).applied is policy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.mail.dmarc.record import ReportURI
 from exporter.mail.dmarc.reports import Destination, destination
 from exporter.mail.dmarc.tree_walk import climb
@@ -20,12 +20,12 @@ OURS = '_dmarc.example.com. TXT "v=DMARC1; p=none"\n'
 
 async def look(domain: str, host: str, zone: str, uri: str = "mailto:d@{}") -> tuple[Destination, list[str]]:
     """And the names that were asked for the destination."""
-    dns = MemoryResolver(Zone(zone))
+    dns = MemoryResolver(ZoneData(zone))
     net = Net(dns, FakeClock())
-    ours = await net.follow(climb(domain))
+    ours = await net.drive(climb(domain))
     before = len(dns.asked)
     text = uri.format(host)
-    end = await net.follow(destination(ours, ReportURI(text, text.partition(":")[0], host)))
+    end = await net.drive(destination(ours, ReportURI(text, text.partition(":")[0], host)))
     return end, [question.name for question in dns.asked[before:]]
 
 

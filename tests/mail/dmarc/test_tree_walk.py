@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.demo.nameserver import Zone
-from exporter.mail.dmarc.tree_walk import Discovery, Found, climb, discover, walk
+from exporter.demo.nameserver import ZoneData
+from exporter.mail.dmarc.tree_walk import Discovery, PolicySource, climb, discover, walk
 from exporter.mail.dns import Evaluation, Status
 from exporter.net import Net
 from tests.support.clock import FakeClock
@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 async def play(evaluation: Evaluation[T], zone: str) -> tuple[T, list[str]]:
     """The result and the names that were asked."""
-    dns = MemoryResolver(Zone(zone))
-    result = await Net(dns, FakeClock()).follow(evaluation)
+    dns = MemoryResolver(ZoneData(zone))
+    result = await Net(dns, FakeClock()).drive(evaluation)
     return result, [question.name for question in dns.asked]
 
 
@@ -125,7 +125,7 @@ async def test_organisational_domain_and_record(
     assert discovery.organisational == organisational
     assert (discovery.source.domain if discovery.source else None) == source
     assert (discovery.subdomain_source.domain if discovery.subdomain_source else None) == below
-    assert discovery.new == Found(source, organisational)
+    assert discovery.new == PolicySource(source, organisational)
 
 
 async def test_several_records_are_discarded_and_the_walk_goes_on() -> None:
@@ -134,23 +134,29 @@ async def test_several_records_are_discarded_and_the_walk_goes_on() -> None:
         '_dmarc.example.com. TXT "v=DMARC1; p=none"\n'
     )
     discovery = await found("a.example.com", zone)
-    assert discovery.new == Found("example.com", "example.com")
-    assert discovery.old == Found(None, "example.com")  # RFC 7489 section 6.6.3 step 5 ends the search
+    assert discovery.new == PolicySource("example.com", "example.com")
+    assert discovery.old == PolicySource(None, "example.com")  # RFC 7489 section 6.6.3 step 5 ends the search
 
 
 @pytest.mark.parametrize(
     ("domain", "records", "old"),
     [
-        ("a.b.example.co.uk", {"example.co.uk": "", "b.example.co.uk": ""}, Found("example.co.uk", "example.co.uk")),
-        ("a.example.com", {"a.example.com": ""}, Found("a.example.com", "example.com")),
-        ("a.b.example.com", {"b.example.com": "psd=n", "example.com": ""}, Found("example.com", "example.com")),
-        ("a.b.example.com", {"b.example.com": "psd=n"}, Found(None, "example.com")),
-        ("alice.blogspot.com", {"blogspot.com": ""}, Found(None, "alice.blogspot.com")),
-        ("news.foo-bar.example", {"foo-bar.example": ""}, Found("foo-bar.example", "foo-bar.example")),
-        ("news.foo-bar.example", {"foo.example": ""}, Found(None, "foo-bar.example")),
+        (
+            "a.b.example.co.uk",
+            {"example.co.uk": "", "b.example.co.uk": ""},
+            PolicySource("example.co.uk", "example.co.uk"),
+        ),
+        ("a.example.com", {"a.example.com": ""}, PolicySource("a.example.com", "example.com")),
+        ("a.b.example.com", {"b.example.com": "psd=n", "example.com": ""}, PolicySource("example.com", "example.com")),
+        ("a.b.example.com", {"b.example.com": "psd=n"}, PolicySource(None, "example.com")),
+        ("alice.blogspot.com", {"blogspot.com": ""}, PolicySource(None, "alice.blogspot.com")),
+        ("news.foo-bar.example", {"foo-bar.example": ""}, PolicySource("foo-bar.example", "foo-bar.example")),
+        ("news.foo-bar.example", {"foo.example": ""}, PolicySource(None, "foo-bar.example")),
     ],
 )
-async def test_the_old_answer_stands_beside_the_new_one(domain: str, records: dict[str, str], old: Found) -> None:
+async def test_the_old_answer_stands_beside_the_new_one(
+    domain: str, records: dict[str, str], old: PolicySource
+) -> None:
     """By the Public Suffix List; a hyphen does not end a name, as it once did elsewhere."""
     zone = "".join(f'_dmarc.{name}. TXT "v=DMARC1; p=none; {tags}"\n' for name, tags in records.items())
     assert (await found(domain, zone)).old == old

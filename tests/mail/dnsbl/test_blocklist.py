@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.config import shipped_blocklists
 from exporter.mail.dns import TXT, Question, Reply, Status
-from exporter.mail.dnsbl.blocklist import NOT_LISTED, Blocklist, Code, Error, Fault, Listed, Lists
+from exporter.mail.dnsbl.blocklist import NOT_LISTED, Blocklist, Code, Listed, ListError, ListFault, Lists
 from exporter.mail.dnsbl.catalogue import blocklist
 from exporter.model import Doubt, Reason, Severity
 
@@ -122,39 +122,39 @@ class TestReading:
     @pytest.mark.parametrize(
         ("of", "address", "fault"),
         [
-            (OWN, "127.255.255.252", Fault.ZONE),
-            (OWN, "127.255.255.254", Fault.RESOLVER),
-            (OWN, "127.255.255.255", Fault.VOLUME),
-            (OWN, "127.255.255.0", Fault.RESOLVER),
-            (ZEN, "127.255.255.254", Fault.RESOLVER),
-            (OWN, "203.0.113.1", Fault.WRONG),
-            (OWN, "0.0.0.0", Fault.WRONG),
-            (OWN, "128.0.0.2", Fault.WRONG),
-            (OWN, "126.255.255.255", Fault.WRONG),
-            (OWN, "127.0.0.1", Fault.WRONG),
-            (OWN, "127.0.0.0", Fault.WRONG),
-            (OWN, "::1", Fault.WRONG),
-            (OWN, "::ffff:127.0.0.2", Fault.WRONG),
-            (DBL, "127.0.1.255", Fault.WRONG),
-            (URIBL, "127.0.0.1", Fault.RESOLVER),
-            (URIBL, "127.0.0.3", Fault.RESOLVER),
-            (URIBL, "127.0.0.255", Fault.RESOLVER),
-            (SURBL, "127.0.0.1", Fault.RESOLVER),
-            (SURBL, "127.0.0.0", Fault.WRONG),
+            (OWN, "127.255.255.252", ListFault.ZONE),
+            (OWN, "127.255.255.254", ListFault.RESOLVER),
+            (OWN, "127.255.255.255", ListFault.VOLUME),
+            (OWN, "127.255.255.0", ListFault.RESOLVER),
+            (ZEN, "127.255.255.254", ListFault.RESOLVER),
+            (OWN, "203.0.113.1", ListFault.WRONG),
+            (OWN, "0.0.0.0", ListFault.WRONG),
+            (OWN, "128.0.0.2", ListFault.WRONG),
+            (OWN, "126.255.255.255", ListFault.WRONG),
+            (OWN, "127.0.0.1", ListFault.WRONG),
+            (OWN, "127.0.0.0", ListFault.WRONG),
+            (OWN, "::1", ListFault.WRONG),
+            (OWN, "::ffff:127.0.0.2", ListFault.WRONG),
+            (DBL, "127.0.1.255", ListFault.WRONG),
+            (URIBL, "127.0.0.1", ListFault.RESOLVER),
+            (URIBL, "127.0.0.3", ListFault.RESOLVER),
+            (URIBL, "127.0.0.255", ListFault.RESOLVER),
+            (SURBL, "127.0.0.1", ListFault.RESOLVER),
+            (SURBL, "127.0.0.0", ListFault.WRONG),
         ],
     )
-    def test_what_a_list_says_of_itself_is_never_a_listing(self, of: Blocklist, address: str, fault: Fault) -> None:
+    def test_what_a_list_says_of_itself_is_never_a_listing(self, of: Blocklist, address: str, fault: ListFault) -> None:
         for said in (
             of.read(reply(address)),
             of.read(reply("127.0.0.2", address)),
             of.read(reply(address, "127.0.0.2")),
         ):
-            assert isinstance(said, Error)
+            assert isinstance(said, ListError)
             assert said.fault is fault
 
     def test_an_answer_without_an_address_is_no_listing(self) -> None:
         said = OWN.read(Reply(Question("x", "A"), Status.ANSWER, (TXT((b"?",)),)))
-        assert said == Error(Fault.WRONG, "an answer without an address")
+        assert said == ListError(ListFault.WRONG, "an answer without an address")
 
     def test_every_class_of_127(self) -> None:
         """All of 127.x.y.z by its edges, judged by the rule said once more."""
@@ -188,7 +188,7 @@ class TestNeverAFalseListing:
             or (str(address) in {"127.0.0.0", "127.0.0.1"})
             for address in addresses
         )
-        assert isinstance(said, Error) is speaks_of_itself
+        assert isinstance(said, ListError) is speaks_of_itself
         if not speaks_of_itself:
             assert isinstance(said, Listed) is any(str(address) not in of.harmless for address in addresses)
 
@@ -200,19 +200,19 @@ class TestTestPoints:
     @pytest.mark.parametrize(
         ("listed", "unlisted", "fault"),
         [
-            (reply("127.0.0.2"), reply("127.0.0.2"), Fault.WORLD),
-            (reply(), reply("127.0.0.2"), Fault.WORLD),
-            (lost(), reply("127.0.0.2"), Fault.WORLD),
-            (reply(), reply(), Fault.DEAD),
-            (reply(), lost(), Fault.DEAD),
-            (reply("127.255.255.254"), reply("127.255.255.254"), Fault.RESOLVER),
-            (reply("127.0.0.2"), reply("127.255.255.255"), Fault.VOLUME),
-            (lost(), reply("203.0.113.1"), Fault.WRONG),
+            (reply("127.0.0.2"), reply("127.0.0.2"), ListFault.WORLD),
+            (reply(), reply("127.0.0.2"), ListFault.WORLD),
+            (lost(), reply("127.0.0.2"), ListFault.WORLD),
+            (reply(), reply(), ListFault.DEAD),
+            (reply(), lost(), ListFault.DEAD),
+            (reply("127.255.255.254"), reply("127.255.255.254"), ListFault.RESOLVER),
+            (reply("127.0.0.2"), reply("127.255.255.255"), ListFault.VOLUME),
+            (lost(), reply("203.0.113.1"), ListFault.WRONG),
         ],
     )
-    def test_proven_bad_stays_bad(self, listed: Reply, unlisted: Reply, fault: Fault) -> None:
+    def test_proven_bad_stays_bad(self, listed: Reply, unlisted: Reply, fault: ListFault) -> None:
         verdict = OWN.judge(listed, unlisted)
-        assert isinstance(verdict, Error)
+        assert isinstance(verdict, ListError)
         assert verdict.fault is fault
 
     @pytest.mark.parametrize("status", [s for s in Status if not s.conclusive])
@@ -350,7 +350,7 @@ class TestCatalogue:
 
     def test_an_error_code_of_a_list_may_name_its_fault(self) -> None:
         made = blocklist({"name": "x", "zone": "x.example", "errors": {"127.0.9.9": {"meaning": "unpaid"}}})
-        assert made.read(reply("127.0.9.9")) == Error(Fault.RESOLVER, "127.0.9.9: unpaid")
+        assert made.read(reply("127.0.9.9")) == ListError(ListFault.RESOLVER, "127.0.9.9: unpaid")
 
     def test_doubts_keep_their_reason(self) -> None:
         assert OWN.judge(lost(Status.TIMEOUT), lost()) == Doubt(Reason.DNS_TIMEOUT, "a test point of our-list: timeout")

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.mail.dns import MX, TXT, Record, Status
+from exporter.mail.dns import MX, TXT, Rdata, Status
 from exporter.mail.names import LONGEST_NAME
 from exporter.mail.spf.check_host import MOST_STEPS, check_host
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_VOIDS
-from exporter.mail.spf.record import Word
-from exporter.mail.spf.worst_case import Trouble
+from exporter.mail.spf.record import SpfResult
+from exporter.mail.spf.worst_case import TermTrouble
 from exporter.model import Reason
 from tests.support.spf_zone import A, Zone, cost, evaluate, play, world
 
@@ -25,13 +25,13 @@ def test_any_local_part_can_be_put_into_a_macro(local: str) -> None:
     result = evaluate(
         {"example.com TXT": "v=spf1 exists:%{l}._u.%{d} exists:%{L}.%{lr+}.x.%{d} -all"}, sender=f"{local}@example.com"
     )
-    assert result.word is Word.FAIL
+    assert result.word is SpfResult.FAIL
 
 
 def test_an_ipv4_mapped_address_is_an_ipv4_address() -> None:
     zone = {"example.com TXT": "v=spf1 ip4:192.0.2.1 -all"}
-    assert evaluate(zone, "::ffff:192.0.2.1").word is Word.PASS
-    assert evaluate({"example.com TXT": "v=spf1 ip6:::ffff:192.0.2.1 -all"}, "::ffff:192.0.2.1").word is Word.FAIL
+    assert evaluate(zone, "::ffff:192.0.2.1").word is SpfResult.PASS
+    assert evaluate({"example.com TXT": "v=spf1 ip6:::ffff:192.0.2.1 -all"}, "::ffff:192.0.2.1").word is SpfResult.FAIL
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_an_ipv4_mapped_address_is_an_ipv4_address() -> None:
 )
 def test_what_is_no_domain_name_has_no_policy_and_costs_no_question(domain: str) -> None:
     result, asked = play(check_host(ip_address("192.0.2.1"), domain, f"a@{domain}", "h"), world({}))
-    assert (result.word, asked) == (Word.NONE, [])
+    assert (result.word, asked) == (SpfResult.NONE, [])
 
 
 def test_a_dns_error_is_temperror_with_its_reason_and_ends_the_evaluation() -> None:
@@ -58,14 +58,14 @@ def test_a_dns_error_is_temperror_with_its_reason_and_ends_the_evaluation() -> N
         "example.com MX": Status.REFUSED,
     }
     result = evaluate(zone)
-    assert (result.word, result.reason, result.lookups) == (Word.TEMPERROR, Reason.DNS_REFUSED, 2)
+    assert (result.word, result.reason, result.lookups) == (SpfResult.TEMPERROR, Reason.DNS_REFUSED, 2)
     assert "example.com MX" in result.why
 
 
 def test_a_dns_error_that_ptr_passes_over_is_remembered_as_the_reason_for_doubt() -> None:
     zone: Zone = {"example.com TXT": "v=spf1 ptr -all", "1.2.0.192.in-addr.arpa PTR": Status.TIMEOUT}
     result = evaluate(zone)
-    assert (result.word, result.reason) == (Word.FAIL, Reason.DNS_TIMEOUT)
+    assert (result.word, result.reason) == (SpfResult.FAIL, Reason.DNS_TIMEOUT)
     assert result.why == "-all of example.com matches; without an answer to 1.2.0.192.in-addr.arpa PTR: timeout"
 
 
@@ -87,7 +87,7 @@ def test_the_trace_tells_each_term_with_the_count_of_lookups_so_far() -> None:
         "example.com: -all: fail (3 lookups)",
     ]
     assert result.why == "-all of example.com matches"
-    assert (result.word, result.lookups, result.voids) == (Word.FAIL, 3, 0)
+    assert (result.word, result.lookups, result.voids) == (SpfResult.FAIL, 3, 0)
     assert result.told == (
         "fail: -all of example.com matches (3 lookups, 0 void)",
         *map(str, result.trace),
@@ -96,7 +96,7 @@ def test_the_trace_tells_each_term_with_the_count_of_lookups_so_far() -> None:
 
 def test_the_trace_is_bounded() -> None:
     result = evaluate({"example.com TXT": "v=spf1 " + "ip4:198.51.100.1 " * 1000 + "-all"})
-    assert result.word is Word.FAIL
+    assert result.word is SpfResult.FAIL
     assert len(result.trace) == MOST_STEPS
 
 
@@ -111,7 +111,7 @@ def test_an_explanation_never_changes_the_result() -> None:
     for text in ("%{x}", "é", Status.TIMEOUT, Status.NODATA, (TXT((b"one",)), TXT((b"two",)))):
         broken: Zone = {"example.com TXT": record, "exp.example.com TXT": text}
         result = evaluate(broken, explain=True)
-        assert (result.word, result.explanation, result.voids, result.lookups) == (Word.FAIL, "", 0, 0)
+        assert (result.word, result.explanation, result.voids, result.lookups) == (SpfResult.FAIL, "", 0, 0)
 
 
 def test_macro_p_is_the_validated_name_and_prefers_the_domain_itself() -> None:
@@ -122,21 +122,21 @@ def test_macro_p_is_the_validated_name_and_prefers_the_domain_itself() -> None:
         "z.example.com A": (ip_address("192.0.2.1"),),
         "z.example.com.ok.example.org A": A,
     }
-    assert evaluate(zone).word is Word.PASS
+    assert evaluate(zone).word is SpfResult.PASS
     assert (
         evaluate({"example.com TXT": "v=spf1 exists:%{p}.ok.example.org -all", "unknown.ok.example.org A": A}).word
-        is Word.PASS
+        is SpfResult.PASS
     )
 
 
 def test_only_ten_ptr_names_are_looked_at_and_always_the_same_ten() -> None:
     names = tuple(f"h{i:02}.example.com" for i in range(20))
-    zone: dict[str, tuple[Record, ...] | str | Status] = {"example.com TXT": "v=spf1 ptr -all"}
+    zone: dict[str, tuple[Rdata, ...] | str | Status] = {"example.com TXT": "v=spf1 ptr -all"}
     zone |= {f"{name} A": A for name in names}
     for order in (names, names[::-1]):
         zone["1.2.0.192.in-addr.arpa PTR"] = order
         result, asked = play(check_host(ip_address("192.0.2.1"), "example.com", "a@example.com", "h"), world(zone))
-        assert result.word is Word.FAIL
+        assert result.word is SpfResult.FAIL
         assert [q.name for q in asked if q.rdtype == "A"] == list(names[:10])
 
 
@@ -146,7 +146,7 @@ def test_a_refused_mx_limit_is_a_permerror_even_if_an_early_host_would_match() -
         "example.com MX": tuple(MX(i, f"h{i}.example.com") for i in range(11)),
         "h0.example.com A": (ip_address("192.0.2.1"),),
     }
-    assert evaluate(zone).word is Word.PERMERROR
+    assert evaluate(zone).word is SpfResult.PERMERROR
 
 
 # Counting (section 4.6.4): the cases that other implementations got wrong
@@ -155,18 +155,18 @@ def test_a_refused_mx_limit_is_a_permerror_even_if_an_early_host_would_match() -
 def test_a_term_is_void_once_so_two_empty_terms_are_two_voids() -> None:
     """Not three, because mx was counted twice."""
     result = evaluate({"example.com TXT": "v=spf1 a mx -all"})
-    assert (result.word, result.lookups, result.voids) == (Word.FAIL, 2, 2)
+    assert (result.word, result.lookups, result.voids) == (SpfResult.FAIL, 2, 2)
     assert len(cost({"example.com TXT": "v=spf1 a mx -all"}).voids) == 2
 
 
 def test_the_third_void_term_is_a_permerror_and_so_is_the_eleventh_lookup() -> None:
     result = evaluate({"example.com TXT": "v=spf1 a mx exists:x.example.com -all"})
-    assert (result.word, result.voids) == (Word.PERMERROR, MOST_VOIDS + 1)
+    assert (result.word, result.voids) == (SpfResult.PERMERROR, MOST_VOIDS + 1)
     zone: Zone = {"example.com TXT": "v=spf1 " + "a " * 11 + "-all", "example.com A": A}
-    assert evaluate(zone).word is Word.PERMERROR
+    assert evaluate(zone).word is SpfResult.PERMERROR
     assert evaluate(zone).lookups == MOST_LOOKUPS + 1, "so that a graph tells it from a policy that just fits"
     zone = {"example.com TXT": "v=spf1 " + "a " * 10 + "-all", "example.com A": A}
-    assert (evaluate(zone).word, evaluate(zone).lookups) == (Word.FAIL, MOST_LOOKUPS)
+    assert (evaluate(zone).word, evaluate(zone).lookups) == (SpfResult.FAIL, MOST_LOOKUPS)
 
 
 def test_mx_is_one_lookup_however_many_hosts_it_names() -> None:
@@ -186,7 +186,7 @@ def test_mx_hosts_without_ipv6_are_one_void_term_for_an_ipv6_client_not_three() 
         **{f"h{i}.example.com AAAA": Status.NODATA for i in range(4)},
     }
     result = evaluate(zone, "2001:db8::1")
-    assert (result.word, result.voids) == (Word.PASS, 1)
+    assert (result.word, result.voids) == (SpfResult.PASS, 1)
     assert cost(zone).voids == ()
 
 
@@ -197,7 +197,7 @@ def test_voids_in_an_include_or_redirect_are_voids_and_no_lookups() -> None:
         "r.example.com TXT": "v=spf1 mx -all",
     }
     result = evaluate(zone)
-    assert (result.word, result.lookups, result.voids) == (Word.FAIL, 4, 2)
+    assert (result.word, result.lookups, result.voids) == (SpfResult.FAIL, 4, 2)
     assert (cost(zone).lookups, len(cost(zone).voids)) == (4, 2)
 
 
@@ -249,9 +249,9 @@ def test_the_costliest_path_is_named() -> None:
 
 def test_a_loop_is_told_and_bounded() -> None:
     zone: Zone = {"example.com TXT": "v=spf1 include:b.example -all", "b.example TXT": "v=spf1 redirect=Example.Com."}
-    assert [fault.trouble for fault in cost(zone).faults] == [Trouble.LOOP]
+    assert [fault.trouble for fault in cost(zone).faults] == [TermTrouble.LOOP]
     result = evaluate(zone)
-    assert (result.word, result.lookups) == (Word.PERMERROR, MOST_LOOKUPS + 1)
+    assert (result.word, result.lookups) == (SpfResult.PERMERROR, MOST_LOOKUPS + 1)
 
 
 # Names that are too long (section 7.3)
@@ -269,7 +269,7 @@ def test_the_domain_of_an_included_policy_is_the_name_that_was_asked_about() -> 
         f"{kept} TXT": "v=spf1 exists:%{d1r}.x.example -all",
         "a-long-label.x.example A": A,
     }
-    assert evaluate(zone).word is Word.PASS
+    assert evaluate(zone).word is SpfResult.PASS
 
 
 # Mailboxes
@@ -289,5 +289,5 @@ def test_a_result_that_depends_on_the_mailbox_says_so(term: str) -> None:
 
 def test_terms_that_lead_to_no_domain_name_are_told_once_however_often_they_stand() -> None:
     found = cost({"example.com TXT": "v=spf1 include:%{d4}..com include:%{d4}..com redirect=%{o}..com"})
-    assert [fault.trouble for fault in found.faults] == [Trouble.IMPOSSIBLE] * 2
+    assert [fault.trouble for fault in found.faults] == [TermTrouble.IMPOSSIBLE] * 2
     assert found.lookups == 3

@@ -10,10 +10,10 @@ from ipaddress import ip_address
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.mail.dns import MX, TXT, Question, Record, Reply, Status
-from exporter.mail.spf.check_host import Result, check_host
+from exporter.mail.dns import MX, TXT, Question, Rdata, Reply, Status
+from exporter.mail.spf.check_host import SpfEvaluation, check_host
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_QUESTIONS, MOST_SECONDS, MOST_VOIDS
-from exporter.mail.spf.record import Word
+from exporter.mail.spf.record import SpfResult
 from exporter.mail.spf.worst_case import MOST_COUNTED, MOST_VISITED, worst_case
 from exporter.model import Reason
 from tests.support.spf_zone import A, Zone, cost, play, world
@@ -63,9 +63,9 @@ def test_every_evaluation_ends_within_the_question_limit_and_the_same_way(
     )
     assert (result, asked) == again
     assert len(asked) <= MOST_QUESTIONS
-    assert result.lookups <= MOST_LOOKUPS + (result.word is Word.PERMERROR)
-    assert result.voids <= MOST_VOIDS + (result.word is Word.PERMERROR)
-    assert result.reason is not None or result.word is not Word.TEMPERROR
+    assert result.lookups <= MOST_LOOKUPS + (result.word is SpfResult.PERMERROR)
+    assert result.voids <= MOST_VOIDS + (result.word is SpfResult.PERMERROR)
+    assert result.reason is not None or result.word is not SpfResult.TEMPERROR
     worst, asked = play(worst_case("example.com"), answer)
     assert len(asked) <= MOST_VISITED
     assert worst.lookups <= MOST_COUNTED
@@ -79,7 +79,7 @@ def test_an_include_bomb_ends_in_permerror() -> None:
         return Reply(question, Status.ANSWER, (TXT((f"v=spf1 {includes} -all".encode(),)),))
 
     result, asked = play(check_host(ip_address("192.0.2.1"), "example.com", "a@example.com", "h"), answer)
-    assert result.word is Word.PERMERROR
+    assert result.word is SpfResult.PERMERROR
     assert len(asked) <= MOST_LOOKUPS + 1
     found, asked = play(worst_case("example.com"), answer)
     assert found.lookups == MOST_COUNTED
@@ -110,22 +110,22 @@ def toil(rdtype: str, *, terms: int = 10, hosts: int = 10) -> Callable[[Question
     return answer
 
 
-def explained(answer: Callable[[Question], Reply]) -> tuple[Result, list[Question]]:
+def explained(answer: Callable[[Question], Reply]) -> tuple[SpfEvaluation, list[Question]]:
     return play(check_host(ip_address("192.0.2.1"), "example.com", "a@example.com", "h", explain=True), answer)
 
 
 def test_the_most_toilsome_policy_that_is_within_the_limits_gets_its_result() -> None:
     """Ten mx terms of ten hosts each, of names with %{p}, and an explanation: nothing can ask more."""
     result, asked = explained(toil("A"))
-    assert (result.word, result.lookups, result.explanation) == (Word.FAIL, MOST_LOOKUPS, "refused")
+    assert (result.word, result.lookups, result.explanation) == (SpfResult.FAIL, MOST_LOOKUPS, "refused")
     assert len(asked) == len(set(asked)) == MOST_QUESTIONS == 123
 
 
 def test_one_term_or_one_host_more_is_a_permerror_before_it_asks_more() -> None:
     result, asked = explained(toil("A", terms=11))
-    assert (result.word, len(asked)) == (Word.PERMERROR, MOST_QUESTIONS - 1)
+    assert (result.word, len(asked)) == (SpfResult.PERMERROR, MOST_QUESTIONS - 1)
     result, asked = explained(toil("A", hosts=11))
-    assert (result.word, result.lookups) == (Word.PERMERROR, 1)
+    assert (result.word, result.lookups) == (SpfResult.PERMERROR, 1)
 
 
 def test_the_most_toilsome_policy_is_counted_whole() -> None:
@@ -157,7 +157,7 @@ def test_a_bomb_of_mx_terms_is_not_counted_to_its_end() -> None:
 # Time
 
 
-SLOW: dict[str, tuple[Record, ...] | str | Status] = {
+SLOW: dict[str, tuple[Rdata, ...] | str | Status] = {
     "example.com TXT": "v=spf1 a mx:b.example include:c.example ip4:192.0.2.1 -all",
     "example.com A": A,
     "b.example MX": (MX(1, "m.b.example"),),
@@ -174,20 +174,20 @@ def test_answers_that_take_longer_than_receivers_wait_are_a_temperror() -> None:
     """Of five answers, the time that they took together counts."""
     started = check_host(ip_address("192.0.2.1"), "example.com", "a@example.com", "h")
     result, asked = play(started, slow(MOST_SECONDS / 5))
-    assert (result.word, result.reason, result.seconds, len(asked)) == (Word.PASS, None, MOST_SECONDS, 5)
+    assert (result.word, result.reason, result.seconds, len(asked)) == (SpfResult.PASS, None, MOST_SECONDS, 5)
     started = check_host(ip_address("192.0.2.1"), "example.com", "a@example.com", "h")
     result, asked = play(started, slow(MOST_SECONDS / 5 + 0.5))
-    assert (result.word, result.reason, len(asked)) == (Word.TEMPERROR, Reason.DEADLINE, 5)
+    assert (result.word, result.reason, len(asked)) == (SpfResult.TEMPERROR, Reason.DEADLINE, 5)
     assert "more than 20 s" in result.why
     started = check_host(ip_address("192.0.2.1"), "example.com", "a@example.com", "h")
     result, asked = play(started, slow(MOST_SECONDS + 1))
-    assert (result.word, len(asked)) == (Word.TEMPERROR, 1), "nothing is asked when time is up"
+    assert (result.word, len(asked)) == (SpfResult.TEMPERROR, 1), "nothing is asked when time is up"
 
 
 def test_an_explanation_that_comes_too_late_is_left_out() -> None:
     zone: Zone = {"example.com TXT": "v=spf1 -all exp=exp.example.com", "exp.example.com TXT": "refused"}
     result, _ = explained(lambda question: replace(world(zone)(question), seconds=11.0))
-    assert (result.word, result.reason, result.explanation) == (Word.FAIL, None, "")
+    assert (result.word, result.reason, result.explanation) == (SpfResult.FAIL, None, "")
 
 
 def test_the_worst_case_is_in_doubt_when_time_is_up_and_keeps_what_it_has_counted() -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.mail.dns import MX, TXT, Question, Record, Reply, Status
-from exporter.mail.spf.check_host import Result, check_host
+from exporter.mail.dns import MX, TXT, Question, Rdata, Reply, Status
+from exporter.mail.spf.check_host import SpfEvaluation, check_host
 from exporter.mail.spf.limits import MOST_QUESTIONS
 
 SUITE = Path(__file__).parents[3] / ".." / "shared" / "vectors" / "spf" / "rfc7208-tests.yml"
@@ -77,7 +77,7 @@ def answer(zone: dict[str, list[Any]], question: Question) -> Reply:
     return Reply(question, Status.TIMEOUT if "TIMEOUT" in rows else Status.NODATA)
 
 
-def record(rdtype: str, value: Any) -> Record:
+def record(rdtype: str, value: Any) -> Rdata:
     match rdtype:
         case "A" | "AAAA":
             return ip_address(value)
@@ -90,7 +90,7 @@ def record(rdtype: str, value: Any) -> Record:
             return str(value).lower().rstrip(".")
 
 
-def play(case: Case) -> Result:
+def play(case: Case) -> SpfEvaluation:
     sender = case.given["mailfrom"]
     helo = case.given["helo"]
     domain = sender.rpartition("@")[2] if sender else helo
@@ -105,7 +105,7 @@ def play(case: Case) -> Result:
             question = evaluation.send(answer(case.zone, question))
     except StopIteration as end:
         assert asked <= MOST_QUESTIONS
-        result: Result = end.value
+        result: SpfEvaluation = end.value
         return result
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.names import LONGEST_NAME
 from exporter.mail.spf.macro import Macro, SpfSyntaxError, domain_spec, macro_string, query_name
-from exporter.mail.spf.record import LONGEST_RECORD, Word, is_spf, parse, read_explanation
+from exporter.mail.spf.record import LONGEST_RECORD, SpfResult, is_spf, parse, read_explanation
 
 # The record
 
@@ -87,7 +87,7 @@ def test_only_the_terms_up_to_all_can_be_reached() -> None:
     record = parse(b"v=spf1 a ~all mx -all")
     assert [m.text for m in record.reachable] == ["a", "~all"]
     assert record.all is not None
-    assert record.all.qualifier is Word.SOFTFAIL
+    assert record.all.qualifier is SpfResult.SOFTFAIL
 
 
 TERMS = [

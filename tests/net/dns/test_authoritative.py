@@ -16,7 +16,7 @@ import pytest
 
 from exporter.mail.dns import Question, ServerReply, Status
 from exporter.model import SystemClock
-from exporter.net.dns.authoritative import Authoritative
+from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.targets import IP
 from tests.support.clock import FakeClock
 from tests.support.hostile import Answers, Hostile, edns, framed, response, silence
@@ -36,7 +36,9 @@ def right_over_tcp(query: bytes) -> Iterable[bytes]:
     return [framed(message) for message in right(query)]
 
 
-def door(*servers: Hostile, fault: int = 0, per_server: float = 1e9, clock: FakeClock | None = None) -> Authoritative:
+def door(
+    *servers: Hostile, fault: int = 0, per_server: float = 1e9, clock: FakeClock | None = None
+) -> AuthoritativeClient:
     """The address SERVER and those after it lead to the servers."""
 
     async def dial(ip: IP, port: int) -> tuple[str, int]:
@@ -45,7 +47,7 @@ def door(*servers: Hostile, fault: int = 0, per_server: float = 1e9, clock: Fake
             raise OSError(fault, os.strerror(fault))
         return servers[int(ip) - int(SERVER)].address
 
-    return Authoritative(clock or SystemClock(), dial=dial, timeout=TIMEOUT, per_server=per_server)
+    return AuthoritativeClient(clock or SystemClock(), dial=dial, timeout=TIMEOUT, per_server=per_server)
 
 
 async def ask(udp: Answers, tcp: Answers | None = None, *, over_tcp: bool = False) -> tuple[ServerReply, Hostile]:
@@ -83,7 +85,7 @@ async def test_an_address_that_is_not_public_is_never_contacted(
     """A zone says whom to ask, and may mean the router of whoever asks."""
     monkeypatch.setattr("exporter.net.dns.authoritative.Upstream", None)
     monkeypatch.setattr("socket.socket", None)
-    reply = await Authoritative(SystemClock()).ask(ip_address(ip), SOA, tcp=tcp)
+    reply = await AuthoritativeClient(SystemClock()).ask(ip_address(ip), SOA, tcp=tcp)
     assert "no public address" in reply.passed_over
     assert reply.status is Status.NETWORK
 
@@ -205,7 +207,7 @@ async def test_no_socket_stays_open() -> None:
 
 def test_a_lag_lasts_until_the_last_server_has_what_the_first_one_had() -> None:
     clock = FakeClock()
-    servers = Authoritative(clock)
+    servers = AuthoritativeClient(clock)
     assert servers.lag("example.com", {5}) == 0
     assert servers.lag("example.com", {5, 6}) == 0
     clock.pass_(100)
@@ -222,7 +224,7 @@ def test_a_lag_lasts_until_the_last_server_has_what_the_first_one_had() -> None:
 
 def test_a_serial_that_went_around_is_the_newer_one() -> None:
     clock = FakeClock()
-    servers = Authoritative(clock)
+    servers = AuthoritativeClient(clock)
     servers.lag("example.com", {2**32 - 1, 0})
     clock.pass_(100)
     assert servers.lag("example.com", {0, 1}) == 0

@@ -161,7 +161,7 @@ async def test_many_questions_at_once_all_get_their_own_answer() -> None:
 
 async def test_what_the_pace_cannot_let_out_in_time_is_rate_limited_and_not_kept() -> None:
     clock = FakeClock()
-    async with Hostile(honest) as server, resolving(server, clock=clock, per_second=1, patience=0.5) as resolver:
+    async with Hostile(honest) as server, resolving(server, clock=clock, per_second=1, queue_timeout=0.5) as resolver:
         assert (await resolver.ask(Question("other.example", "A"))).status.conclusive is False  # another name's record
         reply = await resolver.ask(A)
         assert (reply.status, len(server.seen)) == (Status.RATE_LIMITED, 1)
@@ -170,7 +170,7 @@ async def test_what_the_pace_cannot_let_out_in_time_is_rate_limited_and_not_kept
 
 
 async def test_a_zone_has_its_own_pace() -> None:
-    async with Hostile(honest) as server, resolving(server, zones={"bl.example": 1}, patience=0.5) as resolver:
+    async with Hostile(honest) as server, resolving(server, zones={"bl.example": 1}, queue_timeout=0.5) as resolver:
         assert (await resolver.ask(Question("1.bl.example", "A"))).status is not Status.RATE_LIMITED
         assert (await resolver.ask(Question("2.bl.example", "A"))).status is Status.RATE_LIMITED
         assert (await resolver.ask(A)).records == TRUE
@@ -178,7 +178,7 @@ async def test_a_zone_has_its_own_pace() -> None:
 
 async def test_questions_in_flight_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporter.net.dns.resolver.MOST_IN_FLIGHT", 3)
-    async with Hostile(silence) as server, resolving(server, timeout=0.3, patience=0.1) as resolver:
+    async with Hostile(silence) as server, resolving(server, timeout=0.3, queue_timeout=0.1) as resolver:
         replies = await asyncio.gather(*(resolver.ask(Question(f"{n}.example", "A")) for n in range(5)))
         statuses = [reply.status for reply in replies]
         assert statuses.count(Status.RATE_LIMITED) == 2

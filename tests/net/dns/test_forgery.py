@@ -101,7 +101,7 @@ async def test_a_guesser_is_met_over_tcp() -> None:
         again = await resolver.ask(A, fresh=True)
         assert again.transport == "tcp"
         assert server.transports.count("udp") == 1
-        assert resolver.stats.nameservers[label(server)].ignored == upstream.STRANGERS
+        assert resolver.stats.nameservers[label(server)].ignored == upstream.UNEXPECTED
 
 
 async def test_answers_that_come_twice_are_no_guesses() -> None:

@@ -11,7 +11,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from exporter.demo.nameserver import NameServer, Zone
+from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.mail.dns import Question, Status
 from tests.support.hostile import Answers, Hostile, checking_disabled, edns, framed, response, silence
 from tests.support.memory import MemoryResolver
@@ -62,14 +62,14 @@ WORLD = "\n".join(
 @pytest.mark.parametrize("truncate", [False, True], ids=["udp", "tcp"])
 async def test_each_outcome_is_told_apart(rdtype: str, outcome: str, truncate: bool) -> None:
     question = Question(f"{outcome}.example", rdtype)
-    server = NameServer(Zone(WORLD), truncate=truncate)
+    server = NameServer(ZoneData(WORLD), truncate=truncate)
     await server.start()
     try:
         async with resolving(server.address, timeout=0.05) as resolver:
             reply = await resolver.ask(question)
     finally:
         await server.stop()
-    expected = await MemoryResolver(Zone(WORLD)).ask(question)
+    expected = await MemoryResolver(ZoneData(WORLD)).ask(question)
     assert reply.status is expected.status
     assert (reply.records, reply.chain) == (expected.records, expected.chain)
     assert reply.ttl == (expected.ttl if reply.status.conclusive else 0)
@@ -254,7 +254,7 @@ async def test_no_nameserver_at_all_is_network() -> None:
 
 
 async def test_a_nameserver_may_have_an_ipv6_address() -> None:
-    server = NameServer(Zone("www.example. A 192.0.2.1"))
+    server = NameServer(ZoneData("www.example. A 192.0.2.1"))
     await server.start("::1")
     try:
         async with resolving(server.address) as resolver:

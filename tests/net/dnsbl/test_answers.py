@@ -11,14 +11,14 @@ import pytest
 from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Reason, Verdict
-from exporter.net.dnsbl.client import RECENT, Standing
+from exporter.net.dnsbl.client import RECENT, ListVerdict
 from exporter.net.dnsbl.list_state import (
     DAY,
     HOUR,
     MOST_CONFIRMATIONS,
-    TEST_BELIEVED,
+    TEST_HEALTHY,
     TEST_INCONCLUSIVE,
-    TEST_UNBELIEVED,
+    TEST_UNHEALTHY,
 )
 from tests.support.lists import (
     ASKED,
@@ -91,7 +91,7 @@ class TestTheEndOfAListing:
     async def test_the_no_of_a_dead_list_does_not(self, world: World, one: Scripted) -> None:
         one.lists[IP] = "127.0.0.2"
         await world.look(IP)
-        world.clock.pass_(TEST_BELIEVED)
+        world.clock.pass_(TEST_HEALTHY)
         one.mode = Mode.DEAD
         outcome = await run(world)
         assert outcome.verdict is Verdict.FAIL
@@ -103,7 +103,7 @@ class TestTheEndOfAListing:
         one.mode = Mode.DEAD
         assert stands(await world.look(IP))
         one.mode = Mode.GOOD
-        world.clock.pass_(TEST_UNBELIEVED)
+        world.clock.pass_(TEST_UNHEALTHY)
         assert stands(await world.look(IP))
 
     async def test_the_no_of_another_list_does_not(self) -> None:
@@ -210,7 +210,7 @@ class TestANewListing:
         one.lists |= {IP: "127.0.0.2", OTHER: "127.0.0.2"}
         world.slow = True
 
-        async def late() -> list[Standing]:
+        async def late() -> list[ListVerdict]:
             while TEST[0] not in world.names(3):
                 await asyncio.sleep(0)
             return await world.look(OTHER)

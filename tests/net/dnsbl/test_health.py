@@ -11,7 +11,7 @@ import pytest
 from exporter.mail.dns import Question, Reply
 from exporter.model import Reason, Verdict
 from exporter.net import Net
-from exporter.net.dnsbl.list_state import HOUR, TEST_BELIEVED, TEST_INCONCLUSIVE, TEST_UNBELIEVED
+from exporter.net.dnsbl.list_state import HOUR, TEST_HEALTHY, TEST_INCONCLUSIVE, TEST_UNHEALTHY
 from tests.support.lists import (
     ASKED,
     IP,
@@ -76,7 +76,7 @@ class TestBelief:
 
     async def test_a_refusal_in_a_plain_answer_pauses_the_zone_for_an_hour(self, world: World, one: Scripted) -> None:
         await world.look(OTHER)
-        world.clock.pass_(TEST_BELIEVED - 1)
+        world.clock.pass_(TEST_HEALTHY - 1)
         one.mode = Mode.REFUSES
         since = len(world.asked)
         for _ in range(59):
@@ -88,12 +88,12 @@ class TestBelief:
         one.mode = Mode.REFUSES
         await world.look(IP)
         one.mode = Mode.GOOD
-        world.clock.pass_(TEST_UNBELIEVED)
+        world.clock.pass_(TEST_UNHEALTHY)
         assert (await run(world)).verdict is Verdict.PASS
 
     async def test_a_test_that_proves_nothing_changes_no_belief(self, world: World, one: Scripted) -> None:
         await world.look(IP)
-        world.clock.pass_(TEST_BELIEVED)
+        world.clock.pass_(TEST_HEALTHY)
         world.lost = {POINTS[0]}
         assert (await run(world)).verdict is Verdict.PASS
         outcome = await health(world, one)
@@ -104,7 +104,7 @@ class TestBelief:
         one.mode = Mode.DEAD
         await health(world, one)
         one.mode = Mode.SILENT
-        world.clock.pass_(TEST_UNBELIEVED)
+        world.clock.pass_(TEST_UNHEALTHY)
         outcome = await health(world, one)
         assert outcome.verdict is Verdict.FAIL
         assert outcome.doubt
@@ -114,7 +114,7 @@ class TestBelief:
     ) -> None:
         await world.look(OTHER)
         one.lists[IP] = "127.0.0.2"
-        world.clock.pass_(TEST_BELIEVED - 1)
+        world.clock.pass_(TEST_HEALTHY - 1)
         waiting = asyncio.Event()
 
         async def gate(question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply:
@@ -138,7 +138,7 @@ class TestBelief:
         assert standing.listing is None
         assert standing.doubt
         assert standing.doubt.reason is Reason.BLOCKLIST_UNHEALTHY
-        world.clock.pass_(TEST_UNBELIEVED)
+        world.clock.pass_(TEST_UNHEALTHY)
         world.lost = {NAME}
         assert not stands(await world.look(IP)), "nor later, when the list is believed again"
 

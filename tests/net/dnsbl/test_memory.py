@@ -12,7 +12,7 @@ import pytest
 from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Reason, Verdict
-from exporter.net.dnsbl.list_state import DAY, HOUR, TEST_BELIEVED, TEST_INCONCLUSIVE
+from exporter.net.dnsbl.list_state import DAY, HOUR, TEST_HEALTHY, TEST_INCONCLUSIVE
 from tests.support.lists import (
     ASKED,
     IP,
@@ -119,7 +119,7 @@ class TestMemory:
     async def test_restarts_do_not_multiply_tests(self, world: World, one: Scripted) -> None:
         for mode in (Mode.SILENT, Mode.GOOD, Mode.REFUSES):
             one.mode = mode
-            world.clock.pass_(TEST_BELIEVED)
+            world.clock.pass_(TEST_HEALTHY)
             since = len(world.asked)
             for _ in range(20):
                 await health(world, one)
@@ -139,7 +139,7 @@ class TestMemory:
         saved = world.door.snapshot()
         world.clock.step_wall(-10 * DAY)
         world.door.restore(saved)
-        world.clock.pass_(TEST_BELIEVED)
+        world.clock.pass_(TEST_HEALTHY)
         since = len(world.asked)
         await health(world, one)
         assert world.names(since) == TEST
@@ -195,7 +195,7 @@ class TestSecrets:
                 one.lists[IP] = "127.0.0.2"
                 for lost in (set(), {NAME, POINTS[0]}):
                     world.lost = lost
-                    world.clock.pass_(TEST_BELIEVED)
+                    world.clock.pass_(TEST_HEALTHY)
                     outcomes = [await run(world), await health(world, one)]
                     told += [repr(outcome) for outcome in outcomes]
                     told += [f"{f.text} {f.fix}" for outcome in outcomes for f in outcome.findings]

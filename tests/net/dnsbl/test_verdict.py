@@ -9,7 +9,7 @@ import pytest
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import CannotTell, Reason, Verdict
 from exporter.net.dnsbl.client import quorum
-from exporter.net.dnsbl.list_state import HOUR, TEST_BELIEVED, TEST_UNBELIEVED, WINDOW
+from exporter.net.dnsbl.list_state import HOUR, TEST_HEALTHY, TEST_UNHEALTHY, WINDOW
 from tests.support.lists import (
     IP,
     NAME,
@@ -46,11 +46,11 @@ class TestListingTheWorld:
         assert stands(await world.look(IP)), "the end waits for a test"
         world.lost.clear()
         one.mode = Mode.WORLD
-        world.clock.pass_(TEST_BELIEVED)
+        world.clock.pass_(TEST_HEALTHY)
         assert stands(await world.look(IP))
         one.mode = Mode.GOOD
         world.lost = {NAME}
-        world.clock.pass_(TEST_UNBELIEVED)
+        world.clock.pass_(TEST_UNHEALTHY)
         assert stands(await world.look(IP)), "the end was void"
         world.lost.clear()
         assert not stands(await world.look(IP)), "and comes anew"
@@ -97,16 +97,16 @@ class TestListingTheWorld:
         await world.look(IP)
         one.mode = Mode.GOOD
         world.lost = {NAME}
-        world.clock.pass_(TEST_UNBELIEVED)
+        world.clock.pass_(TEST_UNHEALTHY)
         assert (await world.look(IP))[0].listing == before.listing
 
     async def test_an_answer_confirmed_by_a_good_test_survives(self, world: World, one: Scripted) -> None:
         one.lists[IP] = "127.0.0.2"
         first = (await world.look(IP))[0].listing
-        world.clock.pass_(TEST_BELIEVED)
+        world.clock.pass_(TEST_HEALTHY)
         await world.look(IP)
         one.mode = Mode.WORLD
-        world.clock.pass_(TEST_BELIEVED)
+        world.clock.pass_(TEST_HEALTHY)
         assert (await world.look(IP))[0].listing == first
 
     async def test_a_listing_that_waited_is_void_when_the_list_recovers(self, world: World, one: Scripted) -> None:
@@ -114,7 +114,7 @@ class TestListingTheWorld:
         one.mode = Mode.WORLD
         await world.look(IP)
         one.mode = Mode.GOOD
-        world.clock.pass_(TEST_UNBELIEVED)
+        world.clock.pass_(TEST_UNHEALTHY)
         await health(world, one)
         world.lost = {NAME}
         assert not stands(await world.look(IP))
@@ -130,7 +130,7 @@ class TestTheVerdict:
         dead = Scripted(Blocklist("dead", "dead.example"), Mode.DEAD)
         outcome = await run(World([one, dead]))
         assert outcome.verdict is Verdict.PASS
-        assert {r.measure.name: r.value for r in outcome.readings}["deliverability_blocklist_checked"] == 1
+        assert {r.metric.name: r.value for r in outcome.samples}["deliverability_blocklist_checked"] == 1
 
     async def test_a_believed_list_without_a_recent_no_is(self, one: Scripted) -> None:
         other = Scripted(Blocklist("other", "other.example"))

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from exporter.demo.mailserver import Behaviour, Fault
+from exporter.demo.mailserver import Behaviour, SmtpFault
 from exporter.mail.certificate import CertificateSyntaxError, Roots
 from exporter.mail.tls import Version
 from exporter.model import Reason
-from exporter.net.smtp.client import Mail
-from exporter.net.smtp.connection import Session, system_authorities
-from exporter.net.smtp.probe import IP, Deadlines, Dialogue
+from exporter.net.smtp.client import SmtpClient
+from exporter.net.smtp.connection import SmtpConnection, system_authorities
+from exporter.net.smtp.probe import IP, Deadlines, SmtpResult
 from exporter.targets import MailHost
 from tests.support.clock import FakeClock
 from tests.support.peers import (
@@ -62,30 +62,32 @@ async def test_each_command_waits_for_the_last_line_of_the_reply_before() -> Non
         await say(writer, b"221 bye\r\n")
 
     async with door(patient) as mail:
-        told = await mail.dialogue(HOST, HERE)
+        told = await mail.probe(HOST, HERE)
     assert not early
     assert told.doubt is None
     assert told.greeting is not None
     assert told.greeting.lines == ("teaser", "mx")
 
 
-@pytest.mark.parametrize("fault", [None, Fault.BUSY, Fault.REJECTS, Fault.REJECTS_NAME, Fault.NO_EHLO, Fault.TLS_LATER])
-async def test_every_conversation_that_can_ends_with_quit(fault: Fault | None) -> None:
+@pytest.mark.parametrize(
+    "fault", [None, SmtpFault.BUSY, SmtpFault.REJECTS, SmtpFault.REJECTS_NAME, SmtpFault.NO_EHLO, SmtpFault.TLS_LATER]
+)
+async def test_every_conversation_that_can_ends_with_quit(fault: SmtpFault | None) -> None:
     async with world(Behaviour(fault=fault)) as (mail, servers):
-        await mail.dialogue(HOST, FIRST)
+        await mail.probe(HOST, FIRST)
     assert servers.servers[FIRST, 25].sessions[0][-1] == "QUIT"
 
 
 async def test_we_say_our_own_name_and_say_it_again_under_tls() -> None:
     async with world(Behaviour()) as (mail, servers):
-        await mail.dialogue(HOST, FIRST)
+        await mail.probe(HOST, FIRST)
     first = servers.servers[FIRST, 25].sessions[0]
     assert first == ["EHLO probe.example.net", "STARTTLS", "EHLO probe.example.net", "QUIT"]
 
 
 async def test_a_server_that_knows_no_ehlo_is_greeted_with_helo() -> None:
-    async with world(Behaviour(fault=Fault.NO_EHLO)) as (mail, servers):
-        told = await mail.dialogue(HOST, FIRST)
+    async with world(Behaviour(fault=SmtpFault.NO_EHLO)) as (mail, servers):
+        told = await mail.probe(HOST, FIRST)
     assert servers.servers[FIRST, 25].sessions == [["EHLO probe.example.net", "HELO probe.example.net", "QUIT"]]
     assert (told.offered, told.starttls) == ({}, False)
 
@@ -95,8 +97,8 @@ async def test_a_command_is_one_line() -> None:
         await say(writer, b"220 mx\r\n")
 
     async with door(none) as mail:
-        reader, writer = await asyncio.open_connection(*(await mail._means.dial(HERE, 25)))
-        session = Session(reader, writer, lambda _: None)
+        reader, writer = await asyncio.open_connection(*(await mail._context.dial(HERE, 25)))
+        session = SmtpConnection(reader, writer, lambda _: None)
         with pytest.raises(ValueError, match="no SMTP command"):
             await session.command("EHLO a\r\nMAIL FROM:<>")
         session.close()
@@ -122,26 +124,26 @@ async def test_an_address_is_visited_by_one_connection_at_a_time() -> None:
     at_once: list[int] = []
     async with door(counting(at_once)) as mail:
         hosts = [replace(HOST, host=f"mx{n}.example.com") for n in range(4)]
-        await asyncio.gather(*(mail.dialogue(host, HERE) for host in hosts))
+        await asyncio.gather(*(mail.probe(host, HERE) for host in hosts))
     assert at_once == [1, 1, 1, 1]
 
 
 async def test_the_number_of_connections_overall_is_bounded() -> None:
     at_once: list[int] = []
     async with door(counting(at_once)) as mail:
-        mail._ways._at_once = asyncio.Semaphore(2)
-        await asyncio.gather(*(mail.dialogue(HOST, ip_address(f"192.0.2.{n}")) for n in range(6)))
+        mail._egress._at_once = asyncio.Semaphore(2)
+        await asyncio.gather(*(mail.probe(HOST, ip_address(f"192.0.2.{n}")) for n in range(6)))
     assert len(at_once) == 6
     assert max(at_once) == 2
 
 
 async def test_who_does_not_get_a_turn_in_time_cannot_tell() -> None:
-    async with door(silent, replace(SHORT, turn=0.05)) as mail:
-        first, second = await asyncio.gather(*(mail.dialogue(HOST, HERE) for _ in range(2)))
+    async with door(silent, replace(SHORT, slot=0.05)) as mail:
+        first, second = await asyncio.gather(*(mail.probe(HOST, HERE) for _ in range(2)))
         assert first.doubt is not None
         assert second.doubt is not None
         assert [first.doubt.reason, second.doubt.reason] == [Reason.NETWORK, Reason.RATE_LIMITED]
-        assert not mail._ways._turns, "and nothing is kept of addresses at rest"
+        assert not mail._egress._slots, "and nothing is kept of addresses at rest"
 
 
 async def test_addresses_that_are_not_public_are_dialled_only_when_configured() -> None:
@@ -150,14 +152,14 @@ async def test_addresses_that_are_not_public_are_dialled_only_when_configured() 
         await until(reader, b"QUIT")
 
     async with door(refuses) as redirected:
-        _, port = await redirected._means.dial(HERE, 25)
-        mail, loopback = Mail("probe.example.net", FakeClock(), deadlines=SHORT), ip_address("127.0.0.1")
-        found = await mail.dialogue(MailHost(host="mx.example.com", port=port), loopback)
-        configured = await mail.dialogue(MailHost(host="mx.example.com", port=port, configured=True), loopback)
+        _, port = await redirected._context.dial(HERE, 25)
+        mail, loopback = SmtpClient("probe.example.net", FakeClock(), deadlines=SHORT), ip_address("127.0.0.1")
+        found = await mail.probe(MailHost(host="mx.example.com", port=port), loopback)
+        configured = await mail.probe(MailHost(host="mx.example.com", port=port, configured=True), loopback)
         assert "127.0.0.1 is no public address (loopback)" in found.passed_over
         assert found.greeting is None
         assert configured.rejected is not None
-        assert (await redirected.dialogue(HOST, loopback)).rejected is not None, "the dial knows better"
+        assert (await redirected.probe(HOST, loopback)).rejected is not None, "the dial knows better"
 
 
 async def test_versions_are_asked_once_a_day_and_when_the_handshake_speaks_another() -> None:
@@ -167,7 +169,7 @@ async def test_versions_are_asked_once_a_day_and_when_the_handshake_speaks_anoth
 
         async def connections() -> int:
             server.sessions.clear()
-            told = await mail.dialogue(HOST, FIRST)
+            told = await mail.probe(HOST, FIRST)
             assert told.versions[Version.TLS_1_2] is True
             return len(server.sessions)
 
@@ -192,11 +194,11 @@ async def test_a_version_is_asked_again_if_the_connection_for_it_came_to_nothing
                 raise trouble
             return await servers.dial(ip, port)
 
-        mail._means = replace(mail._means, dial=dial)
-        first = await mail.dialogue(HOST, FIRST)
+        mail._context = replace(mail._context, dial=dial)
+        first = await mail.probe(HOST, FIRST)
         assert set(first.versions) == {Version.TLS_1_3, Version.TLS_1_2}
         answers += [None] * 4
-        second = await mail.dialogue(HOST, FIRST)
+        second = await mail.probe(HOST, FIRST)
         assert [second.versions[version] for version in Version] == [False, False, True, True]
         assert len(answers) == 1, "and only the open ones were asked"
 
@@ -217,7 +219,7 @@ async def test_a_server_that_hangs_up_on_a_version_is_not_said_to_lack_it() -> N
         await until(reader, b"QUIT")
 
     async with door(peer) as mail:
-        told = await mail.dialogue(HOST, HERE)
+        told = await mail.probe(HOST, HERE)
     assert told.versions == {
         Version.TLS_1_0: None,
         Version.TLS_1_1: None,
@@ -234,8 +236,8 @@ async def test_what_our_own_library_cannot_do_is_never_the_server_s_fault() -> N
         warnings.simplefilter("ignore", DeprecationWarning)
         unable.minimum_version = unable.maximum_version = ssl.TLSVersion.TLSv1
     async with world(Behaviour(oldest=Version.TLS_1_0)) as (mail, _):
-        mail._means = replace(mail._means, context=unable)
-        told = await mail.dialogue(HOST, FIRST)
+        mail._context = replace(mail._context, context=unable)
+        told = await mail.probe(HOST, FIRST)
     assert told.tls_failure == ""
     assert told.doubt is not None
     assert (told.doubt.reason, told.doubt.detail) == (
@@ -248,7 +250,7 @@ async def test_an_alert_after_the_handshake_is_a_failure_of_tls() -> None:
     """TLS 1.3 asks for the client's certificate when the client believes that all is done."""
     async with world(Behaviour(oldest=Version.TLS_1_3)) as (mail, servers):
         servers.servers[FIRST, 25]._context.verify_mode = ssl.CERT_REQUIRED
-        told = await mail.dialogue(HOST, FIRST)
+        told = await mail.probe(HOST, FIRST)
     assert "certificate required" in told.tls_failure
     assert told.doubt is None
 
@@ -259,7 +261,7 @@ async def test_a_certificate_that_cannot_be_read_is_no_verdict(monkeypatch: pyte
 
     monkeypatch.setattr(Roots, "examine", unreadable)
     async with world(Behaviour()) as (mail, _):
-        told = await mail.dialogue(HOST, FIRST)
+        told = await mail.probe(HOST, FIRST)
     assert (told.shown, told.doubt and told.doubt.reason) == (None, Reason.MALFORMED)
     assert told.offered, "the conversation goes on"
 
@@ -283,7 +285,7 @@ def test_the_authorities_of_the_system_are_found_where_openssl_looks(
 
 async def test_the_port_for_implicit_tls_needs_no_starttls() -> None:
     async with world(Behaviour(oldest=Version.TLS_1_1), port=465) as (mail, servers):
-        told = await mail.dialogue(replace(HOST, port=465), FIRST)
+        told = await mail.probe(replace(HOST, port=465), FIRST)
     assert servers.servers[FIRST, 465].sessions[0] == ["EHLO probe.example.net", "QUIT"]
     assert [told.versions[version] for version in Version] == [False, True, True, True]
     assert (told.starttls, told.shown and told.shown.trusted) == (None, True)
@@ -292,24 +294,27 @@ async def test_the_port_for_implicit_tls_needs_no_starttls() -> None:
 class Fleet:
     """Two hosts whose reachability a test switches."""
 
-    def __init__(self, mail: Mail, clock: FakeClock, down: set[IP]) -> None:
+    def __init__(self, mail: SmtpClient, clock: FakeClock, down: set[IP]) -> None:
         self.mail, self.clock, self.down = mail, clock, down
 
-    async def ask(self, ip: IP) -> Dialogue:
-        return await self.mail.dialogue(replace(HOST, host=f"mx-{ip}.example"), ip)
+    async def ask(self, ip: IP) -> SmtpResult:
+        return await self.mail.probe(replace(HOST, host=f"mx-{ip}.example"), ip)
 
 
 @asynccontextmanager
 async def fleet() -> AsyncIterator[Fleet]:
     clock, down = FakeClock(), set[IP]()
-    async with world(Behaviour(fault=Fault.REJECTS), Behaviour(fault=Fault.REJECTS), clock=clock) as (mail, servers):
+    async with world(Behaviour(fault=SmtpFault.REJECTS), Behaviour(fault=SmtpFault.REJECTS), clock=clock) as (
+        mail,
+        servers,
+    ):
 
         async def dial(ip: IP, port: int) -> tuple[str, int]:
             if ip in down:
                 raise TimeoutError
             return await servers.dial(ip, port)
 
-        mail._means = replace(mail._means, dial=dial)
+        mail._context = replace(mail._context, dial=dial)
         yield Fleet(mail, clock, down)
 
 
@@ -357,7 +362,7 @@ async def test_what_a_silent_host_cost_is_forgotten_when_nobody_asks_any_more() 
         it.down.add(FIRST)
         await it.ask(SECOND)
         for n in range(3):
-            await it.mail.dialogue(replace(HOST, host=f"gone{n}.example"), FIRST)
+            await it.mail.probe(replace(HOST, host=f"gone{n}.example"), FIRST)
         it.clock.pass_(90_000)
         await it.ask(SECOND)
         await it.ask(FIRST)
@@ -369,7 +374,7 @@ async def test_running_out_of_files_is_our_own_fault() -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
     with pytest.raises(OSError, match="Too many open files"):
-        await Mail("probe.example.net", FakeClock(), dial=dial).dialogue(HOST, HERE)
+        await SmtpClient("probe.example.net", FakeClock(), dial=dial).probe(HOST, HERE)
 
 
 async def test_a_conversation_that_is_cancelled_leaves_no_connection() -> None:
@@ -382,7 +387,7 @@ async def test_a_conversation_that_is_cancelled_leaves_no_connection() -> None:
     async with door(peer, Deadlines()) as mail:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await mail.dialogue(HOST, HERE)
+                await mail.probe(HOST, HERE)
         async with asyncio.timeout(2):
             await closed.wait()
 
@@ -390,9 +395,9 @@ async def test_a_conversation_that_is_cancelled_leaves_no_connection() -> None:
 def test_the_door_works_under_uvloop_too() -> None:
     uvloop = pytest.importorskip("uvloop", reason="uvloop is an optional extra")
 
-    async def talk() -> Dialogue:
+    async def talk() -> SmtpResult:
         async with world(Behaviour()) as (mail, _):
-            return await mail.dialogue(HOST, FIRST)
+            return await mail.probe(HOST, FIRST)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         told = runner.run(talk())

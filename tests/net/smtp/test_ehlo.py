@@ -11,12 +11,12 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.checks.ehlo_probe import ehlo_probe
-from exporter.demo.nameserver import Zone
+from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
 from exporter.model import Outcome, Reason, Severity
 from exporter.net import Net
-from exporter.net.smtp.client import Mail
-from exporter.net.smtp.ehlo import EVERY, PAUSE, UNREACHED, Introduction, Introductions
+from exporter.net.smtp.client import SmtpClient
+from exporter.net.smtp.ehlo import EVERY, PAUSE, UNREACHED, EhloClient, EhloResult
 from exporter.net.smtp.probe import IP, Deadlines
 from exporter.targets import EhloProbe, MailHost, Peer
 from tests.support.clock import FakeClock
@@ -79,20 +79,20 @@ class Script:
 class Lab:
     script: Script
     clock: FakeClock
-    mail: Mail
+    mail: SmtpClient
     slept: list[float]
 
-    async def ask(self, name: str, server: Peer = MX, *ips: IP) -> Introduction:
-        return await self.mail.introduce(server, ips or (HERE,), name)
+    async def ask(self, name: str, server: Peer = MX, *ips: IP) -> EhloResult:
+        return await self.mail.ehlo(server, ips or (HERE,), name)
 
     async def judge(self, name: str, peers: tuple[Peer, ...] = (MX,)) -> Outcome:
-        dns = MemoryResolver(Zone(f"{MX.name}. A {HERE}\nmx2.example.net. A {SECOND}"))
+        dns = MemoryResolver(ZoneData(f"{MX.name}. A {HERE}\nmx2.example.net. A {SECOND}"))
         target = EhloProbe(sender="out", ip=ip_address("192.0.2.10"), helo=name, peers=peers)
         return await evaluate(ehlo_probe, target, lambda: Net(dns, self.clock, mail=self.mail), self.clock)
 
 
 @asynccontextmanager
-async def lab(script: Script, deadlines: Deadlines = SHORT, patience: float = 5.0) -> AsyncIterator[Lab]:
+async def lab(script: Script, deadlines: Deadlines = SHORT, queue_timeout: float = 5.0) -> AsyncIterator[Lab]:
     """A door that finds the script wherever it dials. To sleep moves the clock and takes no time."""
     server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
     address: tuple[str, int] = server.sockets[0].getsockname()[:2]
@@ -105,8 +105,8 @@ async def lab(script: Script, deadlines: Deadlines = SHORT, patience: float = 5.
     async def dial(ip: IP, port: int) -> tuple[str, int]:
         return address
 
-    mail = Mail(None, clock, dial=dial, deadlines=deadlines)
-    mail._introductions = Introductions(mail._means, mail._ways, patience=patience, sleep=sleep)
+    mail = SmtpClient(None, clock, dial=dial, deadlines=deadlines)
+    mail._ehlo = EhloClient(mail._context, mail._egress, queue_timeout=queue_timeout, sleep=sleep)
     try:
         yield Lab(script, clock, mail, slept)
     finally:
@@ -231,14 +231,14 @@ async def test_a_not_now_is_kept_as_long_as_a_yes() -> None:
 async def test_a_server_that_was_never_reached_has_not_been_asked() -> None:
     async with lab(Script()) as it:
         refuse = True
-        through = it.mail._means.dial
+        through = it.mail._context.dial
 
         async def dial(ip: IP, port: int) -> tuple[str, int]:
             if refuse:
                 raise ConnectionRefusedError(111, "Connection refused")
             return await through(ip, port)
 
-        object.__setattr__(it.mail._means, "dial", dial)
+        object.__setattr__(it.mail._context, "dial", dial)
         first = await it.ask("mail.example.com")
         refuse = False
         it.clock.pass_(UNREACHED - 1)
@@ -265,7 +265,7 @@ async def test_servers_do_not_wait_for_each_other() -> None:
 
 
 async def test_who_waits_too_long_for_a_busy_server_cannot_tell_and_may_ask_again() -> None:
-    async with lab(Script(greeting="220-so\r\n220-slow"), patience=0.05) as it:
+    async with lab(Script(greeting="220-so\r\n220-slow"), queue_timeout=0.05) as it:
         slow, waiting = await asyncio.gather(it.ask("a.example.com"), it.ask("b.example.com"))
         assert slow.doubt is not None
         assert waiting.doubt is not None
@@ -291,14 +291,14 @@ async def test_memory_is_bounded_by_the_interval() -> None:
             await it.ask("mail.example.com", Peer(f"mx{n}.example.net"))
         it.clock.pass_(2 * EVERY)
         await it.ask("mail.example.com")
-        assert len(it.mail._introductions._kept) == len(it.mail._introductions._servers) == 1
+        assert len(it.mail._ehlo._kept) == len(it.mail._ehlo._servers) == 1
 
 
 async def test_without_a_name_of_our_own_names_of_senders_can_be_said_but_no_dialogue_held() -> None:
     async with lab(Script()) as it:
         assert (await it.ask("mail.example.com")).reached
         with pytest.raises(RuntimeError, match="helo_name"):
-            await it.mail.dialogue(MailHost(host=MX.name), HERE)
+            await it.mail.probe(MailHost(host=MX.name), HERE)
 
 
 async def test_one_peer_that_cannot_tell_hides_no_refusal_of_another() -> None:
@@ -315,9 +315,9 @@ async def test_an_address_that_dns_of_others_names_is_not_dialled_unless_it_is_p
         return str(ip), port
 
     async with lab(Script()) as it:
-        _, port = await it.mail._means.dial(HERE, 25)
-        object.__setattr__(it.mail._means, "dial", straight)
-        it.mail._ways._dial = straight
+        _, port = await it.mail._context.dial(HERE, 25)
+        object.__setattr__(it.mail._context, "dial", straight)
+        it.mail._egress._dial = straight
         loopback = ip_address("127.0.0.1")
         found = await it.ask("mail.example.com", Peer("mx.example.net", port=port), loopback)
         configured = await it.ask("mail.example.com", Peer("relay.example.net", exactly=True, port=port), loopback)

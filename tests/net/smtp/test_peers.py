@@ -124,7 +124,7 @@ async def drips_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 async def test_a_hostile_peer_ends_in_doubt_and_in_time(peer: Peer, reason: Reason) -> None:
     async with door(peer) as mail:
         since = time.monotonic()
-        told = await mail.dialogue(HOST, HERE)
+        told = await mail.probe(HOST, HERE)
         assert time.monotonic() - since < SHORT.session + 0.25
     assert told.doubt is not None
     assert told.doubt.reason is reason, told
@@ -134,10 +134,10 @@ async def test_a_hostile_peer_ends_in_doubt_and_in_time(peer: Peer, reason: Reas
 async def test_forty_endless_peers_at_once_end_in_time_and_keep_little() -> None:
     async with door(never_ends_its_reply) as mail:
         since = time.monotonic()
-        told = await asyncio.gather(*(mail.dialogue(HOST, ip_address(f"192.0.2.{n}")) for n in range(40)))
+        told = await asyncio.gather(*(mail.probe(HOST, ip_address(f"192.0.2.{n}")) for n in range(40)))
         assert time.monotonic() - since < 5
-    assert {dialogue.doubt and dialogue.doubt.reason for dialogue in told} == {Reason.MALFORMED}
-    assert max(sum(map(len, dialogue.lines)) for dialogue in told) < 65536
+    assert {result.doubt and result.doubt.reason for result in told} == {Reason.MALFORMED}
+    assert max(sum(map(len, result.lines)) for result in told) < 65536
 
 
 async def test_garbage_in_tls_records_is_the_server_s_fault_or_ours_but_never_a_pass() -> None:
@@ -149,7 +149,7 @@ async def test_garbage_in_tls_records_is_the_server_s_fault_or_ours_but_never_a_
         await reader.read()
 
     async with door(garbage) as mail:
-        told = await mail.dialogue(HOST, HERE)
+        told = await mail.probe(HOST, HERE)
     assert told.secured is None
     assert told.tls_failure or (told.doubt and told.doubt.reason is Reason.MALFORMED)
 
@@ -160,7 +160,7 @@ async def test_a_tls_port_that_speaks_in_clear_fails() -> None:
         await reader.read()
 
     async with door(in_clear) as mail:
-        told = await mail.dialogue(replace(HOST, port=465), HERE)
+        told = await mail.probe(replace(HOST, port=465), HERE)
     assert told.tls_failure == "it speaks in clear: 220 mx.example.com\r\n"
     assert not told.in_clear
 
@@ -193,7 +193,7 @@ async def test_an_injected_reply_is_seen_wherever_the_segments_are_cut(after_the
     cuts = range(len(GO) if after_the_hello else 1, len(GO + INJECTED))
     for cut in cuts:
         async with door(injects(cut, context, after_the_hello=after_the_hello and cut == len(GO))) as mail:
-            told = await mail.dialogue(HOST, HERE)
+            told = await mail.probe(HOST, HERE)
         assert told.in_clear, (cut, told)
         assert told.in_clear.startswith("2"), cut
         assert told.offered == {"SIZE": "1000", "STARTTLS": ""}, "nothing injected was believed"
@@ -209,7 +209,7 @@ async def test_a_220_sent_before_it_is_asked_for_is_seen_too() -> None:
         assert b"STARTTLS" not in await reader.read()
 
     async with door(early) as mail:
-        told = await mail.dialogue(HOST, HERE)
+        told = await mail.probe(HOST, HERE)
     assert told.in_clear == "220 go\r\n"
 
 
@@ -222,5 +222,5 @@ async def test_nothing_is_said_after_an_injection() -> None:
         heard.set_result(await reader.read())
 
     async with door(peer) as mail:
-        await mail.dialogue(HOST, HERE)
+        await mail.probe(HOST, HERE)
         assert await heard == b""

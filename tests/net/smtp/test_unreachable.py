@@ -9,16 +9,16 @@ from ipaddress import ip_address
 import pytest
 
 from exporter import app
-from exporter.app import Daemon, World
+from exporter.app import Clients, Daemon
 from exporter.config import Nameserver, Settings, defaults
-from exporter.demo.mailserver import Behaviour, Fault
-from exporter.demo.nameserver import Zone
-from exporter.mail.smtp import Reply
+from exporter.demo.mailserver import Behaviour, SmtpFault
+from exporter.demo.nameserver import ZoneData
+from exporter.mail.smtp import SmtpReply
 from exporter.model import Clock, Doubt, Reason, SystemClock
 from exporter.net import Net
-from exporter.net.dnsbl.client import Blocklists
-from exporter.net.smtp.probe import Dialogue, Silence
-from exporter.net.smtp.unreachable import EVERY, Shut, ShutDoors
+from exporter.net.dnsbl.client import DnsblClient
+from exporter.net.smtp.probe import Silence, SmtpResult
+from exporter.net.smtp.unreachable import EVERY, Unreachable, UnreachableHosts
 from exporter.targets import MailHost
 from tests.support.clock import FakeClock
 from tests.support.configuration import CATALOGUE
@@ -26,20 +26,20 @@ from tests.support.memory import MemoryResolver
 from tests.support.peers import FIRST, HOST, SECOND, world
 
 IP = ip_address("192.0.2.25")
-REFUSED = Dialogue(IP, refused=True)
-SILENT = Dialogue(IP, silence=Silence(1_779_990_000.0, 4))
-TIMEOUT = Dialogue(IP, doubt=Doubt(Reason.NETWORK, "no greeting"))
-SPOKE = Dialogue(IP, greeting=Reply(220, ("mx",)))
+REFUSED = SmtpResult(IP, refused=True)
+SILENT = SmtpResult(IP, silence=Silence(1_779_990_000.0, 4))
+TIMEOUT = SmtpResult(IP, doubt=Doubt(Reason.NETWORK, "no greeting"))
+SPOKE = SmtpResult(IP, greeting=SmtpReply(220, ("mx",)))
 START = FakeClock().wall()
 
 
-def doors(*met: Dialogue) -> tuple[ShutDoors, FakeClock]:
+def doors(*met: SmtpResult) -> tuple[UnreachableHosts, FakeClock]:
     """What is remembered after these visits, one in each round."""
     clock = FakeClock()
-    doors = ShutDoors(clock)
-    for number, dialogue in enumerate(met):
+    doors = UnreachableHosts(clock)
+    for number, result in enumerate(met):
         clock.pass_(EVERY if number else 0)
-        doors.learn(25, dialogue)
+        doors.learn(25, result)
     return doors, clock
 
 
@@ -49,13 +49,13 @@ def test_what_nobody_has_visited_is_not_shut() -> None:
 
 def test_a_refused_connection_is_proof_for_this_address_and_port_alone() -> None:
     seen, _ = doors(REFUSED)
-    assert seen.look(IP, 25) == Shut(START, "refuses connections")
+    assert seen.look(IP, 25) == Unreachable(START, "refuses connections")
     assert seen.look(IP, 587) is None
     assert seen.look(ip_address("192.0.2.26"), 25) is None
 
 
 def test_long_silence_is_proof_and_began_with_its_first_run() -> None:
-    assert doors(SILENT)[0].look(IP, 25) == Shut(1_779_990_000.0, "does not answer")
+    assert doors(SILENT)[0].look(IP, 25) == Unreachable(1_779_990_000.0, "does not answer")
 
 
 @pytest.mark.parametrize(
@@ -63,97 +63,102 @@ def test_long_silence_is_proof_and_began_with_its_first_run() -> None:
     [
         TIMEOUT,
         SPOKE,
-        Dialogue(IP, passed_over="no way from here"),
-        replace(TIMEOUT, greeting=Reply(421, ("try later",))),
-        replace(SILENT, greeting=Reply(421, ("try later",))),
-        Dialogue(IP, tls_failure="it speaks in clear"),
+        SmtpResult(IP, passed_over="no way from here"),
+        replace(TIMEOUT, greeting=SmtpReply(421, ("try later",))),
+        replace(SILENT, greeting=SmtpReply(421, ("try later",))),
+        SmtpResult(IP, tls_failure="it speaks in clear"),
     ],
 )
-def test_nothing_else_is_proof(met: Dialogue) -> None:
+def test_nothing_else_is_proof(met: SmtpResult) -> None:
     assert doors(met)[0].look(IP, 25) is None
 
 
 def test_it_has_been_shut_since_it_was_first_met_so() -> None:
     seen, _ = doors(REFUSED, REFUSED, SILENT)
-    assert seen.look(IP, 25) == Shut(START, "does not answer")
+    assert seen.look(IP, 25) == Unreachable(START, "does not answer")
 
 
 def test_one_visit_without_proof_leaves_the_older_one_standing_for_its_two_rounds() -> None:
     seen, clock = doors(REFUSED, TIMEOUT)
     clock.pass_(EVERY)
-    assert seen.look(IP, 25) == Shut(START, "refuses connections")
+    assert seen.look(IP, 25) == Unreachable(START, "refuses connections")
     clock.pass_(1)
     assert seen.look(IP, 25) is None
 
 
 def test_after_a_gap_it_has_been_shut_since_it_was_met_so_again() -> None:
     seen, _ = doors(REFUSED, TIMEOUT, TIMEOUT, TIMEOUT, REFUSED)
-    assert seen.look(IP, 25) == Shut(START + 4 * EVERY, "refuses connections")
+    assert seen.look(IP, 25) == Unreachable(START + 4 * EVERY, "refuses connections")
 
 
-@pytest.mark.parametrize("word", [SPOKE, replace(TIMEOUT, greeting=Reply(421, ("try later",)))])
-def test_the_first_word_opens_it(word: Dialogue) -> None:
+@pytest.mark.parametrize("word", [SPOKE, replace(TIMEOUT, greeting=SmtpReply(421, ("try later",)))])
+def test_the_first_word_opens_it(word: SmtpResult) -> None:
     assert doors(REFUSED, word)[0].look(IP, 25) is None
 
 
 def test_an_address_that_was_passed_over_is_as_it_was() -> None:
-    assert doors(REFUSED, Dialogue(IP, passed_over="no way from here"))[0].look(IP, 25) is not None
+    assert doors(REFUSED, SmtpResult(IP, passed_over="no way from here"))[0].look(IP, 25) is not None
 
 
 def test_the_rounds_are_those_of_the_schedule() -> None:
     seen, clock = doors(REFUSED)
-    seen.every = 86_400.0
+    seen.interval = 86_400.0
     clock.pass_(2 * 86_400)
     assert seen.look(IP, 25) is not None
-    seen.every = 60.0
+    seen.interval = 60.0
     assert seen.look(IP, 25) is None
 
 
 def test_what_nobody_visits_any_more_is_forgotten() -> None:
     clock = FakeClock()
-    seen = ShutDoors(clock)
+    seen = UnreachableHosts(clock)
     for number in range(5):
-        seen.learn(25, Dialogue(ip_address(f"192.0.2.{number}"), refused=True))
+        seen.learn(25, SmtpResult(ip_address(f"192.0.2.{number}"), refused=True))
         clock.pass_(EVERY)
     assert len(seen._seen) == 3
 
 
 async def test_the_door_learns_from_every_dialogue() -> None:
     clock = FakeClock()
-    async with world(Behaviour(fault=Fault.REFUSED), Behaviour(), clock=clock) as (mail, _):
+    async with world(Behaviour(fault=SmtpFault.REFUSED), Behaviour(), clock=clock) as (mail, _):
         for ip in (FIRST, SECOND):
-            await mail.dialogue(HOST, ip)
-        assert (mail.shut.look(FIRST, 25), mail.shut.look(SECOND, 25)) == (Shut(START, "refuses connections"), None)
+            await mail.probe(HOST, ip)
+        assert (mail.unreachable.look(FIRST, 25), mail.unreachable.look(SECOND, 25)) == (
+            Unreachable(START, "refuses connections"),
+            None,
+        )
 
 
 async def test_a_run_writes_down_what_it_was_told_of_a_door() -> None:
     clock = FakeClock()
-    async with world(Behaviour(fault=Fault.REFUSED), clock=clock) as (mail, _):
-        await mail.dialogue(MailHost(host="mx.example.com"), FIRST)
-        net = Net(MemoryResolver(Zone("")), clock, mail=mail)
-        assert net.shut(FIRST, 25) == Shut(START, "refuses connections")
-        assert net.shut(SECOND, 25) is None
+    async with world(Behaviour(fault=SmtpFault.REFUSED), clock=clock) as (mail, _):
+        await mail.probe(MailHost(host="mx.example.com"), FIRST)
+        net = Net(MemoryResolver(ZoneData("")), clock, mail=mail)
+        assert net.unreachable(FIRST, 25) == Unreachable(START, "refuses connections")
+        assert net.unreachable(SECOND, 25) is None
     (exchange,) = net.transcript.freeze()
     assert (exchange.asked, exchange.got) == ("SMTP port 25 at 192.0.2.1, when last visited", ("refuses connections",))
 
 
 def test_without_a_door_to_mail_hosts_nothing_is_known_and_nothing_is_doubted() -> None:
-    net = Net(MemoryResolver(Zone("")), FakeClock())
-    assert net.shut(FIRST, 25) is None
+    net = Net(MemoryResolver(ZoneData("")), FakeClock())
+    assert net.unreachable(FIRST, 25) is None
     assert net.transcript.freeze() == ()
 
 
 async def test_a_reload_that_changes_the_schedule_changes_how_long_it_counts_and_forgets_nothing() -> None:
-    paces, opened = [timedelta(hours=2), timedelta(minutes=5)], list[World]()
+    paces, opened = [timedelta(hours=2), timedelta(minutes=5)], list[Clients]()
 
     def load() -> Settings:
         empty = defaults(CATALOGUE)
-        every = {**empty.every, "smtp_tls": paces.pop(0)}
+        every = {**empty.intervals, "smtp_tls": paces.pop(0)}
         nowhere = (Nameserver("127.0.0.1", 9),)
-        return replace(empty, helo_name="p.example.net", nameservers=nowhere, blocklists=(), targets=(), every=every)
+        return replace(
+            empty, helo_name="p.example.net", nameservers=nowhere, blocklists=(), targets=(), intervals=every
+        )
 
-    def open_world(settings: Settings, blocklists: Blocklists, clock: Clock) -> World:
-        opened.append(app.open_world(settings, blocklists, clock))
+    def open_world(settings: Settings, blocklists: DnsblClient, clock: Clock) -> Clients:
+        opened.append(app.open_clients(settings, blocklists, clock))
         return opened[-1]
 
     daemon = Daemon(load, open_world, CATALOGUE, SystemClock())
@@ -161,9 +166,9 @@ async def test_a_reload_that_changes_the_schedule_changes_how_long_it_counts_and
     try:
         mail = opened[0].mail
         assert mail
-        assert mail.shut.every == 7200
+        assert mail.unreachable.interval == 7200
         assert await daemon.reload() == []
-        assert mail.shut.every == 300
+        assert mail.unreachable.interval == 300
         assert len(opened) == 1
     finally:
         await daemon.stop()
