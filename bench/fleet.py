@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bench.fleet_world import HOSTERS, NOW, Names, process, serve_names, serve_policies
 from exporter import app
-from exporter.__main__ import seldom_collect_all
+from exporter.cli.serve import seldom_collect_all
 from exporter.config import load
 from exporter.demo.ca import Authority
 from exporter.demo.mailserver import Behaviour, MailServers

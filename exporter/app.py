@@ -10,118 +10,35 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from functools import partial
-from ipaddress import ip_address
-from itertools import starmap
 from pathlib import Path
-from typing import TypeAlias
 
-from exporter.checks.ehlo_probe import ehlo_probe
 from exporter.checks.smtp_tls import smtp_tls
-from exporter.cli.check import pairs
-from exporter.config import SYSTEM, ConfigError, Nameserver, Settings
+from exporter.clients import Clients, OpenClients, resolve_system_nameservers, sees_differently
+from exporter.config import ConfigError, Settings
 from exporter.engine import discovery
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.dependencies import Dependencies
 from exporter.engine.discovery import MailHosts
 from exporter.engine.evaluate import evaluate
+from exporter.engine.plan import pairs
 from exporter.engine.schedule import Job, Schedule
 from exporter.engine.state_file import StateFile
 from exporter.engine.store import CheckState, FindingPolicy, Key, Store
 from exporter.model import Check, Clock, Target
-from exporter.net import HeldStates, Net
-from exporter.net.dns.authoritative import AuthoritativeClient
-from exporter.net.dns.resolver import Resolver, system_nameservers
 from exporter.net.dnsbl.client import DnsblClient
-from exporter.net.https import HttpsClient
-from exporter.net.rdap import RdapClient
-from exporter.net.smtp.client import SmtpClient, dial_direct
-from exporter.net.smtp.ehlo import PAUSE
-from exporter.net.smtp.probe import Dial
 from exporter.stats import Histogram
-from exporter.targets import Authorisation, Greeting, MailHost, OwnResolver, Reputation
+from exporter.targets import Authorisation, Greeting, MailHost, Reputation
 from exporter.views import metrics
 from exporter.views.metrics import Exposition, OwnHealth
 from exporter.views.web import Web, WebContext
 
 log = logging.getLogger(__name__)
 
-LIST_PACE = 50.0  # questions a second that one blocklist gets; its operator asks for good manners
 SLICE = 50  # targets taken in before the loop may do something else
 NEWS_PAUSE = 1.0  # seconds from news about a target to the next look at what rests on it
 DRAIN = 3.0  # seconds that runs in hand may take to end; the whole stop stays under 5
 DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)
-
-
-@dataclass(frozen=True)
-class Clients:
-    """What the exporter sees through: a resolver, and doors to zones, mail hosts, blocklists, the web, registries."""
-
-    dns: Resolver
-    authoritative: AuthoritativeClient
-    mail: SmtpClient
-    blocklists: DnsblClient
-    web: HttpsClient
-    rdap: RdapClient
-    clock: Clock
-
-    def net(self, held: HeldStates) -> Net:
-        """A fresh view for one run; `held` is what the checks hold."""
-        return Net(
-            self.dns,
-            self.clock,
-            mail=self.mail,
-            web=self.web,
-            blocklists=self.blocklists,
-            rdap=self.rdap,
-            held=held,
-            authoritative=self.authoritative,
-        )
-
-    async def close(self) -> None:
-        await self.web.close()
-        await self.dns.close()
-
-
-OpenClients: TypeAlias = Callable[[Settings, DnsblClient, Clock], Clients]
-
-
-def open_clients(
-    settings: Settings,
-    blocklists: DnsblClient,
-    clock: Clock,
-    *,
-    dial: Dial = dial_direct,
-    authorities: bytes = b"",
-    pause: float = PAUSE,
-) -> Clients:
-    """The real world, as configured; `dial`, `authorities` and `pause` are those of its SMTP and HTTPS clients."""
-    dns = Resolver(
-        settings.nameservers,
-        clock,
-        timeout=settings.dns_timeout,
-        queries_per_second=settings.queries_per_second,
-        zones={blocklist.zone: LIST_PACE for blocklist in settings.blocklists},
-    )
-    every = settings.intervals[ehlo_probe.id].total_seconds()
-    mail = SmtpClient(settings.helo_name, clock, dial=dial, authorities=authorities, interval=every, pause=pause)
-    web = HttpsClient(dns, dial=dial, authorities=authorities)
-    servers = AuthoritativeClient(clock, dial=dial, timeout=settings.dns_timeout)
-    return Clients(dns, servers, mail, blocklists, web, RdapClient(web, clock, settings.rdap_bootstrap), clock)
-
-
-def resolve_system_nameservers(settings: Settings) -> Settings:
-    """The settings with the system's nameservers in place of `system`, and the resolver's own check told of them.
-
-    Raise OSError when the system does not say which they are.
-    """
-    servers: list[Nameserver] = []
-    for server in settings.nameservers:
-        servers.extend(starmap(Nameserver, system_nameservers()) if server.host == SYSTEM else [server])
-    addresses = tuple(ip_address(server.host) for server in servers)
-    targets = tuple(replace(t, nameservers=addresses) if isinstance(t, OwnResolver) else t for t in settings.targets)
-    return replace(settings, nameservers=tuple(servers), targets=targets)
 
 
 class Daemon:
@@ -212,7 +129,7 @@ class Daemon:
     async def _swap(self, settings: Settings) -> None:
         """Put the new configuration in force, target by target; nothing here can fail any more."""
         world, before = self._world, self._settings
-        if world is None or before is None or _sees_differently(before, settings):
+        if world is None or before is None or sees_differently(before, settings):
             if world is not None:
                 self._retire(world)
             world = self._world = self._open_world(settings, self._blocklists, self._clock)
@@ -376,12 +293,3 @@ class Daemon:
         own.budgets = self._blocklists.budgets()
         own.dns = self._world.dns.stats if self._world else None
         return own
-
-
-def _sees_differently(before: Settings, after: Settings) -> bool:
-    def sight(settings: Settings) -> tuple[object, ...]:
-        zones = {blocklist.zone for blocklist in settings.blocklists}
-        dns = settings.nameservers, settings.dns_timeout, settings.queries_per_second, zones
-        return dns, settings.helo_name, settings.intervals[ehlo_probe.id], settings.rdap_bootstrap
-
-    return sight(before) != sight(after)

@@ -1,4 +1,4 @@
-"""The nouns of the house: Target, Check, Rule, Finding, Measure, CannotTell, Outcome. Imports nothing of ours.
+"""The nouns of the house: Target, Check, Rule, Finding, Measure, CannotTell, Outcome.
 
 A check is one question about one kind of target. It yields facts (a Finding, a Reading) and raises
 CannotTell when the world gives no usable answer. Any other exception is our own bug and never a
@@ -11,17 +11,19 @@ from __future__ import annotations
 import hashlib
 import string
 import time
-import unicodedata
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Protocol, TypeAlias
 
+from exporter.text import printable
+
+IP: TypeAlias = IPv4Address | IPv6Address
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 
 IDENTITY_LABELS = ("check", "domain", "sender", "ip", "selector", "mail_host", "mail_port", "blocklist")
-EVIDENCE_LIMIT = 512  # characters of remote text kept and shown
 RECORD_LIMIT = 2048  # characters of each text of a record whose changes are kept
 RECORD_TEXTS = 20  # of one record
 CHANGES_KEPT = 5  # of one record: enough for a story, and a record that flaps stays small
@@ -71,19 +73,6 @@ class CannotTell(Exception):  # noqa: N818 (a noun of the house; it is no error 
         super().__init__(f"{reason}: {printable(detail)}")
         self.reason = reason
         self.detail = printable(detail)
-
-
-def printable(value: object, limit: int = EVIDENCE_LIMIT) -> str:
-    """Remote text made safe to show: controls, surrogates and invisible formatting escaped, length bounded."""
-    text = str(value)
-    cut = text[:limit]
-    if not (cut.isascii() and cut.isprintable()):
-        cut = "".join(c if _shows(c) else f"\\u{{{ord(c):x}}}" for c in cut)
-    return cut if len(text) <= limit else f"{cut}…"
-
-
-def _shows(char: str) -> bool:
-    return char == " " or unicodedata.category(char)[0] not in "CZ"
 
 
 @dataclass(frozen=True, slots=True)

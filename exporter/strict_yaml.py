@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
-from exporter.model import printable
+from exporter.text import printable
 
 LARGEST = 5 * 1024 * 1024  # bytes of one file
 DEEPEST = 20  # levels of lists and mappings

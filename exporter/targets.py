@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
 
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import Labels, Target
-
-IP: TypeAlias = IPv4Address | IPv6Address
+from exporter.model import IP, Labels, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter.cli.arguments import parser
-from exporter.cli.check import Exit
+from exporter.cli.exit_codes import Exit
 from exporter.config import load
 from exporter.engine import catalogue
 from exporter.explain import refusals

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.cli import check as once
 from exporter.demo.nameserver import NameServer, ZoneData
-from exporter.engine import catalogue
+from exporter.engine import catalogue, plan
 from exporter.engine.evaluate import evaluate
 from exporter.engine.store import Store
 from exporter.model import Outcome, Target
-from exporter.net import DnsClient, Net
+from exporter.net import Net
 from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.resolver import Resolver
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.https import HttpsClient
+from exporter.net.interfaces import DnsClient
 from exporter.net.rdap import RdapClient
 from exporter.net.smtp.client import SmtpClient
 from tests.support import scenario
@@ -63,7 +63,7 @@ async def play_with(
     for target in case.before:
         await judge("blocklist", target)
         clock.pass_(3600)
-    for check, target in once.pairs(CATALOGUE, case.rests, lambda _: True):
+    for check, target in plan.pairs(CATALOGUE, case.rests, lambda _: True):
         held.want(check, target)
         held.record(await judge(check.id, target))
     times, every = case.runs

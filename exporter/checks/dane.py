@@ -8,7 +8,7 @@ compared that DNSSEC does not prove to us: no sender would do it either.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,10 +18,12 @@ from exporter.mail.dane.chain import Fit, Fitted, advised, fit
 from exporter.mail.dane.tlsa import DANE_EE, PKIX, TlsaLookup, look_up, malformed, place, usable
 from exporter.mail.dns import TLSA, Reply
 from exporter.mail.zone import find
-from exporter.model import CannotTell, Doubt, Fact, Facts, Finding, Metric, Reason, Record, Rule, Severity, check
-from exporter.net import Net, believe
+from exporter.model import IP, CannotTell, Doubt, Fact, Facts, Finding, Metric, Reason, Record, Rule, Severity, check
+from exporter.net import Net
+from exporter.net.interfaces import believe
 from exporter.net.smtp.probe import SmtpResult
-from exporter.targets import IP, Domain, MailHost
+from exporter.targets import Domain, MailHost
+from exporter.text import commas
 
 
 @check(over=(MailHost, Domain), interval=timedelta(hours=1), timeout=timedelta(seconds=120))
@@ -215,7 +217,7 @@ def _records(target: MailHost, found: TlsaLookup, results: Sequence[SmtpResult])
     if target.port == SMTP and not usable(found.found):
         shown = next((told.secured.chain[0] for told in results if told.secured and told.secured.chain), None)
         wanted = advised(shown) if shown else "3 1 1 and the SHA-256 digest of the key."
-        yield UNUSABLE(name=name, records=_joined(map(_short, found.found)), record=wanted)
+        yield UNUSABLE(name=name, records=commas(map(_short, found.found)), record=wanted)
 
 
 def _open(told: SmtpResult, fitted: list[Fitted] | None) -> bool:
@@ -270,7 +272,7 @@ def _together(
     holding = {it.record for fits in fitted.values() for it in fits if it.fit is Fit.HOLDS}
     stale = [record for record in records if record.usage == DANE_EE and record not in holding]
     if stale:  # issuers are many, and to name more than the one in use is a precaution
-        yield STALE_RECORD(host=target.host, name=name, records=_joined(map(_short, stale)))
+        yield STALE_RECORD(host=target.host, name=name, records=commas(map(_short, stale)))
     if len(records) == 1 and records[0].usage == DANE_EE:
         yield NO_ROLLOVER(name=name, record=_short(records[0]))
 
@@ -321,7 +323,3 @@ def _settle(reply: Reply | None) -> None:
 def _short(record: TLSA) -> str:
     text = str(record)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-
-
-def _joined(things: Iterable[object]) -> str:
-    return ", ".join(map(str, things))

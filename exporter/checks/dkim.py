@@ -8,7 +8,6 @@ DNS can still tell whether there is any key at all.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from exporter.mail import receiver_replies
 from exporter.mail.cname import dangling
@@ -17,6 +16,7 @@ from exporter.mail.dns import Reply, Status
 from exporter.model import Facts, Finding, Metric, Record, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import KeyNamespace, Selector
+from exporter.text import day
 
 
 @check(over=(Selector, KeyNamespace))
@@ -68,7 +68,7 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
         since = known.now(now, at).since if known else at
         days = int((at - since) / DAY)
         if days > OLD:
-            yield OLD_KEY(place=place, holder=holder, days=days, since=f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d}")
+            yield OLD_KEY(place=place, holder=holder, days=days, since=day(since))
         yield KEY_BITS(record.key.bits)
         yield KEY_INFO(1, key_type=record.key.algorithm)
         yield FIRST_SEEN(since)

@@ -10,9 +10,10 @@ from exporter.mail.dns import Status
 from exporter.mail.helo import HeloFaultKind, HeloName, parse
 from exporter.mail.spf.check_host import SpfEvaluation, check_host
 from exporter.mail.spf.record import SpfResult
-from exporter.model import CannotTell, Facts, Finding, Rule, Severity, check
-from exporter.net import Net, believe
-from exporter.targets import IP, Greeting
+from exporter.model import IP, CannotTell, Facts, Finding, Rule, Severity, check
+from exporter.net import Net
+from exporter.net.interfaces import believe
+from exporter.targets import Greeting
 
 
 @check(over=Greeting)

@@ -15,8 +15,9 @@ from exporter.mail.mta_sts import RECORD, Mode, MtaStsPolicy, parse, policy_id, 
 from exporter.mail.mx import Route, look_up, route
 from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
 from exporter.model import CannotTell, Fact, Facts, Finding, Metric, Record, RecordHistory, Rule, Severity, check
-from exporter.net import Net, believe
+from exporter.net import Net
 from exporter.net.https import LARGEST, Failure, Fetched
+from exporter.net.interfaces import believe
 from exporter.targets import Domain, MailHost
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 
 from exporter.mail import names
 from exporter.mail.dns import Reply
 from exporter.mail.mx import NULL, Host, HostState, Route, Way, look_up, route
 from exporter.model import Fact, Facts, Metric, Record, Rule, Severity, check
-from exporter.net import Net, believe
+from exporter.net import Net
+from exporter.net.interfaces import believe
 from exporter.targets import Domain
+from exporter.text import commas, minute
 
 
 @check(over=Domain)
@@ -281,11 +282,11 @@ def _purpose(target: Domain, own: Route) -> Iterator[Fact]:
             # Replies are lost, and few receivers look at the From: domain; refusal hangs on MAIL FROM.
             yield NOWHERE(domain=domain, severity=Severity.WARNING)
         case Way.IMPLICIT if target.receives_mail and own.implicit:
-            yield IMPLICIT(domain=domain, addresses=_joined(own.implicit.addresses))
+            yield IMPLICIT(domain=domain, addresses=commas(own.implicit.addresses))
         case Way.NULL if target.receives_mail:
             yield NULL_MX(domain=domain)
         case Way.HOSTS if not target.receives_mail and not (target.sends_mail and domain in target.mail_from):
-            yield UNWANTED(domain=domain, hosts=_joined(own.hosts))
+            yield UNWANTED(domain=domain, hosts=commas(own.hosts))
     for null in own.nulls:
         if own.way is Way.HOSTS:
             yield NULL_BESIDE_OTHERS(domain=domain, preference=null.preference)
@@ -327,7 +328,7 @@ def _each(own: Route, hosts: list[Host]) -> Iterator[Fact]:
 
 def _address_facts(domain: str, host: Host) -> Iterator[Fact]:
     if host.state is HostState.NOT_PUBLIC:
-        yield NOT_PUBLIC(domain=domain, mail_host=host.name, addresses=_joined(host.addresses))
+        yield NOT_PUBLIC(domain=domain, mail_host=host.name, addresses=commas(host.addresses))
 
 
 def _together(own: Route, hosts: list[Host]) -> Iterator[Fact]:
@@ -337,12 +338,12 @@ def _together(own: Route, hosts: list[Host]) -> Iterator[Fact]:
         yield TOO_MANY(domain=domain, count=len(own.hosts), limit=MOST_HOSTS)
     repeated = Counter(record.exchange for record in own.records if record.exchange != NULL)
     if repeated.total() > len(own.hosts):
-        yield DUPLICATE(domain=domain, hosts=_joined(name for name, times in repeated.items() if times > 1))
+        yield DUPLICATE(domain=domain, hosts=commas(name for name, times in repeated.items() if times > 1))
     usable = [host for host in hosts if host.state is HostState.USABLE]
     if len(own.hosts) == 1:
         yield SINGLE(domain=domain, host=own.hosts[0])
     elif all(host in usable and host.complete and set(host.addresses) == set(usable[0].addresses) for host in hosts):
-        yield SAME_ADDRESS(domain=domain, count=len(own.hosts), addresses=_joined(usable[0].addresses))
+        yield SAME_ADDRESS(domain=domain, count=len(own.hosts), addresses=commas(usable[0].addresses))
     if usable and all(host.without_ipv6 or host.state.broken for host in hosts):
         yield NO_IPV6(domain=domain)
 
@@ -357,17 +358,13 @@ def _unreachable(own: Route, hosts: list[Host], net: Net) -> Iterator[Fact]:
         if not host.complete or not met or len(met) < len(public):
             continue  # another address may be open
         since[host.name] = max(shut.since for shut in met.values())
-        how[host.name] = _joined(f"{ip} {shut.how}" for ip, shut in met.items())
+        how[host.name] = commas(f"{ip} {shut.how}" for ip, shut in met.items())
         yield HOST_UNREACHABLE(
-            domain=own.domain, mail_host=host.name, since=_time(since[host.name]), how=how[host.name]
+            domain=own.domain, mail_host=host.name, since=minute(since[host.name]), how=how[host.name]
         )
     if since and len(own.hosts) <= MOST_HOSTS and all(host.name in since or host.state.broken for host in hosts):
         told = "; ".join(f"{host.name} ({how.get(host.name, host.state)})" for host in hosts)
-        yield ALL_UNREACHABLE(domain=own.domain, since=_time(max(since.values())), hosts=told)
-
-
-def _time(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+        yield ALL_UNREACHABLE(domain=own.domain, since=minute(max(since.values())), hosts=told)
 
 
 def _usable(hosts: list[Host]) -> Iterator[Fact]:
@@ -378,7 +375,3 @@ def _usable(hosts: list[Host]) -> Iterator[Fact]:
 
 def _record(found: Route) -> Record:
     return Record.of(f"{found.domain} MX", (f"{it.preference} {it.exchange}" for it in found.records))
-
-
-def _joined(things: Iterable[object]) -> str:
-    return ", ".join(map(str, things))

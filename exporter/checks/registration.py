@@ -12,13 +12,14 @@ nobody to ask, and `malformed` where the answer does not hold what it was asked 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from exporter.mail.dns import Status
 from exporter.mail.rdap import RdapRegistration as Told
 from exporter.model import CannotTell, Fact, Facts, Metric, Reason, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import Registration
+from exporter.text import day
 
 
 @check(over=Registration, interval=timedelta(hours=1), timeout=timedelta(seconds=60))
@@ -41,18 +42,18 @@ async def registration(target: Registration, net: Net) -> Facts:
     for fact in _standing(domain, told, registrar):
         yield fact
     if told.registered is not None and 0 <= now - told.registered < NEW * DAY:
-        yield YOUNG(domain=domain, days=int((now - told.registered) // DAY), date=_date(told.registered))
+        yield YOUNG(domain=domain, days=int((now - told.registered) // DAY), date=day(told.registered))
     if told.expires is None:
         yield NO_EXPIRY(domain=domain, server=found.server)
         raise CannotTell(Reason.MALFORMED, f"{found.server} does not say when {domain} expires")
     yield EXPIRY(told.expires)
     left = told.expires - now
     if left <= 0:
-        yield EXPIRED(domain=domain, date=_date(told.expires), registrar=registrar)
+        yield EXPIRED(domain=domain, date=day(told.expires), registrar=registrar)
     elif left <= SOON * DAY:
         severity = Severity.CRITICAL if left <= VERY_SOON * DAY else None
         yield EXPIRING(
-            domain=domain, days=int(left // DAY), date=_date(told.expires), registrar=registrar, severity=severity
+            domain=domain, days=int(left // DAY), date=day(told.expires), registrar=registrar, severity=severity
         )
 
 
@@ -178,7 +179,3 @@ def _standing(domain: str, told: Told, registrar: str) -> Iterator[Fact]:
         yield REDEMPTION(domain=domain, status=deleted[0], registrar=registrar)
     elif "pending delete" in told.statuses:
         yield PENDING_DELETE(domain=domain)
-
-
-def _date(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).date().isoformat()

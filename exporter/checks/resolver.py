@@ -7,7 +7,8 @@ from ipaddress import ip_address
 
 from exporter.mail.dns import Status
 from exporter.model import Facts, Rule, Severity, check
-from exporter.net import Net, believe
+from exporter.net import Net
+from exporter.net.interfaces import believe
 from exporter.targets import OwnResolver
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from exporter.mail import names, smtp
 from exporter.mail.certificate import Shown
 from exporter.mail.tls import Version
 from exporter.model import CannotTell, Fact, Facts, Finding, Metric, Reason, Rule, Severity, check
-from exporter.net import Net, believe
+from exporter.net import Net
+from exporter.net.interfaces import believe
 from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import MailHost
+from exporter.text import day, minute
 
 
 @check(over=MailHost, interval=timedelta(minutes=30), timeout=timedelta(seconds=120))
@@ -264,7 +266,7 @@ def _findings(target: MailHost, told: SmtpResult, now: float, *, shut: bool) -> 
     if told.refused:  # where another address may still be open, senders go there
         yield REFUSED(host=host, ip=ip, port=port, severity=Severity.CRITICAL if shut else Severity.WARNING)
     if told.silence:
-        since = f"{datetime.fromtimestamp(told.silence.since, UTC):%Y-%m-%d %H:%M} UTC"
+        since = minute(told.silence.since)
         yield UNREACHABLE(host=host, ip=ip, port=port, since=since, runs=told.silence.runs, last=told.last_words)
     if told.rejected:
         yield REJECTED(host=host, ip=ip, to=told.rejected.to, reply=told.rejected.reply)
@@ -294,14 +296,14 @@ def _certificate(target: MailHost, told: SmtpResult, shown: Shown, now: float) -
     host, ip, severity, leaf = target.host, told.ip, _severity(target), shown.leaf
     left = leaf.not_after - now
     if left <= 0:
-        yield CERTIFICATE_EXPIRED(host=host, ip=ip, date=_date(leaf.not_after), subject=leaf.subject, severity=severity)
+        yield CERTIFICATE_EXPIRED(host=host, ip=ip, date=day(leaf.not_after), subject=leaf.subject, severity=severity)
     elif now < leaf.not_before:
         yield CERTIFICATE_NOT_YET_VALID(
-            host=host, ip=ip, date=_date(leaf.not_before), subject=leaf.subject, severity=severity
+            host=host, ip=ip, date=day(leaf.not_before), subject=leaf.subject, severity=severity
         )
     elif left < min(RENEWED_BY, (leaf.not_after - leaf.not_before) / 4):
         urgent = severity if left < LAST_CALL else Severity.WARNING
-        days, date = f"{left / DAY:.0f}", _date(leaf.not_after)
+        days, date = f"{left / DAY:.0f}", day(leaf.not_after)
         yield CERTIFICATE_EXPIRING(host=host, ip=ip, days=days, date=date, subject=leaf.subject, severity=urgent)
     if not leaf.matches(host):
         yield CERTIFICATE_NAME(host=host, ip=ip, names=", ".join(leaf.names) or "none at all", severity=severity)
@@ -312,10 +314,6 @@ def _certificate(target: MailHost, told: SmtpResult, shown: Shown, now: float) -
             yield CERTIFICATE_SELF_SIGNED(host=host, ip=ip, severity=severity)
         else:
             yield CERTIFICATE_UNTRUSTED(host=host, ip=ip, issuer=leaf.issuer, length=shown.length, severity=severity)
-
-
-def _date(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
 
 
 def _samples(results: Sequence[SmtpResult]) -> Iterator[Fact]:

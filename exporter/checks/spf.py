@@ -15,7 +15,8 @@ from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_MX, MOST_VOIDS
 from exporter.mail.spf.record import MECHANISMS, SpfPolicy, SpfResult, read, read_explanation
 from exporter.mail.spf.worst_case import Cost, TermTrouble, worst_case
 from exporter.model import CannotTell, Fact, Facts, Finding, Metric, Record, Rule, Severity, check
-from exporter.net import Net, believe
+from exporter.net import Net
+from exporter.net.interfaces import believe
 from exporter.targets import Domain
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
 from exporter.mail.tls_rpt import RECORD, demand, parse
 from exporter.model import Facts, Finding, Record, Rule, Severity, check
-from exporter.net import Net, believe
+from exporter.net import Net
+from exporter.net.interfaces import believe
 from exporter.targets import Domain
 
 

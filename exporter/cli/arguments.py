@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from exporter import __version__
-from exporter.cli.check import Exit
+from exporter.cli.exit_codes import Exit
 
 PORT = 10554
 

@@ -6,30 +6,28 @@ configured or named runs, then the mail hosts that were found on the way.
 
 from __future__ import annotations
 
-import asyncio
-import json
+import argparse
+import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from enum import IntEnum
-from functools import partial
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, TextIO, TypeAlias
+from typing import Any
 
-from rich.console import Console
-from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
-
-from exporter import __version__, receivers
-from exporter.checks.mta_sts import mta_sts
-from exporter.engine import discovery
-from exporter.engine.catalogue import Catalogue
-from exporter.engine.evaluate import evaluate
-from exporter.engine.store import FindingPolicy, Store
+from exporter import clients, receivers
+from exporter.cli import recipients
+from exporter.cli.exit_codes import exit_code
+from exporter.cli.once import evaluated
+from exporter.cli.run import fail, run
+from exporter.config import ConfigError, Nameserver, Settings, defaults, load
+from exporter.config.values import nameserver
+from exporter.engine import catalogue
+from exporter.engine.store import FindingPolicy
 from exporter.mail import names
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
-from exporter.model import Check, Clock, Severity, Target, Verdict
-from exporter.net import HeldStates, Net
+from exporter.model import SystemClock, Target
+from exporter.net import Net
+from exporter.net.dnsbl.client import DnsblClient
 from exporter.targets import (
     Address,
     Authorisation,
@@ -38,30 +36,16 @@ from exporter.targets import (
     Egress,
     Greeting,
     KeyNamespace,
-    MailHost,
     OwnResolver,
     Registration,
     Reputation,
     Zone,
     deliveries,
 )
-from exporter.views import cards
+from exporter.text import printable
+from exporter.views import terminal
 
-Pair: TypeAlias = tuple[Check, Target]
-
-AT_ONCE = 32
 SENDER = "command-line"
-CONCERNED = frozenset({discovery.CHECK, mta_sts.id})  # checks of domains that rest on what was met at mail hosts
-
-
-class Exit(IntEnum):
-    """As monitoring plug-ins do; 64 is EX_USAGE of sysexits.h."""
-
-    OK = 0
-    WARNING = 1
-    CRITICAL = 2
-    UNKNOWN = 3
-    USAGE = 64
 
 
 def named(words: Sequence[str], helo: str | None, lists: Iterable[Blocklist]) -> list[Target]:
@@ -100,171 +84,89 @@ def named(words: Sequence[str], helo: str | None, lists: Iterable[Blocklist]) ->
     return [*made, *deliveries(made, lambda _: receivers.DEFAULT)]
 
 
-def pairs(catalogue: Catalogue, targets: Iterable[Target], enabled: Callable[[str], bool]) -> list[Pair]:
-    """Which check looks at which target."""
-    return [
-        (check, target)
-        for target in targets
-        for check in catalogue.checks.values()
-        if isinstance(target, check.over) and enabled(check.id) and check.id not in target.off
-    ]
+def command(arguments: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.ERROR)
+    try:
+        if arguments.recipients is None:
+            return run(_check_once(arguments))
+        standard = arguments.recipients == "-"
+        with open(0 if standard else arguments.recipients, "rb", buffering=0, closefd=not standard) as file:
+            return run(_check_recipients(arguments, file.fileno()))
+    except BrokenPipeError:
+        raise
+    except (ConfigError, OSError, ValueError) as error:
+        return fail(error)
 
 
-async def run(
-    catalogue: Catalogue,
-    targets: Sequence[Target],
-    enabled: Callable[[str], bool],
-    net: Callable[[HeldStates], Net],
-    clock: Clock,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> Store:
-    """Evaluate everything once; `progress(done, total)` is called as runs end.
-
-    Mail hosts that were found come second, then their domains once more, what is concluded from the others last.
-    """
-    store = Store()
-    todo = pairs(catalogue, targets, enabled)
-    for pair in todo:
-        store.want(*pair)
-    done = 0
-
-    async def sweep(some: Sequence[Pair]) -> None:
-        nonlocal done
-        slots = asyncio.Semaphore(AT_ONCE)
-
-        async def one(check: Check, target: Target) -> None:
-            nonlocal done
-            async with slots:
-                store.record(await evaluate(check, target, partial(net, store), clock))
-            done += 1
-            if progress:
-                progress(done, len(todo))
-
-        await asyncio.gather(*(one(*pair) for pair in some))
-
-    last = [pair for pair in todo if isinstance(pair[1], Delivery)]
-    await sweep([pair for pair in todo if not isinstance(pair[1], Delivery)])
-    hosts = discovery.MailHosts(t for t in targets if isinstance(t, MailHost))
-    for held in store:
-        if held.check.id == discovery.CHECK:
-            hosts.learn(held)
-    late = [pair for pair in pairs(catalogue, hosts.all, enabled) if store.want(*pair)]
-    todo = [*todo, *late]
-    await sweep(late)
-    # What was met at a mail host is news for the domains that lead to it.
-    faulty = {(h.target.host, h.target.port) for h in store if isinstance(h.target, MailHost) and h.findings}
-    domains = hosts.leading_to(faulty)
-    again = [(check, target) for check, target in todo if check.id in CONCERNED and target.key in domains]
-    todo = [*todo, *again]
-    await sweep(again)
-    await sweep(last)
-    return store
-
-
-def exit_code(store: Store, policy: FindingPolicy, now: float) -> Exit:
-    held = list(store)
-    judged = [j for h in held for j in h.judged(policy, now) if j.fails]
-    if any(j.severity is Severity.CRITICAL for j in judged):
-        return Exit.CRITICAL
-    if any(h.doubt for h in held):
-        return Exit.UNKNOWN
-    return Exit.WARNING if judged else Exit.OK
-
-
-def progress_bar(stream: TextIO) -> Progress:
-    """Shown on a terminal only."""
-    console = Console(file=stream)
-    columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def as_json(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str]) -> str:
-    """Every verdict with its evidence; the same words as the pages'."""
-    told = cards.cards(store, policy, now)
-    summary = {str(v): sum(card["verdict"] == v for card in told) for v in Verdict}
-    body = {"version": __version__, "exit": exit_code(store, policy, now), "summary": summary}
-    body |= {"notes": list(notes), "verdicts": told, "receivers": cards.receptions(store)}
-    return json.dumps(body, indent=2, ensure_ascii=False)
-
-
-_STYLE = {"critical": "bold red", "warning": "yellow", "info": "cyan", "unknown": "magenta", "pass": "green"}
-
-
-def as_text(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str], stream: TextIO = sys.stdout) -> None:
-    """Worst first: what is wrong with its fix and evidence, what could not be told, what passes."""
-    console = Console(file=stream, highlight=False)
-    told = cards.cards(store, policy, now)
-    for note in notes:
-        _line(console, 0, Text(f"note: {note}", style="yellow"))
-    for card in told:
-        _card(console, card)
-    for reception in cards.receptions(store):
-        _reception(console, reception)
-    totals = {v: sum(card["verdict"] == v for card in told) for v in Verdict}
-    console.print(
-        Text.assemble(
-            f"\n{len(told)} verdicts: ",
-            (f"{totals[Verdict.FAIL]} fail", _STYLE["critical"] if totals[Verdict.FAIL] else ""),
-            ", ",
-            (f"{totals[Verdict.UNKNOWN]} could not be told", _STYLE["unknown"] if totals[Verdict.UNKNOWN] else ""),
-            f", {totals[Verdict.PASS]} pass",
-        )
-    )
-
-
-def _card(console: Console, card: dict[str, Any]) -> None:
-    state = card["severity"] or card["verdict"]
-    mark = {"fail": "FAIL", "unknown": "????", "pass": "ok  "}[card["verdict"]]
-    _line(console, 0, Text.assemble((f"{mark} ", _STYLE[state]), (f"{card['check']:<16} ", "bold"), card["title"]))
-    for finding in card["findings"]:
-        severity = finding["severity"]
-        accepted = f" (accepted: {finding['accepted']})" if finding["accepted"] else ""
-        line = Text.assemble((f"{severity}: ", _STYLE[severity]), finding["text"], (f"  [{finding['id']}]", "dim"))
-        _line(console, 5, line.append(accepted))
-        if severity != "info":
-            _line(console, 5, Text(f"fix: {finding['fix']}"))
-    if card["unknown"]:
-        _line(console, 5, Text(f"could not tell: {card['unknown']['detail']}", _STYLE["unknown"]))
-    if card["verdict"] == "pass" or card["evidence"] is None:
-        return
-    for exchange in card["evidence"]["exchanges"]:
-        first, *more = exchange["got"] or [""]
-        via = f"({exchange['via'].strip()}, {exchange['seconds'] * 1000:.0f} ms)"
-        _line(console, 7, Text(f"{exchange['asked']}  {first}  {via}", "dim"))
-        for line in more:
-            _line(console, 9, Text(line, "dim"))
-
-
-_STATES = {
-    "unmet": ("UNMET", _STYLE["critical"]),
-    "cannot tell": ("?????", _STYLE["unknown"]),
-    "met": ("met  ", _STYLE["pass"]),
-    "not observable": ("unseen", "dim"),
-}
-
-
-def _reception(console: Console, told: dict[str, Any]) -> None:
-    """One receiver and one domain: what it demands, and what it says to mail that does not do it."""
-    counts = ", ".join(f"{count} {state}" for state, count in told["counts"].items() if count)
-    _line(console, 0, Text.assemble((f"\n{told['question']}", "bold"), f"  {told['domain']}: {counts}"))
-    for demand in told["demands"]:
-        mark, style = _STATES[demand["state"]]
-        _line(console, 5, Text.assemble((f"{mark:<6} ", style), demand["demand"]))
-        for cause in demand["causes"]:
-            _line(console, 12, Text.assemble(cause["text"], (f"  [{cause['id']}]", "dim")))
-        if demand["state"] == "unmet":
-            for text in demand["refusals"]:
-                _line(console, 12, Text(f"answer: {text}"))
-        for unknown in demand["unknown"]:
-            _line(console, 12, Text(f"could not tell: {unknown['check']} of {unknown['title']}: {unknown['detail']}"))
-        if demand["why"]:
-            _line(console, 12, Text(demand["why"], "dim"))
-
-
-def _line(console: Console, indent: int, text: Text) -> None:
-    """On a terminal wrapped under its indent; elsewhere one whole line, for grep."""
-    if console.is_terminal:
-        console.print(Padding(text, (0, 0, 0, indent)))
+async def _check_once(arguments: argparse.Namespace) -> int:
+    known, clock, notes = catalogue.load(), SystemClock(), []
+    if arguments.config is not None:
+        settings = load(arguments.config, known)
+        targets = _chosen(settings, arguments.targets)
+    elif arguments.targets:
+        settings = defaults(known)
+        targets = named(arguments.targets, arguments.helo, settings.blocklists)
     else:
-        console.print(Text(" " * indent).append_text(text), soft_wrap=True)
+        raise ValueError("name a domain or an address, or give --config.file=FILE")
+    settings = _asking(settings, arguments)
+    if arguments.helo_name is not None:
+        settings = replace(settings, helo_name=_helo_name(arguments.helo_name))
+    settings = clients.resolve_system_nameservers(replace(settings, targets=tuple(targets)))
+    if settings.helo_name is None:
+        notes.append("no SMTP check was made: --smtp.helo-name NAME says what we are called")
+    store = await evaluated(known, settings, settings.running, clock)
+    policy, now = FindingPolicy(settings.severities), clock.wall()
+    code = exit_code(store, policy, now)
+    if arguments.format == "json":
+        print(terminal.as_json(store, policy, now, notes, code))
+    else:
+        terminal.as_text(store, policy, now, notes)
+    return code
+
+
+async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> int:
+    if arguments.targets:
+        raise ValueError("--recipients FILE is looked at alone, without TARGET")
+    known, clock = catalogue.load(), SystemClock()
+    settings = load(arguments.config, known) if arguments.config is not None else defaults(known)
+    settings = clients.resolve_system_nameservers(_asking(settings, arguments))
+    world = clients.open_clients(settings, DnsblClient(clock), clock)
+    try:
+        judged = recipients.examine(recipients.lines_of(descriptor), lambda: Net(world.dns, clock))
+        name, as_json = printable(arguments.recipients), arguments.format == "json"
+        return await recipients.tell(judged, name, sys.stdout.write, as_json=as_json)
+    finally:
+        await world.close()
+
+
+def _asking(settings: Settings, arguments: argparse.Namespace) -> Settings:
+    if not arguments.resolver:
+        return settings
+    return replace(settings, nameservers=tuple(map(_nameserver, arguments.resolver)))
+
+
+def _nameserver(text: str) -> Nameserver:
+    try:
+        return nameserver(text)
+    except ValueError:
+        raise ValueError(f"--resolver: {text!r} is no nameserver: an address is wanted, or address:port") from None
+
+
+def _helo_name(text: str) -> str:
+    try:
+        return names.canonical(text)
+    except ValueError as error:
+        raise ValueError(f"--smtp.helo-name: {text!r} {error}") from None
+
+
+def _chosen(settings: Settings, words: Sequence[str]) -> list[Any]:
+    if not words:
+        return list(settings.targets)
+    wanted = {word.strip().lower().removesuffix(".") for word in words}
+    chosen = {t.key: t for t in settings.targets if wanted & {value for _, value in t.identity}}
+    missing = wanted - {value for t in chosen.values() for _, value in t.identity}
+    if missing:
+        raise ValueError(f"not in the configuration: {', '.join(sorted(missing))}")
+    # whether receivers take mail of a domain depends on its senders, too
+    senders = {key for t in settings.targets if isinstance(t, Delivery) and t.key in chosen for key in t.rests_on}
+    return [t for t in settings.targets if t.key in chosen or t.key in senders]

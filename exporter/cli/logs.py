@@ -7,7 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from exporter.model import printable
+from exporter.text import printable
 
 LONGEST = 2000  # characters of one message
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from exporter import __version__
-from exporter.cli.check import Exit
+from exporter.cli.exit_codes import Exit
 from exporter.engine.evaluate import NetFactory
 from exporter.mail import mailbox, mx
 from exporter.mail.mailbox import Mailbox, MailboxSyntaxError
 from exporter.mail.mx import HostState, Way
-from exporter.model import printable
+from exporter.text import printable
 
 CHUNK = 65536  # octets read at once
 LONGEST_LINE = 8192  # octets kept of one line; an address has 254

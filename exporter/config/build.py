@@ -17,8 +17,8 @@ from exporter.engine.catalogue import Catalogue
 from exporter.mail import names, rdap
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.mail.dnsbl.catalogue import Shipped
-from exporter.model import IDENTITY_LABELS, Acceptance, Labels, Target
-from exporter.targets import IP, Peer
+from exporter.model import IDENTITY_LABELS, IP, Acceptance, Labels, Target
+from exporter.targets import Peer
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from exporter.model import printable
 from exporter.strict_yaml import Node, Path
+from exporter.text import printable
 
 SHOWN = 100  # problems written out; the rest is counted
 MOST_PROBLEMS = 1000  # looked for; whoever has so many does not need the next

@@ -21,9 +21,8 @@ from exporter.config.values import SYSTEM, Nameserver, Network
 from exporter.engine.catalogue import Catalogue
 from exporter.mail.dnsbl.blocklist import Lists
 from exporter.mail.rdap import IANA
-from exporter.model import Severity
+from exporter.model import IP, Severity
 from exporter.strict_yaml import Path
-from exporter.targets import IP
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)

@@ -11,8 +11,8 @@ from exporter.config.problems import Problem
 from exporter.config.values import Nameserver, Network
 from exporter.mail import names
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import Severity, Target
-from exporter.targets import IP, Reputation
+from exporter.model import IP, Severity, Target
+from exporter.targets import Reputation
 
 SPEAKING = frozenset({"smtp_tls", "dane"})  # checks that hold conversations with mail hosts
 

@@ -15,8 +15,8 @@ from exporter import receivers
 from exporter.config.problems import did_you_mean, quoted
 from exporter.mail import names
 from exporter.mail.dnsbl.blocklist import Lists
-from exporter.model import Severity, printable
-from exporter.targets import IP
+from exporter.model import IP, Severity
+from exporter.text import printable
 
 LONGEST_HELO = 512  # characters; longer than any legal one, since wrong ones must be loadable to be judged
 LONGEST_LABEL = 128  # characters of a user's label value

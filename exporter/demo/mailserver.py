@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
@@ -21,8 +20,8 @@ from typing import Any, TypeAlias
 from exporter.demo.ca import Authority, Identity
 from exporter.mail import helo
 from exporter.mail.tls import Version
+from exporter.model import IP
 
-IP: TypeAlias = IPv4Address | IPv6Address
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
 DAY = 86400.0

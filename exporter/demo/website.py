@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
@@ -15,8 +14,8 @@ from aiohttp import web
 
 from exporter.demo.ca import Authority, Identity
 from exporter.demo.mailserver import CertificateKind
+from exporter.model import IP
 
-IP: TypeAlias = IPv4Address | IPv6Address
 Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 HTTPS = 443

@@ -18,8 +18,7 @@ import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TypeAlias
+from ipaddress import ip_address
 
 import dns.exception
 import dns.flags
@@ -32,8 +31,7 @@ import dns.rrset
 
 from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.mail import names
-
-IP: TypeAlias = IPv4Address | IPv6Address
+from exporter.model import IP
 
 _SERVER = re.compile(r"^;\s*server:\s*(\S+)\s+(\S+)\s+(\S+)(.*)$", re.MULTILINE)
 _AT = re.compile(r"^;\s*at\s+(\S+):\s*(\S+)\s+(\S+)(.*)$", re.MULTILINE)

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from exporter.engine.store import CheckState
+from exporter.explain import runbook
 from exporter.explain.refusals import Diagnosis, Grade, Match
 from exporter.explain.smtp_status import Refusal, meaning, reply_meaning
 from exporter.model import Rule
-from exporter.views import cards
 
 TOLD = 6  # causes told in full; the others by name
 _HEADINGS = {
@@ -47,7 +47,7 @@ def _read(refusal: Refusal) -> list[str]:
 def _cause(match: Match) -> dict[str, Any]:
     cause = match.cause
     if isinstance(cause, Rule):
-        return {"quote": match.quote.text, "finding": cards.rule(cause)}
+        return {"quote": match.quote.text, "finding": runbook.rule(cause)}
     return {
         "quote": match.quote.text,
         "finding": None,

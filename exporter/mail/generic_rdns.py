@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from exporter.mail import names
-from exporter.mail.names import IP
+from exporter.model import IP
 
 GENERIC = 4  # a weight from which on a name looks generic
 REMARKABLE = 3

@@ -26,12 +26,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
+from ipaddress import IPv6Address
 
 from exporter.mail import names
-
-IP: TypeAlias = IPv4Address | IPv6Address
+from exporter.model import IP
 
 LONGEST_INPUT = 8192  # characters; a command line has 512 octets (section 4.5.3.1.4)
 LONGEST_LABEL = 63

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from email_validator import EmailNotValidError, validate_email
 
 from exporter.mail import names
-from exporter.model import printable
+from exporter.text import printable
 
 LONGEST_MAILBOX = 254  # octets: a path without its angle brackets
 LONGEST_LOCAL = 64  # octets

@@ -17,13 +17,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
 
 from exporter.mail import names
 from exporter.mail.dns import MX, Evaluation, Question, Reply, Status
-
-IP: TypeAlias = IPv4Address | IPv6Address
+from exporter.model import IP
 
 NULL = "."
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import TypeAlias
+from ipaddress import ip_address, ip_network
 
 import idna
 from publicsuffixlist import PublicSuffixList
 
-IP: TypeAlias = IPv4Address | IPv6Address
+from exporter.model import IP
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _UNDERSCORED = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)

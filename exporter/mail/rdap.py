@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exporter.mail import names
-from exporter.model import printable
+from exporter.text import printable
 
 IANA = "https://data.iana.org/rdap/dns.json"  # the bootstrap registry for domain names: RFC 9224 section 4
 LARGEST = 2**20  # octets; IANA's file has a tenth of it

@@ -6,74 +6,25 @@ CannotTell. The transcript is what a person reads when asking "why?".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from exporter.mail.dns import SOA, Evaluation, Question, Reply, ServerReply
+from exporter.mail.dns import Evaluation, Question, Reply, ServerReply
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import CannotTell, Clock, Exchange, Known, RecordHistory, printable
+from exporter.model import IP, Clock, Known, RecordHistory
 from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dnsbl.client import DnsblClient, ListCondition, ListVerdict, Subject
 from exporter.net.https import LARGEST, Fetched, HttpsClient
+from exporter.net.interfaces import DnsClient, HeldStates, believe
 from exporter.net.rdap import RdapClient, RdapLookup
 from exporter.net.smtp.client import SmtpClient
 from exporter.net.smtp.ehlo import EhloResult
 from exporter.net.smtp.probe import SmtpResult
 from exporter.net.smtp.unreachable import Unreachable
-from exporter.targets import IP, MailHost, Peer
+from exporter.net.transcript import Transcript, shown
+from exporter.targets import MailHost, Peer
 
 T = TypeVar("T")
-
-TRANSCRIPT_LIMIT = 200  # exchanges of one run
-LINES_LIMIT = 60  # of one exchange
-TEXT_LIMIT = 65536  # characters of one run: a fleet keeps many transcripts, and what fills them is remote
-
-
-class DnsClient(Protocol):
-    """A DNS resolver, or a zone in memory. It never raises for what happens in DNS.
-
-    `fresh` passes the cache by, `tcp` asks over TCP alone.
-    """
-
-    async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply: ...
-
-
-class HeldStates(Protocol):
-    """What the other checks hold, to be read only."""
-
-    def known(self, check: str, target: str) -> Known | None: ...
-
-
-class Transcript:
-    """The exchanges of one run, in order, bounded."""
-
-    def __init__(self) -> None:
-        self._exchanges: list[Exchange] = []
-        self._left_out = 0
-        self._room = TEXT_LIMIT
-
-    def note(self, asked: str, got: tuple[str, ...], via: str = "", seconds: float = 0.0) -> None:
-        if len(self._exchanges) == TRANSCRIPT_LIMIT or self._room <= 0:
-            self._left_out += 1
-            return
-        lines = tuple(printable(line) for line in got[:LINES_LIMIT])
-        if len(got) > LINES_LIMIT:
-            lines += (f"… {len(got) - LINES_LIMIT} more lines",)
-        self._room -= sum(map(len, lines)) + len(asked)
-        self._exchanges.append(Exchange(printable(asked), lines, via, seconds))
-
-    def freeze(self) -> tuple[Exchange, ...]:
-        if self._left_out:
-            return (*self._exchanges, Exchange(f"… {self._left_out} more exchanges", (), "", 0.0))
-        return tuple(self._exchanges)
-
-
-def believe(reply: Reply) -> Reply:
-    """The reply, when it is conclusive; else raise CannotTell."""
-    if not reply.status.conclusive:
-        raise CannotTell(reply.status.reason, f"{reply.question}: {reply.detail or reply.status}")
-    return reply
 
 
 class Net:
@@ -125,7 +76,7 @@ class Net:
         """
         question = Question(name, rdtype)
         reply = await self._dns.ask(question, fresh=fresh, tcp=tcp)
-        asked, got = str(question), _shown(reply)
+        asked, got = str(question), shown(reply)
         if hide:
             asked, got = hide(asked), tuple(map(hide, got))
         self.transcript.note(asked, got, f"{reply.server} {reply.transport}", reply.seconds)
@@ -138,7 +89,7 @@ class Net:
         question = Question(name, rdtype)
         reply = await self._authoritative.ask(server, question, tcp=tcp)
         via = "" if reply.passed_over else f"{server} {reply.transport}"
-        self.transcript.note(f"{question} at {server}", _shown(reply), via, reply.seconds)
+        self.transcript.note(f"{question} at {server}", shown(reply), via, reply.seconds)
         return reply
 
     def serial_lag(self, who: str, serials: set[int]) -> float:
@@ -227,49 +178,3 @@ class Net:
                 question = evaluation.send(await self.query(*question))
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # StopIteration carries it untyped
-
-
-def _shown(reply: Reply) -> tuple[str, ...]:
-    head = " ".join(
-        (
-            str(reply.status).upper(),
-            *(["AD"] if reply.authenticated else []),
-            *(["AA"] if isinstance(reply, ServerReply) and reply.authoritative else []),
-            *([f"ttl={reply.ttl}"] if reply.status.conclusive else []),
-            *([reply.detail] if reply.detail else []),
-        )
-    )
-    hops = tuple(f"CNAME {target}" for target in reply.chain)
-    return (
-        head,
-        *reply.extended_errors,
-        *hops,
-        *(_text(r, reply.question.rdtype) for r in reply.records),
-        *(_elsewhere(reply) if isinstance(reply, ServerReply) else ()),
-    )
-
-
-def _elsewhere(reply: ServerReply) -> Iterator[str]:
-    if reply.referral:
-        for name in reply.referral.nameservers:
-            yield f"referral: {reply.referral.zone} NS {name}"
-        for name, ip in reply.referral.glue:
-            yield f"glue: {name} {ip}"
-    if reply.signature:
-        yield f"signed from {_date(reply.signature.begins)} to {_date(reply.signature.ends)}"
-
-
-def _date(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _text(record: object, rdtype: str) -> str:
-    match record:
-        case (int(preference), str(exchange)):
-            return f"MX {preference} {exchange}"
-        case SOA():
-            return f"SOA {record.mname} {record.rname} {record.serial}"
-        case (tuple(strings),):
-            return f"{rdtype} " + " ".join('"' + s.decode("utf-8", "backslashreplace") + '"' for s in strings)
-        case _:
-            return f"{rdtype} {record}"

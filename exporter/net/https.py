@@ -29,13 +29,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from exporter import __version__
 from exporter.mail import names
 from exporter.mail.dns import Question
-from exporter.model import Doubt, Reason, printable
-from exporter.net.smtp.client import dial_direct
-from exporter.net.smtp.connection import system_authorities
-from exporter.net.smtp.probe import Dial
+from exporter.model import Doubt, Reason
+from exporter.net.interfaces import Dial, dial_direct
+from exporter.net.tls import system_authorities
+from exporter.text import printable
 
 if TYPE_CHECKING:
-    from exporter.net import DnsClient
+    from exporter.net.interfaces import DnsClient
 
 LARGEST = 2**16  # octets of a body, unless the caller wants more
 DEADLINE = 20.0  # seconds, redirects included

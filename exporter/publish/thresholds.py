@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter import strict_yaml
-from exporter.model import printable
+from exporter.text import printable
 
 _DURATION = re.compile(r"[1-9][0-9]{0,4}[smhd]", re.ASCII)
 _WHOLE = "a whole number from 1 to 10000"

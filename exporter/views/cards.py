@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from exporter import receivers
-from exporter.engine.catalogue import Catalogue
 from exporter.engine.store import CheckState, EffectiveFinding, FindingPolicy, Store
-from exporter.model import Outcome, Rule, Severity, Verdict
+from exporter.explain.runbook import rule
+from exporter.model import Outcome, Severity, Verdict
 from exporter.receivers import Ask, Demand, DemandAnswer, DemandState, Profile
 from exporter.targets import Delivery
 
@@ -65,19 +64,6 @@ def _finding(judged: EffectiveFinding) -> dict[str, Any]:
         "since": timestamp(judged.standing.since),
         "accepted": None if accepted is None else ("for good" if accepted == float("inf") else timestamp(accepted)),
         **rule(finding.rule),
-    }
-
-
-def rule(declared: Rule) -> dict[str, Any]:
-    """The runbook of one finding, whatever the target."""
-    return {
-        "id": declared.id,
-        "default_severity": str(declared.severity),
-        "says": declared.says,
-        "why": declared.why,
-        "to_fix": declared.fix,
-        "reference": declared.ref,
-        "refusals": list(declared.refusals),
     }
 
 
@@ -160,25 +146,3 @@ def receptions(store: Store) -> list[dict[str, Any]]:
         if isinstance(held.target, Delivery)
         for name in held.target.receivers
     ]
-
-
-def runbook(declared: Rule) -> str:
-    """The runbook of one finding as plain text."""
-    says = ["", "What receivers say:", *(f"  {text}" for text in declared.refusals)] if declared.refusals else []
-    return "\n".join(
-        [
-            f"{declared.id} ({declared.severity})",
-            f"  {declared.says}",
-            "",
-            declared.why,
-            *says,
-            "",
-            f"Fix: {declared.fix}",
-            f"See: {declared.ref}",
-        ]
-    )
-
-
-def nearest(wanted: str, catalogue: Catalogue) -> str:
-    """The finding id that looks most like this one, or nothing."""
-    return next(iter(difflib.get_close_matches(wanted, catalogue.rules, n=1)), "")

@@ -11,7 +11,6 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import prometheus_client
 from prometheus_client.exposition import choose_encoder
@@ -24,6 +23,7 @@ from exporter.engine.store import CheckState, FindingPolicy, Key
 from exporter.model import Clock, Labels, Severity, Target
 from exporter.net.dns.resolver import ResolverStats
 from exporter.stats import Histogram
+from exporter.text import day
 
 OK = "deliverability_check_ok"
 UNKNOWN = "deliverability_check_unknown"
@@ -112,7 +112,7 @@ def _findings(held: CheckState, who: str, policy: FindingPolicy, now: float) -> 
 
 
 def _day(until: float) -> str:
-    return datetime.fromtimestamp(until - 1, UTC).date().isoformat()
+    return day(until - 1)
 
 
 @dataclass

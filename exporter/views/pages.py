@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 from exporter import __version__
+from exporter.text import minute
 
 
 class Pages:
@@ -47,7 +48,7 @@ def reading(measure: dict[str, Any]) -> str:
     """A measured value as a person reads it: moments as dates, durations in milliseconds."""
     value = float(measure["value"])
     if measure["name"].endswith("_timestamp_seconds"):
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return minute(value)
     if measure["name"].endswith("_duration_seconds"):
         return f"{value * 1000:.1f} ms"
     return f"{value:.0f}" if value == int(value) else f"{value:.4g}"

@@ -16,7 +16,7 @@ from aiohttp import web
 from exporter import receivers
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.store import CheckState, Store
-from exporter.explain import diagnosis
+from exporter.explain import diagnosis, runbook
 from exporter.explain.refusals import Refusals
 from exporter.model import Clock, Severity, Verdict
 from exporter.receivers import Profile
@@ -154,7 +154,7 @@ class Web:
         asked = request.query.get("q", "").strip()[:LONGEST_SEARCH]
         answer = diagnosis.plain(self._refusals.find(asked)) if asked else None
         entries = [
-            {"check": e.check.id, "question": e.check.question, "rules": [cards.rule(r) for r in e.rules]}
+            {"check": e.check.id, "question": e.check.question, "rules": [runbook.rule(r) for r in e.rules]}
             for e in self._views.catalogue.entries
         ]
         return self._page("findings.html", entries=entries, asked=asked, answer=answer)
@@ -164,7 +164,7 @@ class Web:
         if declared is None:
             raise web.HTTPNotFound(text="no such finding; /findings lists them all\n")
         standing = [h async for h in self._each(lambda h: any(s.finding.rule is declared for s in h.findings))]
-        return self._page("finding.html", rule=cards.rule(declared), cards=self._cards(standing[:SHOWN]))
+        return self._page("finding.html", rule=runbook.rule(declared), cards=self._cards(standing[:SHOWN]))
 
     async def _receivers(self, _request: web.Request) -> web.Response:
         domains = dict.fromkeys(receivers.shipped(), 0)

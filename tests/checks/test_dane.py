@@ -7,18 +7,18 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.checks.dane import dane as check
-from exporter.cli import check as once
 from exporter.demo.ca import Authority
 from exporter.demo.mailserver import Behaviour
 from exporter.demo.nameserver import ZoneData
-from exporter.engine import catalogue
+from exporter.engine import catalogue, sweep
 from exporter.engine.evaluate import evaluate
 from exporter.mail.dane.chain import advised
 from exporter.mail.tls import Version
-from exporter.model import Outcome, Reason
-from exporter.net import HeldStates, Net
+from exporter.model import IP, Outcome, Reason
+from exporter.net import Net
+from exporter.net.interfaces import HeldStates
 from exporter.net.smtp.connection import Secured
-from exporter.net.smtp.probe import IP, SmtpResult
+from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import Domain, MailHost
 from tests.mail.test_certificate import der
 from tests.support.clock import FakeClock
@@ -127,7 +127,7 @@ async def test_mail_hosts_that_a_command_has_found_are_looked_at(validates: bool
             return Net(dns, clock, mail=mail, held=held)
 
         domain = Domain(name="example.com", mail_from=("example.com",))
-        store = await once.run(catalogue.load(), [domain], {"mx", "dane"}.__contains__, net, clock)
+        store = await sweep.run(catalogue.load(), [domain], {"mx", "dane"}.__contains__, net, clock)
     (host,) = (held for held in store if isinstance(held.target, MailHost))
     assert {standing.finding.id for standing in host.findings} == found
     assert host.doubt is None

@@ -11,9 +11,9 @@ from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
 from exporter.mail.certificate import Certificate, Shown
 from exporter.mail.smtp import SmtpReply
-from exporter.model import Outcome, Reason
+from exporter.model import IP, Outcome, Reason
 from exporter.net import Net
-from exporter.net.smtp.probe import IP, SmtpResult
+from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import MailHost
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver

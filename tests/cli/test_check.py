@@ -9,11 +9,11 @@ from ipaddress import ip_address
 
 import pytest
 
-from exporter.cli import check as once
-from exporter.cli.check import Exit
+from exporter.cli.check import named
+from exporter.cli.exit_codes import Exit, exit_code
 from exporter.demo.mailserver import Behaviour, SmtpFault
 from exporter.demo.nameserver import ZoneData
-from exporter.engine import catalogue
+from exporter.engine import catalogue, sweep
 from exporter.engine.store import FindingPolicy, Store
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.model import Reason, Target
@@ -29,6 +29,7 @@ from exporter.targets import (
     Registration,
     Reputation,
 )
+from exporter.views import terminal
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.mail import mail_door
@@ -44,7 +45,7 @@ mx.example.com.          A    192.0.2.25
 
 def test_words_of_a_command_line_become_targets() -> None:
     lists = (Blocklist("ips", "bl.example.org"), Blocklist("names", "dbl.example.org", lists=Lists.DOMAINS))
-    made = once.named(["Example.COM.", "192.0.2.10", "2001:DB8::1"], "mail.example.com", lists)
+    made = named(["Example.COM.", "192.0.2.10", "2001:DB8::1"], "mail.example.com", lists)
     kinds = [type(target) for target in made]
     assert kinds.count(Address) == kinds.count(Greeting) == 2
     assert kinds.count(Reputation) == 3
@@ -58,24 +59,24 @@ def test_words_of_a_command_line_become_targets() -> None:
 
 
 def test_domains_below_one_registered_name_share_its_registration() -> None:
-    made = once.named(["example.com", "shop.example.com", "example.net", "192.0.2.10"], None, ())
+    made = named(["example.com", "shop.example.com", "example.net", "192.0.2.10"], None, ())
     assert [t.domain for t in made if isinstance(t, Registration)] == ["example.com", "example.net"]
 
 
 def test_without_a_helo_name_no_greeting_is_judged() -> None:
-    assert not any(isinstance(t, Greeting) for t in once.named(["192.0.2.10"], None, ()))
+    assert not any(isinstance(t, Greeting) for t in named(["192.0.2.10"], None, ()))
 
 
 def test_a_word_that_is_neither_is_an_error_that_says_so() -> None:
     with pytest.raises(ValueError, match="'no such' is neither an address nor a domain"):
-        once.named(["no such"], None, ())
+        named(["no such"], None, ())
 
 
 async def evaluated(targets: Iterable[Target], *checks: str) -> Store:
     clock = FakeClock()
     dns = MemoryResolver(ZoneData(ZONE))
     steps: list[tuple[int, int]] = []
-    store = await once.run(
+    store = await sweep.run(
         CATALOGUE,
         list(targets),
         checks.__contains__,
@@ -88,7 +89,7 @@ async def evaluated(targets: Iterable[Target], *checks: str) -> Store:
 
 
 async def test_each_check_that_fits_runs_once_and_progress_is_told() -> None:
-    store = await evaluated(once.named(["example.com", "192.0.2.10"], None, ()), "mx", "spf", "spf_sender", "ptr")
+    store = await evaluated(named(["example.com", "192.0.2.10"], None, ()), "mx", "spf", "spf_sender", "ptr")
     assert sorted(held.check.id for held in store) == ["mx", "ptr", "spf", "spf_sender"]
 
 
@@ -106,7 +107,7 @@ async def test_a_domain_is_looked_at_again_once_its_mail_hosts_have_been_met() -
     async with mail_door(refuses, clock) as mail:
         domain = Domain(name="example.com", mail_from=("example.com",))
         enabled = {"mx", "smtp_tls"}.__contains__
-        store = await once.run(CATALOGUE, [domain], enabled, lambda *_: Net(dns, clock, mail=mail), clock)
+        store = await sweep.run(CATALOGUE, [domain], enabled, lambda *_: Net(dns, clock, mail=mail), clock)
     (mx,) = (held for held in store if held.check.id == "mx")
     assert {"mx.host-unreachable", "mx.all-unreachable"} <= {standing.finding.id for standing in mx.findings}
 
@@ -133,13 +134,13 @@ def held(*outcomes: object) -> Store:
     ],
 )
 def test_exit_codes(store: Store, code: Exit) -> None:
-    assert once.exit_code(store, FindingPolicy(), 0) == code
+    assert exit_code(store, FindingPolicy(), 0) == code
 
 
 def test_text_says_what_is_wrong_and_how_to_fix_it_on_whole_lines() -> None:
     stream = io.StringIO()
     long = "very " * 60 + "long"
-    once.as_text(held(outcome(BROKEN(what=long), doubt=Reason.BOGUS)), FindingPolicy(), 0, ["a note"], stream)
+    terminal.as_text(held(outcome(BROKEN(what=long), doubt=Reason.BOGUS)), FindingPolicy(), 0, ["a note"], stream)
     told = stream.getvalue()
     assert f"critical: {long} is broken  [sample.broken]\n" in told
     assert f"fix: Mend {long}.\n" in told
@@ -150,12 +151,12 @@ def test_text_says_what_is_wrong_and_how_to_fix_it_on_whole_lines() -> None:
 
 def test_markup_in_remote_text_is_not_obeyed() -> None:
     stream = io.StringIO()
-    once.as_text(held(outcome(BROKEN(what="[bold]x[/bold]"))), FindingPolicy(), 0, [], stream)
+    terminal.as_text(held(outcome(BROKEN(what="[bold]x[/bold]"))), FindingPolicy(), 0, [], stream)
     assert "[bold]x[/bold] is broken" in stream.getvalue()
 
 
 def test_json_holds_every_verdict_with_its_evidence() -> None:
-    told = json.loads(once.as_json(held(outcome(BROKEN(what="x"))), FindingPolicy(), 0, ["a note"]))
+    told = json.loads(terminal.as_json(held(outcome(BROKEN(what="x"))), FindingPolicy(), 0, ["a note"], 2))
     assert told["exit"] == 2
     assert told["summary"] == {"pass": 0, "fail": 1, "unknown": 0}
     (card,) = told["verdicts"]
@@ -165,9 +166,9 @@ def test_json_holds_every_verdict_with_its_evidence() -> None:
 
 
 async def test_what_receivers_demand_is_concluded_last_and_told_behind_the_verdicts() -> None:
-    store = await evaluated(once.named(["example.com", "192.0.2.10"], None, ()), "spf", "spf_sender", "ptr", "receiver")
+    store = await evaluated(named(["example.com", "192.0.2.10"], None, ()), "spf", "spf_sender", "ptr", "receiver")
     stream = io.StringIO()
-    once.as_text(store, FindingPolicy(), 0, [], stream)
+    terminal.as_text(store, FindingPolicy(), 0, [], stream)
     told = stream.getvalue().partition("Will Office 365 take my mail?")[2]
     assert told
     assert "UNMET  each sending address has a PTR record" in told
@@ -175,7 +176,9 @@ async def test_what_receivers_demand_is_concluded_last_and_told_behind_the_verdi
     assert "met    mail passes SPF or DKIM" in told
     assert "unseen mail is sent over TLS" in told
     (gmail,) = (
-        r for r in json.loads(once.as_json(store, FindingPolicy(), 0, []))["receivers"] if r["receiver"] == "gmail"
+        r
+        for r in json.loads(terminal.as_json(store, FindingPolicy(), 0, [], 2))["receivers"]
+        if r["receiver"] == "gmail"
     )
     assert (gmail["domain"], gmail["state"], gmail["counts"]["unmet"]) == ("example.com", "unmet", 1)
     (unmet,) = (demand for demand in gmail["demands"] if demand["state"] == "unmet")

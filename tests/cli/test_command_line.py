@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __main__ as command
-from exporter.cli import logs
+from exporter.cli import check, logs, serve
 from exporter.config import load
 from tests.explain.test_smtp_status import POSTFIX
 from tests.support.configuration import CATALOGUE
@@ -129,7 +129,7 @@ def test_no_collection_of_all_that_a_fleet_holds_stops_the_loop() -> None:
     before, held = gc.get_threshold(), []
     try:
         gc.set_threshold(700, 10, 10)
-        command.seldom_collect_all()
+        serve.seldom_collect_all()
         gc.callbacks.append(note)
         held = [[number] for number in range(700_000)]
     finally:
@@ -158,7 +158,7 @@ def test_a_domain_is_checked_together_with_the_senders_of_its_mail(tmp_path: Pat
     settings = load(path, CATALOGUE)
 
     def chosen(word: str) -> set[str]:
-        return {target.key for target in command._chosen(settings, [word])}
+        return {target.key for target in check._chosen(settings, [word])}
 
     own = {"domain=example.com", "domain=example.com,sender=a", "ip=192.0.2.1", "sender=a,ip=192.0.2.1"}
     assert chosen("Example.COM.") == own

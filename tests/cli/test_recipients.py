@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.cli import recipients
-from exporter.cli.check import Exit
+from exporter.cli.exit_codes import Exit
 from exporter.cli.recipients import Judgement, Lines, Recipient, examine, lines_of, tell
 from exporter.demo.nameserver import ZoneData
 from exporter.mail.dns import Question, Reply, Status

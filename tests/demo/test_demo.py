@@ -14,12 +14,11 @@ from typing import Any
 
 import pytest
 
-from exporter import app, receivers
-from exporter.cli import check as once
+from exporter import clients, receivers
 from exporter.config import Settings, load
 from exporter.demo import world
 from exporter.demo.world import PAUSE, DemoWorld
-from exporter.engine import catalogue
+from exporter.engine import catalogue, sweep
 from exporter.engine.store import CheckState, FindingPolicy
 from exporter.mail.dns import Question
 from exporter.model import Verdict
@@ -201,11 +200,11 @@ async def look() -> Seen:
     clock = OneDay()
     async with DemoWorld(clock) as demo:
         settings = demo.settings(CATALOGUE)
-        world = app.open_clients(
+        world = clients.open_clients(
             settings, DnsblClient(clock), clock, dial=demo.dial, authorities=demo.authorities, pause=PAUSE
         )
         try:
-            store = await once.run(CATALOGUE, settings.targets, settings.enabled.__contains__, world.net, clock)
+            store = await sweep.run(CATALOGUE, settings.targets, settings.enabled.__contains__, world.net, clock)
         finally:
             await world.close()
         told = demo.told("http://127.0.0.1:10554")

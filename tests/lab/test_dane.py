@@ -19,11 +19,11 @@ from exporter.engine.evaluate import evaluate
 from exporter.mail.dane.chain import Fit, advised, fit, key
 from exporter.mail.dane.tlsa import usable
 from exporter.mail.dns import TLSA
-from exporter.model import Outcome, SystemClock
+from exporter.model import IP, Outcome, SystemClock
 from exporter.net import Net
 from exporter.net.dns.resolver import Resolver
 from exporter.net.smtp.client import SmtpClient
-from exporter.targets import IP, Domain, MailHost
+from exporter.targets import Domain, MailHost
 from tests.lab import nameservers, postfix
 from tests.lab.process import Endpoint, Lab, need
 from tests.lab.zones import Signing, zone

@@ -9,10 +9,10 @@ import pytest
 from exporter.checks.ehlo_probe import ehlo_probe
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
-from exporter.model import Outcome, Reason, Severity, SystemClock
+from exporter.model import IP, Outcome, Reason, Severity, SystemClock
 from exporter.net import Net
 from exporter.net.smtp.client import SmtpClient
-from exporter.targets import IP, EhloProbe, Peer
+from exporter.targets import EhloProbe, Peer
 from tests.lab import postfix
 from tests.lab.exim import exim
 from tests.lab.opensmtpd import opensmtpd

@@ -9,10 +9,10 @@ import pytest
 from exporter.checks.smtp_tls import smtp_tls as check
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
-from exporter.model import Outcome, Reason, SystemClock
+from exporter.model import IP, Outcome, Reason, SystemClock
 from exporter.net import Net
 from exporter.net.smtp.client import SmtpClient
-from exporter.targets import IP, MailHost
+from exporter.targets import MailHost
 from tests.lab import postfix
 from tests.lab.process import Lab
 from tests.support.memory import MemoryResolver

@@ -13,11 +13,11 @@ from exporter.checks.zone.check import zone as check
 from exporter.demo.nameserver import ZoneData as DemoZone
 from exporter.demo.zoneserver import ZoneServers
 from exporter.engine.evaluate import evaluate
-from exporter.model import Outcome, Reason, Severity, SystemClock, Verdict
+from exporter.model import IP, Outcome, Reason, Severity, SystemClock, Verdict
 from exporter.net import Net
 from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.resolver import Resolver
-from exporter.targets import IP, Zone
+from exporter.targets import Zone
 from tests.lab import nameservers
 from tests.lab.process import Endpoint, Lab
 from tests.lab.zones import SignedZone, Signing, zone

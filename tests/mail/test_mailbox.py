@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.mail.mailbox import Mailbox, MailboxSyntaxError, meant, parse
-from exporter.model import printable
+from exporter.text import printable
 
 LONG_NAME = ".".join(["b" * 60] * 4) + ".com"
 

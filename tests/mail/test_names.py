@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.mail import names
+from exporter.model import IP
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_rfc_3596s_own_example() -> None:
 
 
 @given(st.ip_addresses())
-def test_the_pointer_is_that_of_the_standard_library(ip: names.IP) -> None:
+def test_the_pointer_is_that_of_the_standard_library(ip: IP) -> None:
     assert names.pointer(ip) == ip.reverse_pointer
 
 

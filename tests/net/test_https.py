@@ -16,9 +16,8 @@ from exporter import __version__
 from exporter.demo.ca import Authority
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.schedule import LANE
-from exporter.model import Reason
+from exporter.model import IP, Reason
 from exporter.net.https import AT_ONCE, LARGEST, MOST_ADDRESSES, Failure, Fetched, HttpsClient
-from exporter.targets import IP
 from tests.support.memory import MemoryResolver
 from tests.support.web import NAME, NOBODY, OTHER, THERE, URL, ZONE, answering, leading_to, peer, saying, sites
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.net import LINES_LIMIT, TEXT_LIMIT, TRANSCRIPT_LIMIT, Transcript
+from exporter.net.transcript import LINES_LIMIT, TEXT_LIMIT, TRANSCRIPT_LIMIT, Transcript
 
 
 def test_lines_of_one_exchange_are_bounded() -> None:

@@ -10,9 +10,9 @@ from exporter.demo.nameserver import ZoneData
 from exporter.demo.zoneserver import Manner, ZoneServers, seats
 from exporter.mail import names
 from exporter.mail.dns import Question, ServerReply, Status
+from exporter.model import IP
 from exporter.net.dns import wire
 from exporter.net.dns.authoritative import AuthoritativeClient, passed_over
-from exporter.targets import IP
 from tests.support.clock import FakeClock
 
 _MUTE = {Manner.SILENT, Manner.NO_TCP, Manner.NO_UDP}

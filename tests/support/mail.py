@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from exporter.demo.mailserver import Behaviour, MailServers
+from exporter.model import IP
 from exporter.net.smtp.client import SmtpClient
-from exporter.targets import IP
 from tests.support.clock import FakeClock
 
 HELO_NAME = "probe.example.net"

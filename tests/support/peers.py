@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
 from exporter.demo.mailserver import Behaviour, MailServers
+from exporter.model import IP
 from exporter.net.smtp.client import SmtpClient
-from exporter.net.smtp.probe import IP, Deadlines
+from exporter.net.smtp.probe import Deadlines
 from exporter.targets import MailHost
 from tests.support.clock import FakeClock
 

@@ -45,7 +45,7 @@ from exporter.demo.mailserver import Behaviour
 from exporter.demo.registry import Name
 from exporter.demo.website import Page
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import Outcome, Target
+from exporter.model import IP, Outcome, Target
 from tests.support.clock import FakeClock
 
 HOME = Path(__file__).parent.parent / "scenarios"
@@ -100,7 +100,7 @@ class Scenario:
         return int(times), float(every)
 
     @property
-    def mail_servers(self) -> dict[tuple[targets.IP, int], Behaviour]:
+    def mail_servers(self) -> dict[tuple[IP, int], Behaviour]:
         """The address and port in the world of each, and how it behaves."""
         return dict(map(_mail_server, self.all("smtp")))
 
@@ -171,7 +171,7 @@ def _pairs(words: list[str]) -> dict[str, str]:
     return {name: _ESCAPE.sub(lambda match: chr(int(match[1], 16)), value) for name, value in pairs}
 
 
-def _mail_server(line: str) -> tuple[tuple[targets.IP, int], Behaviour]:
+def _mail_server(line: str) -> tuple[tuple[IP, int], Behaviour]:
     where, *rest = line.split()
     ip, _, port = where.rpartition(":")
     given = _pairs(rest)

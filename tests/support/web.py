@@ -14,9 +14,9 @@ from aiohttp import web
 from exporter.demo.ca import Identity
 from exporter.demo.nameserver import ZoneData
 from exporter.demo.website import Answer, Page, WebServers, server_context, websites
-from exporter.net import DnsClient
+from exporter.model import IP
 from exporter.net.https import HttpsClient
-from exporter.targets import IP
+from exporter.net.interfaces import DnsClient
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
 

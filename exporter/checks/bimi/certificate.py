@@ -6,13 +6,13 @@ Whether receivers believe the authority behind it is not judged: they have lists
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from exporter.checks.bimi.logo import BIMI, NO_LOGO
 from exporter.mail.bimi.certificate import MarkCertificate, NoCertificateError, examine
 from exporter.mail.certificate import CertificateSyntaxError
 from exporter.model import Doubt, Fact, Metric, Reason, Rule, Severity
 from exporter.net.https import Fetched
+from exporter.text import day
 
 VMC = "draft-fetch-validation-vmc-wchuang-05"
 
@@ -126,11 +126,11 @@ def _certificate(domain: str, url: str, mark: MarkCertificate, now: float) -> It
     yield NOT_AFTER(leaf.not_after)
     left = leaf.not_after - now
     if left <= 0:
-        yield CERTIFICATE_EXPIRED(url=url, date=_date(leaf.not_after), subject=leaf.subject)
+        yield CERTIFICATE_EXPIRED(url=url, date=day(leaf.not_after), subject=leaf.subject)
     elif now < leaf.not_before:
-        yield CERTIFICATE_NOT_YET_VALID(url=url, date=_date(leaf.not_before))
+        yield CERTIFICATE_NOT_YET_VALID(url=url, date=day(leaf.not_before))
     elif left <= SOON:
-        yield CERTIFICATE_EXPIRING(url=url, days=int(left // DAY), date=_date(leaf.not_after), subject=leaf.subject)
+        yield CERTIFICATE_EXPIRING(url=url, days=int(left // DAY), date=day(leaf.not_after), subject=leaf.subject)
     if not mark.covers(domain):
         yield CERTIFICATE_NAME(url=url, domain=domain, names=", ".join(leaf.names) or "no domain at all")
     lacks = [
@@ -145,7 +145,3 @@ def _certificate(domain: str, url: str, mark: MarkCertificate, now: float) -> It
     ]
     if gaps:
         yield CERTIFICATE_CHAIN(url=url, what=", ".join(gaps), issuer=leaf.issuer)
-
-
-def _date(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"

@@ -28,8 +28,9 @@ from exporter.mail.cname import dangling
 from exporter.mail.dmarc.tree_walk import climb
 from exporter.model import CannotTell, Doubt, Fact, Facts, Finding, Rule, Severity, check
 from exporter.model import Record as Published
-from exporter.net import Net, believe
+from exporter.net import Net
 from exporter.net.https import Failure, Fetched
+from exporter.net.interfaces import believe
 from exporter.targets import Domain
 
 

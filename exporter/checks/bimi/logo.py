@@ -64,9 +64,9 @@ LOGO_EXTERNAL = Rule(
 LOGO_DOCTYPE = Rule(
     "bimi.logo-doctype",
     Severity.INFO,
-    says="the logo at {url} has a LOGO_DOCTYPE declaration",
+    says="the logo at {url} has a DOCTYPE declaration",
     why="SVG Tiny 1.2 has no use for it, and careful readers of XML refuse such files.",
-    fix="Remove the line <!LOGO_DOCTYPE ...> from the SVG file at {url}.",
+    fix="Remove the line <!DOCTYPE ...> from the SVG file at {url}.",
     ref="W3C, SVG Tiny 1.2",
 )
 LOGO_SHAPE = Rule(

@@ -15,6 +15,7 @@ from exporter.mail.dmarc.record import DmarcPolicy, Requested
 from exporter.mail.dmarc.tree_walk import Discovery
 from exporter.model import Finding, Rule, Severity
 from exporter.targets import Domain
+from exporter.text import commas
 
 CANNOT_ALIGN = Rule(
     "dmarc.cannot-align",
@@ -73,21 +74,23 @@ def judge(
     useless_spf, useless_dkim = [it for it in spf if it.never], [it for it in dkim if it.never]
     if dkim and len(useless_spf) == len(spf) and len(useless_dkim) == len(dkim):
         if not target.own_machines:
-            yield NOTHING_ALIGNED(domain=name, mail_from=_joined(spf), signers=_joined(dkim))
+            yield NOTHING_ALIGNED(
+                domain=name, mail_from=commas(it.domain for it in spf), signers=commas(it.domain for it in dkim)
+            )
         else:
             refused = requested.applied is not DmarcPolicy.NONE and _agreed(found, (*spf, *dkim))
             yield CANNOT_ALIGN(
                 domain=name,
-                mail_from=_joined(spf),
-                signers=_joined(dkim),
+                mail_from=commas(it.domain for it in spf),
+                signers=commas(it.domain for it in dkim),
                 applied=requested.applied,
                 severity=None if refused else Severity.WARNING,
             )
     else:
         if useless_spf:
-            yield SPF_CANNOT_ALIGN(domain=name, mail_from=_joined(useless_spf))
+            yield SPF_CANNOT_ALIGN(domain=name, mail_from=commas(it.domain for it in useless_spf))
         if useless_dkim:
-            yield DKIM_CANNOT_ALIGN(domain=name, signers=_joined(useless_dkim))
+            yield DKIM_CANNOT_ALIGN(domain=name, signers=commas(it.domain for it in useless_dkim))
     differing = [it for it in (*spf, *dkim) if it.differs]
     if differing:
         # Where each message has something else that everybody takes, the difference costs nothing.
@@ -104,7 +107,3 @@ def _agreed(found: Discovery, identifiers: Iterable[Identifier]) -> bool:
     # A tag that is there twice may mean anything.
     same = found.source is not None and found.source == found.old_source and not found.source.record.repeated
     return same and all(it.old is False for it in identifiers)
-
-
-def _joined(identifiers: Iterable[Identifier]) -> str:
-    return ", ".join(it.domain for it in identifiers)

@@ -13,7 +13,8 @@ from exporter.mail.dmarc.reports import destination
 from exporter.mail.dmarc.tree_walk import Discovery, Published, WalkStep, climb, discover
 from exporter.mail.dns import Reply
 from exporter.model import Fact, Facts, Finding, Metric, Record, Rule, Severity, check
-from exporter.net import Net, believe
+from exporter.net import Net
+from exporter.net.interfaces import believe
 from exporter.targets import Domain
 
 

@@ -11,7 +11,7 @@ DNSSEC is judged by the resolver that the exporter uses, which walks the whole c
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from ipaddress import ip_network
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -35,6 +35,7 @@ from exporter.mail.zone import (
 from exporter.model import CannotTell, Doubt, Fact, Facts, Metric, Reason, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import Zone
+from exporter.text import commas, minute
 
 
 @check(over=Zone, interval=timedelta(hours=1), timeout=timedelta(seconds=60))
@@ -255,8 +256,8 @@ def _bogus(domain: str, seen: Iterable[Reply]) -> Iterator[Said]:
     replies = [reply for reply in seen if reply.status is Status.BOGUS]
     if replies:
         said = dict.fromkeys(error for reply in replies for error in reply.extended_errors)
-        questions = _joined(dict.fromkeys(reply.question for reply in replies))
-        yield BOGUS(domain=domain, questions=questions, reason=_joined(said) or "the resolver gives no reason")
+        questions = commas(dict.fromkeys(reply.question for reply in replies))
+        yield BOGUS(domain=domain, questions=questions, reason=commas(said) or "the resolver gives no reason")
 
 
 def _named(heard: ZoneAnswers) -> Iterator[Said]:
@@ -274,12 +275,12 @@ def _named(heard: ZoneAnswers) -> Iterator[Said]:
         (NOT_PUBLIC, private),
     ):
         if some:
-            yield rule(zone=apex, servers=_joined(host.name for host in some))
+            yield rule(zone=apex, servers=commas(host.name for host in some))
     networks = {ip_network((ip, 24 if ip.version == 4 else 48), strict=False) for h in hosts for ip in h.addresses}
     if len(networks) == 1 and len(hosts) > 1 and all(host.addresses and not host.doubt for host in hosts):
         yield SAME_NETWORK(zone=apex, count=len(hosts), network=networks.pop())
     if heard.parent and heard.child and heard.parent != heard.child:
-        parent, child = _joined(sorted(heard.parent)), _joined(sorted(heard.child))
+        parent, child = commas(sorted(heard.parent)), commas(sorted(heard.child))
         yield DELEGATION_DIFFERS(zone=apex, parent=parent, child=child)
     for host in hosts:
         if host.doubt:
@@ -349,7 +350,7 @@ async def _alike(target: Zone, net: Net, heard: ZoneAnswers) -> AsyncIterator[Sa
     late = net.serial_lag(target.name, set(serials.values())) > max((it.refresh for it in soas if it), default=0)
     differ = len(set(serials.values())) > 1
     if differ:
-        shown = _joined(f"{serial} at {server}" for server, serial in serials.items())
+        shown = commas(f"{serial} at {server}" for server, serial in serials.items())
         yield SERIALS_DIFFER(zone=heard.zone, serials=shown, severity=Severity.WARNING if late else None)
     for gathered in again:
         if gathered.differ:
@@ -375,14 +376,14 @@ async def _signed(net: Net, heard: ZoneAnswers) -> AsyncIterator[Said]:
     replies = await nameservers.ask_each(net, heard, apex, "DNSKEY")
     have = keys(record for reply in replies for record in reply.names)
     if wanted and replies and all(reply.authoritative for reply in replies) and not wanted & have:
-        told = (_joined(map(str, sorted(some))) for some in (wanted, have))
+        told = (commas(map(str, sorted(some))) for some in (wanted, have))
         yield DS_WITHOUT_KEY(zone=apex, wanted=next(told), have=next(told) or "none")
     signed = [(reply.signature.ends, reply) for reply in (*heard.answers, *replies) if reply.signature]
     if signed:
         ends, reply = min(signed, key=itemgetter(0))
         yield SIGNATURES(ends)
         if reply.signature and ends_soon(reply.signature, net.clock.wall(), EXPIRING):
-            end = f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC"
+            end = minute(ends)
             yield SIGNATURE_EXPIRING(zone=apex, end=end, record=f"{reply.question} at {reply.server}")
 
 
@@ -390,7 +391,3 @@ def _doubt(reply: Reply) -> Doubt:
     if reply.status.conclusive:
         return Doubt(Reason.MALFORMED, f"{reply.question}: an answer that leaves the question open")
     return Doubt(reply.status.reason, f"{reply.question}: {reply.detail or reply.status}")
-
-
-def _joined(things: Iterable[object]) -> str:
-    return ", ".join(map(str, things))

@@ -14,7 +14,8 @@ from zlib import crc32
 
 from exporter.mail import zone
 from exporter.mail.dns import SOA, Referral, Reply, ServerReply
-from exporter.mail.zone import IP, Gathered, Item, ServerAnswer, ServerHost, ServerState, ZoneCut, inside, is_subdomain
+from exporter.mail.zone import Gathered, Item, ServerAnswer, ServerHost, ServerState, ZoneCut, inside, is_subdomain
+from exporter.model import IP
 from exporter.net import Net
 
 MOST_SERVERS = 13  # names; as many as the root has, and what a delegation of 512 octets holds

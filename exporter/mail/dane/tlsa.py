@@ -33,13 +33,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
 
 from exporter.mail import names
 from exporter.mail.dns import TLSA, Evaluation, Question, Reply
-
-IP: TypeAlias = IPv4Address | IPv6Address
+from exporter.model import IP
 
 PKIX = frozenset({0, 1})
 DANE_TA, DANE_EE = 2, 3

@@ -28,14 +28,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import TypeAlias
 
 from exporter.mail import names
 from exporter.mail.dns import Reply
-from exporter.model import Doubt, Severity
-
-IP: TypeAlias = IPv4Address | IPv6Address
+from exporter.model import IP, Doubt, Severity
 
 LISTING_RANGE = ip_network("127.0.0.0/8")
 REFUSAL_RANGE = ip_network("127.255.255.0/24")

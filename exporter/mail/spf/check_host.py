@@ -26,11 +26,12 @@ from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from exporter.mail.dns import Evaluation, Reply
-from exporter.mail.names import IP, pointer, under
+from exporter.mail.names import pointer, under
 from exporter.mail.spf.limits import Budget, Stop
 from exporter.mail.spf.macro import MacroString, can_have_policy, query_name
 from exporter.mail.spf.record import Mechanism, Modifier, SpfPolicy, SpfRecord, SpfResult, read, read_explanation
-from exporter.model import Reason, printable
+from exporter.model import IP, Reason
+from exporter.text import printable
 
 MOST_STEPS = 200  # ours: terms kept to show
 _LOCAL_PART = frozenset("ls")  # macros

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from exporter.mail.dns import Evaluation, Question, Reply
 from exporter.mail.spf.record import SpfResult
-from exporter.model import Reason, printable
+from exporter.model import Reason
+from exporter.text import printable
 
 MOST_LOOKUPS = 10
 MOST_VOIDS = 2

@@ -32,8 +32,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from exporter.mail.dns import Reply
-from exporter.mail.names import IP
 from exporter.mail.spf.macro import MacroString, SpfSyntaxError, domain_spec, macro_string, query_name
+from exporter.model import IP
 
 LONGEST_RECORD = 64 * 1024  # octets; no DNS answer holds more
 

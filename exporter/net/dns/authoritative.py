@@ -16,13 +16,13 @@ from functools import partial
 from exporter.mail import names
 from exporter.mail.dns import Question, ServerReply, Status
 from exporter.mail.zone import serial_lt
-from exporter.model import Clock, printable
+from exporter.model import IP, Clock
 from exporter.net.dns import wire
 from exporter.net.dns.attempts import Attempts, UpstreamState
 from exporter.net.dns.upstream import Upstream
+from exporter.net.interfaces import Dial, dial_direct
 from exporter.net.rate_limit import TokenBucket
-from exporter.net.smtp.client import dial_direct
-from exporter.net.smtp.probe import IP, Dial
+from exporter.text import printable
 
 PORT = 53
 PER_SECOND = 500.0  # questions to all servers together

@@ -14,12 +14,13 @@ from functools import partial
 from pathlib import Path
 
 from exporter.mail.dns import Question, Reply, Status
-from exporter.model import Clock, printable
+from exporter.model import Clock
 from exporter.net.dns import wire
 from exporter.net.dns.attempts import Attempts, Response, UpstreamState
 from exporter.net.dns.cache import Cache
 from exporter.net.dns.upstream import Upstream, UpstreamStats
 from exporter.net.rate_limit import RateLimiter
+from exporter.text import printable
 
 MOST_IN_FLIGHT = 128  # a server's socket buffer, of 208 KiB by default, holds fewer than 200 small datagrams
 

@@ -30,8 +30,8 @@ import dns.rdataclass
 import dns.rdatatype
 
 from exporter.mail.dns import MX, SOA, TLSA, TXT, Question, Rdata, Referral, Signature, Status
-from exporter.model import printable
 from exporter.net.dns.frame import LONGEST_TTL, MOST_RECORDS, Frame, MalformedError, Walk, under
+from exporter.text import printable
 
 PAYLOAD = 1232  # octets of UDP we ask for: what fits any path unfragmented (DNS flag day 2020)
 LARGEST_UDP = 16 * 1024

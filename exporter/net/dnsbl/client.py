@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, NotListed
-from exporter.model import CannotTell, Clock, Doubt, Reason, printable
+from exporter.model import CannotTell, Clock, Doubt, Reason
 from exporter.net.dnsbl.list_state import NEVER, ListAnswer, Listing, ListState
+from exporter.text import printable
 
 if TYPE_CHECKING:
     from exporter.net import Net

@@ -21,12 +21,14 @@ from dataclasses import dataclass, replace
 
 from exporter.mail.certificate import Roots
 from exporter.mail.tls import Version
-from exporter.model import Clock, Doubt, Reason
-from exporter.net.smtp.connection import reading_context, system_authorities
+from exporter.model import IP, Clock, Doubt, Reason
+from exporter.net.interfaces import Dial, dial_direct
+from exporter.net.smtp.connection import reading_context
 from exporter.net.smtp.egress import EgressPaths, SlotTimeout, forget
 from exporter.net.smtp.ehlo import EVERY, PAUSE, EhloClient, EhloResult
-from exporter.net.smtp.probe import DEADLINES, IP, Deadlines, Dial, Silence, SmtpContext, SmtpProbe, SmtpResult
+from exporter.net.smtp.probe import DEADLINES, Deadlines, Silence, SmtpContext, SmtpProbe, SmtpResult
 from exporter.net.smtp.unreachable import UnreachableHosts
+from exporter.net.tls import system_authorities
 from exporter.targets import MailHost, Peer
 
 AT_ONCE = 100  # conversations; each run has some, one for each address, and lanes of three checks hold them
@@ -49,11 +51,6 @@ class _Known:
     began: float  # monotonic
     spoken: Version  # by the ordinary handshake
     answers: dict[Version, bool | None]
-
-
-async def dial_direct(ip: IP, port: int) -> tuple[str, int]:
-    """The dial that leads where it says."""
-    return str(ip), port
 
 
 class SmtpClient:

@@ -14,10 +14,8 @@ import asyncio
 import re
 import ssl
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from exporter.mail import smtp, tls
 from exporter.mail.tls import Version
@@ -82,17 +80,6 @@ def reading_context() -> ssl.SSLContext:
         ssl, "OP_LEGACY_SERVER_CONNECT", 0x4
     )  # servers without RFC 5746; named since Python 3.12
     return context
-
-
-def system_authorities() -> Iterator[bytes]:
-    """The root certificates of this machine, where OpenSSL has them (SSL_CERT_FILE, SSL_CERT_DIR): texts in PEM."""
-    places = ssl.get_default_verify_paths()
-    files = [Path(places.cafile)] if places.cafile else []
-    if places.capath:
-        files += sorted(Path(places.capath).glob("[0-9a-f]*.[0-9]"))  # OpenSSL finds them by a hash for a name
-    for file in files:
-        with suppress(OSError):
-            yield file.read_bytes()
 
 
 class SmtpConnection:

@@ -14,8 +14,8 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from exporter.mail import names
-from exporter.model import Clock
-from exporter.net.smtp.probe import IP, Dial
+from exporter.model import IP, Clock
+from exporter.net.interfaces import Dial
 
 K = TypeVar("K")
 V = TypeVar("V")

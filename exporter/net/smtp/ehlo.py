@@ -30,10 +30,10 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from exporter.mail.smtp import ReplySyntaxError, SmtpReply
-from exporter.model import Doubt, Reason
+from exporter.model import IP, Doubt, Reason
 from exporter.net.smtp.connection import SmtpConnection
 from exporter.net.smtp.egress import EgressPaths, SlotTimeout, forget
-from exporter.net.smtp.probe import IP, SmtpContext
+from exporter.net.smtp.probe import SmtpContext
 from exporter.targets import Peer
 
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]

@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv6Address
 from ssl import SSLContext
-from typing import TypeAlias
 
 from exporter.mail import smtp
 from exporter.mail.certificate import CertificateSyntaxError, Roots, Shown
 from exporter.mail.smtp import Extensions, ReplySyntaxError, SmtpReply
 from exporter.mail.tls import Version, VersionAnswer
-from exporter.model import Clock, Doubt, Reason
+from exporter.model import IP, Clock, Doubt, Reason
+from exporter.net.interfaces import Dial
 from exporter.net.smtp.connection import Secured, SmtpConnection, SpokeInClear, TLSNotPossibleHere, TLSRefused
 from exporter.targets import MailHost
-
-IP: TypeAlias = IPv4Address | IPv6Address
-Dial: TypeAlias = Callable[[IP, int], Awaitable[tuple[str, int]]]
 
 IMPLICIT_TLS_PORT = 465  # TLS from the first octet: RFC 8314 section 3.3
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.model import Clock
-from exporter.net.smtp.probe import IP, SmtpResult
+from exporter.model import IP, Clock
+from exporter.net.smtp.probe import SmtpResult
 
 EVERY = 1800.0  # seconds between two visits, unless configured otherwise
 ROUNDS = 2

@@ -15,9 +15,8 @@ import dns.rcode
 import pytest
 
 from exporter.mail.dns import Question, ServerReply, Status
-from exporter.model import SystemClock
+from exporter.model import IP, SystemClock
 from exporter.net.dns.authoritative import AuthoritativeClient
-from exporter.targets import IP
 from tests.support.clock import FakeClock
 from tests.support.hostile import Answers, Hostile, edns, framed, response, silence
 from tests.support.resolving import SLACK, other_name

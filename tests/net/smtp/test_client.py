@@ -17,10 +17,11 @@ import pytest
 from exporter.demo.mailserver import Behaviour, SmtpFault
 from exporter.mail.certificate import CertificateSyntaxError, Roots
 from exporter.mail.tls import Version
-from exporter.model import Reason
+from exporter.model import IP, Reason
 from exporter.net.smtp.client import SmtpClient
-from exporter.net.smtp.connection import SmtpConnection, system_authorities
-from exporter.net.smtp.probe import IP, Deadlines, SmtpResult
+from exporter.net.smtp.connection import SmtpConnection
+from exporter.net.smtp.probe import Deadlines, SmtpResult
+from exporter.net.tls import system_authorities
 from exporter.targets import MailHost
 from tests.support.clock import FakeClock
 from tests.support.peers import (

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from exporter.net.smtp.client import dial_direct
+from exporter.net.interfaces import dial_direct
 from exporter.net.smtp.egress import EgressPaths, SlotTimeout
 from tests.support.clock import FakeClock
 

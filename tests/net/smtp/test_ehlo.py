@@ -13,11 +13,11 @@ import pytest
 from exporter.checks.ehlo_probe import ehlo_probe
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
-from exporter.model import Outcome, Reason, Severity
+from exporter.model import IP, Outcome, Reason, Severity
 from exporter.net import Net
 from exporter.net.smtp.client import SmtpClient
 from exporter.net.smtp.ehlo import EVERY, PAUSE, UNREACHED, EhloClient, EhloResult
-from exporter.net.smtp.probe import IP, Deadlines
+from exporter.net.smtp.probe import Deadlines
 from exporter.targets import EhloProbe, MailHost, Peer
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver

@@ -8,8 +8,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from exporter import app
-from exporter.app import Clients, Daemon
+from exporter import clients
+from exporter.app import Daemon
+from exporter.clients import Clients
 from exporter.config import Nameserver, Settings, defaults
 from exporter.demo.mailserver import Behaviour, SmtpFault
 from exporter.demo.nameserver import ZoneData
@@ -158,7 +159,7 @@ async def test_a_reload_that_changes_the_schedule_changes_how_long_it_counts_and
         )
 
     def open_world(settings: Settings, blocklists: DnsblClient, clock: Clock) -> Clients:
-        opened.append(app.open_clients(settings, blocklists, clock))
+        opened.append(clients.open_clients(settings, blocklists, clock))
         return opened[-1]
 
     daemon = Daemon(load, open_world, CATALOGUE, SystemClock())

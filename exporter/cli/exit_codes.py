@@ -1,0 +1,28 @@
+"""What the command line tells whoever started it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from exporter.engine.store import FindingPolicy, Store
+from exporter.model import Severity
+
+
+class Exit(IntEnum):
+    """As monitoring plug-ins do; 64 is EX_USAGE of sysexits.h."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+    USAGE = 64
+
+
+def exit_code(store: Store, policy: FindingPolicy, now: float) -> Exit:
+    held = list(store)
+    judged = [j for h in held for j in h.judged(policy, now) if j.fails]
+    if any(j.severity is Severity.CRITICAL for j in judged):
+        return Exit.CRITICAL
+    if any(h.doubt for h in held):
+        return Exit.UNKNOWN
+    return Exit.WARNING if judged else Exit.OK

@@ -1,0 +1,57 @@
+"""`deliverability-exporter explain`: the runbook of a finding, or what is behind a refusal."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+
+from exporter import clients
+from exporter.cli.exit_codes import Exit
+from exporter.cli.once import evaluated
+from exporter.cli.run import fail, run
+from exporter.config import SPEAKING, ConfigError, Settings, load
+from exporter.engine import catalogue, discovery
+from exporter.engine.catalogue import Catalogue
+from exporter.explain import diagnosis, runbook
+from exporter.explain.refusals import Refusals
+from exporter.explain.smtp_status import LONGEST
+from exporter.model import SystemClock
+
+_FINDING = re.compile(r"[a-z_]{1,40}\.[a-z0-9-]{1,80}")
+
+
+def command(arguments: argparse.Namespace) -> int:
+    known = catalogue.load()
+    standard = arguments.text == ["-"]
+    text = sys.stdin.buffer.read(LONGEST).decode(errors="replace") if standard else " ".join(arguments.text)
+    declared = known.rules.get(text)
+    if declared is None and _FINDING.fullmatch(text):
+        near = runbook.nearest(text, known)
+        if near or text.partition(".")[0] in known.checks:
+            return fail(f"no finding {text!r}{near and f'; did you mean {near}?'}")
+    answer = Refusals(known).find(text)
+    findings = (text,) if declared else answer.findings
+    here: list[str] = []
+    if arguments.config is not None and findings:
+        try:
+            here = run(_here(known, load(arguments.config, known), findings, alone=not declared))
+        except (ConfigError, OSError) as error:
+            return fail(error)
+    if declared:
+        print("\n".join([runbook.runbook(declared), *(["", "Here and now:"] if here else []), *here]))
+        return Exit.OK
+    print(diagnosis.as_text(answer, here))
+    return Exit.OK if answer.matches else Exit.WARNING
+
+
+async def _here(known: Catalogue, settings: Settings, findings: Sequence[str], *, alone: bool) -> list[str]:
+    """Whether one of the findings stands now; `alone`: by the checks that look for them, without all the others."""
+    settings = clients.resolve_system_nameservers(settings)
+    wanted = settings.running
+    if alone:
+        wanted &= {finding.partition(".")[0] for finding in findings}
+    if wanted & SPEAKING:
+        wanted |= settings.enabled & {discovery.CHECK}  # it finds the mail hosts
+    return diagnosis.verdicts(await evaluated(known, settings, wanted, SystemClock()), findings)

@@ -1,0 +1,28 @@
+"""What the commands share: a loop to run in, and a way to say that something is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from exporter.cli.exit_codes import Exit
+
+T = TypeVar("T")
+
+
+def fail(message: object) -> int:
+    """Say it on standard error; return the exit code."""
+    print(message, file=sys.stderr)
+    return Exit.USAGE
+
+
+def run(main_: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end, on the faster loop where that is installed."""
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: PLC0415  (optional: faster where it installs)
+
+        return uvloop.run(main_)
+    return asyncio.run(main_)

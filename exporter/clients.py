@@ -1,0 +1,106 @@
+"""Whom the exporter asks, made from one configuration: a client for each protocol, shared by all runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from itertools import starmap
+from typing import TypeAlias
+
+from exporter.checks.ehlo_probe import ehlo_probe
+from exporter.config import SYSTEM, Nameserver, Settings
+from exporter.model import Clock
+from exporter.net import Net
+from exporter.net.dns.authoritative import AuthoritativeClient
+from exporter.net.dns.resolver import Resolver, system_nameservers
+from exporter.net.dnsbl.client import DnsblClient
+from exporter.net.https import HttpsClient
+from exporter.net.interfaces import Dial, HeldStates, dial_direct
+from exporter.net.rdap import RdapClient
+from exporter.net.smtp.client import SmtpClient
+from exporter.net.smtp.ehlo import PAUSE
+from exporter.targets import OwnResolver
+
+LIST_PACE = 50.0  # questions a second that one blocklist gets; its operator asks for good manners
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Whom the exporter asks: a resolver, the servers of zones, mail hosts, blocklists, web servers, registries."""
+
+    dns: Resolver
+    authoritative: AuthoritativeClient
+    mail: SmtpClient
+    blocklists: DnsblClient
+    web: HttpsClient
+    rdap: RdapClient
+    clock: Clock
+
+    def net(self, held: HeldStates) -> Net:
+        """A fresh view for one run; `held` is what the checks hold."""
+        return Net(
+            self.dns,
+            self.clock,
+            mail=self.mail,
+            web=self.web,
+            blocklists=self.blocklists,
+            rdap=self.rdap,
+            held=held,
+            authoritative=self.authoritative,
+        )
+
+    async def close(self) -> None:
+        await self.web.close()
+        await self.dns.close()
+
+
+OpenClients: TypeAlias = Callable[[Settings, DnsblClient, Clock], Clients]
+
+
+def open_clients(
+    settings: Settings,
+    blocklists: DnsblClient,
+    clock: Clock,
+    *,
+    dial: Dial = dial_direct,
+    authorities: bytes = b"",
+    pause: float = PAUSE,
+) -> Clients:
+    """The real world, as configured; `dial`, `authorities` and `pause` are those of its SMTP and HTTPS clients."""
+    dns = Resolver(
+        settings.nameservers,
+        clock,
+        timeout=settings.dns_timeout,
+        queries_per_second=settings.queries_per_second,
+        zones={blocklist.zone: LIST_PACE for blocklist in settings.blocklists},
+    )
+    every = settings.intervals[ehlo_probe.id].total_seconds()
+    mail = SmtpClient(settings.helo_name, clock, dial=dial, authorities=authorities, interval=every, pause=pause)
+    web = HttpsClient(dns, dial=dial, authorities=authorities)
+    servers = AuthoritativeClient(clock, dial=dial, timeout=settings.dns_timeout)
+    return Clients(dns, servers, mail, blocklists, web, RdapClient(web, clock, settings.rdap_bootstrap), clock)
+
+
+def resolve_system_nameservers(settings: Settings) -> Settings:
+    """The settings with the system's nameservers in place of `system`, and the resolver's own check told of them.
+
+    Raise OSError when the system does not say which they are.
+    """
+    servers: list[Nameserver] = []
+    for server in settings.nameservers:
+        servers.extend(starmap(Nameserver, system_nameservers()) if server.host == SYSTEM else [server])
+    addresses = tuple(ip_address(server.host) for server in servers)
+    targets = tuple(replace(t, nameservers=addresses) if isinstance(t, OwnResolver) else t for t in settings.targets)
+    return replace(settings, nameservers=tuple(servers), targets=targets)
+
+
+def sees_differently(before: Settings, after: Settings) -> bool:
+    """Does a reload need other clients?"""
+
+    def sight(settings: Settings) -> tuple[object, ...]:
+        zones = {blocklist.zone for blocklist in settings.blocklists}
+        dns = settings.nameservers, settings.dns_timeout, settings.queries_per_second, zones
+        return dns, settings.helo_name, settings.intervals[ehlo_probe.id], settings.rdap_bootstrap
+
+    return sight(before) != sight(after)

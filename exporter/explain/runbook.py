@@ -1,0 +1,44 @@
+"""The runbook of a finding: what it says, why it matters, how it is mended."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from exporter.engine.catalogue import Catalogue
+from exporter.model import Rule
+
+
+def rule(declared: Rule) -> dict[str, Any]:
+    """The runbook of one finding, whatever the target."""
+    return {
+        "id": declared.id,
+        "default_severity": str(declared.severity),
+        "says": declared.says,
+        "why": declared.why,
+        "to_fix": declared.fix,
+        "reference": declared.ref,
+        "refusals": list(declared.refusals),
+    }
+
+
+def runbook(declared: Rule) -> str:
+    """The runbook of one finding as plain text."""
+    says = ["", "What receivers say:", *(f"  {text}" for text in declared.refusals)] if declared.refusals else []
+    return "\n".join(
+        [
+            f"{declared.id} ({declared.severity})",
+            f"  {declared.says}",
+            "",
+            declared.why,
+            *says,
+            "",
+            f"Fix: {declared.fix}",
+            f"See: {declared.ref}",
+        ]
+    )
+
+
+def nearest(wanted: str, catalogue: Catalogue) -> str:
+    """The finding id that looks most like this one, or nothing."""
+    return next(iter(difflib.get_close_matches(wanted, catalogue.rules, n=1)), "")

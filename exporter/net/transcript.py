@@ -1,0 +1,80 @@
+"""What one run asked and was answered, as a person reads it: bounded, and safe to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporter.mail.dns import SOA, Reply, ServerReply
+from exporter.model import Exchange
+from exporter.text import minute, printable
+
+TRANSCRIPT_LIMIT = 200  # exchanges of one run
+LINES_LIMIT = 60  # of one exchange
+TEXT_LIMIT = 65536  # characters of one run: a fleet keeps many transcripts, and what fills them is remote
+
+
+class Transcript:
+    """The exchanges of one run, in order, bounded."""
+
+    def __init__(self) -> None:
+        self._exchanges: list[Exchange] = []
+        self._left_out = 0
+        self._room = TEXT_LIMIT
+
+    def note(self, asked: str, got: tuple[str, ...], via: str = "", seconds: float = 0.0) -> None:
+        if len(self._exchanges) == TRANSCRIPT_LIMIT or self._room <= 0:
+            self._left_out += 1
+            return
+        lines = tuple(printable(line) for line in got[:LINES_LIMIT])
+        if len(got) > LINES_LIMIT:
+            lines += (f"… {len(got) - LINES_LIMIT} more lines",)
+        self._room -= sum(map(len, lines)) + len(asked)
+        self._exchanges.append(Exchange(printable(asked), lines, via, seconds))
+
+    def freeze(self) -> tuple[Exchange, ...]:
+        if self._left_out:
+            return (*self._exchanges, Exchange(f"… {self._left_out} more exchanges", (), "", 0.0))
+        return tuple(self._exchanges)
+
+
+def shown(reply: Reply) -> tuple[str, ...]:
+    """A reply line by line: what it says as a whole, then each record."""
+    head = " ".join(
+        (
+            str(reply.status).upper(),
+            *(["AD"] if reply.authenticated else []),
+            *(["AA"] if isinstance(reply, ServerReply) and reply.authoritative else []),
+            *([f"ttl={reply.ttl}"] if reply.status.conclusive else []),
+            *([reply.detail] if reply.detail else []),
+        )
+    )
+    hops = tuple(f"CNAME {target}" for target in reply.chain)
+    return (
+        head,
+        *reply.extended_errors,
+        *hops,
+        *(_text(r, reply.question.rdtype) for r in reply.records),
+        *(_elsewhere(reply) if isinstance(reply, ServerReply) else ()),
+    )
+
+
+def _elsewhere(reply: ServerReply) -> Iterator[str]:
+    if reply.referral:
+        for name in reply.referral.nameservers:
+            yield f"referral: {reply.referral.zone} NS {name}"
+        for name, ip in reply.referral.glue:
+            yield f"glue: {name} {ip}"
+    if reply.signature:
+        yield f"signed from {minute(reply.signature.begins)} to {minute(reply.signature.ends)}"
+
+
+def _text(record: object, rdtype: str) -> str:
+    match record:
+        case (int(preference), str(exchange)):
+            return f"MX {preference} {exchange}"
+        case SOA():
+            return f"SOA {record.mname} {record.rname} {record.serial}"
+        case (tuple(strings),):
+            return f"{rdtype} " + " ".join('"' + s.decode("utf-8", "backslashreplace") + '"' for s in strings)
+        case _:
+            return f"{rdtype} {record}"

@@ -1,0 +1,37 @@
+"""Text that people read: remote text made safe to show, moments and lists as they are written."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+EVIDENCE_LIMIT = 512  # characters of remote text kept and shown
+
+
+def printable(value: object, limit: int = EVIDENCE_LIMIT) -> str:
+    """Remote text made safe to show: controls, surrogates and invisible formatting escaped, length bounded."""
+    text = str(value)
+    cut = text[:limit]
+    if not (cut.isascii() and cut.isprintable()):
+        cut = "".join(c if _shows(c) else f"\\u{{{ord(c):x}}}" for c in cut)
+    return cut if len(text) <= limit else f"{cut}…"
+
+
+def _shows(char: str) -> bool:
+    return char == " " or unicodedata.category(char)[0] not in "CZ"
+
+
+def commas(things: Iterable[object]) -> str:
+    """`a, b, c`."""
+    return ", ".join(map(str, things))
+
+
+def day(seconds: float) -> str:
+    """Unix seconds as `2027-01-31`, in UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+
+
+def minute(seconds: float) -> str:
+    """Unix seconds as `2027-01-31 12:00 UTC`."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
