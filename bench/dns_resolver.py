@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
+from exporter.clock import SystemClock
 from exporter.mail.dns import Question, Status
-from exporter.model import SystemClock
 from exporter.net.dns.resolver import Resolver
 
 WORKERS = 150

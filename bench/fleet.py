@@ -30,14 +30,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bench.fleet_world import HOSTERS, NOW, Names, process, serve_names, serve_policies
 from exporter import app
+from exporter.check_state import FindingPolicy
 from exporter.cli.serve import seldom_collect_all
+from exporter.clock import SystemClock
 from exporter.config import load
 from exporter.demo.ca import Authority
 from exporter.demo.mailserver import Behaviour, MailServers
 from exporter.engine import catalogue
-from exporter.engine.store import FindingPolicy
 from exporter.mail.dns import Question, Reply
-from exporter.model import Reason, SystemClock, Verdict
+from exporter.model import Reason, Verdict
 
 BLOCKED = 0.02  # seconds without a turn of the loop after which the sampler looks who holds it
 SMTP = 25

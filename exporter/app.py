@@ -9,26 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from exporter.checks.smtp_tls import smtp_tls
+from exporter.check_state import CheckState, FindingPolicy, Key
 from exporter.clients import Clients, OpenClients, resolve_system_nameservers, sees_differently
+from exporter.clock import Clock
 from exporter.config import ConfigError, Settings
-from exporter.engine import discovery
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.dependencies import Dependencies
-from exporter.engine.discovery import MailHosts
 from exporter.engine.evaluate import evaluate
-from exporter.engine.plan import pairs
+from exporter.engine.plan import Pair, Plan, pairs
 from exporter.engine.schedule import Job, Schedule
 from exporter.engine.state_file import StateFile
-from exporter.engine.store import CheckState, FindingPolicy, Key, Store
-from exporter.model import Check, Clock, Target
+from exporter.engine.store import Store
+from exporter.model import Check, Door, Target
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.stats import Histogram
-from exporter.targets import Authorisation, Greeting, MailHost, Reputation
+from exporter.targets import Authorisation, Greeting, Reputation
 from exporter.views import metrics
 from exporter.views.metrics import Exposition, OwnHealth
 from exporter.views.web import Web, WebContext
@@ -64,13 +62,12 @@ class Daemon:
         self._world: Clients | None = None
         self._blocklists = DnsblClient(clock)
         self._door_saved = (-1, 0.0)  # revision, monotonic seconds
-        self._hosts = MailHosts(())
         self._reloading = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
         self._reload_problems: list[str] = []
         self._own = OwnHealth()
         self.store = Store()
-        self._conclusions = Dependencies(self.store, lambda host: self._hosts.leading_to([(host.host, host.port)]))
+        self._plan = Plan(catalogue, (), lambda _: False, self.store)
         self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
         self.schedule = Schedule(self._run, clock)
         self.web = Web(
@@ -133,7 +130,7 @@ class Daemon:
             if world is not None:
                 self._retire(world)
             world = self._world = self._open_world(settings, self._blocklists, self._clock)
-        world.mail.unreachable.interval = settings.intervals[smtp_tls.id].total_seconds()
+        world.mail.unreachable.interval = settings.visit_interval(Door.SMTP)
         self._settings = settings
         policy = FindingPolicy(settings.severities)
         judged_anew = policy != self.exposition.policy
@@ -151,35 +148,30 @@ class Daemon:
             log.warning("%s", warning)
 
     async def _apply(self, settings: Settings, *, judged_anew: bool) -> None:
-        """Make exactly these targets wanted, and the mail hosts that their domains lead to.
+        """Make exactly these targets wanted, and those that their runs have found.
 
         In slices, so that scrapes and runs go on while a fleet is taken in.
         """
         left = self.store.keys() | (self._state.left() if self._state else set())
         relations = self.exposition.relations()
-        self._conclusions.clear()
         # put in place first: runs that end meanwhile teach it too
-        hosts = self._hosts = MailHosts(t for t in settings.targets if isinstance(t, MailHost))
+        plan = self._plan = Plan(self._catalogue, settings.targets, settings.running.__contains__, self.store)
         for count, target in enumerate(settings.targets, 1):
             relations -= self._relate(target)
-            if isinstance(target, MailHost):
-                continue
-            for check, _ in self._pairs([target]):
-                left.discard(self._want(check, target, judged_anew=judged_anew))
-                if check.id == discovery.CHECK:
-                    hosts.learn(self.store[check.id, target.key])
+            for pair in plan.configured([target]):
+                key = self._want(pair, judged_anew=judged_anew)
+                left.discard(key)
+                plan.learn(self.store[key])
             if count % SLICE == 0:
                 await asyncio.sleep(0)
-        for check, host in self._pairs(hosts.all):
-            left.discard(self._want(check, host, judged_anew=judged_anew))
+        found = plan.found
+        for pair in pairs(self._catalogue, found, settings.running.__contains__):
+            left.discard(self._want(pair, judged_anew=judged_anew))
         for key in left:
             self._drop(key)
         for key in relations:
             self.exposition.remove(key)
-        self._own.targets = Counter(type(target).__name__ for target in (*settings.targets, *hosts.all))
-
-    def _pairs(self, targets: Iterable[Target]) -> list[tuple[Check, Target]]:
-        return pairs(self._catalogue, targets, self._current.running.__contains__)
+        self._own.targets = Counter(type(target).__name__ for target in (*settings.targets, *found))
 
     def _relate(self, target: Target) -> set[Key]:
         """Expose the relation that a target stands for; return its key."""
@@ -191,20 +183,20 @@ class Daemon:
             return {(metrics.DOMAIN_SENDER, target.key)}
         return set()
 
-    def _want(self, check: Check, target: Target, *, judged_anew: bool = False) -> Key:
-        news = self.store.want(check, target, self._recall)
+    def _want(self, pair: Pair, *, judged_anew: bool = False) -> Key:
+        check, target = pair
+        news = self.store.hold(check, target, self._recall)
         held = self.store[check.id, target.key]
         interval = self._current.intervals[check.id].total_seconds()
         fresh = self._clock.wall() - held.last_run < interval
-        self.schedule.want(Job(check, target, interval, at_once=not fresh))
+        self.schedule.add(Job(check, target, interval, at_once=not fresh))
         if news or judged_anew:
             self.exposition.put(held)
-        self._conclusions.learn(held.key, target)
         return held.key
 
     def _drop(self, key: Key) -> None:
         self.store.drop(key)
-        self.schedule.drop(key)
+        self.schedule.remove(key)
         self.exposition.remove(key)
         if self._state:
             self._state.forget(key)
@@ -227,30 +219,26 @@ class Daemon:
         task.add_done_callback(self._retired.discard)
 
     async def _run(self, check: Check, target: Target) -> None:
-        """One run: evaluate, hold, publish, save; a domain's new MX hosts become targets."""
+        """One run: evaluate, hold, publish, save; what it has found becomes a target."""
         world = self._world
-        if world is None or self._conclusions.too_early(target):
+        if world is None or self._plan.too_early(check, target):
             return
         outcome = await evaluate(check, target, partial(world.net, self.store), self._clock)
         self._count(check.id, outcome.duration, outcome.doubt.reason if outcome.doubt else None)
-        before = self.store.known(check.id, target.key)
+        before = self.store.get(check.id, target.key)
         held = self.store.record(outcome)
         if held is None:
             return
         self.exposition.put(held)
-        self.schedule.follow(self._conclusions.after(held.key, before), NEWS_PAUSE)
+        self.schedule.run_dependents(sorted(self._plan.dependents(before, held)), NEWS_PAUSE)
         if self._state:
             self._state.save(held)
             self._save_door(every=1.0)
-        if check.id == discovery.CHECK:
-            self._discover(held)
-
-    def _discover(self, mx: CheckState) -> None:
-        changes = self._hosts.learn(mx)
-        for check, host in self._pairs(changes.wanted):
-            self._want(check, host)
-        for check, host in self._pairs(changes.gone):
-            self._drop((check.id, host.key))
+        changes = self._plan.learn(held)
+        for pair in changes.wanted:
+            self._want(pair)
+        for gone, former in changes.gone:
+            self._drop((gone.id, former.key))
 
     def _save_door(self, every: float = 0.0) -> None:
         revision, at = self._door_saved
@@ -274,8 +262,8 @@ class Daemon:
             notices.append("Verdicts are kept in memory only: give --storage.path to keep them across restarts.")
         elif not self._state.writable:
             notices.append("The state file cannot be written; verdicts will not survive a restart.")
-        if self._settings and self._settings.helo_name is None:
-            notices.append("smtp.helo_name is not set: smtp_tls and dane do not run.")
+        if self._settings and (idle := sorted(self._settings.enabled - self._settings.running)):
+            notices.append(f"smtp.helo_name is not set: {' and '.join(idle)} do not run.")
         return notices
 
     def _count(self, check_id: str, seconds: float, reason: str | None) -> None:

@@ -8,9 +8,9 @@ from ipaddress import ip_address
 from itertools import starmap
 from typing import TypeAlias
 
-from exporter.checks.ehlo_probe import ehlo_probe
+from exporter.clock import Clock
 from exporter.config import SYSTEM, Nameserver, Settings
-from exporter.model import Clock
+from exporter.model import Door
 from exporter.net import Net
 from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.resolver import Resolver, system_nameservers
@@ -75,8 +75,8 @@ def open_clients(
         queries_per_second=settings.queries_per_second,
         zones={blocklist.zone: LIST_PACE for blocklist in settings.blocklists},
     )
-    every = settings.intervals[ehlo_probe.id].total_seconds()
-    mail = SmtpClient(settings.helo_name, clock, dial=dial, authorities=authorities, interval=every, pause=pause)
+    interval = settings.visit_interval(Door.EHLO)
+    mail = SmtpClient(settings.helo_name, clock, dial=dial, authorities=authorities, interval=interval, pause=pause)
     web = HttpsClient(dns, dial=dial, authorities=authorities)
     servers = AuthoritativeClient(clock, dial=dial, timeout=settings.dns_timeout)
     return Clients(dns, servers, mail, blocklists, web, RdapClient(web, clock, settings.rdap_bootstrap), clock)
@@ -101,6 +101,6 @@ def sees_differently(before: Settings, after: Settings) -> bool:
     def sight(settings: Settings) -> tuple[object, ...]:
         zones = {blocklist.zone for blocklist in settings.blocklists}
         dns = settings.nameservers, settings.dns_timeout, settings.queries_per_second, zones
-        return dns, settings.helo_name, settings.intervals[ehlo_probe.id], settings.rdap_bootstrap
+        return dns, settings.helo_name, settings.visit_interval(Door.EHLO), settings.rdap_bootstrap
 
     return sight(before) != sight(after)

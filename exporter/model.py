@@ -1,32 +1,31 @@
-"""The nouns of the house: Target, Check, Rule, Finding, Measure, CannotTell, Outcome.
+"""The nouns of the house: Target, Check, Rule, Finding, Metric, Sample, Record, Doubt, Outcome.
 
-A check is one question about one kind of target. It yields facts (a Finding, a Reading) and raises
-CannotTell when the world gives no usable answer. Any other exception is our own bug and never a
-verdict about somebody's mail. The verdict follows Kleene's logic: proven bad stays bad, unproven good
-is unknown.
+A check is one question about one kind of target. It declares what it needs, and yields facts: a Finding, a Sample, a
+Record, a Doubt where the world gives no usable answer, a Target that it has found. It raises CannotTell where it cannot
+go on. Any other exception is our own bug and never a verdict about somebody's mail. The verdict follows Kleene's logic:
+proven bad stays bad, unproven good is unknown.
 """
 
 from __future__ import annotations
 
 import hashlib
 import string
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from exporter.text import printable
 
 IP: TypeAlias = IPv4Address | IPv6Address
 Labels: TypeAlias = tuple[tuple[str, str], ...]
+Given = TypeVar("Given", bound="Options")
 
 IDENTITY_LABELS = ("check", "domain", "sender", "ip", "selector", "mail_host", "mail_port", "blocklist")
 RECORD_LIMIT = 2048  # characters of each text of a record whose changes are kept
 RECORD_TEXTS = 20  # of one record
-CHANGES_KEPT = 5  # of one record: enough for a story, and a record that flaps stays small
 
 
 class Severity(StrEnum):
@@ -59,6 +58,14 @@ class Reason(StrEnum):
     NETWORK = "network"
     TEMPFAIL = "tempfail"
 
+    @property
+    def rank(self) -> int:
+        """Its place in the order of precedence, the first is 0."""
+        return _RANKS[self]
+
+
+_RANKS = {reason: rank for rank, reason in enumerate(Reason)}
+
 
 class Verdict(StrEnum):
     PASS = "pass"  # noqa: S105 (a verdict, not a password)
@@ -67,7 +74,7 @@ class Verdict(StrEnum):
 
 
 class CannotTell(Exception):  # noqa: N818 (a noun of the house; it is no error of anybody's)
-    """The question got no usable answer. Raised by the network layer, never caught in a check."""
+    """The question got no usable answer, and the run cannot go on without. Never caught in a check."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {printable(detail)}")
@@ -138,8 +145,39 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """A question that got no usable answer, and what that leaves open: the whole run, unless `over` names less.
+
+    Findings that a doubt leaves open are kept as they were; what it does not leave open has been answered.
+    """
+
+    reason: Reason
+    detail: str  # safe to show
+    left_open: tuple[tuple[str, Labels], ...] | None = None  # rule ids, and subject labels that must agree
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detail", printable(self.detail))
+
+    def over(self, rule: Rule, **subject: object) -> Doubt:
+        """The same doubt, leaving open this rule (of this subject alone, if one is given), and what it did before."""
+        labels = tuple((name, printable(value)) for name, value in sorted(subject.items()))
+        return replace(self, left_open=(*(self.left_open or ()), (rule.id, labels)))
+
+    def leaves_open(self, finding: Finding) -> bool:
+        """Does it stand between us and the answer to this finding's question?"""
+        if self.left_open is None:
+            return True
+        return any(rule == finding.id and set(labels) <= set(finding.subject) for rule, labels in self.left_open)
+
+
+def worst(doubts: Iterable[Doubt]) -> Doubt | None:
+    """The one that a person is told: the first by precedence, and of the same reason the earliest."""
+    return min(doubts, key=lambda doubt: doubt.reason.rank, default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
-    """A number worth graphing, declared once; calling it makes a Reading. `labels` name the extra ones."""
+    """A number worth graphing, declared once; calling it makes a Sample. `labels` name the extra ones."""
 
     name: str
     help: str
@@ -182,34 +220,6 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordChange:
-    """One record taking another's place. `at` is when it was first seen, in unix seconds."""
-
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class RecordHistory:
-    """A Record as it is now, since when it has been seen so (unix seconds), and its latest changes, newest first."""
-
-    record: Record
-    since: float
-    changes: tuple[RecordChange, ...] = ()
-
-    def now(self, record: Record, at: float) -> RecordHistory:
-        """With what is published at this moment."""
-        if record.digest == self.record.digest:
-            return self
-        change = RecordChange(self.record.texts, record.texts, at)
-        return RecordHistory(record, at, (change, *self.changes[: CHANGES_KEPT - 1]))
-
-
-Fact: TypeAlias = Finding | Sample | Record
-
-
-@dataclass(frozen=True, slots=True)
 class Exchange:
     """One question put to the world and what came back, as shown to a person."""
 
@@ -228,6 +238,20 @@ class Acceptance:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Configuration keys that one check has for itself, below `checks: {ID: {...}}`: a subclass in the check's file.
+
+    A field is a bool, or a tuple of domains, and made by `option`. What an entry says of a bool has the last word;
+    domains are added to those that are said for all.
+    """
+
+
+def option(default: Any, says: str) -> Any:
+    """A field of Options; `says` is its meaning for a person who writes a configuration."""
+    return field(default=default, metadata={"says": says})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Who is judged. `labels` are the operator's own, `off` the ids of the checks switched off here."""
@@ -235,6 +259,8 @@ class Target:
     labels: Labels = ()
     off: frozenset[str] = frozenset()
     accept: tuple[Acceptance, ...] = ()
+    options: tuple[Options, ...] = ()  # what is configured for single checks, where it is not their default
+    rests_on: tuple[str, ...] = ()  # keys of the targets whose verdicts tell of it
 
     @property
     def identity(self) -> Labels:
@@ -249,29 +275,35 @@ class Target:
     def title(self) -> str:
         return " ".join(value for _, value in self.identity)
 
-
-class Clock(Protocol):
-    """Wall time is for what is shown, monotonic time for everything that waits."""
-
-    def wall(self) -> float: ...
-    def monotonic(self) -> float: ...
+    def option(self, kind: type[Given]) -> Given:
+        """What is configured for the check that declares these options."""
+        return next((given for given in self.options if isinstance(given, kind)), kind())
 
 
-class SystemClock:
-    def wall(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-
-Facts: TypeAlias = AsyncGenerator[Fact, None]
+Fact: TypeAlias = Finding | Sample | Record | Doubt | Target
+Facts: TypeAlias = AsyncGenerator[Fact | Iterable[Fact], None]
 Run: TypeAlias = Callable[[Any, Any], Facts]
+
+
+class Door(StrEnum):
+    """A way out, besides DNS, that a check may need."""
+
+    NAMESERVERS = "nameservers"  # the servers of a zone, each by itself
+    SMTP = "smtp"  # mail hosts, to whom we give a name of our own
+    EHLO = "ehlo"  # mail hosts of others, to whom we give the name of a sender
+    HTTPS = "https"
+    RDAP = "rdap"
+    BLOCKLISTS = "blocklists"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question about one kind of target, asked every so often (None: the configured default)."""
+    """One question about one kind of target, asked every so often (None: the configured default).
+
+    `needs` are the doors that every run goes through, `may_need` those that some runs do. `finds` are the kinds of
+    target that it may yield. `after` are the checks whose results it reads: when their findings about a target change,
+    it runs again. One that `concludes` asks nobody: it waits until those have run, and their doubts are news to it.
+    """
 
     id: str
     question: str
@@ -280,6 +312,17 @@ class Check:
     timeout: timedelta
     run: Run
     min_interval: timedelta = timedelta(seconds=1)  # between two runs, whatever is configured
+    needs: frozenset[Door] = frozenset()
+    may_need: frozenset[Door] = frozenset()
+    finds: tuple[type[Target], ...] = ()
+    after: frozenset[str] = frozenset()
+    concludes: bool = False
+    options: type[Options] | None = None
+
+    @property
+    def doors(self) -> frozenset[Door]:
+        """All that it may go through."""
+        return self.needs | self.may_need
 
 
 def check(
@@ -288,30 +331,35 @@ def check(
     interval: timedelta | None = None,
     timeout: timedelta = timedelta(seconds=60),
     min_interval: timedelta = timedelta(seconds=1),
+    needs: Iterable[Door] = (),
+    may_need: Iterable[Door] = (),
+    finds: Iterable[type[Target]] = (),
+    after: Iterable[str] = (),
+    concludes: bool = False,
+    options: type[Options] | None = None,
 ) -> Callable[[Run], Check]:
     """Make a Check of an async generator `(target, net)`; its docstring's first line is the question."""
 
     def declare(run: Run) -> Check:
         question = (run.__doc__ or "").strip().partition("\n")[0]
         kinds = over if isinstance(over, tuple) else (over,)
-        return Check(run.__name__, question, kinds, interval, timeout, run, min_interval)
+        return Check(
+            id=run.__name__,
+            question=question,
+            over=kinds,
+            interval=interval,
+            timeout=timeout,
+            run=run,
+            min_interval=min_interval,
+            needs=frozenset(needs),
+            may_need=frozenset(may_need),
+            finds=tuple(finds),
+            after=frozenset(after),
+            concludes=concludes,
+            options=options,
+        )
 
     return declare
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is held of one check of one target: the findings that stand, the doubt of its latest run, its records."""
-
-    findings: tuple[Finding, ...]
-    doubt: Doubt | None
-    records: tuple[RecordHistory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,31 +370,24 @@ class Outcome:
     target: Target
     findings: tuple[Finding, ...]
     samples: tuple[Sample, ...]
-    doubt: Doubt | None
+    doubts: tuple[Doubt, ...]
     transcript: tuple[Exchange, ...]
     started: float
     duration: float
     records: tuple[Record, ...] = ()
+    found: tuple[Target, ...] = ()
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """The one that a person is told."""
+        return worst(self.doubts)
+
+    def leaves_open(self, finding: Finding) -> bool:
+        """Is this finding, which an earlier run made, neither confirmed nor refuted by this one?"""
+        return any(doubt.leaves_open(finding) for doubt in self.doubts)
 
     @property
     def verdict(self) -> Verdict:
         if any(f.severity.fails for f in self.findings):
             return Verdict.FAIL
         return Verdict.UNKNOWN if self.doubt else Verdict.PASS
-
-
-async def any_of(questions: Iterable[Awaitable[bool]]) -> bool:
-    """True if one is true, whatever happened to the others; the first doubt is raised only if none is.
-
-    The loop of iprev (RFC 8601 section 2.7.3), said once. All are asked, in order.
-    """
-    doubt: CannotTell | None = None
-    found = False
-    for question in questions:
-        try:
-            found = await question or found
-        except CannotTell as could_not:
-            doubt = doubt or could_not
-    if doubt and not found:
-        raise doubt
-    return found

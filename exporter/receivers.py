@@ -12,7 +12,7 @@ An operator may accept a finding or think it harmless. The receiver refuses all 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from ipaddress import ip_address
@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from exporter import strict_yaml
-from exporter.model import Doubt, Finding, Known, Severity
+from exporter.check_state import CheckState
+from exporter.model import Doubt, Finding, Severity
 
 HOME = Path(__file__).parent / "data" / "receivers"
 DEFAULT = ("microsoft", "gmail", "yahoo")
 NOT_CONFIGURED = "Nothing that is configured for the domain shows it."
 
-Ask: TypeAlias = Callable[[str, str], Known | None]  # check id, target key; None: that check does not look at it
+Ask: TypeAlias = Callable[[str, str], CheckState | None]  # check id, target key; None: that check does not look at it
 
 
 class DemandState(StrEnum):
@@ -203,13 +204,13 @@ def _shown(part: Evidence, targets: Sequence[str], ask: Ask) -> DemandAnswer | N
     return together
 
 
-def _of_target(part: Evidence, target: str, known: Known) -> DemandAnswer:
-    against = tuple(Cause(finding, target) for finding in known.findings if part.against(finding))
+def _of_target(part: Evidence, target: str, known: CheckState) -> DemandAnswer:
+    against = tuple(Cause(it.finding, target) for it in known.findings if part.against(it.finding))
     if against:
         return DemandAnswer(DemandState.UNMET, causes=against)
     if known.doubt:
         return DemandAnswer(DemandState.CANNOT_TELL, troubles=(OpenQuestion(part.check, target, known.doubt),))
-    leaves_open = next((finding for finding in known.findings if _names(part.open, finding)), None)
+    leaves_open = next((it.finding for it in known.findings if _names(part.open, it.finding)), None)
     if leaves_open:
         return DemandAnswer(DemandState.NOT_OBSERVABLE, why=f"It is left open by {leaves_open.id}: {leaves_open.text}.")
     return DemandAnswer(DemandState.MET)
@@ -263,12 +264,12 @@ def _identity(key: str) -> dict[str, str]:
 def _of_ipv6(ask: Ask) -> Ask:
     """The same knowledge without findings about IPv4 addresses."""
 
-    def narrowed(check: str, target: str) -> Known | None:
+    def narrowed(check: str, target: str) -> CheckState | None:
         known = ask(check, target)
         if known is None:
             return None
-        ips = [(finding, dict(finding.evidence).get("ip")) for finding in known.findings]
-        return Known(tuple(f for f, ip in ips if ip is None or ":" in ip), known.doubt)
+        ips = [(it, dict(it.finding.evidence).get("ip")) for it in known.findings]
+        return replace(known, findings=tuple(it for it, ip in ips if ip is None or ":" in ip))
 
     return narrowed
 

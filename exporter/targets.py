@@ -23,7 +23,6 @@ class Address(Target):
 
     ip: IP
     helo: tuple[str, ...]  # every HELO name said from it
-    allow_generic: tuple[str, ...] = ()  # domains below which a PTR name may look generic
 
     @property
     def identity(self) -> Labels:
@@ -37,7 +36,6 @@ class Greeting(Target):
     sender: str
     ip: IP
     helo: str
-    strict: bool = False  # a PTR name that is not the HELO name is critical
 
     @property
     def identity(self) -> Labels:
@@ -199,7 +197,6 @@ class Delivery(Target):
 
     domain: str
     receivers: tuple[str, ...]  # ids of their profiles
-    rests_on: tuple[str, ...]
 
     @property
     def identity(self) -> Labels:

@@ -15,8 +15,9 @@ import pytest
 
 # Lowest first. A module may import what stands above its own line here, and its own package; not its neighbours.
 LAYERS = """
-    text
+    text clock
     model
+    check_state
     strict_yaml stats
     mail
     receivers

@@ -16,7 +16,7 @@ from tests.support.daemon import Sample, Scrape, daemon
 
 ZONE = """
 $TTL 1
-; authenticated: com. NS
+; signed: com. NS
 com.                      NS   a.gtld.com.
 example.com.              MX   10 mx.example.com.
 example.com.              TXT  "v=spf1 ip4:192.0.2.10 -all"

@@ -9,8 +9,9 @@ from itertools import product
 import pytest
 
 from exporter import receivers
+from exporter.check_state import ActiveFinding, CheckState
 from exporter.engine import catalogue
-from exporter.model import Doubt, Finding, Known, Reason, Severity
+from exporter.model import Doubt, Finding, Reason, Severity
 from exporter.receivers import (
     Both,
     Cause,
@@ -24,13 +25,21 @@ from exporter.receivers import (
     Source,
     judge,
 )
+from tests.support.checks import EXAMPLE, SAMPLE
 
 CATALOGUE = catalogue.load()
 PROFILES = receivers.shipped()
 DEMANDS = [(profile, demand) for profile in PROFILES.values() for demand in profile.demands]
 SEEN = [(profile, demand) for profile, demand in DEMANDS if demand.rests_on]
 V4, V6, DOMAIN = "ip=192.0.2.1", "ip=2001:db8::1", "domain=example.com"
-GOOD, LATE = Known((), None), Known((), Doubt(Reason.DNS_TIMEOUT, "no answer"))
+
+
+def held(*findings: Finding, doubt: Doubt | None = None) -> CheckState:
+    """What some check holds of some target."""
+    return CheckState(SAMPLE, EXAMPLE, tuple(ActiveFinding(finding, 1000) for finding in findings), doubt=doubt)
+
+
+GOOD, LATE = held(), held(doubt=Doubt(Reason.DNS_TIMEOUT, "no answer"))
 
 each_demand = pytest.mark.parametrize(("profile", "demand"), DEMANDS, ids=[f"{p.id}-{d.id}" for p, d in DEMANDS])
 each_seen = pytest.mark.parametrize(("profile", "demand"), SEEN, ids=[f"{p.id}-{d.id}" for p, d in SEEN])
@@ -50,7 +59,7 @@ def against(piece: Evidence) -> Iterator[Finding]:
     return (finding(named, **evidence) for named in piece.unmet)
 
 
-def ask_one(demand: Demand, held: dict[str, Known], *, targets: tuple[str, ...] = (DOMAIN, V6)) -> DemandAnswer:
+def ask_one(demand: Demand, held: dict[str, CheckState], *, targets: tuple[str, ...] = (DOMAIN, V6)) -> DemandAnswer:
     """What follows from what each check holds of every target."""
     profile = Profile("p", "P", "Q?", "about", None, (demand,))
     ((_, answer),) = judge(profile, targets, lambda check, _: held.get(check))
@@ -120,11 +129,11 @@ def test_what_only_a_message_shows_is_never_met(profile: Profile, demand: Demand
 @each_seen
 def test_each_finding_that_is_named_proves_its_demand_unmet(profile: Profile, demand: Demand) -> None:
     """Where one of several proofs is enough to meet the demand, all of them must be missing."""
-    worst = {piece.check: Known(tuple(against(piece))[:1], None) for piece in demand.evidence}
+    worst = {piece.check: held(*tuple(against(piece))[:1]) for piece in demand.evidence}
     assert ask_one(demand, worst).state is DemandState.UNMET
     for piece in demand.evidence:
         for wrong in against(piece):
-            answer = ask_one(demand, {**worst, piece.check: Known((wrong,), None)})
+            answer = ask_one(demand, {**worst, piece.check: held(wrong)})
             assert answer.state is DemandState.UNMET
             assert Cause(wrong, DOMAIN) in answer.causes
 
@@ -145,7 +154,7 @@ def test_doubt_is_neither_met_nor_unmet(profile: Profile, demand: Demand) -> Non
 
 @each_seen
 def test_what_is_proven_stays_proven_beside_doubt(profile: Profile, demand: Demand) -> None:
-    late = {p.check: Known(tuple(against(p))[:1], Doubt(Reason.DNS_SERVFAIL, "?")) for p in demand.evidence}
+    late = {p.check: held(*tuple(against(p))[:1], doubt=Doubt(Reason.DNS_SERVFAIL, "?")) for p in demand.evidence}
     assert ask_one(demand, late).state is DemandState.UNMET
 
 
@@ -153,17 +162,17 @@ def test_what_is_proven_stays_proven_beside_doubt(profile: Profile, demand: Dema
 def test_a_finding_that_leaves_a_demand_open_does_not_meet_it(profile: Profile, demand: Demand) -> None:
     for piece in demand.evidence:
         for left in piece.open:
-            known = Known((finding(left, result="permerror"),), None)
-            if not any(piece.against(f) for f in known.findings):
-                held = {**dict.fromkeys(CATALOGUE.checks, GOOD), piece.check: known}
-                assert ask_one(demand, held).state is DemandState.NOT_OBSERVABLE
+            said = finding(left, result="permerror")
+            if not piece.against(said):
+                known = {**dict.fromkeys(CATALOGUE.checks, GOOD), piece.check: held(said)}
+                assert ask_one(demand, known).state is DemandState.NOT_OBSERVABLE
 
 
 def test_mail_over_ipv4_is_not_asked_what_is_demanded_over_ipv6() -> None:
     asked = [demand for _, demand in DEMANDS if demand.ipv6]
     assert asked
     for demand in asked:
-        bad = {piece.check: Known(tuple(against(piece))[:1], None) for piece in demand.evidence}
+        bad = {piece.check: held(*tuple(against(piece))[:1]) for piece in demand.evidence}
         answer = ask_one(demand, bad, targets=(DOMAIN, V4))
         assert (answer.state, answer.why) == (
             DemandState.NOT_OBSERVABLE,
@@ -173,9 +182,9 @@ def test_mail_over_ipv4_is_not_asked_what_is_demanded_over_ipv6() -> None:
 
 def test_a_finding_about_an_ipv4_address_says_nothing_of_ipv6() -> None:
     (demand,) = (d for p, d in DEMANDS if (p.id, d.id) == ("microsoft", "authenticated-ipv6"))
-    no_key = Known((finding("dkim.missing"),), None)
+    no_key = held(finding("dkim.missing"))
     for ip, state in (("192.0.2.1", DemandState.MET), ("2001:db8::1", DemandState.UNMET)):
-        refused = Known((finding("spf_sender.not-authorised critical", ip=ip),), None)
+        refused = held(finding("spf_sender.not-authorised critical", ip=ip))
         assert ask_one(demand, {"spf_sender": refused, "spf": GOOD, "dkim": no_key}).state is state
 
 
@@ -188,9 +197,9 @@ def demand(part: Part) -> Demand:
     return Demand("d", "it is so", (), Source("A page", "https://example.com/", "2026-01"), part, unseen="Unseen.")
 
 
-def holding(*states: DemandState | None) -> dict[str, Known]:
+def holding(*states: DemandState | None) -> dict[str, CheckState]:
     """Checks a, b, c in these states; None: not configured."""
-    known = {T: GOOD, U: LATE, F: Known((finding("ptr.missing"),), None), H: Known((finding("ptr.several"),), None)}
+    known = {T: GOOD, U: LATE, F: held(finding("ptr.missing")), H: held(finding("ptr.several"))}
     return {name: known[state] for name, state in zip("abc", states, strict=False) if state}
 
 

@@ -1,9 +1,17 @@
-"""Every scenario zone is played twice, from memory and over real UDP and TCP, and must come out as its header says."""
+"""Every scenario zone is played twice, from memory and over real UDP and TCP, and must come out as its header says.
+
+Who is judged comes out of the configuration loader, wherever a configuration comes to it.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from exporter.config import ConfigError
 from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.engine import catalogue, plan
 from exporter.engine.evaluate import evaluate
@@ -17,23 +25,26 @@ from exporter.net.https import HttpsClient
 from exporter.net.interfaces import DnsClient
 from exporter.net.rdap import RdapClient
 from exporter.net.smtp.client import SmtpClient
+from exporter.targets import MailHost
 from tests.support import scenario
 from tests.support.authoritative import MemoryAuthoritative, zone_servers
 from tests.support.clock import FakeClock
 from tests.support.mail import mail_door
 from tests.support.memory import MemoryResolver
 from tests.support.rdap import rdap_door
+from tests.support.scenario_configuration import differences
 from tests.support.web import web_door
 
 CATALOGUE = catalogue.load()
 SCENARIOS = scenario.load()
+SHORTEST_OPENING, LONGEST_SENTENCE = 4, 25  # words
 
 
 async def play(case: scenario.Scenario, dns: DnsClient, clock: FakeClock, servers: AuthoritativeClient) -> Outcome:
     async with (
         mail_door(case.mail_servers, clock) as mail,
         rdap_door(case.registrations, clock) as rdap,
-        web_door(case.pages, ZoneData(case.text), dns, clock) as web,
+        web_door(case.pages, ZoneData(case.world), dns, clock) as web,
     ):
         return await play_with(case, dns, clock, servers, mail=mail, rdap=rdap, web=web)
 
@@ -64,10 +75,10 @@ async def play_with(
         await judge("blocklist", target)
         clock.pass_(3600)
     for check, target in plan.pairs(CATALOGUE, case.rests, lambda _: True):
-        held.want(check, target)
+        held.hold(check, target)
         held.record(await judge(check.id, target))
     times, every = case.runs
-    held.want(CATALOGUE.checks[case.check], case.target)
+    held.hold(CATALOGUE.checks[case.check], case.target)
     for run in range(times):
         clock.pass_(every if run else 0)
         for target in case.beside:
@@ -82,29 +93,119 @@ async def play_with(
 @pytest.mark.parametrize("case", SCENARIOS, ids=lambda s: f"{s.check}/{s.name}")
 async def test_scenario_in_memory(case: scenario.Scenario) -> None:
     clock = FakeClock()
-    servers = MemoryAuthoritative(case.text, clock)
-    case.judge(await play(case, MemoryResolver(ZoneData(case.text)), clock, servers))
+    servers = MemoryAuthoritative(case.world, clock)
+    case.judge(await play(case, MemoryResolver(ZoneData(case.world)), clock, servers))
 
 
 @pytest.mark.parametrize("truncate", [False, True], ids=["udp", "tcp"])
 @pytest.mark.parametrize("case", SCENARIOS, ids=lambda s: f"{s.check}/{s.name}")
 async def test_scenario_over_the_wire(case: scenario.Scenario, truncate: bool) -> None:
     clock = FakeClock()
-    server = NameServer(ZoneData(case.text), truncate=truncate)
+    server = NameServer(ZoneData(case.world), truncate=truncate)
     await server.start()
     dns = Resolver([server.address], clock, timeout=case.patience, queries_per_second=1e9)
     await dns.start()
     try:
-        async with zone_servers(case.text, clock) as servers:
+        async with zone_servers(case.world, clock) as servers:
             case.judge(await play(case, dns, clock, servers))
     finally:
         await dns.close()
         await server.stop()
 
 
+@pytest.mark.parametrize(
+    ("line", "nearest"),
+    [
+        ("; verdict:", None),
+        ("; signed: com. NS", None),
+        ("; at ns1.example.com: example.com. A", None),
+        ("; A sentence of prose: it may have a colon.", None),
+        ("; https://example.com/ is an address.", None),
+        ("; signd: com. NS", "`; signd:` is no order; the nearest is `; signed:`"),
+        ("; authenticated: com. NS", "`; authenticated:` is no order; the nearest is"),
+        ("; verdit:pass", "`; verdit:` is no order; the nearest is `; verdict:`"),
+        ("; Verdict: pass", "`; Verdict:` is no order; the nearest is `; verdict:`"),
+        ("; servfail: com.", "`; servfail:` cannot be understood"),
+    ],
+)
+def test_a_word_that_nobody_knows_is_an_error_and_not_a_comment(tmp_path: Path, line: str, nearest: str | None) -> None:
+    path = tmp_path / "wrong.zone"
+    path.write_text(f"; A world.\n{line}\n")
+    if nearest is None:
+        scenario.read(path)
+        return
+    with pytest.raises(ValueError, match=re.escape(f"{path}:2: {nearest}")):
+        scenario.read(path)
+
+
+@pytest.mark.parametrize("order", ["; authenticated: com. NS", "; target: Domain name=example.com", "; soa: com."])
+def test_no_name_server_takes_an_order_that_it_does_not_know(order: str) -> None:
+    with pytest.raises(ValueError, match="line 1: "):
+        ZoneData(order)
+
+
+def test_no_server_that_is_not_there_has_anything_otherwise() -> None:
+    with pytest.raises(ValueError, match="ns2"):
+        MemoryAuthoritative(
+            "; server: ns1.example.com 192.0.2.53 com\n; at ns2.example.com: example.com. A", FakeClock()
+        )
+
+
+@pytest.mark.parametrize("check", sorted(CATALOGUE.checks))
+def test_the_loader_comes_to_what_the_scenarios_say(check: str) -> None:
+    for case in SCENARIOS:
+        if case.check == check:
+            said = [target for line in scenario.TARGET_LINES for target in case.written(line)]
+            assert differences(said) == [], case.name
+
+
+def test_what_no_configuration_comes_to_is_told() -> None:
+    found = MailHost(host="mx.example.com", port=587)
+    assert differences([found]) == [f"{found} is loaded as {replace(found, configured=True)}"]
+    with pytest.raises(ConfigError, match="mail_hosts"):
+        differences([MailHost(host="_mx.example.com", configured=True)])
+
+
 def test_every_rule_is_expected_by_a_scenario() -> None:
     expected = {rule for case in SCENARIOS for rule, _ in case.expected}
     assert set(CATALOGUE.rules) - expected == set()
+
+
+def faults_of_the_opening(text: str) -> list[str]:
+    sentences = re.split(r"(?<=[.?!]) +", text)
+    return [
+        *(["does not begin as a sentence does"] if re.match(r"[a-z]", text) else []),
+        *(["does not end with a full stop"] if not text.endswith(".") else []),
+        *(["is too short to say anything"] if len(text.split()) < SHORTEST_OPENING else []),
+        *(f"has too long a sentence: {said}" for said in sentences if len(said.split()) > LONGEST_SENTENCE),
+    ]
+
+
+def test_every_scenario_opens_with_a_sentence() -> None:
+    told = {f"{case.check}/{case.name}": faults_of_the_opening(case.opening) for case in SCENARIOS}
+    assert {name: faults for name, faults in told.items() if faults} == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "p=none is weak enough.", "The MX host is away", "All is well.", f"A {'very ' * 25}long sentence."]
+)
+def test_what_is_no_sentence_is_told(text: str) -> None:
+    assert faults_of_the_opening(text) != []
+
+
+def says_what_comes_out(case: scenario.Scenario) -> bool:
+    """Is its name that of a rule, clean or unknown, alone or with a variant behind it, and rightly so?"""
+    rules = {rule.partition(".")[2] for rule, _ in case.expected}
+    verdict = case.one("verdict")
+    if verdict == "pass" or (not rules and verdict != "unknown"):
+        rules.add("clean")
+    if verdict == "unknown":
+        rules.add("unknown")
+    return any(f"{case.name}-".startswith(f"{rule}-") for rule in rules)
+
+
+def test_the_name_of_a_scenario_says_what_comes_out() -> None:
+    assert [f"{case.check}/{case.name}" for case in SCENARIOS if not says_what_comes_out(case)] == []
 
 
 def test_every_check_has_a_clean_scenario() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from exporter.model import Facts, Metric, Rule, Severity, check
+from exporter.model import Door, Facts, Metric, Rule, Severity, check
 from exporter.net import Net
-from exporter.net.dnsbl.client import quorum
+from exporter.net.dnsbl.client import missing, resting_on
 from exporter.targets import Reputation
 
 
-@check(over=Reputation, interval=timedelta(hours=1), timeout=timedelta(minutes=2))
+@check(over=Reputation, interval=timedelta(hours=1), timeout=timedelta(minutes=2), needs={Door.BLOCKLISTS})
 async def blocklist(target: Reputation, net: Net) -> Facts:
     """Is the address or domain free of blocklist listings?"""
     standings = await net.listed(target.subject, target.lists)
@@ -27,7 +27,8 @@ async def blocklist(target: Reputation, net: Net) -> Facts:
             delist=of.delist or f"the operator of {of.name}",
         )
     yield LISTINGS(sum(1 for _, listing in listings if listing.severity.fails))
-    yield CHECKED(quorum(standings))
+    yield CHECKED(resting_on(standings))
+    yield missing(standings)
 
 
 LISTED = Rule(

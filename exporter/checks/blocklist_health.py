@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from exporter.mail.dnsbl.blocklist import ListFault
-from exporter.model import Facts, Rule, Severity, check
+from exporter.model import Door, Facts, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import ListHealth
 
 
-@check(over=ListHealth, interval=timedelta(hours=1))
+@check(over=ListHealth, interval=timedelta(hours=1), needs={Door.BLOCKLISTS})
 async def blocklist_health(target: ListHealth, net: Net) -> Facts:
     """Can the answers of the blocklist be believed?"""
     name = target.blocklist.name
@@ -19,7 +19,8 @@ async def blocklist_health(target: ListHealth, net: Net) -> Facts:
         yield _RULES[condition.fault.fault](blocklist=name, detail=condition.fault.detail)
     if condition.unreliable:
         yield UNRELIABLE(blocklist=name, unanswered=condition.unanswered)
-    condition.settle()
+    elif condition.doubt:
+        yield condition.doubt  # the latest test proved nothing, and nothing else is known against the list
 
 
 LISTS_THE_WORLD = Rule(

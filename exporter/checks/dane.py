@@ -8,7 +8,7 @@ compared that DNSSEC does not prove to us: no sender would do it either.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,20 @@ from exporter.mail.dane.chain import Fit, Fitted, advised, fit
 from exporter.mail.dane.tlsa import DANE_EE, PKIX, TlsaLookup, look_up, malformed, place, usable
 from exporter.mail.dns import TLSA, Reply
 from exporter.mail.zone import find
-from exporter.model import IP, CannotTell, Doubt, Fact, Facts, Finding, Metric, Reason, Record, Rule, Severity, check
+from exporter.model import (
+    IP,
+    Door,
+    Doubt,
+    Fact,
+    Facts,
+    Finding,
+    Metric,
+    Reason,
+    Record,
+    Rule,
+    Severity,
+    check,
+)
 from exporter.net import Net
 from exporter.net.interfaces import believe
 from exporter.net.smtp.probe import SmtpResult
@@ -26,7 +39,7 @@ from exporter.targets import Domain, MailHost
 from exporter.text import commas
 
 
-@check(over=(MailHost, Domain), interval=timedelta(hours=1), timeout=timedelta(seconds=120))
+@check(over=(MailHost, Domain), interval=timedelta(hours=1), timeout=timedelta(seconds=120), may_need={Door.SMTP})
 async def dane(target: MailHost | Domain, net: Net) -> Facts:
     """Do the TLSA records, where DNSSEC proves them, fit what the mail host shows?"""
     async for fact in _of_host(target, net) if isinstance(target, MailHost) else _of_domain(target, net):
@@ -154,7 +167,7 @@ SIGNED = "com"  # a name with NS records and a chain of trust
 SHOWN = 22  # characters of a record: its numbers and enough digits to tell it from another
 
 
-async def _of_domain(target: Domain, net: Net) -> AsyncIterator[Fact]:
+async def _of_domain(target: Domain, net: Net) -> Facts:
     """Do its MX records lead to protected hosts, and are not protected themselves?"""
     if not target.receives_mail:
         return
@@ -166,20 +179,19 @@ async def _of_domain(target: Domain, net: Net) -> AsyncIterator[Fact]:
     protected = [host for host, told in found.items() if told.found]
     if protected and (zone := await _unsigned(net, target.name)):
         yield MX_NOT_SIGNED(domain=target.name, hosts=", ".join(protected), zone=zone)
-    for told in found.values():
-        _settle(told.doubt)
+    yield (_doubt(told.doubt) for told in found.values() if told.doubt)
 
 
-async def _of_host(target: MailHost, net: Net) -> AsyncIterator[Fact]:
+async def _of_host(target: MailHost, net: Net) -> Facts:
     found = await net.drive(look_up(target.host, target.port))
     for reply in found.answers:
         yield Record.of(f"{reply.question.name} TLSA", map(str, reply.associations))
     if not found.found:
         if found.unproven:
-            for finding in await _unproven(target, found.unproven, net):
-                yield finding
-        _settle(found.doubt)
-        if not found.unproven:
+            yield await _unproven(target, found.unproven, net)
+        if found.doubt:
+            yield _doubt(found.doubt)
+        elif not found.unproven:
             yield RECORDS(0)
         return
     records, left_out = usable(found.found), len(found.addresses) - MOST_ADDRESSES
@@ -190,22 +202,15 @@ async def _of_host(target: MailHost, net: Net) -> AsyncIterator[Fact]:
     results = await asyncio.gather(*(net.probe(named, ip) for ip in found.addresses[:MOST_ADDRESSES]))
     now = net.clock.wall()
     fitted = {it.ip: fit(records, it.secured.chain, found.base, now) for it in results if it.secured}
-    for finding in (*_records(target, found, results), *_together(target, found, results, fitted)):
-        yield finding
-    doubts: list[Doubt] = []
+    yield (*_records(target, found, results), *_together(target, found, results, fitted))
     spared = left_out > 0 or any(_open(told, fitted.get(told.ip)) for told in results)
     for told in results:
-        for said in _at(target, found, told, fitted.get(told.ip), now, spared=spared):
-            if isinstance(said, Doubt):
-                doubts.append(said)
-            else:
-                yield said
-    if doubts:
-        raise CannotTell(doubts[0].reason, doubts[0].detail)
-    _settle(found.doubt)
-    if not any(told.secured or told.starttls is False or told.tls_failure for told in results):
+        yield _at(target, found, told, fitted.get(told.ip), now, spared=spared)
+    if found.doubt:
+        yield _doubt(found.doubt)
+    if all(told.passed_over or told.refused or told.silence for told in results):
         why = "; ".join(told.passed_over or f"{told.ip} lets nobody in" for told in results)
-        raise CannotTell(Reason.NETWORK, f"no certificate of {target.host} was seen: {why}")
+        yield Doubt(Reason.NETWORK, f"no certificate of {target.host} was seen: {why}")
 
 
 def _records(target: MailHost, found: TlsaLookup, results: Sequence[SmtpResult]) -> Iterator[Finding]:
@@ -229,7 +234,7 @@ def _open(told: SmtpResult, fitted: list[Fitted] | None) -> bool:
 
 def _at(
     target: MailHost, found: TlsaLookup, told: SmtpResult, fitted: list[Fitted] | None, now: float, *, spared: bool
-) -> Iterator[Finding | Doubt]:
+) -> Iterator[Fact]:
     """One address. Where nobody gets in, no certificate can be wrong; that is for `smtp_tls` to say.
 
     `spared`: senders may get in at an address.
@@ -286,13 +291,12 @@ def _weaker(found: TlsaLookup, chain: Sequence[bytes], now: float) -> Iterator[F
             yield replace(fitted, how="right, but ignored beside the longer digest (RFC 7671 section 9)")
 
 
-async def _unproven(target: MailHost, reply: Reply, net: Net) -> list[Finding]:
+async def _unproven(target: MailHost, reply: Reply, net: Net) -> list[Fact]:
     """What is to be said of TLSA records without proof, or of no answer where senders may not even ask."""
     zone = await _unsigned(net, reply.question.name.partition("._tcp.")[2])
     if zone:
         return [NOT_SIGNED(host=target.host, name=reply.question.name, zone=zone)] if reply.exists else []
-    _settle(reply)
-    return [UNPROVEN(name=reply.question.name)]
+    return [_doubt(reply) if reply.doubt else UNPROVEN(name=reply.question.name)]
 
 
 async def _unsigned(net: Net, name: str) -> str:
@@ -304,20 +308,17 @@ async def _unsigned(net: Net, name: str) -> str:
     if not control.authenticated:
         return ""
     found = await net.drive(find(name))
-    _settle(found.doubt)
+    if found.doubt:
+        believe(found.doubt)
     if found.zone is None or (await net.resolve(found.zone, "DS")).exists:
         return ""
     return found.zone
 
 
-def _settle(reply: Reply | None) -> None:
-    """Raise CannotTell for a question without an answer."""
-    if reply is None or reply.status.conclusive:
-        return
-    if reply.question.rdtype == "TLSA":
-        told = f"{reply.question}: {reply.detail or reply.status}; senders that use DANE put mail off while this lasts"
-        raise CannotTell(reply.status.reason, told)
-    believe(reply)
+def _doubt(reply: Reply) -> Doubt:
+    """Why a question without an answer leaves it open."""
+    late = "; senders that use DANE put mail off while this lasts" if reply.question.rdtype == "TLSA" else ""
+    return Doubt(reply.status.reason, f"{reply.question}: {reply.detail or reply.status}{late}")
 
 
 def _short(record: TLSA) -> str:

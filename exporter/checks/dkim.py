@@ -46,7 +46,7 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
     if not reply.exists:
         own, unsure = await net.drive(dangling(reply))
         other = other_in_turn(target.selector, own)
-        before = net.remembered("dkim", target.key, now.name)
+        before = net.remembered(target, now.name)
         if other and not (before and (before.record.texts or before.changes)):
             beside = f"{other}._domainkey.{target.signer}"
             if any(_is_key(it.text) for it in (await net.resolve(beside, "TXT")).texts):
@@ -64,7 +64,7 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
     for finding in _judge(record, place, holder):
         yield finding
     if record.key:
-        known, at = net.remembered("dkim", target.key, now.name), net.clock.wall()
+        known, at = net.remembered(target, now.name), net.clock.wall()
         since = known.now(now, at).since if known else at
         days = int((at - since) / DAY)
         if days > OLD:

@@ -15,7 +15,7 @@ from exporter.mail import mx
 from exporter.mail.dns import Reply
 from exporter.mail.helo import parse
 from exporter.mail.mx import Way
-from exporter.model import CannotTell, Doubt, Facts, Reason, Rule, Severity, check
+from exporter.model import Door, Doubt, Facts, Reason, Rule, Severity, check
 from exporter.net import Net
 from exporter.net.smtp.ehlo import EVERY, EhloResult
 from exporter.targets import EhloProbe, Peer
@@ -26,6 +26,7 @@ from exporter.targets import EhloProbe, Peer
     interval=timedelta(seconds=EVERY),
     min_interval=timedelta(seconds=EVERY),
     timeout=timedelta(minutes=10),
+    needs={Door.EHLO},
 )
 async def ehlo_probe(target: EhloProbe, net: Net) -> Facts:
     """Do the peers that were chosen accept what the sender says in EHLO?"""
@@ -44,9 +45,7 @@ async def ehlo_probe(target: EhloProbe, net: Net) -> Facts:
                 plain=plain,
                 severity=severity,
             )
-    for answer in said:
-        if answer.doubt:
-            raise CannotTell(answer.doubt.reason, answer.doubt.detail)
+    yield (answer.doubt for answer in said if answer.doubt)
 
 
 REFUSED = Rule(
@@ -97,7 +96,7 @@ async def _servers(peer: Peer, net: Net) -> tuple[list[Peer], EhloResult]:
 
 
 def _unanswered(reply: Reply | None) -> Doubt | None:
-    return Doubt(reply.status.reason, f"{reply.question}: {reply.detail or reply.status}") if reply else None
+    return reply.doubt if reply else None
 
 
 def _nowhere(name: str, why: str) -> Doubt:

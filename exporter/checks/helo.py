@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from exporter.mail import names
-from exporter.mail.dns import Status
+from exporter.mail.dns import Status, doubts
 from exporter.mail.helo import HeloFaultKind, HeloName, parse
 from exporter.mail.spf.check_host import SpfEvaluation, check_host
 from exporter.mail.spf.record import SpfResult
-from exporter.model import IP, CannotTell, Facts, Finding, Rule, Severity, check
+from exporter.model import IP, Doubt, Facts, Finding, Options, Rule, Severity, check, option
 from exporter.net import Net
 from exporter.net.interfaces import believe
 from exporter.targets import Greeting
 
 
-@check(over=Greeting)
+@dataclass(frozen=True, slots=True)
+class HeloOptions(Options):
+    strict: bool = option(default=False, says="true: a PTR name that is not the HELO name is critical")
+
+
+@check(over=Greeting, options=HeloOptions)
 async def helo(target: Greeting, net: Net) -> Facts:
     """Will receivers accept the name that the sender says in HELO/EHLO?"""
     said = parse(target.helo)
     plain = said.repaired or "the server's full host name, such as mail.example.com"
-    for finding in _syntax(said, plain):
-        yield finding
+    yield _syntax(said, plain)
     if said.address:
         yield _literal(said, said.address, target.ip, plain)
     if said.faults or said.address:
@@ -44,7 +49,7 @@ async def helo(target: Greeting, net: Net) -> Facts:
     # the address lookup just made, or contradicted by it below.
     if reverse and reverse.names and name not in reverse.names:
         shown = ", ".join(sorted(reverse.names))
-        strict = Severity.CRITICAL if target.strict else None
+        strict = Severity.CRITICAL if target.option(HeloOptions).strict else None
         if any(names.registrable(pointed) == names.registrable(name) for pointed in reverse.names):
             yield PTR_SAME_DOMAIN(helo=name, ip=ip, names=shown, severity=strict)
         else:
@@ -59,19 +64,17 @@ async def helo(target: Greeting, net: Net) -> Facts:
         mail = mine if mine.status is Status.NXDOMAIN else await net.query(name, "MX")
         # An MX contents the receivers that refuse for this; the filters still count it.
         yield NO_ADDRESS(helo=name, rdtype=rdtype, ip=wanted, severity=None if mail.void else Severity.WARNING)
-        believe(mail)
+        yield doubts(mail)
     elif all(map(names.not_public, addresses)):
         yield PRIVATE_ADDRESS(helo=name, rdtype=rdtype, ip=wanted, addresses=shown)
     elif seen:
         if ip not in addresses:
             yield OTHER_ADDRESS(helo=name, rdtype=rdtype, ip=ip, addresses=shown)
         spf = await net.drive(check_host(ip, name, f"postmaster@{name}", name))
-        for finding in _spf(spf, name, ip, rdtype):
-            yield finding
-    if reverse:
-        believe(reverse)
+        yield _spf(spf, name, ip, rdtype)
+    yield doubts(reverse)
     if spf and spf.reason is not None:
-        raise CannotTell(spf.reason, spf.why)
+        yield Doubt(spf.reason, spf.why)
 
 
 OFFICE_365 = "Office 365: 501 5.5.4 Invalid domain name"

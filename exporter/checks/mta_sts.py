@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from exporter.check_state import RecordHistory
 from exporter.mail import names
+from exporter.mail.dns import doubts
 from exporter.mail.mta_sts import RECORD, Mode, MtaStsPolicy, parse, policy_id, policy_url
 from exporter.mail.mx import Route, look_up, route
 from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
-from exporter.model import CannotTell, Fact, Facts, Finding, Metric, Record, RecordHistory, Rule, Severity, check
+from exporter.model import Door, Fact, Facts, Finding, Metric, Record, Rule, Severity, check
 from exporter.net import Net
 from exporter.net.https import LARGEST, Failure, Fetched
-from exporter.net.interfaces import believe
 from exporter.targets import Domain, MailHost
 
 
-@check(over=Domain, interval=timedelta(hours=1))
+@check(over=Domain, interval=timedelta(hours=1), needs={Door.HTTPS}, after={"smtp_tls"})
 async def mta_sts(target: Domain, net: Net) -> Facts:
     """Do senders find the domain's MTA-STS policy, if it has one, and does that let mail through?"""
     if not target.receives_mail:
@@ -31,14 +32,12 @@ async def mta_sts(target: Domain, net: Net) -> Facts:
     record = Record.of(f"{found.name} TXT", found.meant)
     if found.answered:
         yield record
-    for finding in _announcement(domain, found):
-        yield finding
-    if found.doubt:
-        believe(found.doubt)
+    yield _announcement(domain, found)
+    yield doubts(found.doubt)
     if len(found.records) != 1 or tried(policy_id, found.records[0])[1]:
         return
 
-    before = net.remembered("mta_sts", target.key, policy_url(domain))
+    before = net.remembered(target, policy_url(domain))
     if before:  # until there is another: a page that is gone for an hour does not hide a new text under the old id
         yield before.record
     fetched = await net.fetch(policy_url(domain), accept="text/plain")
@@ -47,22 +46,20 @@ async def mta_sts(target: Domain, net: Net) -> Facts:
         yield unavailable
         return
     if fetched.doubt:
-        raise CannotTell(fetched.doubt.reason, fetched.doubt.detail)
+        yield fetched.doubt
+        return
     policy, error = tried(parse, fetched.body)
     if not policy:
         yield POLICY_SYNTAX(domain=domain, url=fetched.url, error=error)
         return
     text = Record.of(fetched.url, policy.lines)
     yield text
-    for fact in (*_policy(domain, policy, fetched), *_kept(target, net, record, text)):
-        yield fact
+    yield (*_policy(domain, policy, fetched), *_kept(target, net, record, text))
 
     if policy.mode is not Mode.NONE:
         own = await net.drive(route(domain))
-        for fact in await _hosts(domain, policy, fetched, own, net):
-            yield fact
-        if own.doubt:
-            believe(own.doubt)
+        yield await _hosts(domain, policy, fetched, own, net)
+        yield doubts(own.doubt)
 
 
 UNPROTECTED = "Senders then know of no policy, and whoever stands on the way can read the mail or take it over."
@@ -325,7 +322,7 @@ def _kept(target: Domain, net: Net, record: Record, text: Record) -> Iterator[Fi
 
 
 def _remembered(net: Net, target: Domain, record: Record, now: float) -> RecordHistory:
-    held = net.remembered("mta_sts", target.key, record.name)
+    held = net.remembered(target, record.name)
     return held.now(record, now) if held else RecordHistory(record, now)
 
 
@@ -361,12 +358,12 @@ async def _hosts(domain: str, policy: MtaStsPolicy, fetched: Fetched, own: Route
 
 def _faults(net: Net, host: str) -> dict[str, list[str]]:
     """By address, what stands against TLS with the host; nothing is claimed where nobody has looked."""
-    known = net.known("smtp_tls", MailHost(host=host, port=PORT).key)
-    if known is None:
+    state = net.state("smtp_tls", MailHost(host=host, port=PORT).key)
+    if state is None:
         net.transcript.note(f"smtp_tls of {host}", ("it does not look there, so nothing is said of TLS",), "memory")
         return {}
     faults: dict[str, list[str]] = {}
-    for finding in known.findings:
+    for finding in (active.finding for active in state.findings):
         if finding.id in UNPROVEN:
             faults.setdefault(dict(finding.evidence)["ip"], []).append(finding.id)
     return faults

@@ -6,46 +6,36 @@ from collections import Counter
 from collections.abc import Iterator
 
 from exporter.mail import names
-from exporter.mail.dns import Reply
+from exporter.mail.dns import doubts
 from exporter.mail.mx import NULL, Host, HostState, Route, Way, look_up, route
 from exporter.model import Fact, Facts, Metric, Record, Rule, Severity, check
 from exporter.net import Net
-from exporter.net.interfaces import believe
-from exporter.targets import Domain
+from exporter.targets import Domain, MailHost
 from exporter.text import commas, minute
 
 
-@check(over=Domain)
+@check(over=Domain, finds={MailHost}, after={"smtp_tls"})
 async def mx(target: Domain, net: Net) -> Facts:
     """Can mail, bounces and replies to the domain reach a server?"""
-    unsure: list[Reply] = []  # told last: what is proven comes first
     own = await net.drive(route(target.name))
-    if own.doubt:
-        unsure.append(own.doubt)
+    yield doubts(own.doubt)
     if own.way is not Way.UNKNOWN:
         yield HOSTS(len(own.hosts))
         yield _record(own)
-    for fact in _purpose(target, own):
-        yield fact
+    yield _purpose(target, own)
     for domain in dict.fromkeys(target.mail_from if target.sends_mail else ()):
         envelope = own if domain == target.name else await net.drive(route(domain))
-        if envelope.doubt:
-            unsure.append(envelope.doubt)
+        yield doubts(envelope.doubt)
         if envelope.way is not Way.UNKNOWN:
             yield _record(envelope)
-        for fact in _sender(target, envelope):
-            yield fact
+        yield _sender(target, envelope)
     if target.receives_mail and own.implicit:
         host = own.implicit
-        for fact in (*_address_facts(own.domain, host), *_unreachable(own, [host], net), *_usable([host])):
-            yield fact
+        yield (*_address_facts(own.domain, host), *_unreachable(own, [host], net), *_usable([host]))
     if target.receives_mail and own.hosts:
         hosts = [await net.drive(look_up(name)) for name in own.hosts[:MOST_HOSTS]]
-        unsure.extend(host.doubt for host in hosts if host.doubt)
-        for fact in (*_each(own, hosts), *_together(own, hosts), *_unreachable(own, hosts, net), *_usable(hosts)):
-            yield fact
-    for reply in unsure:
-        believe(reply)
+        yield doubts(*(host.doubt for host in hosts))
+        yield (*_each(own, hosts), *_together(own, hosts), *_unreachable(own, hosts, net), *_usable(hosts))
 
 
 POSTFIX = "Postfix: 450 4.1.8 Sender address rejected: Domain not found"
@@ -371,6 +361,7 @@ def _usable(hosts: list[Host]) -> Iterator[Fact]:
     for host in hosts:
         if host.state is HostState.USABLE:
             yield MAIL_HOST(1, mail_host=host.name, mail_port=str(PORT))
+            yield MailHost(host=host.name, port=PORT)
 
 
 def _record(found: Route) -> Record:

@@ -6,14 +6,23 @@ A PTR that is a CNAME into another zone (RFC 2317) is followed; the transcript k
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from exporter.mail import generic_rdns, names
-from exporter.model import Facts, Finding, Metric, Rule, Severity, any_of, check
+from exporter.model import Facts, Finding, Metric, Options, Rule, Severity, check, option
 from exporter.net import Net
+from exporter.net.interfaces import any_of
 from exporter.targets import Address
 
 
-@check(over=Address)
+@dataclass(frozen=True, slots=True)
+class PtrOptions(Options):
+    allow_generic: tuple[str, ...] = option(
+        default=(), says="domains below which names may look generic, as those of a dynamic line do"
+    )
+
+
+@check(over=Address, options=PtrOptions)
 async def ptr(target: Address, net: Net) -> Facts:
     """Does the address have a name that leads back to it?"""
     ip, helo = target.ip, target.helo[0]
@@ -160,7 +169,8 @@ MOST_NAMES = 10  # RFC 8601 section 3 asks for a limit; RFC 7208 section 4.6.4 u
 def _generic(target: Address, name: str) -> Iterator[Finding]:
     signs = generic_rdns.signs(name, target.ip)
     weight = generic_rdns.weigh(signs)
-    if weight < generic_rdns.REMARKABLE or any(names.under(name, domain) for domain in target.allow_generic):
+    allowed = target.option(PtrOptions).allow_generic
+    if weight < generic_rdns.REMARKABLE or any(names.under(name, domain) for domain in allowed):
         return
     helo = target.helo[0]
     poor = (

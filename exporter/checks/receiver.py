@@ -14,16 +14,16 @@ from datetime import timedelta
 from functools import cache
 
 from exporter import receivers
-from exporter.model import CannotTell, Facts, Finding, Metric, Reason, Rule, Severity, check
+from exporter.model import Doubt, Facts, Finding, Metric, Rule, Severity, check
 from exporter.net import Net
 from exporter.receivers import Demand, DemandAnswer, DemandState, OpenQuestion, Profile
 from exporter.targets import Delivery
 
 
-@check(over=Delivery, interval=timedelta(minutes=5))
+@check(over=Delivery, interval=timedelta(minutes=5), after=receivers.checks(), concludes=True)
 async def receiver(target: Delivery, net: Net) -> Facts:
     """Will large receivers take mail of the domain, as far as that can be seen before it is sent?"""
-    ask = cache(net.known)  # several demands rest on the same verdict, and the evidence names it once
+    ask = cache(net.state)  # several demands rest on the same verdict, and the evidence names it once
     troubles: list[OpenQuestion] = []
     for name in target.receivers:
         profile = receivers.shipped()[name]
@@ -34,9 +34,7 @@ async def receiver(target: Delivery, net: Net) -> Facts:
         if unmet:
             yield UNMET(len(unmet), receiver=name)
         troubles += (trouble for _, answer in judged for trouble in answer.troubles)
-    if troubles:
-        first = min(troubles, key=lambda trouble: list(Reason).index(trouble.doubt.reason))
-        raise CannotTell(first.doubt.reason, f"{first.check} of {first.title}: {first.doubt.detail}")
+    yield (Doubt(it.doubt.reason, f"{it.check} of {it.title}: {it.doubt.detail}") for it in troubles)
 
 
 MOST_CAUSES = 3  # named in one sentence

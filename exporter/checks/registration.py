@@ -16,20 +16,21 @@ from datetime import timedelta
 
 from exporter.mail.dns import Status
 from exporter.mail.rdap import RdapRegistration as Told
-from exporter.model import CannotTell, Fact, Facts, Metric, Reason, Rule, Severity, check
+from exporter.model import Door, Doubt, Fact, Facts, Metric, Reason, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import Registration
 from exporter.text import day
 
 
-@check(over=Registration, interval=timedelta(hours=1), timeout=timedelta(seconds=60))
+@check(over=Registration, interval=timedelta(hours=1), timeout=timedelta(seconds=60), needs={Door.RDAP})
 async def registration(target: Registration, net: Net) -> Facts:
     """Is the registration of the domain in force, and for how much longer?"""
     domain, now = target.domain, net.clock.wall()
     found = await net.registration(domain)
     if not found.server:
         yield NO_RDAP(domain=domain)
-        raise CannotTell(Reason.NETWORK, f"the list of RDAP servers has none for {domain}")
+        yield Doubt(Reason.NETWORK, f"the list of RDAP servers has none for {domain}")
+        return
     told = found.registration
     if told is None:
         # What answers 404 may not be the registry of this name, so DNS has the last word.
@@ -37,15 +38,16 @@ async def registration(target: Registration, net: Net) -> Facts:
             yield NOT_REGISTERED(domain=domain, server=found.server)
             return
         yield NOT_LISTED(domain=domain, server=found.server)
-        raise CannotTell(Reason.MALFORMED, f"{found.server} knows no {domain}, which exists in DNS")
+        yield Doubt(Reason.MALFORMED, f"{found.server} knows no {domain}, which exists in DNS")
+        return
     registrar = told.registrar or "its name is not published"
-    for fact in _standing(domain, told, registrar):
-        yield fact
+    yield _standing(domain, told, registrar)
     if told.registered is not None and 0 <= now - told.registered < NEW * DAY:
         yield YOUNG(domain=domain, days=int((now - told.registered) // DAY), date=day(told.registered))
     if told.expires is None:
         yield NO_EXPIRY(domain=domain, server=found.server)
-        raise CannotTell(Reason.MALFORMED, f"{found.server} does not say when {domain} expires")
+        yield Doubt(Reason.MALFORMED, f"{found.server} does not say when {domain} expires")
+        return
     yield EXPIRY(told.expires)
     left = told.expires - now
     if left <= 0:

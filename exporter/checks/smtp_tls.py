@@ -13,23 +13,25 @@ from datetime import timedelta
 
 from exporter.mail import names, smtp
 from exporter.mail.certificate import Shown
+from exporter.mail.dns import doubts
 from exporter.mail.tls import Version
-from exporter.model import CannotTell, Fact, Facts, Finding, Metric, Reason, Rule, Severity, check
+from exporter.model import Door, Doubt, Fact, Facts, Finding, Metric, Reason, Rule, Severity, check
 from exporter.net import Net
-from exporter.net.interfaces import believe
 from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import MailHost
 from exporter.text import day, minute
 
 
-@check(over=MailHost, interval=timedelta(minutes=30), timeout=timedelta(seconds=120))
+@check(over=MailHost, interval=timedelta(minutes=30), timeout=timedelta(seconds=120), needs={Door.SMTP})
 async def smtp_tls(target: MailHost, net: Net) -> Facts:
     """Does the mail host answer, with TLS that its senders can use?"""
     replies = [await net.query(target.host, rdtype) for rdtype in ("A", "AAAA")]
     addresses = sorted({ip for reply in replies for ip in reply.addresses}, key=names.order)
+    unsure = [*doubts(*replies)]
+    yield unsure
     if not addresses:
-        replies = [believe(reply) for reply in replies]
-        yield NO_ADDRESS(host=target.host, severity=_severity(target))
+        if not unsure:
+            yield NO_ADDRESS(host=target.host, severity=_severity(target))
         return
     left_out = len(addresses) - MOST_ADDRESSES
     if left_out > 0:
@@ -37,17 +39,11 @@ async def smtp_tls(target: MailHost, net: Net) -> Facts:
     results = await asyncio.gather(*(net.probe(target, ip) for ip in addresses[:MOST_ADDRESSES]))
     shut = all(result.refused or result.passed_over for result in results)
     for result in results:
-        for finding in _findings(target, result, net.clock.wall(), shut=shut):
-            yield finding
-    for reading in _samples(results):
-        yield reading
-    for result in results:
-        if result.doubt:
-            raise CannotTell(result.doubt.reason, result.doubt.detail)
-    for reply in replies:
-        believe(reply)
+        yield _findings(target, result, net.clock.wall(), shut=shut)
+    yield _samples(results)
+    yield (result.doubt for result in results if result.doubt)
     if all(result.passed_over for result in results):
-        raise CannotTell(Reason.NETWORK, "; ".join(result.passed_over for result in results))
+        yield Doubt(Reason.NETWORK, "; ".join(result.passed_over for result in results))
 
 
 OFFICE_365_TLS = (

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.mail import receiver_replies
+from exporter.mail.dns import doubts
 from exporter.mail.spf import record as spf_record
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_MX, MOST_VOIDS
 from exporter.mail.spf.record import MECHANISMS, SpfPolicy, SpfResult, read, read_explanation
 from exporter.mail.spf.worst_case import Cost, TermTrouble, worst_case
-from exporter.model import CannotTell, Fact, Facts, Finding, Metric, Record, Rule, Severity, check
+from exporter.model import Fact, Facts, Finding, Metric, Record, Rule, Severity, check
 from exporter.net import Net
-from exporter.net.interfaces import believe
 from exporter.targets import Domain
 
 
@@ -25,37 +25,32 @@ async def spf(target: Domain, net: Net) -> Facts:
     """Is the SPF policy of the domain valid, and within the limits that receivers set?"""
     policies = [read(await net.query(name, "TXT")) for name in target.mail_from]
     for policy in policies:
-        for fact in _published(policy, target):
-            yield fact
+        yield _published(policy, target)
     costs: list[Cost] = []
-    unsure = [policy.reply for policy in policies]
+    unsure = [*doubts(*(policy.reply for policy in policies))]
     for policy in policies:
         if policy.record is None:
             continue
         cost = await net.drive(worst_case(policy.name, policy))
         net.transcript.note(f"worst case of {policy.name}", cost.told, "counted")
         costs.append(cost)
-        for fact in _cost(cost, target):
-            yield fact
+        yield _cost(cost, target)
         explained = policy.record.explained(policy.name)
         if explained and policy.record.exp:
             reply = await net.query(explained, "TXT")
-            unsure.append(reply)
+            unsure += doubts(reply)
             error = read_explanation(reply).error
             if reply.status.conclusive and error:
                 yield EXPLANATION_MISSING(name=policy.name, term=policy.record.exp.text, target=explained, error=error)
     for name in target.mail_from:
         async for fact in _obsolete(name, target, net):
             yield fact
-    for reply in unsure:
-        believe(reply)
-    for cost in costs:
-        if cost.doubt:
-            raise CannotTell(cost.doubt.reason, cost.doubt.detail)
-    if costs:
+    unsure += (cost.doubt for cost in costs if cost.doubt)
+    yield unsure
+    if costs and not unsure:
         yield LOOKUPS(max(cost.lookups for cost in costs))
         yield VOIDS(max(len(cost.voids) for cost in costs))
-    if any(policy.texts for policy in policies):
+    if any(policy.texts for policy in policies) and not unsure:
         yield BYTES(max(len(text) for policy in policies for text in policy.texts))
 
 
@@ -356,7 +351,7 @@ async def _obsolete(name: str, target: Domain, net: Net) -> Facts:
     """
     reply = await net.query(name, "SPF")
     record = Record.of(f"{name} SPF", (txt.text for txt in reply.texts))
-    before = net.remembered(spf.id, target.key, record.name)
+    before = net.remembered(target, record.name)
     if before and not reply.status.conclusive:
         record = before.record
     if record.texts or before:

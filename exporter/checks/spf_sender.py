@@ -8,7 +8,7 @@ from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_VOIDS
 from exporter.mail.spf.macro import query_name
 from exporter.mail.spf.record import SpfResult
 from exporter.mail.spf.worst_case import MOST_COUNTED, Cost, TermTrouble, worst_case
-from exporter.model import CannotTell, Doubt, Facts, Finding, Metric, Rule, Severity, check
+from exporter.model import Doubt, Facts, Finding, Metric, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import Authorisation, Egress
 
@@ -43,9 +43,8 @@ async def spf_sender(target: Authorisation, net: Net) -> Facts:
                 yield INCLUDE_TOO_LATE(
                     name=name, include=target.spf_include, sender=target.sender, lookups=lookups, limit=MOST_LOOKUPS
                 )
-    for doubt in unsure:
-        raise CannotTell(doubt.reason, doubt.detail)
-    if results:
+    yield unsure
+    if results and not unsure:
         yield LOOKUPS(max(result.lookups for result in results))
         yield VOIDS(max(result.voids for result in results))
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exporter.mail.dns import doubts
 from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
 from exporter.mail.tls_rpt import RECORD, demand, parse
 from exporter.model import Facts, Finding, Record, Rule, Severity, check
 from exporter.net import Net
-from exporter.net.interfaces import believe
 from exporter.targets import Domain
 
 
@@ -25,16 +25,15 @@ async def tls_rpt(target: Domain, net: Net) -> Facts:
     found = await net.drive(find_policy_txt(domain, RECORD))
     if found.answered:
         yield Record.of(f"{found.name} TXT", found.meant)
-    for finding in _announcement(domain, found):
-        yield finding
+    yield _announcement(domain, found)
     if found.doubt:
-        believe(found.doubt)
+        yield doubts(found.doubt)
+        return
     if not found.meant and not found.dangling and not found.at_apex:
         demanded = await net.drive(demand(domain))
         by = demanded.by or (NOTHING_SEEN if demanded.doubt else NOTHING)
         yield MISSING(domain=domain, demand=by, severity=Severity.WARNING if demanded.by else None)
-        if demanded.doubt:
-            believe(demanded.doubt)
+        yield doubts(demanded.doubt)
 
 
 UNTOLD = "Senders tell nobody when TLS with the mail hosts of the domain fails."

@@ -15,17 +15,18 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from exporter import clients, receivers
+from exporter.check_state import FindingPolicy
 from exporter.cli import recipients
 from exporter.cli.exit_codes import exit_code
 from exporter.cli.once import evaluated
 from exporter.cli.run import fail, run
+from exporter.clock import SystemClock
 from exporter.config import ConfigError, Nameserver, Settings, defaults, load
 from exporter.config.values import nameserver
 from exporter.engine import catalogue
-from exporter.engine.store import FindingPolicy
 from exporter.mail import names
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
-from exporter.model import SystemClock, Target
+from exporter.model import Target
 from exporter.net import Net
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.targets import (

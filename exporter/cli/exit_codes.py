@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from exporter.engine.store import FindingPolicy, Store
+from exporter.check_state import FindingPolicy
+from exporter.engine.store import Store
 from exporter.model import Severity
 
 

@@ -11,13 +11,13 @@ from exporter import clients
 from exporter.cli.exit_codes import Exit
 from exporter.cli.once import evaluated
 from exporter.cli.run import fail, run
-from exporter.config import SPEAKING, ConfigError, Settings, load
-from exporter.engine import catalogue, discovery
+from exporter.clock import SystemClock
+from exporter.config import ConfigError, Settings, load
+from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue
 from exporter.explain import diagnosis, runbook
 from exporter.explain.refusals import Refusals
 from exporter.explain.smtp_status import LONGEST
-from exporter.model import SystemClock
 
 _FINDING = re.compile(r"[a-z_]{1,40}\.[a-z0-9-]{1,80}")
 
@@ -52,6 +52,7 @@ async def _here(known: Catalogue, settings: Settings, findings: Sequence[str], *
     wanted = settings.running
     if alone:
         wanted &= {finding.partition(".")[0] for finding in findings}
-    if wanted & SPEAKING:
-        wanted |= settings.enabled & {discovery.CHECK}  # it finds the mail hosts
+    kinds = {kind for name in wanted for kind in known.checks[name].over}
+    # those that find what these look at, such as mail hosts
+    wanted |= {name for name in settings.enabled if kinds & set(known.checks[name].finds)}
     return diagnosis.verdicts(await evaluated(known, settings, wanted, SystemClock()), findings)

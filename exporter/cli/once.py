@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from exporter import clients
+from exporter.clock import Clock
 from exporter.config import Settings
-from exporter.engine import sweep
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.plan import Plan
 from exporter.engine.store import Store
-from exporter.model import Clock
+from exporter.engine.sweep import Sweep
 from exporter.net.dnsbl.client import DnsblClient
 
 
@@ -24,16 +26,17 @@ async def evaluated(known: Catalogue, settings: Settings, enabled: frozenset[str
     row = bar.add_task("", total=None)
     try:
         with bar:
-            return await sweep.run(
-                known,
-                settings.targets,
-                enabled.__contains__,
-                world.net,
-                clock,
-                progress=lambda done, total: bar.update(row, completed=done, total=total),
-            )
+            store = Store()
+            plan = Plan(known, settings.targets, enabled.__contains__, store)
+            progress = partial(_show, bar, row)
+            await Sweep(plan, store, world.net, clock, progress).run()
+            return store
     finally:
         await world.close()
+
+
+def _show(bar: Progress, row: TaskID, done: int, total: int) -> None:
+    bar.update(row, completed=done, total=total)
 
 
 def _progress_bar(stream: TextIO) -> Progress:

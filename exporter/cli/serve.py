@@ -16,9 +16,9 @@ from exporter.app import Daemon
 from exporter.cli.arguments import PORT
 from exporter.cli.exit_codes import Exit
 from exporter.cli.run import fail, run
+from exporter.clock import SystemClock
 from exporter.config import ConfigError, load
 from exporter.engine import catalogue
-from exporter.model import SystemClock
 
 SELDOM = 10_000  # collections of the young to one of everything
 

@@ -7,15 +7,13 @@ lies on its target.
 
 from exporter.config.load import defaults, load, shipped_blocklists
 from exporter.config.problems import ConfigError, Problem
-from exporter.config.settings import SPEAKING, Probe, Settings
+from exporter.config.settings import Settings
 from exporter.config.values import SYSTEM, Nameserver
 
 __all__ = [
-    "SPEAKING",
     "SYSTEM",
     "ConfigError",
     "Nameserver",
-    "Probe",
     "Problem",
     "Settings",
     "defaults",

@@ -12,12 +12,12 @@ from exporter import targets
 from exporter.config import check_options, peers, receivers, registrations, schema, values
 from exporter.config.blocklists import BlocklistReader
 from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
-from exporter.config.settings import Probe, Settings
+from exporter.config.settings import Settings
 from exporter.engine.catalogue import Catalogue
 from exporter.mail import names, rdap
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.mail.dnsbl.catalogue import Shipped
-from exporter.model import IDENTITY_LABELS, IP, Acceptance, Labels, Target
+from exporter.model import IDENTITY_LABELS, IP, Acceptance, Door, Labels, Target
 from exporter.targets import Peer
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class Build:
     def judge(self) -> None:
         """Tell every problem and warning, and make the targets."""
         self._off = check_options.off(frozenset(), self.config.checks)
-        check_options.judge(self.config.checks, self.top / "checks", self.problems)
+        check_options.judge(self.config.checks, self.catalogue, self.top / "checks", self.problems)
         self._label_names()
         self._nameservers()
         self._schedule()
@@ -109,6 +109,7 @@ class Build:
         default = config.schedule.get("default", EVERY)
         checks = self.catalogue.checks
         return Settings(
+            checks=checks,
             nameservers=tuple(config.resolver.nameservers),
             dns_timeout=config.resolver.timeout.total_seconds(),
             queries_per_second=config.resolver.queries_per_second,
@@ -120,7 +121,6 @@ class Build:
             blocklists=self.blocklists,
             label_names=tuple(config.label_names),
             series_limit=config.limits.series,
-            probe=self._probe(),
             targets=tuple(self.targets),
             warnings=tuple(self.warnings),
             files=files,
@@ -157,14 +157,13 @@ class Build:
                     here, "has no HELO name; set helo, here or for the whole sender, to what the machine says"
                 )
                 continue
-            allow_generic = check_options.allow_generic(self.config.checks, sender.checks)
-            yield targets.Address(ip=address.ip, helo=(helo,), allow_generic=allow_generic, **common)
-            strict = check_options.strict(self.config.checks, sender.checks)
-            yield targets.Greeting(sender=sender.name, ip=address.ip, helo=helo, strict=strict, **common)
+            yield targets.Address(ip=address.ip, helo=(helo,), **common)
+            yield targets.Greeting(sender=sender.name, ip=address.ip, helo=helo, **common)
             if self._peers:
                 yield targets.EhloProbe(sender=sender.name, ip=address.ip, helo=helo, peers=self._peers, **common)
-                if "ehlo_probe" not in common["off"] and set(helo) & set("\r\n"):
-                    told = "which ehlo_probe cannot say in one line; correct the name"
+                on = set(self.catalogue.over(targets.EhloProbe)) - common["off"]
+                if on and set(helo) & set("\r\n"):
+                    told = f"which {' and '.join(sorted(on))} cannot say in one line; correct the name"
                     self.problems.tell(here, f"has a HELO name with a line break, {told}")
             yield from self._reputation(address.ip, common)
 
@@ -217,14 +216,15 @@ class Build:
         yield targets.MailHost(host=host.host, port=host.port, configured=True, **common)
 
     def _of_exporter(self) -> Iterator[Target]:
+        looking = set(self.catalogue.over(targets.Reputation))
         looked_in = {
             blocklist.name
             for target in self.targets
-            if isinstance(target, targets.Reputation) and "blocklist" not in target.off
+            if isinstance(target, targets.Reputation) and looking - target.off
             for blocklist in target.lists
         }
-        probe = self._probe()
-        used = [b for b in self.blocklists if b.name in looked_in or probe.networks or probe.domains]
+        others = set(self.config.probe.allow) - {values.CONFIGURED}  # whom /probe may look up
+        used = [b for b in self.blocklists if b.name in looked_in or others]
         for blocklist in used:
             yield targets.ListHealth(blocklist=blocklist, off=self._off)
         yield targets.OwnResolver(uses_blocklists=bool(used), off=self._off)
@@ -266,7 +266,7 @@ class Build:
             for name in entry.labels.keys() - set(self.config.label_names):
                 hint = did_you_mean(name, self.config.label_names) if self.config.label_names else "none are"
                 self.problems.tell(where / "labels" / name, f"is not declared in label_names; {hint}")
-        check_options.judge(entry.checks, where / "checks", self.problems)
+        check_options.judge(entry.checks, self.catalogue, where / "checks", self.problems)
         for name, switch in entry.checks.items():
             if not set(self.catalogue.checks[name].over) & set(checked):
                 self.problems.tell(where / "checks" / name, f"never looks at {noun}; move it to where it applies")
@@ -280,6 +280,7 @@ class Build:
         return {
             "labels": self._labels(entry.labels),
             "off": check_options.off(self._off, entry.checks),
+            "options": check_options.merged(self.config.checks, entry.checks, self.catalogue),
             "accept": _accepted(entry.accept),
         }
 
@@ -303,14 +304,6 @@ class Build:
             shown = values.SYSTEM if server.host == values.SYSTEM else f"{server.host} port {server.port}"
             self._claim(("nameserver", server), self.top / "resolver" / "nameservers" / number, f"the server {shown}")
 
-    def _probe(self) -> Probe:
-        allowed = [entry for entry in self.config.probe.allow if entry != values.CONFIGURED]
-        return Probe(
-            configured=values.CONFIGURED in self.config.probe.allow,
-            networks=tuple(entry for entry in allowed if not isinstance(entry, str)),
-            domains=tuple(entry for entry in allowed if isinstance(entry, str)),
-        )
-
     def _schedule(self) -> None:
         for name, every in self.config.schedule.items():
             check = self.catalogue.checks.get(name)
@@ -331,15 +324,15 @@ class Build:
     def _helo_name(self) -> None:
         if self.config.smtp.helo_name is not None or "smtp" in self.failed or "checks" in self.failed:
             return
-        speaks = [
-            t for t in self.targets if isinstance(t, targets.MailHost | targets.Domain) and "smtp_tls" not in t.off
-        ]
-        if speaks and "smtp_tls" in self.catalogue.checks:
-            where = self.top / "smtp" / "helo_name"
+        needing = {name for name, check in self.catalogue.checks.items() if Door.SMTP in check.needs}
+        led_to = (targets.MailHost, targets.Domain)  # domains lead to mail hosts
+        if any(needing - target.off for target in self.targets if isinstance(target, led_to)):
+            speaking = " and ".join(sorted(needing))
+            off = ", ".join(f"{name}: {{enabled: false}}" for name in sorted(needing))
             self.problems.tell(
-                where,
-                "is missing, and no guess is made; set it to the exporter's own host name, which smtp_tls says to mail "
-                "hosts, or switch that off with `checks: {smtp_tls: {enabled: false}}`",
+                self.top / "smtp" / "helo_name",
+                f"is missing, and no guess is made; set it to the exporter's own host name, which {speaking} says to "
+                f"mail hosts, or switch that off with `checks: {{{off}}}`",
             )
 
     def _doubts(self) -> None:

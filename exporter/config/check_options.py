@@ -1,46 +1,57 @@
-"""What `checks` says: which of them are off, and the keys that one of them alone has.
+"""What `checks` says: which of them are off, and the keys that one of them has for itself.
 
 It stands in the file for all and on an entry for that one, which has the last word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any, TypeAlias
 
 from exporter.config.problems import Problems, Where
 from exporter.config.schema import CheckOptions
+from exporter.engine.catalogue import Catalogue
+from exporter.model import Options
 
 OptionsByCheck: TypeAlias = Mapping[str, CheckOptions]
 
-KEYS_OF_ONE_CHECK = {"strict": "helo", "allow_generic": "ptr"}
 
-
-def judge(switches: OptionsByCheck, where: Where, problems: Problems) -> None:
+def judge(given: OptionsByCheck, catalogue: Catalogue, where: Where, problems: Problems) -> None:
     """Tell what no type can forbid."""
-    for name, switch in switches.items():
-        if not switch.model_fields_set:
+    for name, options in given.items():
+        if not options.model_fields_set:
             problems.tell(where / name, "says nothing; set enabled to true or false")
-        for key, only in KEYS_OF_ONE_CHECK.items():
-            if key in switch.model_fields_set and name != only:
-                problems.tell(where / name / key, f"is a key of the check {only} alone; remove it")
+        for key in options.model_fields_set - {"enabled"}:
+            owner = next(check for check, kind in catalogue.options.items() if key in {it.name for it in fields(kind)})
+            if owner != name:
+                problems.tell(where / name / key, f"is a key of the check {owner} alone; remove it")
 
 
 def off(general: frozenset[str], own: OptionsByCheck) -> frozenset[str]:
     """The checks that are off here, when those of `general` are off elsewhere."""
     if not own:
         return general
-    on = {name for name, switch in own.items() if switch.enabled}
-    return general - on | {name for name, switch in own.items() if switch.enabled is False}
+    on = {name for name, options in own.items() if options.enabled}
+    return general - on | {name for name, options in own.items() if options.enabled is False}
 
 
-def strict(general: OptionsByCheck, own: OptionsByCheck) -> bool:
-    """Is a PTR name that is not the HELO name critical?"""
-    said = (switches["helo"].strict for switches in (own, general) if "helo" in switches)
-    return next((word for word in said if word is not None), False)
+def merged(general: OptionsByCheck, own: OptionsByCheck, catalogue: Catalogue) -> tuple[Options, ...]:
+    """What is configured for an entry, where it is not the default."""
+    if not general and not own:
+        return ()
+    made = (
+        kind(**dict(_values(kind, [given[check] for given in (general, own) if check in given])))
+        for check, kind in catalogue.options.items()
+    )
+    return tuple(options for options in made if options != type(options)())
 
 
-def allow_generic(general: OptionsByCheck, own: OptionsByCheck) -> tuple[str, ...]:
-    """Domains below which names may look generic: those for all, and those of the entry besides."""
-    both = (switches["ptr"].allow_generic for switches in (general, own) if "ptr" in switches)
-    return tuple(dict.fromkeys(domain for domains in both for domain in domains))
+def _values(kind: type[Options], given: list[Any]) -> Iterator[tuple[str, Any]]:
+    """The last word of a switch; all domains that are said."""
+    for field in fields(kind):
+        said = [value for value in (getattr(one, field.name) for one in given) if value is not None]
+        if isinstance(field.default, tuple):
+            yield field.name, tuple(dict.fromkeys(domain for domains in said for domain in domains))
+        elif said:
+            yield field.name, said[-1]

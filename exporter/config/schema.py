@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import timedelta
-from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from exporter import receivers
 from exporter.config import values
 from exporter.config.fields import CatalogueId, Given, Parsed, Short, Whole, kind, listed
 from exporter.config.problems import did_you_mean, quoted
 from exporter.config.values import SYSTEM, Nameserver, Network
+from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue
 from exporter.mail.dnsbl.blocklist import Lists
 from exporter.mail.rdap import IANA
@@ -33,6 +35,7 @@ DURATION_PATTERN = "[1-9][0-9]*[smhd]"
 Maybe: TypeAlias = Annotated[T | None, Given()]
 
 DomainName: TypeAlias = Annotated[str, Parsed("a domain name", values.domain)]
+RecordDomain: TypeAlias = Annotated[str, Parsed("a domain name", values.record_domain)]
 SelectorName: TypeAlias = Annotated[str, Parsed("a DKIM selector", values.selector)]
 IpAddress: TypeAlias = Annotated[IP, Parsed("an IP address", values.ip)]
 SenderName: TypeAlias = Annotated[str, Parsed(values.A_NAME, values.name, values.NAME.pattern)]
@@ -78,12 +81,27 @@ class Keys(BaseModel):
 
 class CheckOptions(Keys):
     enabled: Maybe[bool] = Field(None, description="false: this check is not done. Default: true")
-    strict: Maybe[bool] = Field(
-        None, description="helo alone. true: a PTR name that is not the HELO name is critical. Default: false"
-    )
-    allow_generic: Annotated[list[DomainWithNames], listed("domains")] = Field(
-        [], description="ptr alone: domains below which names may look generic, as those of a dynamic line do"
-    )
+
+
+def _with_own_keys() -> type[CheckOptions]:
+    """With every key that a check has for itself: check_options.judge tells of one below another check."""
+    keys: dict[str, Any] = {}
+    for check, declared in catalogue.load().options.items():
+        for it in fields(declared):
+            says = it.metadata["says"]
+            if isinstance(it.default, tuple):
+                domains = Annotated[list[DomainWithNames], listed("domains")]
+                keys[it.name] = domains, Field([], description=f"{check} alone: {says}")
+            else:
+                told = f"{check} alone. {says}. Default: {str(it.default).lower()}"
+                keys[it.name] = Annotated[bool | None, Given()], Field(None, description=told)
+    return create_model(CheckOptions.__name__, __base__=CheckOptions, **keys)
+
+
+if TYPE_CHECKING:
+    OptionsOfCheck: TypeAlias = CheckOptions
+else:
+    OptionsOfCheck = _with_own_keys()
 
 
 class AcceptEntry(Keys):
@@ -92,7 +110,7 @@ class AcceptEntry(Keys):
     reason: Why = Field(description="the reason, for whoever reads it next year")
 
 
-OptionsByCheck: TypeAlias = dict[CheckId, CheckOptions]
+OptionsByCheck: TypeAlias = dict[CheckId, OptionsOfCheck]
 
 
 class TargetEntry(Keys):
@@ -120,14 +138,14 @@ class SenderEntry(TargetEntry):
     helo: Maybe[Helo] = Field(
         None, description="the name said in HELO/EHLO, exactly as on the wire: it is judged, not repaired"
     )
-    spf_include: Maybe[DomainName] = Field(
+    spf_include: Maybe[RecordDomain] = Field(
         None, description="for somebody else's machines: the name that SPF must include, instead of addresses"
     )
 
 
 class SelectorEntry(Keys):
     selector: SelectorName = Field(description="the s= tag of the signature")
-    domain: Maybe[DomainName] = Field(None, description="the d= tag of the signature; default: the domain itself")
+    domain: Maybe[RecordDomain] = Field(None, description="the d= tag of the signature; default: the domain itself")
     retired: bool = Field(False, description="true: nothing is signed with it any more, so its key ought to be gone")
 
 
@@ -136,7 +154,7 @@ class DomainEntry(TargetEntry):
     senders: Annotated[list[Reference], listed("names of senders")] = Field(
         [], description="the senders that SPF must authorise"
     )
-    mail_from: Maybe[Annotated[list[DomainName], listed("domain names", empty=False)]] = Field(
+    mail_from: Maybe[Annotated[list[RecordDomain], listed("domain names", empty=False)]] = Field(
         None, description="the envelope domains, where SPF is judged; default: the domain itself"
     )
     dkim_selectors: Annotated[list[Annotated[SelectorEntry, Short("selector")]], listed("names")] = Field(
@@ -301,12 +319,10 @@ class Wrong(NamedTuple):
     message: str
 
 
-def validate(
-    model: type[Model], value: object, catalogue: Catalogue
-) -> tuple[Model, None] | tuple[None, Iterator[Wrong]]:
+def validate(model: type[Model], value: object, known: Catalogue) -> tuple[Model, None] | tuple[None, Iterator[Wrong]]:
     """The piece as its model, or all that is wrong with it."""
     try:
-        return model.model_validate(value, context=catalogue), None
+        return model.model_validate(value, context=known), None
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
     return None, (_translated(model, detail) for detail in details)

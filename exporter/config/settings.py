@@ -8,34 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 
 from exporter.config.problems import Problem
-from exporter.config.values import Nameserver, Network
-from exporter.mail import names
+from exporter.config.values import Nameserver
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import IP, Severity, Target
-from exporter.targets import Reputation
-
-SPEAKING = frozenset({"smtp_tls", "dane"})  # checks that hold conversations with mail hosts
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What /probe may look at."""
-
-    configured: bool
-    networks: tuple[Network, ...]
-    domains: tuple[str, ...]  # each with all names below it
-
-    def allows(self, subject: IP | str) -> bool:
-        """Does a network or domain hold it? Whether it is configured is the caller's to know."""
-        if isinstance(subject, str):
-            return any(names.under(subject, parent) for parent in self.domains)
-        return any(subject in network for network in self.networks)
+from exporter.model import Check, Door, Severity, Target
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The whole configuration, resolved."""
 
+    checks: Mapping[str, Check]  # all that there are
     nameservers: tuple[Nameserver, ...]
     dns_timeout: float  # seconds
     queries_per_second: int
@@ -47,7 +29,6 @@ class Settings:
     blocklists: tuple[Blocklist, ...]
     label_names: tuple[str, ...]
     series_limit: int
-    probe: Probe
     targets: tuple[Target, ...]
     warnings: tuple[Problem, ...]  # legal, but doubtful
     files: tuple[str, ...]  # what was read, the main file first
@@ -55,10 +36,10 @@ class Settings:
 
     @property
     def running(self) -> frozenset[str]:
-        """The checks that are enabled and can run: without a name of ours, none that speaks SMTP."""
-        return self.enabled if self.helo_name is not None else self.enabled - SPEAKING
+        """The checks that are enabled and can run: without a name of ours, none that gives it to mail hosts."""
+        speaking = {name for name in self.enabled if Door.SMTP in self.checks[name].doors}
+        return self.enabled if self.helo_name is not None else self.enabled - speaking
 
-    @property
-    def subjects(self) -> frozenset[IP | str]:
-        """The addresses and domains that are looked up in blocklists."""
-        return frozenset(target.subject for target in self.targets if isinstance(target, Reputation))
+    def visit_interval(self, door: Door) -> float:
+        """Seconds between two visits through a door, by the checks that need it at every run."""
+        return min(self.intervals[name].total_seconds() for name, check in self.checks.items() if door in check.needs)

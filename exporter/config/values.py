@@ -46,13 +46,18 @@ class Nameserver(NamedTuple):
     port: int
 
 
-def domain(text: str) -> str:
+def domain(text: str, *, underscores: bool = False) -> str:
     if _is_ip(text):
         raise ValueError(f"{quoted(text)} is an address; a domain name is wanted here")
     try:
-        return names.canonical(text)
+        return names.canonical(text, underscores=underscores)
     except ValueError as error:
         raise ValueError(f"{quoted(text)} {printable(error, 120)}") from None
+
+
+def record_domain(text: str) -> str:
+    """The name of records, not of a host: it may have underscores, as _spf.google.com has."""
+    return domain(text, underscores=True)
 
 
 def selector(text: str) -> str:

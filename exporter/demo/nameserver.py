@@ -4,13 +4,16 @@ Besides records, the zone's comments may order faults, one per line: `; servfail
 `refused`, `timeout` (no answer at all), `bogus` (SERVFAIL with the DNSSEC error, answered when CD is set),
 `malformed` (the question, and then octets that are no record), `no-tcp` (no answer over TCP) and `signed` (no fault:
 answered as validated, with AD). TYPE `*` means every type. `; soa: NAME SERIAL` makes a name the apex of a zone.
-`; octets: NAME TYPE HEX` adds a record with this data, however wrong for its type.
+`; octets: NAME TYPE HEX` adds a record with this data, however wrong for its type. A comment that begins with any
+other word and a colon is an error: it would be an order that nobody obeys.
 """
 
 from __future__ import annotations
 
 import asyncio
+import difflib
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -27,12 +30,7 @@ import dns.rdatatype
 import dns.rrset
 import dns.zone
 
-_ORDER = re.compile(r"^;\s*(servfail|refused|timeout|bogus|malformed|no-tcp|signed):\s*(\S+)\s+(\S+)\s*$", re.MULTILINE)
 PORTS_TRIED = 20
-_APEX = re.compile(r"^;\s*soa:\s*(\S+)\s+([0-9]+)\s*$", re.MULTILINE)
-_OCTETS = re.compile(r"^;\s*octets:\s*(\S+)\s+(\S+)\s+([0-9a-f]+)\s*$", re.MULTILINE)
-_LONGEST_CHAIN = 16
-_BOGUS = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "signature verification failed")
 
 
 class ServerFault(StrEnum):
@@ -43,6 +41,16 @@ class ServerFault(StrEnum):
     MALFORMED = "malformed"
     NO_TCP = "no-tcp"
     SIGNED = "signed"
+
+
+_ORDER = re.compile(rf"^;\s*({'|'.join(ServerFault)}):\s*(\S+)\s+(\S+)\s*$", re.MULTILINE)
+_APEX = re.compile(r"^;\s*soa:\s*(\S+)\s+([0-9]+)\s*$", re.MULTILINE)
+_OCTETS = re.compile(r"^;\s*octets:\s*(\S+)\s+(\S+)\s+([0-9a-f]+)\s*$", re.MULTILINE)
+_FORMS: dict[str, re.Pattern[str]] = {**dict.fromkeys(map(str, ServerFault), _ORDER), "soa": _APEX, "octets": _OCTETS}
+ORDERS = frozenset({*_FORMS, "server", "at"})  # the last two are for zoneserver.py
+LIKE_AN_ORDER = re.compile(r"^;\s*(?:(?P<at>at)\s+[^\s:]+|(?P<word>[^\s:;]+)):(?!//)")
+_LONGEST_CHAIN = 16
+_BOGUS = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "signature verification failed")
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,9 @@ class ZoneData:
     """Records of any number of domains in one text; `$ORIGIN` changes the place as usual."""
 
     def __init__(self, text: str) -> None:
-        """Raise dns.exception.DNSException for a text that is no zone file."""
+        """Raise dns.exception.DNSException for a text that is no zone file, ValueError for an order that is none."""
+        if wrong := next(disorders(text, ORDERS), None):
+            raise ValueError("line {}: {}".format(*wrong))
         header = "$TTL 300\n$ORIGIN .\n@ SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 300\n@ NS ns.invalid.\n"
         self._zone = dns.zone.from_text(header + text, origin=".", relativize=False)
         self._faults = {
@@ -123,6 +133,18 @@ class ZoneData:
             if name in self._exists:
                 return None
         return None
+
+
+def disorders(text: str, known: Collection[str]) -> Iterator[tuple[int, str]]:
+    """The lines that look like orders and are none of those known, and what is wrong with each."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := LIKE_AN_ORDER.match(line):
+            word = found["at"] or found["word"]
+            if word not in known:
+                near = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
+                yield number, f"`; {word}:` is no order; the nearest is `; {near[0]}:`"
+            elif word in _FORMS and not _FORMS[word].match(line):
+                yield number, f"`; {word}:` cannot be understood"
 
 
 def _parents(name: dns.name.Name) -> list[dns.name.Name]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from exporter.clock import Clock
 from exporter.config import Nameserver, Settings, load
 from exporter.demo import mark
 from exporter.demo.mailserver import Behaviour, CertificateKind, MailServers, SmtpFault
@@ -26,7 +27,6 @@ from exporter.demo.zoneserver import ZoneServers
 from exporter.engine.catalogue import Catalogue
 from exporter.mail.mta_sts import policy_url
 from exporter.mail.tls import Version
-from exporter.model import Clock
 
 HOME = Path(__file__).parent
 PACKAGED = HOME.parent / "data" / "config.example.yaml"  # where an installation has it

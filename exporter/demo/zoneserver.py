@@ -168,8 +168,10 @@ class ZoneServers:
     """All servers of a world. `dial` leads to them, for exporter.net.dns.authoritative; nobody else can be reached."""
 
     def __init__(self, world: str, zone: ZoneData) -> None:
-        """`zone` is the same world, as whoever has nothing otherwise sees it."""
+        """`zone` is the same world, as whoever has nothing otherwise sees it. Raise ValueError for unknown servers."""
         self._seats = {seat.ip: seat for seat in seats(world)}
+        if strangers := {at for at, *_ in _AT.findall(world)} - {seat.name for seat in self._seats.values()}:
+            raise ValueError(f"`; at {min(strangers)}:` names no server of the world")
         self.servers = {ip: ZoneServer(_view(world, zone, seat), seat) for ip, seat in self._seats.items()}
 
     async def start(self) -> None:

@@ -6,11 +6,12 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
 
 from exporter import checks
-from exporter.model import Check, Metric, Rule
+from exporter.model import Check, Metric, Options, Rule, Target
 
 MAIN = "check"  # the file of a folder that has the check itself
 
@@ -33,6 +34,15 @@ class Catalogue:
         return {entry.check.id: entry.check for entry in self.entries}
 
     @cached_property
+    def options(self) -> dict[str, type[Options]]:
+        """By check, the configuration keys that it has for itself."""
+        return {check.id: check.options for check in self.checks.values() if check.options}
+
+    def over(self, kind: type[Target]) -> tuple[str, ...]:
+        """The ids of the checks that look at this kind of target."""
+        return tuple(check.id for check in self.checks.values() if issubclass(kind, check.over))
+
+    @cached_property
     def rules(self) -> dict[str, Rule]:
         return {rule.id: rule for entry in self.entries for rule in entry.rules}
 
@@ -41,10 +51,25 @@ class Catalogue:
         return tuple(metric for entry in self.entries for metric in entry.metrics)
 
 
+@cache
 def load() -> Catalogue:
     """Raise ValueError for a check that breaks the naming rules: a programming error, found by the tests."""
     names = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
-    return Catalogue(tuple(_entry(name) for name in names))
+    made = Catalogue(tuple(_entry(name) for name in names))
+    order(made)
+    return made
+
+
+def order(made: Catalogue) -> tuple[str, ...]:
+    """The checks, each behind those that it comes after. Raise ValueError where that is a circle, or names none."""
+    graph = {check.id: check.after for check in made.checks.values()}
+    unknown = sorted(frozenset().union(*graph.values()) - graph.keys())
+    if unknown:
+        raise ValueError(f"checks come after what there is not: {', '.join(unknown)}")
+    try:
+        return tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise ValueError(f"these checks come after each other: {', '.join(error.args[1])}") from None
 
 
 def modules(name: str) -> tuple[ModuleType, ...]:

@@ -1,96 +1,85 @@
-"""Targets that are found rather than configured: the MX hosts of our domains.
+"""Targets that are found rather than configured, such as the MX hosts of our domains.
 
-They are read from what the `mx` check holds, so they obey the same truth: a domain whose MX records cannot
-be told keeps the hosts that were last known.
+They are read from what is held of the checks that find them, so they obey the same truth: where a domain's MX records
+cannot be told, the hosts that were last known stay.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple, TypeAlias
+from dataclasses import replace
+from typing import NamedTuple
 
-from exporter.engine.store import CheckState
+from exporter.check_state import CheckState, Key
 from exporter.model import Labels, Target
-from exporter.targets import MailHost
-
-CHECK = "mx"
-RELATION = "deliverability_domain_mail_host_info"
-
-Place: TypeAlias = tuple[str, int]
 
 
 class Changes(NamedTuple):
-    """What one answer changed: hosts that are new or have other labels, and hosts that no domain leads to any more."""
+    """What one answer changed: targets that are new or have other labels, and those that nobody leads to any more."""
 
-    wanted: list[MailHost]
-    gone: list[MailHost]
+    wanted: list[Target]
+    gone: list[Target]
 
 
-class MailHosts:
-    """Each mail host once: configured ones as they are, found ones with the labels that all their domains agree on."""
+class FoundTargets:
+    """Each target once: configured ones as they are, found ones with the labels that all who lead there agree on."""
 
-    def __init__(self, configured: Iterable[MailHost]) -> None:
-        self._configured = {(host.host, host.port): host for host in configured}
-        self._found: dict[Place, _Found] = {}
-        self._leads: dict[str, tuple[Target, frozenset[Place]]] = {}
+    def __init__(self, configured: Iterable[Target]) -> None:
+        self._configured = {target.key for target in configured}
+        self._found: dict[str, _Found] = {}
+        self._leads: dict[Key, tuple[Target, dict[str, Target]]] = {}
 
     @property
-    def all(self) -> list[MailHost]:
-        found = [self._host(place) for place in self._found if place not in self._configured]
-        return [*self._configured.values(), *found]
+    def all(self) -> list[Target]:
+        """Those that are not configured."""
+        return [found.target for key, found in self._found.items() if key not in self._configured]
 
-    def learn(self, mx: CheckState) -> Changes:
-        """Take in what the `mx` check of one domain holds."""
-        said = [dict(r.labels) for r in mx.samples if r.metric.name == RELATION]
-        places = frozenset((labels["mail_host"], int(labels["mail_port"])) for labels in said)
-        domain, before = self._leads.get(mx.target.key, (mx.target, frozenset()))
-        if domain == mx.target and before == places:
+    def learn(self, state: CheckState) -> Changes:
+        """Take in what is held of one pair."""
+        now = {target.key: target for target in state.found}
+        finder, before = self._leads.get(state.key, (state.target, {}))
+        if finder == state.target and before == now:
             return Changes([], [])
-        self._leads[mx.target.key] = mx.target, places
-        for place in before:
-            self._found[place].part(domain)
-        for place in places:
-            self._found.setdefault(place, _Found()).join(mx.target)
-        touched = [place for place in before | places if place not in self._configured]
-        wanted = [self._host(place) for place in touched if self._found[place].domains]
-        gone = [self._host(place) for place in touched if not self._found[place].domains]
-        for place in before - places:
-            if not self._found[place].domains:
-                del self._found[place]
+        self._leads[state.key] = state.target, now
+        for key in before:
+            self._found[key].part(finder)
+        for key, target in now.items():
+            self._found.setdefault(key, _Found(target)).join(state.target)
+        touched = [key for key in before | now if key not in self._configured]
+        wanted = [self._found[key].target for key in touched if self._found[key].finders]
+        gone = [self._found[key].target for key in touched if not self._found[key].finders]
+        for key in before.keys() - now.keys():
+            if not self._found[key].finders:
+                del self._found[key]
         return Changes(wanted, gone)
 
-    def leading_to(self, places: Iterable[Place]) -> frozenset[str]:
-        """The keys of the domains that lead to one of these places at least."""
-        return frozenset(key for place in places if place in self._found for key in self._found[place].domains)
-
-    def _host(self, place: Place) -> MailHost:
-        found = self._found[place]
-        return MailHost(host=place[0], port=place[1], labels=found.labels, off=found.off)
+    def leading_to(self, key: str) -> frozenset[str]:
+        """The keys of the targets whose runs found this one."""
+        return frozenset(self._found[key].finders) if key in self._found else frozenset()
 
 
 class _Found:
-    """The domains that lead to one place, counted, so that what all of them agree on costs nothing to tell."""
+    """Who leads to one target, counted, so that what all of them agree on costs nothing to tell."""
 
-    def __init__(self) -> None:
-        self.domains: set[str] = set()  # their keys
+    def __init__(self, target: Target) -> None:
+        self.finders: set[str] = set()  # their keys
+        self._target = target
         self._labels: Counter[tuple[str, str]] = Counter()
         self._off: Counter[str] = Counter()
 
-    def join(self, domain: Target) -> None:
-        self.domains.add(domain.key)
-        self._labels.update(domain.labels)
-        self._off.update(domain.off)
+    def join(self, finder: Target) -> None:
+        self.finders.add(finder.key)
+        self._labels.update(finder.labels)
+        self._off.update(finder.off)
 
-    def part(self, domain: Target) -> None:
-        self.domains.discard(domain.key)
-        self._labels.subtract(domain.labels)
-        self._off.subtract(domain.off)
-
-    @property
-    def labels(self) -> Labels:
-        return tuple(sorted(pair for pair, count in self._labels.items() if count == len(self.domains)))
+    def part(self, finder: Target) -> None:
+        self.finders.discard(finder.key)
+        self._labels.subtract(finder.labels)
+        self._off.subtract(finder.off)
 
     @property
-    def off(self) -> frozenset[str]:
-        return frozenset(check for check, count in self._off.items() if count == len(self.domains))
+    def target(self) -> Target:
+        labels: Labels = tuple(sorted(pair for pair, count in self._labels.items() if count == len(self.finders)))
+        off = frozenset(check for check, count in self._off.items() if count == len(self.finders))
+        return replace(self._target, labels=labels, off=off)

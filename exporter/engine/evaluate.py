@@ -1,18 +1,21 @@
 """One evaluation: a check, a target, a fresh Net; out comes an Outcome, whatever happens.
 
-The deadline belongs to the run, the bug shield to us: an exception that is not CannotTell is logged with
-its trace and becomes unknown(bug), never a verdict.
+A check yields facts, one or several at a time. A Doubt among them does not end the run; CannotTell does, and leaves all
+of it open. When there are several doubts, their order of precedence decides which of them a person is told. The timeout
+belongs to the run, the bug shield to us: an exception that is not CannotTell is logged with its trace and becomes
+unknown(bug), never a verdict.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from typing import TypeAlias
 
-from exporter.model import CannotTell, Check, Clock, Doubt, Finding, Outcome, Reason, Record, Sample, Target
+from exporter.clock import Clock
+from exporter.model import CannotTell, Check, Doubt, Fact, Finding, Outcome, Reason, Record, Sample, Target
 from exporter.net import Net
 
 log = logging.getLogger(__name__)
@@ -20,40 +23,65 @@ log = logging.getLogger(__name__)
 NetFactory: TypeAlias = Callable[[], Net]
 
 
+class _Facts:
+    """What a run has said so far, each thing once."""
+
+    def __init__(self, finds: tuple[type[Target], ...]) -> None:
+        self._finds = finds
+        self.findings: dict[tuple[object, ...], Finding] = {}
+        self.samples: dict[tuple[object, ...], Sample] = {}
+        self.records: dict[str, Record] = {}
+        self.found: dict[str, Target] = {}
+        self.doubts: list[Doubt] = []
+
+    def take(self, said: Fact | Iterable[Fact]) -> None:
+        match said:
+            case Finding():
+                self.findings.setdefault((said.key, said.evidence), said)
+            case Sample():
+                self.samples[said.metric, said.labels] = said
+            case Record():
+                self.records[said.name] = said
+            case Doubt():
+                self.doubts.append(said)
+            case Target():
+                if not isinstance(said, self._finds):
+                    raise TypeError(f"{type(said).__name__} is not among the kinds that the check declares to find")
+                self.found[said.key] = said
+            case _:
+                for fact in said:
+                    self.take(fact)
+
+
 async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock: Clock) -> Outcome:
     """Never raises but for cancellation."""
     started, since = clock.wall(), clock.monotonic()
-    findings: dict[tuple[object, ...], Finding] = {}
-    samples: dict[tuple[object, ...], Sample] = {}
-    records: dict[str, Record] = {}
-    doubt: Doubt | None = None
+    facts = _Facts(check.finds)
     net = net_factory()
+    net.serve(check)
     seconds = check.timeout.total_seconds()
     try:
-        async with asyncio.timeout(seconds) as limit, aclosing(check.run(target, net)) as facts:
-            async for fact in facts:
-                if isinstance(fact, Finding):
-                    findings.setdefault((fact.key, fact.evidence), fact)
-                elif isinstance(fact, Record):
-                    records[fact.name] = fact
-                else:
-                    samples[(fact.metric, fact.labels)] = fact
+        async with asyncio.timeout(seconds) as limit, aclosing(check.run(target, net)) as yielded:
+            async for said in yielded:
+                facts.take(said)
     except CannotTell as could_not:
-        doubt = Doubt(could_not.reason, could_not.detail)
+        facts.take(Doubt(could_not.reason, could_not.detail))
     except TimeoutError:
-        doubt = Doubt(Reason.DEADLINE, f"no end within {seconds:g} s") if limit.expired() else _bug(check, target)
+        late = Doubt(Reason.DEADLINE, f"no end within {seconds:g} s")
+        facts.take(late if limit.expired() else _bug(check, target))
     except Exception:  # noqa: BLE001  (the shield: our bug must not become anybody's verdict)
-        doubt = _bug(check, target)
+        facts.take(_bug(check, target))
     return Outcome(
         check=check,
         target=target,
-        findings=tuple(findings.values()),
-        samples=tuple(samples.values()),
-        doubt=doubt,
+        findings=tuple(facts.findings.values()),
+        samples=tuple(facts.samples.values()),
+        doubts=tuple(facts.doubts),
         transcript=net.transcript.freeze(),
         started=started,
         duration=clock.monotonic() - since,
-        records=tuple(records.values()),
+        records=tuple(facts.records.values()),
+        found=tuple(facts.found.values()),
     )
 
 

@@ -1,14 +1,32 @@
-"""Which check looks at which target."""
+"""What there is to run, and what has to run because of what: one plan for the daemon and for `check`.
+
+A pair is one check and one target. It is in the plan when the check is made for that kind of target, is enabled, and is
+not switched off there. Targets are configured, or found by a run.
+
+Some checks read what others hold: each declares them (`after`). They have times of their own, but whoever reads two
+verdicts side by side wants them to agree: when findings about a target change, the checks that read them run again. A
+check that only concludes waits until those have run, for nothing is concluded from what has not been looked at yet.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeAlias
 
+from exporter.check_state import CheckState, Key
 from exporter.engine.catalogue import Catalogue
-from exporter.model import Check, Target
+from exporter.engine.discovery import FoundTargets
+from exporter.engine.store import Store
+from exporter.model import Check, Reason, Target
 
 Pair: TypeAlias = tuple[Check, Target]
+
+
+class Changes(NamedTuple):
+    """What a run brought: pairs that are new or have another target now, and pairs that are gone."""
+
+    wanted: list[Pair]
+    gone: list[Pair]
 
 
 def pairs(catalogue: Catalogue, targets: Iterable[Target], enabled: Callable[[str], bool]) -> list[Pair]:
@@ -19,3 +37,71 @@ def pairs(catalogue: Catalogue, targets: Iterable[Target], enabled: Callable[[st
         for check in catalogue.checks.values()
         if isinstance(target, check.over) and enabled(check.id) and check.id not in target.off
     ]
+
+
+class Plan:
+    """One configuration's pairs. `store` is asked what is held of them."""
+
+    def __init__(
+        self, catalogue: Catalogue, targets: Iterable[Target], enabled: Callable[[str], bool], store: Store
+    ) -> None:
+        self._catalogue = catalogue
+        self._targets = tuple(targets)
+        self._enabled = enabled
+        self._store = store
+        self._found = FoundTargets(self._targets)
+        self._finders = {check.id for check in catalogue.checks.values() if check.finds}
+        self._readers: dict[str, list[Check]] = {}  # by the check that is read
+        for check in catalogue.checks.values():
+            for other in check.after:
+                self._readers.setdefault(other, []).append(check)
+        self._resting: dict[str, set[str]] = {}  # by the key of a target, the keys of those that rest on it
+        for target in self._targets:
+            for key in target.rests_on:
+                self._resting.setdefault(key, set()).add(target.key)
+
+    @property
+    def found(self) -> list[Target]:
+        """Targets that are not configured."""
+        return self._found.all
+
+    def configured(self, targets: Iterable[Target] | None = None) -> Iterator[Pair]:
+        """The pairs of these targets of the configuration, or of all."""
+        yield from pairs(self._catalogue, self._targets if targets is None else targets, self._enabled)
+
+    def learn(self, state: CheckState) -> Changes:
+        """Take in which targets a pair has found."""
+        if state.check.id not in self._finders:
+            return Changes([], [])
+        changes = self._found.learn(state)
+        return Changes(
+            pairs(self._catalogue, changes.wanted, self._enabled), pairs(self._catalogue, changes.gone, self._enabled)
+        )
+
+    def dependents(self, before: CheckState | None, now: CheckState) -> set[Key]:
+        """Whose turn it is because of what a run has changed."""
+        readers = self._readers.get(now.check.id, ())
+        if not readers:
+            return set()
+        key = now.target.key
+        related = self._resting.get(key, set()) | self._found.leading_to(key)
+        news, doubted = _findings(before) != _findings(now), _reason(before) != _reason(now)
+        due = [check for check in readers if news or (check.concludes and doubted)]
+        found = {(check.id, other) for check in due for other in related}
+        return {pair for pair in found if self._store.get(*pair)}
+
+    def too_early(self, check: Check, target: Target) -> bool:
+        """Does it conclude from what has not run yet? Then its turn comes with the news of that."""
+        if not check.concludes:
+            return False
+        read = (self._store.get(other, key) for key in target.rests_on for other in check.after)
+        return any(state and state.doubt and state.doubt.reason is Reason.PENDING for state in read)
+
+
+def _findings(state: CheckState | None) -> object:
+    """What is read of a pair; that a finding has been confirmed is no news."""
+    return {(active.finding.key, active.finding.severity) for active in state.findings} if state else set()
+
+
+def _reason(state: CheckState | None) -> object:
+    return state.doubt.reason if state and state.doubt else None

@@ -1,6 +1,6 @@
 """When each check looks at each target. APScheduler says when to look at the clock; the rest is a heap per kind.
 
-One job per kind of check ticks every second and releases the due targets of that kind into its lane, which
+One job per kind of check ticks every second and releases the due targets of that kind into its queue, which
 bounds how many run at once: a slow kind cannot starve another. Due times are monotonic, on a fixed grid
 whose phase is a hash of the key, so restarts and reloads do not make a herd. A target never overlaps
 itself; a run that could not start is counted.
@@ -24,7 +24,8 @@ from typing import TypeAlias
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from exporter.model import Check, Clock, Target
+from exporter.clock import Clock
+from exporter.model import Check, Target
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ Key: TypeAlias = tuple[str, str]
 
 TICK = 1.0  # seconds between two looks at the clock
 JUMP = 2.0  # seconds by which wall and monotonic time may drift apart between two looks
-LANE = 32  # runs of one kind at once
+RUNS_AT_ONCE = 32  # runs of one kind at once
 MOST_RELEASED = 500  # targets of one kind in one tick; a herd goes on with the next one
 FOLLOWED = 50  # targets a second that follow one piece of news: they ask the same servers, or run all through at once
 LAG_KEPT = 60.0
@@ -55,14 +56,14 @@ class Job:
 
 @dataclass(slots=True)
 class _Entry:
-    plan: Job
+    job: Job
     due: float
-    busy: bool = False  # waiting in the lane or running
+    busy: bool = False  # waiting in the queue or running
     rerun: bool = False  # there was news for it while it ran
 
 
 @dataclass(slots=True)
-class _Lane:
+class _Queue:
     """The due and running targets of one kind of check."""
 
     heap: list[tuple[float, Key]] = field(default_factory=list)
@@ -78,14 +79,14 @@ class _EachTick(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no type
 
 
 class Schedule:
-    """Runs `run(check, target)` for each plan when it is due. `skipped` counts (check id, cause)."""
+    """Runs `run(check, target)` for each job when it is due. `skipped` counts (check id, cause)."""
 
     def __init__(self, run: Callable[[Check, Target], Awaitable[None]], clock: Clock) -> None:
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._run = run
         self._clock = clock
         self._entries: dict[Key, _Entry] = {}
-        self._lanes: dict[str, _Lane] = {}
+        self._queues: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._watch: asyncio.TimerHandle | None = None
@@ -99,7 +100,7 @@ class Schedule:
     @property
     def alive(self) -> bool:
         """Whether the schedule still ticks."""
-        return not self._lanes or self._clock.monotonic() - self._last_tick < STOPPED
+        return not self._queues or self._clock.monotonic() - self._last_tick < STOPPED
 
     @property
     def lag(self) -> float:
@@ -109,7 +110,7 @@ class Schedule:
     @property
     def idle(self) -> bool:
         """Whether nothing runs or waits to run."""
-        return not any(lane.waiting or lane.running for lane in self._lanes.values())
+        return not any(queue.waiting or queue.running for queue in self._queues.values())
 
     def start(self) -> None:
         """Must be called on the running loop."""
@@ -133,22 +134,22 @@ class Schedule:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def want(self, plan: Job) -> None:
-        """Follow this plan from now on. An unchanged one keeps its time; a changed target runs at once."""
-        key = plan.key
+    def add(self, job: Job) -> None:
+        """Follow this job from now on. An unchanged one keeps its time; a changed target runs at once."""
+        key = job.key
         entry = self._entries.get(key)
         if entry is None:
-            self._add(key, _Entry(plan, self._clock.monotonic() if plan.at_once else self._on_grid(plan)))
+            self._add(key, _Entry(job, self._clock.monotonic() if job.at_once else self._on_grid(job)))
             return
-        before, entry.plan = entry.plan, plan
-        if before.target != plan.target:
+        before, entry.job = entry.job, job
+        if before.target != job.target:
             entry.rerun = entry.busy
             if not entry.busy:
                 self._move(key, entry, self._clock.monotonic())
-        elif before.interval != plan.interval:
-            self._move(key, entry, self._on_grid(plan))
+        elif before.interval != job.interval:
+            self._move(key, entry, self._on_grid(job))
 
-    def soon(self, key: Key, seconds: float) -> None:
+    def run_soon(self, key: Key, seconds: float) -> None:
         """Run it in so many seconds at the latest, then at its own times again."""
         entry, due = self._entries.get(key), self._clock.monotonic() + seconds
         if entry is None:
@@ -158,42 +159,42 @@ class Schedule:
         elif due < entry.due:
             self._move(key, entry, due)
 
-    def follow(self, keys: Iterable[Key], seconds: float) -> None:
+    def run_dependents(self, keys: Iterable[Key], seconds: float) -> None:
         """Run each soon, the first in so many seconds: what is news to all of them is one event, and makes no herd."""
         for count, key in enumerate(keys):
-            self.soon(key, seconds + count / FOLLOWED)
+            self.run_soon(key, seconds + count / FOLLOWED)
 
-    def drop(self, key: Key) -> None:
+    def remove(self, key: Key) -> None:
         """What runs of it ends, and is not begun again."""
         self._entries.pop(key, None)
 
     def tick(self, check_id: str) -> None:
         """Release what is due of one kind of check."""
         now = self._last_tick = self._clock.monotonic()
-        lane = self._lanes[check_id]
+        queue = self._queues[check_id]
         for _ in range(MOST_RELEASED):
-            if not lane.heap or lane.heap[0][0] > now:
+            if not queue.heap or queue.heap[0][0] > now:
                 break
-            due, key = heapq.heappop(lane.heap)
+            due, key = heapq.heappop(queue.heap)
             entry = self._entries.get(key)
             if entry is None or entry.due != due:
                 continue  # removed or moved since
-            missed = int((now - due) // entry.plan.interval)
+            missed = int((now - due) // entry.job.interval)
             if missed:
                 self.skipped[check_id, "missed"] += missed
             if entry.busy:
                 self.skipped[check_id, "overlap"] += 1
             else:
                 entry.busy = True
-                lane.waiting.append(key)
-            self._move(key, entry, self._on_grid(entry.plan))
-        self._fill(check_id, lane)
+                queue.waiting.append(key)
+            self._move(key, entry, self._on_grid(entry.job))
+        self._fill(check_id, queue)
 
     def _add(self, key: Key, entry: _Entry) -> None:
         self._entries[key] = entry
-        lane = self._lanes.get(key[0])
-        if lane is None:
-            lane = self._lanes[key[0]] = _Lane()
+        queue = self._queues.get(key[0])
+        if queue is None:
+            queue = self._queues[key[0]] = _Queue()
             self._scheduler.add_job(
                 self._job,
                 _EachTick(),
@@ -203,7 +204,7 @@ class Schedule:
                 coalesce=True,
                 misfire_grace_time=None,
             )
-        heapq.heappush(lane.heap, (entry.due, key))
+        heapq.heappush(queue.heap, (entry.due, key))
 
     async def _job(self, check_id: str) -> None:
         # a coroutine function on purpose: APScheduler runs anything else in a thread
@@ -211,37 +212,37 @@ class Schedule:
 
     def _move(self, key: Key, entry: _Entry, due: float) -> None:
         entry.due = due
-        heapq.heappush(self._lanes[key[0]].heap, (due, key))
+        heapq.heappush(self._queues[key[0]].heap, (due, key))
 
-    def _on_grid(self, plan: Job) -> float:
-        """The next instant of the plan's own grid, whose phase is a hash of its key, in monotonic seconds."""
-        phase = zlib.crc32("/".join(plan.key).encode()) / 2**32 * plan.interval
+    def _on_grid(self, job: Job) -> float:
+        """The next instant of the job's own grid, whose phase is a hash of its key, in monotonic seconds."""
+        phase = zlib.crc32("/".join(job.key).encode()) / 2**32 * job.interval
         now = self._clock.monotonic()
-        return now + plan.interval - (now - phase) % plan.interval
+        return now + job.interval - (now - phase) % job.interval
 
-    def _fill(self, check_id: str, lane: _Lane) -> None:
-        while lane.waiting and lane.running < LANE and not self._draining:
-            key = lane.waiting.popleft()
+    def _fill(self, check_id: str, queue: _Queue) -> None:
+        while queue.waiting and queue.running < RUNS_AT_ONCE and not self._draining:
+            key = queue.waiting.popleft()
             entry = self._entries.get(key)
             if entry is None:
                 continue
-            lane.running += 1
-            task = asyncio.get_running_loop().create_task(self._one(key, entry, lane), name=":".join(key))
+            queue.running += 1
+            task = asyncio.get_running_loop().create_task(self._one(key, entry, queue), name=":".join(key))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _one(self, key: Key, entry: _Entry, lane: _Lane) -> None:
+    async def _one(self, key: Key, entry: _Entry, queue: _Queue) -> None:
         try:
-            await self._run(entry.plan.check, entry.plan.target)
+            await self._run(entry.job.check, entry.job.target)
         except Exception:
             log.exception("the run of %s on %s could not be taken in", *key)
         finally:
-            lane.running -= 1
+            queue.running -= 1
             entry.busy = False
             if entry.rerun and self._entries.get(key) is entry:
                 entry.rerun = False
                 self._move(key, entry, self._clock.monotonic())
-            self._fill(key[0], lane)
+            self._fill(key[0], queue)
 
     def _look_at_clocks(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""What survives a restart: every Held and what the blocklist door knows, in one small SQLite file.
+"""What survives a restart: every CheckState and what the blocklist door knows, in one small SQLite file.
 
 What has ended is written at once, in one transaction of a write-ahead log, and what ends meanwhile together in the next
 one. So kill -9 loses the last run at most, or in a storm those of the moment that a write takes. The writing is done on
@@ -15,13 +15,13 @@ import logging
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_type_hints
 
+from exporter.check_state import ActiveFinding, CheckState, Key, RecordChange, RecordHistory
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.store import ActiveFinding, CheckState, Key
-from exporter.model import Doubt, Finding, Reason, Record, RecordChange, RecordHistory, Sample, Severity
+from exporter.model import Check, Doubt, Finding, Reason, Record, Sample, Severity, Target
 
 log = logging.getLogger(__name__)
 
@@ -145,11 +145,12 @@ class StateFile:
 def _plain(held: CheckState) -> dict[str, Any]:
     return {
         "findings": [[s.finding.id, s.finding.severity, s.finding.evidence, s.since] for s in held.findings],
-        "samples": [[r.metric.name, r.labels, r.value] for r in held.samples],
+        "readings": [[r.metric.name, r.labels, r.value] for r in held.samples],
         "records": [
             [r.record.name, r.record.texts, r.record.digest, r.since, [[c.before, c.after, c.at] for c in r.changes]]
             for r in held.records
         ],
+        "found": [[type(target).__name__, _own(target)] for target in held.found],
         "doubt": [held.doubt.reason, held.doubt.detail] if held.doubt else None,
         "last_run": held.last_run,
         "last_conclusive": held.last_conclusive,
@@ -157,7 +158,7 @@ def _plain(held: CheckState) -> dict[str, Any]:
 
 
 def _read(new: CheckState, saved: str, catalogue: Catalogue) -> CheckState:
-    measures = {m.name: m for m in catalogue.metrics}
+    metrics = {m.name: m for m in catalogue.metrics}
     try:
         body = json.loads(saved)
         return replace(
@@ -168,13 +169,15 @@ def _read(new: CheckState, saved: str, catalogue: Catalogue) -> CheckState:
                 if rule in catalogue.rules
             ),
             samples=tuple(
-                Sample(measures[name], float(value), _pairs(labels))
-                for name, labels, value in body["samples"]
-                if name in measures
+                Sample(metrics[name], float(value), _pairs(labels))
+                for name, labels, value in body["readings"]
+                if name in metrics
             ),
             records=tuple(_remembered(*saved) for saved in body.get("records", ())),
+            found=tuple(_found(new.check, *target) for target in body.get("found", ())),
             doubt=Doubt(Reason(body["doubt"][0]), body["doubt"][1]) if body["doubt"] else None,
-            last_run=float(body["last_run"]),
+            # what older files do not tell is found again at once
+            last_run=float(body["last_run"]) if "found" in body or not new.check.finds else 0.0,
             last_conclusive=float(body["last_conclusive"]),
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -193,3 +196,19 @@ def _texts(saved: Any) -> tuple[str, ...]:
 
 def _pairs(saved: Any) -> tuple[tuple[str, str], ...]:
     return tuple((str(k), str(v)) for k, v in saved)
+
+
+def _own(target: Target) -> dict[str, Any]:
+    """The fields of its kind: what all kinds share comes from the configuration."""
+    shared = {field.name for field in fields(Target)}
+    return {field.name: getattr(target, field.name) for field in fields(target) if field.name not in shared}
+
+
+def _found(check: Check, name: Any, own: Any) -> Target:
+    """Raise KeyError, TypeError or ValueError for what is no target of a kind that the check finds."""
+    kind = {kind.__name__: kind for kind in check.finds}[name]
+    types = get_type_hints(kind)
+    wrong = [key for key, value in own.items() if type(value) is not types[key]]
+    if wrong:
+        raise ValueError(f"{name} has another {', '.join(wrong)}")
+    return kind(**own)

@@ -1,76 +1,89 @@
-"""Everything that is configured or named, evaluated once; then what was found on the way."""
+"""The plan walked once, for a person or a CI job: the same checks, plan and store as the daemon's.
+
+It goes in rounds. First all that is configured, then what was found on the way, then what has to run again because of
+what that brought, until nothing is left; last what is concluded from all the others.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import partial
 
-from exporter.checks.mta_sts import mta_sts
-from exporter.engine import discovery
-from exporter.engine.catalogue import Catalogue
+from exporter.check_state import Key
+from exporter.clock import Clock
 from exporter.engine.evaluate import evaluate
-from exporter.engine.plan import Pair, pairs
+from exporter.engine.plan import Pair, Plan
 from exporter.engine.store import Store
-from exporter.model import Check, Clock, Target
 from exporter.net import Net
 from exporter.net.interfaces import HeldStates
-from exporter.targets import (
-    Delivery,
-    MailHost,
-)
 
-AT_ONCE = 32
-CONCERNED = frozenset({discovery.CHECK, mta_sts.id})  # checks of domains that rest on what was met at mail hosts
+AT_ONCE = 32  # runs
+MOST_RUNS = 3  # of one pair: two that are news to each other must not go on for ever
 
 
-async def run(
-    catalogue: Catalogue,
-    targets: Sequence[Target],
-    enabled: Callable[[str], bool],
-    net: Callable[[HeldStates], Net],
-    clock: Clock,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> Store:
-    """Evaluate everything once; `progress(done, total)` is called as runs end.
+class Sweep:
+    """One walk. `progress(done, total)` is called as runs end."""
 
-    Mail hosts that were found come second, then their domains once more, what is concluded from the others last.
-    """
-    store = Store()
-    todo = pairs(catalogue, targets, enabled)
-    for pair in todo:
-        store.want(*pair)
-    done = 0
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        net: Callable[[HeldStates], Net],
+        clock: Clock,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._net = net
+        self._clock = clock
+        self._progress = progress
+        self._begun: Counter[Key] = Counter()
+        self._wanted: dict[Key, Pair] = {}
+        self._again: set[Key] = set()
+        self._done = 0
+        self._total = 0
 
-    async def sweep(some: Sequence[Pair]) -> None:
-        nonlocal done
+    async def run(self) -> None:
+        """Evaluate everything. Raises nothing of its own."""
+        todo = list(self._plan.configured())
+        for pair in todo:
+            self._store.hold(*pair)
+        last = [pair for pair in todo if pair[0].concludes]
+        todo = [pair for pair in todo if not pair[0].concludes]
+        self._total = len(last)
+        while todo:
+            await self._round(todo)
+            todo = list(self._wanted.values()) or self._repeated()
+            self._wanted.clear()
+        self._total -= len(last)
+        await self._round(last)
+
+    def _repeated(self) -> list[Pair]:
+        keys, self._again = sorted(self._again), set()
+        states = [self._store[key] for key in keys if self._begun[key] < MOST_RUNS]
+        return [(state.check, state.target) for state in states if not state.check.concludes]
+
+    async def _round(self, some: Iterable[Pair]) -> None:
+        todo = list(some)
+        self._total += len(todo)
         slots = asyncio.Semaphore(AT_ONCE)
+        await asyncio.gather(*(self._one(pair, slots) for pair in todo))
 
-        async def one(check: Check, target: Target) -> None:
-            nonlocal done
-            async with slots:
-                store.record(await evaluate(check, target, partial(net, store), clock))
-            done += 1
-            if progress:
-                progress(done, len(todo))
-
-        await asyncio.gather(*(one(*pair) for pair in some))
-
-    last = [pair for pair in todo if isinstance(pair[1], Delivery)]
-    await sweep([pair for pair in todo if not isinstance(pair[1], Delivery)])
-    hosts = discovery.MailHosts(t for t in targets if isinstance(t, MailHost))
-    for held in store:
-        if held.check.id == discovery.CHECK:
-            hosts.learn(held)
-    late = [pair for pair in pairs(catalogue, hosts.all, enabled) if store.want(*pair)]
-    todo = [*todo, *late]
-    await sweep(late)
-    # What was met at a mail host is news for the domains that lead to it.
-    faulty = {(h.target.host, h.target.port) for h in store if isinstance(h.target, MailHost) and h.findings}
-    domains = hosts.leading_to(faulty)
-    again = [(check, target) for check, target in todo if check.id in CONCERNED and target.key in domains]
-    todo = [*todo, *again]
-    await sweep(again)
-    await sweep(last)
-    return store
+    async def _one(self, pair: Pair, slots: asyncio.Semaphore) -> None:
+        check, target = pair
+        key = check.id, target.key
+        async with slots:
+            self._begun[key] += 1
+            before = self._store[key]
+            outcome = await evaluate(check, target, partial(self._net, self._store), self._clock)
+            state = self._store.record(outcome)
+        self._done += 1
+        self._progress(self._done, self._total)
+        if state is None:
+            return
+        for new in self._plan.learn(state).wanted:
+            self._store.hold(*new)
+            self._wanted[new[0].id, new[1].key] = new
+        self._again |= {key for key in self._plan.dependents(before, state) if self._begun[key]}

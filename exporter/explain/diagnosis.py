@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from exporter.engine.store import CheckState
+from exporter.check_state import CheckState
 from exporter.explain import runbook
 from exporter.explain.refusals import Diagnosis, Grade, Match
 from exporter.explain.smtp_status import Refusal, meaning, reply_meaning

@@ -11,13 +11,13 @@ dot; a dot or any octet outside printable ASCII *inside* a label is escaped as `
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from exporter.model import Reason
+from exporter.model import Doubt, Reason
 
 
 class Status(StrEnum):
@@ -119,6 +119,13 @@ class Reply:
     detail: str = ""  # why it is not conclusive, for a person
 
     @property
+    def doubt(self) -> Doubt | None:
+        """Why it says nothing; None where it is conclusive."""
+        if self.status.conclusive:
+            return None
+        return Doubt(self.status.reason, f"{self.question}: {self.detail or self.status}")
+
+    @property
     def exists(self) -> bool:
         return self.status is Status.ANSWER
 
@@ -162,6 +169,13 @@ class Signature(NamedTuple):
 
     begins: int
     ends: int
+
+
+def doubts(*replies: Reply | None) -> Iterator[Doubt]:
+    """One for each of these replies that says nothing."""
+    for reply in replies:
+        if reply and reply.doubt:
+            yield reply.doubt
 
 
 @dataclass(frozen=True, slots=True)

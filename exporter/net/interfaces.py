@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol, TypeAlias
 
+from exporter.check_state import CheckState
 from exporter.mail.dns import Question, Reply
-from exporter.model import IP, CannotTell, Known
+from exporter.model import IP, CannotTell
+from exporter.net.transcript import Transcript
 
 Dial: TypeAlias = Callable[[IP, int], Awaitable[tuple[str, int]]]  # where an address is really to be reached
 
@@ -25,14 +27,48 @@ class DnsClient(Protocol):
     async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply: ...
 
 
-class HeldStates(Protocol):
-    """What the other checks hold, to be read only."""
+class Asker(Protocol):
+    """Who asks DNS on behalf of one run, and writes down what was asked."""
 
-    def known(self, check: str, target: str) -> Known | None: ...
+    @property
+    def transcript(self) -> Transcript: ...
+
+    async def query(
+        self,
+        name: str,
+        rdtype: str,
+        *,
+        fresh: bool = False,
+        tcp: bool = False,
+        hide: Callable[[str], str] | None = None,
+    ) -> Reply: ...
+
+
+class HeldStates(Protocol):
+    """What the checks hold, to be read only."""
+
+    def get(self, check: str, target: str) -> CheckState | None: ...
 
 
 def believe(reply: Reply) -> Reply:
     """The reply, when it is conclusive; else raise CannotTell."""
-    if not reply.status.conclusive:
-        raise CannotTell(reply.status.reason, f"{reply.question}: {reply.detail or reply.status}")
+    if reply.doubt:
+        raise CannotTell(reply.doubt.reason, reply.doubt.detail)
     return reply
+
+
+async def any_of(questions: Iterable[Awaitable[bool]]) -> bool:
+    """True if one is true, whatever happened to the others; the first doubt is raised only if none is.
+
+    The loop of iprev (RFC 8601 section 2.7.3), said once. All are asked, in order.
+    """
+    doubt: CannotTell | None = None
+    found = False
+    for question in questions:
+        try:
+            found = await question or found
+        except CannotTell as could_not:
+            doubt = doubt or could_not
+    if doubt and not found:
+        raise doubt
+    return found

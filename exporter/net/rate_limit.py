@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from exporter.clock import Clock
 from exporter.mail.dns import Question
-from exporter.model import Clock
 
 BURST = 0.05  # seconds' worth of questions that may leave at once: more would overflow a resolver's socket
 

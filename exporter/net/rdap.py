@@ -20,9 +20,10 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
+from exporter.clock import Clock
 from exporter.mail import rdap
 from exporter.mail.rdap import Bootstrap, RdapRegistration, RdapSyntaxError
-from exporter.model import CannotTell, Clock, Reason
+from exporter.model import CannotTell, Reason
 from exporter.net.https import Fetched, HttpsClient
 from exporter.net.rate_limit import TokenBucket
 

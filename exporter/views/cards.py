@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exporter import receivers
-from exporter.engine.store import CheckState, EffectiveFinding, FindingPolicy, Store
+from exporter.check_state import CheckState, EffectiveFinding, FindingPolicy
+from exporter.engine.store import Store
 from exporter.explain.runbook import rule
 from exporter.model import Outcome, Severity, Verdict
 from exporter.receivers import Ask, Demand, DemandAnswer, DemandState, Profile
@@ -141,7 +142,7 @@ def _demand(profile: Profile, demand: Demand, answer: DemandAnswer) -> dict[str,
 def receptions(store: Store) -> list[dict[str, Any]]:
     """Every domain at every receiver that it wants to be taken by."""
     return [
-        reception(receivers.shipped()[name], held.target, store.known)
+        reception(receivers.shipped()[name], held.target, store.get)
         for held in store
         if isinstance(held.target, Delivery)
         for name in held.target.receivers

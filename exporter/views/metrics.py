@@ -18,9 +18,10 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from exporter import __version__
+from exporter.check_state import CheckState, FindingPolicy, Key
+from exporter.clock import Clock
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.store import CheckState, FindingPolicy, Key
-from exporter.model import Clock, Labels, Severity, Target
+from exporter.model import Labels, Severity, Target
 from exporter.net.dns.resolver import ResolverStats
 from exporter.stats import Histogram
 from exporter.text import day

@@ -12,7 +12,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from exporter import __version__
-from exporter.engine.store import FindingPolicy, Store
+from exporter.check_state import FindingPolicy
+from exporter.engine.store import Store
 from exporter.model import Verdict
 from exporter.views import cards
 

@@ -14,11 +14,13 @@ from urllib.parse import quote
 from aiohttp import web
 
 from exporter import receivers
+from exporter.check_state import CheckState
+from exporter.clock import Clock
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.store import CheckState, Store
+from exporter.engine.store import Store
 from exporter.explain import diagnosis, runbook
 from exporter.explain.refusals import Refusals
-from exporter.model import Clock, Severity, Verdict
+from exporter.model import Severity, Verdict
 from exporter.receivers import Profile
 from exporter.targets import Delivery
 from exporter.views import cards
@@ -186,7 +188,7 @@ class Web:
         domains = [h.target async for h in self._each(lambda h: profile.id in _wanted(h))]
         told: list[dict[str, Any]] = []
         for count, target in enumerate(domains, 1):
-            told.append(cards.reception(profile, target, self._views.store.known))
+            told.append(cards.reception(profile, target, self._views.store.get))
             if count % FEW == 0:
                 await asyncio.sleep(0)
         told.sort(key=lambda t: (cards.FIRST.index(t["state"]), -t["counts"]["unmet"], t["domain"]))
@@ -201,7 +203,7 @@ class Web:
         target = next((h.target for h in held if h.target.domain == domain), None)
         if target is None:
             raise web.HTTPNotFound(text=f"{domain[:200]!r} has no {profile.id} among its receivers\n")
-        told = cards.reception(profile, target, self._views.store.known)
+        told = cards.reception(profile, target, self._views.store.get)
         for demand in told["demands"]:
             demand["causes"] = [{**cause, "href": _page_of(cause["target"])} for cause in demand["causes"]]
             demand["unknown"] = [{**doubt, "href": _page_of(doubt["target"])} for doubt in demand["unknown"]]

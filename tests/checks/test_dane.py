@@ -10,8 +10,11 @@ from exporter.checks.dane import dane as check
 from exporter.demo.ca import Authority
 from exporter.demo.mailserver import Behaviour
 from exporter.demo.nameserver import ZoneData
-from exporter.engine import catalogue, sweep
+from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
+from exporter.engine.plan import Plan
+from exporter.engine.store import Store
+from exporter.engine.sweep import Sweep
 from exporter.mail.dane.chain import advised
 from exporter.mail.tls import Version
 from exporter.model import IP, Outcome, Reason
@@ -127,7 +130,8 @@ async def test_mail_hosts_that_a_command_has_found_are_looked_at(validates: bool
             return Net(dns, clock, mail=mail, held=held)
 
         domain = Domain(name="example.com", mail_from=("example.com",))
-        store = await sweep.run(catalogue.load(), [domain], {"mx", "dane"}.__contains__, net, clock)
+        store = Store()
+        await Sweep(Plan(catalogue.load(), [domain], {"mx", "dane"}.__contains__, store), store, net, clock).run()
     (host,) = (held for held in store if isinstance(held.target, MailHost))
     assert {standing.finding.id for standing in host.findings} == found
     assert host.doubt is None

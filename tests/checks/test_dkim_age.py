@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from exporter.check_state import CheckState, RecordHistory
 from exporter.checks.dkim import FIRST_SEEN
 from exporter.demo.nameserver import ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
 from exporter.engine.state_file import StateFile
-from exporter.engine.store import CheckState, Store
-from exporter.model import RecordHistory
+from exporter.engine.store import Store
 from exporter.net import Net
 from exporter.targets import Selector
 from tests.support.clock import FakeClock
@@ -30,7 +30,7 @@ class Watch:
 
     def __init__(self, held: CheckState | None = None, at: float = START) -> None:
         self.store, self.clock = Store(), FakeClock(at)
-        self.store.want(CHECK, TARGET, lambda new: held or new)
+        self.store.hold(CHECK, TARGET, lambda new: held or new)
 
     async def sees(self, record: str, *, after: float = 0.0) -> CheckState:
         """What is held when this has been met."""
@@ -119,7 +119,7 @@ async def test_a_key_that_has_been_there_and_is_gone_is_no_key_to_come() -> None
         f'{first}. TXT "v=DKIM1; k=ed25519; {KEY}"\n'
     )
     store, clock = Store(), FakeClock(START)
-    store.want(CHECK, target)
+    store.hold(CHECK, target)
     found = []
     for more in ("", f'{second}. TXT "v=DKIM1; k=ed25519; {OTHER}"\n', "", ""):
         dns = MemoryResolver(ZoneData(zone + more))

@@ -6,10 +6,11 @@ from functools import partial
 
 import pytest
 
+from exporter.check_state import CheckState
 from exporter.demo.nameserver import ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
-from exporter.engine.store import CheckState, Store
+from exporter.engine.store import Store
 from exporter.net import Net
 from exporter.targets import Domain
 from tests.support.clock import FakeClock
@@ -23,7 +24,7 @@ NEWS, ABOVE = "_dmarc.news.example.com TXT", "_dmarc.example.com TXT"
 async def seen(domain: str, *worlds: str) -> tuple[dict[str, tuple[str, ...]], CheckState]:
     """The texts by name that the last of these worlds makes, an hour apart, and what is held then."""
     target, store, clock = Domain(name=domain, mail_from=(domain,)), Store(), FakeClock(START)
-    store.want(CHECK, target)
+    store.hold(CHECK, target)
     for world in worlds:
         dns = MemoryResolver(ZoneData(world))
         outcome = await evaluate(CHECK, target, partial(Net, dns, clock, held=store), clock)

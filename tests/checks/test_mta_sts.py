@@ -50,7 +50,7 @@ class Domains:
 
     def __init__(self, zone: str = ZONE) -> None:
         self.zone, self.clock, self.store = ZoneData(zone), FakeClock(), Store()
-        self.store.want(check, EXAMPLE)
+        self.store.hold(check, EXAMPLE)
         self.answer = page(policy())
         self.fetched: list[str] = []
 
@@ -209,12 +209,12 @@ async def test_of_mail_hosts_only_what_smtp_tls_holds_is_said() -> None:
     outcome = await domains.look()
     assert ids(outcome) == set()
     assert any("it does not look there" in line for exchange in outcome.transcript for line in exchange.got)
-    domains.store.want(smtp_tls, HOST)
+    domains.store.hold(smtp_tls, HOST)
     assert ids(await domains.look()) == set(), "no run has ended yet"
     found = (expired("192.0.2.25"),)
-    domains.store.record(Outcome(smtp_tls, HOST, found, (), None, (), 1, 1))
+    domains.store.record(Outcome(smtp_tls, HOST, found, (), (), (), 1, 1))
     assert ids(await domains.look()) == {"mta_sts.certificate"}
-    domains.store.record(Outcome(smtp_tls, HOST, (), (), Doubt(Reason.NETWORK, "silence"), (), 2, 1))
+    domains.store.record(Outcome(smtp_tls, HOST, (), (), (Doubt(Reason.NETWORK, "silence"),), (), 2, 1))
     assert ids(await domains.look()) == {"mta_sts.certificate"}, "what is proven stands until it is proven wrong"
-    domains.store.record(Outcome(smtp_tls, HOST, (), (), None, (), 3, 1))
+    domains.store.record(Outcome(smtp_tls, HOST, (), (), (), (), 3, 1))
     assert ids(await domains.look()) == set()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from exporter.check_state import CheckState
 from exporter.demo.nameserver import ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
-from exporter.engine.store import CheckState, Store
+from exporter.engine.store import Store
 from exporter.model import Outcome
 from exporter.net import Net
 from exporter.targets import Domain
@@ -25,7 +26,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.store, self.clock = Store(), FakeClock(START)
-        self.store.want(CHECK, TARGET)
+        self.store.hold(CHECK, TARGET)
 
     async def sees(self, text: str) -> tuple[Outcome, CheckState]:
         """What one run says of this world, and what is held afterwards. An hour passes."""

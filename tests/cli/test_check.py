@@ -9,15 +9,19 @@ from ipaddress import ip_address
 
 import pytest
 
+from exporter.check_state import FindingPolicy
 from exporter.cli.check import named
 from exporter.cli.exit_codes import Exit, exit_code
 from exporter.demo.mailserver import Behaviour, SmtpFault
 from exporter.demo.nameserver import ZoneData
-from exporter.engine import catalogue, sweep
-from exporter.engine.store import FindingPolicy, Store
+from exporter.engine import catalogue
+from exporter.engine.plan import Plan
+from exporter.engine.store import Store
+from exporter.engine.sweep import Sweep
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.model import Reason, Target
 from exporter.net import Net
+from exporter.net.interfaces import HeldStates
 from exporter.targets import (
     Address,
     Authorisation,
@@ -76,14 +80,13 @@ async def evaluated(targets: Iterable[Target], *checks: str) -> Store:
     clock = FakeClock()
     dns = MemoryResolver(ZoneData(ZONE))
     steps: list[tuple[int, int]] = []
-    store = await sweep.run(
-        CATALOGUE,
-        list(targets),
-        checks.__contains__,
-        lambda held: Net(dns, clock, held=held),
-        clock,
-        progress=lambda done, total: steps.append((done, total)),
-    )
+    store = Store()
+    plan = Plan(CATALOGUE, targets, checks.__contains__, store)
+
+    def net(held: HeldStates) -> Net:
+        return Net(dns, clock, held=held)
+
+    await Sweep(plan, store, net, clock, lambda done, total: steps.append((done, total))).run()
     assert steps[-1] == (len(store), len(store))
     return store
 
@@ -106,15 +109,16 @@ async def test_a_domain_is_looked_at_again_once_its_mail_hosts_have_been_met() -
     refuses = {(ip_address("192.0.2.25"), 25): Behaviour(fault=SmtpFault.REFUSED)}
     async with mail_door(refuses, clock) as mail:
         domain = Domain(name="example.com", mail_from=("example.com",))
-        enabled = {"mx", "smtp_tls"}.__contains__
-        store = await sweep.run(CATALOGUE, [domain], enabled, lambda *_: Net(dns, clock, mail=mail), clock)
+        store = Store()
+        plan = Plan(CATALOGUE, [domain], {"mx", "smtp_tls"}.__contains__, store)
+        await Sweep(plan, store, lambda held: Net(dns, clock, mail=mail, held=held), clock).run()
     (mx,) = (held for held in store if held.check.id == "mx")
     assert {"mx.host-unreachable", "mx.all-unreachable"} <= {standing.finding.id for standing in mx.findings}
 
 
 def held(*outcomes: object) -> Store:
     store = Store()
-    store.want(SAMPLE, EXAMPLE)
+    store.hold(SAMPLE, EXAMPLE)
     for each in outcomes:
         store.record(each)  # type: ignore[arg-type]  # outcomes, spelled shortly
     return store

@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 
 from exporter import clients, receivers
+from exporter.check_state import CheckState, FindingPolicy
 from exporter.config import Settings, load
 from exporter.demo import world
 from exporter.demo.world import PAUSE, DemoWorld
-from exporter.engine import catalogue, sweep
-from exporter.engine.store import CheckState, FindingPolicy
+from exporter.engine import catalogue
+from exporter.engine.plan import Plan
+from exporter.engine.store import Store
+from exporter.engine.sweep import Sweep
 from exporter.mail.dns import Question
 from exporter.model import Verdict
 from exporter.net.dns.resolver import Resolver
@@ -204,7 +207,9 @@ async def look() -> Seen:
             settings, DnsblClient(clock), clock, dial=demo.dial, authorities=demo.authorities, pause=PAUSE
         )
         try:
-            store = await sweep.run(CATALOGUE, settings.targets, settings.enabled.__contains__, world.net, clock)
+            store = Store()
+            plan = Plan(CATALOGUE, settings.targets, settings.enabled.__contains__, store)
+            await Sweep(plan, store, world.net, clock).run()
         finally:
             await world.close()
         told = demo.told("http://127.0.0.1:10554")

@@ -10,8 +10,9 @@ import pytest
 
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
-from exporter.model import CannotTell, Outcome, Reason, Verdict, any_of
+from exporter.model import CannotTell, Outcome, Reason, Verdict
 from exporter.net import Net
+from exporter.net.interfaces import any_of
 from exporter.text import printable
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SIZE, cannot, scripted
 from tests.support.clock import FakeClock

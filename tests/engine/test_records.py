@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+from exporter.check_state import CHANGES_KEPT, CheckState, FindingPolicy, RecordChange
 from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
 from exporter.engine.state_file import StateFile
-from exporter.engine.store import CheckState, FindingPolicy
-from exporter.model import CHANGES_KEPT, RECORD_LIMIT, Reason, Record, RecordChange
+from exporter.model import RECORD_LIMIT, Check, Reason, Record
 from exporter.net import Net
+from exporter.net.interfaces import HeldStates
 from exporter.views import cards, metrics
 from exporter.views.pages import Pages
 from tests.support.checks import EXAMPLE, SAMPLE, cannot, outcome, scripted
@@ -114,16 +116,20 @@ async def test_a_check_sees_its_own_past() -> None:
     now = held(outcome(record(NONE), at=1000))
 
     class Holding:
-        def known(self, check: str, target: str) -> object:
-            return type("Known", (), {"records": now.records}) if (check, target) == now.key else None
+        def get(self, check: str, target: str) -> CheckState | None:
+            return now if (check, target) == now.key else None
 
-    net = Net(dns, clock, held=Holding())  # type: ignore[arg-type]  # of what is held, only the records matter here
-    remembered = net.remembered(SAMPLE.id, EXAMPLE.key, NAME)
+    def view(check: Check, held: HeldStates | None) -> Net:
+        net = Net(dns, clock, held=held)
+        net.serve(check)
+        return net
+
+    remembered = view(SAMPLE, Holding()).remembered(EXAMPLE, NAME)
     assert remembered is not None
     assert remembered.since == 1000
-    assert net.remembered(SAMPLE.id, EXAMPLE.key, "another") is None
-    assert net.remembered("another", EXAMPLE.key, NAME) is None
-    assert Net(dns, clock).remembered(SAMPLE.id, EXAMPLE.key, NAME) is None
+    assert view(SAMPLE, Holding()).remembered(EXAMPLE, "another") is None
+    assert view(replace(SAMPLE, id="another"), Holding()).remembered(EXAMPLE, NAME) is None
+    assert view(SAMPLE, None).remembered(EXAMPLE, NAME) is None
 
 
 async def test_the_engine_hands_on_what_was_recorded_before_the_doubt() -> None:
@@ -180,7 +186,7 @@ def test_the_page_shows_before_and_after_with_the_time_and_nothing_of_it_is_mark
 
 ZONE = """
 $TTL 1
-; authenticated: com. NS
+; signed: com. NS
 com.                   NS   a.gtld.com.
 example.com.           MX   10 mx.example.com.
 example.com.           TXT  "v=spf1 ip4:192.0.2.10 -all"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.engine.schedule import FOLLOWED, LANE, MOST_RELEASED, Job, Schedule
+from exporter.engine.schedule import FOLLOWED, MOST_RELEASED, RUNS_AT_ONCE, Job, Schedule
 from exporter.model import Check, Target
 from exporter.targets import Domain
 from tests.support.checks import EXAMPLE, SAMPLE
@@ -36,9 +36,9 @@ def plans(count: int, interval: float = 60, *, at_once: bool = False) -> list[Jo
     return [Job(SAMPLE, target, interval, at_once) for target in targets]
 
 
-def follow(schedule: Schedule, wanted: list[Job]) -> None:
-    for plan in wanted:
-        schedule.want(plan)
+def add_all(schedule: Schedule, wanted: list[Job]) -> None:
+    for job in wanted:
+        schedule.add(job)
 
 
 async def settle() -> None:
@@ -56,7 +56,7 @@ async def pass_time(schedule: Schedule, clock: FakeClock, seconds: int) -> None:
 async def test_what_has_no_verdict_runs_at_once() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
-    follow(schedule, plans(5, at_once=True))
+    add_all(schedule, plans(5, at_once=True))
     schedule.tick("sample")
     await settle()
     assert len(runs.names) == 5
@@ -65,7 +65,7 @@ async def test_what_has_no_verdict_runs_at_once() -> None:
 async def test_every_target_runs_once_per_interval_spread_over_it() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
-    follow(schedule, plans(200))
+    add_all(schedule, plans(200))
     busiest = 0
     for _ in range(60):
         before = len(runs.names)
@@ -84,8 +84,8 @@ async def test_the_phase_survives_a_reload_and_a_restart() -> None:
     for _ in range(2):
         clock, runs = FakeClock(), Runs()
         schedule = Schedule(runs, clock)
-        follow(schedule, plans(10))
-        follow(schedule, plans(10))
+        add_all(schedule, plans(10))
+        add_all(schedule, plans(10))
         await pass_time(schedule, clock, 60)
         firsts.append(runs.names)
     assert firsts[0] == firsts[1]
@@ -95,7 +95,7 @@ async def test_a_target_never_overlaps_itself_and_the_skipped_run_is_counted() -
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
     runs.gate.clear()
-    follow(schedule, plans(1, interval=10, at_once=True))
+    add_all(schedule, plans(1, interval=10, at_once=True))
     await pass_time(schedule, clock, 31)
     assert len(runs.names) == 1
     assert schedule.skipped == {("sample", "overlap"): 3}
@@ -107,7 +107,7 @@ async def test_a_target_never_overlaps_itself_and_the_skipped_run_is_counted() -
 async def test_a_stalled_loop_runs_late_once_and_counts_what_it_missed() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
-    follow(schedule, plans(1, interval=10))
+    add_all(schedule, plans(1, interval=10))
     await pass_time(schedule, clock, 10)
     clock.pass_(35)
     await pass_time(schedule, clock, 1)
@@ -121,24 +121,24 @@ async def test_no_more_than_a_lane_runs_at_once_and_all_get_their_turn() -> None
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
     runs.gate.clear()
-    follow(schedule, plans(LANE * 3, at_once=True))
+    add_all(schedule, plans(RUNS_AT_ONCE * 3, at_once=True))
     schedule.tick("sample")
     await settle()
-    assert runs.most == LANE
+    assert runs.most == RUNS_AT_ONCE
     runs.gate.set()
     await settle()
-    assert len(runs.names) == LANE * 3
-    assert runs.most == LANE
+    assert len(runs.names) == RUNS_AT_ONCE * 3
+    assert runs.most == RUNS_AT_ONCE
 
 
 async def test_a_target_that_left_is_not_run_and_one_that_changed_runs_at_once() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
-    follow(schedule, plans(2, interval=1000))
+    add_all(schedule, plans(2, interval=1000))
     changed = replace(EXAMPLE, name="d0.example.com", receives_mail=False)
-    plan = Job(SAMPLE, changed, 1000)
-    schedule.want(plan)
-    schedule.drop(("sample", "domain=d1.example.com"))
+    job = Job(SAMPLE, changed, 1000)
+    schedule.add(job)
+    schedule.remove(("sample", "domain=d1.example.com"))
     schedule.tick("sample")
     await settle()
     assert runs.names == ["d0.example.com"]
@@ -151,10 +151,10 @@ async def test_a_target_that_changed_while_it_ran_runs_again() -> None:
     schedule = Schedule(runs, clock)
     runs.gate.clear()
     first = Job(SAMPLE, EXAMPLE, 1000, at_once=True)
-    schedule.want(first)
+    schedule.add(first)
     schedule.tick("sample")
     await settle()
-    schedule.want(Job(SAMPLE, replace(EXAMPLE, receives_mail=False), 1000))
+    schedule.add(Job(SAMPLE, replace(EXAMPLE, receives_mail=False), 1000))
     runs.gate.set()
     await settle()
     schedule.tick("sample")
@@ -168,7 +168,7 @@ async def test_a_run_that_cannot_be_taken_in_stops_nothing(caplog: pytest.LogCap
 
     clock = FakeClock()
     schedule = Schedule(broken, clock)
-    follow(schedule, plans(1, interval=10))
+    add_all(schedule, plans(1, interval=10))
     await pass_time(schedule, clock, 20)
     assert len(caplog.records) == 2
     assert schedule.idle
@@ -178,12 +178,12 @@ async def test_draining_lets_runs_end_and_starts_no_more() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
     runs.gate.clear()
-    follow(schedule, plans(LANE + 5, at_once=True))
+    add_all(schedule, plans(RUNS_AT_ONCE + 5, at_once=True))
     schedule.tick("sample")
     await settle()
     asyncio.get_running_loop().call_soon(runs.gate.set)
     await schedule.drain(5)
-    assert len(runs.names) == LANE
+    assert len(runs.names) == RUNS_AT_ONCE
     assert runs.now == 0
 
 
@@ -191,7 +191,7 @@ async def test_draining_cancels_what_does_not_end() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
     runs.gate.clear()
-    follow(schedule, plans(1, at_once=True))
+    add_all(schedule, plans(1, at_once=True))
     schedule.tick("sample")
     await settle()
     await schedule.drain(0.01)
@@ -206,7 +206,7 @@ async def test_apscheduler_itself_ticks_each_kind_on_the_loop() -> None:
         ran.set()
 
     schedule = Schedule(run, FakeClock())
-    follow(schedule, plans(1, at_once=True))
+    add_all(schedule, plans(1, at_once=True))
     schedule.start()
     async with asyncio.timeout(5):
         await ran.wait()
@@ -217,7 +217,7 @@ async def test_apscheduler_itself_ticks_each_kind_on_the_loop() -> None:
 async def test_an_end_at_the_moment_of_a_tick_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     """APScheduler logs a trace for each job that it has begun and cancels."""
     schedule = Schedule(Runs(), FakeClock())
-    follow(schedule, plans(1, at_once=True))
+    add_all(schedule, plans(1, at_once=True))
     schedule.start()
     asyncio.get_running_loop().call_soon(schedule._scheduler._process_jobs)
     await schedule.drain(1)
@@ -228,7 +228,7 @@ async def test_an_end_at_the_moment_of_a_tick_is_no_error(caplog: pytest.LogCapt
 async def test_a_herd_is_released_in_bounded_steps_and_nobody_is_lost() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
-    follow(schedule, plans(MOST_RELEASED + 10, interval=3600, at_once=True))
+    add_all(schedule, plans(MOST_RELEASED + 10, interval=3600, at_once=True))
     schedule.tick("sample")
     await settle_all(schedule)
     assert len(runs.names) == MOST_RELEASED
@@ -246,19 +246,19 @@ async def settle_all(schedule: Schedule) -> None:
 async def test_what_wants_to_run_again_soon_does_so_once_and_keeps_its_own_times() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
-    (plan,) = plans(1, interval=60, at_once=True)
-    schedule.want(plan)
+    (job,) = plans(1, interval=60, at_once=True)
+    schedule.add(job)
     schedule.tick("sample")
     await settle()
-    schedule.soon(plan.key, 2)
+    schedule.run_soon(job.key, 2)
     await pass_time(schedule, clock, 1)
     assert len(runs.names) == 1
     await pass_time(schedule, clock, 1)
     assert len(runs.names) == 2
     await pass_time(schedule, clock, 120)
     assert len(runs.names) == 4
-    schedule.drop(plan.key)
-    schedule.soon(plan.key, 2)
+    schedule.remove(job.key)
+    schedule.run_soon(job.key, 2)
     await pass_time(schedule, clock, 5)
     assert len(runs.names) == 4
 
@@ -266,12 +266,12 @@ async def test_what_wants_to_run_again_soon_does_so_once_and_keeps_its_own_times
 async def test_news_during_a_run_is_followed_by_another_one() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
-    (plan,) = plans(1, interval=60, at_once=True)
-    schedule.want(plan)
+    (job,) = plans(1, interval=60, at_once=True)
+    schedule.add(job)
     runs.gate.clear()
     schedule.tick("sample")
     await settle()
-    schedule.soon(plan.key, 1)
+    schedule.run_soon(job.key, 1)
     await pass_time(schedule, clock, 5)
     assert runs.now == 1, "never beside itself"
     runs.gate.set()
@@ -285,8 +285,8 @@ async def test_news_that_concerns_a_fleet_makes_no_herd() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
     wanted = plans(FOLLOWED * 5, interval=100_000)
-    follow(schedule, wanted)
-    schedule.follow([plan.key for plan in wanted], 1)
+    add_all(schedule, wanted)
+    schedule.run_dependents([job.key for job in wanted], 1)
     busiest = 0
     for _ in range(7):
         before = len(runs.names)

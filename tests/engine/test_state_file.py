@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from exporter.check_state import CheckState, FindingPolicy
 from exporter.checks import ptr
 from exporter.engine import catalogue
 from exporter.engine.state_file import StateFile
-from exporter.engine.store import CheckState, FindingPolicy, Store
+from exporter.engine.store import Store
 from exporter.model import Doubt, Outcome, Reason
 from tests.support.checks import HOST
 
@@ -28,7 +29,7 @@ def ran(at: float, *, doubt: bool = False) -> Outcome:
         target=HOST,
         findings=(ptr.MISSING(ip=HOST.ip, pointer="1.2.0.192.in-addr.arpa", helo="mail.example.com"),),
         samples=(ptr.NAMES(0),),
-        doubt=Doubt(Reason.DNS_TIMEOUT, "silent") if doubt else None,
+        doubts=(Doubt(Reason.DNS_TIMEOUT, "silent"),) if doubt else (),
         transcript=(),
         started=at,
         duration=0.0,
@@ -37,7 +38,7 @@ def ran(at: float, *, doubt: bool = False) -> Outcome:
 
 def stored() -> Store:
     store = Store()
-    store.want(CHECK, HOST)
+    store.hold(CHECK, HOST)
     return store
 
 
@@ -173,11 +174,11 @@ def test_a_place_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path: Path
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from tests.test_state import ran, stored
-from exporter.state import State
+from tests.engine.test_state_file import ran, stored
+from exporter.engine.state_file import StateFile
 
 async def main():
-    store, state = stored(), State(Path(sys.argv[1]))
+    store, state = stored(), StateFile(Path(sys.argv[1]))
     for n in range(1, 1_000_000):
         state.save(store.record(ran(float(n))))
         await state.written()

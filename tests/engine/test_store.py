@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exporter.engine.store import COMPACT_LINES, CheckState, FindingPolicy, Store
+from exporter.check_state import COMPACT_LINES, CheckState, FindingPolicy
+from exporter.engine.store import Store
 from exporter.model import Acceptance, Exchange, Reason, Severity, Verdict
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, ODD, SAMPLE, SIZE, outcome
 
@@ -102,11 +103,11 @@ def test_evidence_is_full_for_trouble_and_compact_for_a_pass() -> None:
 
 def test_a_reload_keeps_what_stays_and_drops_what_leaves() -> None:
     store = Store()
-    assert store.want(SAMPLE, EXAMPLE)
-    assert store.want(SAMPLE, replace(EXAMPLE, name="example.net"))
+    assert store.hold(SAMPLE, EXAMPLE)
+    assert store.hold(SAMPLE, replace(EXAMPLE, name="example.net"))
     store.record(outcome(BROKEN(what="x"), at=1000))
-    assert not store.want(SAMPLE, EXAMPLE), "no news"
-    assert store.want(SAMPLE, replace(EXAMPLE, labels=(("team", "crm"),)))
+    assert not store.hold(SAMPLE, EXAMPLE), "no news"
+    assert store.hold(SAMPLE, replace(EXAMPLE, labels=(("team", "crm"),)))
     store.drop(("sample", "domain=example.net"))
     (kept,) = store
     assert kept.target.labels == (("team", "crm"),)
@@ -115,7 +116,7 @@ def test_a_reload_keeps_what_stays_and_drops_what_leaves() -> None:
 
 def test_a_new_pair_may_be_known_from_a_former_life() -> None:
     store = Store()
-    store.want(SAMPLE, EXAMPLE, lambda new: replace(new, last_run=1000.0))
+    store.hold(SAMPLE, EXAMPLE, lambda new: replace(new, last_run=1000.0))
     assert store["sample", "domain=example.com"].last_run == 1000
 
 
@@ -128,7 +129,7 @@ def test_a_run_that_ends_after_its_target_left_is_not_kept() -> None:
 def test_a_run_that_began_before_a_reload_does_not_bring_the_old_labels_back() -> None:
     store = Store()
     relabelled = replace(EXAMPLE, labels=(("team", "crm"),))
-    store.want(SAMPLE, relabelled)
+    store.hold(SAMPLE, relabelled)
     now = store.record(outcome(at=1000, target=EXAMPLE))
     assert now is not None
     assert now.target is relabelled
@@ -136,11 +137,11 @@ def test_a_run_that_began_before_a_reload_does_not_bring_the_old_labels_back() -
 
 def test_what_is_known_of_a_target_can_be_read_by_its_key_accepted_or_not() -> None:
     store = Store()
-    store.want(SAMPLE, replace(EXAMPLE, accept=(Acceptance(finding="sample.broken", until=None, reason="r"),)))
+    store.hold(SAMPLE, replace(EXAMPLE, accept=(Acceptance(finding="sample.broken", until=None, reason="r"),)))
     store.record(outcome(BROKEN(what="x"), doubt=Reason.DNS_TIMEOUT))
-    known = store.known("sample", EXAMPLE.key)
+    known = store.get("sample", EXAMPLE.key)
     assert known is not None
-    assert [finding.id for finding in known.findings] == ["sample.broken"]
+    assert [active.finding.id for active in known.findings] == ["sample.broken"]
     assert known.doubt is not None
     assert known.doubt.reason is Reason.DNS_TIMEOUT
-    assert store.known("ptr", EXAMPLE.key) is store.known("sample", "domain=other.example") is None
+    assert store.get("ptr", EXAMPLE.key) is store.get("sample", "domain=other.example") is None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.check_state import CheckState
 from exporter.engine import catalogue
-from exporter.engine.store import CheckState
 from exporter.explain import diagnosis
 from exporter.explain.refusals import Refusals
 from exporter.model import Finding, Reason, Rule

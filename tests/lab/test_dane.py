@@ -15,11 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.checks.dane import dane as check
+from exporter.clock import SystemClock
 from exporter.engine.evaluate import evaluate
 from exporter.mail.dane.chain import Fit, advised, fit, key
 from exporter.mail.dane.tlsa import usable
 from exporter.mail.dns import TLSA
-from exporter.model import IP, Outcome, SystemClock
+from exporter.model import IP, Outcome
 from exporter.net import Net
 from exporter.net.dns.resolver import Resolver
 from exporter.net.smtp.client import SmtpClient

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from exporter.clock import SystemClock
 from exporter.mail.dns import Question, Status
-from exporter.model import SystemClock
 from exporter.net.dns.resolver import Resolver
 from tests.lab import nameservers
 from tests.lab.process import Lab, accepts, free

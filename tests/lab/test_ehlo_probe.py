@@ -7,9 +7,10 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.checks.ehlo_probe import ehlo_probe
+from exporter.clock import SystemClock
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
-from exporter.model import IP, Outcome, Reason, Severity, SystemClock
+from exporter.model import IP, Outcome, Reason, Severity
 from exporter.net import Net
 from exporter.net.smtp.client import SmtpClient
 from exporter.targets import EhloProbe, Peer

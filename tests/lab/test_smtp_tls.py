@@ -7,9 +7,10 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.checks.smtp_tls import smtp_tls as check
+from exporter.clock import SystemClock
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
-from exporter.model import IP, Outcome, Reason, SystemClock
+from exporter.model import IP, Outcome, Reason
 from exporter.net import Net
 from exporter.net.smtp.client import SmtpClient
 from exporter.targets import MailHost

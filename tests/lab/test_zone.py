@@ -10,10 +10,11 @@ from ipaddress import IPv4Address
 import pytest
 
 from exporter.checks.zone.check import zone as check
+from exporter.clock import SystemClock
 from exporter.demo.nameserver import ZoneData as DemoZone
 from exporter.demo.zoneserver import ZoneServers
 from exporter.engine.evaluate import evaluate
-from exporter.model import IP, Outcome, Reason, Severity, SystemClock, Verdict
+from exporter.model import IP, Outcome, Reason, Severity, Verdict
 from exporter.net import Net
 from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.resolver import Resolver

@@ -15,7 +15,7 @@ from aiohttp import web
 from exporter import __version__
 from exporter.demo.ca import Authority
 from exporter.demo.nameserver import ZoneData
-from exporter.engine.schedule import LANE
+from exporter.engine.schedule import RUNS_AT_ONCE
 from exporter.model import IP, Reason
 from exporter.net.https import AT_ONCE, LARGEST, MOST_ADDRESSES, Failure, Fetched, HttpsClient
 from tests.support.memory import MemoryResolver
@@ -363,7 +363,7 @@ async def test_every_run_that_asks_the_web_at_the_same_time_has_a_place() -> Non
     sources = [path.read_text() for path in (Path(__file__).parents[2] / "exporter" / "checks").rglob("*.py")]
     asking = sum("net.fetch(" in text or "net.registration(" in text for text in sources)
     assert asking == 3, "mta_sts, bimi, registration"
-    assert asking * LANE <= AT_ONCE
+    assert asking * RUNS_AT_ONCE <= AT_ONCE
     seen, all_there, never = 0, asyncio.Event(), asyncio.Event()
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.clock import SystemClock
 from exporter.mail.dns import Question
-from exporter.model import SystemClock
 from exporter.net.rate_limit import BURST, RateLimiter, TokenBucket
 from tests.support.clock import FakeClock
 

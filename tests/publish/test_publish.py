@@ -31,11 +31,11 @@ def test_the_readme_has_the_table_of_now() -> None:
 
 
 def test_the_table_leads_from_each_cause_to_what_can_be_alerted_on() -> None:
-    measures = {measure.name for measure in CATALOGUE.metrics}
+    metrics = {metric.name for metric in CATALOGUE.metrics}
     for given in readme._shipped():
-        assert given.keys() <= {"cause", "answer", "this", "findings", "measures", "instead"}
+        assert given.keys() <= {"cause", "answer", "this", "findings", "metrics", "instead"}
         assert given.get("findings") or given.get("instead"), given["cause"]
-        assert set(given.get("measures", ())) <= measures
+        assert set(given.get("metrics", ())) <= metrics
         for finding in given.get("findings", ()):
             assert CATALOGUE.rules[finding].severity is not Severity.INFO, f"{finding} is no series"
 

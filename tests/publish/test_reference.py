@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from exporter.check_state import CheckState, FindingPolicy, RecordHistory
 from exporter.config import schema, shipped_blocklists
 from exporter.engine import catalogue
-from exporter.engine.store import CheckState, FindingPolicy
-from exporter.model import Acceptance, Reason, Record, RecordHistory, Severity
+from exporter.model import Acceptance, Reason, Record, Severity
 from exporter.publish.reference import config, findings, markdown, references
 from exporter.publish.reference import metrics as families
 from exporter.views import metrics

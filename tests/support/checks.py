@@ -70,7 +70,7 @@ def outcome(
         target=target,
         findings=tuple(f for f in facts if isinstance(f, Finding)),
         samples=tuple(f for f in facts if isinstance(f, Sample)),
-        doubt=Doubt(doubt, "because") if doubt else None,
+        doubts=(Doubt(doubt, "because"),) if doubt else (),
         transcript=(),
         started=at,
         duration=0.0,

@@ -10,8 +10,8 @@ import dns.flags
 import dns.message
 import dns.rcode
 
+from exporter.clock import Clock
 from exporter.mail.dns import Question
-from exporter.model import Clock
 from exporter.net.dns.resolver import Resolver
 from tests.support.clock import FakeClock
 from tests.support.hostile import Answers, Hostile, framed, response

@@ -1,13 +1,17 @@
 """A scenario is a zone file whose comments say who is judged and what must come out.
 
-; target: Address ip=192.0.2.10 helo=mail.example.com     a class of targets.py and its fields
+Its name is that of a rule it expects, without the check's, or clean or unknown, and a variant: RULE[-VARIANT].zone.
+It opens with a sentence that says what the world is like and why this comes out.
+
+; target: Address ip=192.0.2.10 helo=mail.example.com     a class of targets.py and its fields, such as the loader
+                                   makes of a configuration: see scenario_configuration.py
 ; before: Reputation ...              judged by `blocklist` first, once a line; an hour passes after each
 ; verdict: pass | fail | unknown
 ; reason: dns_servfail               of an unknown
 ; expect: rule.id {key=value ...}    must be found (once a line); evidence (and severity=) that is given must be equal
 ; forbid: rule.id                    must not be found; rules of the check that no line names are forbidden too
 ; reading: metric_name 1 {label=value ...}
-; servfail: NAME TYPE                and the other orders of the name server
+; servfail: NAME TYPE                and the other orders of demo/nameserver.py
 ; smtp: 192.0.2.25:25 key=value ...   a mail server: the fields of demo.mailserver.Behaviour, and tls=1.2-1.3
 ; rdap: example.com key=value ...    what the registry of com, net, org and example holds: the fields of
                                    demo.registry.Name (expires=400d), or fault=...; without such a line it is not asked
@@ -25,6 +29,7 @@
 A blocklist is written name:zone, and knows what the shipped catalogue says of that name. A peer is written as a
 domain, or name:port for this very server.
 In values, \\x20 is the character with that hexadecimal code: a space, which would end the value.
+Any other word before a colon is an error, for nobody would do what it says. All other comments are prose.
 """
 
 from __future__ import annotations
@@ -34,7 +39,9 @@ import types
 import typing
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from functools import cached_property
 from ipaddress import ip_address
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +49,36 @@ from exporter import targets
 from exporter.config import shipped_blocklists
 from exporter.demo import mark
 from exporter.demo.mailserver import Behaviour
+from exporter.demo.nameserver import LIKE_AN_ORDER, ORDERS, disorders
 from exporter.demo.registry import Name
 from exporter.demo.website import Page
+from exporter.engine import catalogue
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import IP, Outcome, Target
+from exporter.model import IP, Options, Outcome, Target
 from tests.support.clock import FakeClock
+from tests.support.scenario_configuration import loaded
 
 HOME = Path(__file__).parent.parent / "scenarios"
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
-_HEADER = re.compile(
-    r"^;\s*(target|before|verdict|reason|expect|forbid|reading|smtp|web|mark|rdap|runs|rests|beside|now):\s*(.*?)\s*$",
-    re.MULTILINE,
+HEADER = (
+    "target",
+    "before",
+    "verdict",
+    "reason",
+    "expect",
+    "forbid",
+    "reading",
+    "smtp",
+    "web",
+    "mark",
+    "rdap",
+    "runs",
+    "rests",
+    "beside",
 )
+TARGET_LINES = ("before", "rests", "target", "beside")
+WORDS = ORDERS.union(HEADER)  # all that a scenario may use
+_HEADER = re.compile(rf"^;\s*({'|'.join(HEADER)}):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _SILENCE = re.compile(r"^;\s*(timeout|malformed|no-tcp):", re.MULTILINE)
 
 
@@ -73,23 +98,48 @@ class Scenario:
         return values[0]
 
     @property
+    def opening(self) -> str:
+        """The prose before everything else."""
+        told = takewhile(lambda line: line.startswith("; ") and not LIKE_AN_ORDER.match(line), self.text.splitlines())
+        return " ".join(line.removeprefix("; ") for line in told)
+
+    @property
+    def world(self) -> str:
+        """The zone file for the servers: they know nothing of the header."""
+        return _HEADER.sub("", self.text)
+
+    def written(self, key: str) -> list[Target]:
+        """As the lines say, past the loader."""
+        written = [_target(line) for line in self.all(key)]
+        rests_on = tuple(_target(line).key for line in self.all("rests"))
+        return [replace(t, rests_on=rests_on) if isinstance(t, targets.Delivery) else t for t in written]
+
+    @cached_property
+    def _judged(self) -> list[tuple[str, Target]]:
+        """Line by line, what the loader makes of it. Raise ConfigError for what it refuses."""
+        said = [(key, target) for key in TARGET_LINES for target in self.written(key)]
+        made = loaded([target for _, target in said])
+        return [(key, one or target) for (key, target), one in zip(said, made, strict=True)]
+
+    def judged(self, key: str) -> list[Target]:
+        return [target for line, target in self._judged if line == key]
+
+    @property
     def target(self) -> Target:
-        target = _target(self.one("target"))
-        if isinstance(target, targets.Delivery):
-            return replace(target, rests_on=tuple(rests.key for rests in self.rests))
-        return target
+        self.one("target")
+        return self.judged("target")[0]
 
     @property
     def rests(self) -> list[Target]:
-        return [_target(line) for line in self.all("rests")]
+        return self.judged("rests")
 
     @property
     def before(self) -> list[Target]:
-        return [_target(line) for line in self.all("before")]
+        return self.judged("before")
 
     @property
     def beside(self) -> list[Target]:
-        return [_target(line) for line in self.all("beside")]
+        return self.judged("beside")
 
     @property
     def runs(self) -> tuple[int, float]:
@@ -152,11 +202,14 @@ class Scenario:
 
 def load() -> list[Scenario]:
     files = sorted(HOME.glob("*/*.zone"))
-    return [_read(path) for path in files]
+    return [read(path) for path in files]
 
 
-def _read(path: Path) -> Scenario:
+def read(path: Path) -> Scenario:
+    """Raise ValueError for a word that nobody knows: what it asks for would not be tested."""
     text = path.read_text()
+    if wrong := [f"{path}:{number}: {what}" for number, what in disorders(text, WORDS)]:
+        raise ValueError("\n".join(wrong))
     return Scenario(path.parent.name, path.stem, text, tuple(_HEADER.findall(text)))
 
 
@@ -188,11 +241,28 @@ def _registered(given: dict[str, str]) -> Name:
 
 def _build(kind: type[Any], given: dict[str, str]) -> Any:
     hints = typing.get_type_hints(kind)
+    if issubclass(kind, Target):
+        given, options = _options(given)
+        return kind(options=options, **_values(kind, hints, given))
+    return kind(**_values(kind, hints, given))
+
+
+def _options(given: dict[str, str]) -> tuple[dict[str, str], tuple[Options, ...]]:
+    """The keys that single checks have for themselves, apart from the fields of the target."""
+    made = []
+    for options in catalogue.load().options.values():
+        hints = typing.get_type_hints(options)
+        own = {name: _value(hints[name], text) for name, text in given.items() if name in hints}
+        given = {name: text for name, text in given.items() if name not in hints}
+        if own:
+            made.append(options(**own))
+    return given, tuple(made)
+
+
+def _values(kind: type[Any], hints: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
     unknown = given.keys() - {f.name for f in fields(kind)}
     assert not unknown, f"{kind.__name__} has no {unknown}"
-    if kind is targets.Delivery:
-        given = {**given, "rests_on": ""}
-    return kind(**{name: _value(hints[name], text) for name, text in given.items()})
+    return {name: _value(hints[name], text) for name, text in given.items()}
 
 
 def _value(hint: Any, text: str) -> Any:

@@ -29,11 +29,11 @@ async def site() -> AsyncIterator[Site]:
 
 
 def ended(check: Check, target: Target, *findings: Finding, doubt: Doubt | None = None) -> Outcome:
-    return Outcome(check, target, findings, (), doubt, (), 9000, 0)
+    return Outcome(check, target, findings, (), (doubt,) if doubt else (), (), 9000, 0)
 
 
 def hold(site: Site, check: Check, target: Target, *findings: Finding, doubt: Doubt | None = None) -> None:
-    site.store.want(check, target)
+    site.store.hold(check, target)
     site.store.record(ended(check, target, *findings, doubt=doubt))
 
 

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
-from exporter.engine.store import CheckState, FindingPolicy, Store
+from exporter.engine.store import Store
 from exporter.model import Reason, Verdict
 from exporter.targets import Authorisation
 from exporter.views.metrics import Exposition, OwnHealth
@@ -46,7 +47,7 @@ class Site:
 
     def put(self, *names: str) -> None:
         for name in names:
-            self.store.want(SAMPLE, replace(EXAMPLE, name=name))
+            self.store.hold(SAMPLE, replace(EXAMPLE, name=name))
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, Any]:
         async with (
@@ -155,7 +156,7 @@ async def test_what_many_targets_share_is_still_a_page_and_the_worst_of_it(site:
     names = [f"d{i}.example" for i in range(SHOWN + 5)]
     domains = [Authorisation(domain=name, sender="mail-out", mail_from=(name,)) for name in names]
     for domain in domains:
-        site.store.want(SAMPLE, domain)
+        site.store.hold(SAMPLE, domain)
         site.store.record(outcome(at=9000, target=domain))
     site.store.record(outcome(BROKEN(what="the last"), at=9500, target=domains[-1]))
     status, body, _ = await site.get("/targets/sender=mail-out")

@@ -26,33 +26,27 @@ from exporter.mail.bimi.record import (
 )
 from exporter.mail.cname import dangling
 from exporter.mail.dmarc.tree_walk import climb
-from exporter.model import CannotTell, Doubt, Fact, Facts, Finding, Rule, Severity, check
+from exporter.mail.dns import doubts
+from exporter.model import Door, Doubt, Fact, Facts, Finding, Rule, Severity, check
 from exporter.model import Record as Published
 from exporter.net import Net
 from exporter.net.https import Failure, Fetched
-from exporter.net.interfaces import believe
 from exporter.targets import Domain
 
 
-@check(over=Domain, interval=timedelta(hours=6), timeout=timedelta(seconds=90))
+@check(over=Domain, interval=timedelta(hours=6), timeout=timedelta(seconds=90), needs={Door.HTTPS})
 async def bimi(target: Domain, net: Net) -> Facts:
     """Do receivers find a logo for the domain's mail, and does all fit that they ask for to show it?"""
     if not target.sends_mail:
         return
     found = await net.drive(find(target.name))
     end, unsure = await net.drive(dangling(found.own.reply))
-    for fact in _standing(found, end):
-        yield fact
-    believe(found.own.reply)
-    if unsure:
-        believe(unsure)
-    if found.above:
-        believe(found.above.reply)
+    yield _standing(found, end)
+    yield doubts(found.own.reply, unsure, found.above.reply if found.above else None)
     if len(found.own.records) != 1:
         return
     name, record = found.own.name, found.own.records[0]
-    for finding in _complaints(target.name, name, record):
-        yield finding
+    yield _complaints(target.name, name, record)
     if record.declined:
         return
     walk = await net.drive(climb(target.name))
@@ -62,18 +56,13 @@ async def bimi(target: Domain, net: Net) -> Facts:
     if record.location and not _unusable(record.location):
         accept = ", ".join(logos.TYPES)
         logo = await net.fetch(record.location, accept=accept, largest=bimi_logo.LARGEST, redirects=REDIRECTS)
-        for finding in (*_fetched(name, "l", record.location, logo), *logos.judge(logo)):
-            yield finding
+        yield (*_fetched(name, "l", record.location, logo), *logos.judge(logo))
     if record.evidence and not url_fault(record.evidence):
         evidence = await net.fetch(record.evidence, largest=bimi_certificate.LARGEST, redirects=REDIRECTS)
         now = net.clock.wall()
         judged = certificates.judge(target.name, evidence, logo, now)
-        for fact in (*_fetched(name, "a", record.evidence, evidence), *judged):
-            yield fact
-    if walk.doubt:
-        believe(walk.doubt)
-    for doubt in (*_doubt(logo, logos.doubt), *_doubt(evidence, certificates.doubt)):
-        raise CannotTell(doubt.reason, doubt.detail)
+        yield (*_fetched(name, "a", record.evidence, evidence), *judged)
+    yield (*doubts(walk.doubt), *_doubts(logo, logos.doubt), *_doubts(evidence, certificates.doubt))
 
 
 DANGLING_CNAME = Rule(
@@ -254,9 +243,7 @@ def _blame(fetched: Fetched) -> str:
     return "" if fetched.doubt or fetched.status == 200 else f"is answered with HTTP status {fetched.status}"
 
 
-def _doubt(fetched: Fetched | None, of_file: Callable[[Fetched], Doubt | None]) -> list[Doubt]:
-    """Why nothing is known of the file, nothing where it is known or not needed."""
-    if not fetched or _blame(fetched):
-        return []
-    doubt = of_file(fetched)
-    return [doubt] if doubt else []
+def _doubts(fetched: Fetched | None, of_file: Callable[[Fetched], Doubt | None]) -> Iterator[Doubt]:
+    """Why nothing is known of the file; nothing where it is known or not needed."""
+    if fetched and not _blame(fetched) and (doubt := of_file(fetched)):
+        yield doubt

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from exporter.checks.dmarc import alignment, reports
 from exporter.mail import names, receiver_replies
@@ -11,10 +11,9 @@ from exporter.mail.dmarc.alignment import align
 from exporter.mail.dmarc.record import DmarcPolicy, Requested, is_record, meant
 from exporter.mail.dmarc.reports import destination
 from exporter.mail.dmarc.tree_walk import Discovery, Published, WalkStep, climb, discover
-from exporter.mail.dns import Reply
+from exporter.mail.dns import doubts
 from exporter.model import Fact, Facts, Finding, Metric, Record, Rule, Severity, check
 from exporter.net import Net
-from exporter.net.interfaces import believe
 from exporter.targets import Domain
 
 
@@ -22,50 +21,43 @@ from exporter.targets import Domain
 async def dmarc(target: Domain, net: Net) -> Facts:
     """Is there a DMARC policy that every receiver finds, does it protect the domain, and can its own mail pass?"""
     found = await net.drive(discover(target.name))
-    for record in _records(found):
-        yield record
-    doubts: list[Reply | None] = []
+    yield _records(found)
     for step in _looked_at(found):
-        alias, doubt = await net.drive(dangling(step.reply))
-        doubts.append(doubt)
-        for finding in _strays(step, alias, harmless=bool(found.source or found.doubt)):
-            yield finding
+        alias, unsure = await net.drive(dangling(step.reply))
+        yield doubts(unsure)
+        yield _strays(step, alias, harmless=bool(found.source or found.doubt))
     source = found.source
     if source is None:
         if found.doubt:
-            believe(found.doubt)
+            yield doubts(found.doubt)
+            return
         yield MISSING(domain=target.name, record=_suggested(target))
         yield POLICY_INFO(1, **_labels(None, None, None))
-        if found.apex and any(is_record(txt.text) for txt in believe(found.apex).texts):
+        yield doubts(found.apex)
+        if found.apex and any(is_record(txt.text) for txt in found.apex.texts):
             yield AT_APEX(domain=target.name)
-        _settle(doubts)
         return
     if names.under(source.domain, names.registrable(target.name)):  # else it is the registry's, who will not ask us
-        for finding in (*_complaints(source), *reports.judge_list(source, wanted=target.sends_mail)):
-            yield finding
+        yield (*_complaints(source), *reports.judge_list(source, wanted=target.sends_mail))
         uris = source.record.rua[: reports.MOST]
         above = await net.drive(climb(source.domain)) if uris and source.domain != target.name else found
         for uri in uris:
             end = await net.drive(destination(above, uri))
-            doubts.append(end.doubt)
-            for finding in reports.judge(source, end):
-                yield finding
+            yield doubts(end.doubt)
+            yield reports.judge(source, end)
     inherited = source.domain != target.name
-    if inherited and source.record.np and found.apex:
-        believe(found.apex)  # sp= or np=: that hangs on whether the name exists
+    if inherited and source.record.np and found.apex and found.apex.doubt:
+        yield doubts(found.apex)  # sp= or np=: that hangs on whether the name exists
+        return
     requested = source.record.requests(subdomain=inherited, exists=found.exists)
-    for finding in _judge(target, source, requested):
-        yield finding
+    yield _judge(target, source, requested)
     if requested and target.sends_mail:
         spf = [await net.drive(align(found, name, "aspf")) for name in dict.fromkeys(target.mail_from)]
         dkim = [await net.drive(align(found, name, "adkim")) for name in dict.fromkeys(target.signers)]
-        doubts += (identifier.doubt for identifier in (*spf, *dkim))
-        for finding in alignment.judge(target, found, requested, spf, dkim):
-            yield finding
-    _settle([found.doubt, found.aside.reply if found.aside else None])
-    for fact in _rest(found, source, requested):
-        yield fact
-    _settle(doubts)
+        yield doubts(*(identifier.doubt for identifier in (*spf, *dkim)))
+        yield alignment.judge(target, found, requested, spf, dkim)
+    open_still = [*doubts(found.doubt, found.aside.reply if found.aside else None)]
+    yield open_still or _rest(found, source, requested)
 
 
 UNPROTECTED = (
@@ -253,13 +245,6 @@ def _records(found: Discovery) -> Iterator[Record]:
     for step in found.steps:
         if step.domain in places and names.under(step.domain, names.registrable(found.domain)):
             yield Record.of(f"{step.name} TXT", (txt.text for txt in step.reply.texts if meant(txt.text)))
-
-
-def _settle(doubts: Iterable[Reply | None]) -> None:
-    """Raise CannotTell for the first of them."""
-    for doubt in doubts:
-        if doubt:
-            believe(doubt)
 
 
 def _looked_at(found: Discovery) -> tuple[WalkStep, ...]:

@@ -10,16 +10,16 @@ DNSSEC is judged by the resolver that the exporter uses, which walks the whole c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from ipaddress import ip_network
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 from exporter.checks.zone import nameservers
 from exporter.checks.zone.nameservers import MOST_SERVERS, Way, ZoneAnswers, ZoneLocation
 from exporter.mail import names
-from exporter.mail.dns import Reply, Status
+from exporter.mail.dns import Reply, Status, doubts
 from exporter.mail.zone import (
     Item,
     ItemKind,
@@ -32,23 +32,34 @@ from exporter.mail.zone import (
     wanted_keys,
     word,
 )
-from exporter.model import CannotTell, Doubt, Fact, Facts, Metric, Reason, Rule, Severity, check
+from exporter.model import Door, Doubt, Fact, Facts, Metric, Reason, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import Zone
 from exporter.text import commas, minute
 
 
-@check(over=Zone, interval=timedelta(hours=1), timeout=timedelta(seconds=60))
+@check(over=Zone, interval=timedelta(hours=1), timeout=timedelta(seconds=60), needs={Door.NAMESERVERS})
 async def zone(target: Zone, net: Net) -> Facts:
     """Does every server of the domain's zone answer, and do all say the same?"""
-    unsure: list[Doubt] = []  # told last: what is proven comes first
-    async for said in _judged(target, net):
-        if isinstance(said, Doubt):
-            unsure.append(said)
-        else:
-            yield said
-    if unsure:
-        raise CannotTell(unsure[0].reason, unsure[0].detail)
+    found = await net.drive(find(target.name))
+    if not found.exists and not found.doubt and not is_subdomain(found.zone or ".", names.registrable(target.name)):
+        yield NO_SUCH_DOMAIN(domain=target.name, zone=found.zone or ".")
+        return
+    seen = await nameservers.validated(net, list(_items(target)))
+    yield _bogus(target.name, [*seen, *([found.doubt] if found.doubt else [])])
+    place = await nameservers.locate(net, target.name, found)
+    if place is None:
+        above = Doubt(Reason.MALFORMED, f"nothing above {target.name} has a SOA record")
+        yield _doubt(found.doubt) if found.doubt else above
+        return
+    yield doubts(*seen)
+    heard = await nameservers.hear(net, place)
+    if not heard.hosts:
+        yield _doubt(heard.told)
+        return
+    yield (*_named(heard), *await _reached(net, place, heard))
+    yield await _alike(target, net, heard)
+    yield await _signed(net, heard)
 
 
 NO_SUCH_DOMAIN = Rule(
@@ -209,39 +220,6 @@ SIGNATURES = Metric(
 
 EXPIRING = 2 * 86400.0  # seconds
 
-Said: TypeAlias = Fact | Doubt
-
-
-async def _judged(target: Zone, net: Net) -> AsyncIterator[Said]:
-    found = await net.drive(find(target.name))
-    if not found.exists and not found.doubt and not is_subdomain(found.zone or ".", names.registrable(target.name)):
-        yield NO_SUCH_DOMAIN(domain=target.name, zone=found.zone or ".")
-        return
-    seen = await nameservers.validated(net, list(_items(target)))
-    for said in _bogus(target.name, [*seen, *([found.doubt] if found.doubt else [])]):
-        yield said
-    place = await nameservers.locate(net, target.name, found)
-    if place is None:
-        yield (
-            _doubt(found.doubt)
-            if found.doubt
-            else Doubt(Reason.MALFORMED, f"nothing above {target.name} has a SOA record")
-        )
-        return
-    for reply in seen:
-        if not reply.status.conclusive:
-            yield _doubt(reply)
-    heard = await nameservers.hear(net, place)
-    if not heard.hosts:
-        yield _doubt(heard.told)
-        return
-    for said in (*_named(heard), *await _reached(net, place, heard)):
-        yield said
-    async for said in _alike(target, net, heard):
-        yield said
-    async for said in _signed(net, heard):
-        yield said
-
 
 def _items(target: Zone) -> Iterator[Item]:
     for name in dict.fromkeys((target.name, *target.mail_from)):
@@ -252,7 +230,7 @@ def _items(target: Zone) -> Iterator[Item]:
         yield Item(ItemKind.DKIM, key)
 
 
-def _bogus(domain: str, seen: Iterable[Reply]) -> Iterator[Said]:
+def _bogus(domain: str, seen: Iterable[Reply]) -> Iterator[Fact]:
     replies = [reply for reply in seen if reply.status is Status.BOGUS]
     if replies:
         said = dict.fromkeys(error for reply in replies for error in reply.extended_errors)
@@ -260,7 +238,7 @@ def _bogus(domain: str, seen: Iterable[Reply]) -> Iterator[Said]:
         yield BOGUS(domain=domain, questions=questions, reason=commas(said) or "the resolver gives no reason")
 
 
-def _named(heard: ZoneAnswers) -> Iterator[Said]:
+def _named(heard: ZoneAnswers) -> Iterator[Fact]:
     """What the names and addresses of the servers tell, whoever answers there."""
     apex, hosts, named = heard.zone, heard.hosts, heard.named
     yield NAMESERVERS(len(named))
@@ -287,7 +265,7 @@ def _named(heard: ZoneAnswers) -> Iterator[Said]:
             yield _doubt(host.doubt)
 
 
-async def _reached(net: Net, place: ZoneLocation, heard: ZoneAnswers) -> list[Said]:
+async def _reached(net: Net, place: ZoneLocation, heard: ZoneAnswers) -> list[Fact]:
     """What each address did when asked for the SOA. Only what our own way out cannot explain is charged to it."""
     ways = await nameservers.ways_out(net, heard, place)
     alive = {voice.version for voice in heard.good}
@@ -295,7 +273,7 @@ async def _reached(net: Net, place: ZoneLocation, heard: ZoneAnswers) -> list[Sa
     return said if heard.good else [*said, await _nobody(net, heard, ways)]
 
 
-def _one(apex: str, voice: ServerAnswer, ways: set[Way], alive: set[int]) -> Iterator[Said]:
+def _one(apex: str, voice: ServerAnswer, ways: set[Way], alive: set[int]) -> Iterator[Fact]:
     who: dict[str, Any] = {"zone": apex, "server": voice.server, "ip": voice.ip}
     version = voice.version
     match voice.word:
@@ -326,7 +304,7 @@ def _one(apex: str, voice: ServerAnswer, ways: set[Way], alive: set[int]) -> Ite
             yield _doubt(voice.fault)
 
 
-async def _nobody(net: Net, heard: ZoneAnswers, ways: set[Way]) -> Said:
+async def _nobody(net: Net, heard: ZoneAnswers, ways: set[Way]) -> Fact:
     """That no server has the zone is said only when each has shown it twice, and nothing else can explain it."""
     lost = [f"{host.name} has no address" for host in heard.hosts if host.without_address]
     again = await nameservers.voices(net, heard.zone, heard.hosts)
@@ -336,14 +314,12 @@ async def _nobody(net: Net, heard: ZoneAnswers, ways: set[Way]) -> Said:
     return Doubt(Reason.NETWORK, f"none of the servers of {heard.zone} that can be asked from here answers for it")
 
 
-async def _alike(target: Zone, net: Net, heard: ZoneAnswers) -> AsyncIterator[Said]:
+async def _alike(target: Zone, net: Net, heard: ZoneAnswers) -> list[Fact]:
     """Do the servers have the same data? What differs is asked once more: it may have been changing just then."""
     items = [item for item in _items(target) if is_subdomain(item.name, heard.zone)]
     first = await nameservers.gather(net, heard, items)
     disputed = [gathered.item for gathered in first if gathered.differ]
-    for gathered in first:
-        for reply in gathered.unanswered:
-            yield _doubt(reply)
+    said: list[Fact] = [_doubt(reply) for gathered in first for reply in gathered.unanswered]
     again = await nameservers.gather(net, heard, disputed)
     soas = await nameservers.soas(net, heard) if disputed else [voice.soa for voice in heard.good]
     serials = {voice.server: it.serial for voice, it in zip(heard.good, soas, strict=True) if it}
@@ -351,43 +327,42 @@ async def _alike(target: Zone, net: Net, heard: ZoneAnswers) -> AsyncIterator[Sa
     differ = len(set(serials.values())) > 1
     if differ:
         shown = commas(f"{serial} at {server}" for server, serial in serials.items())
-        yield SERIALS_DIFFER(zone=heard.zone, serials=shown, severity=Severity.WARNING if late else None)
+        said.append(SERIALS_DIFFER(zone=heard.zone, serials=shown, severity=Severity.WARNING if late else None))
     for gathered in again:
         if gathered.differ:
             kind, name = gathered.item
             lasts = kind in (ItemKind.MX, ItemKind.SPF) and (late or not differ)
             answers = gathered.shown([voice.server for voice in heard.good])
             severity = Severity.CRITICAL if lasts else None
-            yield DATA_DIFFER(zone=heard.zone, kind=kind, name=name, answers=answers, severity=severity)
+            said.append(DATA_DIFFER(zone=heard.zone, kind=kind, name=name, answers=answers, severity=severity))
     heard.answers.extend(reply for gathered in first for reply in gathered.replies)
+    return said
 
 
-async def _signed(net: Net, heard: ZoneAnswers) -> AsyncIterator[Said]:
+async def _signed(net: Net, heard: ZoneAnswers) -> list[Fact]:
     """What DNSSEC will do, besides what it does: keys that are gone, signatures that end."""
     apex = heard.zone
     ds = await net.query(apex, "DS")
-    if not ds.status.conclusive:
-        yield _doubt(ds)
     if ds.void:
-        yield UNSIGNED(zone=apex)
+        return [UNSIGNED(zone=apex)]
     if not ds.exists:
-        return
+        return [_doubt(ds)]
+    said: list[Fact] = []
     wanted = wanted_keys(ds.names)
     replies = await nameservers.ask_each(net, heard, apex, "DNSKEY")
     have = keys(record for reply in replies for record in reply.names)
     if wanted and replies and all(reply.authoritative for reply in replies) and not wanted & have:
         told = (commas(map(str, sorted(some))) for some in (wanted, have))
-        yield DS_WITHOUT_KEY(zone=apex, wanted=next(told), have=next(told) or "none")
+        said.append(DS_WITHOUT_KEY(zone=apex, wanted=next(told), have=next(told) or "none"))
     signed = [(reply.signature.ends, reply) for reply in (*heard.answers, *replies) if reply.signature]
     if signed:
         ends, reply = min(signed, key=itemgetter(0))
-        yield SIGNATURES(ends)
+        said.append(SIGNATURES(ends))
         if reply.signature and ends_soon(reply.signature, net.clock.wall(), EXPIRING):
             end = minute(ends)
-            yield SIGNATURE_EXPIRING(zone=apex, end=end, record=f"{reply.question} at {reply.server}")
+            said.append(SIGNATURE_EXPIRING(zone=apex, end=end, record=f"{reply.question} at {reply.server}"))
+    return said
 
 
 def _doubt(reply: Reply) -> Doubt:
-    if reply.status.conclusive:
-        return Doubt(Reason.MALFORMED, f"{reply.question}: an answer that leaves the question open")
-    return Doubt(reply.status.reason, f"{reply.question}: {reply.detail or reply.status}")
+    return reply.doubt or Doubt(Reason.MALFORMED, f"{reply.question}: an answer that leaves the question open")

@@ -13,10 +13,11 @@ import socket
 from dataclasses import dataclass
 from functools import partial
 
+from exporter.clock import Clock
 from exporter.mail import names
 from exporter.mail.dns import Question, ServerReply, Status
 from exporter.mail.zone import serial_lt
-from exporter.model import IP, Clock
+from exporter.model import IP
 from exporter.net.dns import wire
 from exporter.net.dns.attempts import Attempts, UpstreamState
 from exporter.net.dns.upstream import Upstream

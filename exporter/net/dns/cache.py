@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from exporter.clock import Clock
 from exporter.mail.dns import Question, Reply, Status
-from exporter.model import Clock
 
 MOST = 20_000
 LONGEST = 3600.0  # seconds an answer is kept, whatever its TTL

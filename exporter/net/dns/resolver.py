@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from exporter.clock import Clock
 from exporter.mail.dns import Question, Reply, Status
-from exporter.model import Clock
 from exporter.net.dns import wire
 from exporter.net.dns.attempts import Attempts, Response, UpstreamState
 from exporter.net.dns.cache import Cache

@@ -18,20 +18,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+from exporter.clock import Clock
 from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, NotListed
-from exporter.model import CannotTell, Clock, Doubt, Reason
+from exporter.model import Doubt, Reason, worst
 from exporter.net.dnsbl.list_state import NEVER, ListAnswer, Listing, ListState
+from exporter.net.interfaces import Asker
 from exporter.text import printable
-
-if TYPE_CHECKING:
-    from exporter.net import Net
 
 log = logging.getLogger(__name__)
 
@@ -64,25 +63,24 @@ class ListCondition:
     unanswered: int
     doubt: Doubt | None
 
-    def settle(self) -> None:
-        """Raise CannotTell if the latest test proved nothing, and nothing else is known against the list."""
-        if self.doubt and not self.unreliable:
-            raise CannotTell(self.doubt.reason, self.doubt.detail)
+
+def resting_on(standings: Sequence[ListVerdict]) -> int:
+    """How many lists the verdict rests on."""
+    return sum(1 for s in standings if s.listing or (s.quorum and s.clean))
 
 
-def quorum(standings: Sequence[ListVerdict]) -> int:
-    """How many lists the verdict rests on; raise CannotTell if one that it needs has said nothing of late."""
+def missing(standings: Sequence[ListVerdict]) -> Iterator[Doubt]:
+    """Why it cannot be told that the subject is on no list: one that the verdict needs has said nothing of late."""
     if not any(s.quorum for s in standings):
         names = ", ".join(s.blocklist.name for s in standings)
-        raise CannotTell(
+        yield Doubt(
             Reason.BLOCKLIST_UNHEALTHY, f"none of the lists can be believed: {names}" if names else "no list holds it"
         )
+        return
     silent = [s for s in standings if s.quorum and not s.listing and not s.clean]
-    if silent:
-        doubts = [s.doubt or Doubt(Reason.PENDING, f"{s.blocklist.name} was not asked yet") for s in silent]
-        worst = min(doubts, key=lambda doubt: list(Reason).index(doubt.reason))
-        raise CannotTell(worst.reason, f"{len(silent)} of {len(standings)} lists gave no usable answer: {worst.detail}")
-    return sum(1 for s in standings if s.listing or (s.quorum and s.clean))
+    first = worst(s.doubt or Doubt(Reason.PENDING, f"{s.blocklist.name} was not asked yet") for s in silent)
+    if first:
+        yield Doubt(first.reason, f"{len(silent)} of {len(standings)} lists gave no usable answer: {first.detail}")
 
 
 class DnsblClient:
@@ -95,7 +93,7 @@ class DnsblClient:
         self._subjects: frozenset[str] | None = None
         self._answered = ("", NEVER), ("", NEVER)  # the two lists that answered last, and when
 
-    async def listed(self, net: Net, subject: Subject, lists: Sequence[Blocklist]) -> list[ListVerdict]:
+    async def listed(self, net: Asker, subject: Subject, lists: Sequence[Blocklist]) -> list[ListVerdict]:
         """What each list that can hold the subject says of it now, in their order."""
         asked = [blocklist for blocklist in lists if blocklist.holds(subject)]
         key = str(subject)
@@ -114,7 +112,7 @@ class DnsblClient:
                 kept.forget(key)
         return [found[place] for place in range(len(asked))]
 
-    async def condition(self, net: Net, blocklist: Blocklist) -> ListCondition:
+    async def condition(self, net: Asker, blocklist: Blocklist) -> ListCondition:
         """How far the list can be believed; tests it if that is due."""
         kept = self._state_of(blocklist)
         if not await self._test_if_due(net, blocklist, kept):
@@ -152,7 +150,7 @@ class DnsblClient:
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             log.warning("saved blocklist state cannot be read (%s): the lists are asked anew", type(error).__name__)
 
-    async def _one(self, net: Net, subject: Subject, key: str, blocklist: Blocklist) -> ListVerdict:
+    async def _one(self, net: Asker, subject: Subject, key: str, blocklist: Blocklist) -> ListVerdict:
         kept = self._state_of(blocklist)
         await self._test_if_due(net, blocklist, kept)
         if kept.healthy:
@@ -166,7 +164,7 @@ class DnsblClient:
         clean = last is not None and not listing and not last.unconfirmed and now - last.at < RECENT
         return ListVerdict(blocklist, listing, clean, kept.fault is None and not kept.unreliable(now), doubt)
 
-    async def _ask(self, net: Net, subject: Subject, key: str, blocklist: Blocklist, kept: ListState) -> Doubt | None:
+    async def _ask(self, net: Asker, subject: Subject, key: str, blocklist: Blocklist, kept: ListState) -> Doubt | None:
         """Ask, and keep the answer; why there is none, or why it does not count yet."""
         name, epoch = blocklist.question(subject), kept.epoch
         reply = await self._query(net, blocklist, kept, name, "A")
@@ -189,7 +187,7 @@ class DnsblClient:
         await self._reason(net, blocklist, kept, key, name)
         return None
 
-    async def _confirm(self, net: Net, blocklist: Blocklist, kept: ListState, key: str) -> Doubt | None:
+    async def _confirm(self, net: Asker, blocklist: Blocklist, kept: ListState, key: str) -> Doubt | None:
         """See to it that a test which began after the answer went well; why not, if not."""
         async with kept.lock:  # whoever waited here may find the answer confirmed by another's test
             last = kept.latest(key)
@@ -204,7 +202,7 @@ class DnsblClient:
         last = kept.latest(key)
         return kept.doubt if last and last.unconfirmed else None
 
-    async def _reason(self, net: Net, blocklist: Blocklist, kept: ListState, key: str, name: str) -> None:
+    async def _reason(self, net: Asker, blocklist: Blocklist, kept: ListState, key: str, name: str) -> None:
         """The list's own words, asked until it has given them: evidence, and no doubt if they are not to be had."""
         last = kept.latest(key)
         if not last or not last.listing or last.listing.text:
@@ -215,7 +213,7 @@ class DnsblClient:
             kept.word(key, printable(blocklist.hide(text)))
             self.revision += 1
 
-    async def _test_if_due(self, net: Net, blocklist: Blocklist, kept: ListState) -> bool:
+    async def _test_if_due(self, net: Asker, blocklist: Blocklist, kept: ListState) -> bool:
         under_way = kept.lock.locked() and not kept.healthy  # then all waits for what comes out of it
         if not under_way and not kept.due(self._clock.monotonic()):
             return False
@@ -225,7 +223,7 @@ class DnsblClient:
             await self._test(net, blocklist, kept)
             return True
 
-    async def _test(self, net: Net, blocklist: Blocklist, kept: ListState) -> None:
+    async def _test(self, net: Asker, blocklist: Blocklist, kept: ListState) -> None:
         """Ask both test points and draw the conclusion. The lock is held."""
         generation = kept.begin_test(self._clock.monotonic())
         self.revision += 1
@@ -245,7 +243,7 @@ class DnsblClient:
 
     async def _query(
         self,
-        net: Net,
+        net: Asker,
         blocklist: Blocklist,
         kept: ListState,
         name: str,

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+from exporter.clock import Clock
 from exporter.mail import names
-from exporter.model import IP, Clock
+from exporter.model import IP
 from exporter.net.interfaces import Dial
 
 K = TypeVar("K")

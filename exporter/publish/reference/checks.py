@@ -1,14 +1,13 @@
-"""Each check: its question, whom it is about, how often it asks, what it can find and what it metrics."""
+"""Each check: its question, whom it is about, how often it asks, what it can find and what it measures."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from exporter.config import SPEAKING
 from exporter.config.build import EVERY
 from exporter.config.values import written
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
-from exporter.model import Check, Rule, Severity, Target
+from exporter.model import Check, Door, Rule, Severity, Target
 from exporter.publish.alert import WHO
 from exporter.publish.reference.markdown import MADE, code, codes, joined, plain, table
 from exporter.targets import (
@@ -112,6 +111,6 @@ def _about(check: Check) -> list[str]:
         f"- Every {written(_every(check))}, unless {pace} says otherwise{least}.",
         f"- A run that has not ended after {written(check.timeout)} is unknown, reason `deadline`.",
     ]
-    if check.id in SPEAKING:
+    if Door.SMTP in check.doors:
         lines.append("- It speaks SMTP, and so does not run before `smtp.helo_name` is set.")
     return lines

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from exporter.clock import SystemClock
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.mail.dns import Status
-from exporter.model import IDENTITY_LABELS, Reason, SystemClock
+from exporter.model import IDENTITY_LABELS, Reason
 from exporter.net.dns.resolver import ResolverStats
 from exporter.net.dns.upstream import UpstreamStats
 from exporter.publish.alert import WHO

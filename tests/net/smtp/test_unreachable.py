@@ -11,11 +11,12 @@ import pytest
 from exporter import clients
 from exporter.app import Daemon
 from exporter.clients import Clients
+from exporter.clock import Clock, SystemClock
 from exporter.config import Nameserver, Settings, defaults
 from exporter.demo.mailserver import Behaviour, SmtpFault
 from exporter.demo.nameserver import ZoneData
 from exporter.mail.smtp import SmtpReply
-from exporter.model import Clock, Doubt, Reason, SystemClock
+from exporter.model import Doubt, Reason
 from exporter.net import Net
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.smtp.probe import Silence, SmtpResult

@@ -1,0 +1,179 @@
+"""What is held of one check of one target: verdict, findings and samples, and the latest run.
+
+Contract, truth rule 5. A run without doubt replaces all that is held. A run in doubt may add findings; it keeps those
+that its doubts leave open, changes no sample and does not move the time of the last conclusive answer. Records are
+remembered beside them, with their latest changes. Nothing held expires by age. Everything here is immutable, so that
+whoever reads it sees one moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from exporter.model import (
+    Check,
+    Doubt,
+    Exchange,
+    Finding,
+    Outcome,
+    Reason,
+    Record,
+    Sample,
+    Severity,
+    Target,
+    Verdict,
+)
+
+Key: TypeAlias = tuple[str, str]  # check id, target key
+
+CHANGES_KEPT = 5  # of one record: enough for a story, and a record that flaps stays small
+COMPACT_LINES = 3  # of each exchange of a run that passed
+PENDING = Doubt(Reason.PENDING, "no run has ended yet")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChange:
+    """One record taking another's place. `at` is when it was first seen, in unix seconds."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordHistory:
+    """A Record as it is now, since when it has been seen so (unix seconds), and its latest changes, newest first."""
+
+    record: Record
+    since: float
+    changes: tuple[RecordChange, ...] = ()
+
+    def now(self, record: Record, at: float) -> RecordHistory:
+        """With what is published at this moment."""
+        if record.digest == self.record.digest:
+            return self
+        change = RecordChange(self.record.texts, record.texts, at)
+        return RecordHistory(record, at, (change, *self.changes[: CHANGES_KEPT - 1]))
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFinding:
+    """A finding and since when it stands (unix seconds)."""
+
+    finding: Finding
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveFinding:
+    """A standing finding under the operator's policy: its severity here, and until when it is accepted."""
+
+    standing: ActiveFinding
+    severity: Severity
+    accepted_until: float | None  # None: not accepted; infinity: for good
+
+    @property
+    def finding(self) -> Finding:
+        return self.standing.finding
+
+    @property
+    def fails(self) -> bool:
+        return self.severity.fails and self.accepted_until is None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingPolicy:
+    """What the operator decided about findings: severities by id. Acceptances lie on the targets."""
+
+    severities: Mapping[str, Severity] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckState:
+    """Everything known about one check of one target. Times are unix seconds; 0 means never."""
+
+    check: Check
+    target: Target
+    findings: tuple[ActiveFinding, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    doubt: Doubt | None = PENDING  # of the latest run
+    last_run: float = 0.0
+    last_conclusive: float = 0.0
+    latest: Outcome | None = None
+    latest_trouble: Outcome | None = None  # the latest run that did not pass, kept when later ones do
+    records: tuple[RecordHistory, ...] = ()
+    found: tuple[Target, ...] = ()  # by the latest run without doubt
+
+    @property
+    def key(self) -> Key:
+        return self.check.id, self.target.key
+
+    @property
+    def changed(self) -> float:
+        """When one of its records last changed; 0: never since the first sight of it."""
+        return max((it.changes[0].at for it in self.records if it.changes), default=0.0)
+
+    def judged(self, policy: FindingPolicy, now: float) -> tuple[EffectiveFinding, ...]:
+        accepted = {
+            a.finding: float("inf") if a.until is None else a.until
+            for a in self.target.accept
+            if a.until is None or a.until > now
+        }
+        return tuple(
+            EffectiveFinding(s, policy.severities.get(s.finding.id, s.finding.severity), accepted.get(s.finding.id))
+            for s in self.findings
+        )
+
+    def ok(self, policy: FindingPolicy, now: float) -> bool | None:
+        """The last conclusive verdict; None until there is one."""
+        if any(j.fails for j in self.judged(policy, now)):
+            return False
+        return True if self.last_conclusive else None
+
+    def verdict(self, policy: FindingPolicy, now: float) -> Verdict:
+        """For a person: fail outweighs doubt, doubt outweighs an older pass."""
+        if self.ok(policy, now) is False:
+            return Verdict.FAIL
+        return Verdict.UNKNOWN if self.doubt else Verdict.PASS
+
+    def after(self, outcome: Outcome) -> CheckState:
+        """What is held once this run has been taken in."""
+        began = {s.finding.key: s.since for s in self.findings}
+        ended = outcome.started + outcome.duration
+        new = tuple(ActiveFinding(f, began.get(f.key, ended)) for f in outcome.findings)
+        took = replace(
+            self,
+            target=outcome.target,
+            doubt=outcome.doubt,
+            last_run=ended,
+            latest=_compact(outcome),
+            records=self._recorded(outcome, ended),
+        )
+        if outcome.verdict is not Verdict.PASS:
+            took = replace(took, latest_trouble=outcome)
+        if not outcome.doubts:
+            return replace(took, findings=new, samples=outcome.samples, found=outcome.found, last_conclusive=ended)
+        renewed = {s.finding.key for s in new}
+        kept = (s for s in self.findings if s.finding.key not in renewed and outcome.leaves_open(s.finding))
+        return replace(took, findings=(*kept, *new))
+
+    def _recorded(self, outcome: Outcome, ended: float) -> tuple[RecordHistory, ...]:
+        """Each record was an answer of its own, so a run that broke off teaches too; only it forgets nothing."""
+        held = {it.record.name: it for it in self.records}
+        seen = {
+            record.name: held[record.name].now(record, ended) if record.name in held else RecordHistory(record, ended)
+            for record in outcome.records
+        }
+        return tuple((held | seen if outcome.doubts else seen).values())
+
+
+def _compact(outcome: Outcome) -> Outcome:
+    if outcome.verdict is not Verdict.PASS:
+        return outcome
+    short = tuple(
+        Exchange(e.asked, e.got if len(e.got) <= COMPACT_LINES else (*e.got[:COMPACT_LINES], "…"), e.via, e.seconds)
+        for e in outcome.transcript
+    )
+    return replace(outcome, transcript=short)

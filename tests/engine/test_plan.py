@@ -1,0 +1,146 @@
+"""One plan: which check looks at what, and what runs again because of what, no sooner than that and only for news."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from exporter.check_state import Key
+from exporter.checks.mx import mx
+from exporter.checks.ptr import MISSING, ptr
+from exporter.checks.receiver import receiver
+from exporter.checks.smtp_tls import NO_STARTTLS, smtp_tls
+from exporter.engine import catalogue
+from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.engine.plan import Plan
+from exporter.engine.store import Store
+from exporter.model import Check, Doubt, Finding, Outcome, Reason, Target, check
+from exporter.targets import Address, Delivery, Domain, MailHost
+from tests.support.checks import SAMPLE
+
+CATALOGUE = catalogue.load()
+HOST = Address(ip=ip_address("192.0.2.1"), helo=("mail.example.com",))
+MAIL = Delivery(domain="example.com", receivers=("gmail",), rests_on=(HOST.key,))
+OTHER = Delivery(domain="example.net", receivers=("gmail",), rests_on=("ip=192.0.2.2",))
+DOMAINS = [Domain(name=name, mail_from=(name,)) for name in ("example.com", "example.net")]
+MX = MailHost(host="mx.example.com")
+GMAIL = ("receiver", MAIL.key)
+BAD = MISSING(ip="192.0.2.1", pointer="1.2.0.192.in-addr.arpa", helo="mail.example.com")
+
+
+class Fleet:
+    """A store and a plan; what runs is told what to find."""
+
+    def __init__(self, *targets: Target, off: tuple[str, ...] = ()) -> None:
+        self.store = Store()
+        enabled = CATALOGUE.checks.keys() - set(off)
+        self.plan = Plan(CATALOGUE, targets, enabled.__contains__, self.store)
+        for pair in self.plan.configured():
+            self.store.hold(*pair)
+
+    def run(
+        self,
+        check: Check,
+        target: Target,
+        *findings: Finding,
+        doubt: Reason | None = None,
+        found: tuple[Target, ...] = (),
+    ) -> set[Key]:
+        """One run; whose turn it is then."""
+        before = self.store.get(check.id, target.key)
+        doubts = (Doubt(doubt, "?"),) if doubt else ()
+        now = self.store.record(Outcome(check, target, findings, (), doubts, (), 1000, 0, found=found))
+        assert now is not None
+        for new in self.plan.learn(now).wanted:
+            self.store.hold(*new)
+        return self.plan.dependents(before, now)
+
+
+def test_nothing_is_concluded_from_what_has_not_been_looked_at() -> None:
+    fleet = Fleet(HOST, MAIL, OTHER)
+    assert fleet.plan.too_early(receiver, MAIL)
+    assert not fleet.plan.too_early(receiver, OTHER), "what is not configured is not waited for"
+    assert not fleet.plan.too_early(ptr, HOST)
+    fleet.run(ptr, HOST, doubt=Reason.DNS_TIMEOUT)
+    assert not fleet.plan.too_early(receiver, MAIL), "that it could not be told is an answer, too"
+
+
+def test_news_is_followed_by_what_rests_on_it_and_nothing_else_is() -> None:
+    fleet = Fleet(HOST, MAIL, OTHER)
+    assert fleet.run(ptr, HOST) == {GMAIL}, "the first verdict is news"
+    assert fleet.run(ptr, HOST) == set()
+    assert fleet.run(ptr, HOST, BAD) == {GMAIL}
+    assert fleet.run(ptr, HOST, BAD) == set(), "a finding that is confirmed is none"
+    assert fleet.run(ptr, HOST, BAD, doubt=Reason.DNS_SERVFAIL) == {GMAIL}
+    assert fleet.run(ptr, HOST, BAD, doubt=Reason.DNS_SERVFAIL) == set()
+    assert fleet.run(ptr, HOST) == {GMAIL}
+
+
+def test_a_conclusion_is_no_news_to_itself() -> None:
+    """It has the same key as the domain that it rests on."""
+    fleet = Fleet(replace(MAIL, rests_on=(MAIL.key,)))
+    assert fleet.run(receiver, MAIL) == set()
+
+
+def test_domains_follow_what_is_found_at_their_mail_hosts() -> None:
+    fleet = Fleet(*DOMAINS)
+    for domain in DOMAINS:
+        fleet.run(mx, domain, found=(MX,))
+    bad = [NO_STARTTLS(host=MX.host, ip=ip, port=25) for ip in ("192.0.2.25", "192.0.2.26")]
+    both = {(check, domain.key) for domain in DOMAINS for check in ("mta_sts", "mx")}
+    assert fleet.run(smtp_tls, MX) == set(), "that nothing is wrong is what they went by"
+    assert fleet.run(smtp_tls, MX, bad[0]) == both
+    assert fleet.run(smtp_tls, MX, bad[0]) == set()
+    assert fleet.run(smtp_tls, MX, *bad) == both, "one more address"
+    assert fleet.run(smtp_tls, MX, doubt=Reason.NETWORK) == set(), "what was found still stands"
+    assert fleet.run(smtp_tls, MX) == both
+
+
+def test_what_is_switched_off_follows_nothing() -> None:
+    fleet = Fleet(*DOMAINS, off=("mta_sts",))
+    fleet.run(mx, DOMAINS[0], found=(MX,))
+    bad = NO_STARTTLS(host=MX.host, ip="192.0.2.25", port=25)
+    assert fleet.run(smtp_tls, MX, bad) == {("mx", DOMAINS[0].key)}
+
+
+def test_what_nobody_leads_to_any_more_is_gone() -> None:
+    fleet = Fleet(*DOMAINS)
+    fleet.run(mx, DOMAINS[0], found=(MX,))
+    assert fleet.plan.found == [MX]
+    before = fleet.store.record(Outcome(mx, DOMAINS[0], (), (), (), (), 2000, 0))
+    assert before is not None
+    gone = {(check.id, target.key) for check, target in fleet.plan.learn(before).gone}
+    assert gone == {(name, MX.key) for name in CATALOGUE.over(MailHost)}
+    assert fleet.plan.found == []
+
+
+def test_a_run_in_doubt_loses_no_target() -> None:
+    fleet = Fleet(*DOMAINS)
+    fleet.run(mx, DOMAINS[0], found=(MX,))
+    fleet.run(mx, DOMAINS[0], doubt=Reason.DNS_TIMEOUT)
+    assert fleet.plan.found == [MX]
+
+
+def chain(**after: tuple[str, ...]) -> Catalogue:
+    """Checks that come after each other as said."""
+    made = []
+    for name, others in after.items():
+
+        async def run(target: object, net: object) -> object:
+            """Is it so?"""
+
+        run.__name__ = name
+        made.append(CatalogueEntry(check(over=Domain, after=others)(run), (), ()))  # type: ignore[arg-type]  # the same
+    return Catalogue(tuple(made))
+
+
+def test_the_order_of_checks_has_no_circle() -> None:
+    order = catalogue.order(chain(a=("b",), b=("c",), c=()))
+    assert order.index("c") < order.index("b") < order.index("a")
+    with pytest.raises(ValueError, match="come after each other: "):
+        catalogue.order(chain(a=("b",), b=("a",)))
+    with pytest.raises(ValueError, match="there is not: x"):
+        catalogue.order(chain(a=("x",)))
+    assert SAMPLE.after == frozenset()
