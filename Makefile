@@ -62,7 +62,7 @@ builders: .venv/.made
 	@touch $@
 
 docs: .venv/.for-run
-	$(BIN)/python -m exporter.publish.readme README.md
+	$(BIN)/python -m tools.docs
 	$(BIN)/python -m exporter publish .
 
 # Needs uv. Neither file names a package index: whoever installs brings their own, and the hashes hold it to these files.

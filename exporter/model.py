@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from exporter.text import printable
 
@@ -23,7 +23,9 @@ IP: TypeAlias = IPv4Address | IPv6Address
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 Given = TypeVar("Given", bound="Options")
 
-IDENTITY_LABELS = ("check", "domain", "sender", "ip", "selector", "mail_host", "mail_port", "blocklist")
+# What a series can say of its target, in the order in which people read it; each kind of target has some of these.
+TARGET_LABELS = ("domain", "sender", "ip", "selector", "mail_host", "mail_port", "blocklist")
+IDENTITY_LABELS = ("check", *TARGET_LABELS)
 RECORD_LIMIT = 2048  # characters of each text of a record whose changes are kept
 RECORD_TEXTS = 20  # of one record
 
@@ -82,6 +84,21 @@ class CannotTell(Exception):  # noqa: N818 (a noun of the house; it is no error 
         self.detail = printable(detail)
 
 
+class Dead(StrEnum):
+    """What a finding proves to be dead, so that other trouble of the same domain follows from it: a label value."""
+
+    DOMAIN = "domain"  # it does not exist: what else is wrong with it follows from that
+    ZONE = "zone"  # its data cannot be had, or not by everybody: not knowing follows; what is found wrong is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """What ends at a known time: the metric says when. The threshold `NOUN_days` says how long before it is told of."""
+
+    noun: str
+    metric: Metric
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A thing that can be wrong, declared once; calling it with its evidence makes a Finding.
@@ -89,6 +106,9 @@ class Rule:
     `says` states the fact about the target with evidence in braces, `why` what it does to mail, `fix`
     is one imperative sentence (braces too), `ref` names the source. `refusals` quotes what receivers
     answer because of it. `subjects` are evidence keys that become labels of the finding's series.
+
+    For whoever is alerted: `expiry` has a threshold in place of an age, `implies` says what follows from it for the
+    domain, and `doubts` that what others found by the same resolver or blocklist cannot be believed meanwhile.
     """
 
     id: str
@@ -99,6 +119,9 @@ class Rule:
     ref: str
     refusals: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
+    expiry: Expiry | None = None
+    implies: Dead | None = None
+    doubts: bool = False
     fields: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -254,7 +277,14 @@ def option(default: Any, says: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Who is judged. `labels` are the operator's own, `off` the ids of the checks switched off here."""
+    """Who is judged. `labels` are the operator's own, `off` the ids of the checks switched off here.
+
+    A kind of target declares its identity labels, and in words of the configuration which targets there are.
+    """
+
+    LABELS: ClassVar[tuple[str, ...]] = ()
+    ONE_OF_LABELS: ClassVar[bool] = False  # a target of this kind has one of them, or else it has all
+    NOUN: ClassVar[str] = ""
 
     labels: Labels = ()
     off: frozenset[str] = frozenset()
@@ -265,7 +295,18 @@ class Target:
     @property
     def identity(self) -> Labels:
         """The identity labels, canonical; together with the check they name one verdict for ever."""
+        return tuple(
+            (label, str(name)) for label, name in zip(self.LABELS, self._names(), strict=True) if name is not None
+        )
+
+    def _names(self) -> tuple[object, ...]:
+        """What stands in each of LABELS, in their order; None: this target does not have that one."""
         raise NotImplementedError  # every kind of target in targets.py says who it is
+
+    @classmethod
+    def identities(cls) -> tuple[tuple[str, ...], ...]:
+        """The labels of one target, in each way that this kind has."""
+        return tuple((label,) for label in cls.LABELS) if cls.ONE_OF_LABELS else (cls.LABELS,)
 
     @property
     def key(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import IP, Labels, Target
+from exporter.model import IP, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +21,29 @@ class Egress:
 class Address(Target):
     """A sending address of ours: `ptr` judges it."""
 
+    LABELS = ("ip",)
+    NOUN = "each address in `senders[].addresses`"
+
     ip: IP
     helo: tuple[str, ...]  # every HELO name said from it
 
-    @property
-    def identity(self) -> Labels:
-        return (("ip", str(self.ip)),)
+    def _names(self) -> tuple[object, ...]:
+        return (self.ip,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Greeting(Target):
     """What one sender says in HELO/EHLO from one address: `helo` judges it. The name is as configured, unrepaired."""
 
+    LABELS = ("sender", "ip")
+    NOUN = "each HELO name that a sender says from one of its addresses"
+
     sender: str
     ip: IP
     helo: str
 
-    @property
-    def identity(self) -> Labels:
-        return (("sender", self.sender), ("ip", str(self.ip)))
+    def _names(self) -> tuple[object, ...]:
+        return (self.sender, self.ip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +59,24 @@ class Peer:
 class EhloProbe(Target):
     """What one sender says in HELO/EHLO from one address, and the peers that are asked: `ehlo_probe` judges it."""
 
+    LABELS = ("sender", "ip")
+    NOUN = "each HELO name that a sender says from one of its addresses, once `ehlo_probe.peers` names receivers"
+
     sender: str
     ip: IP
     helo: str
     peers: tuple[Peer, ...]
 
-    @property
-    def identity(self) -> Labels:
-        return (("sender", self.sender), ("ip", str(self.ip)))
+    def _names(self) -> tuple[object, ...]:
+        return (self.sender, self.ip)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Domain(Target):
     """A name that mail is sent from (the From: domain): `mx`, `spf` and `dmarc` judge it."""
+
+    LABELS = ("domain",)
+    NOUN = "each of `domains`"
 
     name: str
     mail_from: tuple[str, ...]  # envelope domains, where SPF is judged; the domain itself unless configured
@@ -76,22 +85,23 @@ class Domain(Target):
     signers: tuple[str, ...] = ()  # the d= domains of its DKIM selectors in use; none: they are not known
     own_machines: bool = False  # some of its mail is sent by machines of ours, as configured and not otherwise
 
-    @property
-    def identity(self) -> Labels:
-        return (("domain", self.name),)
+    def _names(self) -> tuple[object, ...]:
+        return (self.name,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Zone(Target):
     """The DNS zone of a domain, and the names whose data every server must have alike: `zone` judges it."""
 
+    LABELS = ("domain",)
+    NOUN = "the DNS zone of each of `domains`"
+
     name: str
     mail_from: tuple[str, ...] = ()  # envelope domains
     keys: tuple[str, ...] = ()  # names of DKIM keys: s1._domainkey.example.com
 
-    @property
-    def identity(self) -> Labels:
-        return (("domain", self.name),)
+    def _names(self) -> tuple[object, ...]:
+        return (self.name,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,29 +112,33 @@ class Authorisation(Target):
     must be included.
     """
 
+    LABELS = ("domain", "sender")
+    NOUN = "each of `domains` with each of its senders"
+
     domain: str
     sender: str
     mail_from: tuple[str, ...]
     egress: tuple[Egress, ...] = ()
     spf_include: str | None = None
 
-    @property
-    def identity(self) -> Labels:
-        return (("domain", self.domain), ("sender", self.sender))
+    def _names(self) -> tuple[object, ...]:
+        return (self.domain, self.sender)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selector(Target):
     """One DKIM key: `dkim` judges it. `signer` is the d= domain, the From: domain unless configured."""
 
+    LABELS = ("domain", "selector")
+    NOUN = "each of `domains[].dkim_selectors`"
+
     domain: str
     selector: str
     signer: str
     retired: bool = False  # nothing is signed with it any more: its key ought to be gone
 
-    @property
-    def identity(self) -> Labels:
-        return (("domain", self.domain), ("selector", self.selector))
+    def _names(self) -> tuple[object, ...]:
+        return (self.domain, self.selector)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,58 +148,69 @@ class KeyNamespace(Target):
     RFC 6376 section 3.6.2.1 calls it so. Its key is that of the Domain.
     """
 
+    LABELS = ("domain",)
+    NOUN = "each of `domains` that sends mail and names no DKIM selector in use"
+
     domain: str
 
-    @property
-    def identity(self) -> Labels:
-        return (("domain", self.domain),)
+    def _names(self) -> tuple[object, ...]:
+        return (self.domain,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MailHost(Target):
     """One SMTP server: `smtp_tls` judges it. `configured` hosts may stand on private addresses."""
 
+    LABELS = ("mail_host", "mail_port")
+    NOUN = "each MX host of the domains, found in DNS, and each of `mail_hosts`"
+
     host: str
     port: int = 25
     configured: bool = False
 
-    @property
-    def identity(self) -> Labels:
-        return (("mail_host", self.host), ("mail_port", str(self.port)))
+    def _names(self) -> tuple[object, ...]:
+        return (self.host, self.port)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registration(Target):
     """A name that a registry holds, below which domains of ours lie: `registration` judges it."""
 
+    LABELS = ("domain",)
+    NOUN = "each registered name that the domains are or lie below"
+
     domain: str
 
-    @property
-    def identity(self) -> Labels:
-        return (("domain", self.domain),)
+    def _names(self) -> tuple[object, ...]:
+        return (self.domain,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reputation(Target):
     """An address or a domain, and the lists it is looked up in: `blocklist` judges it."""
 
+    LABELS = ("domain", "ip")
+    ONE_OF_LABELS = True
+    NOUN = "each address of a sender and each of `domains`"
+
     subject: IP | str
     lists: tuple[Blocklist, ...]
 
-    @property
-    def identity(self) -> Labels:
-        return (("domain" if isinstance(self.subject, str) else "ip", str(self.subject)),)
+    def _names(self) -> tuple[object, ...]:
+        return (self.subject, None) if isinstance(self.subject, str) else (None, self.subject)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListHealth(Target):
     """One blocklist: `blocklist_health` judges whether its answers can be believed."""
 
+    LABELS = ("blocklist",)
+    NOUN = "each of the blocklists that are in use"
+
     blocklist: Blocklist
 
-    @property
-    def identity(self) -> Labels:
-        return (("blocklist", self.blocklist.name),)
+    def _names(self) -> tuple[object, ...]:
+        return (self.blocklist.name,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,12 +220,14 @@ class Delivery(Target):
     `rests_on` are the keys of the targets that tell of it: the domain, its selectors in use, its senders' addresses.
     """
 
+    LABELS = ("domain",)
+    NOUN = "each of `domains` that sends mail, with the receivers that are chosen for it"
+
     domain: str
     receivers: tuple[str, ...]  # ids of their profiles
 
-    @property
-    def identity(self) -> Labels:
-        return (("domain", self.domain),)
+    def _names(self) -> tuple[object, ...]:
+        return (self.domain,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,13 +238,14 @@ class OwnResolver(Target):
     chain of trust; in a world of its own they can be of that world.
     """
 
+    NOUN = "the resolver of the exporter itself"
+
     nameservers: tuple[IP, ...] = ()
     uses_blocklists: bool = True
     wildcard_free: str = "com"
     signed: str = "com"
 
-    @property
-    def identity(self) -> Labels:
+    def _names(self) -> tuple[object, ...]:
         return ()
 
     @property

@@ -64,7 +64,19 @@ LONGEST = 400  # lines
 LONGER: dict[str, str] = {}  # path: why it is one thought all the same
 
 HOME = Path(__file__).parents[1]
-FOLDERS = ("exporter", "tests", "grafana", "prometheus", "alertmanager", "deploy", "docs", "bench", ".ci", ".github")
+FOLDERS = (
+    "exporter",
+    "tools",
+    "tests",
+    "grafana",
+    "prometheus",
+    "alertmanager",
+    "deploy",
+    "docs",
+    "bench",
+    ".ci",
+    ".github",
+)
 PACKAGE = HOME / "exporter"
 _UNFINISHED = re.compile(r"\b(?:T[O]DO|F[I]XME|X[X]X)\b|NotImplemented[E]rror(?!.*  # \w)|\.\.\.  # stub")
 _MACHINE = re.compile(r"/(?:work|root|home|farm)/")
@@ -76,6 +88,7 @@ _REASONED = re.compile(
 )
 
 MODULES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
+TOOLS = {path.relative_to(HOME).as_posix(): ast.parse(path.read_text()) for path in (HOME / "tools").rglob("*.py")}
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
@@ -110,6 +123,12 @@ def test_each_package_comes_in_by_its_door(path: str) -> None:
     assert strangers == set()
 
 
+@pytest.mark.parametrize("path", sorted(TOOLS))
+def test_tools_stand_on_the_exporter_alone(path: str) -> None:
+    """The exporter does not know them: to the test above they are strangers."""
+    assert {name.split(".")[0] for name in imports(TOOLS[path])} - sys.stdlib_module_names <= {"exporter", "tools"}
+
+
 @pytest.mark.parametrize("path", sorted(path for path in MODULES if part(path) == "mail"))
 def test_mail_is_pure(path: str) -> None:
     assert {name.split(".")[0] for name in imports(MODULES[path])} & IMPURE == set()
@@ -122,9 +141,9 @@ def test_no_check_catches_anything(path: str) -> None:
     assert not [node.lineno for node in ast.walk(MODULES[path]) if isinstance(node, ast.Try | ast.TryStar)]
 
 
-@pytest.mark.parametrize("path", sorted(path for path in MODULES if not fnmatch(path, PRINTS)))
+@pytest.mark.parametrize("path", sorted(path for path in MODULES | TOOLS if not fnmatch(path, PRINTS)))
 def test_only_commands_print(path: str) -> None:
-    calls = (node for node in ast.walk(MODULES[path]) if isinstance(node, ast.Call))
+    calls = (node for node in ast.walk((MODULES | TOOLS)[path]) if isinstance(node, ast.Call))
     assert not [node.lineno for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"]
 
 

@@ -17,12 +17,12 @@ from exporter.config import load
 from exporter.engine import catalogue
 from exporter.explain import refusals
 from exporter.explain.diagnosis import as_text
-from exporter.publish.reference import config
-from exporter.publish.reference import metrics as families
 from exporter.publish.thresholds import Thresholds
 from exporter.views.metrics import HELP
 from tests.lab.process import need
 from tests.support.markdown import anchors, blocks, cells, links, prose
+from tools.reference import config
+from tools.reference import metrics as families
 
 HOME = Path(__file__).parents[1]
 CATALOGUE = catalogue.load()
@@ -57,7 +57,7 @@ def test_links_lead_to_what_is_there(name: str) -> None:
 def test_tables_are_rectangular_and_have_no_empty_cell(name: str) -> None:
     for rows in cells(WRITTEN[name]):
         assert {len(row) for row in rows} == {len(rows[0])}
-        if "Receivers answer" not in rows[0]:  # its rows are made, and held to the catalogue by tests/test_publish.py
+        if "Receivers answer" not in rows[0]:  # its rows are made, and held by tests/tools/test_docs.py
             assert [row for row in rows if not all(row)] == []
 
 
@@ -201,8 +201,3 @@ def test_names_that_are_told_exist(name: str) -> None:
             assert alert in alerts, span
         if re.fullmatch(r"[a-z_]+\.[a-z0-9_-]+", span) and span.partition(".")[0] in {*CATALOGUE.checks, *keys}:
             assert span in CATALOGUE.rules.keys() | keys | paces, span
-
-
-def test_the_readme_has_every_check() -> None:
-    (table,) = [rows for rows in cells(PAGES["README.md"]) if rows[0] == ("Check", "Question")]
-    assert {row[0].strip("`") for row in table[1:]} == CATALOGUE.checks.keys()

@@ -30,6 +30,7 @@ LISTS_THE_WORLD = Rule(
     why="A list that names everybody says nothing of anybody; it was shut down, or its domain changed hands.",
     fix="Remove {blocklist} from `blocklists` unless its operator repairs it.",
     ref="RFC 5782 section 5; RFC 6471 section 3.4",
+    doubts=True,
 )
 DEAD = Rule(
     "blocklist_health.dead",
@@ -39,6 +40,7 @@ DEAD = Rule(
     fix="Ask {blocklist} through your own recursive resolver (registered, or with a key, where the list wants that), "
     "or remove it from `blocklists`.",
     ref="RFC 5782 section 5",
+    doubts=True,
 )
 REFUSES_RESOLVER = Rule(
     "blocklist_health.refuses-resolver",
@@ -47,6 +49,7 @@ REFUSES_RESOLVER = Rule(
     why="The list does not serve public or unknown resolvers, so that a listing would go unseen.",
     fix="Set `resolver: nameservers:` to your own recursive resolver, or a `zone_file` with your key for {blocklist}.",
     ref="Spamhaus news article 788",
+    doubts=True,
 )
 TOO_MANY_QUESTIONS = Rule(
     "blocklist_health.too-many-questions",
@@ -55,6 +58,7 @@ TOO_MANY_QUESTIONS = Rule(
     why="All questions through this resolver count, those of the mail servers too; a listing would go unseen.",
     fix="Get a key for {blocklist} and set its `zone_file`, or ask less often with `schedule: blocklist:`.",
     ref="Spamhaus page returnc/vol",
+    doubts=True,
 )
 MISTYPED_ZONE = Rule(
     "blocklist_health.mistyped-zone",
@@ -63,6 +67,7 @@ MISTYPED_ZONE = Rule(
     why="Nothing that is asked there gets a true answer.",
     fix="Correct the zone of {blocklist} in `blocklists`.",
     ref="Spamhaus news article 788",
+    doubts=True,
 )
 WRONG_ANSWERS = Rule(
     "blocklist_health.wrong-answers",
@@ -71,8 +76,9 @@ WRONG_ANSWERS = Rule(
     why="The zone is parked or hijacked, or the resolver rewrites answers; taken as a listing it would be a false one.",
     fix="Use a resolver that rewrites nothing; if the answer stays, remove {blocklist} from `blocklists`.",
     ref="RFC 5782 section 2.1",
+    doubts=True,
 )
-UNRELIABLE = Rule(
+UNRELIABLE = Rule(  # doubts nothing: one that is merely slow says the truth when it answers
     "blocklist_health.unreliable",
     Severity.WARNING,
     says="{blocklist} leaves questions unanswered, {unanswered} of late, while other lists answer",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from exporter.mail import names
 from exporter.mail.dns import doubts
 from exporter.mail.mx import NULL, Host, HostState, Route, Way, look_up, route
-from exporter.model import Fact, Facts, Metric, Record, Rule, Severity, check
+from exporter.model import Dead, Fact, Facts, Metric, Record, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import Domain, MailHost
 from exporter.text import commas, minute
@@ -52,6 +52,7 @@ NO_SUCH_DOMAIN = Rule(
         "Office 365: 550 5.4.310 DNS domain ... does not exist",
         "Exchange: 550 5.4.4 SMTPSEND.DNS.NonExistentDomain; nonexistent domain",
     ),
+    implies=Dead.DOMAIN,
 )
 NO_SUCH_SENDER = Rule(
     "mx.no-such-sender",
@@ -251,7 +252,7 @@ HOSTS = Metric("deliverability_mx_hosts", "Hosts that the domain's MX records na
 MAIL_HOST = Metric(
     "deliverability_domain_mail_host_info",
     "Always 1: the host takes mail for the domain.",
-    ("mail_host", "mail_port"),
+    MailHost.LABELS,
 )
 
 PORT = 25

@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from exporter.mail.dns import Status
 from exporter.mail.rdap import RdapRegistration as Told
-from exporter.model import Door, Doubt, Fact, Facts, Metric, Reason, Rule, Severity, check
+from exporter.model import Door, Doubt, Expiry, Fact, Facts, Metric, Reason, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import Registration
 from exporter.text import day
@@ -59,6 +59,7 @@ async def registration(target: Registration, net: Net) -> Facts:
         )
 
 
+EXPIRY = Metric("deliverability_registration_expiry_timestamp_seconds", "When the registration of the domain expires.")
 NOT_REGISTERED = Rule(
     "registration.not-registered",
     Severity.CRITICAL,
@@ -84,6 +85,7 @@ EXPIRING = Rule(
     "from or to it can be delivered.",
     fix="Renew {domain} with its registrar ({registrar}) before {date}.",
     ref="RFC 9083 section 4.5",
+    expiry=Expiry("registration", EXPIRY),
 )
 ON_HOLD = Rule(
     "registration.on-hold",
@@ -156,7 +158,6 @@ NOT_LISTED = Rule(
     "configured, set `registration` under `checks` to `enabled: false`.",
     ref="RFC 7480 section 5.3",
 )
-EXPIRY = Metric("deliverability_registration_expiry_timestamp_seconds", "When the registration of the domain expires.")
 
 DAY = 86400.0
 SOON, VERY_SOON = 30, 7  # days to expiry

@@ -43,6 +43,7 @@ REWRITES = Rule(
     why="Every name seems to exist and every blocklist seems to list, so that no other verdict can be believed.",
     fix="Set resolver.nameservers to a resolver that answers NXDOMAIN, best one of your own on this host.",
     ref="RFC 2308 section 2.1; RFC 8020 section 2",
+    doubts=True,
 )
 DENIES = Rule(
     "resolver.denies",
@@ -52,6 +53,7 @@ DENIES = Rule(
     fix="Set resolver.nameservers to a resolver that resolves {name}, best one of your own on this host; where there "
     "is no way to the Internet's DNS on purpose, accept this finding.",
     ref="RFC 1034 section 4.3.1; RFC 8020 section 2",
+    doubts=True,
 )
 NO_TCP = Rule(
     "resolver.no-tcp",

@@ -15,7 +15,7 @@ from exporter.mail import names, smtp
 from exporter.mail.certificate import Shown
 from exporter.mail.dns import doubts
 from exporter.mail.tls import Version
-from exporter.model import Door, Doubt, Fact, Facts, Finding, Metric, Reason, Rule, Severity, check
+from exporter.model import Door, Doubt, Expiry, Fact, Facts, Finding, Metric, Reason, Rule, Severity, check
 from exporter.net import Net
 from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import MailHost
@@ -45,6 +45,25 @@ async def smtp_tls(target: MailHost, net: Net) -> Facts:
     if all(result.passed_over for result in results):
         yield Doubt(Reason.NETWORK, "; ".join(result.passed_over for result in results))
 
+
+VERSION = Metric(
+    "deliverability_smtp_tls_version_supported",
+    "Whether the mail host speaks this version of TLS: 1.0 and 1.1 at any of its addresses, 1.2 and 1.3 at all.",
+    ("version",),
+)
+NOT_AFTER = Metric(
+    "deliverability_smtp_tls_certificate_not_after_timestamp_seconds",
+    "When the certificate of the mail host expires, the earliest of its addresses.",
+)
+SIZE = Metric(
+    "deliverability_smtp_size_limit_bytes",
+    "Largest message that the mail host announces to take (SIZE), the smallest of its addresses.",
+)
+PHASE = Metric(
+    "deliverability_smtp_phase_duration_seconds",
+    "Duration of a phase of the SMTP conversation, the slowest of the mail host's addresses.",
+    ("phase",),
+)
 
 OFFICE_365_TLS = (
     "Office 365: 550 5.7.321 starttls-not-supported: Destination mail server must support TLS to receive mail"
@@ -175,6 +194,7 @@ CERTIFICATE_EXPIRING = Rule(
     fix="Renew the certificate {subject} and reload the mail server, which goes on showing the old one until then.",
     ref="RFC 5280 section 4.1.2.5",
     subjects=("ip",),
+    expiry=Expiry("certificate", NOT_AFTER),
 )
 CERTIFICATE_NAME = Rule(
     "smtp_tls.certificate-name",
@@ -224,24 +244,6 @@ NO_SIZE = Rule(
     subjects=("ip",),
 )
 
-VERSION = Metric(
-    "deliverability_smtp_tls_version_supported",
-    "Whether the mail host speaks this version of TLS: 1.0 and 1.1 at any of its addresses, 1.2 and 1.3 at all.",
-    ("version",),
-)
-NOT_AFTER = Metric(
-    "deliverability_smtp_tls_certificate_not_after_timestamp_seconds",
-    "When the certificate of the mail host expires, the earliest of its addresses.",
-)
-SIZE = Metric(
-    "deliverability_smtp_size_limit_bytes",
-    "Largest message that the mail host announces to take (SIZE), the smallest of its addresses.",
-)
-PHASE = Metric(
-    "deliverability_smtp_phase_duration_seconds",
-    "Duration of a phase of the SMTP conversation, the slowest of the mail host's addresses.",
-    ("phase",),
-)
 
 SUBMISSION_PORTS = frozenset({465, 587})
 MOST_ADDRESSES = 8

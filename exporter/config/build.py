@@ -161,7 +161,7 @@ class Build:
             yield targets.Greeting(sender=sender.name, ip=address.ip, helo=helo, **common)
             if self._peers:
                 yield targets.EhloProbe(sender=sender.name, ip=address.ip, helo=helo, peers=self._peers, **common)
-                on = set(self.catalogue.over(targets.EhloProbe)) - common["off"]
+                on = set(self.catalogue.looking_at(targets.EhloProbe)) - common["off"]
                 if on and set(helo) & set("\r\n"):
                     told = f"which {' and '.join(sorted(on))} cannot say in one line; correct the name"
                     self.problems.tell(here, f"has a HELO name with a line break, {told}")
@@ -216,7 +216,7 @@ class Build:
         yield targets.MailHost(host=host.host, port=host.port, configured=True, **common)
 
     def _of_exporter(self) -> Iterator[Target]:
-        looking = set(self.catalogue.over(targets.Reputation))
+        looking = set(self.catalogue.looking_at(targets.Reputation))
         looked_in = {
             blocklist.name
             for target in self.targets

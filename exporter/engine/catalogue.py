@@ -38,8 +38,8 @@ class Catalogue:
         """By check, the configuration keys that it has for itself."""
         return {check.id: check.options for check in self.checks.values() if check.options}
 
-    def over(self, kind: type[Target]) -> tuple[str, ...]:
-        """The ids of the checks that look at this kind of target."""
+    def looking_at(self, kind: type[Target]) -> tuple[str, ...]:
+        """The ids of the checks that look at this kind of target, whatever else they look at."""
         return tuple(check.id for check in self.checks.values() if issubclass(kind, check.over))
 
     @cached_property
@@ -49,6 +49,10 @@ class Catalogue:
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
         return tuple(metric for entry in self.entries for metric in entry.metrics)
+
+    def over(self, *kinds: type[Target]) -> tuple[CatalogueEntry, ...]:
+        """Those whose check looks at one of these kinds of target and at nothing else, in the order of the kinds."""
+        return tuple(entry for kind in kinds for entry in self.entries if entry.check.over == (kind,))
 
 
 @cache

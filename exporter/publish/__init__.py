@@ -1,19 +1,21 @@
 """What is made from the catalogue and kept in files: whoever uses them gets what this version says.
 
 Each part is a function from the catalogue to its files. `publish DIR` writes them all, and the same files are kept in
-the project, where a test holds them to the code.
+the project, where a test holds them to the code. The project's own documents are made by tools/.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from string import Template
 
 from exporter.engine.catalogue import Catalogue
 from exporter.publish.grafana import dashboards
-from exporter.publish.reference import references
+from exporter.publish.promql import checks, none_of
 from exporter.publish.rules import rules
 from exporter.publish.thresholds import Thresholds
+from exporter.targets import Registration, Reputation
 
 ALERTMANAGER = Path(__file__).parents[1] / "data" / "alertmanager.yml"
 
@@ -22,9 +24,14 @@ def files(known: Catalogue, given: Thresholds) -> Iterator[tuple[str, str]]:
     """Path below the directory, and content, of everything."""
     yield "prometheus/alerts.yml", rules(known, given)
     yield "prometheus/thresholds.yml", given.text()
-    yield "alertmanager/alertmanager.yml", ALERTMANAGER.read_text("utf-8")
-    yield from dashboards(given)
-    yield from references(known)
+    yield "alertmanager/alertmanager.yml", routes(known)
+    yield from dashboards(known, given)
+
+
+def routes(known: Catalogue) -> str:
+    """What a domain's registration and listings say does not follow from its death: it may be why it died."""
+    not_causes = none_of("check", checks(known, Registration, Reputation))
+    return Template(ALERTMANAGER.read_text("utf-8")).substitute(not_causes=not_causes)
 
 
 def write(directory: Path, known: Catalogue, given: Thresholds) -> Iterator[Path]:

@@ -4,84 +4,77 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.publish.alert import ANY_PAGE, ANYBODY, PREFIX, Alert
+from exporter.engine.catalogue import Catalogue
+from exporter.publish.alert import ANY_PAGE, ANYBODY, PREFIX, Alert, page
+from exporter.publish.promql import checks, looking_at, none_of, pattern
 from exporter.publish.thresholds import Thresholds, seconds, together
+from exporter.targets import ListHealth, OwnResolver, Reputation
 
 
-def alerts(given: Thresholds) -> Iterator[Alert]:
-    yield from _expiries(given)
-    yield from _eyes(given)
-    yield from _exporter(given)
+def alerts(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
+    yield from _expiries(known, given)
+    yield from _eyes(known, given)
+    yield from _exporter(known, given)
 
 
-def _expiries(given: Thresholds) -> Iterator[Alert]:
-    for rule, metric, what, labels, days in (
-        (
-            "smtp_tls.certificate-expiring",
-            "deliverability_smtp_tls_certificate_not_after_timestamp_seconds",
-            "certificate",
-            ("mail_host", "mail_port"),
-            given.certificate_days,
-        ),
-        (
-            "registration.expiring",
-            "deliverability_registration_expiry_timestamp_seconds",
-            "registration",
-            ("domain",),
-            given.registration_days,
-        ),
-    ):
-        who = "{{ $labels.mail_host }}:{{ $labels.mail_port }}" if len(labels) > 1 else "{{ $labels.domain }}"
-        page = ",".join(f"{label}={{{{ $labels.{label} }}}}" for label in labels)
+def _expiries(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
+    ends = [(rule.expiry, rule, entry.check) for entry in known.entries for rule in entry.rules if rule.expiry]
+    for expiry, rule, check in sorted(ends, key=lambda it: it[0].noun):
+        labels = check.over[0].LABELS
+        who = ":".join(f"{{{{ $labels.{label} }}}}" for label in labels)
         yield Alert(
-            f"{PREFIX}{what.capitalize()}Expiring",
+            f"{PREFIX}{expiry.noun.capitalize()}Expiring",
             expr=(
-                f'max_over_time(deliverability_finding{{finding="{rule}"}}[{given.gap}])\n'
+                f'max_over_time(deliverability_finding{{finding="{rule.id}"}}[{given.gap}])\n'
                 f"  * on (job, instance, {', '.join(labels)}) group_left ()\n"
-                f"((min_over_time({metric}[{given.gap}]) - time()) / 86400)\n"
-                f"  < {days}"
+                f"((min_over_time({expiry.metric.name}[{given.gap}]) - time()) / 86400)\n"
+                f"  < {given.days(expiry.noun)}"
             ),
-            summary=f'The {what} of {who} ends in {{{{ $value | printf "%.0f" }}}} days',
+            summary=f'The {expiry.noun} of {who} ends in {{{{ $value | printf "%.0f" }}}} days',
             description=(
                 f"Once it has ended, mail suffers. What to do: renew it, and see that the new one is in use: "
-                f"{given.exporter_url}/targets/{page}"
+                f"{given.exporter_url}/targets/{page(check)}"
             ),
-            runbook=f"{given.exporter_url}/findings/{rule}",
+            runbook=f"{given.exporter_url}/findings/{rule.id}",
             scope="target",
-            hold=given.confirm,
-            keep=given.keep_firing,
+            for_=given.confirm,
+            keep_firing_for=given.keep_firing,
         )
 
 
-def _eyes(given: Thresholds) -> Iterator[Alert]:
+def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     """What the verdicts rest on: the resolver, the blocklists, and answers at all."""
     window = given.gap
+    resolver, lists = looking_at(known, OwnResolver), looking_at(known, ListHealth)
+    others = none_of("check", checks(known, OwnResolver, ListHealth))
+    lies = pattern(rule for entry in known.over(OwnResolver) for rule in entry.rules if rule.doubts)
+    resolver_page = f"{given.exporter_url}/targets/{OwnResolver().key}"
     # What was not known without the resolver is not known before its next run.
-    blind = f'max_over_time(deliverability_check_unknown{{check="resolver"}}[{given.settle}]) == 1'
+    blind = f"max_over_time(deliverability_check_unknown{{{resolver}}}[{given.settle}]) == 1"
     yield Alert(
         "DeliverabilityResolverUnhealthy",
         expr=(
-            f'max_over_time(deliverability_check_unknown{{check="resolver"}}[{window}]) == 1\n'
+            f"max_over_time(deliverability_check_unknown{{{resolver}}}[{window}]) == 1\n"
             "or ignoring (finding, severity)\n"
-            f'max_over_time(deliverability_finding{{finding=~"resolver[.](rewrites|denies)"}}[{window}]) == 1'
+            f'max_over_time(deliverability_finding{{finding=~"{lies}"}}[{window}]) == 1'
         ),
         summary="The resolver of {{ $labels.instance }} does not answer, or not truly",
         description=(
             "Nothing new can be told about any target, or believed. What to do: look at the "
-            f"resolver that is configured under resolver.nameservers: {given.exporter_url}/targets/resolver"
+            f"resolver that is configured under resolver.nameservers: {resolver_page}"
         ),
-        runbook=f"{given.exporter_url}/targets/resolver",
+        runbook=resolver_page,
         severity="warning",
-        hold=given.confirm,
-        keep=given.keep_firing,
+        for_=given.confirm,
+        keep_firing_for=given.keep_firing,
     )
     yield Alert(
         "DeliverabilityBlocklistUnhealthy",
         expr=(
-            f'max_over_time(deliverability_check_unknown{{check="blocklist_health"}}[{window}]) == 1\n'
+            f"max_over_time(deliverability_check_unknown{{{lists}}}[{window}]) == 1\n"
             f"  unless on (job, instance) {blind}\n"
             "or\n"
-            f'min_over_time(deliverability_check_ok{{check="blocklist_health"}}[{window}]) == 0'
+            f"min_over_time(deliverability_check_ok{{{lists}}}[{window}]) == 0"
         ),
         summary="The answers of the blocklist {{ $labels.blocklist }} cannot be believed",
         description=(
@@ -92,8 +85,8 @@ def _eyes(given: Thresholds) -> Iterator[Alert]:
         runbook=f"{given.exporter_url}/targets/blocklist={{{{ $labels.blocklist }}}}",
         severity="warning",
         scope="blocklist",
-        hold=given.blind_after,
-        keep=given.keep_firing,
+        for_=given.blind_after,
+        keep_firing_for=given.keep_firing,
     )
     yield Alert(
         "DeliverabilityUnknownTooLong",
@@ -101,7 +94,7 @@ def _eyes(given: Thresholds) -> Iterator[Alert]:
             f"(time() - max_over_time(deliverability_check_last_conclusive_timestamp_seconds[{window}])"
             f" >= {seconds(given.unknown_after)})\n"
             "  and\n"
-            f'(min_over_time(deliverability_check_unknown{{check!~"resolver|blocklist_health"}}[{window}]) == 1)\n'
+            f"(min_over_time(deliverability_check_unknown{{{others}}}[{window}]) == 1)\n"
             f"  unless on (job, instance) {blind}"
         ),
         summary="{{ $labels.check }} has not been able to tell for long:" + ANYBODY,
@@ -112,8 +105,8 @@ def _eyes(given: Thresholds) -> Iterator[Alert]:
         runbook=f"{given.exporter_url}/targets/{ANY_PAGE}",
         severity="warning",
         scope="target",
-        hold="30m",
-        keep=given.keep_firing,
+        for_="30m",
+        keep_firing_for=given.keep_firing,
     )
     yield Alert(
         "DeliverabilityEvaluationStale",
@@ -131,18 +124,21 @@ def _eyes(given: Thresholds) -> Iterator[Alert]:
         ),
         runbook=f"{given.exporter_url}/",
         severity="warning",
-        hold="15m",
-        keep=given.keep_firing,
+        for_="15m",
+        keep_firing_for=given.keep_firing,
     )
 
 
-def _exporter(given: Thresholds) -> Iterator[Alert]:
+def _exporter(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
+    paces = ", ".join(f"schedule.{check}" for check in checks(known, Reputation))
     own, window, root = "deliverability_exporter_", given.gap, f"{given.exporter_url}/"
     # What stood before stands again after its `for`; until then Alertmanager must not take it for ended.
     back = together(given.confirm, given.gap)
 
-    def alert(tail: str, expr: str, summary: str, description: str, *, hold: str = given.confirm) -> Alert:
-        return Alert(PREFIX + tail, expr, summary, description, root, "warning", hold=hold, keep=given.keep_firing)
+    def alert(tail: str, expr: str, summary: str, description: str, *, for_: str = given.confirm) -> Alert:
+        return Alert(
+            PREFIX + tail, expr, summary, description, root, "warning", for_=for_, keep_firing_for=given.keep_firing
+        )
 
     yield Alert(
         "DeliverabilityExporterDown",
@@ -151,8 +147,8 @@ def _exporter(given: Thresholds) -> Iterator[Alert]:
         description="No fault of any target is seen. What to do: see that it runs, and that Prometheus can reach it.",
         runbook=root,
         severity="critical",
-        hold=given.down_after,
-        keep=back,
+        for_=given.down_after,
+        keep_firing_for=back,
     )
     yield Alert(
         "DeliverabilityExporterAbsent",
@@ -164,8 +160,8 @@ def _exporter(given: Thresholds) -> Iterator[Alert]:
         ),
         runbook="https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config",
         severity="critical",
-        hold=given.confirm,
-        keep=back,
+        for_=given.confirm,
+        keep_firing_for=back,
     )
     yield alert(
         "ConfigReloadFailed",
@@ -208,7 +204,7 @@ def _exporter(given: Thresholds) -> Iterator[Alert]:
         f'({own}runs_unknown_total{{reason="bug"}} > 0 unless {own}runs_unknown_total{{reason="bug"}} offset 1h)',
         "{{ $labels.instance }} met a fault of its own in {{ $labels.check }}",
         "Those runs told nothing. What to do: report the trace in its log.",
-        hold="0s",
+        for_="0s",
     )
     yield alert(
         "LoopLag",
@@ -221,7 +217,7 @@ def _exporter(given: Thresholds) -> Iterator[Alert]:
         f"max_over_time({own}blocklist_budget_remaining_ratio[{window}]) < 0.1",
         "{{ $labels.instance }} has used nine tenths of today's questions to {{ $labels.blocklist }}",
         "Once they are used up, its listings cannot be told until tomorrow. What to do: look at addresses less often "
-        "(schedule.blocklist), or agree on more with the list's operator.",
+        f"({paces}), or agree on more with the list's operator.",
     )
     yield Alert(
         "DeliverabilityRecordChanged",

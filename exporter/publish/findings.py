@@ -16,24 +16,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from exporter.engine.catalogue import CatalogueEntry
-from exporter.model import Rule
+from exporter.model import Check, Rule
 from exporter.publish.alert import PREFIX, Alert, page, who
 from exporter.publish.thresholds import Thresholds, seconds
+from exporter.targets import ListHealth, OwnResolver
 
 AGE = "deliverability:finding_age:seconds"
-
-# `domain`: it does not exist, and what else is wrong with it follows from that. `zone`: its data cannot be had, or not
-# by everybody, so that not knowing follows; what is found wrong all the same is wrong. A registration is none of them:
-# it may have expired and still be served, and an operator wants to hear of it in any case.
-DEAD = {
-    "domain": ("mx.no-such-domain",),
-    "zone": ("zone.bogus", "zone.ds-without-key", "zone.none-authoritative"),
-}
-_DEAD_BY_ID = {rule: what for what, rules in DEAD.items() for rule in rules}
-
-# These have an alert of their own in watch.py: it has a threshold, or mutes others.
-APART = ("registration.expiring", "resolver.denies", "resolver.rewrites", "smtp_tls.certificate-expiring")
-CHECKS_APART = ("blocklist_health",)
 
 
 def name(rule: Rule) -> str:
@@ -55,10 +43,8 @@ def age(given: Thresholds) -> dict[str, Any]:
 
 
 def alerts(entry: CatalogueEntry, given: Thresholds) -> Iterator[Alert]:
-    if entry.check.id in CHECKS_APART:
-        return
     for rule in sorted(entry.rules, key=lambda rule: rule.id):
-        if rule.id in APART:
+        if _apart(entry.check, rule):
             continue
         yield Alert(
             name(rule),
@@ -74,11 +60,16 @@ def alerts(entry: CatalogueEntry, given: Thresholds) -> Iterator[Alert]:
                 f"{given.exporter_url}/targets/{page(entry.check)}"
             ),
             runbook=f"{given.exporter_url}/findings/{rule.id}",
-            scope="exporter" if entry.check.id == "resolver" else "target",
-            hold=given.confirm,
-            keep=given.keep_firing,
-            labels={"deliverability_dead": _DEAD_BY_ID[rule.id]} if rule.id in _DEAD_BY_ID else {},
+            scope="exporter" if OwnResolver in entry.check.over else "target",
+            for_=given.confirm,
+            keep_firing_for=given.keep_firing,
+            labels={"deliverability_dead": str(rule.implies)} if rule.implies else {},
         )
+
+
+def _apart(check: Check, rule: Rule) -> bool:
+    """It has an alert of its own in exporter_alerts.py: with a threshold, or with others of the same meaning."""
+    return bool(rule.expiry) or rule.doubts or ListHealth in check.over
 
 
 def _subject(rule: Rule) -> str:

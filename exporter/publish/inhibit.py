@@ -1,8 +1,8 @@
-"""Alerts for Alertmanager alone: while one fires, others are muted (data/alertmanager.yml). Nobody gets them.
+"""Alerts for Alertmanager alone: while one fires, it inhibits others (data/alertmanager.yml). Nobody gets them.
 
-They are apart from the alerts that people get, because the two want different times. A mute has no `for`: a part may
-be seen to be broken up to an interval before its cause is, and must not page first. And no mute may hide a fault for
-good, whatever stays broken: doubt about a resolver or a blocklist ends its mute after `mute_for`, and only what is
+They are apart from the alerts that people get, because the two want different times. One that inhibits has no `for`: a
+part may be seen to be broken up to an interval before its cause is, and must not page first. And none may hide a fault
+for good, whatever stays broken: doubt about a resolver or a blocklist inhibits for `mute_for` at most, and only what is
 proven and critical itself, and so pages, makes a domain dead for as long as it lasts.
 """
 
@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exporter.engine.catalogue import Catalogue
+from exporter.model import Dead, Rule, Target
 from exporter.publish.alert import PREFIX, Alert
-from exporter.publish.findings import DEAD
+from exporter.publish.promql import looking_at, none_of, pattern
 from exporter.publish.thresholds import Thresholds, seconds
+from exporter.targets import ListHealth, OwnResolver
 
 UNKNOWN = "deliverability_check_unknown"
 CONCLUSIVE = "deliverability_check_last_conclusive_timestamp_seconds"
@@ -20,53 +23,61 @@ SINCE = "deliverability_finding_since_timestamp_seconds"
 FINDING = "deliverability_finding"
 
 
-def alerts(given: Thresholds) -> Iterator[Alert]:
-    window = given.gap
-
-    def mute(name: str, equal: str, expr: str, summary: str, description: str) -> Alert:
-        return Alert(
-            f"{PREFIX}{name}",
-            expr=f"max by (job, instance{equal}) (\n{expr}\n)",
-            summary=summary,
-            description=f"{description} What to do: nothing, this one mutes others.",
-            runbook=f"{given.exporter_url}/",
-            severity="none",
-            scope="mute",
-            keep=given.gap,  # until ExporterDown takes over
-        )
-
-    def doubted(check: str, finding: str) -> str:
-        """Since a short while only: what has never been known, or not for long, has nothing new to be muted."""
-        return (
-            f'  max_over_time({UNKNOWN}{{check="{check}"}}[{window}]) == 1\n'
-            f'    and time() - max_over_time({CONCLUSIVE}{{check="{check}"}}[{window}]) < {seconds(given.mute_for)}\n'
-            "  or\n"
-            f"  time() - min_over_time({SINCE}{{{finding}}}[{window}]) < {seconds(given.mute_for)}"
-        )
-
-    yield mute(
+def alerts(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
+    yield _inhibiting(
+        given,
         "ResolverInDoubt",
         "",
-        doubted("resolver", 'finding=~"resolver[.](rewrites|denies)"'),
+        _doubted(known, given, OwnResolver, f'finding=~"{pattern(_rules(known, OwnResolver, doubts=True))}"'),
         "The resolver of {{ $labels.instance }} is in doubt",
         "What was found just before or meanwhile may be its fault.",
     )
-    yield mute(
+    harmless = none_of("finding", [rule.id for rule in _rules(known, ListHealth, doubts=False)])
+    yield _inhibiting(
+        given,
         "BlocklistInDoubt",
         ", blocklist",
-        # One that is merely slow says the truth when it answers.
-        doubted("blocklist_health", 'check="blocklist_health",finding!="blocklist_health.unreliable"'),
+        _doubted(known, given, ListHealth, f"{looking_at(known, ListHealth)},{harmless}"),
         "The blocklist {{ $labels.blocklist }} is in doubt",
         "What it listed just before may be its fault.",
     )
-    dead = "|".join(DEAD["domain"]).replace(".", "[.]")
-    yield mute(
+    dead = pattern(rule for rule in known.rules.values() if rule.implies is Dead.DOMAIN)
+    yield _inhibiting(
+        given,
         "DomainDead",
         ", domain",
-        f'  max_over_time({FINDING}{{finding=~"{dead}",severity="critical"}}[{window}])\n'
+        f'  max_over_time({FINDING}{{finding=~"{dead}",severity="critical"}}[{given.gap}])\n'
         "  or\n"
         # The parts are looked at again up to an interval later, and until then look broken still.
         f'  max_over_time(ALERTS{{alertstate="firing",finding=~"{dead}",severity="critical"}}[{given.settle}])',
         "{{ $labels.domain }} does not exist",
         "What else is wrong with it follows from that.",
     )
+
+
+def _inhibiting(given: Thresholds, name: str, equal: str, expr: str, summary: str, description: str) -> Alert:
+    return Alert(
+        f"{PREFIX}{name}",
+        expr=f"max by (job, instance{equal}) (\n{expr}\n)",
+        summary=summary,
+        description=f"{description} What to do: nothing, this one mutes others.",
+        runbook=f"{given.exporter_url}/",
+        severity="none",
+        scope="mute",
+        keep_firing_for=given.gap,  # until ExporterDown takes over
+    )
+
+
+def _doubted(known: Catalogue, given: Thresholds, kind: type[Target], finding: str) -> str:
+    """Since a short while only: what has never been known, or not for long, has nothing new to be inhibited."""
+    check = looking_at(known, kind)
+    return (
+        f"  max_over_time({UNKNOWN}{{{check}}}[{given.gap}]) == 1\n"
+        f"    and time() - max_over_time({CONCLUSIVE}{{{check}}}[{given.gap}]) < {seconds(given.mute_for)}\n"
+        "  or\n"
+        f"  time() - min_over_time({SINCE}{{{finding}}}[{given.gap}]) < {seconds(given.mute_for)}"
+    )
+
+
+def _rules(known: Catalogue, kind: type[Target], *, doubts: bool) -> Iterator[Rule]:
+    return (rule for entry in known.over(kind) for rule in entry.rules if rule.doubts is doubts)

@@ -32,10 +32,10 @@ _Dumper.add_representer(str, _text)
 def groups(known: Catalogue, given: Thresholds) -> list[dict[str, Any]]:
     """The groups of a rules file. The alerts of findings stand behind what they rest on: a group is read in order."""
     alerts = [alert.plain() for entry in known.entries for alert in findings.alerts(entry, given)]
-    mutes = [alert.plain() for alert in inhibit.alerts(given)]  # Alertmanager is to hear of them first
-    watching = [alert.plain() for alert in exporter_alerts.alerts(given)]
+    inhibiting = [alert.plain() for alert in inhibit.alerts(known, given)]  # Alertmanager is to hear of them first
+    watching = [alert.plain() for alert in exporter_alerts.alerts(known, given)]
     return [
-        {"name": "deliverability-findings", "rules": [findings.age(given), *mutes, *alerts]},
+        {"name": "deliverability-findings", "rules": [findings.age(given), *inhibiting, *alerts]},
         {"name": "deliverability-watch", "rules": watching},
     ]
 

@@ -41,6 +41,10 @@ class Thresholds:
     series_percent: int = _as(90, "part of limits.series that is used")
     targets_percent: int = _as(50, "part of yesterday's targets that is left")
 
+    def days(self, noun: str) -> int:
+        """How long before its end a thing is told of that a check declares to expire."""
+        return int(getattr(self, f"{noun}_days"))
+
     def text(self) -> str:
         """As a file that `read` reads."""
         lines = [

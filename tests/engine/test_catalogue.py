@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from exporter.engine import catalogue
-from exporter.model import Metric, Rule
+from exporter.model import Metric, Rule, Target
+from exporter.publish.thresholds import Thresholds
+from exporter.targets import ListHealth, MailHost, OwnResolver, Registration, Reputation
 from tests.lab.prometheus import check_metrics
 
 CATALOGUE = catalogue.load()
@@ -25,6 +27,7 @@ _RFC = re.compile(rf"(?:RFC|BCP) [0-9]{{2,5}}{_PLACES}(?: \(.+\))?(?:, erratum [
 _OTHER_SOURCE = re.compile(r"(?!.*\b(?:RFC|BCP)\b)\S+(?: \S+)+")  # who and what: at least two words
 
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+each_entry = pytest.mark.parametrize("entry", CATALOGUE.entries, ids=lambda entry: entry.check.id)
 each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 
 
@@ -33,7 +36,7 @@ def constants(check: str) -> Iterator[tuple[str, object]]:
         yield from vars(module).items()
 
 
-@pytest.mark.parametrize("entry", CATALOGUE.entries, ids=lambda entry: entry.check.id)
+@each_entry
 def test_a_check_is_a_question_in_a_file_of_its_name(entry: catalogue.CatalogueEntry) -> None:
     assert entry.check.run.__module__ == catalogue.modules(entry.check.id)[0].__name__
     assert re.fullmatch(r"[A-Z].*[^ ]\?", entry.check.question)
@@ -81,6 +84,34 @@ def test_a_rule_names_its_source(rule: Rule) -> None:
 @each_rule
 def test_a_rule_makes_labels_of_closed_things_only(rule: Rule) -> None:
     assert set(rule.subjects) <= SUBJECTS
+
+
+def test_checks_are_found_by_the_kind_that_they_look_at_alone() -> None:
+    def ids(*kinds: type[Target]) -> list[str]:
+        return [entry.check.id for entry in CATALOGUE.over(*kinds)]
+
+    assert ids(MailHost) == ["smtp_tls"]
+    assert ids(Registration, Reputation) == ["registration", "blocklist"]
+    assert ids() == []
+
+
+@each_entry
+def test_only_the_eyes_of_the_exporter_cast_doubt(entry: catalogue.CatalogueEntry) -> None:
+    """Alerts know what to make of it there; and a dead domain needs a domain in its series."""
+    eyes = entry in CATALOGUE.over(OwnResolver, ListHealth)
+    for rule in entry.rules:
+        assert eyes or not rule.doubts
+        assert not rule.implies or all("domain" in kind.LABELS for kind in entry.check.over)
+        assert not (rule.implies and not rule.severity.fails)
+
+
+@each_entry
+def test_what_ends_has_a_measure_of_its_check_and_a_threshold(entry: catalogue.CatalogueEntry) -> None:
+    for rule in entry.rules:
+        if rule.expiry:
+            assert rule.expiry.metric in entry.metrics
+            assert len(entry.check.over) == 1
+            assert Thresholds().days(rule.expiry.noun) > 0
 
 
 @each_metric

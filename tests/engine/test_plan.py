@@ -112,7 +112,7 @@ def test_what_nobody_leads_to_any_more_is_gone() -> None:
     before = fleet.store.record(Outcome(mx, DOMAINS[0], (), (), (), (), 2000, 0))
     assert before is not None
     gone = {(check.id, target.key) for check, target in fleet.plan.learn(before).gone}
-    assert gone == {(name, MX.key) for name in CATALOGUE.over(MailHost)}
+    assert gone == {(name, MX.key) for name in CATALOGUE.looking_at(MailHost)}
     assert fleet.plan.found == []
 
 

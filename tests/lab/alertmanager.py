@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from exporter.model import TARGET_LABELS
 from tests.lab.process import Endpoint, Lab, free, need, until
 
 SHIPPED = Path(__file__).parents[2] / "alertmanager" / "alertmanager.yml"
@@ -23,9 +24,6 @@ _WAITS = {"group_wait": "100ms", "group_interval": "100ms"}
 _NEVER = "10h"
 _OFTEN = "10ms"
 _http = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, whatever proxy the machine uses
-
-# What tells one alert of a test from another: who is meant, and what of it.
-_WHO = ("domain", "sender", "ip", "selector", "mail_host", "mail_port", "blocklist")
 
 
 class Notice(NamedTuple):
@@ -93,7 +91,7 @@ def for_people(notices: Iterable[Notice]) -> set[Notice]:
 
 
 def who(labels: Mapping[str, str]) -> str:
-    return " ".join(labels[name] for name in _WHO if name in labels)
+    return " ".join(labels[name] for name in TARGET_LABELS if name in labels)
 
 
 @contextmanager

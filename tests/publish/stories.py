@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 
 from exporter.engine import catalogue
 from exporter.publish import findings
-from exporter.publish.alert import WHO
 from tests.publish.promtool import Story, during, series
 
 CATALOGUE = catalogue.load()
@@ -38,7 +37,7 @@ Scraped = dict[str, list[str]]
 def labels(rule_id: str) -> dict[str, str]:
     """Identity of a target that the rule's check looks at."""
     check = CATALOGUE.checks[rule_id.partition(".")[0]]
-    return {label: VALUES[label] for label in WHO[check.over[0]]}
+    return {label: VALUES[label] for label in check.over[0].LABELS}
 
 
 def standing(

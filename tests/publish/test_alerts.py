@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from exporter import publish
-from exporter.config import load
 from exporter.engine import catalogue
-from exporter.publish import findings
-from exporter.publish.alert import WHO
+from exporter.publish import findings, promql
 from exporter.publish.rules import dump, groups
 from exporter.publish.thresholds import Thresholds
 from tests.lab.process import need
 from tests.publish.promtool import IDENTITY, Story, during, series, told
 from tests.publish.stories import EACH_CHECK, OF_FINDINGS, stories, up
+from tests.support.checks import BROKEN, ODD
 
 HOME = Path(__file__).parents[2]
 RULES = HOME / "prometheus" / "alerts.yml"
@@ -97,16 +97,6 @@ def test_what_an_alert_says(tmp_path: Path) -> None:
     assert told(RULES, tmp_path, [test]) == ""
 
 
-def test_who_an_alert_is_about_is_what_its_series_says() -> None:
-    """Every kind of target in the example has the identity that the alerts rely on."""
-    made = load(HOME / "config.example.yaml", CATALOGUE).targets
-    for target in made:
-        said = tuple(label for label, _ in target.identity)
-        wanted = WHO[type(target)]
-        assert said == wanted or (len(said) == 1 and said[0] in wanted), target
-    assert set(WHO) >= {kind for check in CATALOGUE.checks.values() for kind in check.over}
-
-
 def test_the_window_is_shorter_than_every_wait() -> None:
     """Else one sample could page."""
 
@@ -140,10 +130,39 @@ def test_names_labels_and_links_of_every_alert() -> None:
     assert len({findings.name(rule) for rule in CATALOGUE.rules.values()}) == len(CATALOGUE.rules), "one name each"
 
 
-def test_dead_domains_are_known_findings() -> None:
-    for what, rules in findings.DEAD.items():
-        dead = {name for name, rule in ALERTS.items() if rule["labels"].get("deliverability_dead") == what}
-        assert dead == {findings.name(CATALOGUE.rules[rule]) for rule in rules}
+@pytest.mark.parametrize(
+    ("what", "rules"),
+    [("domain", {"mx.no-such-domain"}), ("zone", {"zone.bogus", "zone.ds-without-key", "zone.none-authoritative"})],
+)
+def test_what_is_dead_is_a_label_of_its_alert(what: str, rules: set[str]) -> None:
+    """A registration that has expired is none of them: it may be served still, and is told of in any case."""
+    dead = {name for name, rule in ALERTS.items() if rule["labels"].get("deliverability_dead") == what}
+    assert dead == {findings.name(CATALOGUE.rules[rule]) for rule in rules}
+    assert {rule.id for rule in CATALOGUE.rules.values() if rule.implies == what} == rules
+
+
+def test_what_follows_from_a_dead_domain_leaves_out_what_may_be_the_cause() -> None:
+    (rule,) = [
+        rule
+        for rule in yaml.safe_load(publish.routes(CATALOGUE))["inhibit_rules"]
+        if rule["source_matchers"] == ['alertname="DeliverabilityDomainDead"']
+    ]
+    assert 'check!~"registration|blocklist"' in rule["target_matchers"]
+
+
+@pytest.mark.parametrize(
+    ("matcher", "written"),
+    [
+        (promql.one_of("check", ["a"]), 'check="a"'),
+        (promql.one_of("finding", ["a.b", "a.c"]), 'finding=~"a[.]b|a[.]c"'),
+        (promql.none_of("finding", ["a.b"]), 'finding!="a.b"'),
+        (promql.none_of("check", ["a", "b"]), 'check!~"a|b"'),
+        (promql.pattern([BROKEN]), "sample[.]broken"),
+        (promql.pattern([BROKEN, ODD, CATALOGUE.rules["mx.nowhere"]]), "sample[.](broken|odd)|mx[.]nowhere"),
+    ],
+)
+def test_matchers(matcher: str, written: str) -> None:
+    assert matcher == written
 
 
 def test_thresholds_of_ones_own(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ from tests.lab.process import Lab, free, until
 from tests.lab.prometheus import Prometheus, prometheus
 from tests.support.clock import FakeClock
 
-BOARDS: dict[str, dict[str, Any]] = {board.name: board.json() for board in boards(Thresholds())}
+CATALOGUE = catalogue.load()
+BOARDS: dict[str, dict[str, Any]] = {board.name: board.json() for board in boards(CATALOGUE, Thresholds())}
 PANELS = [(name, panel) for name, board in BOARDS.items() for panel in board["panels"]]
 QUERIES = [
     (name, panel["title"], target["expr"], panel["type"])
@@ -151,19 +152,18 @@ def links(panel: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def test_links_follow_the_address_that_is_given() -> None:
-    for board in boards(Thresholds(exporter_url="https://mail.example.com/exporter")):
+    for board in boards(CATALOGUE, Thresholds(exporter_url="https://mail.example.com/exporter")):
         told = json.dumps(board.json())
         assert "${__data.fields.instance}/" not in told
         assert board.name == "fleet" or "https://mail.example.com/exporter" in told
 
 
 def test_every_metric_exists() -> None:
-    known = catalogue.load()
-    exposition = Exposition(known, FakeClock(), 10, lambda: OwnHealth(dns=ResolverStats()))
+    exposition = Exposition(CATALOGUE, FakeClock(), 10, lambda: OwnHealth(dns=ResolverStats()))
     pieces, _ = exposition.render()
     own = dict(re.findall(r"# TYPE (\w+) (\w+)", b"".join(pieces).decode()))
     names = {f"{name}_bucket" if kind == "histogram" else name for name, kind in own.items()}
-    names |= metrics.HELP.keys() | {measure.name for measure in known.metrics} | OF_THE_SCRAPE
+    names |= metrics.HELP.keys() | {measure.name for measure in CATALOGUE.metrics} | OF_THE_SCRAPE
     for board in BOARDS.values():
         asked = [variable["query"]["query"] for variable in board["templating"]["list"] if variable["type"] == "query"]
         asked += [mark["expr"] for mark in board["annotations"]["list"] if "expr" in mark]

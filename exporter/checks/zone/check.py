@@ -32,7 +32,7 @@ from exporter.mail.zone import (
     wanted_keys,
     word,
 )
-from exporter.model import Door, Doubt, Fact, Facts, Metric, Reason, Rule, Severity, check
+from exporter.model import Dead, Door, Doubt, Fact, Facts, Metric, Reason, Rule, Severity, check
 from exporter.net import Net
 from exporter.targets import Zone
 from exporter.text import commas, minute
@@ -78,6 +78,7 @@ NONE_AUTHORITATIVE = Rule(
     fix="Load the zone {zone} on its name servers, or delegate it to servers that have it.",
     ref="RFC 1912 section 2.8; Zonemaster delegation04",
     refusals=("Postfix: 450 4.1.8 Sender address rejected: Domain not found",),
+    implies=Dead.ZONE,
 )
 LAME = Rule(
     "zone.lame",
@@ -186,6 +187,7 @@ BOGUS = Rule(
     why="For receivers that validate, these records do not exist: they see no MX, SPF, DKIM or DMARC.",
     fix="Sign the zone of {domain} anew, or set its DS record at the registrar to the key that signs it, or remove it.",
     ref="RFC 4035 section 5.5; RFC 8914",
+    implies=Dead.ZONE,
 )
 DS_WITHOUT_KEY = Rule(
     "zone.ds-without-key",
@@ -194,6 +196,7 @@ DS_WITHOUT_KEY = Rule(
     why="Receivers that validate see no MX, SPF, DKIM or DMARC.",
     fix="Set the DS record of {zone} at the registrar to a key that its servers publish, or remove it.",
     ref="RFC 4035 section 5; Zonemaster dnssec02",
+    implies=Dead.ZONE,
 )
 SIGNATURE_EXPIRING = Rule(
     "zone.signature-expiring",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from exporter.engine.catalogue import Catalogue
 from exporter.publish.grafana.board import Board
 from exporter.publish.grafana.domain import domain
 from exporter.publish.grafana.fleet import fleet
@@ -19,12 +20,12 @@ from exporter.publish.grafana.receivers import receivers
 from exporter.publish.thresholds import Thresholds
 
 
-def boards(given: Thresholds) -> Iterator[Board]:
+def boards(known: Catalogue, given: Thresholds) -> Iterator[Board]:
     for board in (fleet, domain, ip, mail_host, receivers, health):
-        yield board(given)
+        yield board(known, given)
 
 
-def dashboards(given: Thresholds) -> Iterator[tuple[str, str]]:
+def dashboards(known: Catalogue, given: Thresholds) -> Iterator[tuple[str, str]]:
     """Path and content of each. Certificates and registrations change colour at the days that alerts wait for."""
-    for board in boards(given):
+    for board in boards(known, given):
         yield f"grafana/dashboards/{board.name.replace('_', '-')}.json", json.dumps(board.json(), indent=2) + "\n"

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from exporter.engine.catalogue import Catalogue
 from exporter.publish.grafana.panels import DATASOURCE, Column, Json, Link
+from exporter.publish.promql import checks
 from exporter.publish.thresholds import Thresholds
+from exporter.targets import Greeting, ListHealth, MailHost, OwnResolver, Selector
 
 TAG = "deliverability"
 WIDTH = 24  # columns of Grafana's grid
@@ -15,12 +18,12 @@ MARKS = 50  # at most
 SCHEMA = 39  # of Grafana 11; later ones bring it up to theirs when they load it
 HERE = 'job=~"$job",instance=~"$instance"'
 
-_TOLD = ("domain", "selector", "mail_host", "mail_port", "sender", "ip", "blocklist")
+# Whose a series is, as people read it: the address behind the mail host, since a finding can name one besides.
+_TOLD = tuple(label for kind in (Selector, MailHost, Greeting, ListHealth) for label in kind.LABELS)
 # The page on the exporter that shows most of a series: the first pattern that matches these labels, joined by ";".
 # A finding can name an ip or a mail_host besides those of its target, and only a target's mail_host has a port.
 _PAGED = ("check", "domain", "mail_port", "mail_host", "ip", "blocklist")
 _PAGES = (
-    ("resolver", "(resolver);.*"),
     ("domain=$1", "[^;]*;([^;]+);.*"),
     ("mail_host=$1", "[^;]*;;[^;]+;([^;]+);.*"),
     ("ip=$1", "[^;]*;;;[^;]*;([^;]+);.*"),
@@ -88,17 +91,6 @@ def of(metric: str, matchers: str = "") -> str:
     return f"{metric}{{{HERE}{',' if matchers else ''}{matchers}}}"
 
 
-def told(expr: str) -> str:
-    """With labels made for people: `target`, its `page` on the exporter, and `kind` and `name` of its dashboard."""
-    told = f'label_join({expr}, "target", " ", {_quoted(_TOLD)})'
-    told = f'label_join({told}, "page", ";", {_quoted(_PAGED)})'
-    for page, pattern in _PAGES:
-        told = f'label_replace({told}, "page", "{page}", "page", "{pattern}")'
-    told = f'label_replace({told}, "kind", "fleet", "check", ".*")'
-    told = f'label_replace({told}, "kind", "$1", "page", "({_KINDS})=.+")'
-    return f'label_replace({told}, "name", "$2", "page", "({_KINDS})=(.+)")'
-
-
 def owned(expr: str) -> str:
     """With the label `owner`: the value of whichever label the variable of this name names."""
     named = f'label_replace({expr}, "owner", "$1", "$owner", "(.*)")'
@@ -120,8 +112,20 @@ TOLD = {
 class Links:
     """Where a cell of a table leads. The row must have the labels of `told`, or the one that is named."""
 
-    def __init__(self, given: Thresholds) -> None:
+    def __init__(self, known: Catalogue, given: Thresholds) -> None:
+        own = "|".join(checks(known, OwnResolver))
+        self._pages = ((OwnResolver().key, f"({own});.*"), *_PAGES)
         self._exporter = given.exporter_url.replace("{{ $labels.instance }}", "${__data.fields.instance}")
+
+    def told(self, expr: str) -> str:
+        """With labels made for people: `target`, its `page` on the exporter, and `kind` and `name` of its dashboard."""
+        told = f'label_join({expr}, "target", " ", {_quoted(_TOLD)})'
+        told = f'label_join({told}, "page", ";", {_quoted(_PAGED)})'
+        for page, pattern in self._pages:
+            told = f'label_replace({told}, "page", "{page}", "page", "{pattern}")'
+        told = f'label_replace({told}, "kind", "fleet", "check", ".*")'
+        told = f'label_replace({told}, "kind", "$1", "page", "({_KINDS})=.+")'
+        return f'label_replace({told}, "name", "$2", "page", "({_KINDS})=(.+)")'
 
     def target(self) -> tuple[Link, ...]:
         """The dashboard of the row's target, and its page with the evidence."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.engine.catalogue import Catalogue
 from exporter.publish.grafana.board import TOLD, Board, Links, choice, of, row
 from exporter.publish.grafana.panels import BAD, GOOD, NOTICE, WARN, WHEN, Column, Json, Steps, series, stat, table
 from exporter.publish.grafana.parts import (
@@ -16,18 +17,19 @@ from exporter.publish.grafana.parts import (
     verdicts,
     worst,
 )
+from exporter.publish.promql import checks, looking_at
 from exporter.publish.thresholds import Thresholds
+from exporter.targets import Delivery, MailHost
 
 THIS = 'domain="$domain"'
 MAIL_HOSTS = "deliverability_domain_mail_host_info"
-TLS = 'check="smtp_tls"'
 SENDERS = "deliverability_domain_sender_info"
 LOOKUPS: Steps = ((None, GOOD), (8, NOTICE), (11, BAD))  # RFC 7208 section 4.6.4: the eleventh is an error
 VOIDS: Steps = ((None, GOOD), (2, NOTICE), (3, BAD))
 
 
-def domain(given: Thresholds) -> Board:
-    links = Links(given)
+def domain(known: Catalogue, given: Thresholds) -> Board:
+    links = Links(known, given)
     return Board(
         "domain",
         "Deliverability / Domain",
@@ -40,8 +42,8 @@ def domain(given: Thresholds) -> Board:
             row("What it publishes"),
             (8, [(8, _spf()), (8, _keys(links)), (8, _ends())]),
             row("Who takes its mail, and who sends it"),
-            (7, [(12, _mail_hosts(given, links)), (12, _senders(links))]),
-            (7, [(12, _receivers(links)), (12, changes(links, THIS))]),
+            (7, [(12, _mail_hosts(known, given, links)), (12, _senders(links))]),
+            (7, [(12, _receivers(known, links)), (12, changes(links, THIS))]),
         ],
         changes=THIS,
         since="now-7d",
@@ -153,7 +155,7 @@ def _ends() -> Json:
     )
 
 
-def _mail_hosts(given: Thresholds, links: Links) -> Json:
+def _mail_hosts(known: Catalogue, given: Thresholds, links: Links) -> Json:
     labels = {
         "mail_host": Column(
             "Mail host", links=(links.board("mail_host"), links.page("mail_host=${__data.fields.mail_host}"))
@@ -170,7 +172,7 @@ def _mail_hosts(given: Thresholds, links: Links) -> Json:
         "That its MX records name. Their state is that of TLS and certificate.",
         labels,
         {
-            "state": (f"({worst(by, TLS)}) {here}", Column("State", width=100, texts=WORST)),
+            "state": (f"({worst(by, looking_at(known, MailHost))}) {here}", Column("State", width=100, texts=WORST)),
             "left": (
                 f"(min by ({by}) ({ends} {here}) - time()) / 86400",
                 Column(
@@ -208,7 +210,8 @@ def _senders(links: Links) -> Json:
     )
 
 
-def _receivers(links: Links) -> Json:
+def _receivers(known: Catalogue, links: Links) -> Json:
+    concluded = ", ".join(f"`{check}`" for check in checks(known, Delivery))
     labels = {
         "receiver": Column("Receiver", links=(links.receiver(),)),
         "domain": Column("domain", hidden=True),
@@ -216,11 +219,12 @@ def _receivers(links: Links) -> Json:
     }
     return table(
         "Demands of receivers, not met",
-        "Of Microsoft, Gmail and Yahoo. Empty where all that can be seen is met; `receiver` among the verdicts tells.",
+        "Of Microsoft, Gmail and Yahoo. Empty where all that can be seen is met; "
+        f"{concluded} among the verdicts tells.",
         labels,
         {
             "unmet": (
-                f"count by ({', '.join(labels)}) ({unmet(THIS)})",
+                f"count by ({', '.join(labels)}) ({unmet(known, THIS)})",
                 Column("Not met", width=100, steps=((None, WARN),)),
             )
         },

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from exporter.publish.grafana.board import TOLD, Board, Links, choice, of, owned, row, told
+from exporter.engine.catalogue import Catalogue
+from exporter.model import TARGET_LABELS
+from exporter.publish.grafana.board import TOLD, Board, Links, choice, of, owned, row
 from exporter.publish.grafana.panels import (
     ANY_IS_A_WARNING,
     ANY_IS_BAD,
@@ -37,11 +39,11 @@ from exporter.publish.grafana.parts import (
 from exporter.publish.thresholds import Thresholds
 
 # Labels that are not an operator's own, and so are no owner; `check` stays, for those who have declared none.
-_NOT_OWNERS = "__name__|job|instance|domain|sender|ip|selector|mail_host|mail_port|blocklist"
+_NOT_OWNERS = "|".join(("__name__", "job", "instance", *TARGET_LABELS))
 
 
-def fleet(given: Thresholds) -> Board:
-    links = Links(given)
+def fleet(known: Catalogue, given: Thresholds) -> Board:
+    links = Links(known, given)
     return Board(
         "fleet",
         "Deliverability / Fleet",
@@ -70,7 +72,7 @@ def fleet(given: Thresholds) -> Board:
             (9, [(12, _trend()), (12, _doubts())]),
             row("Soon, and lately"),
             (9, [(12, _certificates(given, links)), (12, _registrations(given, links))]),
-            (8, [(12, listings(links)), (12, changes(links))]),
+            (8, [(12, listings(known, links)), (12, changes(links))]),
             row("Not counted above"),
             (9, [(12, untold(links)), (12, _accepted(links))]),
         ],
@@ -260,7 +262,7 @@ def _accepted(links: Links) -> Json:
         "until": Column("Until", width=110),
         **TOLD,
     }
-    accepted = told(f"topk({SHOWN}, {of('deliverability_finding_accepted')})")
+    accepted = links.told(f"topk({SHOWN}, {of('deliverability_finding_accepted')})")
     return table(
         "Accepted findings",
         "They stand, but were accepted in the configuration: no check fails because of them until that day.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.engine.catalogue import Catalogue
 from exporter.publish.grafana.board import Board, Links, of, row
 from exporter.publish.grafana.panels import (
     ANY_IS_BAD,
@@ -26,7 +27,7 @@ DONE = {"1": ("ok", GOOD), "0": ("FAILED", BAD)}
 SAVED = {"1": ("yes", GOOD), "0": ("memory only", NOTICE)}
 
 
-def health(given: Thresholds) -> Board:
+def health(known: Catalogue, given: Thresholds) -> Board:
     return Board(
         "exporter",
         "Deliverability / Exporter",
@@ -34,7 +35,7 @@ def health(given: Thresholds) -> Board:
         variables=[],
         panels=[
             (4, _numbers(given)),
-            (5, [(24, _exporters(Links(given)))]),
+            (5, [(24, _exporters(Links(known, given)))]),
             row("Runs"),
             (9, [(12, _runs()), (12, _durations())]),
             (9, [(8, _unknown()), (8, _skipped()), (8, _late())]),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from exporter.engine.catalogue import Catalogue
 from exporter.publish.grafana.board import TOLD, Board, Links, choice, of, row
 from exporter.publish.grafana.panels import ANY_IS_BAD, BAD, GOOD, NOTICE, Column, Json, series, stat, table
-from exporter.publish.grafana.parts import FINDING, WORST, findings, listings, numbers, verdicts, worst
+from exporter.publish.grafana.parts import FINDING, WORST, findings, listed, listings, numbers, verdicts, worst
+from exporter.publish.promql import looking_at
 from exporter.publish.thresholds import Thresholds
+from exporter.targets import ListHealth
 
 # Findings of other targets can name an address too: those of a domain's SPF, and of a mail host.
 THIS = 'ip="$ip",domain="",mail_port=""'
 SENDER = "deliverability_sender_info"
 ADDRESS = 'ip="$ip"'
-LISTED = 'finding="blocklist.listed"'
 
 
-def ip(given: Thresholds) -> Board:
-    links = Links(given)
+def ip(known: Catalogue, given: Thresholds) -> Board:
+    links = Links(known, given)
     return Board(
         "ip",
         "Deliverability / Sender address",
@@ -27,7 +29,7 @@ def ip(given: Thresholds) -> Board:
             (8, [(12, verdicts(THIS, links)), (12, _greetings(links))]),
             (8, [(12, _trend()), (12, _domains(links))]),
             row("Blocklists, for every address and domain"),
-            (10, [(12, _lists(links)), (12, listings(links))]),
+            (10, [(12, _lists(known, links)), (12, listings(known, links))]),
             (7, [(24, _budgets())]),
         ],
         since="now-7d",
@@ -121,14 +123,14 @@ def _domains(links: Links) -> Json:
     )
 
 
-def _lists(links: Links) -> Json:
+def _lists(known: Catalogue, links: Links) -> Json:
     labels = {
         "blocklist": Column("Blocklist", links=(links.page("blocklist=${__data.fields.blocklist}"),)),
         "instance": TOLD["instance"],
     }
     by = ", ".join(labels)
-    health = worst(by, 'check="blocklist_health"')
-    listed = f"count by ({by}) ({of(FINDING, LISTED)})"
+    health = worst(by, looking_at(known, ListHealth))
+    found = f"count by ({by}) ({of(FINDING, listed(known))})"
     left = of("deliverability_exporter_blocklist_budget_remaining_ratio")
     return table(
         "Blocklists",
@@ -136,7 +138,7 @@ def _lists(links: Links) -> Json:
         labels,
         {
             "health": (health, Column("Health", width=100, texts=WORST)),
-            "listed": (f"{listed} or 0 * ({health})", Column("Listed", width=80, steps=ANY_IS_BAD)),
+            "listed": (f"{found} or 0 * ({health})", Column("Listed", width=80, steps=ANY_IS_BAD)),
             "left": (
                 f"min by ({by}) ({left})",
                 Column(

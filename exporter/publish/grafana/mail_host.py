@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from exporter.engine.catalogue import Catalogue
 from exporter.publish.grafana.board import TOLD, Board, Links, every, of, row
 from exporter.publish.grafana.panels import BAD, GOOD, WARN, Column, Json, bars, series, stat, table
 from exporter.publish.grafana.parts import UNKNOWN, WORST, days_left, findings, numbers, worst
+from exporter.publish.promql import looking_at, one_of
 from exporter.publish.thresholds import Thresholds
+from exporter.targets import Domain, MailHost
 
 THESE = 'mail_host=~"$mail_host",mail_port!=""'
-TLS = f'check="smtp_tls",{THESE}'
 MOST = 200  # rows
 LATEST = f'{THESE},version="1.3"'
 FEW = 12
@@ -21,30 +23,43 @@ WANTED = {"1": ("yes", GOOD), "0": ("no", WARN)}
 OBSOLETE = {"1": ("yes", WARN), "0": ("no", GOOD)}
 
 
-def mail_host(given: Thresholds) -> Board:
-    links = Links(given)
-    hosts = f'label_values({UNKNOWN}{{check="smtp_tls",job=~"$job",instance=~"$instance"}}, mail_host)'
+def mail_host(known: Catalogue, given: Thresholds) -> Board:
+    links = Links(known, given)
+    check = looking_at(known, MailHost)
+    judged = f"{check},{THESE}"
+    hosts = f'label_values({UNKNOWN}{{{check},job=~"$job",instance=~"$instance"}}, mail_host)'
     return Board(
         "mail_host",
         "Deliverability / Mail hosts",
         "Whether mail hosts answer, with TLS that senders can use.",
         variables=[every("mail_host", "Mail host", hosts, allValue=".+")],
         panels=[
-            (4, [*numbers(TLS), *_facts(given)]),
-            (11, [(24, _hosts(given, links))]),
-            (9, [(24, findings("Wrong now", "A finding leads to its meaning and fix.", TLS, links))]),
+            (4, [*numbers(judged), *_facts(given, judged)]),
+            (11, [(24, _hosts(given, links, judged))]),
+            (9, [(24, findings("Wrong now", "A finding leads to its meaning and fix.", judged, links))]),
             row("How fast, and for whom"),
             (9, [(12, _phases()), (12, _slowest())]),
             (9, [(12, _domains(links)), (12, _smallest())]),
         ],
-        changes='check=~"mx|dane|mta_sts"',
+        changes=one_of("check", _of_mail_hosts(known)),
     )
 
 
-def _facts(given: Thresholds) -> list[tuple[int, Json]]:
+def _of_mail_hosts(known: Catalogue) -> list[str]:
+    """The checks of what a domain publishes about its mail hosts, which they name or look at as well."""
+    label = MailHost.LABELS[0]
+    return [
+        entry.check.id
+        for entry in known.entries
+        if Domain in entry.check.over
+        and (MailHost in entry.check.over or any(label in rule.subjects for rule in entry.rules))
+    ]
+
+
+def _facts(given: Thresholds, judged: str) -> list[tuple[int, Json]]:
     soon = f"({of(ENDS, THESE)} - time()) / 86400 < {given.certificate_days}"
     return [
-        (4, stat("Hosts", "Each port of each.", f"count({of(UNKNOWN, TLS)})")),
+        (4, stat("Hosts", "Each port of each.", f"count({of(UNKNOWN, judged)})")),
         (
             4,
             stat(
@@ -67,7 +82,7 @@ def _facts(given: Thresholds) -> list[tuple[int, Json]]:
     ]
 
 
-def _hosts(given: Thresholds, links: Links) -> Json:
+def _hosts(given: Thresholds, links: Links, judged: str) -> Json:
     labels = {
         "mail_host": Column(
             "Mail host", links=(links.page("mail_host=${__data.fields.mail_host}"), links.board("mail_host"))
@@ -75,7 +90,7 @@ def _hosts(given: Thresholds, links: Links) -> Json:
         "mail_port": Column("Port", width=70),
         "instance": TOLD["instance"],
     }
-    state = f"topk({MOST}, {worst(BY, TLS)})"
+    state = f"topk({MOST}, {worst(BY, judged)})"
     shown = f"and on ({BY}) {state}"
 
     def one(expr: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from exporter import receivers
-from exporter.publish.grafana.board import TOLD, Links, of, owned, told
+from exporter.engine.catalogue import Catalogue
+from exporter.publish.grafana.board import TOLD, Links, of, owned
 from exporter.publish.grafana.panels import (
     ANY_IS_A_WARNING,
     ANY_IS_BAD,
@@ -22,6 +23,8 @@ from exporter.publish.grafana.panels import (
     stat,
     table,
 )
+from exporter.publish.promql import checks, looking_at, one_of
+from exporter.targets import Delivery, ListHealth
 
 SHOWN = 100  # rows of each severity: a table stays one whatever the fleet
 FEW = 20
@@ -81,11 +84,12 @@ def numbers(matchers: str) -> list[tuple[int, Json]]:
     ]
 
 
-def unmet(matchers: str = "") -> str:
-    """The findings of `receiver` with the receiver's name as a label. Those of a run in doubt are in it as well."""
-    found = of(FINDING, ",".join(filter(None, ('check="receiver"', matchers))))
+def unmet(known: Catalogue, matchers: str = "") -> str:
+    """Demands that are not met, with the receiver's name as a label. Those of a run in doubt are in it as well."""
+    found = of(FINDING, ",".join(filter(None, (looking_at(known, Delivery), matchers))))
+    named = "|".join(checks(known, Delivery))
     for name in sorted(receivers.shipped(), key=len):  # gmail before gmail_bulk, whose findings begin alike
-        start = f"receiver[.]{name.replace('_', '-')}-.+"
+        start = f"{named}[.]{name.replace('_', '-')}-.+"
         found = f'label_replace({found}, "receiver", "{name}", "finding", "{start}")'
     return found
 
@@ -104,7 +108,7 @@ def findings(title: str, says: str, matchers: str, links: Links, *, owner: bool 
         "target": Column("Target", links=links.target()),
         **TOLD,
     }
-    found = told(standing(matchers))
+    found = links.told(standing(matchers))
     if owner:
         labels["owner"] = Column("Owner", width=130)
         found = owned(found)
@@ -135,11 +139,11 @@ def verdicts(matchers: str, links: Links) -> Json:
         labels,
         {
             "verdict": (
-                f"max by ({known}, reason) ({told(f'({verdict})')})",
+                f"max by ({known}, reason) ({links.told(f'({verdict})')})",
                 Column("Verdict", width=100, texts=VERDICTS),
             ),
             "judged": (
-                f"max by ({known}) ({told(f'{of(JUDGED, matchers)} * 1000')})",
+                f"max by ({known}) ({links.told(f'{of(JUDGED, matchers)} * 1000')})",
                 Column("Last told", width=140, unit=WHEN, texts={"0": ("never", PLAIN)}),
             ),
         },
@@ -147,19 +151,24 @@ def verdicts(matchers: str, links: Links) -> Json:
     )
 
 
-def listings(links: Links) -> Json:
+def listed(known: Catalogue) -> str:
+    """What says that something is on a blocklist, and on which."""
+    return one_of("finding", [rule.id for rule in known.rules.values() if ListHealth.LABELS[0] in rule.subjects])
+
+
+def listings(known: Catalogue, links: Links) -> Json:
     labels = {
         "blocklist": Column("Blocklist", width=180),
         "target": Column("Listed", links=links.target()),
         **TOLD,
     }
-    since = of(SINCE, 'finding="blocklist.listed"')
-    listed = told(f"topk({SHOWN}, {since}) * 1000")
+    since = of(SINCE, listed(known))
+    found = links.told(f"topk({SHOWN}, {since}) * 1000")
     return table(
         "Listed",
         f"Addresses and domains on blocklists, the latest first; at most {SHOWN}.",
         labels,
-        {"since": (f"min by ({', '.join(labels)}) ({listed})", Column("Since", width=140, unit=WHEN))},
+        {"since": (f"min by ({', '.join(labels)}) ({found})", Column("Since", width=140, unit=WHEN))},
         sort=[("Since", True)],
     )
 
@@ -170,7 +179,7 @@ def changes(links: Links, matchers: str = "") -> Json:
         "target": Column("Target", links=links.target()),
         **TOLD,
     }
-    changed = told(f"topk({FEW}, {of(CHANGED, matchers)} > 0) * 1000")
+    changed = links.told(f"topk({FEW}, {of(CHANGED, matchers)} > 0) * 1000")
     return table(
         "Records changed last",
         f"What the {FEW} latest changes were is on the target's page. Empty: none has changed since it was first seen.",
@@ -194,7 +203,7 @@ def untold(links: Links, matchers: str = "") -> Json:
         labels,
         {
             "judged": (
-                f"max by ({', '.join(labels)}) ({told(f'bottomk({SHOWN}, {untold}) * 1000')})",
+                f"max by ({', '.join(labels)}) ({links.told(f'bottomk({SHOWN}, {untold}) * 1000')})",
                 Column("Last told", width=140, unit=WHEN, texts={"0": ("never", PLAIN)}),
             )
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.engine.catalogue import Catalogue
 from exporter.publish.grafana.board import TOLD, Board, Links, of
 from exporter.publish.grafana.panels import (
     ANY_IS_A_WARNING,
@@ -15,29 +16,30 @@ from exporter.publish.grafana.panels import (
     table,
 )
 from exporter.publish.grafana.parts import FINDING, OK, SHOWN, UNKNOWN, findings, unmet, untold
+from exporter.publish.promql import looking_at
 from exporter.publish.thresholds import Thresholds
+from exporter.targets import Delivery
 
-THESE = 'check="receiver"'
 
-
-def receivers(given: Thresholds) -> Board:
-    links = Links(given)
+def receivers(known: Catalogue, given: Thresholds) -> Board:
+    links = Links(known, given)
+    these = looking_at(known, Delivery)
     return Board(
         "receivers",
         "Deliverability / Receivers",
         "Will the large receivers take our mail, as far as that can be seen before it is sent?",
         variables=[],
         panels=[
-            (4, _numbers()),
-            (9, [(6, _by_receiver()), (9, _frequent()), (9, _trend())]),
-            (10, [(12, _domains(links)), (12, untold(links, THESE))]),
+            (4, _numbers(these)),
+            (9, [(6, _by_receiver(known)), (9, _frequent(these)), (9, _trend(known))]),
+            (10, [(12, _domains(known, links)), (12, untold(links, these))]),
             (
                 10,
                 [
                     (
                         24,
                         findings(
-                            "Demands not met", "A finding tells the demand, and what to mend first.", THESE, links
+                            "Demands not met", "A finding tells the demand, and what to mend first.", these, links
                         ),
                     )
                 ],
@@ -48,37 +50,36 @@ def receivers(given: Thresholds) -> Board:
     )
 
 
-def _none(expr: str) -> str:
-    """0 only while there are verdicts at all."""
-    return f"{expr} or 0 * count({of(OK, THESE)})"
+def _numbers(these: str) -> list[tuple[int, Json]]:
+    def none(expr: str) -> str:
+        """0 only while there are verdicts at all."""
+        return f"{expr} or 0 * count({of(OK, these)})"
 
-
-def _numbers() -> list[tuple[int, Json]]:
     numbers = [
-        stat("Domains", "Whose mail goes to receivers with known demands.", f"count({of(UNKNOWN, THESE)})"),
+        stat("Domains", "Whose mail goes to receivers with known demands.", f"count({of(UNKNOWN, these)})"),
         stat(
             "With demands not met",
             "Domains.",
-            _none(f"count(count by (domain) ({of(FINDING, THESE)}))"),
+            none(f"count(count by (domain) ({of(FINDING, these)}))"),
             steps=ANY_IS_A_WARNING,
         ),
         stat(
             "Demands not met",
             "Of all domains and receivers together.",
-            _none(f"count({of(FINDING, THESE)})"),
+            none(f"count({of(FINDING, these)})"),
             steps=ANY_IS_A_WARNING,
         ),
         stat(
             "Cannot tell",
             "Domains of which some demand rests on what could not be told. Not counted as met.",
-            f"sum({of(UNKNOWN, THESE)})",
+            f"sum({of(UNKNOWN, these)})",
             steps=ANY_IS_DOUBT,
         ),
     ]
     return [(6, number) for number in numbers]
 
 
-def _by_receiver() -> Json:
+def _by_receiver(known: Catalogue) -> Json:
     labels = {"receiver": Column("Receiver")}
     return table(
         "By receiver",
@@ -86,36 +87,36 @@ def _by_receiver() -> Json:
         labels,
         {
             "domains": (
-                f"count by (receiver) (count by (receiver, domain) ({unmet()}))",
+                f"count by (receiver) (count by (receiver, domain) ({unmet(known)}))",
                 Column("Domains", width=90, steps=((None, WARN),)),
             ),
-            "demands": (f"count by (receiver) ({unmet()})", Column("Demands", width=90, steps=((None, WARN),))),
+            "demands": (f"count by (receiver) ({unmet(known)})", Column("Demands", width=90, steps=((None, WARN),))),
         },
         sort=[("Domains", True)],
     )
 
 
-def _frequent() -> Json:
+def _frequent(these: str) -> Json:
     return bars(
         "Demands that most domains do not meet",
         "What to mend first.",
-        f"sort_desc(topk(12, sum by (finding) ({of(FINDING, THESE)})))",
+        f"sort_desc(topk(12, sum by (finding) ({of(FINDING, these)})))",
         "{{finding}}",
         steps=((None, WARN),),
     )
 
 
-def _trend() -> Json:
+def _trend(known: Catalogue) -> Json:
     return series(
         "Demands not met",
         "By receiver. The marks are records that changed.",
-        (f"count by (receiver) ({unmet()})", "{{receiver}}"),
+        (f"count by (receiver) ({unmet(known)})", "{{receiver}}"),
         stacked=True,
         decimals=0,
     )
 
 
-def _domains(links: Links) -> Json:
+def _domains(known: Catalogue, links: Links) -> Json:
     labels = {
         "domain": Column("Domain", links=(links.receiver(), links.board("domain"))),
         "receiver": Column("Receiver", width=150),
@@ -127,7 +128,7 @@ def _domains(links: Links) -> Json:
         labels,
         {
             "unmet": (
-                f"topk({SHOWN}, count by ({', '.join(labels)}) ({unmet()}))",
+                f"topk({SHOWN}, count by ({', '.join(labels)}) ({unmet(known)}))",
                 Column("Not met", width=90, steps=((None, WARN),)),
             )
         },

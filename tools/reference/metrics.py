@@ -11,11 +11,11 @@ from exporter.mail.dns import Status
 from exporter.model import IDENTITY_LABELS, Reason
 from exporter.net.dns.resolver import ResolverStats
 from exporter.net.dns.upstream import UpstreamStats
-from exporter.publish.alert import WHO
-from exporter.publish.reference.markdown import MADE, code, codes, joined, plain, table
 from exporter.stats import Histogram
+from exporter.targets import Authorisation, Greeting
 from exporter.views import metrics
 from exporter.views.metrics import HELP, Exposition, OwnHealth, health
+from tools.reference.markdown import MADE, code, codes, joined, plain, table
 
 _OF_A_CHECK = "who"  # stands for `check`, the target's identity labels, and labels of the user's
 
@@ -31,8 +31,8 @@ LABELS: dict[str, tuple[str, ...]] = {
     metrics.LAST_CONCLUSIVE: (_OF_A_CHECK,),
     metrics.RECORD_CHANGED: (_OF_A_CHECK,),
     metrics.INTERVAL: ("check",),
-    metrics.DOMAIN_SENDER: ("domain", "sender"),
-    metrics.SENDER: ("sender", "ip", "helo"),
+    metrics.DOMAIN_SENDER: Authorisation.LABELS,
+    metrics.SENDER: (*Greeting.LABELS, "helo"),
 }
 
 REASONS: dict[Reason, str] = {
@@ -153,7 +153,7 @@ def _shared(family: str) -> tuple[str, ...]:
 
 
 def _measures(entry: CatalogueEntry) -> Iterator[tuple[str, ...]]:
-    identity = [label for kind in entry.check.over for label in WHO[kind]]
+    identity = [label for kind in entry.check.over for label in kind.LABELS]
     for metric in entry.metrics:
         labels = codes(dict.fromkeys((*identity, *metric.labels)))
         yield code(metric.name), "gauge", labels, plain(metric.help)

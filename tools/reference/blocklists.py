@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from exporter.checks.blocklist import blocklist
 from exporter.config import shipped_blocklists
 from exporter.config.build import EVERY
 from exporter.config.values import written
+from exporter.engine.catalogue import Catalogue
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
-from exporter.publish.reference.markdown import MADE, NONE, code, joined, plain, table
+from exporter.targets import Reputation
+from tools.reference.markdown import MADE, NONE, code, joined, plain, table
 
 _HEAD = """\
 What the exporter knows of blocklists, as of {known}. A list's own pages have the last word: read the terms of each
@@ -25,16 +26,16 @@ _RETIRED = """\
 Who asks these is told nothing for ever, or that everybody is listed. A configuration that names one is refused."""
 
 
-def page() -> str:
+def page(known: Catalogue) -> str:
     shipped = shipped_blocklists()
-    every = blocklist.interval or EVERY
+    every = min(entry.check.interval or EVERY for entry in known.over(Reputation))
     return joined(
         "# Blocklists",
         MADE,
         _HEAD.format(known=shipped.known, every=written(every)),
         table(
             ("Name", "Zone", "Lists", "Default", "Ceiling a day", "Suffices for", "Terms", "Removal"),
-            (_row(known, every) for known in shipped.lists.values()),
+            (_row(it, every) for it in shipped.lists.values()),
         ),
         "## Retired",
         _RETIRED,

@@ -7,43 +7,8 @@ from datetime import timedelta
 from exporter.config.build import EVERY
 from exporter.config.values import written
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
-from exporter.model import Check, Door, Rule, Severity, Target
-from exporter.publish.alert import WHO
-from exporter.publish.reference.markdown import MADE, code, codes, joined, plain, table
-from exporter.targets import (
-    Address,
-    Authorisation,
-    Delivery,
-    Domain,
-    EhloProbe,
-    Greeting,
-    KeyNamespace,
-    ListHealth,
-    MailHost,
-    OwnResolver,
-    Registration,
-    Reputation,
-    Selector,
-    Zone,
-)
-
-# Each kind of target, and where in the configuration it comes from.
-KINDS: dict[type[Target], str] = {
-    Address: "each address in `senders[].addresses`",
-    Greeting: "each HELO name that a sender says from one of its addresses",
-    EhloProbe: "each HELO name that a sender says from one of its addresses, once `ehlo_probe.peers` names receivers",
-    Domain: "each of `domains`",
-    Zone: "the DNS zone of each of `domains`",
-    Authorisation: "each of `domains` with each of its senders",
-    Selector: "each of `domains[].dkim_selectors`",
-    KeyNamespace: "each of `domains` that sends mail and names no DKIM selector in use",
-    MailHost: "each MX host of the domains, found in DNS, and each of `mail_hosts`",
-    Registration: "each registered name that the domains are or lie below",
-    Reputation: "each address of a sender and each of `domains`",
-    ListHealth: "each of the blocklists that are in use",
-    Delivery: "each of `domains` that sends mail, with the receivers that are chosen for it",
-    OwnResolver: "the resolver of the exporter itself",
-}
+from exporter.model import Check, Door, Rule, Severity
+from tools.reference.markdown import MADE, code, codes, joined, plain, table
 
 _HEAD = """\
 A check asks one question about one kind of target, every so often. What it comes to is *pass*, *fail* or *unknown* with
@@ -61,7 +26,7 @@ def page(known: Catalogue) -> str:
         (
             f"[{code(entry.check.id)}](#{entry.check.id})",
             plain(entry.check.question),
-            written(_every(entry.check)),
+            written(every(entry.check)),
             str(len(entry.rules)),
         )
         for entry in known.entries
@@ -80,7 +45,8 @@ def by_severity(rule: Rule) -> tuple[int, str]:
     return _ORDER.index(rule.severity), rule.id
 
 
-def _every(check: Check) -> timedelta:
+def every(check: Check) -> timedelta:
+    """How often it asks, unless the configuration says otherwise."""
     return check.interval or EVERY
 
 
@@ -101,14 +67,14 @@ def _check(entry: CatalogueEntry) -> str:
 
 
 def _about(check: Check) -> list[str]:
-    kinds = [f"{KINDS[kind]} (labels: {codes(WHO[kind])})" if WHO[kind] else KINDS[kind] for kind in check.over]
+    kinds = [f"{it.NOUN} (labels: {codes(it.LABELS)})" if it.LABELS else it.NOUN for it in check.over]
     pace = code("schedule.default") if check.interval is None else code(f"schedule.{check.id}")
     least = (
         f", and never sooner than {written(check.min_interval)}" if check.min_interval > timedelta(seconds=1) else ""
     )
     lines = [
         f"- It looks at {'; and at '.join(kinds)}.",
-        f"- Every {written(_every(check))}, unless {pace} says otherwise{least}.",
+        f"- Every {written(every(check))}, unless {pace} says otherwise{least}.",
         f"- A run that has not ended after {written(check.timeout)} is unknown, reason `deadline`.",
     ]
     if Door.SMTP in check.doors:

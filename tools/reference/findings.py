@@ -5,8 +5,8 @@ from __future__ import annotations
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.model import Rule, Severity
 from exporter.publish.findings import alerts, name
-from exporter.publish.reference.markdown import MADE, code, codes, joined, plain, sentence, table
 from exporter.publish.thresholds import Thresholds
+from tools.reference.markdown import MADE, code, codes, joined, plain, sentence, table
 
 _HEAD = """\
 A finding is a fact about a target that matters to its mail. Words in braces stand for what was found; the page of the

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.engine.catalogue import Catalogue
-from exporter.publish.reference import blocklists, checks, config, findings, metrics
+from tools.reference import blocklists, checks, config, findings, metrics
 
 
 def references(known: Catalogue) -> Iterator[tuple[str, str]]:
@@ -18,4 +18,4 @@ def references(known: Catalogue) -> Iterator[tuple[str, str]]:
     yield "docs/reference/findings.md", findings.page(known)
     yield "docs/reference/metrics.md", metrics.page(known)
     yield "docs/reference/config.md", config.page()
-    yield "docs/reference/blocklists.md", blocklists.page()
+    yield "docs/reference/blocklists.md", blocklists.page(known)

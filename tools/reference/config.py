@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from exporter.config import schema
-from exporter.publish.reference.markdown import MADE, code, joined, plain, sentence, table
+from tools.reference.markdown import MADE, code, joined, plain, sentence, table
 
 _Schema: TypeAlias = dict[str, Any]
 

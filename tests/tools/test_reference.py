@@ -12,13 +12,13 @@ from exporter.check_state import CheckState, FindingPolicy, RecordHistory
 from exporter.config import schema, shipped_blocklists
 from exporter.engine import catalogue
 from exporter.model import Acceptance, Reason, Record, Severity
-from exporter.publish.reference import config, findings, markdown, references
-from exporter.publish.reference import metrics as families
 from exporter.views import metrics
 from exporter.views.metrics import HELP, Exposition, OwnHealth
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.markdown import anchors, cells, links
+from tools.reference import config, findings, markdown, references
+from tools.reference import metrics as families
 
 CATALOGUE = catalogue.load()
 PAGES = {Path(path).name: text for path, text in references(CATALOGUE)}

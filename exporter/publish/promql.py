@@ -1,0 +1,46 @@
+"""Matchers of PromQL for what the catalogue declares, so that no alert and no dashboard names a check or a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from exporter.engine.catalogue import Catalogue
+from exporter.model import Rule, Target
+
+
+def checks(known: Catalogue, *kinds: type[Target]) -> list[str]:
+    """Ids of the checks that look at these kinds of target alone."""
+    return [entry.check.id for entry in known.over(*kinds)]
+
+
+def looking_at(known: Catalogue, *kinds: type[Target]) -> str:
+    """Their series."""
+    return one_of("check", checks(known, *kinds))
+
+
+def one_of(label: str, values: Iterable[str]) -> str:
+    """`check="a"`, `check=~"a|b"`."""
+    return _matcher(label, list(values), "=")
+
+
+def none_of(label: str, values: Iterable[str]) -> str:
+    """`check!="a"`, `check!~"a|b"`."""
+    return _matcher(label, list(values), "!")
+
+
+def _matcher(label: str, values: list[str], operator: str) -> str:
+    if len(values) == 1:
+        return f'{label}{operator.replace("!", "!=")}"{values[0]}"'
+    return f'{label}{operator}~"{"|".join(value.replace(".", "[.]") for value in values)}"'
+
+
+def pattern(rules: Iterable[Rule]) -> str:
+    """A regular expression for their findings: `mx[.]nowhere|spf[.](missing|syntax-error)`."""
+    by_check: dict[str, list[str]] = {}
+    for rule in rules:
+        check, _, name = rule.id.partition(".")
+        by_check.setdefault(check, []).append(name)
+    return "|".join(
+        f"{check}[.]{names[0]}" if len(names) == 1 else f"{check}[.]({'|'.join(names)})"
+        for check, names in by_check.items()
+    )
