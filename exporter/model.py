@@ -275,6 +275,29 @@ def option(default: Any, says: str) -> Any:
     return field(default=default, metadata={"says": says})
 
 
+def _key(identity: Labels) -> str:
+    return ",".join(f"{name}={value}" for name, value in identity)
+
+
+def _title(identity: Labels) -> str:
+    return " ".join(value for _, value in identity)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetId:
+    """Who a target is, by its identity labels, for those who speak of it without knowing more."""
+
+    identity: Labels
+    key: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", _key(self.identity))
+
+    @property
+    def title(self) -> str:
+        return _title(self.identity)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Who is judged. `labels` are the operator's own, `off` the ids of the checks switched off here.
@@ -290,7 +313,7 @@ class Target:
     off: frozenset[str] = frozenset()
     accept: tuple[Acceptance, ...] = ()
     options: tuple[Options, ...] = ()  # what is configured for single checks, where it is not their default
-    rests_on: tuple[str, ...] = ()  # keys of the targets whose verdicts tell of it
+    rests_on: tuple[TargetId, ...] = ()  # the targets whose verdicts tell of it
 
     @property
     def identity(self) -> Labels:
@@ -310,11 +333,11 @@ class Target:
 
     @property
     def key(self) -> str:
-        return ",".join(f"{name}={value}" for name, value in self.identity)
+        return _key(self.identity)
 
     @property
     def title(self) -> str:
-        return " ".join(value for _, value in self.identity)
+        return _title(self.identity)
 
     def option(self, kind: type[Given]) -> Given:
         """What is configured for the check that declares these options."""

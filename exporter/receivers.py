@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 from exporter import strict_yaml
 from exporter.check_state import CheckState
-from exporter.model import Doubt, Finding, Severity
+from exporter.model import Doubt, Finding, Severity, TargetId
 
 HOME = Path(__file__).parent / "data" / "receivers"
 DEFAULT = ("microsoft", "gmail", "yahoo")
@@ -39,14 +39,15 @@ class DemandState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A finding that proves a demand unmet, and the key of its target."""
+    """A finding that proves a demand unmet, and its target."""
 
     finding: Finding
-    target: str
+    target: TargetId
 
     @property
     def title(self) -> str:
-        return title(self.target)
+        """What people call the target."""
+        return self.target.title
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,13 @@ class OpenQuestion:
     """The doubt that leaves a demand open: of which check, about which target."""
 
     check: str
-    target: str
+    target: TargetId
     doubt: Doubt
 
     @property
     def title(self) -> str:
-        return title(self.target)
+        """What people call the target."""
+        return self.target.title
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,24 +169,24 @@ class Profile:
         return f"receiver.{self.id.replace('_', '-')}-{demand.id}" if demand.rests_on else None
 
 
-def judge(profile: Profile, targets: Sequence[str], ask: Ask) -> tuple[tuple[Demand, DemandAnswer], ...]:
-    """Each demand with its answer, for mail of which these targets (by key) tell."""
+def judge(profile: Profile, targets: Sequence[TargetId], ask: Ask) -> tuple[tuple[Demand, DemandAnswer], ...]:
+    """Each demand with its answer, for mail of which these targets tell."""
     return tuple((demand, _answer(demand, targets, ask)) for demand in profile.demands)
 
 
-def _answer(demand: Demand, targets: Sequence[str], ask: Ask) -> DemandAnswer:
+def _answer(demand: Demand, targets: Sequence[TargetId], ask: Ask) -> DemandAnswer:
     if demand.ipv6:
-        if not any(_version(key) == 6 for key in targets):
+        if not any(_version(it) == 6 for it in targets):
             return DemandAnswer(
                 DemandState.NOT_OBSERVABLE, why="No IPv6 address is configured among the domain's senders."
             )
-        targets = [key for key in targets if _version(key) != 4]
+        targets = [it for it in targets if _version(it) != 4]
     unseen = demand.unseen or NOT_CONFIGURED
     told = _told(demand.rests_on, targets, _of_ipv6(ask) if demand.ipv6 else ask, unseen) if demand.rests_on else None
     return told or DemandAnswer(DemandState.NOT_OBSERVABLE, why=unseen)
 
 
-def _told(part: Part, targets: Sequence[str], ask: Ask, unseen: str) -> DemandAnswer | None:
+def _told(part: Part, targets: Sequence[TargetId], ask: Ask, unseen: str) -> DemandAnswer | None:
     """None: it says nothing, because nothing that it rests on is configured."""
     match part:
         case Evidence():
@@ -196,15 +198,15 @@ def _told(part: Part, targets: Sequence[str], ask: Ask, unseen: str) -> DemandAn
             return _either(_told(inner, targets, ask, unseen) or unknown for inner in of)
 
 
-def _shown(part: Evidence, targets: Sequence[str], ask: Ask) -> DemandAnswer | None:
-    answers = [_of_target(part, key, known) for key in targets if (known := ask(part.check, key))]
+def _shown(part: Evidence, targets: Sequence[TargetId], ask: Ask) -> DemandAnswer | None:
+    answers = [_of_target(part, it, known) for it in targets if (known := ask(part.check, it.key))]
     together = _either(answers) if part.one else _both(answers)
     if together and part.only_unmet and together.state is not DemandState.UNMET:
         return None
     return together
 
 
-def _of_target(part: Evidence, target: str, known: CheckState) -> DemandAnswer:
+def _of_target(part: Evidence, target: TargetId, known: CheckState) -> DemandAnswer:
     against = tuple(Cause(it.finding, target) for it in known.findings if part.against(it.finding))
     if against:
         return DemandAnswer(DemandState.UNMET, causes=against)
@@ -246,19 +248,10 @@ def _names(listed: Iterable[str], finding: Finding) -> bool:
     return finding.id in listed or f"{finding.id} {finding.severity}" in listed
 
 
-def _version(key: str) -> int | None:
-    """Of the address that a target key names; None if it names none."""
-    ip = _identity(key).get("ip")
+def _version(target: TargetId) -> int | None:
+    """Of the address that the target is or has; None if it has none."""
+    ip = dict(target.identity).get("ip")
     return ip_address(ip).version if ip else None
-
-
-def title(key: str) -> str:
-    """What people call the target with that key."""
-    return " ".join(_identity(key).values())
-
-
-def _identity(key: str) -> dict[str, str]:
-    return dict(pair.split("=", 1) for pair in key.split(","))
 
 
 def _of_ipv6(ask: Ask) -> Ask:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import IP, Target
+from exporter.model import IP, Target, TargetId
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class ListHealth(Target):
 class Delivery(Target):
     """Mail of one From: domain, on its way to large receivers: `receiver` judges whether they will take it.
 
-    `rests_on` are the keys of the targets that tell of it: the domain, its selectors in use, its senders' addresses.
+    `rests_on` are the targets that tell of it: the domain, its selectors in use, its senders' addresses.
     """
 
     LABELS = ("domain",)
@@ -258,28 +258,28 @@ class OwnResolver(Target):
 
 
 def deliveries(made: Iterable[Target], receivers: Callable[[str], tuple[str, ...]]) -> Iterator[Delivery]:
-    """One for each domain that sends mail and has receivers, with the keys of those targets that tell of it."""
+    """One for each domain that sends mail and has receivers, with the targets that tell of it."""
     domains: dict[str, Domain] = {}
-    keys: dict[str, list[str]] = {}
+    telling: dict[str, list[TargetId]] = {}
     for target in made:
         match target:
             case Domain(name=name):
                 domains[name] = target
-                keys.setdefault(name, []).append(target.key)
+                telling.setdefault(name, []).append(TargetId(target.identity))
             case Selector(domain=name, retired=False):
-                keys.setdefault(name, []).append(target.key)
+                telling.setdefault(name, []).append(TargetId(target.identity))
             case Authorisation(domain=name, sender=sender):
-                keys.setdefault(name, []).append(target.key)
+                telling.setdefault(name, []).append(TargetId(target.identity))
                 for egress in target.egress:
-                    keys[name].append(Address(ip=egress.ip, helo=()).key)
-                    keys[name].append(Greeting(sender=sender, ip=egress.ip, helo=egress.helo).key)
+                    greeting = Greeting(sender=sender, ip=egress.ip, helo=egress.helo)
+                    telling[name] += TargetId(Address(ip=egress.ip, helo=()).identity), TargetId(greeting.identity)
     for name, domain in domains.items():
         wanted = receivers(name)
         if domain.sends_mail and wanted:
             yield Delivery(
                 domain=name,
                 receivers=wanted,
-                rests_on=tuple(dict.fromkeys(keys[name])),
+                rests_on=tuple(dict.fromkeys(telling[name])),
                 labels=domain.labels,
                 off=domain.off,
                 accept=domain.accept,

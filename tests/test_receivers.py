@@ -11,7 +11,7 @@ import pytest
 from exporter import receivers
 from exporter.check_state import ActiveFinding, CheckState
 from exporter.engine import catalogue
-from exporter.model import Doubt, Finding, Reason, Severity
+from exporter.model import Doubt, Finding, Reason, Severity, TargetId
 from exporter.receivers import (
     Both,
     Cause,
@@ -31,7 +31,8 @@ CATALOGUE = catalogue.load()
 PROFILES = receivers.shipped()
 DEMANDS = [(profile, demand) for profile in PROFILES.values() for demand in profile.demands]
 SEEN = [(profile, demand) for profile, demand in DEMANDS if demand.rests_on]
-V4, V6, DOMAIN = "ip=192.0.2.1", "ip=2001:db8::1", "domain=example.com"
+V4, V6 = TargetId((("ip", "192.0.2.1"),)), TargetId((("ip", "2001:db8::1"),))
+DOMAIN = TargetId((("domain", "example.com"),))
 
 
 def held(*findings: Finding, doubt: Doubt | None = None) -> CheckState:
@@ -59,7 +60,9 @@ def against(piece: Evidence) -> Iterator[Finding]:
     return (finding(named, **evidence) for named in piece.unmet)
 
 
-def ask_one(demand: Demand, held: dict[str, CheckState], *, targets: tuple[str, ...] = (DOMAIN, V6)) -> DemandAnswer:
+def ask_one(
+    demand: Demand, held: dict[str, CheckState], *, targets: tuple[TargetId, ...] = (DOMAIN, V6)
+) -> DemandAnswer:
     """What follows from what each check holds of every target."""
     profile = Profile("p", "P", "Q?", "about", None, (demand,))
     ((_, answer),) = judge(profile, targets, lambda check, _: held.get(check))
@@ -231,7 +234,7 @@ def test_evidence_that_speaks_only_against_is_left_out_when_it_does_not() -> Non
 @pytest.mark.parametrize("one", [False, True])
 @pytest.mark.parametrize(("first", "second"), list(product((T, F, U), repeat=2)))
 def test_each_of_several_targets_must_do_or_one_of_them(first: DemandState, second: DemandState, one: bool) -> None:
-    held = dict(zip((V4, V6), (holding(first)["a"], holding(second)["a"]), strict=True))
+    held = dict(zip((V4.key, V6.key), (holding(first)["a"], holding(second)["a"]), strict=True))
     profile = Profile("p", "P", "Q?", "about", None, (demand(piece("a", one=one)),))
     ((_, answer),) = judge(profile, (V4, V6), lambda _, target: held[target])
     order = (T, U, F) if one else (F, U, T)

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any
 
 from exporter import clients, receivers
 from exporter.check_state import FindingPolicy
@@ -44,7 +43,7 @@ from exporter.targets import (
     deliveries,
 )
 from exporter.text import printable
-from exporter.views import terminal
+from exporter.views import json_report, terminal
 
 SENDER = "command-line"
 
@@ -119,7 +118,7 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     policy, now = FindingPolicy(settings.severities), clock.wall()
     code = exit_code(store, policy, now)
     if arguments.format == "json":
-        print(terminal.as_json(store, policy, now, notes, code))
+        print(json_report.as_json(store, policy, now, notes, code))
     else:
         terminal.as_text(store, policy, now, notes)
     return code
@@ -160,7 +159,7 @@ def _helo_name(text: str) -> str:
         raise ValueError(f"--smtp.helo-name: {text!r} {error}") from None
 
 
-def _chosen(settings: Settings, words: Sequence[str]) -> list[Any]:
+def _chosen(settings: Settings, words: Sequence[str]) -> list[Target]:
     if not words:
         return list(settings.targets)
     wanted = {word.strip().lower().removesuffix(".") for word in words}
@@ -169,5 +168,5 @@ def _chosen(settings: Settings, words: Sequence[str]) -> list[Any]:
     if missing:
         raise ValueError(f"not in the configuration: {', '.join(sorted(missing))}")
     # whether receivers take mail of a domain depends on its senders, too
-    senders = {key for t in settings.targets if isinstance(t, Delivery) and t.key in chosen for key in t.rests_on}
+    senders = {it.key for t in settings.targets if isinstance(t, Delivery) and t.key in chosen for it in t.rests_on}
     return [t for t in settings.targets if t.key in chosen or t.key in senders]

@@ -9,7 +9,6 @@ import logging
 import signal
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from exporter import __version__, clients
 from exporter.app import Daemon
@@ -59,7 +58,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     seldom_collect_all()
-    reloads: set[asyncio.Task[Any]] = set()
+    reloads: set[asyncio.Task[list[str]]] = set()
 
     def reload() -> None:
         task = loop.create_task(daemon.reload())

@@ -53,12 +53,12 @@ class Plan:
         self._finders = {check.id for check in catalogue.checks.values() if check.finds}
         self._readers: dict[str, list[Check]] = {}  # by the check that is read
         for check in catalogue.checks.values():
-            for other in check.after:
-                self._readers.setdefault(other, []).append(check)
+            for read in check.after:
+                self._readers.setdefault(read, []).append(check)
         self._resting: dict[str, set[str]] = {}  # by the key of a target, the keys of those that rest on it
         for target in self._targets:
-            for key in target.rests_on:
-                self._resting.setdefault(key, set()).add(target.key)
+            for other in target.rests_on:
+                self._resting.setdefault(other.key, set()).add(target.key)
 
     @property
     def found(self) -> list[Target]:
@@ -94,7 +94,7 @@ class Plan:
         """Does it conclude from what has not run yet? Then its turn comes with the news of that."""
         if not check.concludes:
             return False
-        read = (self._store.get(other, key) for key in target.rests_on for other in check.after)
+        read = (self._store.get(other, it.key) for it in target.rests_on for other in check.after)
         return any(state and state.doubt and state.doubt.reason is Reason.PENDING for state in read)
 
 

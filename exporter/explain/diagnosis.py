@@ -6,10 +6,9 @@ Of the refusal itself only what is out of closed sets is shown (codes, receiver,
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
 
 from exporter.check_state import CheckState
-from exporter.explain import runbook
 from exporter.explain.refusals import Diagnosis, Grade, Match
 from exporter.explain.smtp_status import Refusal, meaning, reply_meaning
 from exporter.model import Rule
@@ -23,15 +22,24 @@ _HEADINGS = {
 }
 
 
-def plain(answer: Diagnosis) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class ExplainedRefusal:
     """The answer as a page and a terminal show it: the causes that fit best in full, the rest by name."""
+
+    read: tuple[str, ...]  # what the codes mean, who said it and when
+    heading: str | None  # of the causes; None: there are none
+    causes: tuple[Match, ...]
+    also: tuple[str, ...]
+
+
+def explain(answer: Diagnosis) -> ExplainedRefusal:
     best = answer.best
-    return {
-        "read": _read(answer.refusal),
-        "heading": _HEADINGS[best[0].grade] if best else None,
-        "causes": [_cause(match) for match in best[:TOLD]],
-        "also": [_name(match) for match in answer.matches[min(len(best), TOLD) :]],
-    }
+    return ExplainedRefusal(
+        read=tuple(_read(answer.refusal)),
+        heading=_HEADINGS[best[0].grade] if best else None,
+        causes=best[:TOLD],
+        also=tuple(_name(match) for match in answer.matches[min(len(best), TOLD) :]),
+    )
 
 
 def _read(refusal: Refusal) -> list[str]:
@@ -44,58 +52,44 @@ def _read(refusal: Refusal) -> list[str]:
     return lines
 
 
-def _cause(match: Match) -> dict[str, Any]:
-    cause = match.cause
-    if isinstance(cause, Rule):
-        return {"quote": match.quote.text, "finding": runbook.rule(cause)}
-    return {
-        "quote": match.quote.text,
-        "finding": None,
-        "means": cause.means,
-        "fix": cause.fix,
-        "source": cause.source,
-        "related": list(cause.related),
-    }
-
-
 def _name(match: Match) -> str:
-    return match.cause.id if isinstance(match.cause, Rule) else match.quote.text
+    return match.rule.id if match.rule else match.quote.text
 
 
 def as_text(answer: Diagnosis, here: Iterable[str] = ()) -> str:
     """For a terminal; `here` is what `verdicts` said."""
-    told = plain(answer)
-    lines = list(told["read"])
+    told = explain(answer)
+    lines = list(told.read)
     if here:
         lines += ["", "Here and now:", *(f"  {line}" for line in here)]
-    if not told["causes"]:
-        codes = "The codes mean no more than is said above. " if told["read"] else ""
+    if told.heading is None:
+        codes = "The codes mean no more than is said above. " if told.read else ""
         lines += ["", f"Nothing in the catalogue matches. {codes}The server that refuses knows why."]
     else:
-        lines += ["", told["heading"]]
-    for cause in told["causes"]:
-        lines += ["", *_lines(cause)]
-    if told["also"]:
-        lines += ["", f"See also: {', '.join(told['also'])}"]
+        lines += ["", told.heading]
+    for match in told.causes:
+        lines += ["", *_lines(match)]
+    if told.also:
+        lines += ["", f"See also: {', '.join(told.also)}"]
     return "\n".join(lines).lstrip("\n")
 
 
-def _lines(cause: dict[str, Any]) -> list[str]:
-    finding = cause["finding"]
-    if finding:
+def _lines(match: Match) -> list[str]:
+    cause = match.cause
+    if isinstance(cause, Rule):
         return [
-            f"{finding['id']} ({finding['default_severity']}): {finding['says']}",
-            f"  {finding['why']}",
-            f"  answer: {cause['quote']}",
-            f"  Fix: {finding['to_fix']}",
+            f"{cause.id} ({cause.severity}): {cause.says}",
+            f"  {cause.why}",
+            f"  answer: {match.quote.text}",
+            f"  Fix: {cause.fix}",
         ]
-    related = [f"  Look also at: {', '.join(cause['related'])}"] if cause["related"] else []
+    related = [f"  Look also at: {', '.join(cause.related)}"] if cause.related else []
     return [
         "No finding of this exporter:",
-        f"  {cause['means']}",
-        f"  answer: {cause['quote']}",
-        f"  Fix: {cause['fix']}",
-        f"  Source: {cause['source']}",
+        f"  {cause.means}",
+        f"  answer: {match.quote.text}",
+        f"  Fix: {cause.fix}",
+        f"  Source: {cause.source}",
         *related,
     ]
 

@@ -54,9 +54,16 @@ class Grade(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
+    """A cause of a refusal, by what receivers answer because of it."""
+
     cause: Rule | Foreign
     quote: Quote
     grade: Grade
+
+    @property
+    def rule(self) -> Rule | None:
+        """Of the finding that is the cause; None where no finding of ours explains the refusal."""
+        return self.cause if isinstance(self.cause, Rule) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
 
 from exporter.engine.catalogue import Catalogue
 from exporter.model import Rule
-
-
-def rule(declared: Rule) -> dict[str, Any]:
-    """The runbook of one finding, whatever the target."""
-    return {
-        "id": declared.id,
-        "default_severity": str(declared.severity),
-        "says": declared.says,
-        "why": declared.why,
-        "to_fix": declared.fix,
-        "reference": declared.ref,
-        "refusals": list(declared.refusals),
-    }
 
 
 def runbook(declared: Rule) -> str:

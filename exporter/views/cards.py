@@ -1,145 +1,163 @@
-"""What is held, told to a person: one plain structure that the pages, the check command and JSON all show."""
+"""What is held, told to a person: the plain structures that the pages, the check command and JSON all show.
+
+Times are unix seconds; who shows them decides how they are written.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from exporter import receivers
-from exporter.check_state import CheckState, EffectiveFinding, FindingPolicy
+from exporter.check_state import CheckState, EffectiveFinding, FindingPolicy, RecordHistory
 from exporter.engine.store import Store
-from exporter.explain.runbook import rule
-from exporter.model import Outcome, Severity, Verdict
+from exporter.model import Check, Doubt, Exchange, Labels, Outcome, Rule, Sample, Severity, Target, Verdict
 from exporter.receivers import Ask, Demand, DemandAnswer, DemandState, Profile
 from exporter.targets import Delivery
 
 FIRST = (DemandState.UNMET, DemandState.CANNOT_TELL, DemandState.MET, DemandState.NOT_OBSERVABLE)
 _ORDER = {Verdict.FAIL: 0, Verdict.UNKNOWN: 1, Verdict.PASS: 2}
-_GRAVITY = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
+_GRAVITY = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2, None: 3}
+_DIGITS = 4  # of shown seconds: a tenth of a millisecond
 
 
-def card(held: CheckState, policy: FindingPolicy, now: float) -> dict[str, Any]:
-    """One check of one target: verdict, findings with their fix, measures, doubt and the latest evidence."""
+@dataclass(frozen=True, slots=True)
+class ShownFinding:
+    """A finding that stands, under the operator's policy."""
+
+    rule: Rule
+    severity: Severity
+    text: str
+    fix: str
+    evidence: Labels
+    since: float
+    accepted_until: float | None  # None: not accepted; infinity: for good
+
+    @property
+    def accepted(self) -> bool:
+        return self.accepted_until is not None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvidence:
+    """What one run asked and saw, and what it said by itself."""
+
+    started: float
+    seconds: float
+    verdict: Verdict
+    exchanges: tuple[Exchange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One check of one target: verdict, findings with their fix, measures, doubt and the latest evidence.
+
+    `severity` is that of the gravest finding that fails; None if none does.
+    """
+
+    check: Check
+    target: Target
+    verdict: Verdict
+    severity: Severity | None
+    findings: tuple[ShownFinding, ...]  # the gravest first
+    doubt: Doubt | None
+    samples: tuple[Sample, ...]
+    records: tuple[RecordHistory, ...]
+    last_run: float | None  # None: never
+    last_conclusive: float | None
+    evidence: RunEvidence | None
+    earlier_trouble: RunEvidence | None  # of the latest run that did not pass, if later ones did
+
+    @property
+    def state(self) -> Severity | Verdict:
+        """In one word: how grave it is, or else the verdict."""
+        return self.severity or self.verdict
+
+
+@dataclass(frozen=True, slots=True)
+class DemandCard:
+    """One demand with its answer. `finding` is the id of the finding that it is not met; None: nothing finds that."""
+
+    demand: Demand
+    finding: str | None
+    answer: DemandAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """Will the receiver take mail of one domain? Each demand with its answer, and what follows."""
+
+    profile: Profile
+    target: Delivery
+    state: DemandState  # the first of FIRST that a demand is in
+    counts: Mapping[DemandState, int]  # demands in each state
+    demands: tuple[DemandCard, ...]  # in the order of FIRST
+
+
+def card(held: CheckState, policy: FindingPolicy, now: float) -> Card:
     judged = sorted(held.judged(policy, now), key=lambda j: _GRAVITY[j.severity])
-    return {
-        "check": held.check.id,
-        "question": held.check.question,
-        "target": dict(held.target.identity),
-        "title": held.target.title,
-        "labels": dict(held.target.labels),
-        "verdict": str(held.verdict(policy, now)),
-        "severity": next((str(j.severity) for j in judged if j.fails), None),
-        "findings": [_finding(j) for j in judged],
-        "unknown": {"reason": str(held.doubt.reason), "detail": held.doubt.detail} if held.doubt else None,
-        "measures": [
-            {"name": r.metric.name, "help": r.metric.help, "labels": dict(r.labels), "value": r.value}
-            for r in held.samples
-        ],
-        "records": [
-            {
-                "name": it.record.name,
-                "texts": list(it.record.texts),
-                "since": timestamp(it.since),
-                "changes": [
-                    {"at": timestamp(c.at), "before": list(c.before), "after": list(c.after)} for c in it.changes
-                ],
-            }
-            for it in held.records
-        ],
-        "last_run": timestamp(held.last_run),
-        "last_conclusive": timestamp(held.last_conclusive),
-        "evidence": _evidence(held.latest),
-        "earlier_trouble": _evidence(held.latest_trouble) if held.latest_trouble is not held.latest else None,
-    }
+    return Card(
+        check=held.check,
+        target=held.target,
+        verdict=held.verdict(policy, now),
+        severity=next((j.severity for j in judged if j.fails), None),
+        findings=tuple(map(_finding, judged)),
+        doubt=held.doubt,
+        samples=held.samples,
+        records=held.records,
+        last_run=held.last_run or None,
+        last_conclusive=held.last_conclusive or None,
+        evidence=_evidence(held.latest),
+        earlier_trouble=_evidence(held.latest_trouble) if held.latest_trouble is not held.latest else None,
+    )
 
 
-def _finding(judged: EffectiveFinding) -> dict[str, Any]:
+def _finding(judged: EffectiveFinding) -> ShownFinding:
     finding = judged.finding
-    accepted = judged.accepted_until
-    return {
-        "severity": str(judged.severity),
-        "text": finding.text,
-        "fix": finding.fix,
-        "evidence": dict(finding.evidence),
-        "since": timestamp(judged.standing.since),
-        "accepted": None if accepted is None else ("for good" if accepted == float("inf") else timestamp(accepted)),
-        **rule(finding.rule),
-    }
+    return ShownFinding(
+        rule=finding.rule,
+        severity=judged.severity,
+        text=finding.text,
+        fix=finding.fix,
+        evidence=finding.evidence,
+        since=judged.standing.since,
+        accepted_until=judged.accepted_until,
+    )
 
 
-def _evidence(outcome: Outcome | None) -> dict[str, Any] | None:
+def _evidence(outcome: Outcome | None) -> RunEvidence | None:
     if outcome is None:
         return None
-    return {
-        "started": timestamp(outcome.started),
-        "seconds": round(outcome.duration, 4),
-        "verdict": str(outcome.verdict),
-        "exchanges": [
-            {"asked": e.asked, "got": list(e.got), "via": e.via, "seconds": round(e.seconds, 4)}
-            for e in outcome.transcript
-        ],
-    }
+    return RunEvidence(
+        started=outcome.started,
+        seconds=round(outcome.duration, _DIGITS),
+        verdict=outcome.verdict,
+        exchanges=tuple(replace(it, seconds=round(it.seconds, _DIGITS)) for it in outcome.transcript),
+    )
 
 
-def timestamp(seconds: float) -> str | None:
-    """RFC 3339 in UTC, or None for never."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
-
-
-def cards(store: Iterable[CheckState], policy: FindingPolicy, now: float) -> list[dict[str, Any]]:
+def cards(store: Iterable[CheckState], policy: FindingPolicy, now: float) -> list[Card]:
     """Worst first: failures by severity, then what could not be told, then the rest."""
-    told = [card(held, policy, now) for held in store]
-    return sorted(told, key=_rank)
+    return sorted((card(held, policy, now) for held in store), key=_rank)
 
 
-def _rank(told: dict[str, Any]) -> tuple[int, int, str, str]:
-    gravity = _GRAVITY[Severity(told["severity"])] if told["severity"] else 9
-    return _ORDER[Verdict(told["verdict"])], gravity, told["check"], told["title"]
+def _rank(told: Card) -> tuple[int, int, str, str]:
+    return _ORDER[told.verdict], _GRAVITY[told.severity], told.check.id, told.target.title
 
 
-def reception(profile: Profile, target: Delivery, ask: Ask) -> dict[str, Any]:
-    """Will the receiver take mail of one domain? Each demand with its answer, and what follows."""
+def reception(profile: Profile, target: Delivery, ask: Ask) -> Reception:
     judged = sorted(receivers.judge(profile, target.rests_on, ask), key=lambda pair: FIRST.index(pair[1].state))
-    counts = {str(state): sum(answer.state is state for _, answer in judged) for state in DemandState}
-    return {
-        "receiver": profile.id,
-        "name": profile.name,
-        "question": profile.question,
-        "domain": target.domain,
-        "labels": dict(target.labels),
-        "counts": counts,
-        "state": str(next(state for state in FIRST if counts[state])),
-        "demands": [_demand(profile, demand, answer) for demand, answer in judged],
-    }
+    counts = {state: sum(answer.state is state for _, answer in judged) for state in DemandState}
+    return Reception(
+        profile=profile,
+        target=target,
+        state=next(state for state in FIRST if counts[state]),
+        counts=counts,
+        demands=tuple(DemandCard(demand, profile.finding(demand), answer) for demand, answer in judged),
+    )
 
 
-def _demand(profile: Profile, demand: Demand, answer: DemandAnswer) -> dict[str, Any]:
-    return {
-        "demand": demand.text,
-        "state": str(answer.state),
-        "finding": profile.finding(demand),
-        "refusals": list(demand.refusals),
-        "source": {"document": demand.source.document, "url": demand.source.url, "date": demand.source.date},
-        "causes": [
-            {"id": c.finding.id, "target": c.target, "title": c.title, "text": c.finding.text, "fix": c.finding.fix}
-            for c in answer.causes
-        ],
-        "unknown": [
-            {
-                "check": t.check,
-                "target": t.target,
-                "title": t.title,
-                "reason": str(t.doubt.reason),
-                "detail": t.doubt.detail,
-            }
-            for t in answer.troubles
-        ],
-        "why": answer.why,
-    }
-
-
-def receptions(store: Store) -> list[dict[str, Any]]:
+def receptions(store: Store) -> list[Reception]:
     """Every domain at every receiver that it wants to be taken by."""
     return [
         reception(receivers.shipped()[name], held.target, store.get)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from urllib.parse import quote
 
 import jinja2
 
 from exporter import __version__
+from exporter.model import Sample
 from exporter.text import minute
+from exporter.views.times import ago, timestamp, until
 
 
 class Pages:
@@ -22,41 +23,38 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals["version"] = __version__
-        self._templates.filters["ago"] = ago
-        self._templates.filters["moment"] = moment
-        self._templates.filters["reading"] = reading
+        self._templates.globals |= {
+            "version": __version__,
+            "target_page": target_page,
+            "receiver_page": receiver_page,
+        }
+        self._templates.filters |= {
+            "ago": ago,
+            "minute": minute,
+            "reading": reading,
+            "timestamp": timestamp,
+            "until": until,
+        }
 
-    def render(self, name: str, now: float, **context: Any) -> str:
+    def render(self, name: str, now: float, **context: object) -> str:
         return self._templates.get_template(name).render(now=now, **context)
 
 
-def ago(stamp: str | None, now: float) -> str:
-    """`2026-06-01T12:00:00+00:00` as `3 h ago`; never for None."""
-    if stamp is None:
-        return "never"
-    seconds = now - datetime.fromisoformat(stamp).astimezone(UTC).timestamp()
-    return "just now" if seconds < 1 else f"{span(seconds)} ago"
+def target_page(key: str) -> str:
+    """The path of the page of a target."""
+    return f"/targets/{quote(key, safe='=,:')}"
 
 
-def moment(stamp: str) -> str:
-    """`2026-06-01T12:00:00+00:00` as `2026-06-01 12:00 UTC`."""
-    return datetime.fromisoformat(stamp).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+def receiver_page(receiver: str, domain: str = "") -> str:
+    """The path of the page of a receiver, or of what it demands of one domain."""
+    return f"/receivers/{receiver}/{quote(domain)}".rstrip("/")
 
 
-def reading(measure: dict[str, Any]) -> str:
+def reading(sample: Sample) -> str:
     """A measured value as a person reads it: moments as dates, durations in milliseconds."""
-    value = float(measure["value"])
-    if measure["name"].endswith("_timestamp_seconds"):
+    name, value = sample.metric.name, sample.value
+    if name.endswith("_timestamp_seconds"):
         return minute(value)
-    if measure["name"].endswith("_duration_seconds"):
+    if name.endswith("_duration_seconds"):
         return f"{value * 1000:.1f} ms"
     return f"{value:.0f}" if value == int(value) else f"{value:.4g}"
-
-
-def span(seconds: float) -> str:
-    """A duration in its largest whole unit: `45 s`, `3 min`, `5 h`, `12 d`."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds)} s"

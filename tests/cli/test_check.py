@@ -33,7 +33,7 @@ from exporter.targets import (
     Registration,
     Reputation,
 )
-from exporter.views import terminal
+from exporter.views import json_report, terminal
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.mail import mail_door
@@ -160,7 +160,7 @@ def test_markup_in_remote_text_is_not_obeyed() -> None:
 
 
 def test_json_holds_every_verdict_with_its_evidence() -> None:
-    told = json.loads(terminal.as_json(held(outcome(BROKEN(what="x"))), FindingPolicy(), 0, ["a note"], 2))
+    told = json.loads(json_report.as_json(held(outcome(BROKEN(what="x"))), FindingPolicy(), 0, ["a note"], 2))
     assert told["exit"] == 2
     assert told["summary"] == {"pass": 0, "fail": 1, "unknown": 0}
     (card,) = told["verdicts"]
@@ -181,7 +181,7 @@ async def test_what_receivers_demand_is_concluded_last_and_told_behind_the_verdi
     assert "unseen mail is sent over TLS" in told
     (gmail,) = (
         r
-        for r in json.loads(terminal.as_json(store, FindingPolicy(), 0, [], 2))["receivers"]
+        for r in json.loads(json_report.as_json(store, FindingPolicy(), 0, [], 2))["receivers"]
         if r["receiver"] == "gmail"
     )
     assert (gmail["domain"], gmail["state"], gmail["counts"]["unmet"]) == ("example.com", "unmet", 1)

@@ -11,7 +11,7 @@ import pytest
 from exporter.checks.helo import HeloOptions
 from exporter.checks.ptr import PtrOptions
 from exporter.config import Nameserver, defaults, shipped_blocklists
-from exporter.model import Acceptance, Severity
+from exporter.model import Acceptance, Severity, TargetId
 from exporter.targets import (
     Address,
     Authorisation,
@@ -49,6 +49,7 @@ domains:
     a4, a6 = ip_address("192.0.2.10"), ip_address("2001:db8::10")
     b1, b2 = ip_address("192.0.2.21"), ip_address("192.0.2.22")
     mail_from = ("bounce.example.com",)
+    domain = (("domain", "example.com"),)
     assert settings.targets == (
         Address(ip=a4, helo=("mail.example.com",)),
         Greeting(sender="a", ip=a4, helo="mail.example.com"),
@@ -84,20 +85,20 @@ domains:
             domain="example.com",
             receivers=("microsoft", "gmail", "yahoo"),
             rests_on=(
-                "domain=example.com",
-                "domain=example.com,sender=a",
-                "ip=192.0.2.10",
-                "sender=a,ip=192.0.2.10",
-                "ip=2001:db8::10",
-                "sender=a,ip=2001:db8::10",
-                "domain=example.com,sender=b",
-                "ip=192.0.2.21",
-                "sender=b,ip=192.0.2.21",
-                "ip=192.0.2.22",
-                "sender=b,ip=192.0.2.22",
-                "domain=example.com,sender=c",
-                "domain=example.com,selector=s1",
-                "domain=example.com,selector=20260101",
+                TargetId(domain),
+                TargetId((*domain, ("sender", "a"))),
+                TargetId((("ip", "192.0.2.10"),)),
+                TargetId((("sender", "a"), ("ip", "192.0.2.10"))),
+                TargetId((("ip", "2001:db8::10"),)),
+                TargetId((("sender", "a"), ("ip", "2001:db8::10"))),
+                TargetId((*domain, ("sender", "b"))),
+                TargetId((("ip", "192.0.2.21"),)),
+                TargetId((("sender", "b"), ("ip", "192.0.2.21"))),
+                TargetId((("ip", "192.0.2.22"),)),
+                TargetId((("sender", "b"), ("ip", "192.0.2.22"))),
+                TargetId((*domain, ("sender", "c"))),
+                TargetId((*domain, ("selector", "s1"))),
+                TargetId((*domain, ("selector", "20260101"))),
             ),
         ),
         OwnResolver(uses_blocklists=False),
@@ -145,8 +146,8 @@ domains:
         ("older", "b.example", True),
     ]
     assert [zone.keys for zone in only(settings, Zone)] == [("new._domainkey.a.example",)]
-    assert [delivery.rests_on for delivery in only(settings, Delivery)] == [
-        ("domain=a.example", "domain=a.example,selector=new")
+    assert [[it.key for it in delivery.rests_on] for delivery in only(settings, Delivery)] == [
+        ["domain=a.example", "domain=a.example,selector=new"]
     ]
     assert only(settings, KeyNamespace) == []
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,8 +26,10 @@ from exporter.mail.dns import Question
 from exporter.model import Verdict
 from exporter.net.dns.resolver import Resolver
 from exporter.net.dnsbl.client import DnsblClient
+from exporter.receivers import DemandState
 from exporter.targets import Delivery, Domain, Greeting
 from exporter.views import cards
+from exporter.views.cards import Reception
 
 CATALOGUE = catalogue.load()
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
@@ -170,7 +171,7 @@ class Seen:
     settings: Settings
     held: tuple[CheckState, ...]
     told: str
-    receptions: tuple[dict[str, Any], ...]
+    receptions: tuple[Reception, ...]
 
     def failing(self, held: CheckState) -> set[str]:
         if isinstance(held.target, Delivery):  # what follows from the faults has tables of its own
@@ -242,32 +243,36 @@ def test_everything_else_passes(seen: Seen) -> None:
     assert {held.check.id for held in good} == set(CATALOGUE.checks), "each check has something good to show"
 
 
-@pytest.mark.parametrize(("state", "expected"), [("unmet", UNMET), ("cannot tell", UNTOLD)], ids=["unmet", "untold"])
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [(DemandState.UNMET, UNMET), (DemandState.CANNOT_TELL, UNTOLD)],
+    ids=["unmet", "untold"],
+)
 def test_each_domain_meets_what_receivers_demand_but_for_what_is_listed(
-    seen: Seen, state: str, expected: dict[str, dict[str, set[str]]]
+    seen: Seen, state: DemandState, expected: dict[str, dict[str, set[str]]]
 ) -> None:
     found: dict[str, dict[str, set[str]]] = {}
     for told in seen.receptions:
-        prefix = f"receiver.{told['receiver'].replace('_', '-')}-"
-        ids = {demand["finding"].removeprefix(prefix) for demand in told["demands"] if demand["state"] == state}
+        prefix = f"receiver.{told.profile.id.replace('_', '-')}-"
+        ids = {(it.finding or "").removeprefix(prefix) for it in told.demands if it.answer.state is state}
         if ids:
-            found.setdefault(told["domain"], {})[told["receiver"]] = ids
+            found.setdefault(told.target.domain, {})[told.profile.id] = ids
     assert found == expected
 
 
 def test_every_receiver_has_a_domain_that_it_takes_mail_of(seen: Seen) -> None:
-    assert {told["receiver"] for told in seen.receptions if told["state"] == "met"} == set(receivers.shipped())
-    asked = {told["domain"] for told in seen.receptions}
+    assert {told.profile.id for told in seen.receptions if told.state is DemandState.MET} == set(receivers.shipped())
+    asked = {told.target.domain for told in seen.receptions}
     assert asked == {t.name for t in seen.settings.targets if isinstance(t, Domain) and t.sends_mail}
 
 
 def test_a_receivers_findings_are_what_its_page_tells(seen: Seen) -> None:
     for held in seen.held:
         if isinstance(held.target, Delivery):
-            of = [told for told in seen.receptions if told["domain"] == held.target.domain]
-            unmet = {d["finding"] for told in of for d in told["demands"] if d["state"] == "unmet"}
+            of = [told for told in seen.receptions if told.target.domain == held.target.domain]
+            unmet = {it.finding for told in of for it in told.demands if it.answer.state is DemandState.UNMET}
             assert {s.finding.id for s in held.findings} == unmet
-            assert (held.doubt is not None) == any(told["counts"]["cannot tell"] for told in of)
+            assert (held.doubt is not None) == any(told.counts[DemandState.CANNOT_TELL] for told in of)
 
 
 def test_only_the_resolver_is_another_than_in_the_file(seen: Seen) -> None:

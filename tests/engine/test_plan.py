@@ -16,14 +16,14 @@ from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.plan import Plan
 from exporter.engine.store import Store
-from exporter.model import Check, Doubt, Finding, Outcome, Reason, Target, check
+from exporter.model import Check, Doubt, Finding, Outcome, Reason, Target, TargetId, check
 from exporter.targets import Address, Delivery, Domain, MailHost
 from tests.support.checks import SAMPLE
 
 CATALOGUE = catalogue.load()
 HOST = Address(ip=ip_address("192.0.2.1"), helo=("mail.example.com",))
-MAIL = Delivery(domain="example.com", receivers=("gmail",), rests_on=(HOST.key,))
-OTHER = Delivery(domain="example.net", receivers=("gmail",), rests_on=("ip=192.0.2.2",))
+MAIL = Delivery(domain="example.com", receivers=("gmail",), rests_on=(TargetId(HOST.identity),))
+OTHER = Delivery(domain="example.net", receivers=("gmail",), rests_on=(TargetId((("ip", "192.0.2.2"),)),))
 DOMAINS = [Domain(name=name, mail_from=(name,)) for name in ("example.com", "example.net")]
 MX = MailHost(host="mx.example.com")
 GMAIL = ("receiver", MAIL.key)
@@ -80,7 +80,7 @@ def test_news_is_followed_by_what_rests_on_it_and_nothing_else_is() -> None:
 
 def test_a_conclusion_is_no_news_to_itself() -> None:
     """It has the same key as the domain that it rests on."""
-    fleet = Fleet(replace(MAIL, rests_on=(MAIL.key,)))
+    fleet = Fleet(replace(MAIL, rests_on=(TargetId(MAIL.identity),)))
     assert fleet.run(receiver, MAIL) == set()
 
 

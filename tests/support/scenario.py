@@ -54,7 +54,7 @@ from exporter.demo.registry import Name
 from exporter.demo.website import Page
 from exporter.engine import catalogue
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import IP, Options, Outcome, Target
+from exporter.model import IP, Options, Outcome, Target, TargetId
 from tests.support.clock import FakeClock
 from tests.support.scenario_configuration import loaded
 
@@ -111,7 +111,7 @@ class Scenario:
     def written(self, key: str) -> list[Target]:
         """As the lines say, past the loader."""
         written = [_target(line) for line in self.all(key)]
-        rests_on = tuple(_target(line).key for line in self.all("rests"))
+        rests_on = tuple(TargetId(_target(line).identity) for line in self.all("rests"))
         return [replace(t, rests_on=rests_on) if isinstance(t, targets.Delivery) else t for t in written]
 
     @cached_property

@@ -62,7 +62,7 @@ def past_the_loader(target: Target) -> str | None:
 def as_compared(target: Target) -> Target:
     """Where the order or a repetition means nothing, in an order of its own."""
     if isinstance(target, Delivery):
-        return replace(target, rests_on=tuple(sorted(set(target.rests_on))))
+        return replace(target, rests_on=tuple(sorted(set(target.rests_on), key=lambda it: it.key)))
     return target
 
 

@@ -12,13 +12,13 @@ from exporter import receivers
 from exporter.checks.ptr import MISSING, ptr
 from exporter.checks.receiver import receiver
 from exporter.engine import catalogue
-from exporter.model import Acceptance, Check, Doubt, Finding, Outcome, Reason, Target
+from exporter.model import Acceptance, Check, Doubt, Finding, Outcome, Reason, Target, TargetId
 from exporter.targets import Address, Delivery
-from exporter.views.web import SHOWN
+from exporter.views.site import SHOWN
 from tests.views.test_web import Site, served
 
 HOST = Address(ip=ip_address("192.0.2.1"), helo=("mail.example.com",))
-MAIL = Delivery(domain="example.com", receivers=("gmail",), rests_on=(HOST.key,))
+MAIL = Delivery(domain="example.com", receivers=("gmail",), rests_on=(TargetId(HOST.identity),))
 BAD = MISSING(ip="192.0.2.1", pointer="1.2.0.192.in-addr.arpa", helo="<b>mail.example.com</b>")
 
 
@@ -89,7 +89,7 @@ async def test_the_page_of_a_receiver_lists_domains_worst_first(site: Site) -> N
     hold(site, ptr, other, BAD)
     hold(site, ptr, third, doubt=doubt)
     for domain, host in (("good.example", HOST), ("late.example", third), ("bad.example", other)):
-        hold(site, receiver, replace(MAIL, domain=domain, rests_on=(host.key,)))
+        hold(site, receiver, replace(MAIL, domain=domain, rests_on=(TargetId(host.identity),)))
     status, body, _ = await site.get("/receivers/gmail")
     assert status == 200
     places = [body.index(f"/receivers/gmail/{name}.example") for name in ("bad", "late", "good")]

@@ -16,9 +16,10 @@ from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.store import Store
 from exporter.model import Reason, Verdict
-from exporter.targets import Authorisation
+from exporter.targets import Authorisation, OwnResolver
 from exporter.views.metrics import Exposition, OwnHealth
-from exporter.views.web import BREATH, SHOWN, Web, WebContext
+from exporter.views.site import BREATH, SHOWN
+from exporter.views.web import Web, WebContext
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
 from tests.support.clock import FakeClock
 
@@ -28,16 +29,18 @@ CATALOGUE = Catalogue((CatalogueEntry(SAMPLE, (BROKEN, ODD, NOTE, LISTED), (SIZE
 class Site:
     """A served store; `reload` is what POST /-/reload calls."""
 
-    def __init__(self, reload: Callable[[], Awaitable[list[str]]] | None = None) -> None:
+    def __init__(
+        self, reload: Callable[[], Awaitable[list[str]]] | None = None, catalogue: Catalogue = CATALOGUE
+    ) -> None:
         self.clock = FakeClock(wall=10_000)
         self.store = Store()
-        self.exposition = Exposition(CATALOGUE, self.clock, 1000, OwnHealth)
+        self.exposition = Exposition(catalogue, self.clock, 1000, OwnHealth)
         self.alive = True
         self.notices: list[str] = []
         views = WebContext(
             store=self.store,
             exposition=self.exposition,
-            catalogue=CATALOGUE,
+            catalogue=catalogue,
             clock=self.clock,
             alive=lambda: self.alive,
             notices=lambda: self.notices,
@@ -201,6 +204,32 @@ async def test_a_target_page_shows_findings_fix_and_evidence(site: Site) -> None
     for told in ("it is broken", "Mend it.", "deliverability_sample_size", "Is it so?"):
         assert told in body
     assert (await site.get("/targets/domain=other.example"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("domain=a.example", 2),
+        ("domain=a.example,sender=out", 1),
+        ("sender=out,domain=a.example", 1),
+        ("sender=out,sender=out", 1),
+        ("resolver", 1),
+        ("domain", 0),
+        ("domain=", 0),
+        ("a.example", 0),
+        ("domain=a.example,", 0),
+        ("domain=a.example,sender=other", 0),
+        (",", 0),
+        ("=", 0),
+    ],
+)
+async def test_a_path_names_labels_and_shows_every_target_that_has_them_all(site: Site, path: str, shown: int) -> None:
+    domain = Authorisation(domain="a.example", sender="out", mail_from=("a.example",))
+    for target in (replace(EXAMPLE, name="a.example"), domain, OwnResolver()):
+        site.store.hold(SAMPLE, target)
+    status, body, _ = await site.get(f"/targets/{path}")
+    assert status == (200 if shown else 404)
+    assert body.count("<section") == shown
 
 
 async def test_every_finding_has_a_runbook(site: Site) -> None:

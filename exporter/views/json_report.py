@@ -1,0 +1,154 @@
+"""What `check --format json` prints. Its keys are for the programs of others: they stay as they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from exporter import __version__
+from exporter.check_state import FindingPolicy, RecordHistory
+from exporter.engine.store import Store
+from exporter.model import Doubt, Exchange, Rule, Sample, Verdict
+from exporter.receivers import Cause, OpenQuestion
+from exporter.views import cards
+from exporter.views.cards import Card, DemandCard, Reception, RunEvidence, ShownFinding
+from exporter.views.times import timestamp, until
+
+JsonObject: TypeAlias = Mapping[str, object]  # what json.dumps takes; an enum is written as the text that it is
+
+
+def as_json(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str], exit_code: int) -> str:
+    """Every verdict with its evidence; the same words as the pages'."""
+    told = cards.cards(store, policy, now)
+    body = {
+        "version": __version__,
+        "exit": exit_code,
+        "summary": {verdict: sum(card.verdict is verdict for card in told) for verdict in Verdict},
+        "notes": list(notes),
+        "verdicts": [_card(card) for card in told],
+        "receivers": [_reception(reception) for reception in cards.receptions(store)],
+    }
+    return json.dumps(body, indent=2, ensure_ascii=False)
+
+
+def _card(card: Card) -> JsonObject:
+    return {
+        "check": card.check.id,
+        "question": card.check.question,
+        "target": dict(card.target.identity),
+        "title": card.target.title,
+        "labels": dict(card.target.labels),
+        "verdict": card.verdict,
+        "severity": card.severity,
+        "findings": [_finding(finding) for finding in card.findings],
+        "unknown": _doubt(card.doubt) if card.doubt else None,
+        "measures": [_sample(sample) for sample in card.samples],
+        "records": [_record(record) for record in card.records],
+        "last_run": timestamp(card.last_run),
+        "last_conclusive": timestamp(card.last_conclusive),
+        "evidence": _evidence(card.evidence) if card.evidence else None,
+        "earlier_trouble": _evidence(card.earlier_trouble) if card.earlier_trouble else None,
+    }
+
+
+def _finding(finding: ShownFinding) -> JsonObject:
+    return {
+        "severity": finding.severity,
+        "text": finding.text,
+        "fix": finding.fix,
+        "evidence": dict(finding.evidence),
+        "since": timestamp(finding.since),
+        "accepted": None if finding.accepted_until is None else until(finding.accepted_until),
+        **_rule(finding.rule),
+    }
+
+
+def _rule(rule: Rule) -> JsonObject:
+    return {
+        "id": rule.id,
+        "default_severity": rule.severity,
+        "says": rule.says,
+        "why": rule.why,
+        "to_fix": rule.fix,
+        "reference": rule.ref,
+        "refusals": rule.refusals,
+    }
+
+
+def _doubt(doubt: Doubt) -> JsonObject:
+    return {"reason": doubt.reason, "detail": doubt.detail}
+
+
+def _sample(sample: Sample) -> JsonObject:
+    metric = sample.metric
+    return {"name": metric.name, "help": metric.help, "labels": dict(sample.labels), "value": sample.value}
+
+
+def _record(record: RecordHistory) -> JsonObject:
+    return {
+        "name": record.record.name,
+        "texts": record.record.texts,
+        "since": timestamp(record.since),
+        "changes": [{"at": timestamp(it.at), "before": it.before, "after": it.after} for it in record.changes],
+    }
+
+
+def _evidence(run: RunEvidence) -> JsonObject:
+    return {
+        "started": timestamp(run.started),
+        "seconds": run.seconds,
+        "verdict": run.verdict,
+        "exchanges": [_exchange(exchange) for exchange in run.exchanges],
+    }
+
+
+def _exchange(exchange: Exchange) -> JsonObject:
+    return {"asked": exchange.asked, "got": exchange.got, "via": exchange.via, "seconds": exchange.seconds}
+
+
+def _reception(reception: Reception) -> JsonObject:
+    return {
+        "receiver": reception.profile.id,
+        "name": reception.profile.name,
+        "question": reception.profile.question,
+        "domain": reception.target.domain,
+        "labels": dict(reception.target.labels),
+        "counts": reception.counts,
+        "state": reception.state,
+        "demands": [_demand(demand) for demand in reception.demands],
+    }
+
+
+def _demand(told: DemandCard) -> JsonObject:
+    demand, answer = told.demand, told.answer
+    return {
+        "demand": demand.text,
+        "state": answer.state,
+        "finding": told.finding,
+        "refusals": demand.refusals,
+        "source": {"document": demand.source.document, "url": demand.source.url, "date": demand.source.date},
+        "causes": [_cause(cause) for cause in answer.causes],
+        "unknown": [_trouble(trouble) for trouble in answer.troubles],
+        "why": answer.why,
+    }
+
+
+def _cause(cause: Cause) -> JsonObject:
+    finding = cause.finding
+    return {
+        "id": finding.id,
+        "target": cause.target.key,
+        "title": cause.title,
+        "text": finding.text,
+        "fix": finding.fix,
+    }
+
+
+def _trouble(trouble: OpenQuestion) -> JsonObject:
+    return {
+        "check": trouble.check,
+        "target": trouble.target.key,
+        "title": trouble.title,
+        **_doubt(trouble.doubt),
+    }

@@ -1,0 +1,228 @@
+"""What each page tells, as HTML. What is done for all verdicts leaves the loop to others again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from itertools import chain
+from typing import TypeAlias
+
+from exporter import receivers
+from exporter.check_state import CheckState, FindingPolicy
+from exporter.clock import Clock
+from exporter.engine.catalogue import Catalogue
+from exporter.engine.store import Store
+from exporter.explain import diagnosis
+from exporter.explain.refusals import Refusals
+from exporter.model import Labels, Severity, Verdict
+from exporter.receivers import DemandState, Profile
+from exporter.targets import Delivery
+from exporter.views import cards
+from exporter.views.cards import Card, Reception
+from exporter.views.pages import Pages
+
+SHOWN = 200  # rows of one table; a fleet's page must stay a page
+MOST_CAUSES = 20  # shown of one demand
+FEW = 50  # domains judged at one receiver before the loop may do something else
+LONGEST_SEARCH = 4000  # characters: a bounce fits, and more does not fit into a URL
+KINDS = (Severity.CRITICAL, Severity.WARNING, Verdict.UNKNOWN, Verdict.PASS)  # of verdicts, the worst first
+BREATH = 500  # verdicts looked at before the same
+_Kind: TypeAlias = Severity | Verdict
+
+
+class PageNotFoundError(Exception):
+    """Nothing is known of what was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverRow:
+    """A receiver among all: how many domains want to be taken by it, and how many do not meet a demand of it."""
+
+    profile: Profile
+    domains: int
+    unmet: int
+
+
+class Site:
+    """The pages of one daemon. `policy` and `notices` tell those in force."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        clock: Clock,
+        policy: Callable[[], FindingPolicy],
+        notices: Callable[[], list[str]],
+    ) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._clock = clock
+        self._policy = policy
+        self._notices = notices
+        self._pages = Pages()
+        self._refusals = Refusals(catalogue)
+
+    async def overview(self, query: str) -> str:
+        """Everything of which the query is a part, by check, name or label."""
+        wanted = query.strip().lower()[:100]
+        targets: set[str] = set()
+        kinds: dict[_Kind, list[CheckState]] = {kind: [] for kind in KINDS}
+        async for held in self._each(lambda _: True):
+            targets.add(held.target.key)
+            if _matches(held, wanted):
+                kinds[self._kind(held)].append(held)
+        totals = {kind: len(rows) for kind, rows in kinds.items()}
+        critical, warning = (_first(kinds[kind]) for kind in (Severity.CRITICAL, Severity.WARNING))
+        return self._page(
+            "overview.html",
+            query=wanted,
+            totals=totals,
+            notices=self._notices(),
+            targets=len(targets),
+            wrong=await self._carded([*critical, *warning][:SHOWN]),
+            unknown=await self._carded(kinds[Verdict.UNKNOWN][:SHOWN]),
+            passing=await self._carded(kinds[Verdict.PASS][:SHOWN]),
+            left_out={
+                "wrong": max(0, totals[Severity.CRITICAL] + totals[Severity.WARNING] - SHOWN),
+                "unknown": max(0, totals[Verdict.UNKNOWN] - SHOWN),
+            },
+        )
+
+    async def target(self, path: str) -> str:
+        """Every target that has all the labels of the path behind /targets/, or that has it as its key."""
+        asked = _labels(path)
+        wanted = frozenset(asked)
+        kinds: dict[_Kind, list[CheckState]] = {kind: [] for kind in KINDS}
+        async for held in self._each(lambda h: h.target.key == path or wanted <= {*h.target.identity}):
+            kinds[self._kind(held)].append(held)
+        found = list(chain.from_iterable(kinds.values()))
+        if not found:
+            raise PageNotFoundError(f"no target {path[:200]!r} is configured")
+        shown = found[:SHOWN]
+        told = cards.cards(shown, self._policy(), self._clock.wall())
+        title = " ".join(value or name for name, value in asked)
+        links = [
+            (receivers.shipped()[name], it.target.domain)
+            for it in shown
+            if isinstance(it.target, Delivery)
+            for name in it.target.receivers
+        ]
+        left_out = len(found) - len(shown)
+        return self._page("target.html", title=title, cards=told, receivers=links, left_out=left_out)
+
+    async def findings(self, query: str) -> str:
+        """All that can be found, or what is behind the refusal in the query."""
+        asked = query.strip()[:LONGEST_SEARCH]
+        answer = diagnosis.explain(self._refusals.find(asked)) if asked else None
+        return self._page("findings.html", entries=self._catalogue.entries, asked=asked, answer=answer)
+
+    async def finding(self, id_: str) -> str:
+        """Its runbook, and where it stands."""
+        declared = self._catalogue.rules.get(id_)
+        if declared is None:
+            raise PageNotFoundError("no such finding; /findings lists them all")
+        standing = [h async for h in self._each(lambda h: any(s.finding.rule is declared for s in h.findings))]
+        return self._page("finding.html", rule=declared, cards=self._cards(standing[:SHOWN]))
+
+    async def receivers(self) -> str:
+        domains = dict.fromkeys(receivers.shipped(), 0)
+        unmet = dict.fromkeys(receivers.shipped(), 0)
+        async for held in self._each(lambda h: bool(_wanted(h))):
+            standing = {s.finding.id for s in held.findings}
+            for name in _wanted(held):
+                profile = receivers.shipped()[name]
+                domains[name] += 1
+                unmet[name] += any(profile.finding(demand) in standing for demand in profile.demands)
+        rows = [ReceiverRow(profile, domains[name], unmet[name]) for name, profile in receivers.shipped().items()]
+        return self._page("receivers.html", rows=rows)
+
+    async def receiver(self, name: str) -> str:
+        """Every domain that wants to be taken by it, the worst first."""
+        profile = _profile(name)
+        told: list[Reception] = []
+        for count, target in enumerate(await self._deliveries(profile), 1):
+            told.append(cards.reception(profile, target, self._store.get))
+            if count % FEW == 0:
+                await asyncio.sleep(0)
+        told.sort(key=lambda t: (cards.FIRST.index(t.state), -t.counts[DemandState.UNMET], t.target.domain))
+        shown = told[:SHOWN]
+        totals = {state: sum(t.state is state for t in told) for state in cards.FIRST}
+        left_out = len(told) - len(shown)
+        return self._page("receiver.html", profile=profile, rows=shown, totals=totals, left_out=left_out)
+
+    async def reception(self, name: str, domain: str) -> str:
+        """What a receiver demands of mail of one domain."""
+        profile = _profile(name)
+        target = next((it for it in await self._deliveries(profile) if it.domain == domain), None)
+        if target is None:
+            raise PageNotFoundError(f"{domain[:200]!r} has no {profile.id} among its receivers")
+        told = cards.reception(profile, target, self._store.get)
+        return self._page("reception.html", told=told, most=MOST_CAUSES)
+
+    def style(self) -> str:
+        return self._page("style.css")
+
+    async def _each(self, wanted: Callable[[CheckState], bool]) -> AsyncIterator[CheckState]:
+        for count, held in enumerate(list(self._store), 1):
+            if wanted(held):
+                yield held
+            if count % BREATH == 0:
+                await asyncio.sleep(0)
+
+    async def _deliveries(self, profile: Profile) -> list[Delivery]:
+        """The mail that the receiver is to take."""
+        held = [it.target async for it in self._each(lambda h: profile.id in _wanted(h))]
+        return [target for target in held if isinstance(target, Delivery)]
+
+    def _kind(self, held: CheckState) -> _Kind:
+        policy, now = self._policy(), self._clock.wall()
+        verdict = held.verdict(policy, now)
+        if verdict is not Verdict.FAIL:
+            return verdict
+        critical = any(j.fails and j.severity is Severity.CRITICAL for j in held.judged(policy, now))
+        return Severity.CRITICAL if critical else Severity.WARNING
+
+    def _cards(self, held: list[CheckState]) -> list[Card]:
+        policy, now = self._policy(), self._clock.wall()
+        return [cards.card(h, policy, now) for h in held]
+
+    async def _carded(self, held: list[CheckState]) -> list[Card]:
+        """The same, with a breath for the loop before each table."""
+        await asyncio.sleep(0)
+        return self._cards(held)
+
+    def _page(self, template: str, **context: object) -> str:
+        return self._pages.render(template, self._clock.wall(), **context)
+
+
+def _first(held: list[CheckState]) -> list[CheckState]:
+    """By check and target, as many as one table shows."""
+    return heapq.nsmallest(SHOWN, held, key=lambda h: (h.check.id, h.target.title))
+
+
+def _labels(path: str) -> Labels:
+    """What somebody wrote behind /targets/: `domain=example.com,sender=out`, some identity labels of what is wanted.
+
+    A part without `=` is a name without a value; the key `resolver` is one.
+    """
+    pairs = (part.partition("=") for part in path.split(","))
+    return tuple((name, value) for name, _, value in pairs)
+
+
+def _profile(name: str) -> Profile:
+    profile = receivers.shipped().get(name)
+    if profile is None:
+        raise PageNotFoundError(f"no such receiver; there are {', '.join(receivers.shipped())}")
+    return profile
+
+
+def _wanted(held: CheckState) -> tuple[str, ...]:
+    """The receivers that the mail of this target goes to."""
+    return held.target.receivers if isinstance(held.target, Delivery) else ()
+
+
+def _matches(held: CheckState, wanted: str) -> bool:
+    words = (held.check.id, held.target.title, *(value for _, value in held.target.labels))
+    return not wanted or any(wanted in word.lower() for word in words)
