@@ -37,8 +37,8 @@ from exporter.config import load
 from exporter.demo.ca import Authority
 from exporter.demo.mailserver import Behaviour, MailServers
 from exporter.engine import catalogue
+from exporter.facts import Reason, Verdict
 from exporter.mail.dns import Question, Reply
-from exporter.model import Reason, Verdict
 
 BLOCKED = 0.02  # seconds without a turn of the loop after which the sampler looks who holds it
 SMTP = 25

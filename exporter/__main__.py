@@ -6,16 +6,18 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from exporter.cli import check, explain, logs, publish, serve
+from exporter.cli import logs
 from exporter.cli.arguments import parser
 
+# Each is imported when it is asked for: `--version` and `explain` need not load what the daemon serves with.
 _COMMANDS = {
-    None: serve.daemon,
-    "check": check.command,
-    "explain": explain.command,
-    "publish": publish.command,
-    "demo": serve.demo,
+    None: ("serve", "daemon"),
+    "check": ("check", "command"),
+    "explain": ("explain", "command"),
+    "publish": ("publish", "command"),
+    "demo": ("serve", "demo"),
 }
 
 
@@ -23,8 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     if arguments.command != "check":
         logs.configure(arguments.log_level, arguments.log_format)
+    module, function = _COMMANDS[arguments.command]
     try:
-        code: int = _COMMANDS[arguments.command](arguments)
+        code: int = getattr(import_module(f"exporter.cli.{module}"), function)(arguments)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:  # whoever read us had enough, such as `head`

@@ -12,19 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from exporter.model import (
-    Check,
-    Doubt,
-    Exchange,
-    Finding,
-    Outcome,
-    Reason,
-    Record,
-    Sample,
-    Severity,
-    Target,
-    Verdict,
-)
+from exporter.facts import Doubt, Finding, Reason, Record, Sample, Severity, Verdict
+from exporter.model import Check, Exchange, Outcome, Target
 
 Key: TypeAlias = tuple[str, str]  # check id, target key
 

@@ -21,7 +21,8 @@ from typing import Any, TypeAlias
 
 from exporter import strict_yaml
 from exporter.check_state import CheckState
-from exporter.model import Doubt, Finding, Severity, TargetId
+from exporter.facts import Doubt, Finding, Severity
+from exporter.model import TargetId
 
 HOME = Path(__file__).parent / "data" / "receivers"
 DEFAULT = ("microsoft", "gmail", "yahoo")
@@ -164,9 +165,9 @@ class Profile:
     on_top_of: str | None
     demands: tuple[Demand, ...]
 
-    def finding(self, demand: Demand) -> str | None:
-        """The id of the finding that the demand is not met; None where nothing could find it."""
-        return f"receiver.{self.id.replace('_', '-')}-{demand.id}" if demand.rests_on else None
+    def finding(self, demand: Demand, check: str) -> str | None:
+        """The id of the check's finding that the demand is not met; None where nothing could find it."""
+        return f"{check}.{self.id.replace('_', '-')}-{demand.id}" if demand.rests_on else None
 
 
 def judge(profile: Profile, targets: Sequence[TargetId], ask: Ask) -> tuple[tuple[Demand, DemandAnswer], ...]:

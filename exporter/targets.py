@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
+from exporter.facts import IP
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import IP, Target, TargetId
+from exporter.model import Target, TargetId
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,7 @@ class OwnResolver(Target):
     def _names(self) -> tuple[object, ...]:
         return ()
 
-    @property
+    @cached_property
     def key(self) -> str:
         return "resolver"
 

@@ -16,6 +16,7 @@ import pytest
 # Lowest first. A module may import what stands above its own line here, and its own package; not its neighbours.
 LAYERS = """
     text clock
+    facts
     model
     check_state
     strict_yaml stats

@@ -11,7 +11,8 @@ import pytest
 from exporter import receivers
 from exporter.check_state import ActiveFinding, CheckState
 from exporter.engine import catalogue
-from exporter.model import Doubt, Finding, Reason, Severity, TargetId
+from exporter.facts import Doubt, Finding, Reason, Severity
+from exporter.model import TargetId
 from exporter.receivers import (
     Both,
     Cause,
@@ -110,12 +111,12 @@ def test_a_demand_is_written_as_sentences_that_others_can_quote(profile: Profile
 
 
 def test_each_demand_that_can_be_seen_has_one_finding_of_its_own() -> None:
-    ids = [profile.finding(demand) for profile, demand in SEEN]
+    ids = [profile.finding(demand, "receiver") for profile, demand in SEEN]
     assert len(set(ids)) == len(ids)
     (entry,) = (entry for entry in CATALOGUE.entries if entry.check.id == "receiver")
     assert {rule.id for rule in entry.rules} == set(ids)
     assert {rule.severity for rule in entry.rules} == {Severity.WARNING}
-    assert all(profile.finding(demand) is None for profile, demand in DEMANDS if not demand.rests_on)
+    assert all(profile.finding(demand, "receiver") is None for profile, demand in DEMANDS if not demand.rests_on)
 
 
 @each_demand
@@ -275,7 +276,7 @@ demands:
 def test_a_file_is_read() -> None:
     profile = receivers.read("n", FILE.encode())
     assert profile.demands[0].evidence == (Evidence("ptr", ("ptr.missing",)),)
-    assert profile.finding(profile.demands[0]) == "receiver.n-ptr"
+    assert profile.finding(profile.demands[0], "receiver") == "receiver.n-ptr"
 
 
 @pytest.mark.parametrize(

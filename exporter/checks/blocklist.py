@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from exporter.model import Door, Facts, Metric, Rule, Severity, check
+from exporter.facts import Metric, Rule, Severity
+from exporter.model import Door, Facts, check
 from exporter.net import Net
 from exporter.net.dnsbl.client import missing, resting_on
 from exporter.targets import Reputation

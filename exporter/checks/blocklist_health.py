@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from exporter.facts import Rule, Severity
 from exporter.mail.dnsbl.blocklist import ListFault
-from exporter.model import Door, Facts, Rule, Severity, check
+from exporter.model import Door, Facts, check
 from exporter.net import Net
 from exporter.targets import ListHealth
 

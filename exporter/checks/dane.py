@@ -13,25 +13,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from exporter.facts import IP, Doubt, Finding, Metric, Reason, Record, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dane.chain import Fit, Fitted, advised, fit
 from exporter.mail.dane.tlsa import DANE_EE, PKIX, TlsaLookup, look_up, malformed, place, usable
 from exporter.mail.dns import TLSA, Reply
 from exporter.mail.zone import find
-from exporter.model import (
-    IP,
-    Door,
-    Doubt,
-    Fact,
-    Facts,
-    Finding,
-    Metric,
-    Reason,
-    Record,
-    Rule,
-    Severity,
-    check,
-)
+from exporter.model import Door, Fact, Facts, check
 from exporter.net import Net
 from exporter.net.interfaces import believe
 from exporter.net.smtp.probe import SmtpResult

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exporter.facts import Finding, Metric, Record, Rule, Severity
 from exporter.mail import receiver_replies
 from exporter.mail.cname import dangling
 from exporter.mail.dkim.key_record import DkimSyntaxError, KeyRecord, attempt, namespaces, other_in_turn
 from exporter.mail.dns import Reply, Status
-from exporter.model import Facts, Finding, Metric, Record, Rule, Severity, check
+from exporter.model import Facts, check
 from exporter.net import Net
 from exporter.targets import KeyNamespace, Selector
 from exporter.text import day

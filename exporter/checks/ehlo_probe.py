@@ -11,11 +11,12 @@ import asyncio
 from datetime import timedelta
 
 from exporter.checks.helo import EXIM, GMAIL, OFFICE_365, SET
+from exporter.facts import Doubt, Reason, Rule, Severity
 from exporter.mail import mx
 from exporter.mail.dns import Reply
 from exporter.mail.helo import parse
 from exporter.mail.mx import Way
-from exporter.model import Door, Doubt, Facts, Reason, Rule, Severity, check
+from exporter.model import Door, Facts, check
 from exporter.net import Net
 from exporter.net.smtp.ehlo import EVERY, EhloResult
 from exporter.targets import EhloProbe, Peer

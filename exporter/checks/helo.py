@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from exporter.facts import IP, Doubt, Finding, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dns import Status, doubts
 from exporter.mail.helo import HeloFaultKind, HeloName, parse
 from exporter.mail.spf.check_host import SpfEvaluation, check_host
 from exporter.mail.spf.record import SpfResult
-from exporter.model import IP, Doubt, Facts, Finding, Options, Rule, Severity, check, option
+from exporter.model import Facts, Options, check, option
 from exporter.net import Net
 from exporter.net.interfaces import believe
 from exporter.targets import Greeting

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from exporter.check_state import RecordHistory
+from exporter.facts import Finding, Metric, Record, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dns import doubts
 from exporter.mail.mta_sts import RECORD, Mode, MtaStsPolicy, parse, policy_id, policy_url
 from exporter.mail.mx import Route, look_up, route
 from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
-from exporter.model import Door, Fact, Facts, Finding, Metric, Record, Rule, Severity, check
+from exporter.model import Door, Fact, Facts, check
 from exporter.net import Net
 from exporter.net.https import LARGEST, Failure, Fetched
 from exporter.targets import Domain, MailHost

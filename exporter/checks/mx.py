@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from exporter.facts import Dead, Metric, Record, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dns import doubts
 from exporter.mail.mx import NULL, Host, HostState, Route, Way, look_up, route
-from exporter.model import Dead, Fact, Facts, Metric, Record, Rule, Severity, check
+from exporter.model import Fact, Facts, check
 from exporter.net import Net
 from exporter.targets import Domain, MailHost
 from exporter.text import commas, minute

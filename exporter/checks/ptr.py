@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from exporter.facts import Finding, Metric, Rule, Severity
 from exporter.mail import generic_rdns, names
-from exporter.model import Facts, Finding, Metric, Options, Rule, Severity, check, option
+from exporter.model import Facts, Options, check, option
 from exporter.net import Net
 from exporter.net.interfaces import any_of
 from exporter.targets import Address

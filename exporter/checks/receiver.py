@@ -14,7 +14,8 @@ from datetime import timedelta
 from functools import cache
 
 from exporter import receivers
-from exporter.model import Doubt, Facts, Finding, Metric, Rule, Severity, check
+from exporter.facts import Doubt, Finding, Metric, Rule, Severity
+from exporter.model import Facts, check
 from exporter.net import Net
 from exporter.receivers import Demand, DemandAnswer, DemandState, OpenQuestion, Profile
 from exporter.targets import Delivery
@@ -30,7 +31,7 @@ async def receiver(target: Delivery, net: Net) -> Facts:
         judged = receivers.judge(profile, target.rests_on, ask)
         unmet = [(demand, answer) for demand, answer in judged if answer.state is DemandState.UNMET]
         for demand, answer in unmet:
-            yield _unmet(RULES[profile.finding(demand) or ""], target, answer)
+            yield _unmet(RULES[profile.finding(demand, receiver.id) or ""], target, answer)
         if unmet:
             yield UNMET(len(unmet), receiver=name)
         troubles += (trouble for _, answer in judged for trouble in answer.troubles)
@@ -60,7 +61,7 @@ RULES = {
     finding: _rule(finding, profile, demand)
     for profile in receivers.shipped().values()
     for demand in profile.demands
-    if (finding := profile.finding(demand))
+    if (finding := profile.finding(demand, receiver.id))
 }
 UNMET = Metric(
     "deliverability_receiver_unmet",

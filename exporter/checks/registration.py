@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from exporter.facts import Doubt, Expiry, Metric, Reason, Rule, Severity
 from exporter.mail.dns import Status
 from exporter.mail.rdap import RdapRegistration as Told
-from exporter.model import Door, Doubt, Expiry, Fact, Facts, Metric, Reason, Rule, Severity, check
+from exporter.model import Door, Fact, Facts, check
 from exporter.net import Net
 from exporter.targets import Registration
 from exporter.text import day

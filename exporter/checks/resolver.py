@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from ipaddress import ip_address
 
+from exporter.facts import Rule, Severity
 from exporter.mail.dns import Status
-from exporter.model import Facts, Rule, Severity, check
+from exporter.model import Facts, check
 from exporter.net import Net
 from exporter.net.interfaces import believe
 from exporter.targets import OwnResolver

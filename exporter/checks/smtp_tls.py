@@ -11,11 +11,12 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+from exporter.facts import Doubt, Expiry, Finding, Metric, Reason, Rule, Severity
 from exporter.mail import names, smtp
 from exporter.mail.certificate import Shown
 from exporter.mail.dns import doubts
 from exporter.mail.tls import Version
-from exporter.model import Door, Doubt, Expiry, Fact, Facts, Finding, Metric, Reason, Rule, Severity, check
+from exporter.model import Door, Fact, Facts, check
 from exporter.net import Net
 from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import MailHost

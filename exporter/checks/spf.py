@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exporter.facts import Finding, Metric, Record, Rule, Severity
 from exporter.mail import receiver_replies
 from exporter.mail.dns import doubts
 from exporter.mail.spf import record as spf_record
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_MX, MOST_VOIDS
 from exporter.mail.spf.record import MECHANISMS, SpfPolicy, SpfResult, read, read_explanation
 from exporter.mail.spf.worst_case import Cost, TermTrouble, worst_case
-from exporter.model import Fact, Facts, Finding, Metric, Record, Rule, Severity, check
+from exporter.model import Fact, Facts, check
 from exporter.net import Net
 from exporter.targets import Domain
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from exporter.facts import Doubt, Finding, Metric, Rule, Severity
 from exporter.mail import receiver_replies
 from exporter.mail.spf.check_host import SpfEvaluation, check_host
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_VOIDS
 from exporter.mail.spf.macro import query_name
 from exporter.mail.spf.record import SpfResult
 from exporter.mail.spf.worst_case import MOST_COUNTED, Cost, TermTrouble, worst_case
-from exporter.model import Doubt, Facts, Finding, Metric, Rule, Severity, check
+from exporter.model import Facts, check
 from exporter.net import Net
 from exporter.targets import Authorisation, Egress
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exporter.facts import Finding, Record, Rule, Severity
 from exporter.mail.dns import doubts
 from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
 from exporter.mail.tls_rpt import RECORD, demand, parse
-from exporter.model import Facts, Finding, Record, Rule, Severity, check
+from exporter.model import Facts, check
 from exporter.net import Net
 from exporter.targets import Domain
 

@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         "--smtp.helo-name",
         dest="helo_name",
         metavar="NAME",
-        help="what we say to mail hosts; without it smtp_tls and dane do not run",
+        help="what we say to mail hosts; without it no check that talks to them runs",
     )
     check.add_argument("--resolver", action="append", metavar="ADDR", help="nameserver to ask (repeatable)")
     check.add_argument(
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
         "text",
         nargs="+",
         metavar="FINDING|TEXT",
-        help='an id such as ptr.missing, a refusal such as "501 5.5.4 Invalid domain name", a code or words; '
+        help='the id of a finding, a refusal such as "501 5.5.4 Invalid domain name", a code or words; '
         "- reads standard input",
     )
     tell.add_argument(
@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     _log_flags(tell)
 
     made = commands.add_parser(
-        "publish", help="write alert rules, dashboards and references of this version", allow_abbrev=False
+        "publish", help="write alert rules, routes and dashboards of this version", allow_abbrev=False
     )
     made.add_argument("directory", type=Path, metavar="DIR", help="where to; it is made if need be")
     made.add_argument(

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from exporter.check_state import FindingPolicy
 from exporter.engine.store import Store
-from exporter.model import Severity
+from exporter.facts import Severity
 
 
 class Exit(IntEnum):

@@ -1,4 +1,4 @@
-"""`deliverability-exporter publish`: alert rules, dashboards and references of this version."""
+"""`deliverability-exporter publish`: alert rules, Alertmanager routes and dashboards of this version."""
 
 from __future__ import annotations
 

@@ -14,10 +14,11 @@ from exporter.config.blocklists import BlocklistReader
 from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
 from exporter.config.settings import Settings
 from exporter.engine.catalogue import Catalogue
+from exporter.facts import IP, Labels
 from exporter.mail import names, rdap
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.mail.dnsbl.catalogue import Shipped
-from exporter.model import IDENTITY_LABELS, IP, Acceptance, Door, Labels, Target
+from exporter.model import IDENTITY_LABELS, Acceptance, Door, Target
 from exporter.targets import Peer
 
 T = TypeVar("T")

@@ -21,9 +21,10 @@ from exporter.config.problems import did_you_mean, quoted
 from exporter.config.values import SYSTEM, Nameserver, Network
 from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue
+from exporter.facts import IP, Severity
 from exporter.mail.dnsbl.blocklist import Lists
 from exporter.mail.rdap import IANA
-from exporter.model import IP, Severity
+from exporter.model import Door
 from exporter.strict_yaml import Path
 
 T = TypeVar("T")
@@ -212,7 +213,9 @@ class ResolverSection(Keys):
 
 class SmtpSection(Keys):
     helo_name: Maybe[OwnHelo] = Field(
-        None, description="what the exporter itself says in EHLO; needed for smtp_tls and dane, no guess is made"
+        None,
+        description="what the exporter itself says in EHLO; needed for "
+        f"{' and '.join(catalogue.load().through(Door.SMTP))}, no guess is made",
     )
 
 

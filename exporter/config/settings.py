@@ -9,8 +9,9 @@ from pathlib import Path
 
 from exporter.config.problems import Problem
 from exporter.config.values import Nameserver
+from exporter.facts import Severity
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import Check, Door, Severity, Target
+from exporter.model import Check, Door, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import NamedTuple, TypeAlias
 
 from exporter import receivers
 from exporter.config.problems import did_you_mean, quoted
+from exporter.facts import IP, Severity
 from exporter.mail import names
 from exporter.mail.dnsbl.blocklist import Lists
-from exporter.model import IP, Severity
 from exporter.text import printable
 
 LONGEST_HELO = 512  # characters; longer than any legal one, since wrong ones must be loadable to be judged

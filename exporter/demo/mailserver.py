@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 from exporter.demo.ca import Authority, Identity
+from exporter.facts import IP
 from exporter.mail import helo
 from exporter.mail.tls import Version
-from exporter.model import IP
 
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 

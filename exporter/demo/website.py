@@ -14,7 +14,7 @@ from aiohttp import web
 
 from exporter.demo.ca import Authority, Identity
 from exporter.demo.mailserver import CertificateKind
-from exporter.model import IP
+from exporter.facts import IP
 
 Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

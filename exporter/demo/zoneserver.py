@@ -30,8 +30,8 @@ import dns.rdatatype
 import dns.rrset
 
 from exporter.demo.nameserver import NameServer, ZoneData
+from exporter.facts import IP
 from exporter.mail import names
-from exporter.model import IP
 
 _SERVER = re.compile(r"^;\s*server:\s*(\S+)\s+(\S+)\s+(\S+)(.*)$", re.MULTILINE)
 _AT = re.compile(r"^;\s*at\s+(\S+):\s*(\S+)\s+(\S+)(.*)$", re.MULTILINE)

@@ -11,7 +11,8 @@ from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
 
 from exporter import checks
-from exporter.model import Check, Metric, Options, Rule, Target
+from exporter.facts import Metric, Rule
+from exporter.model import Check, Door, Options, Target
 
 MAIN = "check"  # the file of a folder that has the check itself
 
@@ -37,6 +38,10 @@ class Catalogue:
     def options(self) -> dict[str, type[Options]]:
         """By check, the configuration keys that it has for itself."""
         return {check.id: check.options for check in self.checks.values() if check.options}
+
+    def through(self, door: Door) -> tuple[str, ...]:
+        """The ids of the checks that go through this door, at every run or at some."""
+        return tuple(check.id for check in self.checks.values() if door in check.doors)
 
     def looking_at(self, kind: type[Target]) -> tuple[str, ...]:
         """The ids of the checks that look at this kind of target, whatever else they look at."""

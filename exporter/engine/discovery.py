@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from exporter.check_state import CheckState, Key
-from exporter.model import Labels, Target
+from exporter.facts import Labels
+from exporter.model import Target
 
 
 class Changes(NamedTuple):

@@ -15,7 +15,8 @@ from contextlib import aclosing
 from typing import TypeAlias
 
 from exporter.clock import Clock
-from exporter.model import CannotTell, Check, Doubt, Fact, Finding, Outcome, Reason, Record, Sample, Target
+from exporter.facts import CannotTell, Doubt, Finding, Reason, Record, Sample
+from exporter.model import Check, Fact, Outcome, Target
 from exporter.net import Net
 
 log = logging.getLogger(__name__)

@@ -17,12 +17,13 @@ from exporter.check_state import CheckState, Key
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.discovery import FoundTargets
 from exporter.engine.store import Store
-from exporter.model import Check, Reason, Target
+from exporter.facts import Reason
+from exporter.model import Check, Target
 
 Pair: TypeAlias = tuple[Check, Target]
 
 
-class Changes(NamedTuple):
+class PairChanges(NamedTuple):
     """What a run brought: pairs that are new or have another target now, and pairs that are gone."""
 
     wanted: list[Pair]
@@ -69,12 +70,12 @@ class Plan:
         """The pairs of these targets of the configuration, or of all."""
         yield from pairs(self._catalogue, self._targets if targets is None else targets, self._enabled)
 
-    def learn(self, state: CheckState) -> Changes:
+    def learn(self, state: CheckState) -> PairChanges:
         """Take in which targets a pair has found."""
         if state.check.id not in self._finders:
-            return Changes([], [])
+            return PairChanges([], [])
         changes = self._found.learn(state)
-        return Changes(
+        return PairChanges(
             pairs(self._catalogue, changes.wanted, self._enabled), pairs(self._catalogue, changes.gone, self._enabled)
         )
 

@@ -21,7 +21,8 @@ from typing import Any, TypeAlias, get_type_hints
 
 from exporter.check_state import ActiveFinding, CheckState, Key, RecordChange, RecordHistory
 from exporter.engine.catalogue import Catalogue
-from exporter.model import Check, Doubt, Finding, Reason, Record, Sample, Severity, Target
+from exporter.facts import Doubt, Finding, Reason, Record, Sample, Severity
+from exporter.model import Check, Target
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from exporter.check_state import CheckState
 from exporter.explain.refusals import Diagnosis, Grade, Match
 from exporter.explain.smtp_status import Refusal, meaning, reply_meaning
-from exporter.model import Rule
+from exporter.facts import Rule
 
 TOLD = 6  # causes told in full; the others by name
 _HEADINGS = {

@@ -12,7 +12,7 @@ from typing import Any
 from exporter import strict_yaml
 from exporter.engine.catalogue import Catalogue
 from exporter.explain.smtp_status import KnownText, Refusal, known, read, words
-from exporter.model import Rule, Severity
+from exporter.facts import Rule, Severity
 
 SHIPPED = Path(__file__).parents[1] / "data" / "refusals.yaml"
 SEARCH = 12  # words of a search at most; more is a text that was pasted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from exporter.engine.catalogue import Catalogue
-from exporter.model import Rule
+from exporter.facts import Rule
 
 
 def runbook(declared: Rule) -> str:

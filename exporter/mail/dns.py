@@ -17,7 +17,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from exporter.model import Doubt, Reason
+from exporter.facts import Doubt, Reason
 
 
 class Status(StrEnum):

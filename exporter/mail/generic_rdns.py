@@ -27,8 +27,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from exporter.facts import IP
 from exporter.mail import names
-from exporter.model import IP
 
 GENERIC = 4  # a weight from which on a name looks generic
 REMARKABLE = 3

@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Address
 
+from exporter.facts import IP
 from exporter.mail import names
-from exporter.model import IP
 
 LONGEST_INPUT = 8192  # characters; a command line has 512 octets (section 4.5.3.1.4)
 LONGEST_LABEL = 63

@@ -18,9 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from exporter.facts import IP
 from exporter.mail import names
 from exporter.mail.dns import MX, Evaluation, Question, Reply, Status
-from exporter.model import IP
 
 NULL = "."
 

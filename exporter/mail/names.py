@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 import idna
 from publicsuffixlist import PublicSuffixList
 
-from exporter.model import IP
+from exporter.facts import IP
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _UNDERSCORED = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 LONGEST = 64 * 1024  # octets of a record that we are willing to read: more than a TXT record can hold
@@ -42,6 +42,26 @@ def read(text: bytes) -> list[Tag]:
             tags.append(Tag(name, value, position + before))
         position += len(term) + 1
     return tags
+
+
+class KnownTags(NamedTuple):
+    """A list as those read it who ignore what they do not know: of several tags of one name the first counts."""
+
+    found: dict[str, str]
+    repeated: tuple[str, ...]
+    bad_terms: tuple[str, ...]
+
+
+def known(text: bytes, names: Container[str], *, any_case: bool = False) -> KnownTags:
+    """The tags of these names, in lower case where they match in any case. Never raises."""
+    terms = read(text)
+    tags = [(term.name.lower() if any_case else term.name, term.value) for term in terms]
+    named = [(name, value) for name, value in tags if name in names]
+    return KnownTags(
+        found=dict(reversed(named)),
+        repeated=repeated(name for name, _ in named),
+        bad_terms=tuple(term.value for term in terms if not term.name),
+    )
 
 
 def repeated(names: Iterable[str]) -> tuple[str, ...]:

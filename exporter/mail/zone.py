@@ -26,11 +26,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from exporter.facts import IP
 from exporter.mail import names
 from exporter.mail.dmarc import record as dmarc
 from exporter.mail.dns import SOA, Evaluation, Question, Reply, ServerReply, Signature, Status
 from exporter.mail.spf import record as spf_record
-from exporter.model import IP
 
 # What validators of today know (RFC 8624 section 3.1); a DS of another algorithm counts as none (RFC 4035 section 5.2).
 _KNOWN_ALGORITHMS = frozenset({5, 7, 8, 10, 13, 14, 15, 16})

@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from exporter.check_state import CheckState, RecordHistory
 from exporter.clock import Clock
+from exporter.facts import IP
 from exporter.mail.dns import Evaluation, Question, Reply, ServerReply
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import IP, Check, Door, Target
+from exporter.model import Check, Door, Target
 from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dnsbl.client import DnsblClient, ListCondition, ListVerdict, Subject
 from exporter.net.https import LARGEST, Fetched, HttpsClient

@@ -27,9 +27,9 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from exporter import __version__
+from exporter.facts import Doubt, Reason
 from exporter.mail import names
 from exporter.mail.dns import Question
-from exporter.model import Doubt, Reason
 from exporter.net.interfaces import Dial, dial_direct
 from exporter.net.tls import system_authorities
 from exporter.text import printable

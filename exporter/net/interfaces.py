@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol, TypeAlias
 
 from exporter.check_state import CheckState
+from exporter.facts import IP, CannotTell
 from exporter.mail.dns import Question, Reply
-from exporter.model import IP, CannotTell
 from exporter.net.transcript import Transcript
 
 Dial: TypeAlias = Callable[[IP, int], Awaitable[tuple[str, int]]]  # where an address is really to be reached

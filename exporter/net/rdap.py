@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 from exporter.clock import Clock
+from exporter.facts import CannotTell, Reason
 from exporter.mail import rdap
 from exporter.mail.rdap import Bootstrap, RdapRegistration, RdapSyntaxError
-from exporter.model import CannotTell, Reason
 from exporter.net.https import Fetched, HttpsClient
 from exporter.net.rate_limit import TokenBucket
 

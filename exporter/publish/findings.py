@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from exporter.engine.catalogue import CatalogueEntry
-from exporter.model import Check, Rule
+from exporter.facts import Rule
+from exporter.model import Check
 from exporter.publish.alert import PREFIX, Alert, page, who
 from exporter.publish.thresholds import Thresholds, seconds
 from exporter.targets import ListHealth, OwnResolver

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.engine.catalogue import Catalogue
-from exporter.model import Dead, Rule, Target
+from exporter.facts import Dead, Rule
+from exporter.model import Target
 from exporter.publish.alert import PREFIX, Alert
 from exporter.publish.promql import looking_at, none_of, pattern
 from exporter.publish.thresholds import Thresholds, seconds

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.engine.catalogue import Catalogue
-from exporter.model import Rule, Target
+from exporter.facts import Rule
+from exporter.model import Target
 
 
 def checks(known: Catalogue, *kinds: type[Target]) -> list[str]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from exporter import receivers
 from exporter.check_state import CheckState, EffectiveFinding, FindingPolicy, RecordHistory
 from exporter.engine.store import Store
-from exporter.model import Check, Doubt, Exchange, Labels, Outcome, Rule, Sample, Severity, Target, Verdict
+from exporter.facts import Doubt, Labels, Rule, Sample, Severity, Verdict
+from exporter.model import Check, Exchange, Outcome, Target
 from exporter.receivers import Ask, Demand, DemandAnswer, DemandState, Profile
 from exporter.targets import Delivery
 
@@ -145,7 +146,8 @@ def _rank(told: Card) -> tuple[int, int, str, str]:
     return _ORDER[told.verdict], _GRAVITY[told.severity], told.check.id, told.target.title
 
 
-def reception(profile: Profile, target: Delivery, ask: Ask) -> Reception:
+def reception(profile: Profile, check: str, target: Delivery, ask: Ask) -> Reception:
+    """`check` is the id of the one that judges it."""
     judged = sorted(receivers.judge(profile, target.rests_on, ask), key=lambda pair: FIRST.index(pair[1].state))
     counts = {state: sum(answer.state is state for _, answer in judged) for state in DemandState}
     return Reception(
@@ -153,14 +155,14 @@ def reception(profile: Profile, target: Delivery, ask: Ask) -> Reception:
         target=target,
         state=next(state for state in FIRST if counts[state]),
         counts=counts,
-        demands=tuple(DemandCard(demand, profile.finding(demand), answer) for demand, answer in judged),
+        demands=tuple(DemandCard(demand, profile.finding(demand, check), answer) for demand, answer in judged),
     )
 
 
 def receptions(store: Store) -> list[Reception]:
     """Every domain at every receiver that it wants to be taken by."""
     return [
-        reception(receivers.shipped()[name], held.target, store.get)
+        reception(receivers.shipped()[name], held.check.id, held.target, store.get)
         for held in store
         if isinstance(held.target, Delivery)
         for name in held.target.receivers

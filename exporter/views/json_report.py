@@ -9,7 +9,8 @@ from typing import TypeAlias
 from exporter import __version__
 from exporter.check_state import FindingPolicy, RecordHistory
 from exporter.engine.store import Store
-from exporter.model import Doubt, Exchange, Rule, Sample, Verdict
+from exporter.facts import Doubt, Rule, Sample, Verdict
+from exporter.model import Exchange
 from exporter.receivers import Cause, OpenQuestion
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, RunEvidence, ShownFinding

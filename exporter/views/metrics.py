@@ -21,7 +21,8 @@ from exporter import __version__
 from exporter.check_state import CheckState, FindingPolicy, Key
 from exporter.clock import Clock
 from exporter.engine.catalogue import Catalogue
-from exporter.model import Labels, Severity, Target
+from exporter.facts import Labels, Severity
+from exporter.model import Target
 from exporter.net.dns.resolver import ResolverStats
 from exporter.stats import Histogram
 from exporter.text import day

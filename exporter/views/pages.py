@@ -7,7 +7,7 @@ from urllib.parse import quote
 import jinja2
 
 from exporter import __version__
-from exporter.model import Sample
+from exporter.facts import Sample
 from exporter.text import minute
 from exporter.views.times import ago, timestamp, until
 

@@ -16,7 +16,7 @@ from exporter.engine.catalogue import Catalogue
 from exporter.engine.store import Store
 from exporter.explain import diagnosis
 from exporter.explain.refusals import Refusals
-from exporter.model import Labels, Severity, Verdict
+from exporter.facts import Labels, Severity, Verdict
 from exporter.receivers import DemandState, Profile
 from exporter.targets import Delivery
 from exporter.views import cards
@@ -134,7 +134,7 @@ class Site:
             for name in _wanted(held):
                 profile = receivers.shipped()[name]
                 domains[name] += 1
-                unmet[name] += any(profile.finding(demand) in standing for demand in profile.demands)
+                unmet[name] += any(profile.finding(demand, held.check.id) in standing for demand in profile.demands)
         rows = [ReceiverRow(profile, domains[name], unmet[name]) for name, profile in receivers.shipped().items()]
         return self._page("receivers.html", rows=rows)
 
@@ -142,8 +142,8 @@ class Site:
         """Every domain that wants to be taken by it, the worst first."""
         profile = _profile(name)
         told: list[Reception] = []
-        for count, target in enumerate(await self._deliveries(profile), 1):
-            told.append(cards.reception(profile, target, self._store.get))
+        for count, (check, target) in enumerate(await self._deliveries(profile), 1):
+            told.append(cards.reception(profile, check, target, self._store.get))
             if count % FEW == 0:
                 await asyncio.sleep(0)
         told.sort(key=lambda t: (cards.FIRST.index(t.state), -t.counts[DemandState.UNMET], t.target.domain))
@@ -155,10 +155,10 @@ class Site:
     async def reception(self, name: str, domain: str) -> str:
         """What a receiver demands of mail of one domain."""
         profile = _profile(name)
-        target = next((it for it in await self._deliveries(profile) if it.domain == domain), None)
-        if target is None:
+        found = next((it for it in await self._deliveries(profile) if it[1].domain == domain), None)
+        if found is None:
             raise PageNotFoundError(f"{domain[:200]!r} has no {profile.id} among its receivers")
-        told = cards.reception(profile, target, self._store.get)
+        told = cards.reception(profile, *found, self._store.get)
         return self._page("reception.html", told=told, most=MOST_CAUSES)
 
     def style(self) -> str:
@@ -171,10 +171,10 @@ class Site:
             if count % BREATH == 0:
                 await asyncio.sleep(0)
 
-    async def _deliveries(self, profile: Profile) -> list[Delivery]:
-        """The mail that the receiver is to take."""
-        held = [it.target async for it in self._each(lambda h: profile.id in _wanted(h))]
-        return [target for target in held if isinstance(target, Delivery)]
+    async def _deliveries(self, profile: Profile) -> list[tuple[str, Delivery]]:
+        """The mail that the receiver is to take, each with the id of the check that judges it."""
+        held = [(it.check.id, it.target) async for it in self._each(lambda h: profile.id in _wanted(h))]
+        return [(check, target) for check, target in held if isinstance(target, Delivery)]
 
     def _kind(self, held: CheckState) -> _Kind:
         policy, now = self._policy(), self._clock.wall()

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from exporter.check_state import FindingPolicy
 from exporter.engine.store import Store
-from exporter.model import Exchange, Severity, Verdict
+from exporter.facts import Severity, Verdict
+from exporter.model import Exchange
 from exporter.receivers import DemandState
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, ShownFinding

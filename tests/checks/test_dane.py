@@ -15,9 +15,10 @@ from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Plan
 from exporter.engine.store import Store
 from exporter.engine.sweep import Sweep
+from exporter.facts import IP, Reason
 from exporter.mail.dane.chain import advised
 from exporter.mail.tls import Version
-from exporter.model import IP, Outcome, Reason
+from exporter.model import Outcome
 from exporter.net import Net
 from exporter.net.interfaces import HeldStates
 from exporter.net.smtp.connection import Secured

@@ -10,8 +10,9 @@ from exporter.checks.smtp_tls import CERTIFICATE_EXPIRED, smtp_tls
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
 from exporter.engine.store import Store
+from exporter.facts import Doubt, Finding, Reason
 from exporter.mail.mta_sts import policy_url
-from exporter.model import Doubt, Finding, Outcome, Reason
+from exporter.model import Outcome
 from exporter.net import Net
 from exporter.net.https import LARGEST, Failure, Fetched
 from exporter.targets import Domain, MailHost

@@ -9,9 +9,10 @@ import pytest
 from exporter.checks.smtp_tls import smtp_tls as check
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
+from exporter.facts import IP, Reason
 from exporter.mail.certificate import Certificate, Shown
 from exporter.mail.smtp import SmtpReply
-from exporter.model import IP, Outcome, Reason
+from exporter.model import Outcome
 from exporter.net import Net
 from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import MailHost

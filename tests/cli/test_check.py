@@ -18,8 +18,9 @@ from exporter.engine import catalogue
 from exporter.engine.plan import Plan
 from exporter.engine.store import Store
 from exporter.engine.sweep import Sweep
+from exporter.facts import Reason
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
-from exporter.model import Reason, Target
+from exporter.model import Target
 from exporter.net import Net
 from exporter.net.interfaces import HeldStates
 from exporter.targets import (

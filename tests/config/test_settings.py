@@ -11,7 +11,8 @@ import pytest
 from exporter.checks.helo import HeloOptions
 from exporter.checks.ptr import PtrOptions
 from exporter.config import Nameserver, defaults, shipped_blocklists
-from exporter.model import Acceptance, Severity, TargetId
+from exporter.facts import Severity
+from exporter.model import Acceptance, TargetId
 from exporter.targets import (
     Address,
     Authorisation,

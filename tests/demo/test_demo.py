@@ -22,8 +22,8 @@ from exporter.engine import catalogue
 from exporter.engine.plan import Plan
 from exporter.engine.store import Store
 from exporter.engine.sweep import Sweep
+from exporter.facts import Verdict
 from exporter.mail.dns import Question
-from exporter.model import Verdict
 from exporter.net.dns.resolver import Resolver
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.receivers import DemandState

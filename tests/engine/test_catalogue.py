@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from collections.abc import Iterator
 
 import pytest
 
 from exporter.engine import catalogue
-from exporter.model import Metric, Rule, Target
+from exporter.facts import Metric, Rule
+from exporter.model import Target
 from exporter.publish.thresholds import Thresholds
 from exporter.targets import ListHealth, MailHost, OwnResolver, Registration, Reputation
 from tests.lab.prometheus import check_metrics
@@ -42,6 +45,15 @@ def test_a_check_is_a_question_in_a_file_of_its_name(entry: catalogue.CatalogueE
     assert re.fullmatch(r"[A-Z].*[^ ]\?", entry.check.question)
     assert entry.check.over
     assert entry.rules, "a check that can find nothing"
+
+
+@pytest.mark.parametrize("entry", CATALOGUE.entries, ids=lambda entry: entry.check.id)
+def test_the_question_stands_before_the_rules(entry: catalogue.CatalogueEntry) -> None:
+    """Nobody should scroll through pages of constants to see what is asked."""
+    body = ast.parse(inspect.getsource(catalogue.modules(entry.check.id)[0])).body
+    asked = next(node.lineno for node in body if isinstance(node, ast.AsyncFunctionDef) and node.name == entry.check.id)
+    made = [node.lineno for node in body if isinstance(node, ast.Assign) and "Rule(" in ast.unparse(node)]
+    assert all(asked < line for line in made)
 
 
 def test_ids_and_names_are_given_once() -> None:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from inspect import isawaitable
 from typing import Any
 
 import pytest
 
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
-from exporter.model import CannotTell, Outcome, Reason, Verdict
+from exporter.engine.store import Store
+from exporter.facts import CannotTell, Doubt, Reason, Verdict
+from exporter.model import Door, Facts, Outcome, check
 from exporter.net import Net
 from exporter.net.interfaces import any_of
+from exporter.targets import Domain, MailHost
 from exporter.text import printable
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SIZE, cannot, scripted
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
 
 
-async def run(*steps: Any, deadline: float = 60) -> Outcome:
+async def run(*steps: Any, deadline: float = 60, **declared: Any) -> Outcome:
     clock = FakeClock()
-    sample = scripted(lambda: list(steps), deadline)
+    sample = scripted(lambda: list(steps), deadline, **declared)
     return await evaluate(sample, EXAMPLE, lambda: Net(MemoryResolver(ZoneData("")), clock), clock)
 
 
@@ -43,6 +48,51 @@ async def test_proven_bad_stays_bad_when_the_run_breaks_off() -> None:
 
 async def test_unproven_good_is_unknown() -> None:
     assert (await run(SIZE(3), cannot())).verdict is Verdict.UNKNOWN
+
+
+async def test_a_doubt_does_not_end_the_run() -> None:
+    said = await run(Doubt(Reason.NETWORK, "one"), [ODD(what="x"), Doubt(Reason.DNS_TIMEOUT, "two")], SIZE(3))
+    assert said.verdict is Verdict.FAIL
+    assert [doubt.detail for doubt in said.doubts] == ["one", "two"]
+    assert said.doubt == said.doubts[1], "the order of precedence decides, not that of the run"
+    assert [sample.value for sample in said.samples] == [3]
+
+
+async def test_a_run_tells_what_it_has_found_and_finds_only_what_it_declares() -> None:
+    host = MailHost(host="mx.example.com")
+    assert (await run(host, host, finds=[MailHost])).found == (host,)
+    undeclared = await run(host)
+    assert (undeclared.found, undeclared.doubt and undeclared.doubt.reason) == ((), Reason.BUG)
+
+
+async def test_a_check_uses_only_what_it_declares() -> None:
+    """Otherwise it would be run where that is not there, and before those that it reads."""
+
+    async def reached(use: Callable[[Net], Any], **declared: Any) -> str:
+        clock = FakeClock()
+
+        async def sample(target: Any, net: Net) -> Facts:
+            """Is it so?"""
+            told = use(net)
+            yield NOTE(what=await told if isawaitable(told) else told)
+
+        declaration = check(over=Domain, **declared)(sample)
+        store = Store()
+        outcome = await evaluate(
+            declaration, EXAMPLE, lambda: Net(MemoryResolver(ZoneData("")), clock, held=store), clock
+        )
+        return str(outcome.doubt.reason) if outcome.doubt else "told"
+
+    uses: list[tuple[Callable[[Net], Any], dict[str, Any]]] = [
+        (lambda net: net.listed("192.0.2.1", ()), {"needs": [Door.BLOCKLISTS]}),
+        (lambda net: net.listed("192.0.2.1", ()), {"may_need": [Door.BLOCKLISTS]}),
+        (lambda net: net.state("another", "key"), {"after": ["another"]}),
+    ]
+    for use, declared in uses:
+        assert await reached(use) == "bug"
+        assert await reached(use, **declared) == "told"
+    fetch = await reached(lambda net: net.fetch("https://example.com/"), needs=[Door.HTTPS])
+    assert fetch == "bug", "declared, but there is no such way here"
 
 
 async def test_a_bug_is_unknown_and_logged_with_its_trace(caplog: pytest.LogCaptureFixture) -> None:

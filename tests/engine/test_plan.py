@@ -16,7 +16,8 @@ from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.plan import Plan
 from exporter.engine.store import Store
-from exporter.model import Check, Doubt, Finding, Outcome, Reason, Target, TargetId, check
+from exporter.facts import Doubt, Finding, Reason
+from exporter.model import Check, Outcome, Target, TargetId, check
 from exporter.targets import Address, Delivery, Domain, MailHost
 from tests.support.checks import SAMPLE
 

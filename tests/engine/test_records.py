@@ -13,7 +13,8 @@ from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
 from exporter.engine.state_file import StateFile
-from exporter.model import RECORD_LIMIT, Check, Reason, Record
+from exporter.facts import RECORD_LIMIT, Reason, Record
+from exporter.model import Check
 from exporter.net import Net
 from exporter.net.interfaces import HeldStates
 from exporter.views import cards, metrics

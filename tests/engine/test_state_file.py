@@ -16,7 +16,8 @@ from exporter.checks import ptr
 from exporter.engine import catalogue
 from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
-from exporter.model import Doubt, Outcome, Reason
+from exporter.facts import Doubt, Reason
+from exporter.model import Outcome
 from tests.support.checks import HOST
 
 CATALOGUE = catalogue.load()

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from exporter.check_state import COMPACT_LINES, CheckState, FindingPolicy
 from exporter.engine.store import Store
-from exporter.model import Acceptance, Exchange, Reason, Severity, Verdict
+from exporter.facts import Doubt, Reason, Severity, Verdict
+from exporter.model import Acceptance, Exchange
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, ODD, SAMPLE, SIZE, outcome
 
 POLICY = FindingPolicy()
@@ -47,6 +48,28 @@ def test_a_run_that_broke_off_may_add_a_finding_and_set_fail_but_removes_none() 
     assert {s.finding.id for s in now.findings} == {"sample.odd", "sample.broken"}
     assert now.ok(POLICY, 3000) is False
     assert now.doubt is not None
+
+
+def test_a_doubt_keeps_only_what_it_leaves_open() -> None:
+    """What the run has answered all the same ends, whatever else is in doubt."""
+    state = held(outcome(BROKEN(what="x"), ODD(what="x"), LISTED(blocklist="a"), LISTED(blocklist="b"), at=1000))
+    about_one = Doubt(Reason.DNS_TIMEOUT, "silence").over(BROKEN).over(LISTED, blocklist="b")
+    kept = state.after(outcome(about_one, at=2000))
+    assert {active.finding.key for active in kept.findings} == {
+        ("sample.broken", ()),
+        ("sample.listed", (("blocklist", "b"),)),
+    }
+    assert kept.doubt == about_one
+    whole = state.after(outcome(about_one, Doubt(Reason.NETWORK, "all"), at=2000))
+    assert len(whole.findings) == 4, "one doubt about the whole run keeps everything"
+
+
+def test_of_several_doubts_the_first_by_precedence_is_told() -> None:
+    late, ours, early = (Doubt(reason, "?") for reason in (Reason.TEMPFAIL, Reason.BUG, Reason.DNS_TIMEOUT))
+    assert outcome(late, ours, early).doubt == ours
+    same = Doubt(Reason.DNS_TIMEOUT, "another")
+    assert outcome(early, same).doubt == early
+    assert outcome(same, early, late).doubt == same
 
 
 def test_a_run_without_doubt_replaces_everything() -> None:

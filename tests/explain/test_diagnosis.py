@@ -8,7 +8,7 @@ from exporter.check_state import CheckState
 from exporter.engine import catalogue
 from exporter.explain import diagnosis
 from exporter.explain.refusals import Refusals
-from exporter.model import Finding, Reason, Rule
+from exporter.facts import Finding, Reason, Rule
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 
 REFUSALS = Refusals(catalogue.load())

@@ -10,7 +10,7 @@ from exporter import receivers
 from exporter.engine import catalogue
 from exporter.explain.refusals import Diagnosis, Grade, Refusals, shipped
 from exporter.explain.smtp_status import known
-from exporter.model import Rule
+from exporter.facts import Rule
 from tests.explain.test_smtp_status import DSN, GMAIL, POSTFIX
 
 CATALOGUE = catalogue.load()

@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from exporter.checks.dane import dane as check
 from exporter.clock import SystemClock
 from exporter.engine.evaluate import evaluate
+from exporter.facts import IP
 from exporter.mail.dane.chain import Fit, advised, fit, key
 from exporter.mail.dane.tlsa import usable
 from exporter.mail.dns import TLSA
-from exporter.model import IP, Outcome
+from exporter.model import Outcome
 from exporter.net import Net
 from exporter.net.dns.resolver import Resolver
 from exporter.net.smtp.client import SmtpClient

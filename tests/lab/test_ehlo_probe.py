@@ -10,7 +10,8 @@ from exporter.checks.ehlo_probe import ehlo_probe
 from exporter.clock import SystemClock
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
-from exporter.model import IP, Outcome, Reason, Severity
+from exporter.facts import IP, Reason, Severity
+from exporter.model import Outcome
 from exporter.net import Net
 from exporter.net.smtp.client import SmtpClient
 from exporter.targets import EhloProbe, Peer

@@ -9,8 +9,8 @@ import pytest
 from exporter.checks.resolver import resolver as check
 from exporter.clock import SystemClock
 from exporter.engine.evaluate import evaluate
+from exporter.facts import Verdict
 from exporter.mail.dns import Question, Status
-from exporter.model import Verdict
 from exporter.net import Net
 from exporter.net.dns.resolver import Resolver
 from exporter.targets import OwnResolver

@@ -10,7 +10,8 @@ from exporter.checks.smtp_tls import smtp_tls as check
 from exporter.clock import SystemClock
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
-from exporter.model import IP, Outcome, Reason
+from exporter.facts import IP, Reason
+from exporter.model import Outcome
 from exporter.net import Net
 from exporter.net.smtp.client import SmtpClient
 from exporter.targets import MailHost

@@ -14,7 +14,8 @@ from exporter.clock import SystemClock
 from exporter.demo.nameserver import ZoneData as DemoZone
 from exporter.demo.zoneserver import ZoneServers
 from exporter.engine.evaluate import evaluate
-from exporter.model import IP, Outcome, Reason, Severity, Verdict
+from exporter.facts import IP, Reason, Severity, Verdict
+from exporter.model import Outcome
 from exporter.net import Net
 from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.resolver import Resolver

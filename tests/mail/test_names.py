@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.facts import IP
 from exporter.mail import names
-from exporter.model import IP
 
 
 @pytest.mark.parametrize(

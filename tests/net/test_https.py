@@ -16,7 +16,7 @@ from exporter import __version__
 from exporter.demo.ca import Authority
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.schedule import RUNS_AT_ONCE
-from exporter.model import IP, Reason
+from exporter.facts import IP, Reason
 from exporter.net.https import AT_ONCE, LARGEST, MOST_ADDRESSES, Failure, Fetched, HttpsClient
 from tests.support.memory import MemoryResolver
 from tests.support.web import NAME, NOBODY, OTHER, THERE, URL, ZONE, answering, leading_to, peer, saying, sites

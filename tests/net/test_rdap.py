@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.demo.registry import Name, Registry, RegistryFault, domain
+from exporter.facts import CannotTell, Reason
 from exporter.mail import rdap as language
-from exporter.model import CannotTell, Reason
 from exporter.net.rdap import DAY, KEPT, RETRY, RdapClient, RdapLookup, retry_after
 from tests.support.clock import FakeClock
 from tests.support.rdap import registry

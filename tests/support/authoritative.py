@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 from exporter.demo.nameserver import ZoneData
 from exporter.demo.zoneserver import Manner, ZoneServers, seats
+from exporter.facts import IP
 from exporter.mail import names
 from exporter.mail.dns import Question, ServerReply, Status
-from exporter.model import IP
 from exporter.net.dns import wire
 from exporter.net.dns.authoritative import AuthoritativeClient, passed_over
 from tests.support.clock import FakeClock

@@ -7,21 +7,8 @@ from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 
-from exporter.model import (
-    CannotTell,
-    Check,
-    Doubt,
-    Facts,
-    Finding,
-    Metric,
-    Outcome,
-    Reason,
-    Record,
-    Rule,
-    Sample,
-    Severity,
-    check,
-)
+from exporter.facts import CannotTell, Doubt, Finding, Metric, Reason, Record, Rule, Sample, Severity
+from exporter.model import Check, Facts, Outcome, Target, check
 from exporter.targets import Address, Domain
 
 BROKEN = Rule("sample.broken", Severity.CRITICAL, says="{what} is broken", why="W.", fix="Mend {what}.", ref="RFC 1")
@@ -43,7 +30,7 @@ EXAMPLE = Domain(name="example.com", mail_from=("example.com",))
 HOST = Address(ip=ip_address("192.0.2.1"), helo=("mail.example.com",))
 
 
-def scripted(steps: Callable[[], list[Any]], deadline: float = 60) -> Check:
+def scripted(steps: Callable[[], list[Any]], deadline: float = 60, **declared: Any) -> Check:
     """A check over Domain that yields the facts, raises the exceptions and awaits the awaitables it is given."""
 
     async def sample(target: Any, net: Any) -> Facts:
@@ -51,26 +38,26 @@ def scripted(steps: Callable[[], list[Any]], deadline: float = 60) -> Check:
         for step in steps():
             if isinstance(step, Exception):
                 raise step
-            if isinstance(step, Finding | Sample | Record):
+            if isinstance(step, Finding | Sample | Record | Doubt | Target | list):
                 yield step
             else:
                 await step
 
-    return check(over=Domain, timeout=timedelta(seconds=deadline))(sample)
+    return check(over=Domain, timeout=timedelta(seconds=deadline), **declared)(sample)
 
 
 SAMPLE = scripted(list)
 
 
 def outcome(
-    *facts: Finding | Sample | Record, doubt: Reason | None = None, at: float = 1000.0, target: Any = EXAMPLE
+    *facts: Finding | Sample | Record | Doubt, doubt: Reason | None = None, at: float = 1000.0, target: Any = EXAMPLE
 ) -> Outcome:
     return Outcome(
         check=SAMPLE,
         target=target,
         findings=tuple(f for f in facts if isinstance(f, Finding)),
         samples=tuple(f for f in facts if isinstance(f, Sample)),
-        doubts=(Doubt(doubt, "because"),) if doubt else (),
+        doubts=(*(f for f in facts if isinstance(f, Doubt)), *([Doubt(doubt, "because")] if doubt else [])),
         transcript=(),
         started=at,
         duration=0.0,

@@ -13,21 +13,8 @@ from exporter.checks.receiver import receiver
 from exporter.checks.spf import spf
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.store import Store
-from exporter.model import (
-    Acceptance,
-    Check,
-    Doubt,
-    Exchange,
-    Finding,
-    Metric,
-    Outcome,
-    Reason,
-    Record,
-    Rule,
-    Severity,
-    Target,
-    TargetId,
-)
+from exporter.facts import Doubt, Finding, Metric, Reason, Record, Rule, Severity
+from exporter.model import Acceptance, Check, Exchange, Outcome, Target, TargetId
 from exporter.targets import Address, Authorisation, Delivery, Greeting, OwnResolver
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from exporter.demo.mailserver import Behaviour, MailServers
-from exporter.model import IP
+from exporter.facts import IP
 from exporter.net.smtp.client import SmtpClient
 from tests.support.clock import FakeClock
 

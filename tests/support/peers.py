@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
 from exporter.demo.mailserver import Behaviour, MailServers
-from exporter.model import IP
+from exporter.facts import IP
 from exporter.net.smtp.client import SmtpClient
 from exporter.net.smtp.probe import Deadlines
 from exporter.targets import MailHost

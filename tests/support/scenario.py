@@ -10,7 +10,7 @@ It opens with a sentence that says what the world is like and why this comes out
 ; reason: dns_servfail               of an unknown
 ; expect: rule.id {key=value ...}    must be found (once a line); evidence (and severity=) that is given must be equal
 ; forbid: rule.id                    must not be found; rules of the check that no line names are forbidden too
-; reading: metric_name 1 {label=value ...}
+; sample: metric_name 1 {label=value ...}
 ; servfail: NAME TYPE                and the other orders of demo/nameserver.py
 ; smtp: 192.0.2.25:25 key=value ...   a mail server: the fields of demo.mailserver.Behaviour, and tls=1.2-1.3
 ; rdap: example.com key=value ...    what the registry of com, net, org and example holds: the fields of
@@ -53,8 +53,9 @@ from exporter.demo.nameserver import LIKE_AN_ORDER, ORDERS, disorders
 from exporter.demo.registry import Name
 from exporter.demo.website import Page
 from exporter.engine import catalogue
+from exporter.facts import IP
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import IP, Options, Outcome, Target, TargetId
+from exporter.model import Options, Outcome, Target, TargetId
 from tests.support.clock import FakeClock
 from tests.support.scenario_configuration import loaded
 
@@ -67,7 +68,7 @@ HEADER = (
     "reason",
     "expect",
     "forbid",
-    "reading",
+    "sample",
     "smtp",
     "web",
     "mark",
@@ -194,7 +195,7 @@ class Scenario:
                 for f in outcome.findings
             ), f"{rule} {evidence}{told}"
         samples = {(r.metric.name, r.labels): r.value for r in outcome.samples}
-        for line in self.all("reading"):
+        for line in self.all("sample"):
             metric, value, *labels = line.split()
             key = (metric, tuple(tuple(pair.split("=", 1)) for pair in labels))
             assert samples.get(key) == float(value), f"{key} {samples}{told}"  # type: ignore[arg-type]  # pairs by construction

@@ -18,8 +18,9 @@ import yaml
 
 from exporter.config import load
 from exporter.engine import catalogue
+from exporter.facts import IP
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import IP, Target
+from exporter.model import Target
 from exporter.targets import (
     Address,
     Authorisation,

@@ -14,7 +14,7 @@ from aiohttp import web
 from exporter.demo.ca import Identity
 from exporter.demo.nameserver import ZoneData
 from exporter.demo.website import Answer, Page, WebServers, server_context, websites
-from exporter.model import IP
+from exporter.facts import IP
 from exporter.net.https import HttpsClient
 from exporter.net.interfaces import DnsClient
 from tests.support.clock import FakeClock

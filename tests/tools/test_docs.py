@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from exporter.engine import catalogue
-from exporter.model import Severity
+from exporter.facts import Severity
 from tests.support.markdown import cells
 from tools import docs, readme
 from tools.readme import marks

@@ -11,7 +11,8 @@ import pytest
 from exporter.check_state import CheckState, FindingPolicy, RecordHistory
 from exporter.config import schema, shipped_blocklists
 from exporter.engine import catalogue
-from exporter.model import Acceptance, Reason, Record, Severity
+from exporter.facts import Reason, Record, Severity
+from exporter.model import Acceptance
 from exporter.views import metrics
 from exporter.views.metrics import HELP, Exposition, OwnHealth
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
-from exporter.model import Acceptance, Reason, Severity
+from exporter.facts import Reason, Severity
+from exporter.model import Acceptance
 from exporter.views.metrics import Exposition, OwnHealth, compressor, sample
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
 from tests.support.clock import FakeClock

@@ -12,7 +12,8 @@ from exporter import receivers
 from exporter.checks.ptr import MISSING, ptr
 from exporter.checks.receiver import receiver
 from exporter.engine import catalogue
-from exporter.model import Acceptance, Check, Doubt, Finding, Outcome, Reason, Target, TargetId
+from exporter.facts import Doubt, Finding, Reason
+from exporter.model import Acceptance, Check, Outcome, Target, TargetId
 from exporter.targets import Address, Delivery
 from exporter.views.site import SHOWN
 from tests.views.test_web import Site, served

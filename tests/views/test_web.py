@@ -15,7 +15,7 @@ import pytest
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.store import Store
-from exporter.model import Reason, Verdict
+from exporter.facts import Reason, Verdict
 from exporter.targets import Authorisation, OwnResolver
 from exporter.views.metrics import Exposition, OwnHealth
 from exporter.views.site import BREATH, SHOWN

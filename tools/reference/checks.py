@@ -7,7 +7,8 @@ from datetime import timedelta
 from exporter.config.build import EVERY
 from exporter.config.values import written
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
-from exporter.model import Check, Door, Rule, Severity
+from exporter.facts import Rule, Severity
+from exporter.model import Check, Door
 from tools.reference.markdown import MADE, code, codes, joined, plain, table
 
 _HEAD = """\

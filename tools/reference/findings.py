@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
-from exporter.model import Rule, Severity
+from exporter.facts import Rule, Severity
 from exporter.publish.findings import alerts, name
 from exporter.publish.thresholds import Thresholds
 from tools.reference.markdown import MADE, code, codes, joined, plain, sentence, table

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from exporter.clock import SystemClock
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.facts import Reason
 from exporter.mail.dns import Status
-from exporter.model import IDENTITY_LABELS, Reason
+from exporter.model import IDENTITY_LABELS
 from exporter.net.dns.resolver import ResolverStats
 from exporter.net.dns.upstream import UpstreamStats
 from exporter.stats import Histogram

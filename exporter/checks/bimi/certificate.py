@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.checks.bimi.logo import BIMI, NO_LOGO
+from exporter.facts import Doubt, Metric, Reason, Rule, Severity
 from exporter.mail.bimi.certificate import MarkCertificate, NoCertificateError, examine
 from exporter.mail.certificate import CertificateSyntaxError
-from exporter.model import Doubt, Fact, Metric, Reason, Rule, Severity
+from exporter.model import Fact
 from exporter.net.https import Fetched
 from exporter.text import day
 

@@ -12,6 +12,8 @@ from datetime import timedelta
 from exporter.checks.bimi import certificate as certificates
 from exporter.checks.bimi import logo as logos
 from exporter.checks.bimi.logo import BIMI, NO_LOGO
+from exporter.facts import Doubt, Finding, Rule, Severity
+from exporter.facts import Record as Published
 from exporter.mail.bimi import certificate as bimi_certificate
 from exporter.mail.bimi import logo as bimi_logo
 from exporter.mail.bimi.record import (
@@ -27,8 +29,7 @@ from exporter.mail.bimi.record import (
 from exporter.mail.cname import dangling
 from exporter.mail.dmarc.tree_walk import climb
 from exporter.mail.dns import doubts
-from exporter.model import Door, Doubt, Fact, Facts, Finding, Rule, Severity, check
-from exporter.model import Record as Published
+from exporter.model import Door, Fact, Facts, check
 from exporter.net import Net
 from exporter.net.https import Failure, Fetched
 from exporter.targets import Domain

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exporter.facts import Doubt, Finding, Rule, Severity
 from exporter.mail.bimi.logo import LARGEST, LEAST_PIXELS, RECOMMENDED, Logo, LogoSyntaxError, examine
-from exporter.model import Doubt, Finding, Rule, Severity
 from exporter.net.https import Failure, Fetched
 
 BIMI = "draft-brand-indicators-for-message-identification-10"

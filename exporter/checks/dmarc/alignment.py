@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from exporter.facts import Finding, Rule, Severity
 from exporter.mail import receiver_replies
 from exporter.mail.dmarc.alignment import Identifier
 from exporter.mail.dmarc.record import DmarcPolicy, Requested
 from exporter.mail.dmarc.tree_walk import Discovery
-from exporter.model import Finding, Rule, Severity
 from exporter.targets import Domain
 from exporter.text import commas
 

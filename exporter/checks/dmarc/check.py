@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.checks.dmarc import alignment, reports
+from exporter.facts import Finding, Metric, Record, Rule, Severity
 from exporter.mail import names, receiver_replies
 from exporter.mail.cname import dangling
 from exporter.mail.dmarc.alignment import align
@@ -12,7 +13,7 @@ from exporter.mail.dmarc.record import DmarcPolicy, Requested, is_record, meant
 from exporter.mail.dmarc.reports import destination
 from exporter.mail.dmarc.tree_walk import Discovery, Published, WalkStep, climb, discover
 from exporter.mail.dns import doubts
-from exporter.model import Fact, Facts, Finding, Metric, Record, Rule, Severity, check
+from exporter.model import Fact, Facts, check
 from exporter.net import Net
 from exporter.targets import Domain
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exporter.facts import Finding, Rule, Severity
 from exporter.mail.dmarc.reports import Destination
 from exporter.mail.dmarc.tree_walk import Published
-from exporter.model import Finding, Rule, Severity
 
 NO_RUA = Rule(
     "dmarc.no-rua",

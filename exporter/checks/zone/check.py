@@ -18,6 +18,7 @@ from typing import Any
 
 from exporter.checks.zone import nameservers
 from exporter.checks.zone.nameservers import MOST_SERVERS, Way, ZoneAnswers, ZoneLocation
+from exporter.facts import Dead, Doubt, Metric, Reason, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dns import Reply, Status, doubts
 from exporter.mail.zone import (
@@ -32,7 +33,7 @@ from exporter.mail.zone import (
     wanted_keys,
     word,
 )
-from exporter.model import Dead, Door, Doubt, Fact, Facts, Metric, Reason, Rule, Severity, check
+from exporter.model import Door, Fact, Facts, check
 from exporter.net import Net
 from exporter.targets import Zone
 from exporter.text import commas, minute

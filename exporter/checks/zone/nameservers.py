@@ -12,10 +12,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from zlib import crc32
 
+from exporter.facts import IP
 from exporter.mail import zone
 from exporter.mail.dns import SOA, Referral, Reply, ServerReply
 from exporter.mail.zone import Gathered, Item, ServerAnswer, ServerHost, ServerState, ZoneCut, inside, is_subdomain
-from exporter.model import IP
 from exporter.net import Net
 
 MOST_SERVERS = 13  # names; as many as the root has, and what a delegation of 512 octets holds

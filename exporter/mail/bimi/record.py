@@ -76,17 +76,15 @@ def parse(text: bytes) -> BimiRecord:
         raise BimiSyntaxError(f"{len(text)} octets are more than a BIMI record can need")
     if not is_record(text):
         raise BimiSyntaxError(f"{text[:12]!r} at character 1 is not v=BIMI1")
-    terms = tag_list.read(text)
-    named = [(term.name, term.value) for term in terms if term.name in _TAGS]
-    found = dict(reversed(named))  # the first of several counts
+    found, repeated, bad_terms = tag_list.known(text, _TAGS)
     return BimiRecord(
         location=found.get("l"),
         evidence=found.get("a", ""),
         bad_values=tuple(
             (tag, found[tag]) for tag, allowed in _LIMITED.items() if tag in found and found[tag] not in allowed
         ),
-        bad_terms=tuple(term.value for term in terms if not term.name),
-        repeated=tag_list.repeated(name for name, _ in named),
+        bad_terms=bad_terms,
+        repeated=repeated,
     )
 
 

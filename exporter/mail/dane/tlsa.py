@@ -34,9 +34,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from exporter.facts import IP
 from exporter.mail import names
 from exporter.mail.dns import TLSA, Evaluation, Question, Reply
-from exporter.model import IP
 
 PKIX = frozenset({0, 1})
 DANE_TA, DANE_EE = 2, 3

@@ -141,9 +141,7 @@ def parse(text: bytes) -> DmarcRecord:
         raise DmarcSyntaxError(f"{len(text)} octets are more than a DMARC record can need")
     if not is_record(text):
         raise DmarcSyntaxError(f"{text[:12]!r} at character 1 is not v=DMARC1")
-    terms = tag_list.read(text)
-    named = [(name, term.value) for term in terms if (name := term.name.lower()) in _NAMED]
-    found = dict(reversed(named))  # the first of several counts
+    found, repeated, bad_terms = tag_list.known(text, _NAMED, any_case=True)
     policies = {tag: _POLICIES.get(found[tag].lower()) for tag in ("p", "sp", "np") if tag in found}
     limited = {tag: found[tag].lower() for tag in _LIMITED if tag in found}
     bad_limited = [(tag, found[tag]) for tag, value in limited.items() if value not in tuple(_LIMITED[tag])]
@@ -167,8 +165,8 @@ def parse(text: bytes) -> DmarcRecord:
             *([("rua", ", ".join(bad_rua))] if bad_rua else []),
             *([("ruf", ", ".join(bad_ruf))] if bad_ruf else []),
         ),
-        bad_terms=tuple(term.value for term in terms if not term.name),
-        repeated=tag_list.repeated(name for name, _ in named),
+        bad_terms=bad_terms,
+        repeated=repeated,
         removed=tuple((tag, found[tag]) for tag in _REMOVED if tag in found),
         sized=tuple(text for text in _listed(found.get("rua")) if _SIZE.search(text)),
     )

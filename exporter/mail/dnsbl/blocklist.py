@@ -31,9 +31,9 @@ from functools import cached_property
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import TypeAlias
 
+from exporter.facts import IP, Doubt, Severity
 from exporter.mail import names
 from exporter.mail.dns import Reply
-from exporter.model import IP, Doubt, Severity
 
 LISTING_RANGE = ip_network("127.0.0.0/8")
 REFUSAL_RANGE = ip_network("127.255.255.0/24")

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
+from exporter.facts import Severity
 from exporter.mail import names
 from exporter.mail.dnsbl.blocklist import LISTING_RANGE, Blocklist, Code, ListError, ListFault, Lists
-from exporter.model import Severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,12 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
+from exporter.facts import IP, Reason
 from exporter.mail.dns import Evaluation, Reply
 from exporter.mail.names import pointer, under
 from exporter.mail.spf.limits import Budget, Stop
 from exporter.mail.spf.macro import MacroString, can_have_policy, query_name
 from exporter.mail.spf.record import Mechanism, Modifier, SpfPolicy, SpfRecord, SpfResult, read, read_explanation
-from exporter.model import IP, Reason
 from exporter.text import printable
 
 MOST_STEPS = 200  # ours: terms kept to show

@@ -17,9 +17,9 @@ From the first four follows the most questions that there can ever be; it is wat
 
 from __future__ import annotations
 
+from exporter.facts import Reason
 from exporter.mail.dns import Evaluation, Question, Reply
 from exporter.mail.spf.record import SpfResult
-from exporter.model import Reason
 from exporter.text import printable
 
 MOST_LOOKUPS = 10

@@ -31,9 +31,9 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from exporter.facts import IP
 from exporter.mail.dns import Reply
 from exporter.mail.spf.macro import MacroString, SpfSyntaxError, domain_spec, macro_string, query_name
-from exporter.model import IP
 
 LONGEST_RECORD = 64 * 1024  # octets; no DNS answer holds more
 

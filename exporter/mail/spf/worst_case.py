@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from exporter.facts import Doubt
 from exporter.mail.dns import Evaluation, Question, Reply
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_MX, Budget, Stop
 from exporter.mail.spf.macro import MacroString, can_have_policy, query_name
 from exporter.mail.spf.record import ASKS_DNS, Mechanism, Modifier, SpfPolicy, SpfRecord, SpfResult, read
-from exporter.model import Doubt
 from exporter.text import printable
 
 MOST_COUNTED = 100  # lookups: ten times too many is enough to know

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from exporter.clock import Clock
+from exporter.facts import IP
 from exporter.mail import names
 from exporter.mail.dns import Question, ServerReply, Status
 from exporter.mail.zone import serial_lt
-from exporter.model import IP
 from exporter.net.dns import wire
 from exporter.net.dns.attempts import Attempts, UpstreamState
 from exporter.net.dns.upstream import Upstream

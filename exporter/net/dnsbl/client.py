@@ -25,9 +25,9 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeAlias
 
 from exporter.clock import Clock
+from exporter.facts import Doubt, Reason, worst
 from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, NotListed
-from exporter.model import Doubt, Reason, worst
 from exporter.net.dnsbl.list_state import NEVER, ListAnswer, Listing, ListState
 from exporter.net.interfaces import Asker
 from exporter.text import printable

@@ -14,8 +14,8 @@ from collections import deque
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from exporter.facts import Doubt, Reason, Severity
 from exporter.mail.dnsbl.blocklist import ListError, ListFault
-from exporter.model import Doubt, Reason, Severity
 
 HOUR, DAY = 3600.0, 86400.0
 TEST_HEALTHY = 6 * HOUR  # between tests, by what the last one said

@@ -20,9 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from exporter.clock import Clock
+from exporter.facts import IP, Doubt, Reason
 from exporter.mail.certificate import Roots
 from exporter.mail.tls import Version
-from exporter.model import IP, Doubt, Reason
 from exporter.net.interfaces import Dial, dial_direct
 from exporter.net.smtp.connection import reading_context
 from exporter.net.smtp.egress import EgressPaths, SlotTimeout, forget

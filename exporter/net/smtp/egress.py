@@ -14,8 +14,8 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from exporter.clock import Clock
+from exporter.facts import IP
 from exporter.mail import names
-from exporter.model import IP
 from exporter.net.interfaces import Dial
 
 K = TypeVar("K")

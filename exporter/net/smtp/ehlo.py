@@ -29,8 +29,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from exporter.facts import IP, Doubt, Reason
 from exporter.mail.smtp import ReplySyntaxError, SmtpReply
-from exporter.model import IP, Doubt, Reason
 from exporter.net.smtp.connection import SmtpConnection
 from exporter.net.smtp.egress import EgressPaths, SlotTimeout, forget
 from exporter.net.smtp.probe import SmtpContext

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from ssl import SSLContext
 
 from exporter.clock import Clock
+from exporter.facts import IP, Doubt, Reason
 from exporter.mail import smtp
 from exporter.mail.certificate import CertificateSyntaxError, Roots, Shown
 from exporter.mail.smtp import Extensions, ReplySyntaxError, SmtpReply
 from exporter.mail.tls import Version, VersionAnswer
-from exporter.model import IP, Doubt, Reason
 from exporter.net.interfaces import Dial
 from exporter.net.smtp.connection import Secured, SmtpConnection, SpokeInClear, TLSNotPossibleHere, TLSRefused
 from exporter.targets import MailHost

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exporter.clock import Clock
-from exporter.model import IP
+from exporter.facts import IP
 from exporter.net.smtp.probe import SmtpResult
 
 EVERY = 1800.0  # seconds between two visits, unless configured otherwise

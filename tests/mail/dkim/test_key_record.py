@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from exporter.checks.dkim import dkim
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
+from exporter.facts import Verdict
 from exporter.mail.dkim.key_record import DkimSyntaxError, KeyRecord, attempt, namespaces, parse
 from exporter.mail.dkim.public_key import PublicKey
 from exporter.mail.tag_list import LONGEST
-from exporter.model import Verdict
 from exporter.net import Net
 from exporter.targets import Selector
 from tests.support.clock import FakeClock

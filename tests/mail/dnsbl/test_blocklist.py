@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import shipped_blocklists
+from exporter.facts import Doubt, Reason, Severity
 from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import NOT_LISTED, Blocklist, Code, Listed, ListError, ListFault, Lists
 from exporter.mail.dnsbl.catalogue import blocklist
-from exporter.model import Doubt, Reason, Severity
 
 SHIPPED = shipped_blocklists()
 ZEN, DBL, SURBL, URIBL, MAILSPIKE = (

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.facts import Reason
 from exporter.mail.dns import MX, TXT, Rdata, Status
 from exporter.mail.names import LONGEST_NAME
 from exporter.mail.spf.check_host import MOST_STEPS, check_host
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_VOIDS
 from exporter.mail.spf.record import SpfResult
 from exporter.mail.spf.worst_case import TermTrouble
-from exporter.model import Reason
 from tests.support.spf_zone import A, Zone, cost, evaluate, play, world
 
 # check_host

@@ -10,12 +10,12 @@ from ipaddress import ip_address
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.facts import Reason
 from exporter.mail.dns import MX, TXT, Question, Rdata, Reply, Status
 from exporter.mail.spf.check_host import SpfEvaluation, check_host
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_QUESTIONS, MOST_SECONDS, MOST_VOIDS
 from exporter.mail.spf.record import SpfResult
 from exporter.mail.spf.worst_case import MOST_COUNTED, MOST_VISITED, worst_case
-from exporter.model import Reason
 from tests.support.spf_zone import A, Zone, cost, play, world
 
 NAMES = [f"n{i}.example.com" for i in range(6)]

@@ -15,8 +15,8 @@ import dns.rcode
 import pytest
 
 from exporter.clock import SystemClock
+from exporter.facts import IP
 from exporter.mail.dns import Question, ServerReply, Status
-from exporter.model import IP
 from exporter.net.dns.authoritative import AuthoritativeClient
 from tests.support.clock import FakeClock
 from tests.support.hostile import Answers, Hostile, edns, framed, response, silence

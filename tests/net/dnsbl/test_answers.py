@@ -8,9 +8,9 @@ from ipaddress import ip_address
 
 import pytest
 
+from exporter.facts import Reason, Verdict
 from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import Reason, Verdict
 from exporter.net.dnsbl.client import RECENT, ListVerdict
 from exporter.net.dnsbl.list_state import (
     DAY,

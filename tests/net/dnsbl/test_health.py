@@ -8,8 +8,8 @@ from ipaddress import ip_address
 
 import pytest
 
+from exporter.facts import Reason, Verdict
 from exporter.mail.dns import Question, Reply
-from exporter.model import Reason, Verdict
 from exporter.net import Net
 from exporter.net.dnsbl.list_state import HOUR, TEST_HEALTHY, TEST_INCONCLUSIVE, TEST_UNHEALTHY
 from tests.support.lists import (

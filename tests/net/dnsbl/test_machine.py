@@ -9,9 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from exporter.facts import Verdict
 from exporter.mail.dns import Status
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import Verdict
 from exporter.net.dnsbl.client import RECENT
 from exporter.net.dnsbl.list_state import HOUR, MOST_CONFIRMATIONS, WINDOW
 from tests.support.lists import (

@@ -9,9 +9,9 @@ from ipaddress import ip_address
 
 import pytest
 
+from exporter.facts import Reason, Verdict
 from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import Reason, Verdict
 from exporter.net.dnsbl.list_state import DAY, HOUR, TEST_HEALTHY, TEST_INCONCLUSIVE
 from tests.support.lists import (
     ASKED,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from exporter.facts import Reason, Verdict
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import Reason, Verdict
 from exporter.net.dnsbl.client import missing
 from exporter.net.dnsbl.list_state import HOUR, TEST_HEALTHY, TEST_UNHEALTHY, WINDOW
 from tests.support.lists import (

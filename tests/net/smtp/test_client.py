@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from exporter.demo.mailserver import Behaviour, SmtpFault
+from exporter.facts import IP, Reason
 from exporter.mail.certificate import CertificateSyntaxError, Roots
 from exporter.mail.tls import Version
-from exporter.model import IP, Reason
 from exporter.net.smtp.client import SmtpClient
 from exporter.net.smtp.connection import SmtpConnection
 from exporter.net.smtp.probe import Deadlines, SmtpResult

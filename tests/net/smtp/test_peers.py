@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from exporter.model import Reason
+from exporter.facts import Reason
 from tests.support.peers import EHLO, GO, HERE, HOST, SHORT, Peer, door, say, server_context, silent, to_starttls, until
 
 

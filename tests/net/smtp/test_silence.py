@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.demo.mailserver import Behaviour, SmtpFault
-from exporter.model import IP, Reason
+from exporter.facts import IP, Reason
 from exporter.net.smtp.client import SmtpClient
 from exporter.net.smtp.probe import SmtpResult
 from tests.support.clock import FakeClock

@@ -15,8 +15,8 @@ from exporter.clock import Clock, SystemClock
 from exporter.config import Nameserver, Settings, defaults
 from exporter.demo.mailserver import Behaviour, SmtpFault
 from exporter.demo.nameserver import ZoneData
+from exporter.facts import Doubt, Reason
 from exporter.mail.smtp import SmtpReply
-from exporter.model import Doubt, Reason
 from exporter.net import Net
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.smtp.probe import Silence, SmtpResult
