@@ -7,27 +7,37 @@ import re
 import shlex
 import struct
 import subprocess
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exporter.cli.arguments import parser
 from exporter.cli.exit_codes import Exit
 from exporter.config import load
+from exporter.demo.nameserver import ZoneData
 from exporter.engine import catalogue
+from exporter.engine.evaluate import evaluate
 from exporter.explain import refusals
 from exporter.explain.diagnosis import as_text
+from exporter.facts import Rule
+from exporter.net import Net
 from exporter.publish.thresholds import Thresholds
 from exporter.views.metrics import HELP
 from tests.lab.process import need
+from tests.support import scenario
+from tests.support.clock import FakeClock
 from tests.support.markdown import anchors, blocks, cells, links, prose
+from tests.support.memory import MemoryResolver
+from tests.test_architecture import MODULES, RANK, imports, part
 from tools.reference import config
 from tools.reference import metrics as families
 
 HOME = Path(__file__).parents[1]
 CATALOGUE = catalogue.load()
 PAGES = {path.relative_to(HOME).as_posix(): path.read_text() for path in HOME.glob("docs/**/*.md")}
-PAGES["README.md"] = (HOME / "README.md").read_text()
+PAGES |= {name: (HOME / name).read_text() for name in ("README.md", "CONTRIBUTING.md")}
 WRITTEN = {name: text for name, text in PAGES.items() if not name.startswith("docs/reference/")}
 LARGEST = 300_000  # octets of a picture
 FIRST_SCREEN = 60  # lines
@@ -201,3 +211,73 @@ def test_names_that_are_told_exist(name: str) -> None:
             assert alert in alerts, span
         if re.fullmatch(r"[a-z_]+\.[a-z0-9_-]+", span) and span.partition(".")[0] in {*CATALOGUE.checks, *keys}:
             assert span in CATALOGUE.rules.keys() | keys | paces, span
+
+
+def test_each_room_is_on_the_page_about_them() -> None:
+    rooms, *_ = cells(PAGES["docs/architecture.md"])
+    assert [row[0].strip("`") for row in rooms[1:]] == list(RANK)
+
+
+def test_the_picture_of_the_rooms_is_the_code() -> None:
+    """Each arrow is an import, and what a room imports can be reached by the arrows."""
+    ((_, drawn),) = fenced("mermaid")
+    arrows = {
+        (room, below)
+        for line in drawn.splitlines()
+        if "-->" in line
+        for room in line.partition("-->")[0].split(" & ")
+        for below in line.partition("-->")[2].split(" & ")
+    }
+    below: dict[str, set[str]] = {room: set() for room in RANK}
+    for room, other in arrows:
+        below[room.strip()].add(other.strip())
+    real: dict[str, set[str]] = {room: set() for room in RANK}
+    for path, tree in MODULES.items():
+        used = {name.split(".")[1] for name in imports(tree) if name.startswith("exporter.")}
+        real.setdefault(part(path), set()).update(used & RANK.keys() - {part(path)})
+    reached: dict[str, set[str]] = {}
+    for room in RANK:  # the lowest first: what they reach is known by then
+        assert below[room] <= real[room], room
+        assert real[room] <= below[room].union(*(reached[it] for it in below[room])), room
+        reached[room] = below[room].union(*(reached[it] for it in below[room]))
+
+
+def test_functions_and_words_are_where_the_pages_say() -> None:
+    rows = [
+        (name, row)
+        for name in ("docs/architecture.md", "docs/glossary.md")
+        for head, *body in cells(PAGES[name])
+        if "File" in head
+        for row in [dict(zip(head, it, strict=True)) for it in body]
+    ]
+    assert len(rows) > 50
+    for name, row in rows:
+        text = (HOME / row["File"].strip("`")).read_text()
+        for word in re.findall(r"`(\w+)`", row.get("Function") or row["Name"]):
+            assert re.search(rf"^ *(?:(?:async )?def |class )?{word}\b(?= *[:=(])", text, re.MULTILINE), (name, row)
+
+
+def _memory(world: str) -> Net:
+    return Net(MemoryResolver(ZoneData(world)), FakeClock())
+
+
+async def test_the_example_of_a_check_works_as_it_is_written(tmp_path: Path) -> None:
+    files = {
+        Path(block.info.partition(" ")[2]): block.text
+        for block in blocks(PAGES["CONTRIBUTING.md"])
+        if "/" in block.info
+    }
+    ((path, code),) = [(path, text) for path, text in files.items() if path.suffix == ".py"]
+    module: dict[str, Any] = {"__name__": path.stem}
+    exec(compile(code, str(path), "exec"), module)
+    check = module[path.stem]
+    expected: set[str] = set()
+    for zone in files.keys() - {path}:
+        file = tmp_path / zone.parent.name / zone.name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(files[zone])
+        case = scenario.read(file)
+        case.judge(await evaluate(check, case.target, partial(_memory, case.world), FakeClock()))
+        expected |= {rule for rule, _ in case.expected}
+    assert {zone.parent.name for zone in files} == {"checks", check.id}
+    assert expected == {value.id for value in module.values() if isinstance(value, Rule)}

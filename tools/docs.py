@@ -1,21 +1,25 @@
-"""`python -m tools.docs`: the reference and the tables of the README, made anew."""
+"""`python -m tools.docs`: the reference, the tables of the README and the schema for editors, made anew."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from exporter.config.schema import schema
 from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue
 from tools import readme
 from tools.reference import references
 
 HOME = Path(__file__).parents[1]
+SCHEMA = "exporter/data/config.schema.json"
 
 
 def documents(known: Catalogue) -> Iterator[tuple[str, str]]:
     """Path in the project, and content, of each."""
     yield readme.NAME, readme.renewed((HOME / readme.NAME).read_text("utf-8"), known)
+    yield SCHEMA, json.dumps(schema(), indent=2) + "\n"
     yield from references(known)
 
 

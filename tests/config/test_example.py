@@ -102,7 +102,7 @@ def test_the_example_uses_only_addresses_and_names_for_documentation() -> None:
 
 
 def test_the_committed_schema_is_current() -> None:
-    """Else write json.dumps(document.schema(), indent=2) there."""
+    """`make docs` makes it anew."""
     assert SCHEMA.read_text() == json.dumps(schema.schema(), indent=2) + "\n"
 
 

@@ -176,7 +176,7 @@ class _File:
     def _domain_itself(self, target: Domain) -> None:
         domain = self._domain(target.name)
         self._mail_from(target.name, target.mail_from)
-        domain |= {"receives_mail": target.receives_mail, "sends_mail": target.sends_mail}
+        domain |= {"receives_mail": target.receives_mail, "sends_mail": target.sends_mail} | _options(target)
         for number, signer in enumerate(target.signers):
             if signer not in {key["domain"] for key in domain["dkim_selectors"]}:
                 self._selector(target.name, selector=f"s{number}", domain=signer)
