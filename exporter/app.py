@@ -1,7 +1,14 @@
-"""The composition root: builds everything from one configuration, reloads it whole or not at all, ends in order.
+"""The daemon: builds all parts from one configuration, connects them, reloads them, and stops them in order.
 
-The only place that knows everyone. A reload loads and builds first and swaps last, so a configuration that is
-wrong anywhere changes nothing.
+This is the only module that knows all parts. The rules:
+
+- A reload first reads the whole configuration and then puts it in force. If the configuration has a fault, nothing
+  changes, and the old one stays in force.
+- A reload keeps what is known of targets that stay. It removes what is known of the others.
+- A reload makes new clients only if the new configuration needs them. The old clients close when no run uses them.
+- Work over all targets goes in slices, so scrapes and runs continue meanwhile.
+- A stop waits DRAIN seconds for the runs, cancels the rest, and writes what is queued. A cancelled run leaves no
+  result.
 """
 
 from __future__ import annotations
@@ -57,11 +64,11 @@ class Daemon:
         self._catalogue = catalogue
         self._clock = clock
         self._state_path = state_path
-        self._state: StateFile | None = None
+        self._state_file: StateFile | None = None
         self._settings: Settings | None = None
         self._world: Clients | None = None
         self._blocklists = DnsblClient(clock)
-        self._door_saved = (-1, 0.0)  # revision, monotonic seconds
+        self._blocklists_saved = (-1, 0.0)  # revision, monotonic seconds
         self._reloading = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
         self._reload_problems: list[str] = []
@@ -86,7 +93,7 @@ class Daemon:
         """Load, restore, serve, schedule. Raise ConfigError or OSError, saying what to do, when that cannot be."""
         settings = await self._read()
         if self._state_path:
-            self._state = StateFile(self._state_path)
+            self._state_file = StateFile(self._state_path)
         await self._swap(settings)
         await self.web.start(addresses)
         self.schedule.start()
@@ -100,9 +107,9 @@ class Daemon:
         await asyncio.gather(*self._retired, return_exceptions=True)
         if self._world:
             await self._world.close()
-        if self._state:
-            self._save_door()
-            await self._state.close()
+        if self._state_file:
+            self._save_blocklists()
+            await self._state_file.close()
 
     async def reload(self) -> list[str]:
         """All or nothing: the problems that kept the old configuration, none after a success."""
@@ -136,7 +143,7 @@ class Daemon:
         judged_anew = policy != self.exposition.policy
         self.exposition.policy, self.exposition.limit = policy, settings.series_limit
         self.exposition.intervals({check: every.total_seconds() for check, every in settings.intervals.items()})
-        if before is None and self._state and (saved := self._state.recall_door()) is not None:
+        if before is None and self._state_file and (saved := self._state_file.recall_blocklists()) is not None:
             self._blocklists.restore(saved)
         await self._apply(settings, judged_anew=judged_anew)
         subjects = [t.subject for t in settings.targets if isinstance(t, Reputation)]
@@ -152,7 +159,7 @@ class Daemon:
 
         In slices, so that scrapes and runs go on while a fleet is taken in.
         """
-        left = self.store.keys() | (self._state.left() if self._state else set())
+        left = self.store.keys() | (self._state_file.left() if self._state_file else set())
         relations = self.exposition.relations()
         # put in place first: runs that end meanwhile teach it too
         plan = self._plan = Plan(self._catalogue, settings.targets, settings.running.__contains__, self.store)
@@ -186,23 +193,23 @@ class Daemon:
     def _want(self, pair: Pair, *, judged_anew: bool = False) -> Key:
         check, target = pair
         news = self.store.hold(check, target, self._recall)
-        held = self.store[check.id, target.key]
+        state = self.store[check.id, target.key]
         interval = self._current.intervals[check.id].total_seconds()
-        fresh = self._clock.wall() - held.last_run < interval
+        fresh = self._clock.wall() - state.last_run < interval
         self.schedule.add(Job(check, target, interval, at_once=not fresh))
         if news or judged_anew:
-            self.exposition.put(held)
-        return held.key
+            self.exposition.put(state)
+        return state.key
 
     def _drop(self, key: Key) -> None:
         self.store.drop(key)
         self.schedule.remove(key)
         self.exposition.remove(key)
-        if self._state:
-            self._state.forget(key)
+        if self._state_file:
+            self._state_file.forget(key)
 
     def _recall(self, new: CheckState) -> CheckState:
-        return self._state.recall(new, self._catalogue) if self._state else new
+        return self._state_file.recall(new, self._catalogue) if self._state_file else new
 
     def _retire(self, world: Clients) -> None:
         """Close what the old configuration saw through once the last run that uses it must have ended."""
@@ -226,26 +233,26 @@ class Daemon:
         outcome = await evaluate(check, target, partial(world.net, self.store), self._clock)
         self._count(check.id, outcome.duration, outcome.doubt.reason if outcome.doubt else None)
         before = self.store.get(check.id, target.key)
-        held = self.store.record(outcome)
-        if held is None:
+        state = self.store.record(outcome)
+        if state is None:
             return
-        self.exposition.put(held)
-        self.schedule.run_dependents(sorted(self._plan.dependents(before, held)), NEWS_PAUSE)
-        if self._state:
-            self._state.save(held)
-            self._save_door(every=1.0)
-        changes = self._plan.learn(held)
+        self.exposition.put(state)
+        self.schedule.run_dependents(sorted(self._plan.dependents(before, state)), NEWS_PAUSE)
+        if self._state_file:
+            self._state_file.save(state)
+            self._save_blocklists(every=1.0)
+        changes = self._plan.learn(state)
         for pair in changes.wanted:
             self._want(pair)
         for gone, former in changes.gone:
             self._drop((gone.id, former.key))
 
-    def _save_door(self, every: float = 0.0) -> None:
-        revision, at = self._door_saved
+    def _save_blocklists(self, every: float = 0.0) -> None:
+        revision, at = self._blocklists_saved
         now = self._clock.monotonic()
-        if self._state and revision != self._blocklists.revision and now - at >= every:
-            self._state.save_door(self._blocklists.snapshot())
-            self._door_saved = self._blocklists.revision, now
+        if self._state_file and revision != self._blocklists.revision and now - at >= every:
+            self._state_file.save_blocklists(self._blocklists.snapshot())
+            self._blocklists_saved = self._blocklists.revision, now
 
     @property
     def _current(self) -> Settings:
@@ -258,9 +265,9 @@ class Daemon:
             f"The configuration was changed but is wrong; the old one is in force. {p}"
             for p in self._reload_problems[:5]
         ]
-        if self._state is None:
+        if self._state_file is None:
             notices.append("Verdicts are kept in memory only: give --storage.path to keep them across restarts.")
-        elif not self._state.writable:
+        elif not self._state_file.writable:
             notices.append("The state file cannot be written; verdicts will not survive a restart.")
         if self._settings and (idle := sorted(self._settings.enabled - self._settings.running)):
             notices.append(f"smtp.helo_name is not set: {' and '.join(idle)} do not run.")
@@ -275,7 +282,7 @@ class Daemon:
 
     def _health(self) -> OwnHealth:
         own = self._own
-        own.state_writable = self._state is not None and self._state.writable
+        own.state_writable = self._state_file is not None and self._state_file.writable
         own.skipped = self.schedule.skipped
         own.loop_lag = self.schedule.lag
         own.budgets = self._blocklists.budgets()

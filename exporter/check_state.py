@@ -1,9 +1,17 @@
-"""What is held of one check of one target: verdict, findings and samples, and the latest run.
+"""What is known of one check of one target: its findings, samples and records, and its latest run.
 
-Contract, truth rule 5. A run without doubt replaces all that is held. A run in doubt may add findings; it keeps those
-that its doubts leave open, changes no sample and does not move the time of the last conclusive answer. Records are
-remembered beside them, with their latest changes. Nothing held expires by age. Everything here is immutable, so that
-whoever reads it sees one moment.
+The problem: a run can fail for reasons that say nothing about the target, such as a timeout. A fault must not disappear
+because of that, and must not be made up either.
+
+The rules (truth rule 5 of the contract):
+
+- A run without doubt replaces all findings and samples.
+- A run in doubt may add findings. It keeps the earlier findings that its doubts leave open, and changes no sample. It
+  does not move the time of the last conclusive run.
+- A record that has been read is remembered with its latest changes, even if the run then met a doubt.
+- Nothing expires by age.
+
+All objects here are immutable, so a reader always sees the state of one moment.
 """
 
 from __future__ import annotations
@@ -49,7 +57,7 @@ class RecordHistory:
 
 @dataclass(frozen=True, slots=True)
 class ActiveFinding:
-    """A finding and since when it stands (unix seconds)."""
+    """A finding, and since when it is active (unix seconds)."""
 
     finding: Finding
     since: float
@@ -57,15 +65,15 @@ class ActiveFinding:
 
 @dataclass(frozen=True, slots=True)
 class EffectiveFinding:
-    """A standing finding under the operator's policy: its severity here, and until when it is accepted."""
+    """An active finding under the operator's policy: its severity here, and until when it is accepted."""
 
-    standing: ActiveFinding
+    active: ActiveFinding
     severity: Severity
     accepted_until: float | None  # None: not accepted; infinity: for good
 
     @property
     def finding(self) -> Finding:
-        return self.standing.finding
+        return self.active.finding
 
     @property
     def fails(self) -> bool:
@@ -104,7 +112,7 @@ class CheckState:
         """When one of its records last changed; 0: never since the first sight of it."""
         return max((it.changes[0].at for it in self.records if it.changes), default=0.0)
 
-    def judged(self, policy: FindingPolicy, now: float) -> tuple[EffectiveFinding, ...]:
+    def effective(self, policy: FindingPolicy, now: float) -> tuple[EffectiveFinding, ...]:
         accepted = {
             a.finding: float("inf") if a.until is None else a.until
             for a in self.target.accept
@@ -117,7 +125,7 @@ class CheckState:
 
     def ok(self, policy: FindingPolicy, now: float) -> bool | None:
         """The last conclusive verdict; None until there is one."""
-        if any(j.fails for j in self.judged(policy, now)):
+        if any(j.fails for j in self.effective(policy, now)):
             return False
         return True if self.last_conclusive else None
 
@@ -128,7 +136,7 @@ class CheckState:
         return Verdict.UNKNOWN if self.doubt else Verdict.PASS
 
     def after(self, outcome: Outcome) -> CheckState:
-        """What is held once this run has been taken in."""
+        """The state after this run."""
         began = {s.finding.key: s.since for s in self.findings}
         ended = outcome.started + outcome.duration
         new = tuple(ActiveFinding(f, began.get(f.key, ended)) for f in outcome.findings)
@@ -150,12 +158,12 @@ class CheckState:
 
     def _recorded(self, outcome: Outcome, ended: float) -> tuple[RecordHistory, ...]:
         """Each record was an answer of its own, so a run that broke off teaches too; only it forgets nothing."""
-        held = {it.record.name: it for it in self.records}
+        known = {it.record.name: it for it in self.records}
         seen = {
-            record.name: held[record.name].now(record, ended) if record.name in held else RecordHistory(record, ended)
+            record.name: known[record.name].now(record, ended) if record.name in known else RecordHistory(record, ended)
             for record in outcome.records
         }
-        return tuple((held | seen if outcome.doubts else seen).values())
+        return tuple((known | seen if outcome.doubts else seen).values())
 
 
 def _compact(outcome: Outcome) -> Outcome:

@@ -1,4 +1,4 @@
-"""Whom the exporter asks, made from one configuration: a client for each protocol, shared by all runs."""
+"""The clients for the network, made from one configuration: one for each protocol, shared by all runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.resolver import Resolver, system_nameservers
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.https import HttpsClient
-from exporter.net.interfaces import Dial, HeldStates, dial_direct
+from exporter.net.interfaces import CheckStates, Dial, dial_direct
 from exporter.net.rdap import RdapClient
 from exporter.net.smtp.client import SmtpClient
 from exporter.net.smtp.ehlo import PAUSE
@@ -37,8 +37,8 @@ class Clients:
     rdap: RdapClient
     clock: Clock
 
-    def net(self, held: HeldStates) -> Net:
-        """A fresh view for one run; `held` is what the checks hold."""
+    def net(self, states: CheckStates) -> Net:
+        """A fresh view for one run; `states` are the results of all checks."""
         return Net(
             self.dns,
             self.clock,
@@ -46,7 +46,7 @@ class Clients:
             web=self.web,
             blocklists=self.blocklists,
             rdap=self.rdap,
-            held=held,
+            states=states,
             authoritative=self.authoritative,
         )
 

@@ -1,4 +1,4 @@
-"""Two kinds of time, given to whoever needs them, so that tests can let time pass."""
+"""Wall time and monotonic time, as an object, so that tests can move both."""
 
 from __future__ import annotations
 

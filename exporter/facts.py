@@ -1,4 +1,4 @@
-"""What a check can say: a Finding, a Sample, a Record or a Doubt. Rules and metrics, declared once, make them."""
+"""The facts that a check yields: Finding, Sample, Record and Doubt; and how a check declares its rules and metrics."""
 
 from __future__ import annotations
 

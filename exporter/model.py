@@ -1,9 +1,11 @@
-"""Who is asked what: Target, Check, Outcome.
+"""The types that everything shares: a Target is judged, a Check asks one question about it, a run makes an Outcome.
 
-A check is one question about one kind of target. It declares what it needs, and yields facts: a Finding, a Sample, a
-Record, a Doubt where the world gives no usable answer, or a Target that it has found. It raises CannotTell where it
-cannot go on. Any other exception is our own bug and never a verdict about somebody's mail. The verdict follows Kleene's
-logic: proven bad stays bad, unproven good is unknown.
+A check declares what it needs, and yields facts: findings, samples, records, doubts, and targets that it has found. It
+yields a Doubt if the world gives no usable answer, and raises CannotTell if it cannot go on. Any other exception is a
+bug of ours, never a verdict about somebody's mail.
+
+The verdict follows Kleene's logic. If a fault is proven, the verdict is fail, whatever else is in doubt. If no fault is
+proven but there is a doubt, the verdict is unknown.
 """
 
 from __future__ import annotations
@@ -132,7 +134,7 @@ Run: TypeAlias = Callable[[Any, Any], Facts]
 
 
 class Door(StrEnum):
-    """A way out, besides DNS, that a check may need."""
+    """A client, besides the DNS resolver, that a check may need."""
 
     NAMESERVERS = "nameservers"  # the servers of a zone, each by itself
     SMTP = "smtp"  # mail hosts, to whom we give a name of our own
@@ -146,9 +148,10 @@ class Door(StrEnum):
 class Check:
     """One question about one kind of target, asked every so often (None: the configured default).
 
-    `needs` are the doors that every run goes through, `may_need` those that some runs do. `finds` are the kinds of
-    target that it may yield. `after` are the checks whose results it reads: when their findings about a target change,
-    it runs again. One that `concludes` asks nobody: it waits until those have run, and their doubts are news to it.
+    `needs` are the clients that every run uses, `may_need` those that some runs use. `finds` are the kinds of target
+    that it may yield. `after` are the checks whose results it reads: when their findings about a target change, it runs
+    again. A check that `concludes` only combines results. It waits until the others have run, and runs again when
+    their doubts change, too.
     """
 
     id: str
@@ -167,7 +170,7 @@ class Check:
 
     @property
     def doors(self) -> frozenset[Door]:
-        """All that it may go through."""
+        """All clients that it may use."""
         return self.needs | self.may_need
 
 

@@ -1,12 +1,19 @@
-"""What large receivers demand of a domain's mail, and which of it can be told from what the checks hold.
+"""Decides which demands of large receivers a domain's mail meets, from the results of the other checks.
 
-A profile is data: data/receivers/*.yaml says what is demanded, in whose words mail that does not meet it is refused,
-where that is written, and which findings of which checks show it. Nothing is asked here: the verdicts of the
-other checks are combined by Kleene's logic. A finding that stands proves a demand unmet. Doubt leaves it open. A
-demand is met only where a check has looked and found nothing against it, and what only a sent message could show
-(is it signed, was it sent over TLS) is never met, but `not observable`.
+The problem: Microsoft, Gmail and Yahoo each publish demands for mail. Our checks find faults one by one, but a person
+asks: will Gmail take our mail?
 
-An operator may accept a finding or think it harmless. The receiver refuses all the same, so none of that counts here.
+The idea: a profile is data, in data/receivers/*.yaml. It says what a receiver demands, with which words it refuses
+mail, where that is written, and which findings of which checks show it. Here the results are combined by Kleene's
+logic. Nobody is asked anything.
+
+The rules:
+
+- A demand is unmet if one of the findings against it is active.
+- It is open (`cannot tell`) if there is no such finding, but a doubt.
+- It is met only if a check has looked and found nothing against it.
+- What only a sent message could show, such as its signature, is `not observable`. It is never met.
+- Accepted findings and changed severities count in full, because the receiver refuses the mail all the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Counting without a metrics library: what parts of the house keep of themselves, for views/metrics.py to show."""
+"""Counters and histograms without a metrics library. Other parts count with them, and views/metrics.py shows them."""
 
 from __future__ import annotations
 

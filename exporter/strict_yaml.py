@@ -1,11 +1,14 @@
-"""YAML without its traps, every node with its line.
+"""Reads YAML without its traps, and remembers the line of each value.
 
-YAML 1.1 reads `no` as false, `0025` as 21 and `1:20` as 80, keeps the last of two equal keys without a word,
-and lets 380 bytes of aliases stand for a hundred million leaves. Here only `true` and `false` are booleans,
-only plain decimals are numbers, an empty value or `null` is nothing, and all else is text. Anchors,
-aliases, tags, equal keys and deep nesting are faults, told with their line.
+The problem: YAML 1.1 reads `no` as false, `0025` as 21 and `1:20` as 80. Of two equal keys it keeps the last, without a
+warning. And 380 bytes of aliases can stand for a hundred million values.
 
-PyYAML only scans and parses; its constructors are not used, so no input can make it build anything.
+The rules:
+
+- Only `true` and `false` are booleans. Only plain decimals are numbers. An empty value or `null` means nothing is
+  there. Everything else is text.
+- Anchors, aliases, tags, equal keys and deep nesting are faults, and are reported with their line.
+- PyYAML only scans and parses. Its constructors are not used, so no input can create an object.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who is judged: each kind of target, and what a check needs to know of it."""
+"""The kinds of targets, and what checks need to know of each."""
 
 from __future__ import annotations
 

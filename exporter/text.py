@@ -1,4 +1,4 @@
-"""Text that people read: remote text made safe to show, moments and lists as they are written."""
+"""Text for people: makes remote text safe to show, and writes times and lists."""
 
 from __future__ import annotations
 

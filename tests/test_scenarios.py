@@ -66,7 +66,7 @@ async def play_with(
     blocklists, held = DnsblClient(clock), Store()
 
     def net() -> Net:
-        return Net(dns, clock, blocklists=blocklists, mail=mail, web=web, rdap=rdap, held=held, authoritative=servers)
+        return Net(dns, clock, blocklists=blocklists, mail=mail, web=web, rdap=rdap, states=held, authoritative=servers)
 
     async def judge(check: str, target: Target) -> Outcome:
         return await evaluate(CATALOGUE.checks[check], target, net, clock)

@@ -1,1 +1,1 @@
-"""What is made of the code for this project alone: its documents. No part of what users install."""
+"""Makes the project's own documents from the code. Users do not install it."""

@@ -1,4 +1,4 @@
-"""`python -m tools.docs`: the reference, the tables of the README and the schema for editors, made anew."""
+"""`python -m tools.docs` writes the reference, the tables of the README and the schema for editors again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README's tables: what is looked at, and what leads from each cause of a refusal to what shows it."""
+"""The tables of the README: what the exporter checks, and which finding shows the cause of each refusal."""
 
 from __future__ import annotations
 

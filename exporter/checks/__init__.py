@@ -1,1 +1,1 @@
-"""One question, one file: this folder's listing is the product's feature list."""
+"""The checks. Each file or folder here is one check, and asks one question."""

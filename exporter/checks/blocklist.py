@@ -1,4 +1,4 @@
-"""Is an address or a domain of ours on a blocklist? What "listed" means is decided in exporter/net/dnsbl/client.py."""
+"""Is one of our addresses or domains on a blocklist? exporter/net/dnsbl/client.py has the rules for what counts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from exporter.targets import Reputation
 @check(over=Reputation, interval=timedelta(hours=1), timeout=timedelta(minutes=2), needs={Door.BLOCKLISTS})
 async def blocklist(target: Reputation, net: Net) -> Facts:
     """Is the address or domain free of blocklist listings?"""
-    standings = await net.listed(target.subject, target.lists)
-    listings = [(s.blocklist, s.listing) for s in standings if s.listing]
+    verdicts = await net.listed(target.subject, target.lists)
+    listings = [(s.blocklist, s.listing) for s in verdicts if s.listing]
     for of, listing in listings:
         yield LISTED(
             severity=listing.severity,
@@ -28,8 +28,8 @@ async def blocklist(target: Reputation, net: Net) -> Facts:
             delist=of.delist or f"the operator of {of.name}",
         )
     yield LISTINGS(sum(1 for _, listing in listings if listing.severity.fails))
-    yield CHECKED(resting_on(standings))
-    yield missing(standings)
+    yield CHECKED(resting_on(verdicts))
+    yield missing(verdicts)
 
 
 LISTED = Rule(

@@ -1,4 +1,4 @@
-"""Can the answers of a blocklist be believed (RFC 5782 section 5)? One that cannot changes no verdict of ours."""
+"""Are the answers of a blocklist right (RFC 5782 section 5)? An unhealthy list changes none of our verdicts."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""TLSA records of mail hosts beside the certificates that are really shown (RFC 7672).
+"""Compares the TLSA records of mail hosts with the certificates that the hosts really show (RFC 7672).
 
-Senders that know DANE (Exchange Online, Postfix where it is switched on) deliver only to a host whose certificate fits,
-so a record that does not fit costs mail. Whoever has no such records uses no DANE, which is no fault. Nothing is
-compared that DNSSEC does not prove to us: no sender would do it either.
+Senders that use DANE are Exchange Online, and Postfix if it is configured so. They deliver only to a host whose
+certificate matches, so a wrong record costs mail. A host without TLSA records does not use DANE, which is no fault.
+
+We compare only records that DNSSEC proves to us, because senders ignore all others too.
 """
 
 from __future__ import annotations

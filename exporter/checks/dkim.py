@@ -1,8 +1,8 @@
-"""DKIM public keys: are they there, can receivers verify with them, and are the old ones gone (RFC 6376)?
+"""DKIM public keys: do they exist, can receivers verify with them, and are old keys gone (RFC 6376)?
 
-A key whose selector is in use is judged by what verifiers do with it (RFC 6376 section 6.1.2, RFC 8301, RFC 8463). Of
-one whose selector is retired only one thing matters: that nobody can sign with it any more. Where no selector is known,
-DNS can still tell whether there is any key at all.
+- A key in use is judged by what verifiers do with it (RFC 6376 section 6.1.2, RFC 8301, RFC 8463).
+- For a key that is retired, only one thing matters: nobody may be able to sign with it any more.
+- If we do not know a domain's selectors, DNS can still show whether there is any key at all.
 """
 
 from __future__ import annotations

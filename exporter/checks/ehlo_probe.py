@@ -1,8 +1,10 @@
-"""What peers really say to the name of a sender (opt-in). Receivers differ, and only they know what they refuse.
+"""Asks peers what they answer to a sender's name in EHLO. It is off unless it is configured.
 
-A peer is found as mail finds it, by the MX records of its domain, and asked what exporter/net/smtp/ehlo.py asks.
-The first server that says a word speaks for the peer. The answer may depend on the address that asks, so this check
-tells most where mail leaves from; elsewhere it still tells whether the peer takes a name for one.
+Receivers refuse different names, and only they know which. So we ask them. A peer is found through the MX records of
+its domain, as mail finds it. exporter/net/smtp/ehlo.py says what is sent.
+
+The first server of a peer that answers decides. The answer may depend on the address that asks. So this check is most
+useful on the machine that sends the mail. Elsewhere it still shows whether the peer accepts the form of the name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The name a sender says of itself, which decides whether the session gets any further (RFC 5321 section 4.1.1.1)."""
+"""The name that a sender gives in HELO or EHLO. A wrong name ends the session there (RFC 5321 section 4.1.1.1)."""
 
 from __future__ import annotations
 

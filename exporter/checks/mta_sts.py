@@ -1,8 +1,11 @@
-"""MTA-STS of a domain (RFC 8461): do senders find the policy, and does it let mail through?
+"""MTA-STS of a domain (RFC 8461): do senders find the policy, and does the policy let mail through?
 
-How bad a fault is depends on what senders do about it. A policy that cannot be had protects nobody, but loses no mail.
-One that is in force and fits no mail host any more keeps out everybody who obeys it. Nothing is asked of mail hosts
-here: whether their certificates verify is what `smtp_tls` holds of them.
+How bad a fault is depends on what senders do then:
+
+- If senders cannot get the policy, they deliver without it. No mail is lost, but nothing protects it: a warning.
+- If senders have a policy in mode `enforce` and no MX host satisfies it, they deliver nothing: critical.
+
+We do not connect to mail hosts here. The results of `smtp_tls` say whether their certificates are good.
 """
 
 from __future__ import annotations

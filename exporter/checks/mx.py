@@ -1,4 +1,4 @@
-"""The way of mail to a domain, and of bounces and replies to what it sends (RFC 5321 section 5.1, RFC 7505)."""
+"""How mail reaches a domain, and how bounces and replies come back to it (RFC 5321 section 5.1, RFC 7505)."""
 
 from __future__ import annotations
 
@@ -341,16 +341,16 @@ def _together(own: Route, hosts: list[Host]) -> Iterator[Fact]:
 
 
 def _unreachable(own: Route, hosts: list[Host], net: Net) -> Iterator[Fact]:
-    """Hosts of which every public address was proven shut when `smtp_tls` last went there; before that, none."""
+    """Hosts of which every public address was proven unreachable when `smtp_tls` last connected to it."""
     since: dict[str, float] = {}
     how: dict[str, str] = {}
     for host in hosts:
         public = [ip for ip in host.addresses if not names.not_public(ip)]
-        met = {ip: shut for ip in public if (shut := net.unreachable(ip, PORT))}
+        met = {ip: known for ip in public if (known := net.unreachable(ip, PORT))}
         if not host.complete or not met or len(met) < len(public):
-            continue  # another address may be open
-        since[host.name] = max(shut.since for shut in met.values())
-        how[host.name] = commas(f"{ip} {shut.how}" for ip, shut in met.items())
+            continue  # another address may be reachable
+        since[host.name] = max(known.since for known in met.values())
+        how[host.name] = commas(f"{ip} {known.how}" for ip, known in met.items())
         yield HOST_UNREACHABLE(
             domain=own.domain, mail_host=host.name, since=minute(since[host.name]), how=how[host.name]
         )

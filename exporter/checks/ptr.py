@@ -1,6 +1,6 @@
-"""Reverse DNS of a sending address, the first thing a receiver looks at (RFC 8601 section 2.7.3).
+"""Reverse DNS of a sending address, which receivers look at first (RFC 8601 section 2.7.3).
 
-A PTR that is a CNAME into another zone (RFC 2317) is followed; the transcript keeps the hops.
+If the PTR name is a CNAME into another zone (RFC 2317), we follow it. The transcript shows each step.
 """
 
 from __future__ import annotations

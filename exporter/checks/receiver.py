@@ -1,11 +1,12 @@
-"""Will the large receivers take our mail? Concluded from what the other checks hold; nothing is asked of anybody.
+"""Will the large receivers take our mail? The answer is combined from the other checks; nobody is asked anything.
 
-The demands and the words of refusal are in data/receivers, how they are combined is in exporter/receivers.py. Each
-demand that something can be seen of has a finding of its own.
+data/receivers has the demands and the texts of refusals. exporter/receivers.py combines the results. Each demand that
+we can observe has a finding of its own.
 
-They are warnings. Critical findings wake people, and the cause of this one does that already where it should; info
-would be a check that passes while mail is refused, and would be no series at all while another demand is in doubt
-and the count below stands still.
+All these findings are warnings:
+
+- Critical findings wake people. If that is needed, the finding that causes this one is critical already.
+- With info, the check would pass while mail is refused.
 """
 
 from __future__ import annotations

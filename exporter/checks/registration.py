@@ -1,12 +1,11 @@
-"""The registration that a domain stands on: until when it is paid for, and whether the registry took it out of DNS.
+"""A domain's registration: when does it expire, and has the registry taken the domain out of DNS?
 
-The registry itself is asked, through RDAP (exporter/mail/rdap.py), once a day, and so the days until expiry are counted
-once a day.
+We ask the registry through RDAP (exporter/net/rdap.py), at most once a day.
 
-Where a registry has no RDAP server, or tells no expiration, or does not know the name, the verdict is unknown and stays
-so: a pass would say that somebody has looked and all is well. An info finding tells what is missing, and how to switch
-the check off for a domain whose date can be watched at its registrar only. The reason is `network` where there is
-nobody to ask, and `malformed` where the answer does not hold what it was asked for.
+Some registries have no RDAP server, or give no expiry date, or do not know the name. Then the verdict stays unknown,
+because a pass would say that somebody has looked and all is well. An info finding says what is missing, and how to
+switch the check off for the domain. The reason is `network` if there is no server to ask, and `malformed` if the answer
+lacks what we asked for.
 """
 
 from __future__ import annotations
@@ -168,7 +167,7 @@ _HOLDS = ("client hold", "server hold")
 _DELETED = ("redemption period", "pending restore")  # restorable; "pending delete" stands beside them, too
 
 
-# Hourly: the door asks a registry once a day, and a day in doubt would be long.
+# Hourly: the client asks a registry once a day anyway, and after a failure a day would be a long wait.
 
 
 def _standing(domain: str, told: Told, registrar: str) -> Iterator[Fact]:

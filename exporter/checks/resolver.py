@@ -1,4 +1,4 @@
-"""The exporter's own eyes: every verdict about somebody's mail rests on what its resolver says."""
+"""The exporter's own resolver. Each verdict about somebody's mail depends on its answers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""The door of a mail host: does it open, and is it TLS behind it (RFC 5321, RFC 3207, RFC 8314, RFC 8996)?
+"""Does a mail host accept connections, and does it offer usable TLS (RFC 5321, RFC 3207, RFC 8314, RFC 8996)?
 
-How bad a fault is depends on who knocks. Between mail servers (port 25) TLS is opportunistic: a sender that cannot
-verify the certificate, or finds no TLS, mostly delivers all the same (RFC 7435), so the fault costs privacy and
-reputation, and is a warning. Programs that submit mail (ports 465 and 587) verify and refuse: there it is critical.
+How bad a fault is depends on who connects:
+
+- Mail servers connect to port 25. If they find no TLS or cannot verify the certificate, most of them deliver all the
+  same (RFC 7435). The fault costs privacy and reputation: a warning.
+- Mail programs connect to ports 465 and 587. They verify the certificate and refuse a bad one: critical.
 """
 
 from __future__ import annotations
@@ -38,9 +40,9 @@ async def smtp_tls(target: MailHost, net: Net) -> Facts:
     if left_out > 0:
         net.transcript.note(target.host, (f"{left_out} more addresses, which are not looked at",))
     results = await asyncio.gather(*(net.probe(target, ip) for ip in addresses[:MOST_ADDRESSES]))
-    shut = all(result.refused or result.passed_over for result in results)
+    all_refuse = all(result.refused or result.passed_over for result in results)
     for result in results:
-        yield _findings(target, result, net.clock.wall(), shut=shut)
+        yield _findings(target, result, net.clock.wall(), all_refuse=all_refuse)
     yield _samples(results)
     yield (result.doubt for result in results if result.doubt)
     if all(result.passed_over for result in results):
@@ -259,11 +261,11 @@ def _severity(target: MailHost) -> Severity:
     return Severity.CRITICAL if target.port in SUBMISSION_PORTS else Severity.WARNING
 
 
-def _findings(target: MailHost, told: SmtpResult, now: float, *, shut: bool) -> Iterator[Finding]:
-    """What is wrong at one address; `shut`: every address refuses."""
+def _findings(target: MailHost, told: SmtpResult, now: float, *, all_refuse: bool) -> Iterator[Finding]:
+    """What is wrong at one address; `all_refuse`: every address of the host refuses."""
     host, ip, port, severity = target.host, told.ip, target.port, _severity(target)
     if told.refused:  # where another address may still be open, senders go there
-        yield REFUSED(host=host, ip=ip, port=port, severity=Severity.CRITICAL if shut else Severity.WARNING)
+        yield REFUSED(host=host, ip=ip, port=port, severity=Severity.CRITICAL if all_refuse else Severity.WARNING)
     if told.silence:
         since = minute(told.silence.since)
         yield UNREACHABLE(host=host, ip=ip, port=port, since=since, runs=told.silence.runs, last=told.last_words)

@@ -1,8 +1,9 @@
-"""The SPF policy of each envelope domain: is it valid, within its limits, and does it say something? (RFC 7208)
+"""The SPF policy of each envelope domain: is it valid, is it within the limits, and does it say anything (RFC 7208)?
 
-Here all terms are judged, whoever sends; whether it authorises our own senders is `spf_sender`'s question.
-What breaks the policy for every message is critical, what breaks it for mail that reaches a certain term is
-a warning.
+All terms are judged here, whoever sends. The check `spf_sender` asks whether the policy authorises our own senders.
+
+A fault that breaks the policy for each message is critical. A fault that breaks it only for mail that reaches a certain
+term is a warning.
 """
 
 from __future__ import annotations

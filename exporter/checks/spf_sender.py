@@ -1,4 +1,4 @@
-"""May our senders use the envelope domains? What a receiver's check_host says about each of their addresses."""
+"""May our senders use the envelope domains? It evaluates SPF for each of their addresses, as a receiver does."""
 
 from __future__ import annotations
 

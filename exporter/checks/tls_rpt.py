@@ -1,7 +1,7 @@
-"""TLS-RPT of a domain (RFC 8460): would anybody tell its people that mail cannot be delivered over TLS?
+"""TLS-RPT of a domain (RFC 8460): would its owner be told when mail cannot be delivered over TLS?
 
-Without reports no mail is lost. But a domain that demands TLS of senders, by MTA-STS or DANE, loses mail by its own
-mistakes there, and has no other way to hear of it in time.
+No mail is lost without reports. But a domain that demands TLS, by MTA-STS or DANE, can lose mail by its own mistakes.
+Without reports, its owner may learn that too late.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ class Exit(IntEnum):
 
 def exit_code(store: Store, policy: FindingPolicy, now: float) -> Exit:
     held = list(store)
-    judged = [j for h in held for j in h.judged(policy, now) if j.fails]
-    if any(j.severity is Severity.CRITICAL for j in judged):
+    failing = [j for h in held for j in h.effective(policy, now) if j.fails]
+    if any(j.severity is Severity.CRITICAL for j in failing):
         return Exit.CRITICAL
     if any(h.doubt for h in held):
         return Exit.UNKNOWN
-    return Exit.WARNING if judged else Exit.OK
+    return Exit.WARNING if failing else Exit.OK

@@ -1,8 +1,7 @@
-"""A configuration file, strictly read: Settings for the composition root, or every problem at once.
+"""Reads a configuration file strictly: the result is Settings, or a list of all problems.
 
-Nothing is guessed and nothing is half done: a file with one fault changes nothing. Names are canonical from
-here on, but for HELO names, which are judged as they are. Checks never see Settings; what a check needs
-lies on its target.
+Nothing is guessed, and nothing is done in part: one fault, and nothing changes. Names are made canonical here, except
+HELO names, which are judged as they are. Checks do not see Settings; a check finds what it needs in its target.
 """
 
 from exporter.config.load import defaults, load, shipped_blocklists

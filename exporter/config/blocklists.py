@@ -1,4 +1,4 @@
-"""Blocklists as configured. A zone may hold a customer's key, so nothing here quotes one, right or wrong."""
+"""Blocklists in the configuration. A zone may contain a customer's key, so no message here quotes a zone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What entries say about each other, and the targets they come to."""
+"""Makes targets from the entries, and finds the problems between entries."""
 
 from __future__ import annotations
 

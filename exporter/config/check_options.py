@@ -1,6 +1,6 @@
-"""What `checks` says: which of them are off, and the keys that one of them has for itself.
+"""The key `checks`: which checks are off, and the options of single checks.
 
-It stands in the file for all and on an entry for that one, which has the last word.
+It may stand at the top of the file, for all targets, and in an entry. The entry has precedence.
 """
 
 from __future__ import annotations

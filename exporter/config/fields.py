@@ -1,4 +1,4 @@
-"""Kinds of values, as pydantic sees them: each says in our words what it wanted and what it got."""
+"""Types of values for pydantic. Their errors say in our own words what was expected and what was found."""
 
 from __future__ import annotations
 

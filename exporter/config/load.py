@@ -1,4 +1,4 @@
-"""Reads the files and judges each entry by itself; what entries say about each other is judged in build.py."""
+"""Reads the configuration files and validates each entry by itself. build.py validates entries against each other."""
 
 from __future__ import annotations
 

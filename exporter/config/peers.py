@@ -1,4 +1,4 @@
-"""Receivers that are asked what they think of a HELO name: each is a mail domain or one server, written once."""
+"""Peers: receivers that we ask what they think of a HELO name. A peer is a mail domain or one server."""
 
 from __future__ import annotations
 

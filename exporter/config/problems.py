@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: collected, not thrown one by one, each with file, line and path."""
+"""The problems of a configuration. All are collected, each with its file, line and path, and reported together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which receivers the mail of each domain goes to: its own list, else the general one."""
+"""The receivers of each domain's mail: the domain's own list if it has one, else the general list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a configuration has to do with registries: the names that they hold, and the list of their servers."""
+"""The registrations to check, and the list of RDAP servers."""
 
 from __future__ import annotations
 

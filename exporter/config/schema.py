@@ -1,7 +1,7 @@
-"""What may be written in a configuration file: the keys, their types, defaults and meaning.
+"""What a configuration file may contain: the keys, their types, their defaults and their meaning.
 
-The models say the shape of one entry; what entries say about each other is judged in build.py. The JSON
-schema for editors is made from them, so the descriptions here are what a person reads while typing.
+The models describe one entry; build.py validates entries against each other. The JSON schema for editors is made from
+the models, so people read these descriptions while they type.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a configuration comes to."""
+"""The result of reading a configuration."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ class Settings:
         return self.enabled if self.helo_name is not None else self.enabled - speaking
 
     def visit_interval(self, door: Door) -> float:
-        """Seconds between two visits through a door, by the checks that need it at every run."""
+        """The shortest interval, in seconds, of the checks that need this door in every run."""
         return min(self.intervals[name].total_seconds() for name, check in self.checks.items() if door in check.needs)

@@ -1,6 +1,6 @@
-"""The words of a configuration file: text in, a value out, ValueError with a sentence when it cannot be.
+"""Values in a configuration file: each function turns text into a value, or raises ValueError with a sentence.
 
-An error without words of its own leaves the sentence to the caller, who knows what was wanted.
+If the error has no text, the caller writes the sentence, because it knows what was expected.
 """
 
 from __future__ import annotations

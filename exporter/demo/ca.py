@@ -1,6 +1,6 @@
-"""A certificate authority of our own, made at start: what the mail servers of the demo show, good and bad.
+"""A certificate authority, made at the start, for the mail servers of the demo: good and bad certificates.
 
-A key follows from the name of its owner, so that the digest of it can stand in a zone file (TLSA).
+A key is derived from the name of its owner, so that a zone file can contain its digest (TLSA).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Small real SMTP servers on loopback, each with the behaviour ordered, and the dial that leads to them.
+"""Small real SMTP servers on loopback, each with its own behaviour, and the dial that leads to them.
 
-They answer EHLO, HELO, STARTTLS, NOOP, RSET and QUIT, and take no mail. Like Exchange Online they refuse a name in
+They answer EHLO, HELO, STARTTLS, NOOP, RSET and QUIT, and take no mail. Like Exchange Online, they refuse a name in
 EHLO that RFC 5321 does not allow, with `501 5.5.4 Invalid domain name`.
 """
 

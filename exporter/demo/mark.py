@@ -1,4 +1,4 @@
-"""Mark certificates, good and bad: the evidence that a BIMI record leads to, from authorities made for the moment."""
+"""Good and bad mark certificates, to which BIMI records lead, from certificate authorities made on the spot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A registry that answers RDAP, and IANA's list of registries that leads to it, on web servers of this world."""
+"""An RDAP registry, and IANA's list of registries that names it, on web servers of the demo world."""
 
 from __future__ import annotations
 

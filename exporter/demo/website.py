@@ -1,4 +1,4 @@
-"""Small real web servers on loopback, and the pages that they show: what domains publish over HTTPS, good and bad."""
+"""Small real web servers on loopback, with the good and bad pages that domains publish over HTTPS."""
 
 from __future__ import annotations
 

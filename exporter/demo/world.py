@@ -1,8 +1,8 @@
-"""The demonstration: config.example.yaml, looked at in a small mail world of its own on loopback.
+"""The demonstration: the real exporter with config.example.yaml, in a small mail world on loopback.
 
-The world is a resolver for the zones of world.zone and their name servers, a registry and the mail hosts below. The
-exporter itself is the real one: it asks over UDP, TCP and HTTPS and speaks SMTP and TLS; only where its questions go is
-another place.
+The world has a resolver for the zones of world.zone, their name servers, a registry, and the mail hosts below. The
+exporter asks over UDP, TCP and HTTPS and speaks SMTP and TLS, as always. Only the addresses that it connects to are
+different.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Small real authoritative name servers on loopback, each with its own view of one world, and the dial to them.
 
-The world is one zone file (nameserver.py). Comments in it say which servers there are, which zones each has, and what
-it has otherwise than the world:
+The world is one zone file (nameserver.py). Comments in it say which servers there are, which zones each server has, and
+how its data differ from the world:
 
     ; server: ns1.example.com 192.0.2.53 example.com,example.org lame ...
     ; at ns1.example.com: example.com. MX 10 old.example.com.
     ; at ns1.example.com: _dmarc.example.com. TXT
 
-The second line replaces the records of that name and type, the third takes them away. The words behind the zones are
+The second line replaces the records of that name and type. The third line removes them. The words after the zones are
 those of Manner.
 """
 

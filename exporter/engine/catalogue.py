@@ -1,4 +1,4 @@
-"""Everything the product can ask and say: walks exporter/checks, so that a check exists by being there."""
+"""Collects all checks with their rules and metrics: each module in exporter/checks is one check."""
 
 from __future__ import annotations
 

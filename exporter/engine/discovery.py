@@ -1,7 +1,11 @@
-"""Targets that are found rather than configured, such as the MX hosts of our domains.
+"""Keeps the targets that checks find, such as the MX hosts of our domains.
 
-They are read from what is held of the checks that find them, so they obey the same truth: where a domain's MX records
-cannot be told, the hosts that were last known stay.
+The same host may be found through many domains, and through different ones from day to day. So for each found target we
+remember which targets lead to it. It exists while at least one of them does.
+
+- Its labels are those that all of them share. A check is switched off for it if it is switched off for all of them.
+- The finds of a run in doubt do not count. Where a domain's MX records cannot be read, its last known hosts stay.
+- A target that is also configured stays as it is configured.
 """
 
 from __future__ import annotations

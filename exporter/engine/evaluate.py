@@ -1,9 +1,14 @@
-"""One evaluation: a check, a target, a fresh Net; out comes an Outcome, whatever happens.
+"""Runs one check on one target once, and makes an Outcome of whatever happens.
 
-A check yields facts, one or several at a time. A Doubt among them does not end the run; CannotTell does, and leaves all
-of it open. When there are several doubts, their order of precedence decides which of them a person is told. The timeout
-belongs to the run, the bug shield to us: an exception that is not CannotTell is logged with its trace and becomes
-unknown(bug), never a verdict.
+A run may yield facts, raise, hang or have a bug. None of this may stop the exporter, and a bug of ours must not become
+a verdict about somebody's mail. So each end of a run has one meaning:
+
+- A Doubt that the check yields does not end the run. The findings that it leaves open are not decided.
+- CannotTell ends the run. It becomes a Doubt that leaves all findings open.
+- The check's timeout ends the run, with the reason `deadline`.
+- Any other exception is a bug of ours. It is logged with its trace, and becomes a Doubt with the reason `bug`.
+
+If there are several doubts, people are shown the worst one (`facts.worst`).
 """
 
 from __future__ import annotations

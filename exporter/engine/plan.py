@@ -1,11 +1,17 @@
-"""What there is to run, and what has to run because of what: one plan for the daemon and for `check`.
+"""Says which checks run on which targets, and which must run again because a result has changed.
 
-A pair is one check and one target. It is in the plan when the check is made for that kind of target, is enabled, and is
-not switched off there. Targets are configured, or found by a run.
+The daemon and the `check` command use the same plan. A pair is one check and one target. It is in the plan if:
 
-Some checks read what others hold: each declares them (`after`). They have times of their own, but whoever reads two
-verdicts side by side wants them to agree: when findings about a target change, the checks that read them run again. A
-check that only concludes waits until those have run, for nothing is concluded from what has not been looked at yet.
+- the check is made for that kind of target,
+- the check is enabled, and
+- the check is not switched off for that target.
+
+Targets are configured, or found by a run.
+
+Some checks read the results of other checks, which they name in `after`. Each check has its own interval, so two
+results that belong together could contradict each other for hours. So when the findings about a target change, the
+checks that read them run again soon. A check that only combines results (`concludes`) also waits for the first run of
+each check that it reads.
 """
 
 from __future__ import annotations

@@ -1,12 +1,21 @@
-"""When each check looks at each target. APScheduler says when to look at the clock; the rest is a heap per kind.
+"""Decides when each check runs on each target.
 
-One job per kind of check ticks every second and releases the due targets of that kind into its queue, which
-bounds how many run at once: a slow kind cannot starve another. Due times are monotonic, on a fixed grid
-whose phase is a hash of the key, so restarts and reloads do not make a herd. A target never overlaps
-itself; a run that could not start is counted.
+The problem: a fleet has many thousands of pairs of a check and a target, each with its own interval. They must not all
+run at once: not at the start, not after a reload, not when the clock jumps. And a slow check must not delay the others.
 
-APScheduler itself reads the wall clock and would sleep through an hour that is set back, so a timer on the
-loop's own clock watches the wall clock and wakes every job when it jumps.
+The idea: each check has its own heap of due times and its own queue. APScheduler calls `tick` for each check once a
+second. `tick` moves the pairs that are due from the heap into the queue, and the queue starts their runs.
+
+The rules:
+
+- A queue has at most RUNS_AT_ONCE runs at a time.
+- Due times are monotonic seconds on a fixed grid. The phase of the grid is a hash of the pair's key, so the runs of a
+  check are spread over its interval.
+- A pair never runs twice at the same time. If it is due while it waits or runs, `skipped` counts an "overlap".
+- If whole intervals have passed before `tick` looks at a pair, `skipped` counts them as "missed".
+- `run_soon` moves one run forward; the next one is on the grid again. A pair that runs already runs once more at once.
+- APScheduler reads the wall clock. If that is set back by an hour, APScheduler does nothing for an hour. So a timer on
+  the loop's own clock compares both clocks every second, and wakes APScheduler after a jump of more than JUMP.
 """
 
 from __future__ import annotations

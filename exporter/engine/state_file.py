@@ -1,10 +1,19 @@
-"""What survives a restart: every CheckState and what the blocklist door knows, in one small SQLite file.
+"""Saves what must survive a restart: each CheckState, and what is known of the blocklists, in one SQLite file.
 
-What has ended is written at once, in one transaction of a write-ahead log, and what ends meanwhile together in the next
-one. So kill -9 loses the last run at most, or in a storm those of the moment that a write takes. The writing is done on
-one thread of its own, and nothing is read once the start is over: whoever reads has to wait for the writer. A disk that
-is full or gone is a metric, never a stop. Transcripts are not saved: after a restart a verdict is served as saved and
-its evidence comes with the next run.
+The problem: after a restart, verdicts should be there at once, without asking the world again. But the event loop must
+not wait for a disk, and a full disk must not stop the exporter.
+
+The idea: one thread of its own does all the writing. The loop puts rows into a list, and never waits.
+
+The rules:
+
+- A row is written at once if nothing is being written. Rows that come meanwhile are written together in the next
+  transaction.
+- So `kill -9` loses at most the runs that ended during one write.
+- The database is read only at the start, because a reader has to wait for the writer.
+- If a write fails, the log says so once and `writable` becomes false; the exporter goes on.
+- A damaged file is renamed, not deleted, and the exporter starts with an empty one.
+- Transcripts are not saved. After a restart, a verdict has no evidence until its next run.
 """
 
 from __future__ import annotations
@@ -80,18 +89,18 @@ class StateFile:
         row = self._db.execute("SELECT body FROM held WHERE check_id = ? AND target = ?", new.key).fetchone()
         return _read(new, row[0], catalogue) if row else new
 
-    def recall_door(self) -> Any:
-        """What the blocklist door saved; None if nothing."""
+    def recall_blocklists(self) -> Any:
+        """What was saved of the blocklists; None if nothing was."""
         row = self._db.execute("SELECT body FROM door WHERE name = 'blocklists'").fetchone()
         return json.loads(row[0]) if row else None
 
-    def save(self, held: CheckState) -> None:
+    def save(self, state: CheckState) -> None:
         """Queue the writing of one verdict."""
-        self._queue("REPLACE INTO held VALUES (?, ?, ?)", *held.key, json.dumps(_plain(held)))
+        self._queue("REPLACE INTO held VALUES (?, ?, ?)", *state.key, json.dumps(_plain(state)))
 
-    def save_door(self, door: Any) -> None:
-        """Queue the writing of what the blocklist door knows."""
-        self._queue("REPLACE INTO door VALUES ('blocklists', ?)", json.dumps(door))
+    def save_blocklists(self, snapshot: Any) -> None:
+        """Queue the writing of what is known of the blocklists."""
+        self._queue("REPLACE INTO door VALUES ('blocklists', ?)", json.dumps(snapshot))
 
     def forget(self, key: Key) -> None:
         self._left.discard(key)
@@ -143,18 +152,18 @@ class StateFile:
             self.writable = False
 
 
-def _plain(held: CheckState) -> dict[str, Any]:
+def _plain(state: CheckState) -> dict[str, Any]:
     return {
-        "findings": [[s.finding.id, s.finding.severity, s.finding.evidence, s.since] for s in held.findings],
-        "readings": [[r.metric.name, r.labels, r.value] for r in held.samples],
+        "findings": [[s.finding.id, s.finding.severity, s.finding.evidence, s.since] for s in state.findings],
+        "readings": [[r.metric.name, r.labels, r.value] for r in state.samples],
         "records": [
             [r.record.name, r.record.texts, r.record.digest, r.since, [[c.before, c.after, c.at] for c in r.changes]]
-            for r in held.records
+            for r in state.records
         ],
-        "found": [[type(target).__name__, _own(target)] for target in held.found],
-        "doubt": [held.doubt.reason, held.doubt.detail] if held.doubt else None,
-        "last_run": held.last_run,
-        "last_conclusive": held.last_conclusive,
+        "found": [[type(target).__name__, _own(target)] for target in state.found],
+        "doubt": [state.doubt.reason, state.doubt.detail] if state.doubt else None,
+        "last_run": state.last_run,
+        "last_conclusive": state.last_conclusive,
     }
 
 

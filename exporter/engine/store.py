@@ -1,4 +1,4 @@
-"""All that is held, by check and target. The event loop is the only writer: views read at any time without a lock."""
+"""Holds the CheckState of each check and target. Only the event loop writes, so views read without a lock."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ from exporter.model import Check, Outcome, Target
 
 
 class Store:
-    """The CheckState of each pair. A pair that is not held (any more) takes no outcome in."""
+    """The CheckState of each pair. An outcome of a pair that is not in the store is ignored."""
 
     def __init__(self) -> None:
-        self._held: dict[Key, CheckState] = {}
+        self._states: dict[Key, CheckState] = {}
 
     def __iter__(self) -> Iterator[CheckState]:
-        return iter(self._held.values())
+        return iter(self._states.values())
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._states)
 
     def __getitem__(self, key: Key) -> CheckState:
-        return self._held[key]
+        return self._states[key]
 
     def get(self, check: str, target: str) -> CheckState | None:
-        """What that check holds of the target with that key; None: it never looks at it."""
-        return self._held.get((check, target))
+        """The state of that check of the target with that key; None if the check does not look at it."""
+        return self._states.get((check, target))
 
     def record(self, outcome: Outcome) -> CheckState | None:
-        """Take a run in; None if its target has left the configuration meanwhile."""
+        """Take the result of a run in. None if the pair has left the store meanwhile."""
         key = outcome.check.id, outcome.target.key
-        held = self._held.get(key)
-        if held is None:
+        state = self._states.get(key)
+        if state is None:
             return None
         # a reload during the run may have changed labels or acceptances: the newer target stays
-        self._held[key] = replace(held.after(outcome), target=held.target)
-        return self._held[key]
+        self._states[key] = replace(state.after(outcome), target=state.target)
+        return self._states[key]
 
     def hold(self, check: Check, target: Target, recall: Callable[[CheckState], CheckState] = lambda new: new) -> bool:
-        """Hold this pair from now on; tell whether that is news. `recall` may know a new one from a former life.
+        """Keep a state of this pair from now on. True if the pair is new or its target has changed.
 
-        What is known of a pair that is held already stays, under the check and target as they are now.
+        `recall` may find the saved state of a new pair. A known pair keeps its state, with the new target.
         """
         key = check.id, target.key
-        held = self._held.get(key)
-        if held is None:
-            self._held[key] = recall(CheckState(check, target))
-        elif held.target != target:
-            self._held[key] = replace(held, target=target)
+        state = self._states.get(key)
+        if state is None:
+            self._states[key] = recall(CheckState(check, target))
+        elif state.target != target:
+            self._states[key] = replace(state, target=target)
         else:
             return False
         return True
 
     def drop(self, key: Key) -> None:
-        self._held.pop(key, None)
+        self._states.pop(key, None)
 
     def keys(self) -> set[Key]:
-        return set(self._held)
+        return set(self._states)

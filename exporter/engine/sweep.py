@@ -1,7 +1,11 @@
-"""The plan walked once, for a person or a CI job: the same checks, plan and store as the daemon's.
+"""Runs the whole plan once, for a person or a CI job, with the daemon's checks, plan and store.
 
-It goes in rounds. First all that is configured, then what was found on the way, then what has to run again because of
-what that brought, until nothing is left; last what is concluded from all the others.
+A result can bring new targets, and can make other results out of date. So the sweep goes in rounds:
+
+1. all checks of the configured targets,
+2. the checks of the targets that were found on the way,
+3. the checks that read a result which has changed since they ran, until there are none left,
+4. the checks that only combine the results of others.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Pair, Plan
 from exporter.engine.store import Store
 from exporter.net import Net
-from exporter.net.interfaces import HeldStates
+from exporter.net.interfaces import CheckStates
 
 AT_ONCE = 32  # runs
 MOST_RUNS = 3  # of one pair: two that are news to each other must not go on for ever
@@ -30,7 +34,7 @@ class Sweep:
         self,
         plan: Plan,
         store: Store,
-        net: Callable[[HeldStates], Net],
+        net: Callable[[CheckStates], Net],
         clock: Clock,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:

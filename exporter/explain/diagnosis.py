@@ -1,6 +1,6 @@
-"""A refusal explained to a person: what it says, what causes it, and whether one of the causes stands here and now.
+"""Explains a refusal to a person: what it says, what can cause it, and which of these causes is active here.
 
-Of the refusal itself only what is out of closed sets is shown (codes, receiver, stage), never its text.
+Only parts from closed sets are shown of the refusal: its codes, the receiver and the stage. Its text is not shown.
 """
 
 from __future__ import annotations
@@ -94,22 +94,28 @@ def _lines(match: Match) -> list[str]:
     ]
 
 
-def verdicts(held: Iterable[CheckState], findings: Iterable[str]) -> list[str]:
+def verdicts(states: Iterable[CheckState], findings: Iterable[str]) -> list[str]:
     """Which of these findings stand, wherever they were looked for; accepted or not, they cause the same refusals."""
     wanted = tuple(findings)
     checks = {finding.partition(".")[0] for finding in wanted}
-    looked = [h for h in held if h.check.id in checks]
-    standing = [(s.finding, h) for finding in wanted for h in looked for s in h.findings if s.finding.id == finding]
+    looked = [state for state in states if state.check.id in checks]
+    active = [
+        (it.finding, state)
+        for finding in wanted
+        for state in looked
+        for it in state.findings
+        if it.finding.id == finding
+    ]
     lines = []
-    for finding, where in standing:
+    for finding, where in active:
         lines += [f"{finding.id} of {where.target.title}: {finding.text}. That is it.", f"  Fix: {finding.fix}"]
-    doubts = [h for h in looked if h.doubt]
-    lines += [f"could not tell {h.check.id} of {h.target.title}: {h.doubt.detail}" for h in doubts if h.doubt]
-    absent = [finding for finding in wanted if finding not in {found.id for found, _ in standing}]
+    doubts = [state for state in looked if state.doubt]
+    lines += [f"could not tell {it.check.id} of {it.target.title}: {it.doubt.detail}" for it in doubts if it.doubt]
+    absent = [finding for finding in wanted if finding not in {found.id for found, _ in active}]
     if absent and len(looked) > len(doubts):
         lines.append(f"not found: {', '.join(absent)}")
     if not looked:
         lines.append("nothing is configured that could show it")
-    elif not standing and not doubts:
+    elif not active and not doubts:
         lines.append("What is configured is sound: the server that was refused may say or be something else.")
     return lines

@@ -1,4 +1,4 @@
-"""From a refusal to its cause: what the findings quote, and what is known of refusals that no finding explains."""
+"""Finds the causes of a refusal: by texts that findings quote, and by a list of refusals that no finding explains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runbook of a finding: what it says, why it matters, how it is mended."""
+"""The runbook of a finding: what it says, why it matters, and how to fix it."""
 
 from __future__ import annotations
 

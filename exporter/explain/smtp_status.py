@@ -1,15 +1,19 @@
-"""What a refusal says: its codes, who said it and in reply to what, whatever log line or bounce it was pasted from.
+"""Reads a refusal out of a log line or a bounce: its codes, who said it, and in reply to what.
 
-A server refuses with a reply code of three digits (RFC 5321 section 4.2) and mostly an enhanced status code in front
-of the text (RFC 3463, offered as in RFC 2034): `501 5.5.4 Invalid domain name`. The enhanced code has a class (4 is
-"not now", 5 is "no"), a subject and a detail. The numbers say more than the words do: X.5.4 is a command's argument,
-X.1.3 and X.1.7 would be the addresses.
+A server refuses with a reply code of three digits (RFC 5321 section 4.2), for example `501 5.5.4 Invalid domain name`.
+Most servers add an enhanced status code in front of the text (RFC 3463, offered as in RFC 2034). It has a class (4 is
+"not now", 5 is "no"), a subject and a detail. The numbers say more than the words do. X.5.4 is about a command's
+argument; X.1.3 and X.1.7 would be about addresses.
 
-The reply reaches a person wrapped in something else. Postfix logs `host NAME[ADDRESS] said: REPLY (in reply to RCPT TO
-command)`, or, when it got no further than the greeting and EHLO, `refused to talk to me: REPLY`. Exim writes `SMTP
-error from remote mail server after RCPT TO:<...>: REPLY`. A bounce has it behind `Diagnostic-Code: smtp;` (RFC 3464
-section 2.3.6) and the server behind `Remote-MTA: dns;` (section 2.3.5). A reply of several lines repeats its codes in
-each of them.
+People paste the reply in one of these forms:
+
+- Postfix logs `host NAME[ADDRESS] said: REPLY (in reply to RCPT TO command)`. If it got no further than the greeting
+  and EHLO, it logs `refused to talk to me: REPLY`.
+- Exim writes `SMTP error from remote mail server after RCPT TO:<...>: REPLY`.
+- A bounce has the reply behind `Diagnostic-Code: smtp;` (RFC 3464 section 2.3.6), and the server behind `Remote-MTA:
+  dns;` (section 2.3.5).
+
+A reply of several lines repeats its codes in each line.
 """
 
 from __future__ import annotations

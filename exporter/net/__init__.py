@@ -1,7 +1,7 @@
-"""The only way out. A Net is made fresh for each run of a check and writes down every question and answer.
+"""Net: the only way from a check to the network. Each run gets a new one, and it writes down every question and answer.
 
-Checks never learn which resolver or connection serves them; they ask, and get an answer that says how far it can be
-relied on, or CannotTell. The transcript is what a person reads when asking "why?".
+A check does not know which resolver or connection serves it. It asks, and gets an answer that says whether it is
+conclusive, or CannotTell is raised. The transcript is what a person reads who asks why a verdict came out so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exporter.model import Check, Door, Target
 from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dnsbl.client import DnsblClient, ListCondition, ListVerdict, Subject
 from exporter.net.https import LARGEST, Fetched, HttpsClient
-from exporter.net.interfaces import DnsClient, HeldStates, believe
+from exporter.net.interfaces import CheckStates, DnsClient, believe
 from exporter.net.rdap import RdapClient, RdapLookup
 from exporter.net.smtp.client import SmtpClient
 from exporter.net.smtp.ehlo import EhloResult
@@ -32,11 +32,12 @@ T = TypeVar("T")
 
 
 class Net:
-    """One run's view of the world. `blocklists` is the daemon's memory of them; without, this run has its own.
+    """One run's view of the network, and of the results of other checks (`states`).
 
-    `mail`, `web`, `rdap` and `authoritative` lead to mail hosts, web servers, registries and the servers of zones.
-    `held` is what the checks hold. A check may use what it declares that it needs, and read the checks that it comes
-    after: anything else is a bug, told as such.
+    Each client is shared by all runs of the daemon. Without `blocklists`, this run gets a client of its own.
+
+    A check may use only the clients that it declares (`needs`, `may_need`), and read only the checks that it declares
+    (`after`). Anything else raises RuntimeError, because it is a bug.
     """
 
     def __init__(
@@ -48,14 +49,14 @@ class Net:
         mail: SmtpClient | None = None,
         web: HttpsClient | None = None,
         rdap: RdapClient | None = None,
-        held: HeldStates | None = None,
+        states: CheckStates | None = None,
         authoritative: AuthoritativeClient | None = None,
     ) -> None:
         self._dns = dns
         self._mail = mail
         self._web = web
         self._rdap = rdap
-        self._held = held
+        self._states = states
         self._authoritative = authoritative
         self._blocklists = blocklists or DnsblClient(clock)
         self._check: Check | None = None  # None: somebody who may do anything
@@ -63,11 +64,11 @@ class Net:
         self.transcript = Transcript()
 
     def serve(self, check: Check) -> None:
-        """From now on this is the view of a run of that check."""
+        """Allow only what this check declares."""
         self._check = check
 
     def _through(self, door: Door, client: C | None) -> C:
-        """Raise RuntimeError for a door that is not there, or that the check does not declare."""
+        """The client. Raise RuntimeError if there is none, or if the check does not declare that it needs it."""
         if self._check and door not in self._check.doors:
             raise RuntimeError(f"the check {self._check.id} does not declare that it needs {door}")
         if client is None:
@@ -75,7 +76,7 @@ class Net:
         return client
 
     async def resolve(self, name: str, rdtype: str) -> Reply:
-        """The conclusive answer; raise CannotTell when there is none."""
+        """A conclusive answer. Raise CannotTell if there is none."""
         return believe(await self.query(name, rdtype))
 
     async def query(
@@ -87,9 +88,9 @@ class Net:
         tcp: bool = False,
         hide: Callable[[str], str] | None = None,
     ) -> Reply:
-        """Whatever came back, conclusive or not: for evaluations that have a word of their own for doubt.
+        """The answer, conclusive or not: for evaluations that handle doubt themselves.
 
-        `hide` takes a secret out of every text that is written down.
+        `hide` removes a secret from each text that is written down.
         """
         question = Question(name, rdtype)
         reply = await self._dns.ask(question, fresh=fresh, tcp=tcp)
@@ -100,7 +101,7 @@ class Net:
         return reply
 
     async def ask_server(self, server: IP, name: str, rdtype: str, *, tcp: bool = False) -> ServerReply:
-        """Whatever one server of a zone itself says, conclusive or not."""
+        """The answer of one server of a zone, conclusive or not."""
         question = Question(name, rdtype)
         reply = await self._through(Door.NAMESERVERS, self._authoritative).ask(server, question, tcp=tcp)
         via = "" if reply.passed_over else f"{server} {reply.transport}"
@@ -108,19 +109,19 @@ class Net:
         return reply
 
     def serial_lag(self, who: str, serials: set[int]) -> float:
-        """Seconds for which some server of `who` has been behind a serial that another one had; 0 at first sight."""
+        """For how many seconds a server of `who` has been behind the serial of another; 0 at first."""
         return self._authoritative.lag(who, serials) if self._authoritative else 0.0
 
     async def listed(self, subject: Subject, lists: Sequence[Blocklist]) -> list[ListVerdict]:
-        """What each list that can hold the subject says of it."""
+        """The verdict of each list that can list the subject."""
         return await self._through(Door.BLOCKLISTS, self._blocklists).listed(self, subject, lists)
 
     async def list_condition(self, blocklist: Blocklist) -> ListCondition:
-        """How far the list's answers can be believed."""
+        """The health of the list."""
         return await self._through(Door.BLOCKLISTS, self._blocklists).condition(self, blocklist)
 
     async def probe(self, target: MailHost, ip: IP) -> SmtpResult:
-        """Talk with one address of a mail host. What cannot be told is in its `doubt`, not raised."""
+        """Talk with one address of a mail host. A doubt is in the result, not raised."""
         since = self.clock.monotonic()
         result = await self._through(Door.SMTP, self._mail).probe(target, ip)
         asked = f"SMTP {target.host} port {target.port} at {ip}"
@@ -128,14 +129,14 @@ class Net:
         return result
 
     def unreachable(self, ip: IP, port: int) -> Unreachable | None:
-        """Is it proven, by the conversations of other runs, that nobody gets in there? None: no, or not lately."""
+        """Why the address is unreachable, if conversations of other runs have proven it lately; else None."""
         known = self._mail.unreachable.look(ip, port) if self._mail else None
         if known:
             self.transcript.note(f"SMTP port {port} at {ip}, when last visited", (known.how,), "memory")
         return known
 
     async def ehlo(self, server: Peer, ips: Sequence[IP], name: str) -> EhloResult:
-        """Say a sender's name to a server of somebody else. What cannot be told is in its `doubt`, not raised."""
+        """Say a sender's name to somebody else's server. A doubt is in the result, not raised."""
         since = self.clock.monotonic()
         said = await self._through(Door.EHLO, self._mail).ehlo(server, ips, name)
         asked = f'EHLO "{name}" to {server.name} port {server.port}'
@@ -143,7 +144,7 @@ class Net:
         return said
 
     async def fetch(self, url: str, *, accept: str = "*/*", largest: int = LARGEST, redirects: int = 0) -> Fetched:
-        """GET a URL, no redirect followed unless wanted. What cannot be told is in its `doubt`, not raised."""
+        """GET a URL, and follow at most `redirects` redirects. A doubt is in the result, not raised."""
         since = self.clock.monotonic()
         fetched = await self._through(Door.HTTPS, self._web).get(
             url, accept=accept, largest=largest, redirects=redirects
@@ -152,7 +153,7 @@ class Net:
         return fetched
 
     async def registration(self, domain: str) -> RdapLookup:
-        """What the registry of a domain says of it; raise CannotTell when it says nothing."""
+        """What the registry says about a domain. Raise CannotTell if it says nothing."""
         lines: list[str] = []
         since = self.clock.monotonic()
         try:
@@ -161,13 +162,13 @@ class Net:
             self.transcript.note(f"RDAP {domain}", tuple(lines), "https", self.clock.monotonic() - since)
 
     def state(self, check: str, target: str) -> CheckState | None:
-        """What another check holds of the target with that key; None if it does not look at it.
+        """The result of another check of the target with that key; None if that check does not look at it.
 
-        Noted is what is wrong or unsure: a fleet's clean verdicts are many, and can be looked up where they are.
+        The transcript notes findings and doubts only. A clean result is not noted, because a fleet has very many.
         """
         if self._check and check not in self._check.after:
             raise RuntimeError(f"the check {self._check.id} does not declare that it comes after {check}")
-        state = self._held.get(check, target) if self._held else None
+        state = self._states.get(check, target) if self._states else None
         if state and (state.findings or state.doubt):
             ids = dict.fromkeys(active.finding.id for active in state.findings)
             doubt = (f"{state.doubt.reason}: {state.doubt.detail}",) if state.doubt else ()
@@ -175,12 +176,12 @@ class Net:
         return state
 
     def remembered(self, target: Target, name: str) -> RecordHistory | None:
-        """What the Record of that name was when this check last saw it, since when, and how it has changed."""
-        state = self._held.get(self._check.id, target.key) if self._held and self._check else None
+        """The Record of that name as this check last saw it, with its latest changes."""
+        state = self._states.get(self._check.id, target.key) if self._states and self._check else None
         return next((it for it in state.records if it.record.name == name), None) if state else None
 
     async def drive(self, evaluation: Evaluation[T]) -> T:
-        """Play an evaluation of exporter/mail to its end, answering its questions."""
+        """Run an evaluation of exporter/mail, and answer its questions."""
         try:
             question = next(evaluation)
             while True:

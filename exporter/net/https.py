@@ -1,12 +1,19 @@
-"""The door to web servers: one GET at a time, over HTTPS alone, of what the Internet publishes for everybody.
+"""Fetches one URL at a time over HTTPS, for what domains publish for everybody, such as policies and logos.
 
-It trusts nobody. Names are looked up through our own resolver, and an address that is not public is never connected to,
-wherever a redirect leads; nor is one that stands in place of a name. Certificates are verified, TLS is 1.2 or newer
-(RFC 9325 section 3.1.1), a redirect is followed only where the caller wants it, and there is an end to time, size and
-headers. Nothing is compressed, kept or remembered: no connections, no cookies; and there is no proxy.
+The problem: the URLs come from other people's DNS records. A URL or a redirect could lead into our own network, and a
+server could answer without end.
 
-A failure is told by its kind, since it is a fact in one protocol (RFC 8461 section 3.3 makes one of a bad certificate)
-and a doubt in another.
+The rules:
+
+- Host names are looked up through our own resolver. A URL with an address in place of a name is refused.
+- An address that is not public is never connected to, after a redirect neither.
+- Certificates are verified, and TLS is 1.2 or newer (RFC 9325 section 3.1.1).
+- A redirect is followed only if the caller allows it.
+- Time, size and the number of redirects have limits.
+- There is no compression, no proxy, and no memory: no cookies, and no connection is used twice.
+
+A failure is returned with its kind (`Failure`), not as a plain doubt: each protocol decides what it means. A bad
+certificate, for example, is a fact for MTA-STS (RFC 8461 section 3.3), and a doubt elsewhere.
 """
 
 from __future__ import annotations
@@ -40,7 +47,7 @@ if TYPE_CHECKING:
 LARGEST = 2**16  # octets of a body, unless the caller wants more
 DEADLINE = 20.0  # seconds, redirects included
 MOST_ADDRESSES = 8  # of one name
-AT_ONCE = 100  # places for every run of a lane of each check that asks the web, so that none waits for another's
+AT_ONCE = 100  # enough for all runs of the three checks that fetch URLs, so that none waits for another check
 LATELY = 90_000.0  # seconds: registries, which every exporter may ask, are asked once a day
 
 _URL = re.compile(r"https://([a-z0-9.-]{1,253})(?::[0-9]{1,5})?(?:[/?][!-~]*)?", re.ASCII | re.IGNORECASE)
@@ -107,7 +114,7 @@ class _Failed(Exception):  # noqa: N818 (a fact about the server, not an error o
 
 
 class _Addresses(AbstractResolver):
-    """Our resolver, as aiohttp wants one. What must not be connected to does not get past it."""
+    """Our resolver, in the form that aiohttp needs. It leaves out the addresses that must not be connected to."""
 
     def __init__(self, dns: DnsClient, dial: Dial) -> None:
         self._dns = dns
@@ -147,10 +154,9 @@ def _result(name: str, host: str, port: int) -> ResolveResult:
 
 
 class HttpsClient:
-    """The door, one for the whole daemon; nothing is opened before the first question.
+    """One per daemon. It opens nothing before the first request.
 
-    `dial` says where an address is really to be reached, `authorities` are PEM certificates to trust besides the
-    system's.
+    `dial` maps an address to the place to connect to. `authorities` are PEM certificates to trust besides the system's.
     """
 
     def __init__(self, dns: DnsClient, *, dial: Dial = dial_direct, authorities: bytes = b"") -> None:
@@ -163,10 +169,10 @@ class HttpsClient:
     async def get(
         self, url: str, *, accept: str = "*/*", largest: int = LARGEST, redirects: int = 0, deadline: float = DEADLINE
     ) -> Fetched:
-        """Never raises for what happens in the network.
+        """GET a URL. Whatever happens in the network is in the result; nothing is raised for it.
 
-        `largest` is in octets, `deadline` in seconds from when it is asked: no wait of ours is told as the server's.
-        With `redirects` of 0 a redirect is an answer like any other; more than are wanted are a failure.
+        `largest` is in octets. `deadline` is in seconds, and begins when a place is free: our own wait does not count.
+        If `redirects` is 0, a redirect is returned like any answer. More redirects than that are a failure.
         """
         async with self._places:
             return await self._get(url, accept, largest, redirects, deadline)
@@ -204,7 +210,7 @@ class HttpsClient:
         return Fetched(found.url, failure=failed.failure, trouble=trouble, lines=tuple(lines))
 
     def _unconnected(self, error: Exception) -> _Failed:
-        """A firewall on our side refuses in the other's name: a refusal counts once somebody else has answered."""
+        """A firewall on our side can refuse a connection too. A refusal counts only if another server has answered."""
         said = f"no connection, or broken off: {error or type(error).__name__}"
         if not isinstance(error, OSError) or error.errno != errno.ECONNREFUSED:
             return _Failed(Failure.CONNECTION, said)
@@ -258,7 +264,7 @@ class HttpsClient:
 
 
 def _admit(url: str) -> None:
-    """Raise _Failed. What passes has one meaning only, so that no two parsers can differ about where it leads."""
+    """Raise _Failed unless the URL has one meaning only, so that all parsers agree where it leads."""
     found = _URL.fullmatch(url)
     if not found:
         raise _Failed(Failure.URL, "it is no https URL of a host")

@@ -1,4 +1,4 @@
-"""What the parts of exporter/net expect of each other, so that none of them has to know the other's kind."""
+"""The interfaces between the parts of exporter/net, so that none of them has to import another's class."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Asker(Protocol):
     ) -> Reply: ...
 
 
-class HeldStates(Protocol):
-    """What the checks hold, to be read only."""
+class CheckStates(Protocol):
+    """The results of all checks, read only."""
 
     def get(self, check: str, target: str) -> CheckState | None: ...
 

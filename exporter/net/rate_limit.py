@@ -1,8 +1,11 @@
-"""How fast questions may leave: one pace for all of them, and a slower one for zones that ask for it.
+"""Limits how fast questions leave: one rate for all together, and lower rates for the zones that need one.
 
-Each pace is a token bucket told as a schedule (the generic cell rate algorithm, ITU-T I.371): instead of
-tokens it keeps the moment at which the next question would be exactly on time. A question that is early takes
-its place in the queue by moving that moment on, so the order is first come, first served, and nobody polls.
+The problem: a resolver loses questions that come in a burst, and a blocklist blocks clients that ask too fast.
+So questions must wait, in order, without a loop that looks again and again.
+
+The idea: a token bucket without tokens (the generic cell rate algorithm, ITU-T I.371). It keeps one number: the moment
+at which the next question is exactly on time. A question that comes too early takes the next free moment, moves the
+number on by one interval, and sleeps until its moment. So the first question that comes is the first that leaves.
 """
 
 from __future__ import annotations

@@ -1,10 +1,17 @@
-"""The door to the registries: asks RDAP servers (exporter/mail/rdap.py) with a memory. There is one Rdap per daemon.
+"""Asks domain registries, over RDAP, and remembers their answers. There is one RdapClient per daemon.
 
-Registries answer out of courtesy, and one that is asked too often closes its door (RFC 7480 section 5.5). So there is
-one question about a domain a day, however often it is judged; a server gets one question a second; and when it answers
-429 it is left alone for as long as it says. The list of servers is read once a day.
+The problem: registries answer for free, and block a client that asks too often (RFC 7480 section 5.5). Our checks may
+run much more often than the answer changes.
 
-A failure is not kept: the next run asks again.
+The rules:
+
+- A domain is asked about once a day, however often it is checked.
+- A server gets at most one question a second.
+- A server that answers 429 is not asked for as long as it says.
+- The list of servers is read once a day. If it cannot be read, the last one is used.
+- A failure is not remembered: the next run asks again.
+
+exporter/mail/rdap.py reads the answers.
 """
 
 from __future__ import annotations
@@ -33,7 +40,7 @@ REDIRECTS = 3  # RFC 7480 section 5.2 lets a server send us on
 KEPT = 23 * 3600.0  # seconds; a daily run then asks anew, and never finds an answer of yesterday
 DAY = 86400.0
 RETRY = 600.0  # seconds between attempts to read a list of servers that could not be read
-PATIENCE = 40.0  # seconds that a question may wait: as many as a lane of the schedule holds runs, and some more
+PATIENCE = 40.0  # seconds that a question may wait: one for each run that the schedule starts at once, and some more
 TRIES = 3
 ANSWER = 13.0  # seconds for one question; bootstrap and all it stays under the check's deadline
 SOME_TIME = 60.0  # seconds that "later" means when it is not said
@@ -55,7 +62,7 @@ class RdapLookup:
 
 
 class RdapClient:
-    """`bootstrap` is the list of servers: a URL, or a file in the same format. `sleep` is how it waits."""
+    """`bootstrap` is the URL of the list of servers, or a file in the same format. `sleep` is for tests."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The authorities that this machine trusts, for whoever verifies a certificate."""
+"""The certificate authorities that this machine trusts."""
 
 from __future__ import annotations
 

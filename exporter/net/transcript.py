@@ -1,4 +1,4 @@
-"""What one run asked and was answered, as a person reads it: bounded, and safe to show."""
+"""The questions and answers of one run, as a person reads them. Their size is limited, and remote text is escaped."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is made from the catalogue and kept in files: whoever uses them gets what this version says.
+"""Makes the published files from the catalogue: alert rules, dashboards and the Alertmanager configuration.
 
-Each part is a function from the catalogue to its files. `publish DIR` writes them all, and the same files are kept in
-the project, where a test holds them to the code. The project's own documents are made by tools/.
+Each part is a function from the catalogue to its files. `publish DIR` writes all of them. The same files are committed
+in the project, and a test compares them with the code. tools/ makes the project's own documents.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an alerting rule of ours is made of, and how it says whom it is about."""
+"""The parts of one alerting rule, and the words that say which target it is about."""
 
 from __future__ import annotations
 

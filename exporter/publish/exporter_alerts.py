@@ -1,4 +1,4 @@
-"""Alerts that watch the watcher: its resolver, its blocklists, its pace, itself; and what ends at a known time."""
+"""Alerts about the exporter, its resolver and its blocklists, and about certificates and registrations that end."""
 
 from __future__ import annotations
 

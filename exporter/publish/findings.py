@@ -1,12 +1,19 @@
-"""One alert for each finding, once it has stood for a while.
+"""Makes one alert for each finding. It fires when the finding has been active for some time.
 
-Its own age counts, so that neither a restart of Prometheus nor a failed scrape begins the wait anew. Gauges are read
-through a window (`max_over_time`), since a failed scrape would reset the `for` of a plain one, and the window is
-shorter than the `for`, so that a blip cannot page. Severity comes with the series: what the operator decides in the
-exporter's configuration needs no change here, and an accepted finding has no series.
+The problem: `for` alone starts again after a restart of Prometheus, and after each failed scrape. A fault could stay
+for days without an alert.
 
-The labels `deliverability_scope` (target, blocklist, exporter or mute) and `deliverability_dead` exist for
-Alertmanager's inhibition: data/alertmanager.yml. Everything is written in the language of Prometheus 2.42.
+The idea: the exporter exposes since when a finding is active, and the alert compares this age with a threshold.
+
+The rules:
+
+- The expressions read gauges through a window (`max_over_time`), so a failed scrape does not reset `for`.
+- The window is shorter than `for`, so one bad sample cannot cause an alert.
+- The severity is a label of the series. If the operator changes it in the exporter's configuration, or accepts a
+  finding, these rules need no change.
+- The labels `deliverability_scope` (target, blocklist, exporter or mute) and `deliverability_dead` are for inhibition
+  in data/alertmanager.yml.
+- All expressions are valid for Prometheus 2.42.
 """
 
 from __future__ import annotations

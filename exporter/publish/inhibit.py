@@ -1,9 +1,13 @@
-"""Alerts for Alertmanager alone: while one fires, it inhibits others (data/alertmanager.yml). Nobody gets them.
+"""Makes the alerts that inhibit others in Alertmanager (data/alertmanager.yml). They are sent to nobody.
 
-They are apart from the alerts that people get, because the two want different times. One that inhibits has no `for`: a
-part may be seen to be broken up to an interval before its cause is, and must not page first. And none may hide a fault
-for good, whatever stays broken: doubt about a resolver or a blocklist inhibits for `mute_for` at most, and only what is
-proven and critical itself, and so pages, makes a domain dead for as long as it lasts.
+The problem: if a resolver breaks or a domain disappears, hundreds of findings follow from that one cause. People need
+one alert for the cause.
+
+They are separate from the alerts for people, because they need other times:
+
+- They have no `for`. A consequence may be seen up to one interval before its cause, and must not be sent first.
+- They must not hide a fault for ever. Doubt about a resolver or a blocklist inhibits for at most `mute_for`.
+- A dead domain inhibits for as long as it is dead. Its own finding is proven and critical, and people get that alert.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Matchers of PromQL for what the catalogue declares, so that no alert and no dashboard names a check or a finding."""
+"""PromQL matchers made from the catalogue, so no alert and no dashboard has the name of a check or a finding in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users adjust in what is published: they keep these few numbers, and never edit what is made from them."""
+"""The numbers that users may change in the published files. Users keep these numbers, and do not edit the files."""
 
 from __future__ import annotations
 

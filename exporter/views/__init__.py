@@ -1,1 +1,1 @@
-"""What is held, shown: series for Prometheus, pages and cards for people, text for a terminal."""
+"""Shows the results: as series for Prometheus, as pages for people, and as text for a terminal."""

@@ -1,6 +1,6 @@
-"""What is held, told to a person: the plain structures that the pages, the check command and JSON all show.
+"""Plain structures with what is known of a target. The pages, the `check` command and JSON all show the same ones.
 
-Times are unix seconds; who shows them decides how they are written.
+Times are unix seconds; each view formats them itself.
 """
 
 from __future__ import annotations
@@ -95,34 +95,34 @@ class Reception:
     demands: tuple[DemandCard, ...]  # in the order of FIRST
 
 
-def card(held: CheckState, policy: FindingPolicy, now: float) -> Card:
-    judged = sorted(held.judged(policy, now), key=lambda j: _GRAVITY[j.severity])
+def card(state: CheckState, policy: FindingPolicy, now: float) -> Card:
+    effective = sorted(state.effective(policy, now), key=lambda j: _GRAVITY[j.severity])
     return Card(
-        check=held.check,
-        target=held.target,
-        verdict=held.verdict(policy, now),
-        severity=next((j.severity for j in judged if j.fails), None),
-        findings=tuple(map(_finding, judged)),
-        doubt=held.doubt,
-        samples=held.samples,
-        records=held.records,
-        last_run=held.last_run or None,
-        last_conclusive=held.last_conclusive or None,
-        evidence=_evidence(held.latest),
-        earlier_trouble=_evidence(held.latest_trouble) if held.latest_trouble is not held.latest else None,
+        check=state.check,
+        target=state.target,
+        verdict=state.verdict(policy, now),
+        severity=next((j.severity for j in effective if j.fails), None),
+        findings=tuple(map(_finding, effective)),
+        doubt=state.doubt,
+        samples=state.samples,
+        records=state.records,
+        last_run=state.last_run or None,
+        last_conclusive=state.last_conclusive or None,
+        evidence=_evidence(state.latest),
+        earlier_trouble=_evidence(state.latest_trouble) if state.latest_trouble is not state.latest else None,
     )
 
 
-def _finding(judged: EffectiveFinding) -> ShownFinding:
-    finding = judged.finding
+def _finding(effective: EffectiveFinding) -> ShownFinding:
+    finding = effective.finding
     return ShownFinding(
         rule=finding.rule,
-        severity=judged.severity,
+        severity=effective.severity,
         text=finding.text,
         fix=finding.fix,
         evidence=finding.evidence,
-        since=judged.standing.since,
-        accepted_until=judged.accepted_until,
+        since=effective.active.since,
+        accepted_until=effective.accepted_until,
     )
 
 
@@ -139,7 +139,7 @@ def _evidence(outcome: Outcome | None) -> RunEvidence | None:
 
 def cards(store: Iterable[CheckState], policy: FindingPolicy, now: float) -> list[Card]:
     """Worst first: failures by severity, then what could not be told, then the rest."""
-    return sorted((card(held, policy, now) for held in store), key=_rank)
+    return sorted((card(state, policy, now) for state in store), key=_rank)
 
 
 def _rank(told: Card) -> tuple[int, int, str, str]:
@@ -162,8 +162,8 @@ def reception(profile: Profile, check: str, target: Delivery, ask: Ask) -> Recep
 def receptions(store: Store) -> list[Reception]:
     """Every domain at every receiver that it wants to be taken by."""
     return [
-        reception(receivers.shipped()[name], held.check.id, held.target, store.get)
-        for held in store
-        if isinstance(held.target, Delivery)
-        for name in held.target.receivers
+        reception(receivers.shipped()[name], state.check.id, state.target, store.get)
+        for state in store
+        if isinstance(state.target, Delivery)
+        for name in state.target.receivers
     ]

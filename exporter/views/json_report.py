@@ -1,4 +1,4 @@
-"""What `check --format json` prints. Its keys are for the programs of others: they stay as they are."""
+"""What `check --format json` prints. Other people's programs read its keys, so the keys must not change."""
 
 from __future__ import annotations
 

@@ -1,8 +1,15 @@
-"""What Prometheus scrapes. The lines of a target are made when its verdict changes; a scrape only joins them.
+"""Makes what Prometheus scrapes.
 
-The families about targets are written here, line by line, because a fleet has a million of them and a
-scrape must not stop the loop. The exporter's own health goes through prometheus_client. Both formats that
-Prometheus asks for (text 0.0.4 and OpenMetrics 1.0) write gauges alike.
+The problem: a large fleet has a million series. If a scrape had to make them all, the event loop would stand still.
+
+The idea: the lines of a target are made when its verdict changes. A scrape only joins them.
+
+The rules:
+
+- The lines about targets are written here. The lines about the exporter itself are made by prometheus_client.
+- The result is given out in pieces of PIECE lines, so that the loop can do other work between them.
+- Gauges look alike in both formats that Prometheus asks for (text 0.0.4 and OpenMetrics 1.0), so one line serves both.
+- If a verdict would exceed the limit of series, all its lines are left out and counted in `dropped`.
 """
 
 from __future__ import annotations
@@ -75,38 +82,41 @@ def _line(name: str, inside: str, value: float) -> bytes:
     return (f"{name}{{{inside}}} {number}\n" if inside else f"{name} {number}\n").encode("utf-8", "replace")
 
 
-def lines(held: CheckState, policy: FindingPolicy, now: float) -> Iterator[tuple[str, bytes]]:
+def lines(state: CheckState, policy: FindingPolicy, now: float) -> Iterator[tuple[str, bytes]]:
     """The (family, line) pairs of one check of one target."""
-    identity, own = _inside(held.target.identity), _inside(held.target.labels)
-    who = ",".join(filter(None, (_inside((("check", held.check.id),)), identity, own)))
-    ok = held.ok(policy, now)
+    identity, own = _inside(state.target.identity), _inside(state.target.labels)
+    who = ",".join(filter(None, (_inside((("check", state.check.id),)), identity, own)))
+    ok = state.ok(policy, now)
     if ok is not None:
         yield OK, _line(OK, who, ok)
-    yield UNKNOWN, _line(UNKNOWN, who, held.doubt is not None)
-    if held.doubt:
-        yield REASON, _line(REASON, f'{who},reason="{held.doubt.reason}"', 1)
-    yield LAST_RUN, _line(LAST_RUN, who, held.last_run)
-    yield LAST_CONCLUSIVE, _line(LAST_CONCLUSIVE, who, held.last_conclusive)
-    if held.findings:
-        yield from _findings(held, who, policy, now)
-    if held.records:
-        yield RECORD_CHANGED, _line(RECORD_CHANGED, who, held.changed)
-    for it in held.samples:
+    yield UNKNOWN, _line(UNKNOWN, who, state.doubt is not None)
+    if state.doubt:
+        yield REASON, _line(REASON, f'{who},reason="{state.doubt.reason}"', 1)
+    yield LAST_RUN, _line(LAST_RUN, who, state.last_run)
+    yield LAST_CONCLUSIVE, _line(LAST_CONCLUSIVE, who, state.last_conclusive)
+    if state.findings:
+        yield from _findings(state, who, policy, now)
+    if state.records:
+        yield RECORD_CHANGED, _line(RECORD_CHANGED, who, state.changed)
+    for it in state.samples:
         name = it.metric.name
         yield name, _line(name, ",".join(filter(None, (identity, _inside(it.labels), own))), it.value)
 
 
-def _findings(held: CheckState, who: str, policy: FindingPolicy, now: float) -> Iterator[tuple[str, bytes]]:
+def _findings(state: CheckState, who: str, policy: FindingPolicy, now: float) -> Iterator[tuple[str, bytes]]:
     worst: dict[tuple[str, Labels], tuple[Severity, float]] = {}
-    for judged in held.judged(policy, now):
-        finding = judged.finding
-        if judged.accepted_until is not None:
-            until = "" if judged.accepted_until == float("inf") else _day(judged.accepted_until)
+    for effective in state.effective(policy, now):
+        finding = effective.finding
+        if effective.accepted_until is not None:
+            until = "" if effective.accepted_until == float("inf") else _day(effective.accepted_until)
             labels = (("finding", finding.id), *finding.subject, *((("until", until),) if until else ()))
             yield ACCEPTED, _line(ACCEPTED, f"{who},{_inside(labels)}", 1)
-        elif judged.severity.fails:
-            severity, since = worst.get(finding.key, (judged.severity, judged.standing.since))
-            worst[finding.key] = (max(severity, judged.severity, key=_WORSE.index), min(since, judged.standing.since))
+        elif effective.severity.fails:
+            severity, since = worst.get(finding.key, (effective.severity, effective.active.since))
+            worst[finding.key] = (
+                max(severity, effective.severity, key=_WORSE.index),
+                min(since, effective.active.since),
+            )
     for (rule, subject), (severity, since) in worst.items():
         inside = f"{who},{_inside((('finding', rule), *subject))}"
         yield FINDING, _line(FINDING, f'{inside},severity="{severity}"', 1)
@@ -159,15 +169,15 @@ class Exposition:
             collector(registry=self._registry)
         self._registry.register(_Health(own, self))
 
-    def put(self, held: CheckState) -> None:
+    def put(self, state: CheckState) -> None:
         """Write the lines of this verdict where the former ones stood, so that scrapes keep their order."""
         now = self._clock.wall()
-        self._write(held.key, lines(held, self.policy, now))
-        self._expiries.pop(held.key, None)
-        if held.target.accept:
-            ends = [a.until for a in held.target.accept if a.until is not None and a.until > now]
+        self._write(state.key, lines(state, self.policy, now))
+        self._expiries.pop(state.key, None)
+        if state.target.accept:
+            ends = [a.until for a in state.target.accept if a.until is not None and a.until > now]
             if ends:
-                self._expiries[held.key] = (min(ends), held)
+                self._expiries[state.key] = (min(ends), state)
 
     def relate(self, family: str, target: Target, *more: tuple[str, str]) -> None:
         """A relation that comes from the configuration alone: an info series with the target's labels and more."""
@@ -214,9 +224,9 @@ class Exposition:
 
         What it says is fixed when this returns, however slowly the pieces are taken.
         """
-        for until, held in list(self._expiries.values()):
+        for until, state in list(self._expiries.values()):
             if until <= self._clock.wall():
-                self.put(held)
+                self.put(state)
         encoder, content_type = choose_encoder(accept)
         registry = self._registry.restricted_registry(sorted(names)) if names else self._registry
         own: bytes = encoder(registry)

@@ -1,4 +1,4 @@
-"""The pages for a person, as HTML. Everything shown is escaped by the template engine; nothing is scripted."""
+"""Renders the HTML pages. The template engine escapes everything, and the pages have no scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each page tells, as HTML. What is done for all verdicts leaves the loop to others again and again."""
+"""Makes each page as HTML. Work over all verdicts goes in slices, so that the event loop can do other work too."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ class Site:
         wanted = query.strip().lower()[:100]
         targets: set[str] = set()
         kinds: dict[_Kind, list[CheckState]] = {kind: [] for kind in KINDS}
-        async for held in self._each(lambda _: True):
-            targets.add(held.target.key)
-            if _matches(held, wanted):
-                kinds[self._kind(held)].append(held)
+        async for state in self._each(lambda _: True):
+            targets.add(state.target.key)
+            if _matches(state, wanted):
+                kinds[self._kind(state)].append(state)
         totals = {kind: len(rows) for kind, rows in kinds.items()}
         critical, warning = (_first(kinds[kind]) for kind in (Severity.CRITICAL, Severity.WARNING))
         return self._page(
@@ -95,8 +95,8 @@ class Site:
         asked = _labels(path)
         wanted = frozenset(asked)
         kinds: dict[_Kind, list[CheckState]] = {kind: [] for kind in KINDS}
-        async for held in self._each(lambda h: h.target.key == path or wanted <= {*h.target.identity}):
-            kinds[self._kind(held)].append(held)
+        async for state in self._each(lambda state: state.target.key == path or wanted <= {*state.target.identity}):
+            kinds[self._kind(state)].append(state)
         found = list(chain.from_iterable(kinds.values()))
         if not found:
             raise PageNotFoundError(f"no target {path[:200]!r} is configured")
@@ -123,18 +123,18 @@ class Site:
         declared = self._catalogue.rules.get(id_)
         if declared is None:
             raise PageNotFoundError("no such finding; /findings lists them all")
-        standing = [h async for h in self._each(lambda h: any(s.finding.rule is declared for s in h.findings))]
-        return self._page("finding.html", rule=declared, cards=self._cards(standing[:SHOWN]))
+        active = [it async for it in self._each(lambda it: any(f.finding.rule is declared for f in it.findings))]
+        return self._page("finding.html", rule=declared, cards=self._cards(active[:SHOWN]))
 
     async def receivers(self) -> str:
         domains = dict.fromkeys(receivers.shipped(), 0)
         unmet = dict.fromkeys(receivers.shipped(), 0)
-        async for held in self._each(lambda h: bool(_wanted(h))):
-            standing = {s.finding.id for s in held.findings}
-            for name in _wanted(held):
+        async for state in self._each(lambda state: bool(_wanted(state))):
+            active = {it.finding.id for it in state.findings}
+            for name in _wanted(state):
                 profile = receivers.shipped()[name]
                 domains[name] += 1
-                unmet[name] += any(profile.finding(demand, held.check.id) in standing for demand in profile.demands)
+                unmet[name] += any(profile.finding(demand, state.check.id) in active for demand in profile.demands)
         rows = [ReceiverRow(profile, domains[name], unmet[name]) for name, profile in receivers.shipped().items()]
         return self._page("receivers.html", rows=rows)
 
@@ -165,41 +165,41 @@ class Site:
         return self._page("style.css")
 
     async def _each(self, wanted: Callable[[CheckState], bool]) -> AsyncIterator[CheckState]:
-        for count, held in enumerate(list(self._store), 1):
-            if wanted(held):
-                yield held
+        for count, state in enumerate(list(self._store), 1):
+            if wanted(state):
+                yield state
             if count % BREATH == 0:
                 await asyncio.sleep(0)
 
     async def _deliveries(self, profile: Profile) -> list[tuple[str, Delivery]]:
         """The mail that the receiver is to take, each with the id of the check that judges it."""
-        held = [(it.check.id, it.target) async for it in self._each(lambda h: profile.id in _wanted(h))]
-        return [(check, target) for check, target in held if isinstance(target, Delivery)]
+        found = [(it.check.id, it.target) async for it in self._each(lambda state: profile.id in _wanted(state))]
+        return [(check, target) for check, target in found if isinstance(target, Delivery)]
 
-    def _kind(self, held: CheckState) -> _Kind:
+    def _kind(self, state: CheckState) -> _Kind:
         policy, now = self._policy(), self._clock.wall()
-        verdict = held.verdict(policy, now)
+        verdict = state.verdict(policy, now)
         if verdict is not Verdict.FAIL:
             return verdict
-        critical = any(j.fails and j.severity is Severity.CRITICAL for j in held.judged(policy, now))
+        critical = any(j.fails and j.severity is Severity.CRITICAL for j in state.effective(policy, now))
         return Severity.CRITICAL if critical else Severity.WARNING
 
-    def _cards(self, held: list[CheckState]) -> list[Card]:
+    def _cards(self, states: list[CheckState]) -> list[Card]:
         policy, now = self._policy(), self._clock.wall()
-        return [cards.card(h, policy, now) for h in held]
+        return [cards.card(state, policy, now) for state in states]
 
-    async def _carded(self, held: list[CheckState]) -> list[Card]:
+    async def _carded(self, states: list[CheckState]) -> list[Card]:
         """The same, with a breath for the loop before each table."""
         await asyncio.sleep(0)
-        return self._cards(held)
+        return self._cards(states)
 
     def _page(self, template: str, **context: object) -> str:
         return self._pages.render(template, self._clock.wall(), **context)
 
 
-def _first(held: list[CheckState]) -> list[CheckState]:
+def _first(states: list[CheckState]) -> list[CheckState]:
     """By check and target, as many as one table shows."""
-    return heapq.nsmallest(SHOWN, held, key=lambda h: (h.check.id, h.target.title))
+    return heapq.nsmallest(SHOWN, states, key=lambda state: (state.check.id, state.target.title))
 
 
 def _labels(path: str) -> Labels:
@@ -218,11 +218,11 @@ def _profile(name: str) -> Profile:
     return profile
 
 
-def _wanted(held: CheckState) -> tuple[str, ...]:
+def _wanted(state: CheckState) -> tuple[str, ...]:
     """The receivers that the mail of this target goes to."""
-    return held.target.receivers if isinstance(held.target, Delivery) else ()
+    return state.target.receivers if isinstance(state.target, Delivery) else ()
 
 
-def _matches(held: CheckState, wanted: str) -> bool:
-    words = (held.check.id, held.target.title, *(value for _, value in held.target.labels))
+def _matches(state: CheckState, wanted: str) -> bool:
+    words = (state.check.id, state.target.title, *(value for _, value in state.target.labels))
     return not wanted or any(wanted in word.lower() for word in words)

@@ -1,4 +1,4 @@
-"""Moments and durations, from seconds to what a person or a program reads."""
+"""Formats times and durations for people and programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP: /metrics from memory, the pages for a person, and the life-cycle paths that Prometheus users know."""
+"""The HTTP server: /metrics, the pages for people, and the paths for health and reload that Prometheus users know."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from exporter.mail.dane.chain import advised
 from exporter.mail.tls import Version
 from exporter.model import Outcome
 from exporter.net import Net
-from exporter.net.interfaces import HeldStates
+from exporter.net.interfaces import CheckStates
 from exporter.net.smtp.connection import Secured
 from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import Domain, MailHost
@@ -127,8 +127,8 @@ async def test_mail_hosts_that_a_command_has_found_are_looked_at(validates: bool
     dns = MemoryResolver(ZoneData((ALL_SIGNED if validates else "") + zone))
     async with mail_door({(ip_address("192.0.2.25"), 25): Behaviour()}, clock) as mail:
 
-        def net(held: HeldStates) -> Net:
-            return Net(dns, clock, mail=mail, held=held)
+        def net(states: CheckStates) -> Net:
+            return Net(dns, clock, mail=mail, states=states)
 
         domain = Domain(name="example.com", mail_from=("example.com",))
         store = Store()

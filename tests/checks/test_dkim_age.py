@@ -36,7 +36,7 @@ class Watch:
         """What is held when this has been met."""
         self.clock.pass_(after)
         dns = MemoryResolver(ZoneData(record))
-        outcome = await evaluate(CHECK, TARGET, lambda: Net(dns, self.clock, held=self.store), self.clock)
+        outcome = await evaluate(CHECK, TARGET, lambda: Net(dns, self.clock, states=self.store), self.clock)
         assert outcome.verdict == "pass" or outcome.doubt
         held = self.store.record(outcome)
         assert held
@@ -123,7 +123,7 @@ async def test_a_key_that_has_been_there_and_is_gone_is_no_key_to_come() -> None
     found = []
     for more in ("", f'{second}. TXT "v=DKIM1; k=ed25519; {OTHER}"\n', "", ""):
         dns = MemoryResolver(ZoneData(zone + more))
-        store.record(await evaluate(CHECK, target, lambda dns=dns: Net(dns, clock, held=store), clock))  # type: ignore[misc]  # a default cannot be inferred
+        store.record(await evaluate(CHECK, target, lambda dns=dns: Net(dns, clock, states=store), clock))  # type: ignore[misc]  # a default cannot be inferred
         found.append([standing.finding.id for standing in store[CHECK.id, target.key].findings])
         clock.pass_(3600)
     assert found == [["dkim.key-to-come"], ["dkim.ed25519"], ["dkim.dangling-cname"], ["dkim.dangling-cname"]]

@@ -27,7 +27,7 @@ async def seen(domain: str, *worlds: str) -> tuple[dict[str, tuple[str, ...]], C
     store.hold(CHECK, target)
     for world in worlds:
         dns = MemoryResolver(ZoneData(world))
-        outcome = await evaluate(CHECK, target, partial(Net, dns, clock, held=store), clock)
+        outcome = await evaluate(CHECK, target, partial(Net, dns, clock, states=store), clock)
         held = store.record(outcome)
         clock.pass_(3600)
     assert held

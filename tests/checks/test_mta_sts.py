@@ -56,7 +56,7 @@ class Domains:
         self.fetched: list[str] = []
 
     def net(self) -> Net:
-        net = World(MemoryResolver(self.zone), self.clock, held=self.store)
+        net = World(MemoryResolver(self.zone), self.clock, states=self.store)
         net.answer, net.fetched = self.answer, self.fetched
         return net
 

@@ -1,4 +1,4 @@
-"""What the scenarios of smtp_tls cannot say: certificates of any lifetime, hosts of many addresses, and no door."""
+"""What the scenarios of smtp_tls cannot say: certificates of any lifetime, hosts of many addresses, and no client."""
 
 from __future__ import annotations
 

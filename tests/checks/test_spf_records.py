@@ -31,7 +31,7 @@ class Watch:
     async def sees(self, text: str) -> tuple[Outcome, CheckState]:
         """What one run says of this world, and what is held afterwards. An hour passes."""
         dns = MemoryResolver(ZoneData(OTHERS + text))
-        outcome = await evaluate(CHECK, TARGET, lambda: Net(dns, self.clock, held=self.store), self.clock)
+        outcome = await evaluate(CHECK, TARGET, lambda: Net(dns, self.clock, states=self.store), self.clock)
         held = self.store.record(outcome)
         assert held
         self.clock.pass_(3600)

@@ -22,7 +22,7 @@ from exporter.facts import Reason
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.model import Target
 from exporter.net import Net
-from exporter.net.interfaces import HeldStates
+from exporter.net.interfaces import CheckStates
 from exporter.targets import (
     Address,
     Authorisation,
@@ -84,8 +84,8 @@ async def evaluated(targets: Iterable[Target], *checks: str) -> Store:
     store = Store()
     plan = Plan(CATALOGUE, targets, checks.__contains__, store)
 
-    def net(held: HeldStates) -> Net:
-        return Net(dns, clock, held=held)
+    def net(states: CheckStates) -> Net:
+        return Net(dns, clock, states=states)
 
     await Sweep(plan, store, net, clock, lambda done, total: steps.append((done, total))).run()
     assert steps[-1] == (len(store), len(store))
@@ -112,7 +112,7 @@ async def test_a_domain_is_looked_at_again_once_its_mail_hosts_have_been_met() -
         domain = Domain(name="example.com", mail_from=("example.com",))
         store = Store()
         plan = Plan(CATALOGUE, [domain], {"mx", "smtp_tls"}.__contains__, store)
-        await Sweep(plan, store, lambda held: Net(dns, clock, mail=mail, held=held), clock).run()
+        await Sweep(plan, store, lambda states: Net(dns, clock, mail=mail, states=states), clock).run()
     (mx,) = (held for held in store if held.check.id == "mx")
     assert {"mx.host-unreachable", "mx.all-unreachable"} <= {standing.finding.id for standing in mx.findings}
 

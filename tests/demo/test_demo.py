@@ -176,13 +176,13 @@ class Seen:
     def failing(self, held: CheckState) -> set[str]:
         if isinstance(held.target, Delivery):  # what follows from the faults has tables of its own
             return set()
-        judged = held.judged(FindingPolicy(self.settings.severities), OneDay().wall())
+        effective = held.effective(FindingPolicy(self.settings.severities), OneDay().wall())
         doubt = {f"{held.check.id}: {held.doubt.reason}"} if held.doubt else set()
-        return {j.finding.id for j in judged if j.fails} | doubt
+        return {j.finding.id for j in effective if j.fails} | doubt
 
     def accepted(self, held: CheckState) -> set[str]:
-        judged = held.judged(FindingPolicy(self.settings.severities), OneDay().wall())
-        return {j.finding.id for j in judged if j.accepted_until is not None}
+        effective = held.effective(FindingPolicy(self.settings.severities), OneDay().wall())
+        return {j.finding.id for j in effective if j.accepted_until is not None}
 
     def of(self, entry: str) -> list[CheckState]:
         """What belongs to one entry. What a domain has with a sender belongs to the domain."""

@@ -79,7 +79,7 @@ async def test_a_check_uses_only_what_it_declares() -> None:
         declaration = check(over=Domain, **declared)(sample)
         store = Store()
         outcome = await evaluate(
-            declaration, EXAMPLE, lambda: Net(MemoryResolver(ZoneData("")), clock, held=store), clock
+            declaration, EXAMPLE, lambda: Net(MemoryResolver(ZoneData("")), clock, states=store), clock
         )
         return str(outcome.doubt.reason) if outcome.doubt else "told"
 

@@ -16,7 +16,7 @@ from exporter.engine.state_file import StateFile
 from exporter.facts import RECORD_LIMIT, Reason, Record
 from exporter.model import Check
 from exporter.net import Net
-from exporter.net.interfaces import HeldStates
+from exporter.net.interfaces import CheckStates
 from exporter.views import cards, metrics
 from exporter.views.pages import Pages
 from tests.support.checks import EXAMPLE, SAMPLE, cannot, outcome, scripted
@@ -120,8 +120,8 @@ async def test_a_check_sees_its_own_past() -> None:
         def get(self, check: str, target: str) -> CheckState | None:
             return now if (check, target) == now.key else None
 
-    def view(check: Check, held: HeldStates | None) -> Net:
-        net = Net(dns, clock, held=held)
+    def view(check: Check, states: CheckStates | None) -> Net:
+        net = Net(dns, clock, states=states)
         net.serve(check)
         return net
 

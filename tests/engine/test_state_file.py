@@ -94,11 +94,11 @@ async def test_what_left_the_configuration_is_not_brought_back(tmp_path: Path) -
 
 async def test_what_the_blocklist_door_knows_survives_too(tmp_path: Path) -> None:
     state = StateFile(tmp_path / "state")
-    assert state.recall_door() is None
-    state.save_door({"lists": {"a": [1, None]}})
+    assert state.recall_blocklists() is None
+    state.save_blocklists({"lists": {"a": [1, None]}})
     await state.close()
     state = StateFile(tmp_path / "state")
-    assert state.recall_door() == {"lists": {"a": [1, None]}}
+    assert state.recall_blocklists() == {"lists": {"a": [1, None]}}
     await state.close()
 
 

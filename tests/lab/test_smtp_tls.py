@@ -1,4 +1,4 @@
-"""The SMTP door against a real Postfix: every listener is told for what it is."""
+"""The SMTP client and a real Postfix: each listener gets the right verdict."""
 
 from __future__ import annotations
 

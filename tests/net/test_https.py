@@ -1,4 +1,4 @@
-"""The door to the web lets in what was asked for, up to a size and a time, and tells failures apart by their kind."""
+"""The HTTPS client returns what was asked for, up to a size and a time, and gives each failure its kind."""
 
 from __future__ import annotations
 
@@ -359,7 +359,7 @@ async def test_the_wait_for_a_place_is_no_silence_of_the_server() -> None:
 
 
 async def test_every_run_that_asks_the_web_at_the_same_time_has_a_place() -> None:
-    """A check full of slow servers is held up in its own lane, and holds up no other."""
+    """A check with many slow servers fills its own queue, and delays no other check."""
     sources = [path.read_text() for path in (Path(__file__).parents[2] / "exporter" / "checks").rglob("*.py")]
     asking = sum("net.fetch(" in text or "net.registration(" in text for text in sources)
     assert asking == 3, "mta_sts, bimi, registration"

@@ -1,4 +1,4 @@
-"""The door to the registries: a question a day, a pace for each server, and a list of servers that outlives trouble."""
+"""The RDAP client: one question a day, a rate limit for each server, and a list of servers that outlives failures."""
 
 from __future__ import annotations
 

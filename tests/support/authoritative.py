@@ -1,4 +1,4 @@
-"""The door to the name servers of a scenario, real ones or the same from memory."""
+"""A client for the name servers of a scenario: real servers, or the same answers from memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small checks for tests of the machinery: what they yield is scripted."""
+"""Small checks for tests of the engine. A test scripts what they yield."""
 
 from __future__ import annotations
 

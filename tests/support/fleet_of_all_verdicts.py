@@ -1,4 +1,4 @@
-"""A small fleet in which every kind of verdict stands: what is shown of it is compared octet by octet."""
+"""A small fleet with every kind of verdict. Tests compare all views of it octet by octet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A name server that does as it is told: any octets, in any order, over UDP and TCP on one port of loopback."""
+"""A name server that a test scripts: any octets, in any order, over UDP and TCP on one loopback port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocklists whose behaviour a test turns as it likes, behind one resolver that logs every question."""
+"""Blocklists whose behaviour a test can change at any time, behind one resolver that logs each question."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Scripted:
 
 @dataclass
 class World:
-    """The resolver, the clock and the door. `asked` holds list, question, reply and the time of each question."""
+    """The resolver, the clock and the client. `asked` holds list, question, reply and the time of each question."""
 
     lists: list[Scripted]
     clock: FakeClock = field(default_factory=FakeClock)
@@ -74,7 +74,7 @@ class World:
     watch: Callable[[Question], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        self.door = DnsblClient(self.clock)
+        self.client = DnsblClient(self.clock)
         self.transcripts: list[str] = []
 
     async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply:
@@ -92,7 +92,7 @@ class World:
         return reply
 
     def net(self) -> Net:
-        return Net(self, self.clock, blocklists=self.door)
+        return Net(self, self.clock, blocklists=self.client)
 
     async def look(self, subject: str, *lists: Scripted) -> list[ListVerdict]:
         net = self.net()
@@ -124,6 +124,6 @@ async def health(world: World, of: Scripted) -> Outcome:
 
 def reborn(world: World) -> None:
     """The daemon ends and starts again."""
-    saved = json.loads(json.dumps(world.door.snapshot()))
-    world.door = DnsblClient(world.clock)
-    world.door.restore(saved)
+    saved = json.loads(json.dumps(world.client.snapshot()))
+    world.client = DnsblClient(world.clock)
+    world.client.restore(saved)

@@ -1,4 +1,4 @@
-"""Tests talk to loopback only. An audit hook sees every connect, send and name lookup of the interpreter's sockets."""
+"""Makes sure that tests talk to loopback only: an audit hook sees each connect, send and name lookup of a socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door to mail servers that exist only for a test."""
+"""An SMTP client that reaches only mail servers that a test has started."""
 
 from __future__ import annotations
 

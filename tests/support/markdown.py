@@ -1,4 +1,4 @@
-"""As much of GitHub Flavored Markdown as documents are held to: links, the places they lead to, tables, code."""
+"""The part of GitHub Flavored Markdown that our documents are tested for: links, their targets, tables and code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A resolver whose world is a zone text: the in-memory half of every scenario."""
+"""A resolver that answers from the text of a zone: scenarios run with it when they run in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages by hand, octet by octet, and how they are read."""
+"""DNS messages made by hand, octet by octet, and how they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every parser of exporter/mail that reads what strangers write, in one form: octets in, one kind of error out."""
+"""All parsers of exporter/mail that read what strangers write, in one form: octets in, one kind of error out."""
 
 from __future__ import annotations
 

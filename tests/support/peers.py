@@ -1,4 +1,4 @@
-"""Peers for the SMTP door: scripted ones that do what no server should, and real ones."""
+"""Peers for the SMTP client: scripted ones that do what no server should, and real ones."""
 
 from __future__ import annotations
 

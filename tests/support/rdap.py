@@ -1,4 +1,4 @@
-"""The door to a registry that exists only for a test."""
+"""An RDAP client for a registry that a test has started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A resolver on hostile servers, and what these can say: the scenery of the tests of exporter/net/dns/resolver.py."""
+"""A resolver with hostile servers, for the tests of exporter/net/dns/resolver.py."""
 
 from __future__ import annotations
 

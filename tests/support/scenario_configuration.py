@@ -1,7 +1,7 @@
-"""The configuration file that a user would write for what a scenario judges, and the targets it comes to.
+"""Writes the configuration file that a user would write for a scenario, and reads the targets from it.
 
-A scenario says its targets as they are; here they take the way that a user's take, so that a name which the loader
-refuses or changes does not pass the tests.
+A scenario names its targets directly. But users reach them through a configuration. So here the targets take that way
+too, and a name that the loader refuses or changes makes the test fail.
 """
 
 from __future__ import annotations

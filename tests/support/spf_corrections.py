@@ -1,4 +1,4 @@
-"""Where pyspf 2.0.14 differs from RFC 7208 as it is read here: each class of difference, as a correction of pyspf."""
+"""Where pyspf 2.0.14 differs from our reading of RFC 7208: each kind of difference, as a correction of pyspf."""
 
 from __future__ import annotations
 

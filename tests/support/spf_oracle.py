@@ -1,8 +1,10 @@
-"""A second opinion on SPF: pyspf, an implementation by others, evaluated in the same made-up world of DNS.
+"""A second opinion on SPF from pyspf, which other people wrote, evaluated in the same made-up DNS.
 
-The two differ, and every difference must be explained. So each known class of difference is a correction of pyspf: the
-place in its source, what has to stand there instead, and the section of RFC 7208 that decides. A difference is
-explained if pyspf gives our result with all corrections; it belongs to those without which it does not.
+Our result and pyspf's differ, and each difference must be explained. So each known kind of difference is a correction
+of pyspf: the place in its source, the new text, and the section of RFC 7208 that decides.
+
+A difference is explained if pyspf with all corrections gives our result. It belongs to the corrections that are needed
+for that.
 """
 
 from __future__ import annotations

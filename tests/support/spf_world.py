@@ -1,5 +1,7 @@
-"""Random worlds of SPF policies: graphs of includes and redirects, every mechanism, modifier and macro, and all that
-DNS can do wrong. A number makes a case, always the same."""
+"""Random SPF policies: graphs of includes and redirects, every mechanism, modifier and macro, and all DNS failures.
+
+A number makes a case. The same number always makes the same case.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An SPF evaluation in a small world: names and what they have."""
+"""Evaluates SPF in a small world of names and their records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Web servers for the door to the web: real ones at addresses of the world, and peers that do what no server should."""
+"""Web servers for the HTTPS client: real ones at addresses of the world, and peers that do what no server should."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def sites(here: Answer, there: Answer | None = None, zone: str = "") -> AsyncIterator[HttpsClient]:
-    """The door to NAME and OTHER; `zone` adds to the DNS of this world."""
+    """A client that reaches NAME and OTHER; `zone` adds to the DNS of this world."""
     servers = WebServers({HERE: (NAME, here), THERE: (OTHER, there or here)}, time.time())
     await servers.start()
     https = HttpsClient(MemoryResolver(ZoneData(ZONE + zone)), dial=servers.dial, authorities=servers.pem)
@@ -61,7 +61,7 @@ def identity(not_after: float = 1.0) -> tuple[WebServers, Identity]:
 async def peer(
     serve: Peer, *, tls: bool = True, newest: ssl.TLSVersion | None = None, not_after: float = 1.0
 ) -> AsyncIterator[HttpsClient]:
-    """The door to a server that speaks TLS rightly (or not at all), and then does as it is scripted."""
+    """A client of a server that speaks TLS rightly (or not at all), and then does as it is scripted."""
     authority, shown = identity(not_after)
     context = server_context(shown) if tls else None
     if context and newest:
@@ -119,14 +119,14 @@ def leading_to(url: str, status: int = 302) -> Answer:
 async def web_door(
     pages: Sequence[Page], zone: ZoneData, dns: DnsClient, clock: FakeClock
 ) -> AsyncIterator[HttpsClient]:
-    """The door to web servers with these pages; whoever has none refuses."""
+    """A client of web servers with these pages; whoever has none refuses."""
     servers = websites(pages, zone.addresses, clock.wall())
     await servers.start()
 
     async def dial(ip: IP, port: int) -> tuple[str, int]:
         if ip in servers.addresses:
             return await servers.dial(ip, port)
-        # an address of somebody's own network is what it is: the door goes to none
+        # an address of somebody's own network is what it is: the client goes to none
         return (str(ip), port) if ip in OWN_NETWORK else NOBODY
 
     https = HttpsClient(dns, dial=dial, authorities=servers.pem)

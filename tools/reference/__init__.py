@@ -1,7 +1,7 @@
-"""The reference, as Markdown: what there is to look at, to find, to metric, to configure and to ask.
+"""The reference, as Markdown: checks, findings, metrics, configuration keys and blocklists.
 
-One file below makes one page. Nothing is told here that the catalogue, the metrics or the configuration do not say
-themselves; what stands in these files are the words that join it.
+Each file below makes one page. The content comes from the catalogue, the metrics and the configuration; these files
+only add the words between.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every key of the configuration, read off the schema that editors use: one source for both, and for the errors."""
+"""Every key of the configuration, from the schema that editors use. So the page, the editor and the errors agree."""
 
 from __future__ import annotations
 

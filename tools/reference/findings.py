@@ -1,4 +1,4 @@
-"""Everything that can be found wrong: what it says, what it does to mail, the fix, and what receivers answer."""
+"""Every finding: what it says, what it does to mail, how to fix it, and what receivers answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As much Markdown as the pages need, in the dialect that code hosts show (GitHub Flavored Markdown)."""
+"""The part of GitHub Flavored Markdown that the pages need."""
 
 from __future__ import annotations
 

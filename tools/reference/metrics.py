@@ -1,4 +1,4 @@
-"""Every family on /metrics: its type, labels and meaning, and questions that the main ones answer."""
+"""Every metric on /metrics: its type, labels and meaning, and questions that the main ones answer."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A part of the check `bimi`: is what a= leads to a mark certificate that is good for the domain and its logo?
+"""Part of the check `bimi`: the mark certificate that a= names. Is it good for the domain and for its logo?
 
-Whether receivers believe the authority behind it is not judged: they have lists of their own for marks.
+We do not judge the authority that issued it, because each receiver has its own list of authorities for marks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""BIMI: the logo that receivers may show beside mail of a domain. No mail is refused for want of one.
+"""BIMI: the logo that some receivers show beside a domain's mail. Nobody refuses mail because there is no logo.
 
-Looked at is the record of the default selector, and only where the domain has one of its own: who inherits the record
-of the organisational domain has its faults told there. Which authorities receivers believe is not judged.
+We read the record of the default selector, and only if the domain has its own. If it uses the record of its
+organisational domain, faults are reported there. We do not judge which authorities receivers trust.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A part of the check `bimi`: is the file that l= leads to a logo of the profile SVG Tiny PS?"""
+"""Part of the check `bimi`: the file that l= names. Is it a logo of the profile SVG Tiny PS?"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""A part of the check `dmarc`: can mail of the domain pass at all, by the names that are configured for it?
+"""Part of the check `dmarc`: can the domain's mail pass DMARC with the names that are configured for it?
 
-What is configured may not be all there is: somebody else's machines often bring envelope and DKIM domains of their own.
-Certain is only what holds for machines of ours. That mail is refused for it, and by everyone, is said where each name
-is proven to be of no use by both RFCs, and both find the same record.
+The configuration may be incomplete. Other companies that send for the domain often use envelope and DKIM domains of
+their own. So we are certain only about mail from our own machines.
+
+We say that everybody refuses such mail only if two things are true. Each name must be proven useless by both RFCs, and
+both RFCs must lead to the same record.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The DMARC policy of a domain: is there one, do all find the same, does its own mail pass (RFC 9989, RFC 7489)?"""
+"""The DMARC policy of a domain: is there one, do all receivers find the same, and does the domain's own mail pass?
+
+RFC 9989 and RFC 7489 find the policy in different ways. Receivers use one or the other, so both are followed here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part of the check `dmarc`: do the aggregate reports arrive that its record asks for?"""
+"""Part of the check `dmarc`: can the aggregate reports arrive that the record asks for?"""
 
 from __future__ import annotations
 

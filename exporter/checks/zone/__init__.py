@@ -1,1 +1,1 @@
-"""The check `zone`: every name server of a zone is asked by itself."""
+"""The check `zone`: asks each name server of a zone directly."""

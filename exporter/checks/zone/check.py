@@ -1,11 +1,15 @@
-"""The servers of a domain's zone, each asked for itself: a resolver asks one of them and hides what the others say.
+"""Asks each name server of a domain's zone directly. A resolver asks only one of them, and hides what the others say.
 
-Worst is not silence but contradiction: mail then fails for those receivers that happen to ask the wrong server. Data
-that differ are critical when they will not heal by themselves: after asking twice, with equal serials, or with a
-server behind for longer than the SOA's refresh. Until then a transfer may be under way. How long a server has been
-behind is kept in memory: after a restart the patience begins anew.
+Servers that contradict each other are worse than a silent one: mail then fails for the receivers that happen to ask the
+wrong server. Different data are critical if they do not heal by themselves. They must still differ when asked again,
+and one of these must be true:
 
-DNSSEC is judged by the resolver that the exporter uses, which walks the whole chain, never by a walk of our own.
+- The serials are equal.
+- One server has been behind for longer than the SOA's refresh. Until then, a zone transfer may be under way.
+
+How long a server has been behind is kept in memory only. After a restart, it counts from zero.
+
+The exporter's resolver validates DNSSEC, because it follows the whole chain of trust. We do not validate here.
 """
 
 from __future__ import annotations

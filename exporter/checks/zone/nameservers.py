@@ -1,7 +1,15 @@
-"""Every server of a zone heard one by one, and its parent's besides: the questions behind the check `zone`.
+"""Finds the servers of a zone and of its parent, and asks each of them: the questions of the check `zone`.
 
-The resolver finds the way to the servers, as it would for anybody. Where it cannot, because the zone is broken, the
-parent's servers are asked for the delegation, and the addresses in it stand in.
+The problem: to ask a server we need its address, and a broken zone may not give it. And a server that does not answer
+may be down, or our own network may block the question.
+
+The rules:
+
+- The resolver finds the servers, as it does for everybody. If it cannot, the parent's servers are asked for the
+  delegation, and its addresses are used.
+- Each address is asked for the SOA, over UDP and over TCP. One that does not answer is asked once more.
+- Silence counts only over an egress (IP version and transport) that is proven: some server has answered over it with
+  authority. Networks that answer in place of the asked server never set AA.
 """
 
 from __future__ import annotations

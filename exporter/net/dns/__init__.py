@@ -1,1 +1,1 @@
-"""DNS: the resolver that is asked for what is true, and the servers of a zone that are asked for what they say."""
+"""DNS: one client asks a resolver for what is true, the other asks a server of a zone for what that server says."""

@@ -1,7 +1,19 @@
-"""One question put to one or more nameservers until one of them answers: repetition, TCP, and who says most.
+"""Asks one question of one or more nameservers, again and again, until one answers or the time is over.
 
-Its attempts overlap: the next one is made after a share of the time, or at once when a nameserver says that it
-cannot answer. A truncated answer is asked for again over TCP, one that dislikes EDNS without it (RFC 6891 section 7).
+The problem: datagrams get lost, and a nameserver may be slow, broken or down. To wait for one nameserver until its
+timeout would use up the time that the next one needs.
+
+The idea: the attempts overlap. Each gets a share of the time; when the share is over, the next attempt begins, and the
+earlier ones may still be answered. If no attempt is open any more, the next begins at once.
+
+The rules:
+
+- The first conclusive answer counts, whoever gives it.
+- A truncated answer over UDP is asked for again over TCP.
+- If a nameserver does not understand EDNS, it is asked again without (RFC 6891 section 7).
+- A nameserver that has given an inconclusive answer is not asked again. One that could not be reached is.
+- If there is no conclusive answer, the result is the failure that says most (`_TELLING`). Its detail names them all.
+- A nameserver that was silent for a share of the time is asked last for PENALTY seconds.
 """
 
 from __future__ import annotations

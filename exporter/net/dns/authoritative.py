@@ -1,8 +1,15 @@
-"""The second DNS door: asks a *given* server of a zone, where resolver.py asks a resolver for whatever is true.
+"""Asks one given server of a zone. resolver.py asks a resolver instead, which chooses the servers itself.
 
-Questions go out without recursion, with DO (RFC 4035 section 3.2.1), from a socket of their own, over UDP or TCP. Who
-is asked is what a zone says, and a zone can say anything: an address that is not public is never contacted, nor one
-to which this machine has no route. No server and nobody at all is asked faster than a pace allows.
+The problem: the addresses that we ask come from zones, and a zone may contain anything. It could send our questions
+into our own network. And many zones share a server, which must not be asked too fast.
+
+The rules:
+
+- An address that is not public is not asked, and neither is one to which this machine has no route. Such a reply says
+  why in `passed_over`; it says nothing about the server.
+- A question asks for no recursion and for DNSSEC signatures (DO, RFC 4035 section 3.2.1). It leaves from a socket of
+  its own, over UDP or TCP.
+- PER_SERVER limits the questions a second to one address, PER_SECOND those to all servers together.
 """
 
 from __future__ import annotations
@@ -37,7 +44,7 @@ _NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class NoRouteError(OSError):
-    """Nobody is to be asked at the address, or this machine knows no way to it: nothing is said about the server."""
+    """The address is not public, or this machine has no route to it. This says nothing about the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +54,9 @@ class _Behind:
 
 
 class AuthoritativeClient:
-    """The door, one for the whole daemon, for it keeps the pace. `dial` says where an address really is to be reached.
+    """One per daemon, because it limits the rate of all questions. Use it from one loop only.
 
-    `timeout` are seconds for one question, all repetitions included. Use from one loop only.
+    `dial` maps an address to the place to connect to. `timeout` is in seconds for one question, with all repetitions.
     """
 
     def __init__(
@@ -71,7 +78,7 @@ class AuthoritativeClient:
         self._behind: dict[str, _Behind] = {}
 
     async def ask(self, server: IP, question: Question, *, tcp: bool = False) -> ServerReply:
-        """What the server itself says. Never raises for what happens in DNS."""
+        """The answer of this server. Whatever happens in DNS is in the result; nothing is raised for it."""
         try:
             query = wire.iterative_query(question)
         except ValueError as wrong:
@@ -98,7 +105,7 @@ class AuthoritativeClient:
             self._slots.release()
 
     def lag(self, who: str, serials: set[int]) -> float:
-        """Seconds for which some server of `who` has been behind a serial that another one had; 0 at first sight."""
+        """For how many seconds a server of `who` has been behind the serial of another; 0 at first."""
         now = self._clock.monotonic()
         newest = next((s for s in serials if not any(serial_lt(s, other) for other in serials)), None)
         known = self._behind.pop(who, None)
@@ -112,7 +119,7 @@ class AuthoritativeClient:
         return now - known.since
 
     async def _way(self, server: IP) -> tuple[str, int]:
-        """Where to ask; raise NoRouteError where nobody is to be asked, OSError where nobody can be."""
+        """Where to ask. Raise NoRouteError if the address must not be asked, OSError if it cannot be."""
         try:
             place = await self._dial(server, PORT)
             meaning = names.not_public(server)

@@ -1,4 +1,12 @@
-"""Answers kept for as long as their zones allow (RFC 1035 section 3.2.1, RFC 2308 section 5), bounded in number."""
+"""Keeps DNS answers for as long as their zones allow, up to a limit (RFC 1035 section 3.2.1, RFC 2308 section 5).
+
+Checks ask many of the same questions, and resolvers need not answer each of them again. But a person who has just
+corrected a record must see the effect soon:
+
+- An answer is kept for its TTL, but at most LONGEST seconds, and a "no" at most LONGEST_ABSENCE seconds.
+- A failure is kept for FAILURE seconds. A question that our own rate limit stopped is not kept at all.
+- Beyond MOST answers, the oldest is removed.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,15 @@
-"""The frame of a DNS message (RFC 1035 section 4.1) read once, linearly and within a budget, before any parser sees it.
+"""Reads the frame of a DNS message (RFC 1035 section 4.1): where each record begins and ends.
 
-A message from the network is hostile until read. A parser that rebuilds and compares whole names for every
-record can be kept busy for 15 seconds by one answer of 64 KiB that is full of names of 126 labels. What is read
-here costs time in proportion to the octets that came, and stops at the budget.
+The problem: a message from the network may be an attack. An answer of 64 KiB can be full of names of 126 labels. A
+parser that builds and compares whole names for each record needs 15 seconds for it.
+
+The idea: read the frame first, once, with a budget. Only a message that stays within the budget gets to a full parser.
+
+The rules:
+
+- The cost is proportional to the number of octets.
+- Records, labels, strings and compression pointers each have a limit. Beyond it, MalformedError is raised.
+- The labels in the data of a record count too, because its parser reads them again.
 """
 
 from __future__ import annotations

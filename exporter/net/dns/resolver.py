@@ -1,8 +1,13 @@
-"""The resolver behind Net: asks the configured nameservers over UDP and TCP and tells apart what they say.
+"""Asks the configured nameservers: the DNS client of all checks.
 
-One question has one deadline. Its attempts at the nameservers overlap: the next one is made after a share of the
-time, or at once when one says that it cannot answer, and the first conclusive answer counts, whoever gives it.
-Only when all have spoken, or time is up, is the question given up, with the reason that tells most.
+One question has one deadline. The attempts at the nameservers overlap, and the first conclusive answer counts:
+attempts.py has the rules. What is added here:
+
+- Equal questions at the same time share one answer, and answers are cached.
+- A rate limit applies to all questions together, and to each zone that has a limit of its own. MOST_IN_FLIGHT limits
+  how many questions wait for an answer at the same time.
+- SERVFAIL can mean that DNSSEC validation failed. The question is then asked again without validation; if that is
+  answered, the status is `bogus`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,22 @@
-"""One nameserver as configured, and the only place where datagrams and streams to it are made.
+"""One nameserver: sends questions to it, over UDP and TCP, and accepts only the answers to these questions.
 
-Against forged answers (RFC 5452) a question leaves with a random id from one of a few connected sockets, whose
-ports the system picks at random and which are given up after a while. A datagram counts only if it comes from
-the nameserver's address, carries an id that is waited for and repeats that question octet by octet. Anything
-else is counted and ignored, and after a handful of strangers on one socket the socket is given up and the
-nameserver is asked over TCP for a while, which cannot be guessed into. The case of letters is not randomised
-(0x20): home-made blocklist servers compare names octet by octet, and would say "no such name".
+The problem: anybody can send us a datagram that looks like the nameserver's answer (RFC 5452). A forged answer would
+become a false verdict.
+
+The idea: an attacker has to guess the id of a question and the port that it left from. We choose both at random, and
+notice when somebody guesses.
+
+The rules:
+
+- A question leaves from one of PORTS connected sockets, whose ports the system chooses at random. A socket is replaced
+  after USES questions or AGE seconds.
+- A question has a random id, which is never used twice on the same socket.
+- An answer comes from the nameserver's address, has the id of a question that waits, and repeats that question octet
+  by octet. Any other datagram is counted and ignored.
+- After UNEXPECTED wrong datagrams on one socket, the socket is closed, and `suspects_spoofing` is true for SUSPICION
+  seconds. Meanwhile attempts.py asks over TCP, where guessing does not work. A late answer is not a wrong datagram.
+- We do not vary the case of letters (0x20) against forgery. Some home-made blocklist servers compare names octet by
+  octet, and would answer "no such name".
 """
 
 from __future__ import annotations

@@ -1,16 +1,20 @@
-"""Between DNS wire format and our own words (exporter/mail/dns.py): questions out, answers judged.
+"""Translates between DNS wire format and the types of exporter/mail/dns.py, and decides what an answer means.
 
-The frame is read by exporter/net/dns/frame.py under a budget; only the records that answer the question are handed
-to dnspython, one by one. What counts as an answer (RFC 1034 section 4.3.1, RFC 2308 section 2):
- - records of the answer section alone, of the question's name and the names its CNAMEs lead to; an answer
-   section about anything else is no proof of absence but a malformed answer;
- - NXDOMAIN speaks of the last name of that chain (RFC 6604 section 3);
- - NOERROR without records is NODATA if a SOA record of a zone above the name says so. Many resolvers leave the
-   authority section out, so a resolver (RA) or the zone's own server (AA) is believed without it, unless NS
-   records make the answer a referral: RFC 2308 section 2.2 shows how alike the two look. A resolver returns a
-   chain whole, so that a chain without an end is judged in the same way;
- - what the resolver itself declares forged, blocked, censored or filtered (RFC 8914) is a refusal. A stale
-   answer (RFC 8767) is an answer: receivers get it too.
+The problem: answers come broken, incomplete and forged. If an answer is misread as "there is no such record", a false
+verdict follows.
+
+exporter/net/dns/frame.py reads the frame, with a budget. Only the records that answer the question are given to
+dnspython, one by one. The rules for an answer (RFC 1034 section 4.3.1, RFC 2308 section 2):
+
+- Only records of the answer section count, and only those of the question's name and of the names that its CNAMEs lead
+  to. An answer section about anything else is malformed; it does not prove absence.
+- NXDOMAIN is about the last name of the CNAME chain (RFC 6604 section 3).
+- NOERROR without records means NODATA if there is a SOA record of a zone above the name.
+- Many resolvers leave the authority section out. So if a resolver (RA) or the zone's own server (AA) answers, NODATA
+  needs no SOA record. But NS records make it a referral; RFC 2308 section 2.2 shows how alike both look.
+- A resolver returns the whole CNAME chain. So a chain without an end is read by the same rules.
+- If the resolver says that an answer is forged, blocked, censored or filtered (RFC 8914), it is a refusal.
+- A stale answer (RFC 8767) is an answer, because receivers get it too.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Blocklists: asking them, and remembering how far each can be believed."""
+"""Blocklists: asks them, and remembers their answers and their health."""

@@ -1,16 +1,24 @@
-"""The door to the blocklists: asks them, tests them, remembers. There is one Blocklists per daemon.
+"""Asks blocklists, tests their health, and remembers both. There is one DnsblClient per daemon.
 
-A list counts only while its test points (RFC 5782 section 5) have been seen to answer rightly:
+The problem: a dead blocklist often still answers. Some dead lists list every address, some list none. One wrong answer
+would be a false verdict about every target at once.
 
-- It is tested before its first answer counts, then every 6 hours; while it cannot be believed every hour, and
-  meanwhile it is asked nothing else. A test that proves nothing (a timeout) changes no condition.
-- The last conclusive answer per subject and list is kept. A list that cannot be believed, or does not answer,
-  changes none. A standing listing ends by a "no" of that list while it is believed.
-- A new listing, one with other codes, and the end of one count only after a test that began after the answer and
-  went well: a list may have died since its last test. What comes while a test runs waits together for the next.
-- When a list is found to list the world, what it said since its last good test began is void.
-- An answer that would change what is kept is never taken from the cache.
-- Each list has a ceiling of questions a day, tests included; a part of it is set aside for tests.
+The idea: each list has two test points (RFC 5782 section 5), one that it must list and one that it must not list. A
+list is healthy after a test with both right answers, until a fault is seen. Only a healthy list's answers count.
+
+The rules:
+
+- A list is tested before its first answer counts, and then every 6 hours. An unhealthy list is tested every hour, and
+  is asked nothing else until it is healthy.
+- A test without a result, such as a timeout, changes no condition.
+- We keep the last conclusive answer for each subject and list. A list that is unhealthy or silent does not change it.
+  A listing ends only when its list is healthy and says "no".
+- A change counts only after a good test that began after the answer arrived, because the list may have died since its
+  last test. A change is a new listing, a listing with other codes, or the end of one.
+- Answers that arrive during a test wait together for the next one.
+- When a list turns out to list everything, its answers since the start of its last good test are void.
+- An answer from the cache never changes what is kept; the question is asked again.
+- A list may have a limit of questions a day, tests included. A part of it is reserved for tests.
 """
 
 from __future__ import annotations
@@ -64,23 +72,23 @@ class ListCondition:
     doubt: Doubt | None
 
 
-def resting_on(standings: Sequence[ListVerdict]) -> int:
+def resting_on(verdicts: Sequence[ListVerdict]) -> int:
     """How many lists the verdict rests on."""
-    return sum(1 for s in standings if s.listing or (s.quorum and s.clean))
+    return sum(1 for s in verdicts if s.listing or (s.quorum and s.clean))
 
 
-def missing(standings: Sequence[ListVerdict]) -> Iterator[Doubt]:
+def missing(verdicts: Sequence[ListVerdict]) -> Iterator[Doubt]:
     """Why it cannot be told that the subject is on no list: one that the verdict needs has said nothing of late."""
-    if not any(s.quorum for s in standings):
-        names = ", ".join(s.blocklist.name for s in standings)
+    if not any(s.quorum for s in verdicts):
+        names = ", ".join(s.blocklist.name for s in verdicts)
         yield Doubt(
             Reason.BLOCKLIST_UNHEALTHY, f"none of the lists can be believed: {names}" if names else "no list holds it"
         )
         return
-    silent = [s for s in standings if s.quorum and not s.listing and not s.clean]
+    silent = [s for s in verdicts if s.quorum and not s.listing and not s.clean]
     first = worst(s.doubt or Doubt(Reason.PENDING, f"{s.blocklist.name} was not asked yet") for s in silent)
     if first:
-        yield Doubt(first.reason, f"{len(silent)} of {len(standings)} lists gave no usable answer: {first.detail}")
+        yield Doubt(first.reason, f"{len(silent)} of {len(verdicts)} lists gave no usable answer: {first.detail}")
 
 
 class DnsblClient:

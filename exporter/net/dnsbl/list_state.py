@@ -1,10 +1,16 @@
-"""What is kept of one blocklist: its answers, how far it is believed, and what it has been asked.
+"""What is kept of one blocklist: its answers, its health, and how many questions it has been asked.
 
-Order is told by generations, not by clocks: a list counts the tests begun on it, an answer carries the count at
-its arrival, and a good test confirms the answers that carry less than its own.
+The problem: an answer may arrive before, during or after a test of the list. We must know which test confirms which
+answer, also after a restart.
 
-A subject that the list does not name costs one number. Of a named one the latest answer is kept, and the one
-that stood when the last good test began, to go back to.
+The idea: events are ordered by a counter, not by time. Each test of the list increments `generation`, and each answer
+carries the generation at its arrival. A good test confirms the answers with a lower generation than its own.
+
+The rules:
+
+- For a subject that is not listed, only the time of the "no" is kept: a fleet has very many of them.
+- For a listed subject two answers are kept: the latest, and the one that counted when the last good test began.
+- When the list turns out to list everything, the second answer replaces the first.
 """
 
 from __future__ import annotations

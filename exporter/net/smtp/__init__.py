@@ -1,1 +1,1 @@
-"""SMTP: one conversation with one address at a time, with the manners that we ask of others."""
+"""SMTP: one conversation at a time with each address, as polite as we want others to be."""

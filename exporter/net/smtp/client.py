@@ -1,15 +1,23 @@
-"""The SMTP door: one conversation with one address of a mail host, with the manners that we ask of others.
+"""Talks with mail hosts over SMTP, and decides what it means when a host does not answer.
 
-One connection at a time to an address, a bounded number overall, our configured name in EHLO, one command at a
-time, QUIT at the end. Which versions of TLS a server speaks takes further connections, so that is asked once a day
-and when the version of the ordinary handshake has changed.
+The problem: when a connection times out, the host may be down, or our own network may block port 25. A connection that
+is refused, in contrast, is an answer.
 
-Who is to blame for silence? A connection that is refused is an answer, one that times out is not: perhaps our
-own way out is closed. Once it is known to be open (egress.py), silent runs count, and four of them over an hour are a
-fact about the host. The proof may be no older than that hour, or else an outage of our own, in its first hour, would
-be charged to others.
+The idea: silence of a host counts only while our own way out is proven. It is proven if another address has greeted us
+within the last hour (egress.py).
 
-What peers say to the names of our senders is asked behind the same door: ehlo.py.
+The rules:
+
+- A silent run counts if the way out is proven. SILENT_RUNS such runs over SILENT_SECONDS make silence a fact about the
+  host; fewer are a doubt.
+- The proof must not be older than SILENT_SECONDS. Otherwise, in the first hour of an outage of our own, the silence of
+  every host would count.
+- An address has one conversation at a time, and all together have at most AT_ONCE. We give our configured name in
+  EHLO, send one command at a time, and end with QUIT.
+- To learn which versions of TLS a server speaks, we need more connections. So that is asked once a day, and when the
+  version of the ordinary handshake has changed.
+
+`ehlo` asks another question, what a peer says to a sender's name: ehlo.py.
 """
 
 from __future__ import annotations
@@ -32,7 +40,7 @@ from exporter.net.smtp.unreachable import UnreachableHosts
 from exporter.net.tls import system_authorities
 from exporter.targets import MailHost, Peer
 
-AT_ONCE = 100  # conversations; each run has some, one for each address, and lanes of three checks hold them
+AT_ONCE = 100  # conversations: the queues of three checks start runs, and a run has one for each address
 SILENT_RUNS = 4
 SILENT_SECONDS = 3600.0
 DAY = 86400.0
@@ -55,11 +63,11 @@ class _Known:
 
 
 class SmtpClient:
-    """The door, one for the whole daemon, for it remembers who was silent and which versions are spoken.
+    """One per daemon, because it remembers which hosts were silent and which versions of TLS they speak.
 
-    `dial` says where an address is really to be reached, `authorities` are PEM certificates to trust besides
-    the system's; CertificateSyntaxError is raised for what are none. Without a `helo_name` no result can be held.
-    `every` and `pause` are those of exporter.net.smtp.ehlo.Introductions.
+    `dial` maps an address to the place to connect to. `authorities` are PEM certificates to trust besides the system's;
+    other octets raise CertificateSyntaxError. Without a `helo_name`, `probe` cannot be used. `interval` and `pause` are
+    those of EhloClient.
     """
 
     def __init__(
@@ -84,7 +92,7 @@ class SmtpClient:
         self._known: dict[tuple[str, IP, int], _Known] = {}
 
     async def probe(self, target: MailHost, ip: IP) -> SmtpResult:
-        """Talk with one address of a host; what cannot be told is in `doubt`. Raises only for faults of our own."""
+        """Talk with one address of a host. A doubt is in the result; only faults of our own raise."""
         if not self._context.helo_name:
             raise RuntimeError("no smtp.helo_name was given, so checks of mail hosts must be switched off")
         why = "" if target.configured else await self._egress.closed(ip, target.port)
@@ -103,11 +111,11 @@ class SmtpClient:
         return found
 
     async def ehlo(self, server: Peer, ips: Sequence[IP], name: str) -> EhloResult:
-        """What a server says to this name of a sender; what cannot be told is in `doubt`."""
+        """What a server says to this name of a sender. A doubt is in the result."""
         return await self._ehlo.ask(server, ips, name)
 
     async def _versions(self, call: SmtpProbe, spoken: Version) -> None:
-        """Ask for those that are not known yet; what a connection in trouble left open is asked again next time."""
+        """Ask for the versions that are not known yet. If a connection fails, its version is asked for next time."""
         key, now = (call.target.host, call.ip, call.target.port), self._clock.monotonic()
         known = self._known.get(key)
         if known is None or known.spoken != spoken or now - known.began >= DAY:
@@ -124,7 +132,7 @@ class SmtpClient:
         call.found = replace(call.found, versions=dict(known.answers))
 
     def _weigh(self, target: MailHost, found: SmtpResult) -> SmtpResult:
-        """Set this run beside earlier ones and other hosts: whose fault is silence?"""
+        """Decide whose fault a silence is, from earlier runs and from what other hosts did."""
         key, now = (target.host, found.ip, target.port), self._clock.monotonic()
         if found.greeting:
             self._egress.banner_seen(found.ip, target.port)

@@ -1,11 +1,13 @@
-"""One connection to an SMTP server: commands out, replies in, and TLS on top.
+"""One connection to an SMTP server: sends commands, reads replies, and starts TLS.
 
-TLS runs in memory, beside the connection, instead of being handed to the transport. So every octet passes through our
-hands and we know on which side of the handshake it came: what arrives in clear after the server's 220 to STARTTLS
-(the response injection of nostarttls.secvuln.info) is seen, never mistaken for a reply. It also makes plain
-streams, raw hellos and every Python version behave alike.
+The problem: between STARTTLS and the handshake, somebody can inject plain text that a client then takes for a reply
+under TLS (nostarttls.secvuln.info). With asyncio's own TLS, a program cannot see which octets
+came before the handshake.
 
-Nothing here has a deadline; whoever calls has.
+The idea: TLS runs in memory here, beside the connection. So we see each octet, and know on which side of the handshake
+it came. This also gives the same behaviour to plain connections, hand-made hellos and all Python versions.
+
+Nothing here has a deadline; the caller sets one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,14 @@
-"""The egress out to mail hosts: how many at once, one at a time to an address, and which of them are known to be open.
+"""Gives out the slots for conversations with mail hosts, and remembers whether our own way out is open.
 
-A connection that times out may be the other side's fault or our own. Our way out is known to be open when another
-address has greeted us lately, over the same IP version and port (port 25 alone is closed in many networks).
+The problem: a connection that times out may be the host's fault or ours. Many networks block port 25, or have no IPv6.
+
+The idea: if another address has greeted us lately over the same IP version and port, our way out is open. Public and
+private addresses are told apart, because they may go different ways.
+
+The rules:
+
+- A proof is good for PROOF_SECONDS. An address cannot prove its own way out, so the two latest addresses are kept.
+- An address has one slot. The number of conversations at the same time is limited too.
 """
 
 from __future__ import annotations

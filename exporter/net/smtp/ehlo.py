@@ -1,23 +1,26 @@
-"""What a peer says to a sender's name: connect, greeting, `EHLO <name>`, QUIT, and never MAIL FROM.
+"""Asks what a peer says to a sender's name: connect, greeting, `EHLO <name>`, QUIT, and never MAIL FROM.
 
-The name is said octet by octet as it is configured (in UTF-8), for a stray dot or space behind it is what the
-question is about. Our own name is not said, nothing else is asked, and no mail is offered.
+The name is sent octet by octet as it is configured (in UTF-8), because a stray dot or space is what we want to test.
+We do not send our own name, and offer no mail.
 
-It is somebody else's server, so it is asked gently: one connection at a time, a pause behind each, and the same name
-once in an interval, however many addresses of ours say it. What it said is kept for that long, a "not now" too. Only
-where no connection came about was the name not asked, and it is tried again after a quarter of an hour.
+The server belongs to somebody else, so it is asked gently:
+
+- It has one connection at a time, and PAUSE seconds between two connections.
+- It is asked about one name once in an interval, however many addresses of ours use the name.
+- Its answer is kept for that time, even if the answer is "not now". Only if no connection came about do we try again
+  after UNREACHED seconds.
 
 What the replies mean (RFC 5321 sections 3.2, 4.1.4, 4.2.3):
 
-    250                     the name is accepted, at this stage: some servers say what they dislike about a name
-                            only after RCPT (Postfix does, unless told otherwise), and nobody gets that far here
+    250                     the name is accepted so far. Some servers object to a name only after RCPT (Postfix does by
+                            default), and we never get so far
     501, 504, 550 ...       the name is refused
-    500, 502, 503, 521      an objection to the command, or to all mail: it says nothing about the name
+    500, 502, 503, 521      the command is refused, or all mail is: nothing is known about the name
     4xx                     not now
-    5xx for a greeting      the peer refuses our address before any name was said. That is no verdict about the name
-                            either, and what has to change is where we ask from: EGRESS
+    5xx as the greeting     the peer refuses our address before it knows a name: EGRESS. The verdict is not about the
+                            name, and the remedy is to ask from another address
 
-No connection is EGRESS too, unless another address has greeted us lately, which proves that our way out is open.
+No connection means EGRESS too, unless another address has greeted us lately: then our own way out is open.
 """
 
 from __future__ import annotations
@@ -162,9 +165,9 @@ class EhloClient:
         return said
 
     async def _at(self, server: Peer, ip: IP, octets: bytes) -> EhloResult:
-        shut = "" if server.exactly else await self._egress.closed(ip, server.port)
-        if shut:
-            return EhloResult(server.name, doubt=Doubt(Reason.NETWORK, shut), lines=(f"-- {shut}",))
+        closed = "" if server.exactly else await self._egress.closed(ip, server.port)
+        if closed:
+            return EhloResult(server.name, doubt=Doubt(Reason.NETWORK, closed), lines=(f"-- {closed}",))
         try:
             async with self._egress.slot(ip, server.port, self._context.deadlines.slot):
                 call = _Call(self._context, self._egress, server, ip)

@@ -1,4 +1,8 @@
-"""One conversation with one address of a mail host, from the connection to QUIT, and what it taught."""
+"""One conversation with one address of a mail host, from the connection to QUIT, and what we learn from it.
+
+The conversation may end at any point. Whatever was learnt before counts: `SmtpProbe.found` grows step by step, and its
+`doubt` says why the conversation ended early.
+"""
 
 from __future__ import annotations
 

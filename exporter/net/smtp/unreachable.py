@@ -1,9 +1,10 @@
-"""Doors of mail hosts that are proven shut, remembered for checks that ask about more than one host.
+"""Remembers which mail hosts are proven to be unreachable, for checks that read about several hosts.
 
-Proven means that connections are refused, or that nobody has said a word for so long that it is a fact (smtp.py says
-when); a single timeout is neither. A host that greets us is not shut, even if it only ever says "try again later": to
-others it may say something else. What was seen counts for two rounds of visits, as the latest one may have ended
-without proof of anything.
+An address is proven to be unreachable if it refuses connections, or if its silence has become a fact (client.py has the
+rules). A single timeout proves nothing. A host that greets us is reachable, even if it always answers "try again
+later": it may answer others differently.
+
+A proof is good for ROUNDS intervals of the check, because the latest visit may have ended without a result.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Unreachable:
 @dataclass(frozen=True, slots=True)
 class _Seen:
     at: float  # monotonic
-    shut: Unreachable
+    unreachable: Unreachable
 
 
 class UnreachableHosts:
@@ -41,9 +42,9 @@ class UnreachableHosts:
         self.interval = EVERY
 
     def look(self, ip: IP, port: int) -> Unreachable | None:
-        """None: not proven to be shut, or not lately."""
+        """None if nothing is proven, or not lately."""
         seen = self._seen.get((ip, port))
-        return seen.shut if seen and not self._stale(seen) else None
+        return seen.unreachable if seen and not self._stale(seen) else None
 
     def learn(self, port: int, met: SmtpResult) -> None:
         key, now = (met.ip, port), self._clock.monotonic()

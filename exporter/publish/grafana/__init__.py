@@ -1,7 +1,7 @@
-"""Grafana dashboards, as JSON that is imported or provisioned as it is.
+"""Grafana dashboards, as JSON to import or provision.
 
-One file below says what is on one dashboard; panels.py and board.py are the little of Grafana's model that they need.
-Queries are in the language of Prometheus 2.42. All read what the exporter exposes, and no recording rule is needed.
+Each file below describes one dashboard. panels.py and board.py have the part of Grafana's model that is needed. The
+queries are valid for Prometheus 2.42, use only what the exporter exposes, and need no recording rule.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A dashboard around its panels: the grid, variables, links to the other dashboards and marks of record changes."""
+"""A dashboard without its panels: the grid, the variables, links to other dashboards, and marks of record changes."""
 
 from __future__ import annotations
 

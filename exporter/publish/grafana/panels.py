@@ -1,7 +1,7 @@
-"""Panels as Grafana's JSON model has them, each kind with the few options that are used here.
+"""Panels, as Grafana's JSON model has them, with the few options that we use.
 
-Only kinds that show one fact plainly: stat, time series, table, bar gauge. A panel never turns the absence of data
-into a good colour: what is neither 0 nor 1 is shown as "no data".
+There are only kinds that show one fact plainly: stat, time series, table and bar gauge. Missing data must never look
+good, so a panel shows "no data" for a value that is neither 0 nor 1.
 """
 
 from __future__ import annotations

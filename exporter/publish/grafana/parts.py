@@ -1,4 +1,4 @@
-"""What several dashboards show: findings, verdicts, doubts, listings and record changes of whom they are about."""
+"""Panels that several dashboards share: findings, verdicts, doubts, listings and record changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door to given servers: whom it never asks, what it believes, how fast it goes."""
+"""The client for given servers: whom it never asks, which answers it accepts, how fast it asks."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class TestBelief:
             ask = staticmethod(gate)
 
         asking = asyncio.create_task(
-            Net(Gate(), world.clock, blocklists=world.door).listed(ip_address(IP), [one.blocklist])
+            Net(Gate(), world.clock, blocklists=world.client).listed(ip_address(IP), [one.blocklist])
         )
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -176,7 +176,7 @@ class TestBelief:
             ask = staticmethod(never)
 
         stuck = asyncio.create_task(
-            Net(Stuck(), world.clock, blocklists=world.door).listed(ip_address(IP), [world.lists[0].blocklist])
+            Net(Stuck(), world.clock, blocklists=world.client).listed(ip_address(IP), [world.lists[0].blocklist])
         )
         await asyncio.sleep(0)
         await asyncio.sleep(0)

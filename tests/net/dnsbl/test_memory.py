@@ -41,9 +41,9 @@ class TestBudget:
             world.clock.pass_(59)
         assert len(world.asked) <= 100
         assert world.names().count(TEST[0]) == 4, "the tests of the day are set aside"
-        assert 0 <= world.door.budgets()["keyed"] <= 0.1
+        assert 0 <= world.client.budgets()["keyed"] <= 0.1
         world.clock.pass_(HOUR)
-        assert world.door.budgets()["keyed"] == 1
+        assert world.client.budgets()["keyed"] == 1
         assert (await run(world)).verdict is Verdict.PASS
 
     async def test_beyond_it_the_reason_is_our_own_pace(self) -> None:
@@ -68,15 +68,15 @@ class TestBudget:
     async def test_what_the_cache_answers_costs_nothing(self) -> None:
         world = World([scripted(queries_per_day=100)])
         await world.look(IP)
-        left = world.door.budgets()
+        left = world.client.budgets()
         question = Question(NAME, "A")
         world.cached[question] = Reply(question, Status.NXDOMAIN, transport="cache")
         await world.look(IP)
-        assert world.door.budgets() == left
+        assert world.client.budgets() == left
 
     async def test_a_list_without_a_ceiling_has_no_budget(self, world: World) -> None:
         await world.look(IP)
-        assert world.door.budgets() == {}
+        assert world.client.budgets() == {}
 
 
 class TestMemory:
@@ -91,7 +91,7 @@ class TestMemory:
         (after,) = await world.look(IP)
         assert after.listing == before.listing
         assert world.names(since) == [ASKED], "neither test nor reason again"
-        assert world.door.budgets()["keyed"] == pytest.approx(1 - len(world.asked) / 1000)
+        assert world.client.budgets()["keyed"] == pytest.approx(1 - len(world.asked) / 1000)
 
     async def test_what_waits_and_what_can_be_gone_back_to_survive(self, world: World, one: Scripted) -> None:
         one.lists[IP] = "127.0.0.2"
@@ -136,9 +136,9 @@ class TestMemory:
 
     async def test_a_clock_that_stepped_back_makes_nothing_younger_than_now(self, world: World, one: Scripted) -> None:
         await world.look(IP)
-        saved = world.door.snapshot()
+        saved = world.client.snapshot()
         world.clock.step_wall(-10 * DAY)
-        world.door.restore(saved)
+        world.client.restore(saved)
         world.clock.pass_(TEST_HEALTHY)
         since = len(world.asked)
         await health(world, one)
@@ -151,23 +151,23 @@ class TestMemory:
         self, world: World, wreck: object, caplog: pytest.LogCaptureFixture
     ) -> None:
         with caplog.at_level(logging.WARNING):
-            world.door.restore(wreck)
+            world.client.restore(wreck)
         assert "asked anew" in caplog.text
         assert (await run(world)).verdict is Verdict.PASS
 
     async def test_the_revision_moves_when_there_is_something_to_save(self, world: World, one: Scripted) -> None:
         await world.look(IP)
-        before = world.door.revision
+        before = world.client.revision
         await world.look(IP)
-        assert world.door.revision == before, "a no again is not worth a write"
+        assert world.client.revision == before, "a no again is not worth a write"
         one.lists[IP] = "127.0.0.2"
         await world.look(IP)
-        assert world.door.revision > before
+        assert world.client.revision > before
 
     async def test_only_what_the_config_names_is_kept(self, world: World, one: Scripted) -> None:
         one.lists |= {IP: "127.0.0.2", OTHER: "127.0.0.2"}
         await world.look(IP)
-        world.door.keep_only([one.blocklist], [ip_address(IP)])
+        world.client.keep_only([one.blocklist], [ip_address(IP)])
         assert stands(await world.look(OTHER)), "a guest is judged"
         one.mode = Mode.SILENT
         assert not stands(await world.look(OTHER)), "and forgotten"
@@ -177,8 +177,8 @@ class TestMemory:
         one.lists[IP] = "127.0.0.2"
         await world.look(IP)
         await world.look(OTHER)
-        world.door.keep_only([one.blocklist], [])
-        assert json.dumps(world.door.snapshot()).count(IP) == 0
+        world.client.keep_only([one.blocklist], [])
+        assert json.dumps(world.client.snapshot()).count(IP) == 0
 
 
 class TestSecrets:
@@ -199,7 +199,7 @@ class TestSecrets:
                     outcomes = [await run(world), await health(world, one)]
                     told += [repr(outcome) for outcome in outcomes]
                     told += [f"{f.text} {f.fix}" for outcome in outcomes for f in outcome.findings]
-            told += [caplog.text, json.dumps(world.door.snapshot()), repr(world.door.budgets())]
+            told += [caplog.text, json.dumps(world.client.snapshot()), repr(world.client.budgets())]
         text = "\n".join(told).lower()
         assert KEY not in text
         assert "10.2.0.192.<keyed> a" in text

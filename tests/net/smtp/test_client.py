@@ -1,4 +1,4 @@
-"""The SMTP door keeps its manners, tells versions of TLS apart, and blames nobody without proof."""
+"""The SMTP client is polite, finds out the versions of TLS, and blames nobody without proof."""
 
 from __future__ import annotations
 

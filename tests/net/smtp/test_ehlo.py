@@ -94,7 +94,7 @@ class Lab:
 
 @asynccontextmanager
 async def lab(script: Script, deadlines: Deadlines = SHORT, queue_timeout: float = 5.0) -> AsyncIterator[Lab]:
-    """A door that finds the script wherever it dials. To sleep moves the clock and takes no time."""
+    """A client that finds the script wherever it dials. To sleep moves the clock and takes no time."""
     server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
     address: tuple[str, int] = server.sockets[0].getsockname()[:2]
     clock, slept = FakeClock(), list[float]()

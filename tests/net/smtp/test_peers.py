@@ -1,4 +1,4 @@
-"""Whatever the peer does, the SMTP door ends in time, keeps little, and believes nothing that came in clear."""
+"""Whatever the peer does, the SMTP client ends in time, keeps little, and ignores what came in clear."""
 
 from __future__ import annotations
 

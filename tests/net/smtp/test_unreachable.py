@@ -1,4 +1,4 @@
-"""A door is held to be shut as long as that is proven, and no longer; what is no proof changes nothing."""
+"""A host is unreachable for as long as that is proven, and no longer. What proves nothing changes nothing."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ SPOKE = SmtpResult(IP, greeting=SmtpReply(220, ("mx",)))
 START = FakeClock().wall()
 
 
-def doors(*met: SmtpResult) -> tuple[UnreachableHosts, FakeClock]:
+def after(*met: SmtpResult) -> tuple[UnreachableHosts, FakeClock]:
     """What is remembered after these visits, one in each round."""
     clock = FakeClock()
-    doors = UnreachableHosts(clock)
+    known = UnreachableHosts(clock)
     for number, result in enumerate(met):
         clock.pass_(EVERY if number else 0)
-        doors.learn(25, result)
-    return doors, clock
+        known.learn(25, result)
+    return known, clock
 
 
-def test_what_nobody_has_visited_is_not_shut() -> None:
-    assert doors()[0].look(IP, 25) is None
+def test_what_nobody_has_visited_is_not_unreachable() -> None:
+    assert after()[0].look(IP, 25) is None
 
 
 def test_a_refused_connection_is_proof_for_this_address_and_port_alone() -> None:
-    seen, _ = doors(REFUSED)
+    seen, _ = after(REFUSED)
     assert seen.look(IP, 25) == Unreachable(START, "refuses connections")
     assert seen.look(IP, 587) is None
     assert seen.look(ip_address("192.0.2.26"), 25) is None
 
 
 def test_long_silence_is_proof_and_began_with_its_first_run() -> None:
-    assert doors(SILENT)[0].look(IP, 25) == Unreachable(1_779_990_000.0, "does not answer")
+    assert after(SILENT)[0].look(IP, 25) == Unreachable(1_779_990_000.0, "does not answer")
 
 
 @pytest.mark.parametrize(
@@ -72,38 +72,38 @@ def test_long_silence_is_proof_and_began_with_its_first_run() -> None:
     ],
 )
 def test_nothing_else_is_proof(met: SmtpResult) -> None:
-    assert doors(met)[0].look(IP, 25) is None
+    assert after(met)[0].look(IP, 25) is None
 
 
-def test_it_has_been_shut_since_it_was_first_met_so() -> None:
-    seen, _ = doors(REFUSED, REFUSED, SILENT)
+def test_it_has_been_unreachable_since_it_was_first_met_so() -> None:
+    seen, _ = after(REFUSED, REFUSED, SILENT)
     assert seen.look(IP, 25) == Unreachable(START, "does not answer")
 
 
 def test_one_visit_without_proof_leaves_the_older_one_standing_for_its_two_rounds() -> None:
-    seen, clock = doors(REFUSED, TIMEOUT)
+    seen, clock = after(REFUSED, TIMEOUT)
     clock.pass_(EVERY)
     assert seen.look(IP, 25) == Unreachable(START, "refuses connections")
     clock.pass_(1)
     assert seen.look(IP, 25) is None
 
 
-def test_after_a_gap_it_has_been_shut_since_it_was_met_so_again() -> None:
-    seen, _ = doors(REFUSED, TIMEOUT, TIMEOUT, TIMEOUT, REFUSED)
+def test_after_a_gap_it_has_been_unreachable_since_it_was_met_so_again() -> None:
+    seen, _ = after(REFUSED, TIMEOUT, TIMEOUT, TIMEOUT, REFUSED)
     assert seen.look(IP, 25) == Unreachable(START + 4 * EVERY, "refuses connections")
 
 
 @pytest.mark.parametrize("word", [SPOKE, replace(TIMEOUT, greeting=SmtpReply(421, ("try later",)))])
 def test_the_first_word_opens_it(word: SmtpResult) -> None:
-    assert doors(REFUSED, word)[0].look(IP, 25) is None
+    assert after(REFUSED, word)[0].look(IP, 25) is None
 
 
 def test_an_address_that_was_passed_over_is_as_it_was() -> None:
-    assert doors(REFUSED, SmtpResult(IP, passed_over="no way from here"))[0].look(IP, 25) is not None
+    assert after(REFUSED, SmtpResult(IP, passed_over="no way from here"))[0].look(IP, 25) is not None
 
 
 def test_the_rounds_are_those_of_the_schedule() -> None:
-    seen, clock = doors(REFUSED)
+    seen, clock = after(REFUSED)
     seen.interval = 86_400.0
     clock.pass_(2 * 86_400)
     assert seen.look(IP, 25) is not None
@@ -142,7 +142,7 @@ async def test_a_run_writes_down_what_it_was_told_of_a_door() -> None:
     assert (exchange.asked, exchange.got) == ("SMTP port 25 at 192.0.2.1, when last visited", ("refuses connections",))
 
 
-def test_without_a_door_to_mail_hosts_nothing_is_known_and_nothing_is_doubted() -> None:
+def test_without_an_smtp_client_nothing_is_known_and_nothing_is_doubted() -> None:
     net = Net(MemoryResolver(ZoneData("")), FakeClock())
     assert net.unreachable(FIRST, 25) is None
     assert net.transcript.freeze() == ()
