@@ -1,5 +1,8 @@
 # make run     a demonstration: the exporter in a small mail world of its own, on loopback
-# make test    everything a change must pass
+# make test    everything a change must pass: lint and all tests, in WORKERS processes; asks before it installs servers
+# make quick   the tests that need neither servers nor long, in a minute
+# make lint    ruff and mypy
+# make format  lay the code out anew, and mend what ruff can mend
 # make test-slow  the container image, built and run; as root
 # make docs    make anew what is made from the code: rules, dashboards, the reference, the README's table
 # make lock    choose the pinned packages anew, from pyproject.toml
@@ -19,33 +22,46 @@ BUILDERS := buildah:buildah podman:podman runc:runc mmdebstrap:mmdebstrap
 # Mail servers that Debian does not install beside another.
 SERVERS := exim4:exim4-daemon-light smtpd:opensmtpd
 
-.PHONY: run test test-slow tools builders docs lock clean
+# Each process needs a core: tests that wait for others look like code that is slow. The groups are in tests/conftest.py.
+WORKERS ?= 2
+SPREAD := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+.PHONY: run test quick lint format test-slow tools builders docs lock clean
 
 run: .venv/.for-run
 	$(BIN)/deliverability-exporter demo
 
-test: .venv/.for-test tools
+test: .venv/.for-test tools lint
+	$(BIN)/pytest -q $(SPREAD) -m "not alone and not slow"
+	$(BIN)/pytest -q -m alone
+
+quick: .venv/.for-test
+	$(BIN)/pytest -q $(SPREAD) -m "not lab and not long and not slow"
+
+lint: .venv/.for-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest -q
+
+format: .venv/.for-test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
 
 test-slow: .venv/.for-test builders
 	$(BIN)/pytest -q -m slow tests/slow
 
+# At a terminal, whoever starts this is asked before anything is installed on the machine.
 tools:
-	@.ci/ensure $(TOOLS)
-	@.ci/unpack .venv/servers $(SERVERS)
+	@.ci/ask ".ci/ensure $(TOOLS)" ".ci/unpack .venv/servers $(SERVERS)"
 
 # The image's packages come from here too, so that the build itself needs no network.
 builders: .venv/.made
-	@.ci/ensure $(BUILDERS)
-	@.ci/stand-in .venv/images/base.tar
+	@.ci/ask ".ci/ensure $(BUILDERS)" ".ci/stand-in .venv/images/base.tar"
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes \
 		--dest .venv/images/wheels --requirement requirements.txt
 
 .venv/.made:
-	@PYTHON=$(PYTHON) .ci/ensure ensurepip:python3-venv
+	@PYTHON=$(PYTHON) .ci/ask ".ci/ensure ensurepip:python3-venv"
 	$(PYTHON) -m venv .venv
 	@touch $@
 

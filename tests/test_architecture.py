@@ -149,8 +149,9 @@ def test_only_commands_print(path: str) -> None:
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """What is kept in the project, by path; not what tools leave in it."""
+    """What is kept in the project, by path; not what tools leave in it, such as the .git of a second work tree."""
     paths = [path for path in HOME.iterdir() if path.is_file() and path.suffix not in {".sqlite", ".lock"}]
+    paths = [path for path in paths if path.name != ".git"]
     for folder in FOLDERS:
         paths += [path for path in (HOME / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     for path in sorted(paths):

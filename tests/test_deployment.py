@@ -20,6 +20,8 @@ from exporter.config import load
 from tests.lab.process import need
 from tests.support.configuration import CATALOGUE
 
+pytestmark = pytest.mark.long
+
 HOME = Path(__file__).parents[1]
 COMPOSE = HOME / "deploy" / "compose.yml"
 UNIT = HOME / "deploy" / "deliverability-exporter.service"

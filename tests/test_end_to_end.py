@@ -14,6 +14,8 @@ import pytest
 from exporter.demo.nameserver import NameServer, ZoneData
 from tests.support.daemon import Sample, Scrape, daemon
 
+pytestmark = pytest.mark.long
+
 ZONE = """
 $TTL 1
 ; signed: com. NS

@@ -97,6 +97,7 @@ async def test_scenario_in_memory(case: scenario.Scenario) -> None:
     case.judge(await play(case, MemoryResolver(ZoneData(case.world)), clock, servers))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("truncate", [False, True], ids=["udp", "tcp"])
 @pytest.mark.parametrize("case", SCENARIOS, ids=lambda s: f"{s.check}/{s.name}")
 async def test_scenario_over_the_wire(case: scenario.Scenario, truncate: bool) -> None:

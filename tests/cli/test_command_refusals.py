@@ -13,6 +13,8 @@ import pytest
 from exporter.demo.nameserver import NameServer, ZoneData
 from tests.explain.test_smtp_status import POSTFIX
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 ZONE = """
 $TTL 60

@@ -130,6 +130,7 @@ async def test_the_list_is_read_no_further_than_a_window_ahead_and_few_domains_a
     assert dns.most == recipients.AT_ONCE
 
 
+@pytest.mark.long
 async def test_memory_does_not_grow_with_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipients, "KEPT", 500)
     monkeypatch.setattr(recipients, "WINDOW", 200)

@@ -52,6 +52,7 @@ _WORDS = st.sampled_from(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_no_mutation_of_the_example_raises_anything_but_config_errors(

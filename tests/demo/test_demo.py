@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,9 @@ from exporter.receivers import DemandState
 from exporter.targets import Delivery, Domain, Greeting
 from exporter.views import cards
 from exporter.views.cards import Reception
+from tests.lab.process import free
+
+pytestmark = pytest.mark.long
 
 CATALOGUE = catalogue.load()
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
@@ -330,7 +334,13 @@ async def test_it_listens_on_loopback_only(monkeypatch: pytest.MonkeyPatch) -> N
     assert set(bound) == {"127.0.0.1"}
 
 
-async def test_it_ends_although_somebody_is_still_connected() -> None:
+async def test_it_ends_although_somebody_is_still_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = asyncio.start_server
+
+    async def start_server(client: Any, host: str, _: int) -> asyncio.Server:
+        return await real(client, host, free().port)  # one that the kernel gives to nobody else afterwards
+
+    monkeypatch.setattr(asyncio, "start_server", start_server)
     async with DemoWorld(OneDay()) as demo:
         addresses = [demo.nameserver.address, *(server.address for server in demo.mail.servers.values())]
         connections = [await asyncio.open_connection(*address) for address in addresses]

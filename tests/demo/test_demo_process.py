@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.long, pytest.mark.alone]
+
 HOME = Path(__file__).parents[2]
 VERDICTS_WITHIN = 10.0  # seconds from the start of the process
 ENDED_WITHIN = 5.0

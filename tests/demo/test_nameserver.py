@@ -8,11 +8,12 @@ import socket
 import pytest
 
 from exporter.demo.nameserver import NameServer, ZoneData
+from tests.lab.process import free
 
 
 async def test_a_port_whose_udp_half_is_taken_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    taken.bind(("127.0.0.1", 0))
+    taken.bind(free())
     real, ports = asyncio.start_server, [taken.getsockname()[1], *[0] * 20]
 
     async def start_server(client: object, host: str, port: int) -> asyncio.Server:
@@ -30,6 +31,6 @@ async def test_a_port_whose_udp_half_is_taken_is_passed_over(monkeypatch: pytest
 
 async def test_a_port_that_was_asked_for_and_is_taken_is_an_error() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(free())
         with pytest.raises(OSError, match="in use"):
             await NameServer(ZoneData("")).start(port=taken.getsockname()[1])

@@ -8,6 +8,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from exporter.check_state import CHANGES_KEPT, CheckState, FindingPolicy, RecordChange
 from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.engine import catalogue
@@ -218,6 +220,7 @@ def moved(scrape: Scrape) -> set[str]:
     return {s.labels["check"] for s in scrape.all(CHANGED, domain="example.com") if s.value > 0}
 
 
+@pytest.mark.long
 async def test_the_real_process_tells_what_changed_and_remembers_it(tmp_path: Path) -> None:
     server = NameServer(ZoneData(ZONE))
     await server.start()

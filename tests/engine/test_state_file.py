@@ -189,6 +189,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 async def test_kill_9_loses_at_most_the_last_run(tmp_path: Path) -> None:
     for round_ in range(3):
         path = tmp_path / f"state{round_}"

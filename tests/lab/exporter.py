@@ -17,6 +17,7 @@ from tests.lab.prometheus import Prometheus, prometheus
 ROOT = Path(__file__).parent.parent.parent
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 SCRAPES = 0.25  # seconds between two
+_REMEMBERED = "5m"  # longer than any test lasts
 _OF_THE_SCRAPE = {"__name__", "job", "instance"}
 _HELD = ("deliverability_check_ok", "deliverability_finding", "deliverability_finding_since_timestamp_seconds")
 _SCRAPED = """global: {{scrape_interval: {every}, scrape_timeout: {every}}}
@@ -43,12 +44,24 @@ class Exporter:
             return response.headers["Content-Type"], response.read().decode()
 
     def query(self, selector: str) -> dict[tuple[tuple[str, str], ...], float]:
-        """An instant vector without the labels of the scrape; `selector` has a % where the job belongs."""
-        found = self.monitor.query(self._mine(selector))
+        """An instant vector without the labels of the scrape; `selector` has a % where the job belongs.
+
+        It is of the last scrape that succeeded: one that came too late ends every series, and says nothing about it.
+        """
+        found = self.monitor.query(self._mine(selector), self._scraped())
         return {tuple((k, v) for k, v in labels if k not in _OF_THE_SCRAPE): value for labels, value in found.items()}
 
     def _mine(self, selector: str) -> str:
         return selector.replace("%", f'job="{self.name}"')
+
+    def _scraped(self) -> float | None:
+        """When a scrape last succeeded, in unix seconds."""
+        ups = self.monitor.history(self._mine(f"up{{%}}[{_REMEMBERED}]")).values()
+        return max((at for scrapes in ups for at, value in scrapes if value), default=None)
+
+    def up(self, during: float) -> bool:
+        """Has any scrape of the last seconds succeeded?"""
+        return 1.0 in self.monitor.query(self._mine(f"max_over_time(up{{%}}[{during * 1000:.0f}ms])")).values()
 
     def one(self, selector: str) -> float:
         """The only value; 0 if there is none."""
@@ -61,7 +74,7 @@ class Exporter:
         `names` are words for values such as ports. Raise AssertionError for a series that belongs to nothing.
         """
         families = "check_ok|check_unknown|check_unknown_reason|finding"
-        series = self.monitor.query(f'{{__name__=~"deliverability_({families})",job="{self.name}"}}')
+        series = self.monitor.query(f'{{__name__=~"deliverability_({families})",job="{self.name}"}}', self._scraped())
         by_family: dict[str, list[tuple[dict[str, str], float]]] = {family: [] for family in families.split("|")}
         for labels, value in series.items():
             told = {k: (names or {}).get(v, v) for k, v in labels if k not in _OF_THE_SCRAPE}

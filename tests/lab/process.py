@@ -22,7 +22,6 @@ _BELOW_EPHEMERAL = range(20_000, 32_000)  # the kernel gives none of these to an
 _LOG_TAIL = 4_000  # characters
 _GRACE = 2.0  # seconds from SIGTERM to SIGKILL
 _dice = random.SystemRandom()
-_given: set[int] = set()
 
 
 class Endpoint(NamedTuple):
@@ -55,7 +54,7 @@ def free(host: str = "127.0.0.1") -> Endpoint:
     """A port that is free for both TCP and UDP, and given to nobody before: who asked first may not listen yet."""
     while True:
         endpoint = Endpoint(host, _dice.choice(_BELOW_EPHEMERAL))
-        if endpoint.port in _given:
+        if not _claimed(endpoint.port):
             continue
         try:
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
@@ -63,8 +62,23 @@ def free(host: str = "127.0.0.1") -> Endpoint:
                     probe.bind(endpoint)
         except OSError:
             continue
-        _given.add(endpoint.port)
         return endpoint
+
+
+def _claimed(port: int) -> bool:
+    """Claim it until this process ends, unless this or another process that runs tests has done so.
+
+    The claim is a name of an abstract Unix socket: the kernel gives it once in the network that the port belongs to,
+    and takes it back however the process ends.
+    """
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0deliverability-exporter lab {port}")
+    except OSError:
+        claim.close()
+        return False
+    claim.detach()  # it stays open
+    return True
 
 
 def until(condition: Callable[[], bool], what: str, within: float = 10.0, *, every: float = 0.01) -> None:

@@ -23,9 +23,10 @@ _http = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback
 class Prometheus:
     endpoint: Endpoint
 
-    def query(self, expression: str) -> dict[tuple[tuple[str, str], ...], float]:
-        """An instant vector: value by sorted labels. Raise AssertionError for an expression it refuses."""
-        result = self._get("query", query=expression)["result"]
+    def query(self, expression: str, at: float | None = None) -> dict[tuple[tuple[str, str], ...], float]:
+        """An instant vector, of now or then: value by sorted labels. Raise AssertionError for a refused expression."""
+        then = {} if at is None else {"time": f"{at:.3f}"}
+        result = self._get("query", query=expression, **then)["result"]
         return {tuple(sorted(sample["metric"].items())): float(sample["value"][1]) for sample in result}
 
     def history(self, selector: str) -> dict[tuple[tuple[str, str], ...], list[tuple[float, float]]]:

@@ -277,7 +277,7 @@ def test_after_a_stall_every_check_runs_within_an_interval(lab: Lab, stalled: Ex
     assert not stalled.query(missed)
     lab.send("stalled", signal.SIGSTOP)
     # one more than needs to be missed: scrapes may have been late already when it stopped
-    stalled.until(lambda: stalled.one(f"max_over_time(up{{%}}[{3 * CALM + 1:.0f}s])") == 0, "a stall of intervals")
+    stalled.until(lambda: not stalled.up(during=3 * CALM + 1), "a stall of intervals")
     back = time.time()
     lab.send("stalled", signal.SIGCONT)
     stalled.until(
@@ -299,7 +299,7 @@ def test_what_was_known_is_served_after_kill_9_though_the_resolver_is_down(
     shows(it, in_doubt(before, "network"), ports)
     known = it.query(conclusive)
     lab.kill("kept")
-    it.until(lambda: it.one("up{%}") == 0, "its end is seen")
+    it.until(lambda: not it.up(during=2 * SCRAPES), "its end is seen")
     back = time.time()
     exporters.start("kept", kept.config, f"--storage.path={lab.home / 'state'}", env=servers.trust)
     it.until(lambda: it.one("min(deliverability_check_last_run_timestamp_seconds{%})") > back, "runs of everything")

@@ -6,6 +6,8 @@ import random
 import smtplib
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ import dns.rcode
 import pytest
 
 from tests.lab import nameservers, postfix, process
+from tests.lab.exporter import ROOT
 from tests.lab.process import Endpoint, Lab, until
 from tests.lab.prometheus import Prometheus, check_metrics, prometheus
 from tests.lab.zones import Signing, zone
@@ -263,3 +266,12 @@ def test_no_port_is_given_twice_though_nobody_listens_on_it_yet(monkeypatch: pyt
     monkeypatch.setattr(process._dice, "choice", lambda ports: tosses.pop() if tosses else choose(ports))
     assert process.free() != first
     assert not tosses
+
+
+def test_no_port_is_given_to_a_second_process() -> None:
+    """As when tests run in several. Once the first has ended, it may have the port."""
+    port = process.free().port
+    claims = f"from tests.lab.process import _claimed; print(_claimed({port}), _claimed({port + 20_000}))"
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", claims], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout == "False True\n"

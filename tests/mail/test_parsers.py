@@ -35,6 +35,7 @@ def test_the_words_leave_room_for_octets_of_any_kind() -> None:
     assert len(set(WORDS)) == len(WORDS) < 200
 
 
+@pytest.mark.long
 @given(pieces, st.integers(0, 3))
 @settings(deadline=None, max_examples=EXAMPLES)
 def test_no_parser_raises_anything_but_its_own_error(numbers: bytes, head: int) -> None:

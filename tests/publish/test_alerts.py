@@ -43,6 +43,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name.replace(" ", "-")[:60])
 def test_promtool_tells_the_story(story: Story, few: Path, tmp_path: Path) -> None:
     assert told(RULES if story.of_all else few, tmp_path, [story.plain()]) == ""
@@ -55,6 +56,7 @@ def test_every_alert_is_in_a_story() -> None:
     assert fired - ALERTS.keys() == set()
 
 
+@pytest.mark.long
 def test_what_an_alert_says(tmp_path: Path) -> None:
     """Whole notices, as they arrive."""
     spf = {"check": "spf", "domain": "example.com", "finding": "spf.missing", "team": "crm"}

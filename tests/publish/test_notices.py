@@ -24,6 +24,8 @@ from tests.publish.courses import CATALOGUE, RULES, TWIN, Course, Labels, course
 from tests.publish.promtool import told
 from tests.publish.stories import OF_FINDINGS
 
+pytestmark = pytest.mark.long
+
 COURSES = list(courses())
 SILENT = {alert for alert, rule in RULES.items() if rule["labels"].get("severity") == "none"}
 by_name = pytest.mark.parametrize("course", COURSES, ids=lambda course: course.name.replace(" ", "-"))

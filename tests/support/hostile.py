@@ -72,10 +72,17 @@ class Hostile(asyncio.DatagramProtocol):
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._tcp = await asyncio.start_server(self._stream, "127.0.0.1", 0) if self._answer_tcp else None
-        port = self._tcp.sockets[0].getsockname()[1] if self._tcp else 0
-        self._udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", port))
+        while True:
+            self._half = socket.socket()  # held although nobody may listen, so that no other process does
+            self._half.bind(("127.0.0.1", 0))
+            try:
+                self._udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=self._half.getsockname())
+            except OSError:  # that half is taken
+                self._half.close()
+            else:
+                break
         self.address = self._udp.get_extra_info("sockname")
+        self._tcp = await asyncio.start_server(self._stream, sock=self._half) if self._answer_tcp else None
         self._open: dict[object, asyncio.StreamWriter] = {}
         return self
 
@@ -87,6 +94,7 @@ class Hostile(asyncio.DatagramProtocol):
         if self._tcp:
             self._tcp.close()
             await self._tcp.wait_closed()
+        self._half.close()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self.seen.append(("udp", data))

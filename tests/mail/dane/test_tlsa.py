@@ -81,7 +81,8 @@ def fitted(it: TLSA, chain: tuple[bytes, ...] = CHAIN, base: str = HOST, now: fl
         (TLSA(3, 1, 2, SHA_256), "a digest of 32 octets, where 64 are due"),
         (TLSA(3, 1, 1, b""), "a digest of 0 octets, where 32 are due"),
         (TLSA(3, 1, 0, SHA_256), "no key but 32 other octets"),
-        (TLSA(2, 0, 0, LEAF[:-1]), f"no certificate but {len(LEAF) - 1} other octets"),
+        # by name, since the length is by chance, and tests are called the same in each process that runs some
+        pytest.param(TLSA(2, 0, 0, LEAF[:-1]), f"no certificate but {len(LEAF) - 1} other octets", id="cut off"),
         (TLSA(2, 0, 0, LEAF), ""),
         (TLSA(2, 1, 0, spki(LEAF)), ""),
         (TLSA(2, 1, 0, b"\x30\x00"), ""),

@@ -30,7 +30,8 @@ VECTORS = Path(__file__).parents[3] / ".." / "shared" / "vectors" / "dkim"
 RSA_KEY = rsa.generate_private_key(65537, 2048).public_key()
 SPKI = RSA_KEY.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 PKCS1 = RSA_KEY.public_bytes(Encoding.DER, PublicFormat.PKCS1)
-RAW = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+_SEED = bytes(32)  # not by chance: the key is in names of tests, which are the same in each process that runs some
+RAW = ed25519.Ed25519PrivateKey.from_private_bytes(_SEED).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 CURVE = (
     ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 )
