@@ -32,8 +32,7 @@ run: .venv/.for-run
 	$(BIN)/deliverability-exporter demo
 
 test: .venv/.for-test tools lint
-	$(BIN)/pytest -q $(SPREAD) -m "not alone and not slow"
-	$(BIN)/pytest -q -m alone
+	$(BIN)/pytest -q $(SPREAD)
 
 quick: .venv/.for-test
 	$(BIN)/pytest -q $(SPREAD) -m "not lab and not long and not slow"

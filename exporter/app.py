@@ -40,14 +40,14 @@ from exporter.views.web import Web, WebContext
 
 log = logging.getLogger(__name__)
 
-SLICE = 50  # targets taken in before the loop may do something else
-NEWS_PAUSE = 1.0  # seconds from news about a target to the next look at what rests on it
-DRAIN = 3.0  # seconds that runs in hand may take to end; the whole stop stays under 5
+SLICE = 50  # targets added before the loop may do other work
+NEWS_PAUSE = 1.0  # seconds from a change of a result to the runs that read it
+DRAIN = 3.0  # seconds that runs may take to end; the whole stop takes less than 5
 DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)
 
 
 class Daemon:
-    """The long-running exporter. `load` reads the configuration; `open_world` builds what it is seen through."""
+    """The long-running exporter. `load` reads the configuration; `open_clients` makes the clients for the network."""
 
     def __init__(
         self,
@@ -60,13 +60,13 @@ class Daemon:
         lifecycle: bool = False,
     ) -> None:
         self._load = load
-        self._open_world = open_clients
+        self._open_clients = open_clients
         self._catalogue = catalogue
         self._clock = clock
         self._state_path = state_path
         self._state_file: StateFile | None = None
         self._settings: Settings | None = None
-        self._world: Clients | None = None
+        self._clients: Clients | None = None
         self._blocklists = DnsblClient(clock)
         self._blocklists_saved = (-1, 0.0)  # revision, monotonic seconds
         self._reloading = asyncio.Lock()
@@ -90,7 +90,7 @@ class Daemon:
         )
 
     async def start(self, addresses: list[tuple[str | None, int]]) -> None:
-        """Load, restore, serve, schedule. Raise ConfigError or OSError, saying what to do, when that cannot be."""
+        """Load, restore, serve, schedule. If one of these fails, raise ConfigError or OSError that says what to do."""
         settings = await self._read()
         if self._state_path:
             self._state_file = StateFile(self._state_path)
@@ -99,20 +99,20 @@ class Daemon:
         self.schedule.start()
 
     async def stop(self) -> None:
-        """Finish what is in hand within DRAIN seconds, publish no half run, write what is queued."""
+        """Wait DRAIN seconds for the runs, cancel the rest, and write what is queued."""
         await self.web.stop()
         await self.schedule.drain(DRAIN)
         for task in self._retired:
             task.cancel()
         await asyncio.gather(*self._retired, return_exceptions=True)
-        if self._world:
-            await self._world.close()
+        if self._clients:
+            await self._clients.close()
         if self._state_file:
             self._save_blocklists()
             await self._state_file.close()
 
     async def reload(self) -> list[str]:
-        """All or nothing: the problems that kept the old configuration, none after a success."""
+        """Load a new configuration. If it has problems, return them and keep the old one; else return none."""
         async with self._reloading:
             try:
                 settings = await self._read()
@@ -127,25 +127,25 @@ class Daemon:
             return []
 
     async def _read(self) -> Settings:
-        """Off the loop: a fleet's file takes seconds."""
+        """Read the configuration in a thread, because a large file takes seconds."""
         return await asyncio.get_running_loop().run_in_executor(None, lambda: resolve_system_nameservers(self._load()))
 
     async def _swap(self, settings: Settings) -> None:
-        """Put the new configuration in force, target by target; nothing here can fail any more."""
-        world, before = self._world, self._settings
-        if world is None or before is None or sees_differently(before, settings):
-            if world is not None:
-                self._retire(world)
-            world = self._world = self._open_world(settings, self._blocklists, self._clock)
-        world.mail.unreachable.interval = settings.visit_interval(Door.SMTP)
+        """Put the new configuration in force. Nothing here can fail."""
+        clients, before = self._clients, self._settings
+        if clients is None or before is None or sees_differently(before, settings):
+            if clients is not None:
+                self._retire(clients)
+            clients = self._clients = self._open_clients(settings, self._blocklists, self._clock)
+        clients.mail.unreachable.interval = settings.visit_interval(Door.SMTP)
         self._settings = settings
         policy = FindingPolicy(settings.severities)
-        judged_anew = policy != self.exposition.policy
+        policy_changed = policy != self.exposition.policy
         self.exposition.policy, self.exposition.limit = policy, settings.series_limit
         self.exposition.intervals({check: every.total_seconds() for check, every in settings.intervals.items()})
         if before is None and self._state_file and (saved := self._state_file.recall_blocklists()) is not None:
             self._blocklists.restore(saved)
-        await self._apply(settings, judged_anew=judged_anew)
+        await self._apply(settings, policy_changed=policy_changed)
         subjects = [t.subject for t in settings.targets if isinstance(t, Reputation)]
         self._blocklists.keep_only(settings.blocklists, subjects)
         self._own.config_hash = settings.digest
@@ -154,34 +154,34 @@ class Daemon:
         for warning in settings.warnings:
             log.warning("%s", warning)
 
-    async def _apply(self, settings: Settings, *, judged_anew: bool) -> None:
-        """Make exactly these targets wanted, and those that their runs have found.
+    async def _apply(self, settings: Settings, *, policy_changed: bool) -> None:
+        """Schedule exactly these targets and those that their runs have found.
 
-        In slices, so that scrapes and runs go on while a fleet is taken in.
+        It works in slices, so that scrapes and runs continue meanwhile.
         """
         left = self.store.keys() | (self._state_file.left() if self._state_file else set())
         relations = self.exposition.relations()
-        # put in place first: runs that end meanwhile teach it too
+        # in place first, because runs that end meanwhile must use it
         plan = self._plan = Plan(self._catalogue, settings.targets, settings.running.__contains__, self.store)
         for count, target in enumerate(settings.targets, 1):
             relations -= self._relate(target)
             for pair in plan.configured([target]):
-                key = self._want(pair, judged_anew=judged_anew)
+                key = self._add(pair, policy_changed=policy_changed)
                 left.discard(key)
                 plan.learn(self.store[key])
             if count % SLICE == 0:
                 await asyncio.sleep(0)
         found = plan.found
         for pair in pairs(self._catalogue, found, settings.running.__contains__):
-            left.discard(self._want(pair, judged_anew=judged_anew))
+            left.discard(self._add(pair, policy_changed=policy_changed))
         for key in left:
-            self._drop(key)
+            self._remove(key)
         for key in relations:
             self.exposition.remove(key)
         self._own.targets = Counter(type(target).__name__ for target in (*settings.targets, *found))
 
     def _relate(self, target: Target) -> set[Key]:
-        """Expose the relation that a target stands for; return its key."""
+        """Expose the info series that comes from a target alone. Return its key, if there is one."""
         if isinstance(target, Greeting):
             self.exposition.relate(metrics.SENDER, target, ("helo", target.helo))
             return {(metrics.SENDER, target.key)}
@@ -190,19 +190,19 @@ class Daemon:
             return {(metrics.DOMAIN_SENDER, target.key)}
         return set()
 
-    def _want(self, pair: Pair, *, judged_anew: bool = False) -> Key:
+    def _add(self, pair: Pair, *, policy_changed: bool = False) -> Key:
         check, target = pair
         news = self.store.hold(check, target, self._recall)
         state = self.store[check.id, target.key]
         interval = self._current.intervals[check.id].total_seconds()
         fresh = self._clock.wall() - state.last_run < interval
         self.schedule.add(Job(check, target, interval, at_once=not fresh))
-        if news or judged_anew:
+        if news or policy_changed:
             self.exposition.put(state)
         return state.key
 
-    def _drop(self, key: Key) -> None:
-        self.store.drop(key)
+    def _remove(self, key: Key) -> None:
+        self.store.remove(key)
         self.schedule.remove(key)
         self.exposition.remove(key)
         if self._state_file:
@@ -211,26 +211,26 @@ class Daemon:
     def _recall(self, new: CheckState) -> CheckState:
         return self._state_file.recall(new, self._catalogue) if self._state_file else new
 
-    def _retire(self, world: Clients) -> None:
-        """Close what the old configuration saw through once the last run that uses it must have ended."""
+    def _retire(self, clients: Clients) -> None:
+        """Close the old clients after the longest timeout of a check. By then, no run uses them."""
         longest = max(check.timeout.total_seconds() for check in self._catalogue.checks.values())
 
         async def later() -> None:
             try:
                 await asyncio.sleep(longest)
             finally:
-                await world.close()
+                await clients.close()
 
         task = asyncio.get_running_loop().create_task(later())
         self._retired.add(task)
         task.add_done_callback(self._retired.discard)
 
     async def _run(self, check: Check, target: Target) -> None:
-        """One run: evaluate, hold, publish, save; what it has found becomes a target."""
-        world = self._world
-        if world is None or self._plan.too_early(check, target):
+        """One run: evaluate, keep the result, expose it, save it. Targets that it has found are added."""
+        clients = self._clients
+        if clients is None or self._plan.too_early(check, target):
             return
-        outcome = await evaluate(check, target, partial(world.net, self.store), self._clock)
+        outcome = await evaluate(check, target, partial(clients.net, self.store), self._clock)
         self._count(check.id, outcome.duration, outcome.doubt.reason if outcome.doubt else None)
         before = self.store.get(check.id, target.key)
         state = self.store.record(outcome)
@@ -242,10 +242,10 @@ class Daemon:
             self._state_file.save(state)
             self._save_blocklists(every=1.0)
         changes = self._plan.learn(state)
-        for pair in changes.wanted:
-            self._want(pair)
-        for gone, former in changes.gone:
-            self._drop((gone.id, former.key))
+        for pair in changes.added:
+            self._add(pair)
+        for pair in changes.removed:
+            self._remove((pair[0].id, pair[1].key))
 
     def _save_blocklists(self, every: float = 0.0) -> None:
         revision, at = self._blocklists_saved
@@ -286,5 +286,5 @@ class Daemon:
         own.skipped = self.schedule.skipped
         own.loop_lag = self.schedule.lag
         own.budgets = self._blocklists.budgets()
-        own.dns = self._world.dns.stats if self._world else None
+        own.dns = self._clients.dns.stats if self._clients else None
         return own

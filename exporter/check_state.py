@@ -32,7 +32,7 @@ PENDING = Doubt(Reason.PENDING, "no run has ended yet")
 
 @dataclass(frozen=True, slots=True)
 class RecordChange:
-    """One record taking another's place. `at` is when it was first seen, in unix seconds."""
+    """A record was replaced by another. `at` is when the new one was first seen, in unix seconds."""
 
     before: tuple[str, ...]
     after: tuple[str, ...]
@@ -41,14 +41,14 @@ class RecordChange:
 
 @dataclass(frozen=True, slots=True)
 class RecordHistory:
-    """A Record as it is now, since when it has been seen so (unix seconds), and its latest changes, newest first."""
+    """A Record as it is now, since when it is so (unix seconds), and its latest changes, newest first."""
 
     record: Record
     since: float
     changes: tuple[RecordChange, ...] = ()
 
     def now(self, record: Record, at: float) -> RecordHistory:
-        """With what is published at this moment."""
+        """The history with the record as it is now."""
         if record.digest == self.record.digest:
             return self
         change = RecordChange(self.record.texts, record.texts, at)
@@ -82,7 +82,7 @@ class EffectiveFinding:
 
 @dataclass(frozen=True, slots=True)
 class FindingPolicy:
-    """What the operator decided about findings: severities by id. Acceptances lie on the targets."""
+    """What the operator decided about findings: severities by id. Targets have the acceptances."""
 
     severities: Mapping[str, Severity] = field(default_factory=dict)
 
@@ -109,7 +109,7 @@ class CheckState:
 
     @property
     def changed(self) -> float:
-        """When one of its records last changed; 0: never since the first sight of it."""
+        """When one of its records last changed; 0 if none has changed since it was first seen."""
         return max((it.changes[0].at for it in self.records if it.changes), default=0.0)
 
     def effective(self, policy: FindingPolicy, now: float) -> tuple[EffectiveFinding, ...]:
@@ -130,7 +130,7 @@ class CheckState:
         return True if self.last_conclusive else None
 
     def verdict(self, policy: FindingPolicy, now: float) -> Verdict:
-        """For a person: fail outweighs doubt, doubt outweighs an older pass."""
+        """The verdict for people: a failure has precedence over a doubt, and a doubt over an older pass."""
         if self.ok(policy, now) is False:
             return Verdict.FAIL
         return Verdict.UNKNOWN if self.doubt else Verdict.PASS
@@ -157,7 +157,7 @@ class CheckState:
         return replace(took, findings=(*kept, *new))
 
     def _recorded(self, outcome: Outcome, ended: float) -> tuple[RecordHistory, ...]:
-        """Each record was an answer of its own, so a run that broke off teaches too; only it forgets nothing."""
+        """Records of a run in doubt count too: each is an answer of its own. But such a run removes no record."""
         known = {it.record.name: it for it in self.records}
         seen = {
             record.name: known[record.name].now(record, ended) if record.name in known else RecordHistory(record, ended)

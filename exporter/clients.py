@@ -22,12 +22,12 @@ from exporter.net.smtp.client import SmtpClient
 from exporter.net.smtp.ehlo import PAUSE
 from exporter.targets import OwnResolver
 
-LIST_PACE = 50.0  # questions a second that one blocklist gets; its operator asks for good manners
+LIST_PACE = 50.0  # questions a second to one blocklist, so that its operator does not block us
 
 
 @dataclass(frozen=True)
 class Clients:
-    """Whom the exporter asks: a resolver, the servers of zones, mail hosts, blocklists, web servers, registries."""
+    """One client for each kind of server: resolver, zone servers, mail hosts, blocklists, web servers, registries."""
 
     dns: Resolver
     authoritative: AuthoritativeClient
@@ -38,7 +38,7 @@ class Clients:
     clock: Clock
 
     def net(self, states: CheckStates) -> Net:
-        """A fresh view for one run; `states` are the results of all checks."""
+        """A new Net for one run; `states` are the results of all checks."""
         return Net(
             self.dns,
             self.clock,
@@ -67,7 +67,7 @@ def open_clients(
     authorities: bytes = b"",
     pause: float = PAUSE,
 ) -> Clients:
-    """The real world, as configured; `dial`, `authorities` and `pause` are those of its SMTP and HTTPS clients."""
+    """Make the real clients. `dial`, `authorities` and `pause` are passed on to the SMTP and HTTPS clients."""
     dns = Resolver(
         settings.nameservers,
         clock,
@@ -83,9 +83,9 @@ def open_clients(
 
 
 def resolve_system_nameservers(settings: Settings) -> Settings:
-    """The settings with the system's nameservers in place of `system`, and the resolver's own check told of them.
+    """The settings with the system's nameservers in place of `system`, also in the target of the check `resolver`.
 
-    Raise OSError when the system does not say which they are.
+    Raise OSError if the system does not say which they are.
     """
     servers: list[Nameserver] = []
     for server in settings.nameservers:

@@ -32,7 +32,7 @@ class Severity(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a run could not tell: a closed list, since it is a label value. In order of precedence."""
+    """Why a run had no conclusive result, in order of precedence. The list is closed, because it is a label value."""
 
     BUG = "bug"
     PENDING = "pending"
@@ -65,7 +65,7 @@ class Verdict(StrEnum):
 
 
 class CannotTell(Exception):  # noqa: N818 (a noun of the house; it is no error of anybody's)
-    """The question got no usable answer, and the run cannot go on without. Never caught in a check."""
+    """A question got no usable answer, and the run cannot go on without it. A check never catches this."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {printable(detail)}")
@@ -74,7 +74,7 @@ class CannotTell(Exception):  # noqa: N818 (a noun of the house; it is no error 
 
 
 class Dead(StrEnum):
-    """What a finding proves to be dead, so that other trouble of the same domain follows from it: a label value."""
+    """What a finding proves to be dead, so that other findings about the domain are consequences: a label value."""
 
     DOMAIN = "domain"  # it does not exist: what else is wrong with it follows from that
     ZONE = "zone"  # its data cannot be had, or not by everybody: not knowing follows; what is found wrong is wrong
@@ -82,7 +82,7 @@ class Dead(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """What ends at a known time: the metric says when. The threshold `NOUN_days` says how long before it is told of."""
+    """Ends at a known time: the metric says when. The threshold `NOUN_days` says when the alert begins."""
 
     noun: str
     metric: Metric
@@ -90,14 +90,14 @@ class Expiry:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A thing that can be wrong, declared once; calling it with its evidence makes a Finding.
+    """A thing that can be wrong, declared once. To call it with its evidence makes a Finding.
 
-    `says` states the fact about the target with evidence in braces, `why` what it does to mail, `fix`
-    is one imperative sentence (braces too), `ref` names the source. `refusals` quotes what receivers
-    answer because of it. `subjects` are evidence keys that become labels of the finding's series.
+    `says` states the fact about the target, `why` says what it does to mail, and `fix` is one imperative sentence.
+    Evidence stands in braces in `says` and `fix`. `ref` names the source. `refusals` quotes what receivers answer
+    because of it. `subjects` are the keys of the evidence that become labels of the finding's series.
 
-    For whoever is alerted: `expiry` has a threshold in place of an age, `implies` says what follows from it for the
-    domain, and `doubts` that what others found by the same resolver or blocklist cannot be believed meanwhile.
+    For alerts: a rule with `expiry` has a threshold in place of an age. `implies` says what is dead if the finding is
+    active. `doubts` means that results that come from the same resolver or blocklist are not reliable meanwhile.
     """
 
     id: str
@@ -140,7 +140,7 @@ class Finding:
 
     @property
     def subject(self) -> Labels:
-        """The labels that tell this finding from another of the same rule on the same target."""
+        """The labels in which findings of the same rule on the same target differ."""
         return tuple((k, v) for k, v in self.evidence if k in self.rule.subjects)
 
     @property
@@ -158,9 +158,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A question that got no usable answer, and what that leaves open: the whole run, unless `over` names less.
+    """A question that got no usable answer, and which findings it leaves open: all, unless `over` names some.
 
-    Findings that a doubt leaves open are kept as they were; what it does not leave open has been answered.
+    The findings that a doubt leaves open stay as they were. All others have been decided by the run.
     """
 
     reason: Reason
@@ -171,19 +171,19 @@ class Doubt:
         object.__setattr__(self, "detail", printable(self.detail))
 
     def over(self, rule: Rule, **subject: object) -> Doubt:
-        """The same doubt, leaving open this rule (of this subject alone, if one is given), and what it did before."""
+        """The same doubt, but it also leaves this rule open (only for the given subject, if there is one)."""
         labels = tuple((name, printable(value)) for name, value in sorted(subject.items()))
         return replace(self, left_open=(*(self.left_open or ()), (rule.id, labels)))
 
     def leaves_open(self, finding: Finding) -> bool:
-        """Does it stand between us and the answer to this finding's question?"""
+        """Could the missing answer have changed this finding?"""
         if self.left_open is None:
             return True
         return any(rule == finding.id and set(labels) <= set(finding.subject) for rule, labels in self.left_open)
 
 
 def worst(doubts: Iterable[Doubt]) -> Doubt | None:
-    """The one that a person is told: the first by precedence, and of the same reason the earliest."""
+    """The doubt to show to people: the first by precedence, and the earliest one if several have the same reason."""
     return min(doubts, key=lambda doubt: doubt.reason.rank, default=None)
 
 
@@ -210,10 +210,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is published under one name, as a person reads it: a fact whose changes are remembered. No texts: nothing.
+    """What is published under one name, as people read it. Its changes are remembered. No texts: nothing is published.
 
-    `digest` tells two records apart whose shown texts are cut alike. Only what was answered is a Record; a question
-    without an answer makes none.
+    Long texts are cut, so `digest` shows whether two records with the same texts differ. A question without an answer
+    makes no Record.
     """
 
     name: str

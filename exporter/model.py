@@ -28,7 +28,7 @@ IDENTITY_LABELS = ("check", *TARGET_LABELS)
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One question put to the world and what came back, as shown to a person."""
+    """One question that a run asked, and the answer, as people see them."""
 
     asked: str
     got: tuple[str, ...]
@@ -47,10 +47,10 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Configuration keys that one check has for itself, below `checks: {ID: {...}}`: a subclass in the check's file.
+    """Configuration keys of one check, below `checks: {ID: {...}}`. The check's file defines a subclass.
 
-    A field is a bool, or a tuple of domains, and made by `option`. What an entry says of a bool has the last word;
-    domains are added to those that are said for all.
+    A field is a bool or a tuple of domains, and is made by `option`. For a bool, the value in an entry has precedence
+    over the general one. Domains in an entry are added to the general ones.
     """
 
 
@@ -69,7 +69,7 @@ def _title(identity: Labels) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TargetId:
-    """Who a target is, by its identity labels, for those who speak of it without knowing more."""
+    """The identity of a target, for code that only refers to it."""
 
     identity: Labels
     key: str = field(init=False, repr=False, compare=False)
@@ -84,9 +84,9 @@ class TargetId:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Who is judged. `labels` are the operator's own, `off` the ids of the checks switched off here.
+    """What checks judge. `labels` are the operator's own, `off` are the ids of the checks that are off for it.
 
-    A kind of target declares its identity labels, and in words of the configuration which targets there are.
+    Each kind of target declares its identity labels, and a noun that says which targets there are.
     """
 
     LABELS: ClassVar[tuple[str, ...]] = ()
@@ -97,17 +97,17 @@ class Target:
     off: frozenset[str] = frozenset()
     accept: tuple[Acceptance, ...] = ()
     options: tuple[Options, ...] = ()  # what is configured for single checks, where it is not their default
-    rests_on: tuple[TargetId, ...] = ()  # the targets whose verdicts tell of it
+    rests_on: tuple[TargetId, ...] = ()  # the targets whose results decide about this one
 
     @property
     def identity(self) -> Labels:
-        """The identity labels, canonical; together with the check they name one verdict for ever."""
+        """The identity labels, in canonical form. With the check they identify a verdict, for ever."""
         return tuple(
             (label, str(name)) for label, name in zip(self.LABELS, self._names(), strict=True) if name is not None
         )
 
     def _names(self) -> tuple[object, ...]:
-        """What stands in each of LABELS, in their order; None: this target does not have that one."""
+        """The value of each of LABELS, in their order; None if this target does not have that label."""
         raise NotImplementedError  # every kind of target in targets.py says who it is
 
     @classmethod
@@ -124,7 +124,7 @@ class Target:
         return _title(self.identity)
 
     def option(self, kind: type[Given]) -> Given:
-        """What is configured for the check that declares these options."""
+        """The configured options of the check that declares this kind."""
         return next((given for given in self.options if isinstance(given, kind)), kind())
 
 
@@ -146,7 +146,7 @@ class Door(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question about one kind of target, asked every so often (None: the configured default).
+    """One question about one kind of target, asked once in an interval (None: the configured default).
 
     `needs` are the clients that every run uses, `may_need` those that some runs use. `finds` are the kinds of target
     that it may yield. `after` are the checks whose results it reads: when their findings about a target change, it runs
@@ -213,7 +213,7 @@ def check(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one run said. `started` is unix seconds, `duration` seconds."""
+    """The result of one run. `started` is unix seconds, `duration` seconds."""
 
     check: Check
     target: Target
@@ -228,11 +228,11 @@ class Outcome:
 
     @property
     def doubt(self) -> Doubt | None:
-        """The one that a person is told."""
+        """The doubt to show to people."""
         return worst(self.doubts)
 
     def leaves_open(self, finding: Finding) -> bool:
-        """Is this finding, which an earlier run made, neither confirmed nor refuted by this one?"""
+        """Does this run neither confirm nor refute this finding of an earlier run?"""
         return any(doubt.leaves_open(finding) for doubt in self.doubts)
 
     @property

@@ -74,7 +74,7 @@ class OpenQuestion:
 
 @dataclass(frozen=True, slots=True)
 class DemandAnswer:
-    """Is a demand met? `causes` say why not, `troubles` why it cannot be told, `why` why nobody could see it."""
+    """Is a demand met? `causes` say why not, `troubles` why it is in doubt, `why` why nobody can observe it."""
 
     state: DemandState
     causes: tuple[Cause, ...] = ()
@@ -86,9 +86,10 @@ class DemandAnswer:
 class Evidence:
     """What one check shows of a demand.
 
-    `unmet` are findings against it, `open` those that leave it open. Either may be bound to a severity, as in
-    `ptr.local-name critical`, and `unmet` by `where` to the first word of the evidence, or to names below it. Of
-    several targets each must do, unless `one` is enough. `only_unmet` evidence speaks against a demand, never for it.
+    `unmet` are the findings against it, `open` those that leave it open. A finding may be limited to a severity, as in
+    `ptr.local-name critical`. `where` maps a key of the evidence to names: the first word there must be one of these
+    names, or a name below one. All targets must meet the demand, unless `one` is enough. `only_unmet` evidence can
+    prove only that the demand is unmet.
     """
 
     check: str
@@ -178,7 +179,7 @@ class Profile:
 
 
 def judge(profile: Profile, targets: Sequence[TargetId], ask: Ask) -> tuple[tuple[Demand, DemandAnswer], ...]:
-    """Each demand with its answer, for mail of which these targets tell."""
+    """Each demand with its answer. `targets` are those whose results show it."""
     return tuple((demand, _answer(demand, targets, ask)) for demand in profile.demands)
 
 
@@ -190,20 +191,22 @@ def _answer(demand: Demand, targets: Sequence[TargetId], ask: Ask) -> DemandAnsw
             )
         targets = [it for it in targets if _version(it) != 4]
     unseen = demand.unseen or NOT_CONFIGURED
-    told = _told(demand.rests_on, targets, _of_ipv6(ask) if demand.ipv6 else ask, unseen) if demand.rests_on else None
-    return told or DemandAnswer(DemandState.NOT_OBSERVABLE, why=unseen)
+    answer = (
+        _combined(demand.rests_on, targets, _of_ipv6(ask) if demand.ipv6 else ask, unseen) if demand.rests_on else None
+    )
+    return answer or DemandAnswer(DemandState.NOT_OBSERVABLE, why=unseen)
 
 
-def _told(part: Part, targets: Sequence[TargetId], ask: Ask, unseen: str) -> DemandAnswer | None:
-    """None: it says nothing, because nothing that it rests on is configured."""
+def _combined(part: Part, targets: Sequence[TargetId], ask: Ask, unseen: str) -> DemandAnswer | None:
+    """The answer; None if nothing that shows it is configured."""
     match part:
         case Evidence():
             return _shown(part, targets, ask)
         case Both(of):
-            return _both(answer for inner in of if (answer := _told(inner, targets, ask, unseen)))
+            return _both(answer for inner in of if (answer := _combined(inner, targets, ask, unseen)))
         case Either(of):  # what is not configured may be there all the same, and would be enough
             unknown = DemandAnswer(DemandState.NOT_OBSERVABLE, why=unseen)
-            return _either(_told(inner, targets, ask, unseen) or unknown for inner in of)
+            return _either(_combined(inner, targets, ask, unseen) or unknown for inner in of)
 
 
 def _shown(part: Evidence, targets: Sequence[TargetId], ask: Ask) -> DemandAnswer | None:
@@ -239,7 +242,7 @@ def _either(answers: Iterable[DemandAnswer]) -> DemandAnswer | None:
 
 
 def _first(answers: list[DemandAnswer], order: tuple[DemandState, ...]) -> DemandAnswer | None:
-    """All that is in the first of these states, as one answer."""
+    """The answers in the first of these states that any of them has, as one answer."""
     for state in order:
         same = [answer for answer in answers if answer.state is state]
         if same:
@@ -263,7 +266,7 @@ def _version(target: TargetId) -> int | None:
 
 
 def _of_ipv6(ask: Ask) -> Ask:
-    """The same knowledge without findings about IPv4 addresses."""
+    """The same results without findings about IPv4 addresses."""
 
     def narrowed(check: str, target: str) -> CheckState | None:
         known = ask(check, target)

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 
 class Histogram:
-    """Observations counted by size: `bounds` are inclusive upper limits, ascending; anything larger is counted too."""
+    """Counts observations by size. `bounds` are inclusive upper limits, ascending. Larger values are counted too."""
 
     __slots__ = ("_counts", "bounds", "sum")
 
@@ -23,7 +23,7 @@ class Histogram:
 
     @property
     def cumulative(self) -> tuple[int, ...]:
-        """How many were at most each bound, and last how many there were at all."""
+        """For each bound, how many values were at most as large; last, how many there were in total."""
         return tuple(accumulate(self._counts))
 
     @property

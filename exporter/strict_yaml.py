@@ -44,7 +44,7 @@ class YamlFault(NamedTuple):
 
 
 class Node:
-    """One value and the line where it, or its key, stands. `broken`: a fault has been told about it."""
+    """One value, and the line of it or of its key. `broken`: a fault of it has been reported."""
 
     __slots__ = ("broken", "line", "value")
 
@@ -64,7 +64,7 @@ class Node:
                 return self.value
 
     def at(self, path: Path) -> tuple[Node, Path]:
-        """The node at the path, or the last one on the way there, and how far the way went."""
+        """The node at the path, or the last one that exists on it, and how many steps of the path exist."""
         node, walked = self, 0
         for step in path:
             match node.value, step:
@@ -104,7 +104,7 @@ class _Frame:
 
 
 def parse(content: bytes) -> Document:
-    """Never raise; what is wrong is in `faults`. Linear in time and memory."""
+    """Parse. Faults are in `faults`, nothing is raised. Time and memory are linear."""
     if len(content) > LARGEST:
         return Document(None, (YamlFault(1, (), f"is larger than {LARGEST // 1024 // 1024} MiB"),))
     try:

@@ -35,7 +35,7 @@ class Address(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class Greeting(Target):
-    """What one sender says in HELO/EHLO from one address: `helo` judges it. The name is as configured, unrepaired."""
+    """What one sender says in HELO/EHLO from one address: `helo` judges it. The name is exactly as configured."""
 
     LABELS = ("sender", "ip")
     NOUN = "each HELO name that a sender says from one of its addresses"
@@ -93,7 +93,7 @@ class Domain(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class Zone(Target):
-    """The DNS zone of a domain, and the names whose data every server must have alike: `zone` judges it."""
+    """The DNS zone of a domain, and the names whose data must be equal on all servers: `zone` judges it."""
 
     LABELS = ("domain",)
     NOUN = "the DNS zone of each of `domains`"
@@ -110,8 +110,8 @@ class Zone(Target):
 class Authorisation(Target):
     """May this sender send for this domain? `spf_sender` judges it.
 
-    A sender of ours has `egress`; somebody else's machines have `spf_include`, the name whose policy
-    must be included.
+    If the sender is our own, it has `egress`. If it is somebody else's, it has `spf_include`: the policy that must be
+    included.
     """
 
     LABELS = ("domain", "sender")
@@ -145,9 +145,9 @@ class Selector(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class KeyNamespace(Target):
-    """Where the DKIM keys of a domain lie whose selectors in use are not known: `dkim` tells if anything is there.
+    """The place of a domain's DKIM keys, if its selectors are not known: `dkim` looks whether any key exists.
 
-    RFC 6376 section 3.6.2.1 calls it so. Its key is that of the Domain.
+    The name is from RFC 6376 section 3.6.2.1. Its key is that of the Domain.
     """
 
     LABELS = ("domain",)
@@ -161,7 +161,7 @@ class KeyNamespace(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class MailHost(Target):
-    """One SMTP server: `smtp_tls` judges it. `configured` hosts may stand on private addresses."""
+    """One SMTP server: `smtp_tls` judges it. Only `configured` hosts may have private addresses."""
 
     LABELS = ("mail_host", "mail_port")
     NOUN = "each MX host of the domains, found in DNS, and each of `mail_hosts`"
@@ -176,7 +176,7 @@ class MailHost(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class Registration(Target):
-    """A name that a registry holds, below which domains of ours lie: `registration` judges it."""
+    """A registered name, for our domains at it or below it: `registration` judges it."""
 
     LABELS = ("domain",)
     NOUN = "each registered name that the domains are or lie below"
@@ -204,7 +204,7 @@ class Reputation(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class ListHealth(Target):
-    """One blocklist: `blocklist_health` judges whether its answers can be believed."""
+    """One blocklist: `blocklist_health` judges whether its answers are right."""
 
     LABELS = ("blocklist",)
     NOUN = "each of the blocklists that are in use"
@@ -217,9 +217,9 @@ class ListHealth(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery(Target):
-    """Mail of one From: domain, on its way to large receivers: `receiver` judges whether they will take it.
+    """The mail of one From: domain to large receivers: `receiver` judges whether they will take it.
 
-    `rests_on` are the targets that tell of it: the domain, its selectors in use, its senders' addresses.
+    `rests_on` are the targets whose results decide: the domain, its selectors in use, its senders' addresses.
     """
 
     LABELS = ("domain",)
@@ -234,10 +234,10 @@ class Delivery(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class OwnResolver(Target):
-    """The exporter's own eyes: `resolver` judges them. There is one, and it needs no label.
+    """The exporter's own resolver: `resolver` judges it. There is only one, so it needs no label.
 
-    `wildcard_free` is a zone where a random name does not exist, `signed` a name that has NS records and a
-    chain of trust; in a world of its own they can be of that world.
+    `wildcard_free` is a zone in which a random name does not exist. `signed` is a name with NS records and a chain of
+    trust. A test world may have its own.
     """
 
     NOUN = "the resolver of the exporter itself"
@@ -260,7 +260,7 @@ class OwnResolver(Target):
 
 
 def deliveries(made: Iterable[Target], receivers: Callable[[str], tuple[str, ...]]) -> Iterator[Delivery]:
-    """One for each domain that sends mail and has receivers, with the targets that tell of it."""
+    """One for each domain that sends mail and has receivers, with the targets whose results decide."""
     domains: dict[str, Domain] = {}
     telling: dict[str, list[TargetId]] = {}
     for target in made:

@@ -10,7 +10,7 @@ EVIDENCE_LIMIT = 512  # characters of remote text kept and shown
 
 
 def printable(value: object, limit: int = EVIDENCE_LIMIT) -> str:
-    """Remote text made safe to show: controls, surrogates and invisible formatting escaped, length bounded."""
+    """Remote text, safe to show: control, surrogate and invisible characters are escaped, and its length is limited."""
     text = str(value)
     cut = text[:limit]
     if not (cut.isascii() and cut.isprintable()):

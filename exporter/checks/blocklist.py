@@ -15,7 +15,7 @@ from exporter.targets import Reputation
 async def blocklist(target: Reputation, net: Net) -> Facts:
     """Is the address or domain free of blocklist listings?"""
     verdicts = await net.listed(target.subject, target.lists)
-    listings = [(s.blocklist, s.listing) for s in verdicts if s.listing]
+    listings = [(it.blocklist, it.listing) for it in verdicts if it.listing]
     for of, listing in listings:
         yield LISTED(
             severity=listing.severity,

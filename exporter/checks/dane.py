@@ -165,10 +165,10 @@ async def _of_domain(target: Domain, net: Net) -> Facts:
         return
     hosts = dict.fromkeys(it.exchange for it in sorted(mx.exchanges) if names.is_hostname(it.exchange))
     found = {host: await net.drive(look_up(host, SMTP)) for host in list(hosts)[:MOST_HOSTS]}
-    protected = [host for host, told in found.items() if told.found]
+    protected = [host for host, records in found.items() if records.found]
     if protected and (zone := await _unsigned(net, target.name)):
         yield MX_NOT_SIGNED(domain=target.name, hosts=", ".join(protected), zone=zone)
-    yield (_doubt(told.doubt) for told in found.values() if told.doubt)
+    yield (_doubt(records.doubt) for records in found.values() if records.doubt)
 
 
 async def _of_host(target: MailHost, net: Net) -> Facts:
@@ -192,13 +192,13 @@ async def _of_host(target: MailHost, net: Net) -> Facts:
     now = net.clock.wall()
     fitted = {it.ip: fit(records, it.secured.chain, found.base, now) for it in results if it.secured}
     yield (*_records(target, found, results), *_together(target, found, results, fitted))
-    spared = left_out > 0 or any(_open(told, fitted.get(told.ip)) for told in results)
-    for told in results:
-        yield _at(target, found, told, fitted.get(told.ip), now, spared=spared)
+    spared = left_out > 0 or any(_open(result, fitted.get(result.ip)) for result in results)
+    for result in results:
+        yield _at(target, found, result, fitted.get(result.ip), now, spared=spared)
     if found.doubt:
         yield _doubt(found.doubt)
-    if all(told.passed_over or told.refused or told.silence for told in results):
-        why = "; ".join(told.passed_over or f"{told.ip} lets nobody in" for told in results)
+    if all(result.passed_over or result.refused or result.silence for result in results):
+        why = "; ".join(result.passed_over or f"{result.ip} lets nobody in" for result in results)
         yield Doubt(Reason.NETWORK, f"no certificate of {target.host} was seen: {why}")
 
 
@@ -209,20 +209,20 @@ def _records(target: MailHost, found: TlsaLookup, results: Sequence[SmtpResult])
         if how := malformed(record):
             yield BAD_RECORD(name=name, record=record, how=how)
     if target.port == SMTP and not usable(found.found):
-        shown = next((told.secured.chain[0] for told in results if told.secured and told.secured.chain), None)
+        shown = next((result.secured.chain[0] for result in results if result.secured and result.secured.chain), None)
         wanted = advised(shown) if shown else "3 1 1 and the SHA-256 digest of the key."
         yield UNUSABLE(name=name, records=commas(map(_short, found.found)), record=wanted)
 
 
-def _open(told: SmtpResult, fitted: list[Fitted] | None) -> bool:
+def _open(result: SmtpResult, fitted: list[Fitted] | None) -> bool:
     """May senders that use DANE deliver at this address? What is not known speaks for it."""
     if fitted is not None:
         return not fitted or any(it.fit is not Fit.FAILS for it in fitted)
-    return not (told.refused or told.passed_over or told.silence or told.starttls is False)
+    return not (result.refused or result.passed_over or result.silence or result.starttls is False)
 
 
 def _at(
-    target: MailHost, found: TlsaLookup, told: SmtpResult, fitted: list[Fitted] | None, now: float, *, spared: bool
+    target: MailHost, found: TlsaLookup, result: SmtpResult, fitted: list[Fitted] | None, now: float, *, spared: bool
 ) -> Iterator[Fact]:
     """One address. Where nobody gets in, no certificate can be wrong; that is for `smtp_tls` to say.
 
@@ -230,30 +230,30 @@ def _at(
     """
     # Programs that submit mail rarely know DANE; others go on to the address that lets them in.
     severity = Severity.WARNING if spared or target.port != SMTP else None
-    where: dict[str, Any] = {"host": target.host, "ip": told.ip, "name": place(found.base, target.port)}
-    if fitted is not None and told.secured:
+    where: dict[str, Any] = {"host": target.host, "ip": result.ip, "name": place(found.base, target.port)}
+    if fitted is not None and result.secured:
         fits = {it.fit for it in fitted}
         if not fitted or Fit.HOLDS in fits:
             return
-        shown = told.secured.chain
+        shown = result.secured.chain
         record = advised(shown[0], usable(found.found))
         how = "; ".join(f"{_short(it.record)} is {it.how}" for it in (*fitted, *_weaker(found, shown, now)))
         if Fit.UNTOLD in fits:
-            yield Doubt(Reason.MALFORMED, f"whether the certificate of {told.ip} fits cannot be told: {how}")
+            yield Doubt(Reason.MALFORMED, f"whether the certificate of {result.ip} fits cannot be told: {how}")
         elif Fit.MISNAMED in fits:
             yield WRONG_NAME(**where, base=found.base, how=how, record=record)
         else:
             yield MISMATCH(**where, how=how, record=record, severity=severity)
-    elif told.starttls is False:
+    elif result.starttls is False:
         yield NO_STARTTLS(**where, port=target.port, severity=severity)
-    elif told.tls_failure:
-        yield TLS_FAILS(**where, port=target.port, how=told.tls_failure)
-    elif told.in_clear:
-        yield Doubt(Reason.MALFORMED, f"{told.ip} speaks in clear where TLS has to begin: {told.in_clear}")
-    elif told.rejected:
-        yield Doubt(Reason.NETWORK, f"{told.ip} answers {told.rejected.to} with {told.rejected.reply}")
-    elif told.doubt:
-        yield told.doubt
+    elif result.tls_failure:
+        yield TLS_FAILS(**where, port=target.port, how=result.tls_failure)
+    elif result.in_clear:
+        yield Doubt(Reason.MALFORMED, f"{result.ip} speaks in clear where TLS has to begin: {result.in_clear}")
+    elif result.rejected:
+        yield Doubt(Reason.NETWORK, f"{result.ip} answers {result.rejected.to} with {result.rejected.reply}")
+    elif result.doubt:
+        yield result.doubt
 
 
 def _together(

@@ -235,7 +235,7 @@ POLICY_INFO = Metric(
 MAX_AGE = Metric("deliverability_mta_sts_max_age_seconds", "For how long senders may keep the domain's policy.")
 
 SHORT = 86400  # seconds; a policy may be that old at most
-SETTLED = 1800.0  # seconds that may pass from a new policy to its new id
+ID_DELAY = 1800.0  # seconds that may pass from a new policy to its new id
 MOST_HOSTS = 30
 PORT = 25
 # What `smtp_tls` finds where a sender that obeys the policy does not deliver.
@@ -311,7 +311,7 @@ def _kept(target: Domain, net: Net, record: Record, text: Record) -> Iterator[Fi
     now = net.clock.wall()
     policy = _remembered(net, target, text, now)
     announcement = _remembered(net, target, record, now)
-    if not policy.changes or now - policy.since < SETTLED:
+    if not policy.changes or now - policy.since < ID_DELAY:
         return
     before = announcement.record.texts
     for change in announcement.changes:  # back to what was announced when the new policy came
@@ -351,8 +351,8 @@ async def _hosts(domain: str, policy: MtaStsPolicy, fetched: Fetched, own: Route
         if host not in listed
     ]
     for host, faults in unproven.items():
-        told = ", ".join(f"{finding} at {ip}" for ip, ids in faults.items() for finding in ids)
-        findings.append(CERTIFICATE(domain=domain, url=url, mode=mode, mail_host=host, faults=told, severity=severity))
+        shown = ", ".join(f"{finding} at {ip}" for ip, ids in faults.items() for finding in ids)
+        findings.append(CERTIFICATE(domain=domain, url=url, mode=mode, mail_host=host, faults=shown, severity=severity))
     used = {pattern for host in hosts for pattern in policy.matching(host)}
     unused = [pattern for pattern in policy.patterns if pattern not in used]
     if unused and hosts and all_seen:

@@ -355,8 +355,8 @@ def _unreachable(own: Route, hosts: list[Host], net: Net) -> Iterator[Fact]:
             domain=own.domain, mail_host=host.name, since=minute(since[host.name]), how=how[host.name]
         )
     if since and len(own.hosts) <= MOST_HOSTS and all(host.name in since or host.state.broken for host in hosts):
-        told = "; ".join(f"{host.name} ({how.get(host.name, host.state)})" for host in hosts)
-        yield ALL_UNREACHABLE(domain=own.domain, since=minute(max(since.values())), hosts=told)
+        shown = "; ".join(f"{host.name} ({how.get(host.name, host.state)})" for host in hosts)
+        yield ALL_UNREACHABLE(domain=own.domain, since=minute(max(since.values())), hosts=shown)
 
 
 def _usable(hosts: list[Host]) -> Iterator[Fact]:

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from exporter.facts import Doubt, Expiry, Metric, Reason, Rule, Severity
 from exporter.mail.dns import Status
-from exporter.mail.rdap import RdapRegistration as Told
+from exporter.mail.rdap import RdapRegistration
 from exporter.model import Door, Fact, Facts, check
 from exporter.net import Net
 from exporter.targets import Registration
@@ -31,8 +31,8 @@ async def registration(target: Registration, net: Net) -> Facts:
         yield NO_RDAP(domain=domain)
         yield Doubt(Reason.NETWORK, f"the list of RDAP servers has none for {domain}")
         return
-    told = found.registration
-    if told is None:
+    registered = found.registration
+    if registered is None:
         # What answers 404 may not be the registry of this name, so DNS has the last word.
         if (await net.resolve(domain, "NS")).status is Status.NXDOMAIN:
             yield NOT_REGISTERED(domain=domain, server=found.server)
@@ -40,22 +40,22 @@ async def registration(target: Registration, net: Net) -> Facts:
         yield NOT_LISTED(domain=domain, server=found.server)
         yield Doubt(Reason.MALFORMED, f"{found.server} knows no {domain}, which exists in DNS")
         return
-    registrar = told.registrar or "its name is not published"
-    yield _standing(domain, told, registrar)
-    if told.registered is not None and 0 <= now - told.registered < NEW * DAY:
-        yield YOUNG(domain=domain, days=int((now - told.registered) // DAY), date=day(told.registered))
-    if told.expires is None:
+    registrar = registered.registrar or "its name is not published"
+    yield _status(domain, registered, registrar)
+    if registered.registered is not None and 0 <= now - registered.registered < NEW * DAY:
+        yield YOUNG(domain=domain, days=int((now - registered.registered) // DAY), date=day(registered.registered))
+    if registered.expires is None:
         yield NO_EXPIRY(domain=domain, server=found.server)
         yield Doubt(Reason.MALFORMED, f"{found.server} does not say when {domain} expires")
         return
-    yield EXPIRY(told.expires)
-    left = told.expires - now
+    yield EXPIRY(registered.expires)
+    left = registered.expires - now
     if left <= 0:
-        yield EXPIRED(domain=domain, date=day(told.expires), registrar=registrar)
+        yield EXPIRED(domain=domain, date=day(registered.expires), registrar=registrar)
     elif left <= SOON * DAY:
         severity = Severity.CRITICAL if left <= VERY_SOON * DAY else None
         yield EXPIRING(
-            domain=domain, days=int(left // DAY), date=day(told.expires), registrar=registrar, severity=severity
+            domain=domain, days=int(left // DAY), date=day(registered.expires), registrar=registrar, severity=severity
         )
 
 
@@ -170,15 +170,15 @@ _DELETED = ("redemption period", "pending restore")  # restorable; "pending dele
 # Hourly: the client asks a registry once a day anyway, and after a failure a day would be a long wait.
 
 
-def _standing(domain: str, told: Told, registrar: str) -> Iterator[Fact]:
+def _status(domain: str, found: RdapRegistration, registrar: str) -> Iterator[Fact]:
     """What the statuses say, each only where no other says it better."""
     for status in _HOLDS:
-        if status in told.statuses:
+        if status in found.statuses:
             yield ON_HOLD(domain=domain, status=status, registrar=registrar)
-    if "inactive" in told.statuses:
+    if "inactive" in found.statuses:
         yield INACTIVE(domain=domain, registrar=registrar)
-    deleted = [status for status in _DELETED if status in told.statuses]
+    deleted = [status for status in _DELETED if status in found.statuses]
     if deleted:
         yield REDEMPTION(domain=domain, status=deleted[0], registrar=registrar)
-    elif "pending delete" in told.statuses:
+    elif "pending delete" in found.statuses:
         yield PENDING_DELETE(domain=domain)

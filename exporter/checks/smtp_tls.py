@@ -261,40 +261,40 @@ def _severity(target: MailHost) -> Severity:
     return Severity.CRITICAL if target.port in SUBMISSION_PORTS else Severity.WARNING
 
 
-def _findings(target: MailHost, told: SmtpResult, now: float, *, all_refuse: bool) -> Iterator[Finding]:
+def _findings(target: MailHost, result: SmtpResult, now: float, *, all_refuse: bool) -> Iterator[Finding]:
     """What is wrong at one address; `all_refuse`: every address of the host refuses."""
-    host, ip, port, severity = target.host, told.ip, target.port, _severity(target)
-    if told.refused:  # where another address may still be open, senders go there
+    host, ip, port, severity = target.host, result.ip, target.port, _severity(target)
+    if result.refused:  # where another address may still be open, senders go there
         yield REFUSED(host=host, ip=ip, port=port, severity=Severity.CRITICAL if all_refuse else Severity.WARNING)
-    if told.silence:
-        since = minute(told.silence.since)
-        yield UNREACHABLE(host=host, ip=ip, port=port, since=since, runs=told.silence.runs, last=told.last_words)
-    if told.rejected:
-        yield REJECTED(host=host, ip=ip, to=told.rejected.to, reply=told.rejected.reply)
-    greeted_after = told.seconds.get("banner", 0.0)
+    if result.silence:
+        since = minute(result.silence.since)
+        yield UNREACHABLE(host=host, ip=ip, port=port, since=since, runs=result.silence.runs, last=result.last_words)
+    if result.rejected:
+        yield REJECTED(host=host, ip=ip, to=result.rejected.to, reply=result.rejected.reply)
+    greeted_after = result.seconds.get("banner", 0.0)
     if greeted_after > SLOW_SECONDS:
         yield SLOW_GREETING(host=host, ip=ip, seconds=f"{greeted_after:.0f}")
-    if told.starttls is False:
+    if result.starttls is False:
         yield NO_STARTTLS(host=host, ip=ip, port=port, severity=severity)
-    if told.tls_failure:
-        yield TLS_FAILS(host=host, ip=ip, port=port, how=told.tls_failure, severity=severity)
-    if told.in_clear:
-        yield STARTTLS_INJECTION(host=host, ip=ip, octets=told.in_clear)
-    if told.secured:
-        spoken = [version for version in Version if told.versions.get(version) or version is told.secured.version]
+    if result.tls_failure:
+        yield TLS_FAILS(host=host, ip=ip, port=port, how=result.tls_failure, severity=severity)
+    if result.in_clear:
+        yield STARTTLS_INJECTION(host=host, ip=ip, octets=result.in_clear)
+    if result.secured:
+        spoken = [version for version in Version if result.versions.get(version) or version is result.secured.version]
         if spoken[-1].obsolete:
             yield OBSOLETE_ONLY(host=host, ip=ip, version=spoken[-1], severity=severity)
         elif spoken[0].obsolete:
             versions = " and ".join(version for version in spoken if version.obsolete)
             yield OBSOLETE_VERSION(host=host, ip=ip, versions=versions)
-    if told.shown:
-        yield from _certificate(target, told, told.shown, now)
-    if told.offered is not None and "SIZE" not in told.offered:
+    if result.shown:
+        yield from _certificate(target, result, result.shown, now)
+    if result.offered is not None and "SIZE" not in result.offered:
         yield NO_SIZE(host=host, ip=ip)
 
 
-def _certificate(target: MailHost, told: SmtpResult, shown: Shown, now: float) -> Iterator[Finding]:
-    host, ip, severity, leaf = target.host, told.ip, _severity(target), shown.leaf
+def _certificate(target: MailHost, result: SmtpResult, shown: Shown, now: float) -> Iterator[Finding]:
+    host, ip, severity, leaf = target.host, result.ip, _severity(target), shown.leaf
     left = leaf.not_after - now
     if left <= 0:
         yield CERTIFICATE_EXPIRED(host=host, ip=ip, date=day(leaf.not_after), subject=leaf.subject, severity=severity)
@@ -319,24 +319,24 @@ def _certificate(target: MailHost, told: SmtpResult, shown: Shown, now: float) -
 
 def _samples(results: Sequence[SmtpResult]) -> Iterator[Fact]:
     for version in Version:
-        supported = _supported(version, [told for told in results if not told.passed_over])
+        supported = _supported(version, [result for result in results if not result.passed_over])
         if supported is not None:
             yield VERSION(supported, version=version)
-    ends = [told.shown.leaf.not_after for told in results if told.shown]
+    ends = [result.shown.leaf.not_after for result in results if result.shown]
     if ends:
         yield NOT_AFTER(min(ends))
-    limits = [limit for told in results if (limit := smtp.size_limit(told.offered or {})) is not None]
+    limits = [limit for result in results if (limit := smtp.size_limit(result.offered or {})) is not None]
     if limits:
         yield SIZE(min(limits))
     for phase in PHASES:
-        took = [told.seconds[phase] for told in results if phase in told.seconds]
+        took = [result.seconds[phase] for result in results if phase in result.seconds]
         if took:
             yield PHASE(max(took), phase=phase)
 
 
 def _supported(version: Version, results: Sequence[SmtpResult]) -> bool | None:
     """The worse answer of all addresses: an old version that one speaks, a new one that one lacks."""
-    answers = [told.versions.get(version) for told in results]
+    answers = [result.versions.get(version) for result in results]
     if version.obsolete in answers:
         return version.obsolete
     return None if None in answers or not answers else not version.obsolete

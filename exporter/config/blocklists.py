@@ -27,14 +27,14 @@ class BlocklistReader:
     problems: Problems
 
     def read(self, entry: BlocklistEntry, where: Where) -> Blocklist | None:
-        """None, with the problem told, if the entry is no list."""
+        """The blocklist. If the entry is wrong, the problem is reported and the result is None."""
         sources = [key for key in ("zone", "zone_file", "zone_env") if getattr(entry, key) is not None]
         if len(sources) > 1:
-            self.problems.tell(where / sources[1], f"cannot stand beside {sources[0]}; keep one of them")
+            self.problems.report(where / sources[1], f"cannot stand beside {sources[0]}; keep one of them")
             return None
         if not sources and entry.name not in self.shipped.lists:
             hint = did_you_mean(entry.name, self.shipped.lists)
-            self.problems.tell(where, f"names no list of the shipped catalogue, and has no zone; {hint}")
+            self.problems.report(where, f"names no list of the shipped catalogue, and has no zone; {hint}")
             return None
         given: dict[str, Any] = {"name": entry.name}
         for key in ("lists", "severity", "queries_per_day"):
@@ -48,29 +48,29 @@ class BlocklistReader:
         try:
             return self.shipped.entry(given)
         except ValueError as error:
-            self.problems.tell(where, str(error))
+            self.problems.report(where, str(error))
             return None
 
     def _zone(self, entry: BlocklistEntry, where: Where) -> str | None:
         if entry.zone is not None:
             if any(names.under(entry.zone, parent) for parent in SECRET_ZONES):
                 advice = "put the zone into a file and set zone_file"
-                self.problems.tell(where / "zone", f"holds a key, which is a secret; {advice}")
+                self.problems.report(where / "zone", f"holds a key, which is a secret; {advice}")
                 return None
             return entry.zone
         source = "zone_env" if entry.zone_file is None else "zone_file"
         try:
             text = self._secret(entry)
         except OSError as error:
-            self.problems.tell(where / source, f"names a file that cannot be read: {error.strerror}")
+            self.problems.report(where / source, f"names a file that cannot be read: {error.strerror}")
             return None
         if text is None:
-            self.problems.tell(where / source, "names an environment variable that is not set")
+            self.problems.report(where / source, "names an environment variable that is not set")
             return None
         try:
             return values.zone(text.decode())
         except ValueError:
-            self.problems.tell(where / source, "does not lead to the name of a zone (what it leads to is not shown)")
+            self.problems.report(where / source, "does not lead to the name of a zone (what it leads to is not shown)")
             return None
 
     def _secret(self, entry: BlocklistEntry) -> bytes | None:

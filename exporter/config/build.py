@@ -45,7 +45,7 @@ OF_A_HOST = (targets.MailHost,)
 
 @dataclass(frozen=True, slots=True)
 class Placed(Generic[T]):
-    """An entry, where it stands, and which of its keys could not be understood and are left out."""
+    """An entry, its place in the file, and the keys that had faults and are left out."""
 
     value: T
     where: Where
@@ -54,7 +54,7 @@ class Placed(Generic[T]):
 
 @dataclass(slots=True)
 class Build:
-    """Judges what has been read; `targets` and `blocklists` hold what came out of it."""
+    """Validates the entries against each other. The results are in `targets` and `blocklists`."""
 
     config: schema.Config
     entries: Mapping[str, Sequence[Placed[Any]]]
@@ -78,7 +78,7 @@ class Build:
     _claimed: dict[Hashable, Where] = field(default_factory=dict)
 
     def judge(self) -> None:
-        """Tell every problem and warning, and make the targets."""
+        """Report all problems and warnings, and make the targets."""
         self._off = check_options.off(frozenset(), self.config.checks)
         check_options.judge(self.config.checks, self.catalogue, self.top / "checks", self.problems)
         self._label_names()
@@ -106,7 +106,7 @@ class Build:
         self._doubts()
 
     def settings(self, config: schema.Config, files: tuple[str, ...], digest: str) -> Settings:
-        """Only after judge() found no problem."""
+        """The result. Call it only if judge() found no problem."""
         default = config.schedule.get("default", EVERY)
         checks = self.catalogue.checks
         return Settings(
@@ -135,14 +135,14 @@ class Build:
         if sender.spf_include is not None:
             for key in ("addresses", "helo"):
                 if getattr(sender, key) is not None:
-                    self.problems.tell(
+                    self.problems.report(
                         where / key, "cannot stand beside spf_include, which says that the machines are not ours"
                     )
             self._shared(placed, "a sender with spf_include", OF_A_PROVIDER, OF_A_PROVIDER)
             return
         common = self._shared(placed, "a sender", OF_A_SENDER, OF_A_SENDER)
         if sender.addresses is None and not placed.failed & {"addresses", "spf_include"}:
-            self.problems.tell(
+            self.problems.report(
                 where, "has no addresses; list those that send, or set spf_include if the machines are not yours"
             )
         for number, address in enumerate(sender.addresses or ()):
@@ -154,7 +154,7 @@ class Build:
             if helo is None and "helo" in placed.failed:
                 continue
             if helo is None:
-                self.problems.tell(
+                self.problems.report(
                     here, "has no HELO name; set helo, here or for the whole sender, to what the machine says"
                 )
                 continue
@@ -164,8 +164,8 @@ class Build:
                 yield targets.EhloProbe(sender=sender.name, ip=address.ip, helo=helo, peers=self._peers, **common)
                 on = set(self.catalogue.looking_at(targets.EhloProbe)) - common["off"]
                 if on and set(helo) & set("\r\n"):
-                    told = f"which {' and '.join(sorted(on))} cannot say in one line; correct the name"
-                    self.problems.tell(here, f"has a HELO name with a line break, {told}")
+                    which = f"which {' and '.join(sorted(on))} cannot say in one line; correct the name"
+                    self.problems.report(here, f"has a HELO name with a line break, {which}")
             yield from self._reputation(address.ip, common)
 
     def _of_domain(self, placed: Placed[schema.DomainEntry]) -> Iterator[Target]:
@@ -185,7 +185,7 @@ class Build:
             **common,
         )
         if domain.senders and not domain.sends_mail:
-            self.problems.tell(where / "senders", "names senders, but sends_mail is false; remove one of the two")
+            self.problems.report(where / "senders", "names senders, but sends_mail is false; remove one of the two")
         for number, name in enumerate(domain.senders):
             here = where / "senders" / number
             self._named.add(name)
@@ -193,7 +193,7 @@ class Build:
             if sender := self._senders.get(name):
                 yield self._authorisation(domain, mail_from, sender.value, common)
             elif not self.nameless:
-                self.problems.tell(here, f"no sender is called {quoted(name)}; {did_you_mean(name, self._senders)}")
+                self.problems.report(here, f"no sender is called {quoted(name)}; {did_you_mean(name, self._senders)}")
         for number, key in enumerate(domain.dkim_selectors):
             what = f"the selector {key.selector} of {domain.name}"
             self._claim(("selector", where, key.selector), where / "dkim_selectors" / number, what)
@@ -237,7 +237,7 @@ class Build:
         sender: schema.SenderEntry,
         common: Mapping[str, Any],
     ) -> Target:
-        """A pair belongs to the domain, whose owner writes the SPF record; the sender adds what that leaves open."""
+        """The pair belongs to the domain, whose owner writes the SPF record. The sender adds the rest."""
         addresses = () if sender.spf_include else sender.addresses or ()
         egress = tuple(targets.Egress(a.ip, (sender.helo if a.helo is None else a.helo) or "") for a in addresses)
         return targets.Authorisation(
@@ -266,18 +266,18 @@ class Build:
         if "label_names" not in self.failed:
             for name in entry.labels.keys() - set(self.config.label_names):
                 hint = did_you_mean(name, self.config.label_names) if self.config.label_names else "none are"
-                self.problems.tell(where / "labels" / name, f"is not declared in label_names; {hint}")
+                self.problems.report(where / "labels" / name, f"is not declared in label_names; {hint}")
         check_options.judge(entry.checks, self.catalogue, where / "checks", self.problems)
         for name, switch in entry.checks.items():
             if not set(self.catalogue.checks[name].over) & set(checked):
-                self.problems.tell(where / "checks" / name, f"never looks at {noun}; move it to where it applies")
+                self.problems.report(where / "checks" / name, f"never looks at {noun}; move it to where it applies")
             elif switch.enabled:
                 self._on.add(name)
         for number, accept in enumerate(entry.accept):
             here = where / "accept" / number
             self._claim(("accept", where, accept.finding), here, f"the finding {accept.finding}")
             if not set(self.catalogue.checks[accept.finding.partition(".")[0]].over) & set(judged):
-                self.problems.tell(here / "finding", f"is never found of {noun}; move it to where it applies")
+                self.problems.report(here / "finding", f"is never found of {noun}; move it to where it applies")
         return {
             "labels": self._labels(entry.labels),
             "off": check_options.off(self._off, entry.checks),
@@ -298,7 +298,7 @@ class Build:
             where = self.top / "label_names" / number
             self._claim(("label", name), where, f"the label {name}")
             if name in taken or name.startswith(TAKEN_PREFIXES):
-                self.problems.tell(where, f"{name} is used by the exporter or by Prometheus; choose another name")
+                self.problems.report(where, f"{name} is used by the exporter or by Prometheus; choose another name")
 
     def _nameservers(self) -> None:
         for number, server in enumerate(self.config.resolver.nameservers):
@@ -309,8 +309,10 @@ class Build:
         for name, every in self.config.schedule.items():
             check = self.catalogue.checks.get(name)
             if check and every < check.min_interval:
-                told = f"expected {values.written(check.min_interval)} or more: it asks servers of others, who notice"
-                self.problems.tell(self.top / "schedule" / name, told)
+                expected = (
+                    f"expected {values.written(check.min_interval)} or more: it asks servers of others, who notice"
+                )
+                self.problems.report(self.top / "schedule" / name, expected)
 
     def _blocklists(self) -> Iterator[Blocklist]:
         if not self.own_blocklists:
@@ -330,7 +332,7 @@ class Build:
         if any(needing - target.off for target in self.targets if isinstance(target, led_to)):
             speaking = " and ".join(sorted(needing))
             off = ", ".join(f"{name}: {{enabled: false}}" for name in sorted(needing))
-            self.problems.tell(
+            self.problems.report(
                 self.top / "smtp" / "helo_name",
                 f"is missing, and no guess is made; set it to the exporter's own host name, which {speaking} says to "
                 f"mail hosts, or switch that off with `checks: {{{off}}}`",
@@ -344,10 +346,10 @@ class Build:
                 self._doubt(sender.where, "is named by no domain: whether SPF authorises it is not checked")
 
     def _claim(self, identity: Hashable, where: Where, what: str) -> bool:
-        """Tell it when something else has the identity already."""
+        """Report it if another entry has the same identity."""
         first = self._claimed.setdefault(identity, where)
         if first is not where:
-            self.problems.tell(where, f"{what} is configured twice: here and at {first}; keep one")
+            self.problems.report(where, f"{what} is configured twice: here and at {first}; keep one")
         return first is where
 
     def _doubt(self, where: Where, message: str) -> None:

@@ -18,18 +18,18 @@ OptionsByCheck: TypeAlias = Mapping[str, CheckOptions]
 
 
 def judge(given: OptionsByCheck, catalogue: Catalogue, where: Where, problems: Problems) -> None:
-    """Tell what no type can forbid."""
+    """Report the problems that the types cannot find."""
     for name, options in given.items():
         if not options.model_fields_set:
-            problems.tell(where / name, "says nothing; set enabled to true or false")
+            problems.report(where / name, "says nothing; set enabled to true or false")
         for key in options.model_fields_set - {"enabled"}:
             owner = next(check for check, kind in catalogue.options.items() if key in {it.name for it in fields(kind)})
             if owner != name:
-                problems.tell(where / name / key, f"is a key of the check {owner} alone; remove it")
+                problems.report(where / name / key, f"is a key of the check {owner} alone; remove it")
 
 
 def off(general: frozenset[str], own: OptionsByCheck) -> frozenset[str]:
-    """The checks that are off here, when those of `general` are off elsewhere."""
+    """The checks that are off for an entry. `general` is the key `checks` at the top of the file."""
     if not own:
         return general
     on = {name for name, options in own.items() if options.enabled}
@@ -37,7 +37,7 @@ def off(general: frozenset[str], own: OptionsByCheck) -> frozenset[str]:
 
 
 def merged(general: OptionsByCheck, own: OptionsByCheck, catalogue: Catalogue) -> tuple[Options, ...]:
-    """What is configured for an entry, where it is not the default."""
+    """The options for an entry that are not the default."""
     if not general and not own:
         return ()
     made = (
@@ -48,7 +48,7 @@ def merged(general: OptionsByCheck, own: OptionsByCheck, catalogue: Catalogue) -
 
 
 def _values(kind: type[Options], given: list[Any]) -> Iterator[tuple[str, Any]]:
-    """The last word of a switch; all domains that are said."""
+    """For a bool, the value of the entry; for domains, all of them."""
     for field in fields(kind):
         said = [value for value in (getattr(one, field.name) for one in given) if value is not None]
         if isinstance(field.default, tuple):

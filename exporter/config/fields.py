@@ -20,7 +20,7 @@ def _wrong(message: str) -> PydanticCustomError:
 
 
 def kind(value: object) -> str:
-    """What somebody wrote, in the words of YAML."""
+    """The kind of a value, in the words of YAML."""
     match value:
         case None:
             return "nothing"
@@ -38,9 +38,9 @@ def kind(value: object) -> str:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A scalar with a meaning. `parse` raises ValueError; without words of its own, the noun says what is wanted.
+    """A scalar with a meaning. `parse` raises ValueError. If the error has no text, the noun says what is expected.
 
-    A whole number counts as text: a DKIM selector may well be 20260101, and plain decimals lose nothing.
+    A whole number counts as text, because a DKIM selector may be 20260101, and plain decimals lose nothing.
     """
 
     noun: str
@@ -111,7 +111,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Short:
-    """A mapping that may be written as one scalar, which stands for the key `key`."""
+    """A mapping that may also be written as one scalar: the value of the key `key`."""
 
     key: str
 

@@ -34,15 +34,15 @@ def shipped_blocklists() -> dnsbl_catalogue.Shipped:
 
 
 def load(path: str | os.PathLike[str], catalogue: Catalogue) -> Settings:
-    """The configuration in the file and in what it includes. Raise ConfigError with all that is wrong."""
+    """The configuration in a file and in the files that it includes. Raise ConfigError with all problems."""
     return _Reading(catalogue).load(Path(path))
 
 
 def defaults(catalogue: Catalogue) -> Settings:
-    """What an empty file means: no targets, and the shipped blocklists."""
+    """The settings of an empty file: no targets, and the shipped blocklists."""
     reading = _Reading(catalogue)
     empty = _Piece("", Node(0, {}, broken=False), {})
-    return reading.settle(Config(), reading.build(Config(), Path(), set(), empty))
+    return reading.settings(Config(), reading.build(Config(), Path(), set(), empty))
 
 
 @dataclass
@@ -88,7 +88,7 @@ class _Reading:
         build = self.build(config, path.parent, failed, main)
         if self.problems:
             raise self.problems.error()
-        return self.settle(config, build)
+        return self.settings(config, build)
 
     def build(self, config: Config, home: Path, failed: set[str], main: _Piece) -> Build:
         build = Build(
@@ -107,11 +107,11 @@ class _Reading:
         build.judge()
         return build
 
-    def settle(self, config: Config, build: Build) -> Settings:
+    def settings(self, config: Config, build: Build) -> Settings:
         return build.settings(config, tuple(self.files), self.digest.hexdigest())
 
     def _read(self, path: Path) -> _Piece | None:
-        """The file as a mapping; None, with the problem told, if it has none."""
+        """The file as a mapping. If it is none, the problem is reported and the result is None."""
         name = str(path)
         self.files.append(name)
         try:
@@ -130,26 +130,26 @@ class _Reading:
             return None
         found = {} if root.value is None else root.plain()
         if not isinstance(found, dict):
-            self.problems.tell(
+            self.problems.report(
                 Where(name, root, ()), f"expected a mapping, got {kind(found)}; write `key: value` lines"
             )
             return None
         return _Piece(name, root, found)
 
     def _general(self, main: _Piece) -> tuple[Config, set[str]]:
-        """All but the lists of entries; keys with a fault are told and left at their default."""
+        """All keys except the lists of entries. Keys with a fault are reported and keep their default."""
         failed = self._strangers(main, Config)
         rest = {key: value for key, value in main.content.items() if key not in failed and key not in schema.LISTS}
         config, _ = schema.validate(Config, rest, self.catalogue)
         return config or Config(), failed
 
     def _strangers(self, piece: _Piece, model: type[Entries]) -> set[str]:
-        """Tell what is wrong outside the lists of entries, and return the keys of it."""
+        """Report the problems outside the lists of entries, and return the keys that have them."""
         lists = schema.LISTS.keys() & model.model_fields.keys()
         rest = {key: value for key, value in piece.content.items() if key not in lists}
         failed: set[str] = set()
         for place, message in schema.validate(model, rest, self.catalogue)[1] or ():
-            self.problems.tell(Where(piece.name, piece.root, place), message)
+            self.problems.report(Where(piece.name, piece.root, place), message)
             failed.add(str(place[0]))
         return failed
 
@@ -162,7 +162,7 @@ class _Reading:
         where, items = piece.where / key, piece.content[key]
         if not isinstance(items, list):
             noun = key.replace("_", " ")
-            self.problems.tell(where, f"expected a list of {noun}, got {kind(items)}; {WRITE_A_LIST}")
+            self.problems.report(where, f"expected a list of {noun}, got {kind(items)}; {WRITE_A_LIST}")
             self.nameless = self.nameless or key == "senders"
             return
         for number, item in enumerate(items):
@@ -170,7 +170,7 @@ class _Reading:
             entry, wrong = schema.validate(shape, given, self.catalogue)
             failed: set[str] = set()
             for place, message in wrong or ():
-                self.problems.tell(Where(piece.name, piece.root, (key, number, *place)), message)
+                self.problems.report(Where(piece.name, piece.root, (key, number, *place)), message)
                 failed.update(map(str, place[:1]))
             if entry is None and isinstance(given, dict):  # the rest of it may be wrong in other ways
                 rest = {name: value for name, value in given.items() if name not in failed}
@@ -189,7 +189,7 @@ class _Reading:
             if not found and glob.has_magic(pattern):
                 self.warnings.append(where.problem("matches no file"))
             elif not found:
-                self.problems.tell(where, "names a file that does not exist; correct the path or remove it")
+                self.problems.report(where, "names a file that does not exist; correct the path or remove it")
             for path in sorted(main.parent / name for name in found):
                 if path.resolve() not in seen:
                     seen.add(path.resolve())

@@ -10,16 +10,16 @@ from exporter.targets import Peer
 
 
 def read(entries: Iterable[schema.PeerEntry], where: Where, problems: Problems) -> Iterator[Peer]:
-    """The peers that can be asked; what is wrong with the others is told."""
+    """The peers that can be asked. What is wrong with the others is reported."""
     seen: dict[str, Where] = {}
     for number, entry in enumerate(entries):
         here, name = where / number, entry.host or entry.domain
         if name is None or (entry.host and entry.domain):
-            problems.tell(here, "is a domain or a host; set one of the two")
+            problems.report(here, "is a domain or a host; set one of the two")
         elif entry.port and not entry.host:
-            problems.tell(here / "port", "goes with host alone: mail for a domain goes to port 25")
+            problems.report(here / "port", "goes with host alone: mail for a domain goes to port 25")
         elif name in seen:
-            problems.tell(here, f"the peer {name} is configured twice: here and at {seen[name]}; keep one")
+            problems.report(here, f"the peer {name} is configured twice: here and at {seen[name]}; keep one")
         else:
             seen[name] = here
             yield Peer(name, exactly=entry.host is not None, port=entry.port or 25)

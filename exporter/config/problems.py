@@ -29,7 +29,7 @@ class Problem(NamedTuple):
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `problems` says all that is wrong with it."""
+    """The configuration cannot be used. `problems` has all its problems."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -60,7 +60,7 @@ class Where(NamedTuple):
 
     @property
     def broken(self) -> bool:
-        """Has the reader of YAML told a fault about it already?"""
+        """Has the YAML reader already reported a fault there?"""
         return self.root.at(self.path)[0].broken
 
     def problem(self, message: str) -> Problem:
@@ -80,8 +80,8 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._found)
 
-    def tell(self, where: Where, message: str) -> None:
-        """Note it, unless the reader of YAML has told of the place already. Raise ConfigError when it is too much."""
+    def report(self, where: Where, message: str) -> None:
+        """Add a problem, unless the YAML reader has reported this place. Raise ConfigError if there are too many."""
         if not where.broken:
             self.add(where.problem(message))
 
@@ -107,7 +107,7 @@ def quoted(value: object) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The nearest known name, or all of them where they are few and none is near."""
+    """The nearest known name. If none is near and there are only a few, all of them."""
     names = sorted(known)
     small = len(name) <= LONGEST_GUESS and len(names) <= MOST_GUESSES
     near = difflib.get_close_matches(name, names, n=1) if small else []

@@ -12,7 +12,7 @@ from exporter.config.problems import Problems, Where
 def by_domain(
     general: Sequence[str], top: Where, domains: Iterable[tuple[schema.DomainEntry, Where]], problems: Problems
 ) -> Mapping[str, tuple[str, ...]]:
-    """The ids of their profiles, by the name of the domain; what is written twice is told."""
+    """The ids of their profiles, by the name of the domain; a name that is written twice is reported."""
     everywhere = _complete(general, top / "receivers", problems)
     return {
         domain.name: everywhere
@@ -28,5 +28,5 @@ def _complete(names: Sequence[str], where: Where, problems: Problems) -> tuple[s
         here = where / number
         first = seen.setdefault(name, here)
         if first is not here:
-            problems.tell(here, f"the receiver {name} is configured twice: here and at {first}; keep one")
+            problems.report(here, f"the receiver {name} is configured twice: here and at {first}; keep one")
     return receivers.complete(names)

@@ -12,7 +12,7 @@ from exporter.targets import Domain, Registration
 
 
 def registrations(targets: Iterable[Target]) -> Iterator[Registration]:
-    """One for each name that a registry holds. What all domains below it agree on goes for it, as for a mail host."""
+    """One target for each registered name. It has the labels and settings that all domains below it share."""
     held: dict[str, list[Domain]] = {}
     for target in targets:
         if isinstance(target, Domain):
@@ -27,7 +27,7 @@ def registrations(targets: Iterable[Target]) -> Iterator[Registration]:
 
 
 def bootstrap(given: str, home: Path, where: Where, problems: Problems) -> str | Path:
-    """A URL as it is. A file has to be there and be right, like any other part of the configuration."""
+    """A URL is taken as it is. A file must exist and be valid, like any other part of the configuration."""
     if "://" in given:
         return given
     path = home / given
@@ -35,7 +35,7 @@ def bootstrap(given: str, home: Path, where: Where, problems: Problems) -> str |
         with path.open("rb") as file:
             rdap.bootstrap(file.read(rdap.LARGEST + 1))
     except OSError as error:
-        problems.tell(where, f"names a file that cannot be read: {error.strerror}")
+        problems.report(where, f"names a file that cannot be read: {error.strerror}")
     except ValueError as error:
-        problems.tell(where, f"names a file that is no list of RDAP servers: {error}")
+        problems.report(where, f"names a file that is no list of RDAP servers: {error}")
     return path

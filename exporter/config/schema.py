@@ -85,7 +85,7 @@ class CheckOptions(Keys):
 
 
 def _with_own_keys() -> type[CheckOptions]:
-    """With every key that a check has for itself: check_options.judge tells of one below another check."""
+    """Add the keys of all checks. check_options.judge reports a key below the wrong check."""
     keys: dict[str, Any] = {}
     for check, declared in catalogue.load().options.items():
         for it in fields(declared):
@@ -94,8 +94,8 @@ def _with_own_keys() -> type[CheckOptions]:
                 domains = Annotated[list[DomainWithNames], listed("domains")]
                 keys[it.name] = domains, Field([], description=f"{check} alone: {says}")
             else:
-                told = f"{check} alone. {says}. Default: {str(it.default).lower()}"
-                keys[it.name] = Annotated[bool | None, Given()], Field(None, description=told)
+                description = f"{check} alone. {says}. Default: {str(it.default).lower()}"
+                keys[it.name] = Annotated[bool | None, Given()], Field(None, description=description)
     return create_model(CheckOptions.__name__, __base__=CheckOptions, **keys)
 
 
@@ -316,14 +316,14 @@ def schema() -> dict[str, Any]:
 
 
 class Wrong(NamedTuple):
-    """What is wrong at one place of a piece of the document."""
+    """A problem at one place of a part of the document."""
 
     path: Path
     message: str
 
 
 def validate(model: type[Model], value: object, known: Catalogue) -> tuple[Model, None] | tuple[None, Iterator[Wrong]]:
-    """The piece as its model, or all that is wrong with it."""
+    """The part as its model, or all its problems."""
     try:
         return model.model_validate(value, context=known), None
     except ValidationError as error:

@@ -37,7 +37,7 @@ class Settings:
 
     @property
     def running(self) -> frozenset[str]:
-        """The checks that are enabled and can run: without a name of ours, none that gives it to mail hosts."""
+        """The checks that are enabled and can run. Without smtp.helo_name, those that talk with mail hosts cannot."""
         speaking = {name for name in self.enabled if Door.SMTP in self.checks[name].doors}
         return self.enabled if self.helo_name is not None else self.enabled - speaking
 

@@ -40,7 +40,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 
 class Nameserver(NamedTuple):
-    """Whom we ask; the host `system` stands for what the machine itself uses, and its port says nothing."""
+    """A nameserver that we ask. The host `system` means those of the machine; its port is not used."""
 
     host: str
     port: int
@@ -56,7 +56,7 @@ def domain(text: str, *, underscores: bool = False) -> str:
 
 
 def record_domain(text: str) -> str:
-    """The name of records, not of a host: it may have underscores, as _spf.google.com has."""
+    """The name of a record, not of a host. It may have underscores, like _spf.google.com."""
     return domain(text, underscores=True)
 
 
@@ -136,7 +136,7 @@ def helo(text: str) -> str:
 
 
 def own_helo(text: str) -> str:
-    """The exporter never commits the faults that it reports: its own name is a real one."""
+    """The exporter's own name. It must be valid, because the exporter must not have the faults that it reports."""
     own = text.lower()
     if not names.is_hostname(own) or "." not in own or own.rpartition(".")[2].isdigit():
         raise ValueError(
@@ -205,7 +205,7 @@ def allowed(text: str) -> Network | str:
 
 
 def domain_with_names(text: str) -> str:
-    """A domain with all names below it, which may be written *.example.com as well."""
+    """A domain with all names below it. It may also be written as *.example.com."""
     return domain(text.removeprefix("*.").removeprefix("."))
 
 

@@ -105,7 +105,7 @@ class _Line:
         self._writer.write(octets)
         await self._writer.drain()
 
-    async def heard(self) -> str:
+    async def read_line(self) -> str:
         while b"\n" not in self._buffer:
             self._buffer += await self._receive()
             if len(self._buffer) > _PIECE:
@@ -120,7 +120,7 @@ class _Line:
         return octets
 
     async def secure(self, context: ssl.SSLContext) -> None:
-        self._buffer = b""  # what came in clear is not believed: RFC 3207 section 4.2
+        self._buffer = b""  # what came in clear does not count: RFC 3207 section 4.2
         tls = context.wrap_bio(self._encrypted, self._to_send, server_side=True)
         while True:
             try:
@@ -169,40 +169,40 @@ class MailServer:
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard: list[str] = []
-        self.sessions.append(heard)
+        lines: list[str] = []
+        self.sessions.append(lines)
         me = asyncio.current_task()
         self._open.add(me)
         try:
-            await self._session(_Line(reader, writer), heard)
+            await self._session(_Line(reader, writer), lines)
         except (_HungUp, ConnectionError):
             pass
         finally:
             self._open.discard(me)
             writer.close()
 
-    async def _session(self, line: _Line, heard: list[str]) -> None:
-        told = self._behaviour
-        if told.fault is SmtpFault.HANGS_UP:
+    async def _session(self, line: _Line, lines: list[str]) -> None:
+        behaviour = self._behaviour
+        if behaviour.fault is SmtpFault.HANGS_UP:
             return
         if self._implicit:
             await line.secure(self._context)
-        if told.slow:
-            await self._sleep(told.slow)
+        if behaviour.slow:
+            await self._sleep(behaviour.slow)
         await line.say(self._greeting())
         while True:
-            said = await line.heard()
-            heard.append(said)
+            said = await line.read_line()
+            lines.append(said)
             verb, _, argument = said.partition(" ")
             match verb.upper():
                 case "EHLO" | "HELO":
                     await line.say(*self._introduced(verb.upper(), argument))
-                case "STARTTLS" if told.starttls and not self._implicit:
+                case "STARTTLS" if behaviour.starttls and not self._implicit:
                     await self._start_tls(line)
                 case "NOOP" | "RSET":
                     await line.say("250 2.0.0 as you wish")
                 case "QUIT":
-                    await line.say(f"221 2.0.0 {told.name} says goodbye")
+                    await line.say(f"221 2.0.0 {behaviour.name} says goodbye")
                     return
                 case "MAIL":
                     await line.say("550 5.7.1 this server takes no mail [demo]")
@@ -220,15 +220,17 @@ class MailServer:
         return f"220 {self._behaviour.name} ESMTP demo"
 
     def _introduced(self, verb: str, argument: str) -> list[str]:
-        told = self._behaviour
-        if verb == "EHLO" and told.fault is SmtpFault.NO_EHLO:
+        behaviour = self._behaviour
+        if verb == "EHLO" and behaviour.fault is SmtpFault.NO_EHLO:
             return ["502 5.5.1 no such command [demo]"]
-        if told.fault is SmtpFault.REJECTS_NAME or not helo.parse(argument).well_formed:
+        if behaviour.fault is SmtpFault.REJECTS_NAME or not helo.parse(argument).well_formed:
             return ["501 5.5.4 Invalid domain name [demo]"]
-        offers = [told.name]
+        offers = [behaviour.name]
         if verb == "EHLO":
-            offers += ["SIZE" if told.size == 0 else f"SIZE {told.size}"] if told.size is not None else []
-            offers += ["STARTTLS"] if told.starttls and not self._implicit else []
+            offers += (
+                ["SIZE" if behaviour.size == 0 else f"SIZE {behaviour.size}"] if behaviour.size is not None else []
+            )
+            offers += ["STARTTLS"] if behaviour.starttls and not self._implicit else []
             offers += ["ENHANCEDSTATUSCODES"]
         return [f"250-{offer}" for offer in offers[:-1]] + [f"250 {offers[-1]}"]
 

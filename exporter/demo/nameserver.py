@@ -1,11 +1,17 @@
-"""A small real name server: one zone file, answered over UDP and TCP on loopback, with faults on request.
+"""A small real name server: it answers from one zone file, over UDP and TCP on loopback, and makes faults on request.
 
-Besides records, the zone's comments may order faults, one per line: `; servfail: NAME TYPE`, and likewise
-`refused`, `timeout` (no answer at all), `bogus` (SERVFAIL with the DNSSEC error, answered when CD is set),
-`malformed` (the question, and then octets that are no record), `no-tcp` (no answer over TCP) and `signed` (no fault:
-answered as validated, with AD). TYPE `*` means every type. `; soa: NAME SERIAL` makes a name the apex of a zone.
-`; octets: NAME TYPE HEX` adds a record with this data, however wrong for its type. A comment that begins with any
-other word and a colon is an error: it would be an order that nobody obeys.
+Comments in the zone file order the faults, one on each line, for a name and a type (`*` means every type):
+
+    ; servfail: NAME TYPE        and likewise `refused`
+    ; timeout: NAME TYPE         no answer at all
+    ; bogus: NAME TYPE           SERVFAIL with the DNSSEC error, but an answer if CD is set
+    ; malformed: NAME TYPE       the question, and then octets that are not a record
+    ; no-tcp: NAME TYPE          no answer over TCP
+    ; signed: NAME TYPE          not a fault: answered as validated, with AD
+    ; soa: NAME SERIAL           makes a name the apex of a zone
+    ; octets: NAME TYPE HEX      adds a record with these data, even if they are wrong for the type
+
+A comment that begins with any other word and a colon is an error, because nothing would obey it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Runs checks and keeps what they say: catalogue, plan, schedule, evaluation, store, state file."""
+"""Runs the checks and keeps their results: catalogue, plan, schedule, evaluation, store and state file."""

@@ -36,7 +36,7 @@ class Catalogue:
 
     @cached_property
     def options(self) -> dict[str, type[Options]]:
-        """By check, the configuration keys that it has for itself."""
+        """The configuration keys of single checks, by check."""
         return {check.id: check.options for check in self.checks.values() if check.options}
 
     def through(self, door: Door) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class Catalogue:
         return tuple(check.id for check in self.checks.values() if door in check.doors)
 
     def looking_at(self, kind: type[Target]) -> tuple[str, ...]:
-        """The ids of the checks that look at this kind of target, whatever else they look at."""
+        """The ids of the checks that look at this kind of target. They may look at others too."""
         return tuple(check.id for check in self.checks.values() if issubclass(kind, check.over))
 
     @cached_property
@@ -56,13 +56,13 @@ class Catalogue:
         return tuple(metric for entry in self.entries for metric in entry.metrics)
 
     def over(self, *kinds: type[Target]) -> tuple[CatalogueEntry, ...]:
-        """Those whose check looks at one of these kinds of target and at nothing else, in the order of the kinds."""
+        """The entries whose check looks at one of these kinds of target only, in the order of the kinds."""
         return tuple(entry for kind in kinds for entry in self.entries if entry.check.over == (kind,))
 
 
 @cache
 def load() -> Catalogue:
-    """Raise ValueError for a check that breaks the naming rules: a programming error, found by the tests."""
+    """The catalogue of this version. Raise ValueError if a check breaks the naming rules, which is a bug."""
     names = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
     made = Catalogue(tuple(_entry(name) for name in names))
     order(made)
@@ -70,7 +70,7 @@ def load() -> Catalogue:
 
 
 def order(made: Catalogue) -> tuple[str, ...]:
-    """The checks, each behind those that it comes after. Raise ValueError where that is a circle, or names none."""
+    """The ids of the checks, each after those that it reads. Raise ValueError for a circle or an unknown id."""
     graph = {check.id: check.after for check in made.checks.values()}
     unknown = sorted(frozenset().union(*graph.values()) - graph.keys())
     if unknown:
@@ -82,7 +82,7 @@ def order(made: Catalogue) -> tuple[str, ...]:
 
 
 def modules(name: str) -> tuple[ModuleType, ...]:
-    """Those of one check: its file; or, of a folder, `check.py` first and then the files beside it."""
+    """The modules of a check: its file, or the files of its folder with `check.py` first."""
     whole = importlib.import_module(f"{checks.__name__}.{name}")
     if not hasattr(whole, "__path__"):
         return (whole,)
@@ -104,7 +104,7 @@ def _entry(name: str) -> CatalogueEntry:
 
 
 def _rules(module: ModuleType) -> Iterator[Rule]:
-    """Its constants. Rules made from data stand in a mapping by their id."""
+    """The rules among the constants of a module. Rules that are made from data are in a mapping by their id."""
     for value in vars(module).values():
         if isinstance(value, Rule):
             yield value

@@ -21,14 +21,14 @@ from exporter.model import Target
 
 
 class Changes(NamedTuple):
-    """What one answer changed: targets that are new or have other labels, and those that nobody leads to any more."""
+    """What one result changed: targets that are new or have other labels, and targets without a finder."""
 
-    wanted: list[Target]
-    gone: list[Target]
+    added: list[Target]
+    removed: list[Target]
 
 
 class FoundTargets:
-    """Each target once: configured ones as they are, found ones with the labels that all who lead there agree on."""
+    """The found targets, each once, with the labels that all targets share which lead to it."""
 
     def __init__(self, configured: Iterable[Target]) -> None:
         self._configured = {target.key for target in configured}
@@ -37,11 +37,11 @@ class FoundTargets:
 
     @property
     def all(self) -> list[Target]:
-        """Those that are not configured."""
+        """The found targets that are not configured."""
         return [found.target for key, found in self._found.items() if key not in self._configured]
 
     def learn(self, state: CheckState) -> Changes:
-        """Take in what is held of one pair."""
+        """Take in the state of one pair."""
         now = {target.key: target for target in state.found}
         finder, before = self._leads.get(state.key, (state.target, {}))
         if finder == state.target and before == now:
@@ -52,12 +52,12 @@ class FoundTargets:
         for key, target in now.items():
             self._found.setdefault(key, _Found(target)).join(state.target)
         touched = [key for key in before | now if key not in self._configured]
-        wanted = [self._found[key].target for key in touched if self._found[key].finders]
-        gone = [self._found[key].target for key in touched if not self._found[key].finders]
+        added = [self._found[key].target for key in touched if self._found[key].finders]
+        removed = [self._found[key].target for key in touched if not self._found[key].finders]
         for key in before.keys() - now.keys():
             if not self._found[key].finders:
                 del self._found[key]
-        return Changes(wanted, gone)
+        return Changes(added, removed)
 
     def leading_to(self, key: str) -> frozenset[str]:
         """The keys of the targets whose runs found this one."""
@@ -65,7 +65,7 @@ class FoundTargets:
 
 
 class _Found:
-    """Who leads to one target, counted, so that what all of them agree on costs nothing to tell."""
+    """The targets that lead to one found target. Labels are counted, so it is cheap to know which all of them share."""
 
     def __init__(self, target: Target) -> None:
         self.finders: set[str] = set()  # their keys

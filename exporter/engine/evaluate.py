@@ -30,7 +30,7 @@ NetFactory: TypeAlias = Callable[[], Net]
 
 
 class _Facts:
-    """What a run has said so far, each thing once."""
+    """The facts that a run has yielded so far, each once."""
 
     def __init__(self, finds: tuple[type[Target], ...]) -> None:
         self._finds = finds
@@ -60,7 +60,7 @@ class _Facts:
 
 
 async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock: Clock) -> Outcome:
-    """Never raises but for cancellation."""
+    """Run the check once. Raises nothing except cancellation."""
     started, since = clock.wall(), clock.monotonic()
     facts = _Facts(check.finds)
     net = net_factory()

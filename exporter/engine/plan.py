@@ -30,14 +30,14 @@ Pair: TypeAlias = tuple[Check, Target]
 
 
 class PairChanges(NamedTuple):
-    """What a run brought: pairs that are new or have another target now, and pairs that are gone."""
+    """What a run changed: pairs that are new or whose target has changed, and pairs that are gone."""
 
-    wanted: list[Pair]
-    gone: list[Pair]
+    added: list[Pair]
+    removed: list[Pair]
 
 
 def pairs(catalogue: Catalogue, targets: Iterable[Target], enabled: Callable[[str], bool]) -> list[Pair]:
-    """Which check looks at which target."""
+    """Which check runs on which target."""
     return [
         (check, target)
         for target in targets
@@ -47,7 +47,7 @@ def pairs(catalogue: Catalogue, targets: Iterable[Target], enabled: Callable[[st
 
 
 class Plan:
-    """One configuration's pairs. `store` is asked what is held of them."""
+    """The pairs of one configuration. `store` has their states."""
 
     def __init__(
         self, catalogue: Catalogue, targets: Iterable[Target], enabled: Callable[[str], bool], store: Store
@@ -77,16 +77,16 @@ class Plan:
         yield from pairs(self._catalogue, self._targets if targets is None else targets, self._enabled)
 
     def learn(self, state: CheckState) -> PairChanges:
-        """Take in which targets a pair has found."""
+        """Take in the targets that a pair has found."""
         if state.check.id not in self._finders:
             return PairChanges([], [])
         changes = self._found.learn(state)
         return PairChanges(
-            pairs(self._catalogue, changes.wanted, self._enabled), pairs(self._catalogue, changes.gone, self._enabled)
+            pairs(self._catalogue, changes.added, self._enabled), pairs(self._catalogue, changes.removed, self._enabled)
         )
 
     def dependents(self, before: CheckState | None, now: CheckState) -> set[Key]:
-        """Whose turn it is because of what a run has changed."""
+        """The pairs that must run again because of what a run has changed."""
         readers = self._readers.get(now.check.id, ())
         if not readers:
             return set()
@@ -98,7 +98,7 @@ class Plan:
         return {pair for pair in found if self._store.get(*pair)}
 
     def too_early(self, check: Check, target: Target) -> bool:
-        """Does it conclude from what has not run yet? Then its turn comes with the news of that."""
+        """Does it combine results that are not there yet? It runs later, when they have changed."""
         if not check.concludes:
             return False
         read = (self._store.get(other, it.key) for it in target.rests_on for other in check.after)
@@ -106,7 +106,7 @@ class Plan:
 
 
 def _findings(state: CheckState | None) -> object:
-    """What is read of a pair; that a finding has been confirmed is no news."""
+    """What other checks read of a pair. It does not change if a run finds the same again."""
     return {(active.finding.key, active.finding.severity) for active in state.findings} if state else set()
 
 

@@ -42,16 +42,16 @@ Key: TypeAlias = tuple[str, str]
 
 TICK = 1.0  # seconds between two looks at the clock
 JUMP = 2.0  # seconds by which wall and monotonic time may drift apart between two looks
-RUNS_AT_ONCE = 32  # runs of one kind at once
-MOST_RELEASED = 500  # targets of one kind in one tick; a herd goes on with the next one
-FOLLOWED = 50  # targets a second that follow one piece of news: they ask the same servers, or run all through at once
+RUNS_AT_ONCE = 32  # runs of one check at the same time
+MOST_RELEASED = 500  # pairs of one check in one tick; the others wait for the next tick
+DEPENDENTS_PER_SECOND = 50  # pairs that run because of one change: they ask the same servers
 LAG_KEPT = 60.0
 STOPPED = 30.0  # seconds without a tick after which the schedule counts as stopped
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One check of one target, every `interval` seconds; `at_once` for what has never been answered."""
+    """One check of one target, every `interval` seconds. `at_once`: its first run is now, not on the grid."""
 
     check: Check
     target: Target
@@ -68,12 +68,12 @@ class _Entry:
     job: Job
     due: float
     busy: bool = False  # waiting in the queue or running
-    rerun: bool = False  # there was news for it while it ran
+    rerun: bool = False  # it must run again, because something changed while it ran
 
 
 @dataclass(slots=True)
 class _Queue:
-    """The due and running targets of one kind of check."""
+    """The due times, the queue and the number of runs of one check."""
 
     heap: list[tuple[float, Key]] = field(default_factory=list)
     waiting: deque[Key] = field(default_factory=deque)
@@ -81,7 +81,7 @@ class _Queue:
 
 
 class _EachTick(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no types
-    """Fires TICK after now, never after some earlier time: no jump of the clock makes it catch up second by second."""
+    """Fires TICK after now, not after the last time. So a jump of the clock causes no series of late ticks."""
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
         return now + timedelta(seconds=TICK) if previous else now
@@ -113,7 +113,7 @@ class Schedule:
 
     @property
     def lag(self) -> float:
-        """The most seconds that the loop woke up late in the last LAG_KEPT seconds: scrapes are rarer than ticks."""
+        """How many seconds late the loop woke up at worst, in the last LAG_KEPT seconds."""
         return max(self._late)
 
     @property
@@ -129,7 +129,7 @@ class Schedule:
         self._look_at_clocks()
 
     async def drain(self, seconds: float) -> None:
-        """Start nothing more, give what runs `seconds` to end, then cancel it."""
+        """Start no more runs, wait `seconds` for those that run, then cancel them."""
         self._draining = True
         if self._watch:
             self._watch.cancel()
@@ -144,7 +144,7 @@ class Schedule:
             await asyncio.gather(*late, return_exceptions=True)
 
     def add(self, job: Job) -> None:
-        """Follow this job from now on. An unchanged one keeps its time; a changed target runs at once."""
+        """Run this job from now on. An unchanged job keeps its due time; a job with a changed target runs at once."""
         key = job.key
         entry = self._entries.get(key)
         if entry is None:
@@ -159,7 +159,7 @@ class Schedule:
             self._move(key, entry, self._on_grid(job))
 
     def run_soon(self, key: Key, seconds: float) -> None:
-        """Run it in so many seconds at the latest, then at its own times again."""
+        """Run it in `seconds` at the latest, and then at its own times again."""
         entry, due = self._entries.get(key), self._clock.monotonic() + seconds
         if entry is None:
             return
@@ -169,16 +169,16 @@ class Schedule:
             self._move(key, entry, due)
 
     def run_dependents(self, keys: Iterable[Key], seconds: float) -> None:
-        """Run each soon, the first in so many seconds: what is news to all of them is one event, and makes no herd."""
+        """Run each one soon, the first in `seconds`, and not all at the same time."""
         for count, key in enumerate(keys):
-            self.run_soon(key, seconds + count / FOLLOWED)
+            self.run_soon(key, seconds + count / DEPENDENTS_PER_SECOND)
 
     def remove(self, key: Key) -> None:
-        """What runs of it ends, and is not begun again."""
+        """Do not run it any more. A run that has begun ends normally."""
         self._entries.pop(key, None)
 
     def tick(self, check_id: str) -> None:
-        """Release what is due of one kind of check."""
+        """Move the due pairs of one check into its queue, and start runs."""
         now = self._last_tick = self._clock.monotonic()
         queue = self._queues[check_id]
         for _ in range(MOST_RELEASED):
@@ -224,7 +224,7 @@ class Schedule:
         heapq.heappush(self._queues[key[0]].heap, (due, key))
 
     def _on_grid(self, job: Job) -> float:
-        """The next instant of the job's own grid, whose phase is a hash of its key, in monotonic seconds."""
+        """The next time on the job's grid, in monotonic seconds. The phase of the grid is a hash of the key."""
         phase = zlib.crc32("/".join(job.key).encode()) / 2**32 * job.interval
         now = self._clock.monotonic()
         return now + job.interval - (now - phase) % job.interval

@@ -45,10 +45,10 @@ CREATE TABLE IF NOT EXISTS door (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 
 
 class StateFile:
-    """The state file. `writable` tells whether the latest write succeeded."""
+    """The state file. `writable`: the latest write succeeded."""
 
     def __init__(self, path: Path) -> None:
-        """Raise OSError, saying what to do, if the file cannot be used. A damaged one is set aside, not deleted."""
+        """Raise OSError that says what to do if the file cannot be used. A damaged file is renamed, not deleted."""
         self.writable = True
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._left: set[Key] = set()
@@ -82,7 +82,7 @@ class StateFile:
         return db
 
     def recall(self, new: CheckState, catalogue: Catalogue) -> CheckState:
-        """What a former life saved of this pair; itself if nothing, nothing that can be read or told before."""
+        """The saved state of this pair. `new` if none was saved, it cannot be read, or it was recalled already."""
         if new.key not in self._left:
             return new
         self._left.discard(new.key)
@@ -95,7 +95,7 @@ class StateFile:
         return json.loads(row[0]) if row else None
 
     def save(self, state: CheckState) -> None:
-        """Queue the writing of one verdict."""
+        """Queue the writing of one state."""
         self._queue("REPLACE INTO held VALUES (?, ?, ?)", *state.key, json.dumps(_plain(state)))
 
     def save_blocklists(self, snapshot: Any) -> None:
@@ -107,7 +107,7 @@ class StateFile:
         self._queue("DELETE FROM held WHERE check_id = ? AND target = ?", *key)
 
     def left(self) -> set[Key]:
-        """What a former life has saved and nobody has recalled."""
+        """The keys that were saved before the restart and are not recalled yet."""
         return set(self._left)
 
     async def close(self) -> None:
@@ -117,7 +117,7 @@ class StateFile:
         self._db.close()
 
     async def written(self) -> None:
-        """Until nothing is queued."""
+        """Wait until everything that is queued is written."""
         while self._writing:
             await asyncio.wait([self._writing])
 
@@ -186,7 +186,7 @@ def _read(new: CheckState, saved: str, catalogue: Catalogue) -> CheckState:
             records=tuple(_remembered(*saved) for saved in body.get("records", ())),
             found=tuple(_found(new.check, *target) for target in body.get("found", ())),
             doubt=Doubt(Reason(body["doubt"][0]), body["doubt"][1]) if body["doubt"] else None,
-            # what older files do not tell is found again at once
+            # older files do not have the found targets: the check runs at once
             last_run=float(body["last_run"]) if "found" in body or not new.check.finds else 0.0,
             last_conclusive=float(body["last_conclusive"]),
         )
@@ -209,13 +209,13 @@ def _pairs(saved: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _own(target: Target) -> dict[str, Any]:
-    """The fields of its kind: what all kinds share comes from the configuration."""
+    """The fields of this kind of target. The fields that all kinds share come from the configuration."""
     shared = {field.name for field in fields(Target)}
     return {field.name: getattr(target, field.name) for field in fields(target) if field.name not in shared}
 
 
 def _found(check: Check, name: Any, own: Any) -> Target:
-    """Raise KeyError, TypeError or ValueError for what is no target of a kind that the check finds."""
+    """Raise KeyError, TypeError or ValueError unless it is a target of a kind that the check finds."""
     kind = {kind.__name__: kind for kind in check.finds}[name]
     types = get_type_hints(kind)
     wrong = [key for key, value in own.items() if type(value) is not types[key]]

@@ -53,7 +53,7 @@ class Store:
             return False
         return True
 
-    def drop(self, key: Key) -> None:
+    def remove(self, key: Key) -> None:
         self._states.pop(key, None)
 
     def keys(self) -> set[Key]:

@@ -24,11 +24,11 @@ from exporter.net import Net
 from exporter.net.interfaces import CheckStates
 
 AT_ONCE = 32  # runs
-MOST_RUNS = 3  # of one pair: two that are news to each other must not go on for ever
+MOST_RUNS = 3  # of one pair: two checks that change each other's results must not run for ever
 
 
 class Sweep:
-    """One walk. `progress(done, total)` is called as runs end."""
+    """Runs the plan once. `progress(done, total)` is called when a run ends."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Sweep:
         self._total = 0
 
     async def run(self) -> None:
-        """Evaluate everything. Raises nothing of its own."""
+        """Run everything."""
         todo = list(self._plan.configured())
         for pair in todo:
             self._store.hold(*pair)
@@ -87,7 +87,7 @@ class Sweep:
         self._progress(self._done, self._total)
         if state is None:
             return
-        for new in self._plan.learn(state).wanted:
+        for new in self._plan.learn(state).added:
             self._store.hold(*new)
             self._wanted[new[0].id, new[1].key] = new
         self._again |= {key for key in self._plan.dependents(before, state) if self._begun[key]}

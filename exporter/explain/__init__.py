@@ -1,1 +1,1 @@
-"""What a refusal or a finding means, and what to do about it."""
+"""Explains findings and refusals: what they mean, and what to do."""

@@ -13,7 +13,7 @@ from exporter.explain.refusals import Diagnosis, Grade, Match
 from exporter.explain.smtp_status import Refusal, meaning, reply_meaning
 from exporter.facts import Rule
 
-TOLD = 6  # causes told in full; the others by name
+IN_FULL = 6  # causes that are explained in full; the others are only named
 _HEADINGS = {
     Grade.SAID: "Receivers say so because of:",
     Grade.SEARCHED: "What has these words:",
@@ -24,7 +24,7 @@ _HEADINGS = {
 
 @dataclass(frozen=True, slots=True)
 class ExplainedRefusal:
-    """The answer as a page and a terminal show it: the causes that fit best in full, the rest by name."""
+    """What a page or a terminal shows: the best causes in full, and the names of the others."""
 
     read: tuple[str, ...]  # what the codes mean, who said it and when
     heading: str | None  # of the causes; None: there are none
@@ -37,8 +37,8 @@ def explain(answer: Diagnosis) -> ExplainedRefusal:
     return ExplainedRefusal(
         read=tuple(_read(answer.refusal)),
         heading=_HEADINGS[best[0].grade] if best else None,
-        causes=best[:TOLD],
-        also=tuple(_name(match) for match in answer.matches[min(len(best), TOLD) :]),
+        causes=best[:IN_FULL],
+        also=tuple(_name(match) for match in answer.matches[min(len(best), IN_FULL) :]),
     )
 
 
@@ -57,20 +57,20 @@ def _name(match: Match) -> str:
 
 
 def as_text(answer: Diagnosis, here: Iterable[str] = ()) -> str:
-    """For a terminal; `here` is what `verdicts` said."""
-    told = explain(answer)
-    lines = list(told.read)
+    """The text for a terminal. `here` is the result of `verdicts`."""
+    explained = explain(answer)
+    lines = list(explained.read)
     if here:
         lines += ["", "Here and now:", *(f"  {line}" for line in here)]
-    if told.heading is None:
-        codes = "The codes mean no more than is said above. " if told.read else ""
+    if explained.heading is None:
+        codes = "The codes mean no more than is said above. " if explained.read else ""
         lines += ["", f"Nothing in the catalogue matches. {codes}The server that refuses knows why."]
     else:
-        lines += ["", told.heading]
-    for match in told.causes:
+        lines += ["", explained.heading]
+    for match in explained.causes:
         lines += ["", *_lines(match)]
-    if told.also:
-        lines += ["", f"See also: {', '.join(told.also)}"]
+    if explained.also:
+        lines += ["", f"See also: {', '.join(explained.also)}"]
     return "\n".join(lines).lstrip("\n")
 
 
@@ -95,7 +95,7 @@ def _lines(match: Match) -> list[str]:
 
 
 def verdicts(states: Iterable[CheckState], findings: Iterable[str]) -> list[str]:
-    """Which of these findings stand, wherever they were looked for; accepted or not, they cause the same refusals."""
+    """Which of these findings are active, and where. Accepted ones count too: they cause the same refusals."""
     wanted = tuple(findings)
     checks = {finding.partition(".")[0] for finding in wanted}
     looked = [state for state in states if state.check.id in checks]

@@ -25,7 +25,7 @@ _GRAVITY = {severity: rank for rank, severity in enumerate(Severity)}
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What a receiver answers. `through`: the last status code of a range that begins with its own."""
+    """The text that a receiver answers. `through`: the last status code, if it stands for a range of codes."""
 
     text: str
     known: KnownText
@@ -34,7 +34,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A refusal that none of our findings explains, and what to do; `related` findings are worth a look."""
+    """A refusal that none of our findings explains, and what to do. Look at the `related` findings too."""
 
     quotes: tuple[Quote, ...]
     means: str
@@ -54,7 +54,7 @@ class Grade(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A cause of a refusal, by what receivers answer because of it."""
+    """A possible cause of a refusal, and the quoted text that matched."""
 
     cause: Rule | Foreign
     quote: Quote
@@ -68,7 +68,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What a text says, and what may be behind it: best first, each cause once."""
+    """The refusal in a text, and its possible causes: the best first, each once."""
 
     refusal: Refusal
     matches: tuple[Match, ...]

@@ -86,7 +86,7 @@ _NOT_GOOD = {
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What came of one GET: the answer, with any HTTP status, or how it failed. `url` is the one asked last."""
+    """The result of one GET: an answer with any HTTP status, or a failure. `url` is the last one that was asked."""
 
     url: str
     status: int = 0

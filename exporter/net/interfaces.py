@@ -14,21 +14,21 @@ Dial: TypeAlias = Callable[[IP, int], Awaitable[tuple[str, int]]]  # where an ad
 
 
 async def dial_direct(ip: IP, port: int) -> tuple[str, int]:
-    """The dial that leads where it says."""
+    """Connect to the address itself."""
     return str(ip), port
 
 
 class DnsClient(Protocol):
     """A DNS resolver, or a zone in memory. It never raises for what happens in DNS.
 
-    `fresh` passes the cache by, `tcp` asks over TCP alone.
+    `fresh` does not use the cache, `tcp` asks over TCP only.
     """
 
     async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply: ...
 
 
 class Asker(Protocol):
-    """Who asks DNS on behalf of one run, and writes down what was asked."""
+    """Asks DNS for one run, and writes down each question."""
 
     @property
     def transcript(self) -> Transcript: ...
@@ -51,16 +51,16 @@ class CheckStates(Protocol):
 
 
 def believe(reply: Reply) -> Reply:
-    """The reply, when it is conclusive; else raise CannotTell."""
+    """The reply, if it is conclusive; else raise CannotTell."""
     if reply.doubt:
         raise CannotTell(reply.doubt.reason, reply.doubt.detail)
     return reply
 
 
 async def any_of(questions: Iterable[Awaitable[bool]]) -> bool:
-    """True if one is true, whatever happened to the others; the first doubt is raised only if none is.
+    """True if one of the questions is true, even if others are in doubt. If none is true, raise the first doubt.
 
-    The loop of iprev (RFC 8601 section 2.7.3), said once. All are asked, in order.
+    This is the loop of iprev (RFC 8601 section 2.7.3). All questions are asked, in order.
     """
     doubt: CannotTell | None = None
     found = False

@@ -20,7 +20,7 @@ BURST = 0.05  # seconds' worth of questions that may leave at once: more would o
 
 
 class TokenBucket:
-    """`rate` questions a second; a burst of `BURST` seconds' worth, and of one at least."""
+    """Allows `rate` questions a second, and a burst of as many as fit into BURST seconds (at least one)."""
 
     __slots__ = ("_due", "_gap", "_slack")
 
@@ -32,7 +32,7 @@ class TokenBucket:
         self._due = float("-inf")
 
     def take(self, now: float, latest: float = float("inf")) -> float | None:
-        """The moment at which the question may leave, its place taken; None, and no place taken, if after `latest`."""
+        """Take the next free moment, and return it. If it is after `latest`, take nothing and return None."""
         due = max(self._due, now - self._slack)
         moment = max(now, due)
         if moment > latest:
@@ -42,7 +42,7 @@ class TokenBucket:
 
 
 class RateLimiter:
-    """The pace of all questions together, and of those under each zone (the longest match decides)."""
+    """Limits all questions together, and those under each zone (the longest match decides)."""
 
     def __init__(self, clock: Clock, per_second: float, zones: Mapping[str, float] | None = None) -> None:
         """Raise ValueError for a rate that is not above zero."""
@@ -54,13 +54,13 @@ class RateLimiter:
     async def acquire(self, question: Question, latest: float) -> bool:
         """Wait until the question may leave; False at once if that is after `latest` (monotonic seconds).
 
-        The zone's place is taken first, so that a question waiting for a slow zone holds up no other.
+        It waits for its zone first, so a question for a slow zone does not delay others.
         """
         zone = self._zone(question.name)
         return (zone is None or await self._wait(zone, latest)) and await self._wait(self._all, latest)
 
     def charge(self, question: Question) -> None:
-        """Count a question that could not wait (a repetition): later ones wait for it."""
+        """Count a repetition. It cannot wait, so later questions wait longer."""
         now = self._clock.monotonic()
         self._all.take(now)
         zone = self._zone(question.name)

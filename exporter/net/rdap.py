@@ -50,9 +50,9 @@ Say: TypeAlias = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class RdapLookup:
-    """What was learnt of a domain.
+    """What we learnt about a domain.
 
-    Where `server` is empty there is none to ask. Without a registration, the server knows no such domain (RFC 7480
+    `server` is empty if there is none to ask. `registration` is None if the server does not know the domain (RFC 7480
     section 5.3).
     """
 
@@ -80,14 +80,14 @@ class RdapClient:
         self._bootstrap: Bootstrap | CannotTell = CannotTell(Reason.PENDING, "the list of RDAP servers is not read yet")
         self._read_again = float("-inf")  # monotonic, as all moments here
         self._kept: dict[str, tuple[float, RdapLookup]] = {}  # in order of age
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._slots: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._buckets: dict[str, TokenBucket] = {}
         self._closed: dict[str, float] = {}  # until when a server wants to be left alone
 
     async def look_up(self, domain: str, say: Say) -> RdapLookup:
-        """`say` is told every line for the transcript. Raise CannotTell."""
-        turn = self._turns.setdefault(domain, asyncio.Lock())
-        async with turn:
+        """`say` gets every line for the transcript. Raise CannotTell."""
+        slot = self._slots.setdefault(domain, asyncio.Lock())
+        async with slot:
             now = self._clock.monotonic()
             while self._kept and now - next(iter(self._kept.values()))[0] >= KEPT:
                 del self._kept[next(iter(self._kept))]
@@ -98,7 +98,7 @@ class RdapClient:
                 lookup = await self._asked(domain, say)
                 if lookup.server:
                     self._kept[domain] = self._clock.monotonic(), lookup
-        _tell(lookup, say)
+        _show(lookup, say)
         return lookup
 
     async def _asked(self, domain: str, say: Say) -> RdapLookup:
@@ -126,7 +126,7 @@ class RdapClient:
         raise CannotTell(Reason.RATE_LIMITED, f"{server} answers 429 again and again")
 
     async def _wait(self, server: str, latest: float) -> None:
-        """Until this server may be asked. Raise CannotTell if that is too late for us."""
+        """Wait until this server may be asked. Raise CannotTell if that is too late."""
         opens = self._closed.get(server, float("-inf"))
         if opens > latest:
             left = opens - self._clock.monotonic()
@@ -145,7 +145,7 @@ class RdapClient:
             await self._sleep(moment - now)
 
     async def _servers(self, say: Say) -> Bootstrap:
-        """Of today, or the last that could be read. Raise CannotTell if none ever could."""
+        """The list of today, or else the last one that could be read. Raise CannotTell if there is none."""
         async with self._reading:
             if self._clock.monotonic() >= self._read_again:
                 pause = DAY
@@ -216,17 +216,17 @@ def retry_after(text: str, now: float) -> float:
     return min(max(seconds, 1.0), DAY)
 
 
-def _tell(lookup: RdapLookup, say: Say) -> None:
+def _show(lookup: RdapLookup, say: Say) -> None:
     if not lookup.server:
         say("-- the list of servers has none for this domain")
     elif lookup.registration is None:
         say(f"-- {lookup.server} knows no such domain")
     else:
-        told = lookup.registration
-        say(f"expires: {_day(told.expires)}")
-        say(f"registered: {_day(told.registered)}")
-        say(f"status: {', '.join(sorted(told.statuses)) or 'none told'}")
-        say(f"registrar: {told.registrar or 'none told'}")
+        registration = lookup.registration
+        say(f"expires: {_day(registration.expires)}")
+        say(f"registered: {_day(registration.registered)}")
+        say(f"status: {', '.join(sorted(registration.statuses)) or 'none told'}")
+        say(f"registrar: {registration.registrar or 'none told'}")
 
 
 def _day(moment: float | None) -> str:

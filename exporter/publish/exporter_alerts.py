@@ -43,7 +43,7 @@ def _expiries(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
 
 
 def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
-    """What the verdicts rest on: the resolver, the blocklists, and answers at all."""
+    """Alerts about what verdicts depend on: the resolver, the blocklists, and conclusive answers."""
     window = given.gap
     resolver, lists = looking_at(known, OwnResolver), looking_at(known, ListHealth)
     others = none_of("check", checks(known, OwnResolver, ListHealth))

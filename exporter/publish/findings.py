@@ -38,7 +38,7 @@ def name(rule: Rule) -> str:
 
 
 def age(given: Thresholds) -> dict[str, Any]:
-    """The severity stands on one series and the beginning on another; the window bridges failed scrapes."""
+    """The severity is on one series, the beginning on another. The window covers failed scrapes."""
     window = given.gap
     return {
         "record": AGE,
@@ -76,18 +76,18 @@ def alerts(entry: CatalogueEntry, given: Thresholds) -> Iterator[Alert]:
 
 
 def _apart(check: Check, rule: Rule) -> bool:
-    """It has an alert of its own in exporter_alerts.py: with a threshold, or with others of the same meaning."""
+    """The rule has its alert in exporter_alerts.py: one with a threshold, or one that it shares with other rules."""
     return bool(rule.expiry) or rule.doubts or ListHealth in check.over
 
 
 def _subject(rule: Rule) -> str:
-    """` (zen)`: what tells two findings of one rule on one target apart."""
+    """The subject, such as ` (zen)`: findings of one rule on one target differ in it."""
     named = " ".join(f"{{{{ $labels.{label} }}}}" for label in rule.subjects)
     return f" ({named})" if named else ""
 
 
 def _general(rule: Rule, sentence: str) -> str:
-    """The sentence with the labels that are its own evidence, and <name> in place of what no label holds."""
+    """The sentence with labels in it, and <name> for evidence that is not in a label."""
     shown = {
         name: f"{{{{ $labels.{name} }}}}" if name in rule.subjects else f"<{name.replace('_', ' ')}>"
         for name in rule.fields

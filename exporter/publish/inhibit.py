@@ -74,7 +74,7 @@ def _inhibiting(given: Thresholds, name: str, equal: str, expr: str, summary: st
 
 
 def _doubted(known: Catalogue, given: Thresholds, kind: type[Target], finding: str) -> str:
-    """Since a short while only: what has never been known, or not for long, has nothing new to be inhibited."""
+    """Only for a short time: a check that has long been in doubt has no new consequences to inhibit."""
     check = looking_at(known, kind)
     return (
         f"  max_over_time({UNKNOWN}{{{check}}}[{given.gap}]) == 1\n"

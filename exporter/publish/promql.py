@@ -10,12 +10,12 @@ from exporter.model import Target
 
 
 def checks(known: Catalogue, *kinds: type[Target]) -> list[str]:
-    """Ids of the checks that look at these kinds of target alone."""
+    """The ids of the checks that look at these kinds of target only."""
     return [entry.check.id for entry in known.over(*kinds)]
 
 
 def looking_at(known: Catalogue, *kinds: type[Target]) -> str:
-    """Their series."""
+    """A matcher for the series of these checks."""
     return one_of("check", checks(known, *kinds))
 
 
@@ -36,7 +36,7 @@ def _matcher(label: str, values: list[str], operator: str) -> str:
 
 
 def pattern(rules: Iterable[Rule]) -> str:
-    """A regular expression for their findings: `mx[.]nowhere|spf[.](missing|syntax-error)`."""
+    """A regular expression for the findings of these rules: `mx[.]nowhere|spf[.](missing|syntax-error)`."""
     by_check: dict[str, list[str]] = {}
     for rule in rules:
         check, _, name = rule.id.partition(".")

@@ -1,4 +1,4 @@
-"""The rules file that Prometheus loads, as YAML that a person can read."""
+"""The rules file that Prometheus loads, as readable YAML."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _Dumper.add_representer(str, _text)
 
 
 def groups(known: Catalogue, given: Thresholds) -> list[dict[str, Any]]:
-    """The groups of a rules file. The alerts of findings stand behind what they rest on: a group is read in order."""
+    """The groups of a rules file. Alerts come after the rules that they use, because a group is evaluated in order."""
     alerts = [alert.plain() for entry in known.entries for alert in findings.alerts(entry, given)]
-    inhibiting = [alert.plain() for alert in inhibit.alerts(known, given)]  # Alertmanager is to hear of them first
+    inhibiting = [alert.plain() for alert in inhibit.alerts(known, given)]  # Alertmanager must get them first
     watching = [alert.plain() for alert in exporter_alerts.alerts(known, given)]
     return [
         {"name": "deliverability-findings", "rules": [findings.age(given), *inhibiting, *alerts]},

@@ -21,7 +21,7 @@ def _as(default: Any, says: str) -> Any:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Durations are written as Prometheus does. The committed files are made with the defaults."""
+    """Durations are written as in Prometheus. The committed files are made with the defaults."""
 
     job: str = _as("deliverability-exporter", "the job of the scrape configuration")
     exporter_url: str = _as("http://{{ $labels.instance }}", "what links to the exporter begin with")
@@ -42,11 +42,11 @@ class Thresholds:
     targets_percent: int = _as(50, "part of yesterday's targets that is left")
 
     def days(self, noun: str) -> int:
-        """How long before its end a thing is told of that a check declares to expire."""
+        """How many days before its end the alert begins, for a thing with this noun."""
         return int(getattr(self, f"{noun}_days"))
 
     def text(self) -> str:
-        """As a file that `read` reads."""
+        """The text of a file that `read` reads."""
         lines = [
             "# What alerts wait for. With values of your own: deliverability-exporter publish --thresholds FILE DIR"
         ]
@@ -58,7 +58,7 @@ class Thresholds:
 
     @classmethod
     def read(cls, path: Path) -> Thresholds:
-        """Those of a file, the defaults for the rest. Raise OSError, or ValueError with every fault and its line."""
+        """The thresholds of a file, and the defaults for the rest. Raise OSError, or ValueError with all faults."""
         parsed = strict_yaml.parse(path.read_bytes())
         faults = [f"{path}:{fault.line}: {fault.message}" for fault in parsed.faults]
         given = parsed.root.value if parsed.root else {}
@@ -86,7 +86,7 @@ class Thresholds:
 
 
 def _wrong(name: str, default: object, value: object) -> str | None:
-    """What is wanted instead; None if the value will do."""
+    """What is expected instead; None if the value is right."""
     if isinstance(default, int):
         return None if isinstance(value, int) and 1 <= value <= 10000 else _WHOLE
     if not isinstance(value, str) or not value.isprintable() or len(value) > 200:

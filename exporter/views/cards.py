@@ -24,7 +24,7 @@ _DIGITS = 4  # of shown seconds: a tenth of a millisecond
 
 @dataclass(frozen=True, slots=True)
 class ShownFinding:
-    """A finding that stands, under the operator's policy."""
+    """An active finding under the operator's policy."""
 
     rule: Rule
     severity: Severity
@@ -41,7 +41,7 @@ class ShownFinding:
 
 @dataclass(frozen=True, slots=True)
 class RunEvidence:
-    """What one run asked and saw, and what it said by itself."""
+    """What one run asked and was answered, and its own verdict."""
 
     started: float
     seconds: float
@@ -53,14 +53,14 @@ class RunEvidence:
 class Card:
     """One check of one target: verdict, findings with their fix, measures, doubt and the latest evidence.
 
-    `severity` is that of the gravest finding that fails; None if none does.
+    `severity` is that of the worst finding that fails; None if none fails.
     """
 
     check: Check
     target: Target
     verdict: Verdict
     severity: Severity | None
-    findings: tuple[ShownFinding, ...]  # the gravest first
+    findings: tuple[ShownFinding, ...]  # the worst first
     doubt: Doubt | None
     samples: tuple[Sample, ...]
     records: tuple[RecordHistory, ...]
@@ -71,13 +71,13 @@ class Card:
 
     @property
     def state(self) -> Severity | Verdict:
-        """In one word: how grave it is, or else the verdict."""
+        """One word: the severity, or else the verdict."""
         return self.severity or self.verdict
 
 
 @dataclass(frozen=True, slots=True)
 class DemandCard:
-    """One demand with its answer. `finding` is the id of the finding that it is not met; None: nothing finds that."""
+    """One demand with its answer. `finding` is the id of the finding for it; None if there is none."""
 
     demand: Demand
     finding: str | None
@@ -86,7 +86,7 @@ class DemandCard:
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """Will the receiver take mail of one domain? Each demand with its answer, and what follows."""
+    """Will the receiver take mail of one domain? Each demand with its answer, and the result."""
 
     profile: Profile
     target: Delivery
@@ -138,12 +138,12 @@ def _evidence(outcome: Outcome | None) -> RunEvidence | None:
 
 
 def cards(store: Iterable[CheckState], policy: FindingPolicy, now: float) -> list[Card]:
-    """Worst first: failures by severity, then what could not be told, then the rest."""
+    """The cards, worst first: failures by severity, then doubts, then the rest."""
     return sorted((card(state, policy, now) for state in store), key=_rank)
 
 
-def _rank(told: Card) -> tuple[int, int, str, str]:
-    return _ORDER[told.verdict], _GRAVITY[told.severity], told.check.id, told.target.title
+def _rank(card: Card) -> tuple[int, int, str, str]:
+    return _ORDER[card.verdict], _GRAVITY[card.severity], card.check.id, card.target.title
 
 
 def reception(profile: Profile, check: str, target: Delivery, ask: Ask) -> Reception:
@@ -160,7 +160,7 @@ def reception(profile: Profile, check: str, target: Delivery, ask: Ask) -> Recep
 
 
 def receptions(store: Store) -> list[Reception]:
-    """Every domain at every receiver that it wants to be taken by."""
+    """Each domain with each of its receivers."""
     return [
         reception(receivers.shipped()[name], state.check.id, state.target, store.get)
         for state in store

@@ -20,14 +20,14 @@ JsonObject: TypeAlias = Mapping[str, object]  # what json.dumps takes; an enum i
 
 
 def as_json(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str], exit_code: int) -> str:
-    """Every verdict with its evidence; the same words as the pages'."""
-    told = cards.cards(store, policy, now)
+    """Each verdict with its evidence, in the same words as the pages."""
+    shown = cards.cards(store, policy, now)
     body = {
         "version": __version__,
         "exit": exit_code,
-        "summary": {verdict: sum(card.verdict is verdict for card in told) for verdict in Verdict},
+        "summary": {verdict: sum(card.verdict is verdict for card in shown) for verdict in Verdict},
         "notes": list(notes),
-        "verdicts": [_card(card) for card in told],
+        "verdicts": [_card(card) for card in shown],
         "receivers": [_reception(reception) for reception in cards.receptions(store)],
     }
     return json.dumps(body, indent=2, ensure_ascii=False)
@@ -121,12 +121,12 @@ def _reception(reception: Reception) -> JsonObject:
     }
 
 
-def _demand(told: DemandCard) -> JsonObject:
-    demand, answer = told.demand, told.answer
+def _demand(card: DemandCard) -> JsonObject:
+    demand, answer = card.demand, card.answer
     return {
         "demand": demand.text,
         "state": answer.state,
-        "finding": told.finding,
+        "finding": card.finding,
         "refusals": demand.refusals,
         "source": {"document": demand.source.document, "url": demand.source.url, "date": demand.source.date},
         "causes": [_cause(cause) for cause in answer.causes],

@@ -77,7 +77,7 @@ def _inside(labels: Labels) -> str:
 
 
 def _line(name: str, inside: str, value: float) -> bytes:
-    """A surrogate cannot be encoded and would cost the whole scrape: replaced."""
+    """Surrogates are replaced, because they cannot be encoded and would break the whole scrape."""
     number = str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
     return (f"{name}{{{inside}}} {number}\n" if inside else f"{name} {number}\n").encode("utf-8", "replace")
 
@@ -129,7 +129,7 @@ def _day(until: float) -> str:
 
 @dataclass
 class OwnHealth:
-    """The exporter's own health, read at scrape time: plain numbers kept by whoever does the work."""
+    """The exporter's own health. The parts that do the work keep these numbers; a scrape reads them."""
 
     config_hash: str = ""
     reload_ok: bool = True
@@ -146,7 +146,7 @@ class OwnHealth:
 
 
 class Exposition:
-    """The lines of all targets, by family, and the way to bytes."""
+    """The lines of all targets, by family."""
 
     def __init__(self, catalogue: Catalogue, clock: Clock, limit: int, own: Callable[[], OwnHealth]) -> None:
         self._clock = clock
@@ -170,7 +170,7 @@ class Exposition:
         self._registry.register(_Health(own, self))
 
     def put(self, state: CheckState) -> None:
-        """Write the lines of this verdict where the former ones stood, so that scrapes keep their order."""
+        """Replace the lines of this state. They keep their place, so scrapes keep their order."""
         now = self._clock.wall()
         self._write(state.key, lines(state, self.policy, now))
         self._expiries.pop(state.key, None)
@@ -180,7 +180,7 @@ class Exposition:
                 self._expiries[state.key] = (min(ends), state)
 
     def relate(self, family: str, target: Target, *more: tuple[str, str]) -> None:
-        """A relation that comes from the configuration alone: an info series with the target's labels and more."""
+        """Add an info series that comes from the configuration alone, with the target's labels and more."""
         inside = (*target.identity, *more, *target.labels)
         self._write((family, target.key), [(family, sample(family, inside, 1))])
 
@@ -189,7 +189,7 @@ class Exposition:
         self._write((INTERVAL, ""), rows)
 
     def remove(self, key: Key) -> None:
-        """Key of a verdict, or the family and target key of a relation."""
+        """Remove the lines of a state (its key), or of an info series (its family and target key)."""
         self._write(key, ())
         self._expiries.pop(key, None)
 
@@ -222,7 +222,7 @@ class Exposition:
     def render(self, accept: str = "", names: frozenset[str] = frozenset()) -> tuple[Iterator[bytes], str]:
         """The exposition in pieces, and its content type; `names` restricts it to these families (`name[]`).
 
-        What it says is fixed when this returns, however slowly the pieces are taken.
+        The content is fixed when this returns, even if the pieces are read slowly.
         """
         for until, state in list(self._expiries.values()):
             if until <= self._clock.wall():
@@ -249,7 +249,7 @@ def _pieces(own: bytes, families: list[tuple[bytes, list[bytes]]], end: bytes) -
 
 
 def compressor() -> Callable[[bytes], bytes]:
-    """Takes the pieces one by one, and an empty one at the end; returns gzip octets. Off the loop for big ones."""
+    """A function that takes the pieces one by one, and an empty one at the end, and returns gzip octets."""
     deflate = zlib.compressobj(1, zlib.DEFLATED, 31)
 
     def take(piece: bytes) -> bytes:

@@ -25,20 +25,20 @@ from exporter.views.pages import Pages
 
 SHOWN = 200  # rows of one table; a fleet's page must stay a page
 MOST_CAUSES = 20  # shown of one demand
-FEW = 50  # domains judged at one receiver before the loop may do something else
+FEW = 50  # domains judged for one receiver before the loop may do other work
 LONGEST_SEARCH = 4000  # characters: a bounce fits, and more does not fit into a URL
 KINDS = (Severity.CRITICAL, Severity.WARNING, Verdict.UNKNOWN, Verdict.PASS)  # of verdicts, the worst first
-BREATH = 500  # verdicts looked at before the same
+BREATH = 500  # states looked at before the loop may do other work
 _Kind: TypeAlias = Severity | Verdict
 
 
 class PageNotFoundError(Exception):
-    """Nothing is known of what was asked for."""
+    """There is no such page."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverRow:
-    """A receiver among all: how many domains want to be taken by it, and how many do not meet a demand of it."""
+    """One receiver: how many domains send to it, and how many of them do not meet one of its demands."""
 
     profile: Profile
     domains: int
@@ -46,7 +46,7 @@ class ReceiverRow:
 
 
 class Site:
-    """The pages of one daemon. `policy` and `notices` tell those in force."""
+    """The pages of one daemon. `policy` and `notices` return the current ones."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Site:
         self._refusals = Refusals(catalogue)
 
     async def overview(self, query: str) -> str:
-        """Everything of which the query is a part, by check, name or label."""
+        """All states whose check, name or label contains the query."""
         wanted = query.strip().lower()[:100]
         targets: set[str] = set()
         kinds: dict[_Kind, list[CheckState]] = {kind: [] for kind in KINDS}
@@ -91,7 +91,7 @@ class Site:
         )
 
     async def target(self, path: str) -> str:
-        """Every target that has all the labels of the path behind /targets/, or that has it as its key."""
+        """All targets that have the labels in the path, or whose key it is."""
         asked = _labels(path)
         wanted = frozenset(asked)
         kinds: dict[_Kind, list[CheckState]] = {kind: [] for kind in KINDS}
@@ -101,7 +101,7 @@ class Site:
         if not found:
             raise PageNotFoundError(f"no target {path[:200]!r} is configured")
         shown = found[:SHOWN]
-        told = cards.cards(shown, self._policy(), self._clock.wall())
+        made = cards.cards(shown, self._policy(), self._clock.wall())
         title = " ".join(value or name for name, value in asked)
         links = [
             (receivers.shipped()[name], it.target.domain)
@@ -110,16 +110,16 @@ class Site:
             for name in it.target.receivers
         ]
         left_out = len(found) - len(shown)
-        return self._page("target.html", title=title, cards=told, receivers=links, left_out=left_out)
+        return self._page("target.html", title=title, cards=made, receivers=links, left_out=left_out)
 
     async def findings(self, query: str) -> str:
-        """All that can be found, or what is behind the refusal in the query."""
+        """All findings there are, or the causes of the refusal in the query."""
         asked = query.strip()[:LONGEST_SEARCH]
         answer = diagnosis.explain(self._refusals.find(asked)) if asked else None
         return self._page("findings.html", entries=self._catalogue.entries, asked=asked, answer=answer)
 
     async def finding(self, id_: str) -> str:
-        """Its runbook, and where it stands."""
+        """The runbook of a finding, and where it is active."""
         declared = self._catalogue.rules.get(id_)
         if declared is None:
             raise PageNotFoundError("no such finding; /findings lists them all")
@@ -139,17 +139,17 @@ class Site:
         return self._page("receivers.html", rows=rows)
 
     async def receiver(self, name: str) -> str:
-        """Every domain that wants to be taken by it, the worst first."""
+        """All domains that send to this receiver, the worst first."""
         profile = _profile(name)
-        told: list[Reception] = []
+        rows: list[Reception] = []
         for count, (check, target) in enumerate(await self._deliveries(profile), 1):
-            told.append(cards.reception(profile, check, target, self._store.get))
+            rows.append(cards.reception(profile, check, target, self._store.get))
             if count % FEW == 0:
                 await asyncio.sleep(0)
-        told.sort(key=lambda t: (cards.FIRST.index(t.state), -t.counts[DemandState.UNMET], t.target.domain))
-        shown = told[:SHOWN]
-        totals = {state: sum(t.state is state for t in told) for state in cards.FIRST}
-        left_out = len(told) - len(shown)
+        rows.sort(key=lambda it: (cards.FIRST.index(it.state), -it.counts[DemandState.UNMET], it.target.domain))
+        shown = rows[:SHOWN]
+        totals = {state: sum(it.state is state for it in rows) for state in cards.FIRST}
+        left_out = len(rows) - len(shown)
         return self._page("receiver.html", profile=profile, rows=shown, totals=totals, left_out=left_out)
 
     async def reception(self, name: str, domain: str) -> str:
@@ -158,8 +158,8 @@ class Site:
         found = next((it for it in await self._deliveries(profile) if it[1].domain == domain), None)
         if found is None:
             raise PageNotFoundError(f"{domain[:200]!r} has no {profile.id} among its receivers")
-        told = cards.reception(profile, *found, self._store.get)
-        return self._page("reception.html", told=told, most=MOST_CAUSES)
+        reception = cards.reception(profile, *found, self._store.get)
+        return self._page("reception.html", reception=reception, most=MOST_CAUSES)
 
     def style(self) -> str:
         return self._page("style.css")
@@ -172,7 +172,7 @@ class Site:
                 await asyncio.sleep(0)
 
     async def _deliveries(self, profile: Profile) -> list[tuple[str, Delivery]]:
-        """The mail that the receiver is to take, each with the id of the check that judges it."""
+        """The targets whose mail goes to the receiver, each with the id of the check that judges it."""
         found = [(it.check.id, it.target) async for it in self._each(lambda state: profile.id in _wanted(state))]
         return [(check, target) for check, target in found if isinstance(target, Delivery)]
 
@@ -189,7 +189,7 @@ class Site:
         return [cards.card(state, policy, now) for state in states]
 
     async def _carded(self, states: list[CheckState]) -> list[Card]:
-        """The same, with a breath for the loop before each table."""
+        """The same, but first the event loop may do other work."""
         await asyncio.sleep(0)
         return self._cards(states)
 
@@ -198,12 +198,12 @@ class Site:
 
 
 def _first(states: list[CheckState]) -> list[CheckState]:
-    """By check and target, as many as one table shows."""
+    """The first by check and target, as many as one table shows."""
     return heapq.nsmallest(SHOWN, states, key=lambda state: (state.check.id, state.target.title))
 
 
 def _labels(path: str) -> Labels:
-    """What somebody wrote behind /targets/: `domain=example.com,sender=out`, some identity labels of what is wanted.
+    """The labels in a path behind /targets/, such as `domain=example.com,sender=out`.
 
     A part without `=` is a name without a value; the key `resolver` is one.
     """

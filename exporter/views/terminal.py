@@ -38,17 +38,17 @@ _STATES = {
 def as_text(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str], stream: TextIO = sys.stdout) -> None:
     """Worst first: what is wrong with its fix and evidence, what could not be told, what passes."""
     console = Console(file=stream, highlight=False)
-    told = cards.cards(store, policy, now)
+    shown = cards.cards(store, policy, now)
     for note in notes:
         _line(console, 0, Text(f"note: {note}", style="yellow"))
-    for card in told:
+    for card in shown:
         _card(console, card)
     for reception in cards.receptions(store):
         _reception(console, reception)
-    totals = {verdict: sum(card.verdict is verdict for card in told) for verdict in Verdict}
+    totals = {verdict: sum(card.verdict is verdict for card in shown) for verdict in Verdict}
     console.print(
         Text.assemble(
-            f"\n{len(told)} verdicts: ",
+            f"\n{len(shown)} verdicts: ",
             (f"{totals[Verdict.FAIL]} fail", _STYLE[Severity.CRITICAL] if totals[Verdict.FAIL] else ""),
             ", ",
             (
@@ -90,16 +90,18 @@ def _exchange(console: Console, exchange: Exchange) -> None:
         _line(console, 9, Text(line, "dim"))
 
 
-def _reception(console: Console, told: Reception) -> None:
+def _reception(console: Console, reception: Reception) -> None:
     """One receiver and one domain: what it demands, and what it says to mail that does not do it."""
-    counts = ", ".join(f"{count} {state}" for state, count in told.counts.items() if count)
-    _line(console, 0, Text.assemble((f"\n{told.profile.question}", "bold"), f"  {told.target.domain}: {counts}"))
-    for demand in told.demands:
+    counts = ", ".join(f"{count} {state}" for state, count in reception.counts.items() if count)
+    _line(
+        console, 0, Text.assemble((f"\n{reception.profile.question}", "bold"), f"  {reception.target.domain}: {counts}")
+    )
+    for demand in reception.demands:
         _demand(console, demand)
 
 
-def _demand(console: Console, told: DemandCard) -> None:
-    demand, answer = told.demand, told.answer
+def _demand(console: Console, card: DemandCard) -> None:
+    demand, answer = card.demand, card.answer
     mark, style = _STATES[answer.state]
     _line(console, 5, Text.assemble((f"{mark:<6} ", style), demand.text))
     for cause in answer.causes:

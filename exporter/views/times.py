@@ -11,7 +11,7 @@ def timestamp(seconds: float | None) -> str | None:
 
 
 def until(seconds: float) -> str:
-    """The end of what is accepted: infinity is for good."""
+    """The end of an acceptance. Infinity means that it does not end."""
     return "for good" if seconds == float("inf") else _rfc3339(seconds)
 
 

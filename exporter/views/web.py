@@ -26,7 +26,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class WebContext:
-    """What the web side may see of the daemon. `reload` returns the problems that kept the old configuration."""
+    """What the HTTP server may use of the daemon. `reload` returns the problems of the new configuration."""
 
     store: Store
     exposition: Exposition
@@ -64,7 +64,7 @@ class Web:
         self.addresses: list[str] = []
 
     async def start(self, addresses: list[tuple[str | None, int]]) -> None:
-        """Raise OSError when an address cannot be listened on."""
+        """Raise OSError if an address cannot be listened on."""
         await self._runner.setup()
         for host, port in addresses:
             await web.TCPSite(self._runner, host, port).start()

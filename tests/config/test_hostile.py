@@ -15,6 +15,7 @@ from exporter.config.fields import kind
 from tests.support.configuration import CATALOGUE, EXAMPLE, Read, refused
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "told"),
     {

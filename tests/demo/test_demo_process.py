@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.long, pytest.mark.alone]
+pytestmark = pytest.mark.long
 
 HOME = Path(__file__).parents[2]
-VERDICTS_WITHIN = 10.0  # seconds from the start of the process
+VERDICTS_WITHIN = 10.0  # seconds from the start of the process, without those in which others had the cores
 ENDED_WITHIN = 5.0
 
 
@@ -36,6 +36,12 @@ class Demo:
         else:
             pytest.fail(process.stderr.read())
         self.url = re.findall(r"http://\S+?(?=/)", self.told)[0]
+
+    def took(self) -> float:
+        """Seconds since the start, without those for which it could have gone on and other processes were let run."""
+        schedule = Path(f"/proc/{self.process.pid}/schedstat")  # of Linux: ns at work, ns ready for it, turns
+        ready = int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
+        return time.monotonic() - self.since - ready
 
     def get(self, path: str) -> str:
         with urllib.request.urlopen(self.url + path, timeout=5) as response:
@@ -63,7 +69,7 @@ def test_the_demonstration_from_start_to_end(demo: Demo) -> None:
     # the mail hosts come after the first look at their domains, and what is met there is news for these
     late = 'mail_host="mx1.example.com"', 'finding="mta_sts.certificate"'
     while 'reason="pending"' in (metrics := demo.get("/metrics")) or not all(it in metrics for it in late):
-        assert time.monotonic() - demo.since < VERDICTS_WITHIN
+        assert demo.took() < VERDICTS_WITHIN
         time.sleep(0.05)
     assert re.search(r'^deliverability_finding\{.*finding="helo.empty-label".* 1(\.0)?$', metrics, re.MULTILINE)
     assert re.search(r'^deliverability_check_ok\{check="resolver"\} 1(\.0)?$', metrics, re.MULTILINE)

@@ -24,11 +24,11 @@ def names(hosts: list[Target]) -> list[str]:
 
 def test_a_host_of_many_domains_is_one_target_and_goes_with_the_last_of_them() -> None:
     hosts = FoundTargets(())
-    assert names(hosts.learn(mx("a.example", "mx.example")).wanted) == ["mx.example"]
+    assert names(hosts.learn(mx("a.example", "mx.example")).added) == ["mx.example"]
     hosts.learn(mx("b.example", "mx.example"))
     assert names(hosts.all) == ["mx.example"]
-    assert hosts.learn(mx("a.example", "other.example")).gone == []
-    assert names(hosts.learn(mx("b.example")).gone) == ["mx.example"]
+    assert hosts.learn(mx("a.example", "other.example")).removed == []
+    assert names(hosts.learn(mx("b.example")).removed) == ["mx.example"]
     assert names(hosts.all) == ["other.example"]
 
 
@@ -52,16 +52,16 @@ def test_a_found_host_carries_only_what_all_its_domains_agree_on() -> None:
     hosts.learn(mx("a.example", "mx.example", labels=(("team", "x"), ("env", "p")), off=("smtp_tls",)))
     (alone,) = hosts.all
     assert (alone.labels, alone.off) == ((("env", "p"), ("team", "x")), frozenset({"smtp_tls"}))
-    (shared,) = hosts.learn(mx("b.example", "mx.example", labels=(("team", "y"), ("env", "p")))).wanted
+    (shared,) = hosts.learn(mx("b.example", "mx.example", labels=(("team", "y"), ("env", "p")))).added
     assert (shared.labels, shared.off) == ((("env", "p"),), frozenset())
-    (again,) = hosts.learn(mx("b.example")).wanted
+    (again,) = hosts.learn(mx("b.example")).added
     assert again == alone
 
 
 def test_new_labels_of_a_domain_reach_its_hosts() -> None:
     hosts = FoundTargets(())
     hosts.learn(mx("a.example", "mx.example"))
-    (host,) = hosts.learn(mx("a.example", "mx.example", labels=(("team", "x"),))).wanted
+    (host,) = hosts.learn(mx("a.example", "mx.example", labels=(("team", "x"),))).added
     assert host.labels == (("team", "x"),)
 
 

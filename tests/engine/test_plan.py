@@ -54,7 +54,7 @@ class Fleet:
         doubts = (Doubt(doubt, "?"),) if doubt else ()
         now = self.store.record(Outcome(check, target, findings, (), doubts, (), 1000, 0, found=found))
         assert now is not None
-        for new in self.plan.learn(now).wanted:
+        for new in self.plan.learn(now).added:
             self.store.hold(*new)
         return self.plan.dependents(before, now)
 
@@ -112,7 +112,7 @@ def test_what_nobody_leads_to_any_more_is_gone() -> None:
     assert fleet.plan.found == [MX]
     before = fleet.store.record(Outcome(mx, DOMAINS[0], (), (), (), (), 2000, 0))
     assert before is not None
-    gone = {(check.id, target.key) for check, target in fleet.plan.learn(before).gone}
+    gone = {(check.id, target.key) for check, target in fleet.plan.learn(before).removed}
     assert gone == {(name, MX.key) for name in CATALOGUE.looking_at(MailHost)}
     assert fleet.plan.found == []
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.engine.schedule import FOLLOWED, MOST_RELEASED, RUNS_AT_ONCE, Job, Schedule
+from exporter.engine.schedule import DEPENDENTS_PER_SECOND, MOST_RELEASED, RUNS_AT_ONCE, Job, Schedule
 from exporter.model import Check, Target
 from exporter.targets import Domain
 from tests.support.checks import EXAMPLE, SAMPLE
@@ -284,7 +284,7 @@ async def test_news_that_concerns_a_fleet_makes_no_herd() -> None:
     """Ten thousand domains may share one mail host, and look at their policies when something is found there."""
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)
-    wanted = plans(FOLLOWED * 5, interval=100_000)
+    wanted = plans(DEPENDENTS_PER_SECOND * 5, interval=100_000)
     add_all(schedule, wanted)
     schedule.run_dependents([job.key for job in wanted], 1)
     busiest = 0
@@ -293,6 +293,6 @@ async def test_news_that_concerns_a_fleet_makes_no_herd() -> None:
         await pass_time(schedule, clock, 1)
         await settle_all(schedule)
         busiest = max(busiest, len(runs.names) - before)
-    assert len({*runs.names}) == FOLLOWED * 5
-    assert busiest <= FOLLOWED + 1
+    assert len({*runs.names}) == DEPENDENTS_PER_SECOND * 5
+    assert busiest <= DEPENDENTS_PER_SECOND + 1
     assert not schedule.skipped

@@ -131,7 +131,7 @@ def test_a_reload_keeps_what_stays_and_drops_what_leaves() -> None:
     store.record(outcome(BROKEN(what="x"), at=1000))
     assert not store.hold(SAMPLE, EXAMPLE), "no news"
     assert store.hold(SAMPLE, replace(EXAMPLE, labels=(("team", "crm"),)))
-    store.drop(("sample", "domain=example.net"))
+    store.remove(("sample", "domain=example.net"))
     (kept,) = store
     assert kept.target.labels == (("team", "crm"),)
     assert kept.findings

@@ -1,4 +1,4 @@
-"""Reading a configuration that a test wrote."""
+"""Reads a configuration that a test has written."""
 
 from __future__ import annotations
 

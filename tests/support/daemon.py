@@ -1,4 +1,4 @@
-"""The real process: started with a configuration, asked over HTTP, stopped by signal."""
+"""The real process: a test starts it with a configuration, asks it over HTTP, and stops it with a signal."""
 
 from __future__ import annotations
 

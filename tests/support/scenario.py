@@ -1,7 +1,7 @@
-"""A scenario is a zone file whose comments say who is judged and what must come out.
+"""A scenario is a zone file. Its comments say which target is judged and what the result must be.
 
-Its name is that of a rule it expects, without the check's, or clean or unknown, and a variant: RULE[-VARIANT].zone.
-It opens with a sentence that says what the world is like and why this comes out.
+Its name is RULE[-VARIANT].zone. RULE is a rule that it expects, without the name of the check, or `clean` or `unknown`.
+It begins with a sentence that says what the world is like and why this is the result.
 
 ; target: Address ip=192.0.2.10 helo=mail.example.com     a class of targets.py and its fields, such as the loader
                                    makes of a configuration: see scenario_configuration.py
@@ -26,10 +26,10 @@ It opens with a sentence that says what the world is like and why this comes out
 ; rests: Address ...                 is judged by every check for its kind, and held: a Delivery rests on it
 ; beside: MailHost ...                is judged before each run, by the same check or else by those for its kind
 
-A blocklist is written name:zone, and knows what the shipped catalogue says of that name. A peer is written as a
-domain, or name:port for this very server.
-In values, \\x20 is the character with that hexadecimal code: a space, which would end the value.
-Any other word before a colon is an error, for nobody would do what it says. All other comments are prose.
+A blocklist is written name:zone, and has what the shipped catalogue says about that name. A peer is written as a
+domain, or as name:port for one server.
+In values, \\x20 is the character with that hexadecimal code: a space itself would end the value.
+Any other word before a colon is an error, because nothing would obey it. All other comments are prose.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The catalogue of blocklists: what each lists, whether it is asked, how often, and on what terms."""
+"""The catalogue of blocklists: what each one lists, whether and how often it is asked, and its terms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each check: its question, whom it is about, how often it asks, what it can find and what it measures."""
+"""Each check: its question, its targets, its interval, its findings and its metrics."""
 
 from __future__ import annotations
 

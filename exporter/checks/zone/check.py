@@ -21,7 +21,7 @@ from operator import itemgetter
 from typing import Any
 
 from exporter.checks.zone import nameservers
-from exporter.checks.zone.nameservers import MOST_SERVERS, Way, ZoneAnswers, ZoneLocation
+from exporter.checks.zone.nameservers import MOST_SERVERS, Egress, ZoneAnswers, ZoneLocation
 from exporter.facts import Dead, Doubt, Metric, Reason, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dns import Reply, Status, doubts
@@ -58,13 +58,13 @@ async def zone(target: Zone, net: Net) -> Facts:
         yield _doubt(found.doubt) if found.doubt else above
         return
     yield doubts(*seen)
-    heard = await nameservers.hear(net, place)
-    if not heard.hosts:
-        yield _doubt(heard.told)
+    answers = await nameservers.probe(net, place)
+    if not answers.hosts:
+        yield _doubt(answers.ns)
         return
-    yield (*_named(heard), *await _reached(net, place, heard))
-    yield await _alike(target, net, heard)
-    yield await _signed(net, heard)
+    yield (*_named(answers), *await _reached(net, place, answers))
+    yield await _alike(target, net, answers)
+    yield await _signed(net, answers)
 
 
 NO_SUCH_DOMAIN = Rule(
@@ -246,9 +246,9 @@ def _bogus(domain: str, seen: Iterable[Reply]) -> Iterator[Fact]:
         yield BOGUS(domain=domain, questions=questions, reason=commas(said) or "the resolver gives no reason")
 
 
-def _named(heard: ZoneAnswers) -> Iterator[Fact]:
-    """What the names and addresses of the servers tell, whoever answers there."""
-    apex, hosts, named = heard.zone, heard.hosts, heard.named
+def _named(answers: ZoneAnswers) -> Iterator[Fact]:
+    """Findings about the names and addresses of the servers, whatever they answer."""
+    apex, hosts, named = answers.zone, answers.hosts, answers.named
     yield NAMESERVERS(len(named))
     if len(named) > MOST_SERVERS:
         yield TOO_MANY(zone=apex, count=len(named), limit=MOST_SERVERS)
@@ -265,34 +265,34 @@ def _named(heard: ZoneAnswers) -> Iterator[Fact]:
     networks = {ip_network((ip, 24 if ip.version == 4 else 48), strict=False) for h in hosts for ip in h.addresses}
     if len(networks) == 1 and len(hosts) > 1 and all(host.addresses and not host.doubt for host in hosts):
         yield SAME_NETWORK(zone=apex, count=len(hosts), network=networks.pop())
-    if heard.parent and heard.child and heard.parent != heard.child:
-        parent, child = commas(sorted(heard.parent)), commas(sorted(heard.child))
+    if answers.parent and answers.child and answers.parent != answers.child:
+        parent, child = commas(sorted(answers.parent)), commas(sorted(answers.child))
         yield DELEGATION_DIFFERS(zone=apex, parent=parent, child=child)
     for host in hosts:
         if host.doubt:
             yield _doubt(host.doubt)
 
 
-async def _reached(net: Net, place: ZoneLocation, heard: ZoneAnswers) -> list[Fact]:
-    """What each address did when asked for the SOA. Only what our own way out cannot explain is charged to it."""
-    ways = await nameservers.ways_out(net, heard, place)
-    alive = {voice.version for voice in heard.good}
-    said = [said for voice in heard.voices for said in _one(heard.zone, voice, ways, alive)]
-    return said if heard.good else [*said, await _nobody(net, heard, ways)]
+async def _reached(net: Net, place: ZoneLocation, answers: ZoneAnswers) -> list[Fact]:
+    """Findings about each address that was asked for the SOA, unless our own way out may be closed."""
+    egress = await nameservers.proven_egress(net, answers, place)
+    alive = {answer.version for answer in answers.good}
+    said = [fact for answer in answers.servers for fact in _one(answers.zone, answer, egress, alive)]
+    return said if answers.good else [*said, await _nobody(net, answers, egress)]
 
 
-def _one(apex: str, voice: ServerAnswer, ways: set[Way], alive: set[int]) -> Iterator[Fact]:
-    who: dict[str, Any] = {"zone": apex, "server": voice.server, "ip": voice.ip}
-    version = voice.version
-    match voice.word:
-        case _ if voice.passed_over:
+def _one(apex: str, answer: ServerAnswer, egress: set[Egress], alive: set[int]) -> Iterator[Fact]:
+    who: dict[str, Any] = {"zone": apex, "server": answer.server, "ip": answer.ip}
+    version = answer.version
+    match answer.word:
+        case _ if answer.passed_over:
             return
         case ServerState.GOOD:
-            for reply, over in ((voice.udp, "UDP"), (voice.tcp, "TCP")):
+            for reply, over in ((answer.udp, "UDP"), (answer.tcp, "TCP")):
                 match word(reply):
                     case ServerState.GOOD:
                         pass
-                    case ServerState.SILENT if (version, over == "TCP") not in ways:
+                    case ServerState.SILENT if (version, over == "TCP") not in egress:
                         yield Doubt(Reason.EGRESS, f"no server at all answers over {over}: is our own way out closed?")
                     case ServerState.SILENT:
                         yield NO_TCP(**who) if over == "TCP" else SERVER_SILENT(**who, transports=over)
@@ -300,56 +300,58 @@ def _one(apex: str, voice: ServerAnswer, ways: set[Way], alive: set[int]) -> Ite
                         yield _doubt(reply)
         case ServerState.SILENT if version in alive:
             yield SERVER_SILENT(**who, transports="UDP and TCP")
-        case ServerState.SILENT if alive and (version, False) not in ways:
+        case ServerState.SILENT if alive and (version, False) not in egress:
             return  # nothing at all gets out over this IP version, as if there were no route
-        case ServerState.LAME if (version, voice.fault is voice.tcp) in ways:
-            yield LAME(**who, how=voice.how)
+        case ServerState.LAME if (version, answer.fault is answer.tcp) in egress:
+            yield LAME(**who, how=answer.how)
         case ServerState.LAME:
-            yield Doubt(Reason.EGRESS, f"{voice} {voice.how}, but nothing shows that questions get out unharmed")
+            yield Doubt(Reason.EGRESS, f"{answer} {answer.how}, but nothing shows that questions get out unharmed")
         case ServerState.FAILING if alive:
-            yield LAME(**who, how=voice.how)
+            yield LAME(**who, how=answer.how)
         case _:
-            yield _doubt(voice.fault)
+            yield _doubt(answer.fault)
 
 
-async def _nobody(net: Net, heard: ZoneAnswers, ways: set[Way]) -> Fact:
-    """That no server has the zone is said only when each has shown it twice, and nothing else can explain it."""
-    lost = [f"{host.name} has no address" for host in heard.hosts if host.without_address]
-    again = await nameservers.voices(net, heard.zone, heard.hosts)
-    lame = all(v.word is ServerState.LAME and (v.version, v.fault is v.tcp) in ways for v in (*heard.voices, *again))
-    if lame and all(host.addresses or host.without_address for host in heard.hosts):
-        return NONE_AUTHORITATIVE(zone=heard.zone, servers="; ".join([*(f"{v} {v.how}" for v in again), *lost]))
-    return Doubt(Reason.NETWORK, f"none of the servers of {heard.zone} that can be asked from here answers for it")
+async def _nobody(net: Net, answers: ZoneAnswers, egress: set[Egress]) -> Fact:
+    """Say that no server has the zone, but only if each has shown it twice and nothing else can explain it."""
+    lost = [f"{host.name} has no address" for host in answers.hosts if host.without_address]
+    again = await nameservers.probe_addresses(net, answers.zone, answers.hosts)
+    lame = all(
+        v.word is ServerState.LAME and (v.version, v.fault is v.tcp) in egress for v in (*answers.servers, *again)
+    )
+    if lame and all(host.addresses or host.without_address for host in answers.hosts):
+        return NONE_AUTHORITATIVE(zone=answers.zone, servers="; ".join([*(f"{v} {v.how}" for v in again), *lost]))
+    return Doubt(Reason.NETWORK, f"none of the servers of {answers.zone} that can be asked from here answers for it")
 
 
-async def _alike(target: Zone, net: Net, heard: ZoneAnswers) -> list[Fact]:
-    """Do the servers have the same data? What differs is asked once more: it may have been changing just then."""
-    items = [item for item in _items(target) if is_subdomain(item.name, heard.zone)]
-    first = await nameservers.gather(net, heard, items)
+async def _alike(target: Zone, net: Net, answers: ZoneAnswers) -> list[Fact]:
+    """Do the servers have the same data? Data that differ are asked for again, because they may just be changing."""
+    items = [item for item in _items(target) if is_subdomain(item.name, answers.zone)]
+    first = await nameservers.gather(net, answers, items)
     disputed = [gathered.item for gathered in first if gathered.differ]
     said: list[Fact] = [_doubt(reply) for gathered in first for reply in gathered.unanswered]
-    again = await nameservers.gather(net, heard, disputed)
-    soas = await nameservers.soas(net, heard) if disputed else [voice.soa for voice in heard.good]
-    serials = {voice.server: it.serial for voice, it in zip(heard.good, soas, strict=True) if it}
+    again = await nameservers.gather(net, answers, disputed)
+    soas = await nameservers.soas(net, answers) if disputed else [answer.soa for answer in answers.good]
+    serials = {answer.server: it.serial for answer, it in zip(answers.good, soas, strict=True) if it}
     late = net.serial_lag(target.name, set(serials.values())) > max((it.refresh for it in soas if it), default=0)
     differ = len(set(serials.values())) > 1
     if differ:
         shown = commas(f"{serial} at {server}" for server, serial in serials.items())
-        said.append(SERIALS_DIFFER(zone=heard.zone, serials=shown, severity=Severity.WARNING if late else None))
+        said.append(SERIALS_DIFFER(zone=answers.zone, serials=shown, severity=Severity.WARNING if late else None))
     for gathered in again:
         if gathered.differ:
             kind, name = gathered.item
             lasts = kind in (ItemKind.MX, ItemKind.SPF) and (late or not differ)
-            answers = gathered.shown([voice.server for voice in heard.good])
+            texts = gathered.shown([answer.server for answer in answers.good])
             severity = Severity.CRITICAL if lasts else None
-            said.append(DATA_DIFFER(zone=heard.zone, kind=kind, name=name, answers=answers, severity=severity))
-    heard.answers.extend(reply for gathered in first for reply in gathered.replies)
+            said.append(DATA_DIFFER(zone=answers.zone, kind=kind, name=name, answers=texts, severity=severity))
+    answers.replies.extend(reply for gathered in first for reply in gathered.replies)
     return said
 
 
-async def _signed(net: Net, heard: ZoneAnswers) -> list[Fact]:
-    """What DNSSEC will do, besides what it does: keys that are gone, signatures that end."""
-    apex = heard.zone
+async def _signed(net: Net, answers: ZoneAnswers) -> list[Fact]:
+    """DNSSEC failures that are coming: keys that are missing, and signatures that end soon."""
+    apex = answers.zone
     ds = await net.query(apex, "DS")
     if ds.void:
         return [UNSIGNED(zone=apex)]
@@ -357,12 +359,12 @@ async def _signed(net: Net, heard: ZoneAnswers) -> list[Fact]:
         return [_doubt(ds)]
     said: list[Fact] = []
     wanted = wanted_keys(ds.names)
-    replies = await nameservers.ask_each(net, heard, apex, "DNSKEY")
+    replies = await nameservers.ask_each(net, answers, apex, "DNSKEY")
     have = keys(record for reply in replies for record in reply.names)
     if wanted and replies and all(reply.authoritative for reply in replies) and not wanted & have:
-        told = (commas(map(str, sorted(some))) for some in (wanted, have))
-        said.append(DS_WITHOUT_KEY(zone=apex, wanted=next(told), have=next(told) or "none"))
-    signed = [(reply.signature.ends, reply) for reply in (*heard.answers, *replies) if reply.signature]
+        shown = (commas(map(str, sorted(some))) for some in (wanted, have))
+        said.append(DS_WITHOUT_KEY(zone=apex, wanted=next(shown), have=next(shown) or "none"))
+    signed = [(reply.signature.ends, reply) for reply in (*answers.replies, *replies) if reply.signature]
     if signed:
         ends, reply = min(signed, key=itemgetter(0))
         said.append(SIGNATURES(ends))

@@ -29,12 +29,12 @@ from exporter.net import Net
 MOST_SERVERS = 13  # names; as many as the root has, and what a delegation of 512 octets holds
 MOST_ADDRESSES = 4  # of one name
 PARENTS = 3  # of the parent's servers that are asked until one answers
-Way = tuple[int, bool]  # IP version, and whether over TCP
+Egress = tuple[int, bool]  # IP version, and whether over TCP
 
 
 @dataclass(frozen=True, slots=True)
 class ZoneLocation:
-    """Where a domain lies: its zone, and the parent's word for it, None if that is not to be had.
+    """Where a domain is: its zone, and the delegation in the parent zone (None if it cannot be read).
 
     `parents` are servers of the zone `above`.
     """
@@ -47,31 +47,31 @@ class ZoneLocation:
 
 @dataclass(frozen=True, slots=True)
 class ZoneAnswers:
-    """The servers of a zone, and what they said of it. `told` is the resolver's word for its NS records.
+    """The servers of a zone, and what they answered. `ns` is the resolver's answer for its NS records.
 
-    `parent` and `child` are the names in the delegation and in the zone itself, empty where not known. `answers`
-    are those of the zone's servers, whose signatures count.
+    `parent` and `child` are the server names in the delegation and in the zone itself; they are empty if not known.
+    `replies` are all replies of the zone's servers: the signatures in them count.
     """
 
     zone: str
-    told: Reply
+    ns: Reply
     parent: set[str]
     child: set[str]
     hosts: list[ServerHost]
-    voices: list[ServerAnswer]
-    answers: list[ServerReply]
+    servers: list[ServerAnswer]
+    replies: list[ServerReply]
 
     @property
     def named(self) -> set[str]:
-        return self.parent | self.child or set(self.told.names)
+        return self.parent | self.child or set(self.ns.names)
 
     @property
     def good(self) -> list[ServerAnswer]:
-        return [voice for voice in self.voices if voice.word is ServerState.GOOD]
+        return [answer for answer in self.servers if answer.word is ServerState.GOOD]
 
 
 async def locate(net: Net, domain: str, found: ZoneCut) -> ZoneLocation | None:
-    """Where the walk (zone.find) met doubt, the servers above know whether a zone begins there."""
+    """Find the domain's zone. If the walk (zone.find) met a doubt, the parent's servers say where the zone begins."""
     if found.zone is None:
         return None
     if found.doubt:
@@ -86,42 +86,42 @@ async def locate(net: Net, domain: str, found: ZoneCut) -> ZoneLocation | None:
     return ZoneLocation(found.zone, await _delegation(net, parents, found.zone, over.zone), over.zone, parents)
 
 
-async def hear(net: Net, place: ZoneLocation) -> ZoneAnswers:
+async def probe(net: Net, place: ZoneLocation) -> ZoneAnswers:
     """Ask the servers that the parent and the resolver name, and then those that only the zone itself names."""
     apex = place.zone
-    told = await net.query(apex, "NS")
+    ns = await net.query(apex, "NS")
     parent = set(place.delegation.nameservers if place.delegation else ())
-    heard = ZoneAnswers(apex, told, parent, set(), [], [], [])
-    await _hear(net, heard, parent.union(told.names), place.delegation)
-    for reply in await ask_each(net, heard, apex, "NS"):
-        heard.answers.append(reply)
+    answers = ZoneAnswers(apex, ns, parent, set(), [], [], [])
+    await _probe(net, answers, parent.union(ns.names), place.delegation)
+    for reply in await ask_each(net, answers, apex, "NS"):
+        answers.replies.append(reply)
         if reply.authoritative:
-            heard.child.update(reply.names)
-    await _hear(net, heard, heard.child - parent.union(told.names), None)
-    heard.answers.extend(reply for voice in heard.good for reply in (voice.udp, voice.tcp))
-    return heard
+            answers.child.update(reply.names)
+    await _probe(net, answers, answers.child - parent.union(ns.names), None)
+    answers.replies.extend(reply for answer in answers.good for reply in (answer.udp, answer.tcp))
+    return answers
 
 
-async def _hear(net: Net, heard: ZoneAnswers, nameservers: set[str], delegation: Referral | None) -> None:
+async def _probe(net: Net, answers: ZoneAnswers, nameservers: set[str], delegation: Referral | None) -> None:
     glue: dict[str, list[IP]] = {}
     for name, ip in delegation.glue if delegation else ():
         glue.setdefault(name, []).append(ip)
-    some = sorted(nameservers)[: MOST_SERVERS - len(heard.hosts)]
+    some = sorted(nameservers)[: MOST_SERVERS - len(answers.hosts)]
     hosts = await asyncio.gather(*(net.drive(zone.look_up(name, tuple(glue.get(name, ())))) for name in some))
-    known = {voice.ip for voice in heard.voices}
-    heard.hosts.extend(hosts)
-    heard.voices.extend(await voices(net, heard.zone, hosts, known))
+    known = {answer.ip for answer in answers.servers}
+    answers.hosts.extend(hosts)
+    answers.servers.extend(await probe_addresses(net, answers.zone, hosts, known))
 
 
 async def _parents(net: Net, parent: str) -> tuple[ServerHost, ...]:
-    """A few servers of the zone above: for each child others, so that not all questions meet the first one."""
+    """A few servers of the parent zone. Each child gets others, so that not all questions go to the same servers."""
     known = (await net.query(parent, "NS")).names
     some = sorted(known, key=lambda name: crc32(f"{parent} {name}".encode()))[:PARENTS]
     return tuple(await asyncio.gather(*(net.drive(zone.look_up(name)) for name in some)))
 
 
 async def _delegation(net: Net, parents: Sequence[ServerHost], name: str, parent: str) -> Referral | None:
-    """The cut above the name. None where the parent's servers are the child's, too, or none of them answers."""
+    """The delegation of the name. None if the parent's servers also serve the child, or if none of them answers."""
     for server in parents:
         for ip in server.addresses[:1]:
             reply = await net.ask_server(ip, name, "NS")
@@ -133,36 +133,36 @@ async def _delegation(net: Net, parents: Sequence[ServerHost], name: str, parent
     return None
 
 
-async def voices(
+async def probe_addresses(
     net: Net, apex: str, hosts: Iterable[ServerHost], known: AbstractSet[IP] = frozenset()
 ) -> list[ServerAnswer]:
-    """Each address once, but for those known. Whoever does not answer is asked once more."""
+    """Ask each address once, except the known ones. One that does not answer is asked again."""
     where: dict[IP, str] = {}
     for host in hosts:
         for ip in host.addresses[:MOST_ADDRESSES]:
             if ip not in known:
                 where.setdefault(ip, host.name)
-    return await asyncio.gather(*(_voice(net, apex, name, ip) for ip, name in where.items()))
+    return await asyncio.gather(*(_probe_address(net, apex, name, ip) for ip, name in where.items()))
 
 
-async def _voice(net: Net, apex: str, server: str, ip: IP) -> ServerAnswer:
-    udp, tcp = await asyncio.gather(_insist(net, apex, ip, tcp=False), _insist(net, apex, ip, tcp=True))
+async def _probe_address(net: Net, apex: str, server: str, ip: IP) -> ServerAnswer:
+    udp, tcp = await asyncio.gather(_ask_with_retry(net, apex, ip, tcp=False), _ask_with_retry(net, apex, ip, tcp=True))
     return ServerAnswer(server, ip, udp, tcp)
 
 
-async def _insist(net: Net, apex: str, ip: IP, *, tcp: bool) -> ServerReply:
+async def _ask_with_retry(net: Net, apex: str, ip: IP, *, tcp: bool) -> ServerReply:
     reply = await net.ask_server(ip, apex, "SOA", tcp=tcp)
     silent = zone.word(reply) is ServerState.SILENT
     return await net.ask_server(ip, apex, "SOA", tcp=tcp) if silent else reply
 
 
-async def ways_out(net: Net, heard: ZoneAnswers, place: ZoneLocation) -> set[Way]:
-    """The ways by which some server has answered with authority: what fails there is not our own doing.
+async def proven_egress(net: Net, answers: ZoneAnswers, place: ZoneLocation) -> set[Egress]:
+    """The egress over which some server has answered with authority. A failure over it is not our own.
 
-    Networks that answer DNS questions in the place of those who were asked never set AA. The parent's servers are asked
-    for what the zone's own do not prove.
+    Networks that answer DNS questions in place of the asked server never set AA. If the zone's servers do not prove an
+    egress, the parent's servers are asked over it.
     """
-    asked = [voice for voice in heard.voices if not voice.passed_over]
+    asked = [answer for answer in answers.servers if not answer.passed_over]
     proven = {(v.version, tcp) for v in asked for tcp in (False, True) if zone.soa(v.tcp if tcp else v.udp)}
     for version, tcp in sorted({(v.version, tcp) for v in asked for tcp in (False, True)} - proven):
         for ip in [ip for server in place.parents for ip in server.addresses if ip.version == version][:PARENTS]:
@@ -172,21 +172,23 @@ async def ways_out(net: Net, heard: ZoneAnswers, place: ZoneLocation) -> set[Way
     return proven
 
 
-async def ask_each(net: Net, heard: ZoneAnswers, name: str, rdtype: str) -> list[ServerReply]:
-    """The same question to all good voices, over UDP unless only TCP had an answer; their replies in order."""
-    return await asyncio.gather(*(net.ask_server(v.ip, name, rdtype, tcp=zone.soa(v.udp) is None) for v in heard.good))
+async def ask_each(net: Net, answers: ZoneAnswers, name: str, rdtype: str) -> list[ServerReply]:
+    """Ask all good servers the same question, over UDP unless only TCP was answered. The replies keep their order."""
+    return await asyncio.gather(
+        *(net.ask_server(v.ip, name, rdtype, tcp=zone.soa(v.udp) is None) for v in answers.good)
+    )
 
 
-async def soas(net: Net, heard: ZoneAnswers) -> list[SOA | None]:
-    return [zone.soa(reply) for reply in await ask_each(net, heard, heard.zone, "SOA")]
+async def soas(net: Net, answers: ZoneAnswers) -> list[SOA | None]:
+    return [zone.soa(reply) for reply in await ask_each(net, answers, answers.zone, "SOA")]
 
 
-async def gather(net: Net, heard: ZoneAnswers, items: Sequence[Item]) -> list[Gathered]:
-    """What the good voices have of each item."""
-    replies = await asyncio.gather(*(ask_each(net, heard, *item.question) for item in items))
+async def gather(net: Net, answers: ZoneAnswers, items: Sequence[Item]) -> list[Gathered]:
+    """What the good servers have of each item."""
+    replies = await asyncio.gather(*(ask_each(net, answers, *item.question) for item in items))
     return [Gathered(item, tuple(some)) for item, some in zip(items, replies, strict=True)]
 
 
 async def validated(net: Net, items: Sequence[Item]) -> list[Reply]:
-    """What the resolver makes of the items."""
+    """The resolver's answer for each item."""
     return await asyncio.gather(*(net.query(*item.question) for item in items))

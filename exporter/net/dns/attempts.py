@@ -31,12 +31,19 @@ from exporter.net.dns.upstream import SuspectedSpoofingError, Upstream
 
 LEAST_ATTEMPTS = 3
 PENALTY = 30.0  # seconds a silent nameserver is asked last
-# Of several failures the one that says most is told; silence says least.
-_TELLING = (Status.TRUNCATED, Status.MALFORMED, Status.SERVFAIL, Status.REFUSED, Status.TIMEOUT, Status.NETWORK)
+# Of several failures the one that says most is returned; silence says least.
+_TELLING = (
+    Status.TRUNCATED,
+    Status.MALFORMED,
+    Status.SERVFAIL,
+    Status.REFUSED,
+    Status.TIMEOUT,
+    Status.NETWORK,
+)
 
 
 class UpstreamState:
-    """An upstream, and whether it has been silent of late."""
+    """An upstream, and whether it was silent lately."""
 
     __slots__ = ("_retry", "silent", "upstream")
 
@@ -59,7 +66,7 @@ class UpstreamState:
 
 
 class Response(NamedTuple):
-    """What one nameserver said, or that it said nothing."""
+    """The answer of one nameserver, or why there is none."""
 
     server: UpstreamState
     transport: str
@@ -103,7 +110,7 @@ class Attempts:
         self._sent = 0
 
     async def run(self) -> Response:
-        following = self._loop.time()
+        next_at = self._loop.time()
         while True:
             now = self._loop.time()
             if self._arrived:
@@ -112,16 +119,16 @@ class Attempts:
                     return response
             elif now >= self._deadline or not (self._open or self._upcoming):
                 return self._give_up(now)
-            elif self._upcoming and (now >= following or not self._open):
+            elif self._upcoming and (now >= next_at or not self._open):
                 server = self._upcoming.popleft()
                 if server not in self._responses or self._responses[server].said.status is Status.NETWORK:
                     self._begin(server, now)
-                    following = now + self._share
+                    next_at = now + self._share
             else:
-                await self._news(min(following, self._deadline) if self._upcoming else self._deadline)
+                await self._news(min(next_at, self._deadline) if self._upcoming else self._deadline)
 
     def end(self) -> None:
-        """Withdraw what is still open. Who was silent for a share of the time is asked last for a while."""
+        """Withdraw the open attempts. A nameserver that was silent for a whole share is asked last for a while."""
         now = self._loop.time()
         for attempt in self._open:
             attempt.withdraw()
@@ -172,7 +179,7 @@ class Attempts:
             timer.cancel()
 
     def _handle(self, attempt: _Attempt, what: bytes | OSError | EOFError, now: float) -> Response | None:
-        """The last response, if this is a conclusive one."""
+        """Handle what has arrived. Return it if it is conclusive."""
         self._open.discard(attempt)
         server, stats = attempt.server, attempt.server.upstream.stats
         if isinstance(what, SuspectedSpoofingError):
@@ -206,9 +213,11 @@ class Attempts:
             known = self._responses.get(attempt.server)
             if known is None or known.said.status is Status.NETWORK:
                 self._responses[attempt.server] = Response(attempt.server, attempt.transport, said)
+        if not self._responses:  # the loop was late, and the time was over before any question could leave
+            return Response(self._upcoming[0], "udp", wire.Decoded(Status.TIMEOUT, detail="was not asked in time"))
         responses = sorted(self._responses.values(), key=lambda response: _TELLING.index(response.said.status))
-        told = "; ".join(f"{response.server.upstream.name} {response.said.detail}" for response in responses)
-        return responses[0]._replace(said=responses[0].said._replace(detail=told))
+        details = "; ".join(f"{response.server.upstream.name} {response.said.detail}" for response in responses)
+        return responses[0]._replace(said=responses[0].said._replace(detail=details))
 
 
 def _unheard(attempt: _Attempt, error: OSError | EOFError) -> wire.Decoded:

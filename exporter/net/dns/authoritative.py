@@ -92,7 +92,7 @@ class AuthoritativeClient:
             detail = f"{server} cannot be reached: {wrong.strerror or wrong}"
             return ServerReply(question, Status.RATE_LIMITED if ours else Status.NETWORK, detail=detail)
         latest = self._clock.monotonic() + PATIENCE
-        if not await self._turn(server, latest):
+        if not await self._wait_for_slot(server, latest):
             return _late(question)
         try:
             async with asyncio.timeout(PATIENCE if self._slots.locked() else None):
@@ -134,7 +134,7 @@ class AuthoritativeClient:
             raise
         return place
 
-    async def _turn(self, server: IP, latest: float) -> bool:
+    async def _wait_for_slot(self, server: IP, latest: float) -> bool:
         bucket = self._each.pop(server, None) or TokenBucket(self._per_server)
         self._each[server] = bucket
         if len(self._each) > MOST_KEPT:
@@ -149,7 +149,7 @@ class AuthoritativeClient:
         return True
 
     def _charge(self, server: IP) -> None:
-        """Count a repetition, which cannot wait: later questions wait for it."""
+        """Count a repetition. It cannot wait, so later questions wait longer."""
         now = self._clock.monotonic()
         self._all.take(now)
         self._each.setdefault(server, TokenBucket(self._per_server)).take(now)

@@ -22,7 +22,7 @@ FAILURE = 5.0  # seconds without an answer: RFC 9520 section 3.2 wants failures 
 
 
 class Cache:
-    """Keeps the latest reply to each question. The oldest go first when there are too many."""
+    """Keeps the latest reply to each question. If there are too many, the oldest is removed."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -32,7 +32,7 @@ class Cache:
         return len(self._kept)
 
     def get(self, question: Question) -> Reply | None:
-        """The reply with what is left of its TTL, while it may be kept."""
+        """The kept reply, with the rest of its TTL; None if there is none."""
         kept = self._kept.get(question)
         if kept is None:
             return None
@@ -45,7 +45,7 @@ class Cache:
         return replace(reply, ttl=left, transport="cache", seconds=0.0)
 
     def put(self, reply: Reply) -> None:
-        """Keep a reply for as long as is right, which for some is not at all."""
+        """Keep a reply for its time, by the rules above."""
         self._kept.pop(reply.question, None)
         seconds = _seconds(reply)
         if seconds <= 0:

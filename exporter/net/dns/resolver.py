@@ -31,7 +31,7 @@ MOST_IN_FLIGHT = 128  # a server's socket buffer, of 208 KiB by default, holds f
 
 
 def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> tuple[tuple[str, int], ...]:
-    """The system's nameservers; this host if none are named (resolv.conf(5)). Search lists never apply to mail.
+    """The system's nameservers, or this host if none is named (resolv.conf(5)). Search lists are not used for mail.
 
     Raise OSError if the file cannot be read.
     """
@@ -42,14 +42,14 @@ def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> tuple[tuple[str
 
 @dataclass(slots=True)
 class ResolverStats:
-    """What the resolver did since it began."""
+    """What the resolver has done since it was made."""
 
     nameservers: dict[str, UpstreamStats] = field(default_factory=dict)
     cache_hits: int = 0
 
 
 class Resolver:
-    """Implements exporter.net.Asks. Use from one loop only, between `start` and `close`."""
+    """The DnsClient of the daemon. Use it from one loop only, between `start` and `close`."""
 
     def __init__(
         self,
@@ -61,10 +61,10 @@ class Resolver:
         zones: Mapping[str, float] | None = None,
         queue_timeout: float = 30.0,
     ) -> None:
-        """`timeout`: seconds for one question once it may leave; `queue_timeout`: seconds it waits for that.
+        """`queue_timeout`: seconds that a question may wait; `timeout`: seconds for it from then on.
 
-        `zones`: questions a second under each zone. Raise ValueError for a nameserver that is no IP address,
-        for none at all, and for a pace that is not above zero.
+        `zones`: questions a second for each zone. Raise ValueError if there is no nameserver, if one is not an IP
+        address, or if a rate is not above zero.
         """
         if not nameservers:
             raise ValueError("at least one nameserver is needed")
@@ -81,11 +81,11 @@ class Resolver:
         self.stats = ResolverStats({server.upstream.name: server.upstream.stats for server in self._servers})
 
     async def start(self) -> None:
-        """Sockets are opened as they are needed: a network that is not there yet is no reason not to start."""
+        """Sockets are opened when they are needed, so the exporter can start before the network is up."""
         self._closed = False
 
     async def close(self) -> None:
-        """Give up what is being asked; whoever waits for it hears so."""
+        """Cancel all questions. Those who wait get a reply that says so."""
         self._closed = True
         tasks = [*self._tasks]
         for task in tasks:
@@ -95,9 +95,9 @@ class Resolver:
             server.upstream.close()
 
     async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply:
-        """One answer for all who ask the same at the same time.
+        """Ask. Equal questions at the same time get the same answer. Never raises.
 
-        `fresh` passes the cache by and shares with nobody who asked before; `tcp` asks over TCP alone. Never raises.
+        `fresh` does not use the cache or a question that is under way. `tcp` asks over TCP only.
         """
         if self._closed:
             return _closed(question)
@@ -176,10 +176,10 @@ class Resolver:
         )
 
     async def _why(self, query: wire.Query, response: Response, deadline: float, *, tcp: bool) -> Response:
-        """A SERVFAIL that ends when checking is disabled is DNSSEC's (RFC 4035 section 5.5): bogus.
+        """Find the cause of a SERVFAIL. If the question is answered with checking disabled, it is DNSSEC: bogus.
 
-        Trouble that has passed in the meantime looks the same, so that without the resolver's own word for it
-        (RFC 8914) the plain question must fail once more.
+        (RFC 4035 section 5.5.) A failure that is over meanwhile looks the same. So unless the resolver itself blames
+        DNSSEC (RFC 8914), the plain question must fail once more.
         """
         if asyncio.get_running_loop().time() >= deadline:
             return response
@@ -206,7 +206,7 @@ class Resolver:
             attempts.end()
 
     def _ordered(self, now: float) -> list[UpstreamState]:
-        """As configured, the silent ones last; each is given one question now and then to show that it is back."""
+        """The nameservers as configured, but silent ones last. Now and then a silent one is asked first again."""
         first = [server for server in self._servers if server.takes(now)]
         return first + [server for server in self._servers if server not in first]
 

@@ -48,12 +48,12 @@ Deliver: TypeAlias = Callable[[bytes | OSError], None]
 
 
 class SuspectedSpoofingError(OSError):
-    """Somebody is guessing at our questions."""
+    """Somebody tries to forge answers to our questions."""
 
 
 @dataclass(slots=True)
 class UpstreamStats:
-    """What went to one nameserver and came back; `ignored` counts datagrams that answered nothing asked."""
+    """Counts questions and answers of one nameserver. `ignored` counts datagrams that answer no question."""
 
     queries: int = 0
     responses: Counter[Status] = field(default_factory=Counter)
@@ -62,10 +62,10 @@ class UpstreamStats:
 
 
 class Upstream:
-    """`name` is how it is shown. Use from one loop only."""
+    """Use it from one loop only. `name` is shown to people."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Raise ValueError for a host that is no IP address: no nameserver is ever looked up."""
+        """Raise ValueError if the host is not an IP address, because nameservers are never looked up."""
         ip = ip_address(host)
         self.name = f"[{host}]:{port}" if ip.version == 6 else f"{host}:{port}"
         self.stats = UpstreamStats()
@@ -75,14 +75,14 @@ class Upstream:
         self._ports: list[_Port] = []
         self._retired: set[_Port] = set()
         self._suspicious_until = float("-inf")
-        self._turn = 0
+        self._slot = 0
 
     @property
     def suspects_spoofing(self) -> bool:
         return asyncio.get_running_loop().time() < self._suspicious_until
 
     def send(self, query: Query, deliver: Deliver) -> Callable[[], None]:
-        """Send one datagram and return the way to give it up; `deliver` gets the answer, or why there will be none.
+        """Send one datagram, and return a function that gives it up. `deliver` gets the answer or the error.
 
         Raise OSError if it cannot be sent at all.
         """
@@ -121,12 +121,12 @@ class Upstream:
         if len(self._ports) < PORTS:
             self._ports.append(self._open(now))
             return self._ports[-1]
-        self._turn = (self._turn + 1) % PORTS
-        port = self._ports[self._turn]
+        self._slot = (self._slot + 1) % PORTS
+        port = self._ports[self._slot]
         if port.uses >= USES or now - port.born > AGE:
-            self._ports[self._turn] = self._open(now)
+            self._ports[self._slot] = self._open(now)
             self._retire(port)
-        return self._ports[self._turn]
+        return self._ports[self._slot]
 
     def _open(self, now: float) -> _Port:
         sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -156,7 +156,7 @@ class Upstream:
         self._broken(port, SuspectedSpoofingError("forged answers are coming in"))
 
     def _broken(self, port: _Port, error: OSError) -> None:
-        """Give the socket up: after an error libuv, and so uvloop, never watches it again."""
+        """Close the socket: after an error, libuv (and so uvloop) does not watch it any more."""
         if port in self._ports:
             self._ports.remove(port)
         self._retired.discard(port)
@@ -165,7 +165,7 @@ class Upstream:
 
 
 class _Port:
-    """One connected UDP socket and the questions that wait for an answer at it."""
+    """One connected UDP socket, and the questions that wait for an answer on it."""
 
     __slots__ = (
         "_attacked",
@@ -215,7 +215,7 @@ class _Port:
         return partial(self._give_up, number)
 
     def fail(self, error: OSError) -> None:
-        """Tell everybody who waits here."""
+        """Give the error to all questions that wait here."""
         waiting, self.waiting = self.waiting, {}
         self._late.update((number, query) for number, (query, _) in waiting.items())
         for _, deliver in waiting.values():

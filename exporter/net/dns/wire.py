@@ -84,7 +84,7 @@ class Query(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """One message judged. `detail` says, for a person, why it is not conclusive."""
+    """The meaning of one message. `detail` says to people why it is not conclusive."""
 
     status: Status
     records: tuple[Rdata, ...] = ()
@@ -124,7 +124,7 @@ class _Message(NamedTuple):
 
 
 def query(question: Question, *, checking_disabled: bool = False) -> Query:
-    """Raise ValueError for a name that cannot be asked, dns.rdatatype.UnknownRdatatype for a type that is none.
+    """Raise ValueError if the name cannot be asked, dns.rdatatype.UnknownRdatatype if the type does not exist.
 
     AD in a query asks for AD in the answer (RFC 6840 section 5.7) without the signatures that DO would bring.
     """
@@ -149,7 +149,7 @@ def without_edns(to: Query) -> Query:
 
 
 def answers(message: bytes, to: Query) -> bool:
-    """Is this a response to the question, octet by octet? An error may come bare, without any question."""
+    """Is this a response to the question, octet by octet? Some errors come without the question."""
     if len(message) < _HEADER.size or message[2] & 0xF8 != 0x80:
         return False
     if message[4:6] == b"\0\1":
@@ -158,7 +158,7 @@ def answers(message: bytes, to: Query) -> bool:
 
 
 def decode(message: bytes, to: Query) -> Decoded:
-    """Judge a message that `answers` the question. Never raises, and reads no more than the budget."""
+    """Decide what a message means that `answers` the question. Never raises, and stays within the budget."""
     try:
         return _decode(message, to)
     except MalformedError as wrong:
@@ -205,7 +205,7 @@ def _decode(message: bytes, to: Query) -> Decoded:
 
 
 def _with_authority(walk: Walk, to: Query, name: bytes, message: _Message, said: Decoded) -> Decoded:
-    """What only a server of the zone can add: whether it is one, where else it sends us, how long signatures hold."""
+    """Add what only a server of the zone can say: is it one, does it refer us to others, when do signatures end."""
     referral = None if said.status is Status.ANSWER else _referral(walk, message)
     return said._replace(
         detail="gives a referral" if referral else said.detail,
@@ -250,7 +250,7 @@ def _text(name: bytes) -> str:
 
 
 def _judge(walk: Walk, to: Query, name: bytes, message: _Message) -> Decoded:
-    """What the answer and authority sections say about a name, by the rules at the head of this file."""
+    """What the answer and authority sections say about a name, by the rules at the top of this file."""
     chain: list[str] = []
     seen = {name}
     ttls = [LONGEST_TTL]

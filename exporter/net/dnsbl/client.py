@@ -53,7 +53,7 @@ _NOT_THE_LISTS_FAULT = (Status.RATE_LIMITED, Status.NETWORK)
 
 @dataclass(frozen=True, slots=True)
 class ListVerdict:
-    """What one list says of one subject now. `clean` is a recent kept "no"; `quorum`: the verdict needs this list."""
+    """What one list says of one subject now. `clean`: its latest answer is a recent "no". `quorum`: it is needed."""
 
     blocklist: Blocklist
     listing: Listing | None
@@ -64,7 +64,7 @@ class ListVerdict:
 
 @dataclass(frozen=True, slots=True)
 class ListCondition:
-    """How far one list can be believed. `unanswered` counts the last questions without an answer."""
+    """The health of one list. `unanswered` counts its recent questions without an answer."""
 
     fault: ListError | None
     unreliable: bool
@@ -73,26 +73,26 @@ class ListCondition:
 
 
 def resting_on(verdicts: Sequence[ListVerdict]) -> int:
-    """How many lists the verdict rests on."""
-    return sum(1 for s in verdicts if s.listing or (s.quorum and s.clean))
+    """How many lists the verdict is based on."""
+    return sum(1 for it in verdicts if it.listing or (it.quorum and it.clean))
 
 
 def missing(verdicts: Sequence[ListVerdict]) -> Iterator[Doubt]:
-    """Why it cannot be told that the subject is on no list: one that the verdict needs has said nothing of late."""
-    if not any(s.quorum for s in verdicts):
-        names = ", ".join(s.blocklist.name for s in verdicts)
+    """Why we cannot say that the subject is on no list: a list that the verdict needs has not answered lately."""
+    if not any(it.quorum for it in verdicts):
+        names = ", ".join(it.blocklist.name for it in verdicts)
         yield Doubt(
             Reason.BLOCKLIST_UNHEALTHY, f"none of the lists can be believed: {names}" if names else "no list holds it"
         )
         return
-    silent = [s for s in verdicts if s.quorum and not s.listing and not s.clean]
-    first = worst(s.doubt or Doubt(Reason.PENDING, f"{s.blocklist.name} was not asked yet") for s in silent)
+    silent = [it for it in verdicts if it.quorum and not it.listing and not it.clean]
+    first = worst(it.doubt or Doubt(Reason.PENDING, f"{it.blocklist.name} was not asked yet") for it in silent)
     if first:
         yield Doubt(first.reason, f"{len(silent)} of {len(verdicts)} lists gave no usable answer: {first.detail}")
 
 
 class DnsblClient:
-    """Never raises for what happens in DNS. `revision` moves whenever a snapshot would tell something new."""
+    """Never raises for what happens in DNS. `revision` changes whenever a snapshot would be different."""
 
     def __init__(self, clock: Clock) -> None:
         self.revision = 0
@@ -121,7 +121,7 @@ class DnsblClient:
         return [found[place] for place in range(len(asked))]
 
     async def condition(self, net: Asker, blocklist: Blocklist) -> ListCondition:
-        """How far the list can be believed; tests it if that is due."""
+        """The health of the list. A test that is due is made first."""
         kept = self._state_of(blocklist)
         if not await self._test_if_due(net, blocklist, kept):
             net.transcript.note(f"test points of {blocklist.name}", ("tested not long ago, not due again",))
@@ -135,7 +135,7 @@ class DnsblClient:
         return {name: ratio for name, ratio in left.items() if ratio is not None}
 
     def keep_only(self, lists: Iterable[Blocklist], subjects: Iterable[Subject]) -> None:
-        """Forget what the config does not name; from now on keep nothing about any other subject beyond its run."""
+        """Forget lists and subjects that are not named. From now on, other subjects are forgotten after their run."""
         wanted = {blocklist.name: _digest(blocklist.zone) for blocklist in lists}
         self._lists = {name: kept for name, kept in self._lists.items() if wanted.get(name) == kept.digest}
         self._subjects = frozenset(map(str, subjects))
@@ -145,12 +145,12 @@ class DnsblClient:
         self.revision += 1
 
     def snapshot(self) -> dict[str, Any]:
-        """Plain data for json: beliefs, listings, budgets. It holds no zone."""
+        """Plain data for JSON: health, listings and quotas. It contains no zone."""
         now = self._clock.monotonic()
         return {"at": self._clock.wall(), "lists": {name: kept.plain(now) for name, kept in self._lists.items()}}
 
     def restore(self, saved: Any) -> None:
-        """Take up a snapshot, of which what cannot be read is left out with a warning."""
+        """Start with a snapshot. If it cannot be read, warn and start without it."""
         now = self._clock.monotonic()
         try:
             elapsed = max(0.0, self._clock.wall() - float(saved["at"]))
@@ -164,7 +164,7 @@ class DnsblClient:
         if kept.healthy:
             doubt = await self._ask(net, subject, key, blocklist, kept)
         else:
-            doubt = _unbelievable(blocklist, kept.fault) if kept.fault else kept.doubt
+            doubt = _unhealthy(blocklist, kept.fault) if kept.fault else kept.doubt
             net.transcript.note(f"{key} in {blocklist.name}", (f"not asked: {doubt.detail}",) if doubt else ())
         now = self._clock.monotonic()
         last = kept.latest(key)
@@ -173,7 +173,7 @@ class DnsblClient:
         return ListVerdict(blocklist, listing, clean, kept.fault is None and not kept.unreliable(now), doubt)
 
     async def _ask(self, net: Asker, subject: Subject, key: str, blocklist: Blocklist, kept: ListState) -> Doubt | None:
-        """Ask, and keep the answer; why there is none, or why it does not count yet."""
+        """Ask, and keep the answer. Return why there is none, or why it does not count yet."""
         name, epoch = blocklist.question(subject), kept.epoch
         reply = await self._query(net, blocklist, kept, name, "A")
         if reply.transport == "cache" and _changes(kept.latest(key), blocklist, reply):
@@ -185,7 +185,7 @@ class DnsblClient:
         if isinstance(said, ListError):
             kept.refused(said, self._clock.monotonic(), self._clock.wall())
             self.revision += 1
-            return _unbelievable(blocklist, said)
+            return _unhealthy(blocklist, said)
         if kept.epoch != epoch or not kept.healthy:
             return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} could not be believed while it was asked")
         if self._keep(kept, key, said):
@@ -196,7 +196,7 @@ class DnsblClient:
         return None
 
     async def _confirm(self, net: Asker, blocklist: Blocklist, kept: ListState, key: str) -> Doubt | None:
-        """See to it that a test which began after the answer went well; why not, if not."""
+        """Make sure that a good test began after the answer. Return why not, if there is none."""
         async with kept.lock:  # whoever waited here may find the answer confirmed by another's test
             last = kept.latest(key)
             if last and last.unconfirmed and kept.healthy:
@@ -206,23 +206,23 @@ class DnsblClient:
                 kept.confirmations.append(now)
                 await self._test(net, blocklist, kept)
         if kept.fault:
-            return _unbelievable(blocklist, kept.fault)
+            return _unhealthy(blocklist, kept.fault)
         last = kept.latest(key)
         return kept.doubt if last and last.unconfirmed else None
 
     async def _reason(self, net: Asker, blocklist: Blocklist, kept: ListState, key: str, name: str) -> None:
-        """The list's own words, asked until it has given them: evidence, and no doubt if they are not to be had."""
+        """Ask for the list's own text about a listing, until it gives one. It is only evidence, so no doubt."""
         last = kept.latest(key)
         if not last or not last.listing or last.listing.text:
             return
         reply = await self._query(net, blocklist, kept, name, "TXT")
         text = " ".join(text.text.decode("utf-8", "backslashreplace") for text in reply.texts)
         if text and key in kept.named:
-            kept.word(key, printable(blocklist.hide(text)))
+            kept.add_text(key, printable(blocklist.hide(text)))
             self.revision += 1
 
     async def _test_if_due(self, net: Asker, blocklist: Blocklist, kept: ListState) -> bool:
-        under_way = kept.lock.locked() and not kept.healthy  # then all waits for what comes out of it
+        under_way = kept.lock.locked() and not kept.healthy  # then every run waits for its result
         if not under_way and not kept.due(self._clock.monotonic()):
             return False
         async with kept.lock:
@@ -232,7 +232,7 @@ class DnsblClient:
             return True
 
     async def _test(self, net: Asker, blocklist: Blocklist, kept: ListState) -> None:
-        """Ask both test points and draw the conclusion. The lock is held."""
+        """Ask for both test points, and set the health. The caller holds the lock."""
         generation = kept.begin_test(self._clock.monotonic())
         self.revision += 1
         listed, unlisted = blocklist.test_points
@@ -283,7 +283,7 @@ class DnsblClient:
         return any(other != name and now - at < OTHERS_ANSWERED for other, at in self._answered)
 
     def _keep(self, kept: ListState, key: str, said: Listed | NotListed) -> bool:
-        """Keep the answer; does it wait to be confirmed?"""
+        """Keep the answer. True if it must be confirmed."""
         before = kept.latest(key)
         known = [listing for listing in (before.listing, before.said) if listing] if before else []
         new: Listing | None = None
@@ -310,12 +310,12 @@ def _digest(zone: str) -> str:
     return hashlib.sha256(zone.encode()).hexdigest()[:16]
 
 
-def _unbelievable(blocklist: Blocklist, error: ListError) -> Doubt:
+def _unhealthy(blocklist: Blocklist, error: ListError) -> Doubt:
     return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} cannot be believed: {error.detail}")
 
 
 def _changes(before: ListAnswer | None, blocklist: Blocklist, reply: Reply) -> bool:
-    """Would the answer change what is kept? Silence, and a first word, count as a change."""
+    """Would the answer change what is kept? A fault, and the first answer, count as a change."""
     if not reply.status.conclusive:
         return False
     said = blocklist.read(reply)

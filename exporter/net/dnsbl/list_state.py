@@ -38,7 +38,7 @@ NEVER = float("-inf")
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list names the subject. `since` is unix seconds, `text` the list's own words."""
+    """The subject is listed. `since` is unix seconds, `text` is the list's own text."""
 
     codes: tuple[str, ...]
     meaning: str
@@ -50,7 +50,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class ListAnswer:
-    """One conclusive answer: what the list said (None: "no"), and what counted then. If they differ, it waits."""
+    """One conclusive answer (`said`; None means "no"), and what counted then (`listing`). If they differ, it waits."""
 
     generation: int
     at: float  # monotonic seconds
@@ -59,13 +59,13 @@ class ListAnswer:
 
     @property
     def unconfirmed(self) -> bool:
-        """Does it still have to be confirmed by a good test?"""
+        """Must a good test still confirm it?"""
         return self.said != self.listing
 
 
 @dataclass(slots=True)
 class ListState:
-    """Times are monotonic seconds, but `since` is shown and therefore unix seconds."""
+    """Times are monotonic seconds, except `since`: people see it, so it is unix seconds."""
 
     digest: str  # of the zone that was asked: another zone under the same name starts anew
     limit: int | None = None  # questions a day
@@ -74,8 +74,8 @@ class ListState:
     good: int = 0  # the generation of the last good test
     good_at: float = NEVER  # when that began
     fault: ListError | None = None
-    since: float | None = None  # of the belief, or of the fault
-    epoch: int = 0  # changes of belief
+    since: float | None = None  # of its health, or of its fault
+    epoch: int = 0  # changes of health
     tested: float = NEVER  # when the last test began
     doubt: Doubt | None = None  # why that proved nothing
     confirmations: deque[float] = field(default_factory=deque)
@@ -97,8 +97,8 @@ class ListState:
 
     def due(self, now: float) -> bool:
         """Is it time for a test?"""
-        settled = TEST_HEALTHY if self.healthy and not self.doubt else TEST_INCONCLUSIVE
-        return now - self.tested >= (TEST_UNHEALTHY if self.fault else settled)
+        interval = TEST_HEALTHY if self.healthy and not self.doubt else TEST_INCONCLUSIVE
+        return now - self.tested >= (TEST_UNHEALTHY if self.fault else interval)
 
     def may_confirm(self, now: float) -> bool:
         while self.confirmations and now - self.confirmations[0] >= HOUR:
@@ -106,7 +106,7 @@ class ListState:
         return len(self.confirmations) < MOST_CONFIRMATIONS
 
     def consume_quota(self, now: float, *, test: bool) -> bool:
-        """Take one question from the day's ceiling, if there is one left."""
+        """Take one question from the quota of the day. False if none is left."""
         if now - self.day >= DAY:
             self.day, self.used = now, 0
         if self.limit is not None:
@@ -117,7 +117,7 @@ class ListState:
         return True
 
     def quota_remaining(self, now: float) -> float | None:
-        """The part of the day's ceiling that is left, 0 to 1; None without a ceiling."""
+        """The part of the day's quota that is left, 0 to 1; None if there is no quota."""
         if self.limit is None:
             return None
         return 1.0 if now - self.day >= DAY else max(0.0, 1 - self.used / self.limit)
@@ -152,24 +152,24 @@ class ListState:
             self._void()
 
     def refused(self, error: ListError, now: float, wall: float) -> None:
-        """A plain answer showed the fault: as good as a test, and the next one waits as long."""
+        """A plain answer showed the fault. It counts as a test, so the next test is due as after a test."""
         self.mark_unhealthy(error, wall)
         self.tested, self.doubt = now, None
 
     def _void(self) -> None:
-        """Go back to the answers that stood when the last good test began."""
+        """Go back to the answers that counted when the last good test began."""
         self.clean = {key: at for key, at in self.clean.items() if at < self.good_at}
-        for key, (latest, settled) in list(self.named.items()):
+        for key, (latest, fallback) in list(self.named.items()):
             if latest.generation < self.good:
                 continue
             del self.named[key]
-            if settled and settled.listing:
-                self.named[key] = (settled, settled)
-            elif settled:
-                self.clean[key] = settled.at
+            if fallback and fallback.listing:
+                self.named[key] = (fallback, fallback)
+            elif fallback:
+                self.clean[key] = fallback.at
 
     def latest(self, key: str) -> ListAnswer | None:
-        """The latest answer about a subject; what a good test has confirmed since now counts."""
+        """The latest answer about a subject. If a good test has confirmed it since, it counts now."""
         pair = self.named.get(key)
         if pair is None:
             at = self.clean.get(key)
@@ -181,31 +181,31 @@ class ListState:
         return latest
 
     def keep(self, key: str, new: ListAnswer) -> None:
-        before, settled = self.latest(key), None
+        before, fallback = self.latest(key), None
         if key in self.named:
-            settled = before if before and before.generation < self.good else self.named[key][1]
+            fallback = before if before and before.generation < self.good else self.named[key][1]
         elif before and before.at < self.good_at:
-            settled = before
+            fallback = before
         self.forget(key)
-        if new.said or new.listing or (settled and settled.listing):
-            self.named[key] = (new, settled)
+        if new.said or new.listing or (fallback and fallback.listing):
+            self.named[key] = (new, fallback)
         else:
             self.clean[key] = new.at
 
-    def word(self, key: str, text: str) -> None:
-        """Add the list's own words to the listing that counts."""
-        latest, settled = self.named[key]
+    def add_text(self, key: str, text: str) -> None:
+        """Add the list's own text to the listing that counts."""
+        latest, fallback = self.named[key]
         if latest.listing and not latest.unconfirmed:
             listing = replace(latest.listing, text=text)
-            worded = replace(latest, said=listing, listing=listing)
-            self.named[key] = (worded, worded if settled is latest else settled)
+            with_text = replace(latest, said=listing, listing=listing)
+            self.named[key] = (with_text, with_text if fallback is latest else fallback)
 
     def forget(self, key: str) -> None:
         self.clean.pop(key, None)
         self.named.pop(key, None)
 
     def plain(self, now: float) -> dict[str, Any]:
-        """For json: times as seconds ago. A clean "no" is left out, the next round asks again."""
+        """For JSON, with times as seconds ago. A "no" is left out, because the next run asks again."""
         return {
             "digest": self.digest,
             "generation": self.generation,
@@ -243,9 +243,9 @@ class ListState:
             named={
                 str(key): (
                     _answer(latest, moment(latest["ago"])),
-                    _answer(settled, moment(settled["ago"])) if settled else None,
+                    _answer(fallback, moment(fallback["ago"])) if fallback else None,
                 )
-                for key, (latest, settled) in saved["named"].items()
+                for key, (latest, fallback) in saved["named"].items()
             },
         )
 

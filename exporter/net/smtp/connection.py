@@ -40,11 +40,11 @@ _FIRST_IN = re.compile(r"(?:SSLV3|TLSV1[0-9]?)_(?=ALERT_)")  # the standard an a
 
 
 class HungUp(ConnectionError):  # noqa: N818 (a fact about the server, not an error of ours)
-    """The server closed the connection where something was due."""
+    """The server closed the connection when a reply was expected."""
 
 
 class SpokeInClear(Exception):  # noqa: N818 (likewise)
-    """Octets in clear where only TLS may come."""
+    """The server sent plain octets where only TLS is allowed."""
 
     def __init__(self, octets: bytes) -> None:
         super().__init__(octets[:80])
@@ -69,7 +69,7 @@ class Secured:
 
 
 def reading_context() -> ssl.SSLContext:
-    """For looking, not for trusting: every version and cipher there is, and any certificate, to be judged apart.
+    """A context for inspection only: all versions and ciphers, and any certificate. It is judged elsewhere.
 
     Anonymous ciphers are left out: with them a server shows no certificate.
     """
@@ -85,7 +85,7 @@ def reading_context() -> ssl.SSLContext:
 
 
 class SmtpConnection:
-    """`say` is told every line that passes, for the transcript."""
+    """`say` gets every line that passes, for the transcript."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, say: Callable[[str], None]) -> None:
         self._reader = reader
@@ -105,13 +105,13 @@ class SmtpConnection:
         return reply
 
     async def command(self, line: str) -> smtp.SmtpReply:
-        """Say a line and wait for all of its answer, never pipelined. Raise as `reply`; ValueError for two lines."""
+        """Send a line and wait for the whole reply. Raise as `reply`, and ValueError for more than one line."""
         if not line.isprintable():
             raise ValueError(f"no SMTP command: {line!r}")
         return await self.octets(line.encode())
 
     async def octets(self, line: bytes) -> smtp.SmtpReply:
-        """As `command`, for a line that is to be said exactly so, however wrong it is."""
+        """Like `command`, but the line is sent exactly as it is, even if it is wrong."""
         if any(octet in line for octet in b"\r\n\0"):
             raise ValueError(f"more than one line: {line!r}")
         self._say(f"C: {line.decode('utf-8', 'backslashreplace')}")
@@ -136,7 +136,7 @@ class SmtpConnection:
     async def secure(self, context: ssl.SSLContext, host: str) -> Secured:
         """The handshake. Raise SpokeInClear, HungUp, TLSRefused, TLSNotPossibleHere, OSError."""
         tunnel = context.wrap_bio(self._encrypted, self._to_send, server_hostname=host)
-        heard = b""
+        received = b""
         while True:
             try:
                 tunnel.do_handshake()
@@ -144,9 +144,9 @@ class SmtpConnection:
             except ssl.SSLWantReadError:
                 await self._send(self._to_send.read())
                 octets = await self._receive_raw()
-                if not heard and not tls.is_tls(octets):
+                if not received and not tls.is_tls(octets):
                     raise SpokeInClear(octets) from None
-                heard = octets
+                received = octets
                 self._encrypted.write(octets)
             except ssl.SSLError as error:
                 await self._send(self._to_send.read())  # our alert: the server's log should say why we left
@@ -160,15 +160,15 @@ class SmtpConnection:
         return secured
 
     async def hello(self, version: Version, host: str, random: bytes) -> tls.VersionAnswer:
-        """Offer one version of TLS and hear what it says; the connection is of no use afterwards. Raise OSError."""
+        """Offer one version of TLS, and read the answer. The connection cannot be used afterwards. Raise OSError."""
         await self._send(tls.client_hello(version, host, random))
-        heard = b""
+        received = b""
         for _ in range(_MOST_READS):
             octets = await self._reader.read(_MORE_THAN_EVER_BUFFERED)
             if not octets:
                 return tls.VersionAnswer(None, "closed the connection")
-            heard += octets
-            answer = tls.judge(version, heard)
+            received += octets
+            answer = tls.judge(version, received)
             if answer:
                 return answer
         return tls.VersionAnswer(None, "an answer in too many pieces")

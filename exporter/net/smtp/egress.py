@@ -28,23 +28,23 @@ from exporter.net.interfaces import Dial
 K = TypeVar("K")
 V = TypeVar("V")
 
-PROOF_SECONDS = 3600.0  # never more than smtp.SILENT_SECONDS: the docstring there says why
+PROOF_SECONDS = 3600.0  # at most client.SILENT_SECONDS: its docstring says why
 
 
 class SlotTimeout(Exception):  # noqa: N818 (our own queue_timeout, nobody's error)
-    """An address was busy with other questions of ours for too long."""
+    """The slot of an address did not become free in time, because other runs of ours use it."""
 
 
 @dataclass(slots=True)
 class _Proof:
-    """The two latest addresses that greeted us, so that there is one besides any other."""
+    """The two latest addresses that greeted us: one of them is always another address."""
 
     latest: tuple[IP, float] | None = None
     other: tuple[IP, float] | None = None
 
 
 class EgressPaths:
-    """One for the daemon. `dial` says where an address is really to be reached."""
+    """One per daemon. `dial` maps an address to the place to connect to."""
 
     def __init__(self, clock: Clock, dial: Dial, *, at_once: int) -> None:
         self._clock = clock
@@ -55,9 +55,9 @@ class EgressPaths:
 
     @asynccontextmanager
     async def slot(self, ip: IP, port: int, queue_timeout: float) -> AsyncIterator[None]:
-        """While it lasts nobody else of us talks to the address. Raise TurnNeverCame after so many seconds with it.
+        """Hold the slot of an address: no other run talks to it meanwhile. Raise SlotTimeout after `queue_timeout`.
 
-        The wait for a place among all of our conversations is not counted: it says nothing of the address.
+        The wait for a place among all conversations is not counted, because it says nothing about the address.
         """
         lock = self._slots.setdefault((ip, port), asyncio.Lock())
         async with self._at_once, AsyncExitStack() as held:
@@ -69,21 +69,21 @@ class EgressPaths:
             yield
 
     async def closed(self, ip: IP, port: int) -> str:
-        """Why an address that somebody else's DNS names is not one to connect to; empty if it is."""
+        """Why we must not connect to an address that comes from somebody else's DNS; empty if we may."""
         meaning = names.not_public(ip)
         if meaning and await self._dial(ip, port) == (str(ip), port):
             return f"{ip} is no public address ({meaning}) and not one that the configuration names"
         return ""
 
     def banner_seen(self, ip: IP, port: int) -> None:
-        """Note that an address has said something: the way to its like is open."""
+        """Note that an address has greeted us: our way out to such addresses is open."""
         proof = self._proof(ip, port)
         if proof.latest and proof.latest[0] != ip:
             proof.other = proof.latest
         proof.latest = (ip, self._clock.monotonic())
 
     def proven(self, ip: IP, port: int) -> bool:
-        """Has another address like this one greeted us lately?"""
+        """Has another address of the same kind greeted us lately?"""
         proof = self._proof(ip, port)
         seen = proof.other if proof.latest and proof.latest[0] == ip else proof.latest
         return seen is not None and self._clock.monotonic() - seen[1] <= PROOF_SECONDS
@@ -93,6 +93,6 @@ class EgressPaths:
 
 
 def forget(remembered: dict[K, V], old: Callable[[V], bool]) -> None:
-    """Drop the old ones from the front, where the oldest are."""
+    """Remove the old values. The oldest must come first."""
     while remembered and old(remembered[first := next(iter(remembered))]):
         del remembered[first]

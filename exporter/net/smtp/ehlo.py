@@ -55,7 +55,7 @@ _TWO_LINES = frozenset("\r\n\0")
 
 @dataclass(frozen=True, slots=True)
 class EhloResult:
-    """What a server said to a name. `reply` is that to EHLO; if it says nothing of the name, `doubt` says why."""
+    """What a server said to a name. `reply` is its reply to EHLO; if it is not about the name, there is a `doubt`."""
 
     server: str
     reply: SmtpReply | None = None
@@ -83,7 +83,7 @@ class _Kept:
 
 
 class EhloClient:
-    """Asks, and remembers. `every`, `pause` and `queue_timeout` are seconds."""
+    """Asks, and remembers the answers. `interval`, `pause` and `queue_timeout` are in seconds."""
 
     def __init__(
         self,
@@ -139,8 +139,8 @@ class EhloClient:
         kept, now = self._kept.get((server.name, server.port, name)), self._context.clock.monotonic()
         if kept is None or now >= kept.until:
             return None
-        told = f"-- asked {now - kept.asked:.0f} s ago; a server is asked about a name once in {self._interval:g} s"
-        return replace(kept.said, lines=(told, *kept.said.lines))
+        note = f"-- asked {now - kept.asked:.0f} s ago; a server is asked about a name once in {self._interval:g} s"
+        return replace(kept.said, lines=(note, *kept.said.lines))
 
     async def _first(self, server: Peer, place: _Server, ips: Sequence[IP], name: str, octets: bytes) -> EhloResult:
         """Ask, one address after the other until one says something, and remember it."""
@@ -206,7 +206,7 @@ class _Call:
             session.close()
 
     async def _connect(self) -> SmtpConnection | None:
-        """None, and why in `said`, when there is no connection. Raise OSError if we are out of file descriptors."""
+        """Connect. If that fails, return None; `said` says why. Raise OSError if we have no file descriptors left."""
         limit = self._context.deadlines.connect
         try:
             async with asyncio.timeout(limit):
@@ -249,7 +249,7 @@ class _Call:
 
 
 def _on_the_wire(name: str) -> bytes | None:
-    """The octets of the name, if it can be said in one line."""
+    """The octets of the name; None if it cannot be sent in one line."""
     if _TWO_LINES & set(name):
         return None
     try:

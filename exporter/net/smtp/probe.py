@@ -33,7 +33,7 @@ _NOT_KNOWN = frozenset({500, 502, 504})  # replies to EHLO after which a client 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds. RFC 5321 section 4.5.3.2 would wait for minutes, which a monitor cannot."""
+    """In seconds. RFC 5321 section 4.5.3.2 asks for minutes, but a monitor cannot wait so long."""
 
     slot: float = 20.0  # until the address is free
     session: float = 30.0  # a whole conversation
@@ -49,7 +49,7 @@ DEADLINES = Deadlines()
 
 @dataclass(frozen=True, slots=True)
 class SmtpContext:
-    """What every conversation is held with. `dial` says where an address is really to be reached."""
+    """What all conversations share. `dial` maps an address to the place to connect to."""
 
     helo_name: str
     clock: Clock
@@ -61,7 +61,7 @@ class SmtpContext:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A permanent no, and what it was said to: "our connection", "EHLO"."""
+    """A permanent refusal, and what was refused: "our connection", "EHLO"."""
 
     to: str
     reply: SmtpReply
@@ -69,7 +69,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Runs without a usable word since a time (unix seconds), each while our way out was proven to work."""
+    """Runs without a usable reply, since when (unix seconds). In each of them, our way out was proven."""
 
     since: float
     runs: int
@@ -77,7 +77,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class SmtpResult:
-    """What one conversation taught. What was not reached keeps its default; `doubt` says why it ended early."""
+    """What we learnt from one conversation. What we did not get to keeps its default; `doubt` says why."""
 
     ip: IP
     passed_over: str = ""  # why it was not tried, if it was not: no fault of the host
@@ -99,7 +99,7 @@ class SmtpResult:
 
 
 class SmtpProbe:
-    """One address being talked with. `found` grows as the conversation goes on."""
+    """A conversation with one address. `found` grows as it goes on."""
 
     def __init__(self, context: SmtpContext, target: MailHost, ip: IP, *, routed: bool) -> None:
         self.target = target
@@ -107,11 +107,11 @@ class SmtpProbe:
         self.found = SmtpResult(ip)
         self.lines: list[str] = []
         self._context = context
-        self._routed = routed  # is the way to addresses of this kind proven?
+        self._routed = routed  # is our way out to addresses of this kind proven?
         self._implicit = target.port == IMPLICIT_TLS_PORT
 
     async def converse(self) -> None:
-        """All of it, at most `deadlines.session` long."""
+        """Hold the whole conversation, for at most `deadlines.session`."""
         session = await self._connect()
         if session is None:
             return
@@ -138,7 +138,7 @@ class SmtpProbe:
             session.close()
 
     async def _connect(self) -> SmtpConnection | None:
-        """None, and why in `found`, when there is no connection. Raise OSError if we are out of file descriptors."""
+        """Connect. If that fails, return None; `found` says why. Raise OSError if we have no file descriptors left."""
         self.lines.append(f"-- to {self.ip} port {self.target.port}")
         try:
             async with self._phase("connect", self._context.deadlines.connect):
@@ -223,13 +223,13 @@ class SmtpProbe:
         self.lines.append(f"-- certificate {shown.leaf.subject}, SHA-256 {shown.leaf.sha256}")
 
     async def ask(self, version: Version) -> VersionAnswer | None:
-        """Offer one version of TLS on a connection of its own; None when it came to no answer."""
+        """Offer one version of TLS, on a new connection. None if there is no answer."""
         limit = self._context.deadlines
         session: SmtpConnection | None = None
         try:
             async with asyncio.timeout(limit.session):
                 session = await self._open(lambda _: None)  # the same words as before
-                if not self._implicit and not await self._at_the_door(session):
+                if not self._implicit and not await self._up_to_starttls(session):
                     return None
                 answer = await session.hello(version, self.target.host, os.urandom(32))
         except (OSError, ReplySyntaxError, SpokeInClear) as broken:
@@ -241,8 +241,8 @@ class SmtpProbe:
         self.lines.append(f"-- offered TLS {version} alone, on a new connection: {answer.said}")
         return answer
 
-    async def _at_the_door(self, session: SmtpConnection) -> bool:
-        """Greeting, EHLO, STARTTLS, all as before."""
+    async def _up_to_starttls(self, session: SmtpConnection) -> bool:
+        """Greeting, EHLO and STARTTLS, as in the conversation. False if one of them fails."""
         greeting = await session.reply()
         ehlo = await session.command(f"EHLO {self._context.helo_name}") if greeting.code == 220 else greeting
         reply = await session.start_tls() if ehlo.code == 250 else ehlo
@@ -255,7 +255,7 @@ class SmtpProbe:
 
     @asynccontextmanager
     async def _phase(self, name: str, limit: float) -> AsyncIterator[None]:
-        """Time it, and end it. The first of a name counts. Raise TimeoutError."""
+        """Measure a phase, and limit it. Of several with the same name, the first counts. Raise TimeoutError."""
         since = self._context.clock.monotonic()
         try:
             async with asyncio.timeout(limit):

@@ -21,7 +21,7 @@ ROUNDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """`since` is unix seconds; `how` says in words what a client meets."""
+    """`since` is in unix seconds. `how` says what happens to a client that connects."""
 
     since: float
     how: str
@@ -34,7 +34,7 @@ class _Seen:
 
 
 class UnreachableHosts:
-    """By address and port. `every` is how many seconds lie between two visits to a host; it may change at any time."""
+    """By address and port. `interval` is in seconds between two visits to a host; it may change at any time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -87,12 +87,12 @@ def row(title: str) -> tuple[int, list[tuple[int, Json]]]:
 
 
 def of(metric: str, matchers: str = "") -> str:
-    """The series of the exporters that are looked at."""
+    """The series of the chosen exporters."""
     return f"{metric}{{{HERE}{',' if matchers else ''}{matchers}}}"
 
 
 def owned(expr: str) -> str:
-    """With the label `owner`: the value of whichever label the variable of this name names."""
+    """The same with the label `owner`: the value of the label that the variable names."""
     named = f'label_replace({expr}, "owner", "$1", "$owner", "(.*)")'
     return f'label_replace({named}, "owner", "(none)", "owner", "")'
 
@@ -110,22 +110,22 @@ TOLD = {
 
 
 class Links:
-    """Where a cell of a table leads. The row must have the labels of `told`, or the one that is named."""
+    """Links from the cells of a table. The row must have the labels of `labelled`, or the one that is named."""
 
     def __init__(self, known: Catalogue, given: Thresholds) -> None:
         own = "|".join(checks(known, OwnResolver))
         self._pages = ((OwnResolver().key, f"({own});.*"), *_PAGES)
         self._exporter = given.exporter_url.replace("{{ $labels.instance }}", "${__data.fields.instance}")
 
-    def told(self, expr: str) -> str:
-        """With labels made for people: `target`, its `page` on the exporter, and `kind` and `name` of its dashboard."""
-        told = f'label_join({expr}, "target", " ", {_quoted(_TOLD)})'
-        told = f'label_join({told}, "page", ";", {_quoted(_PAGED)})'
+    def labelled(self, expr: str) -> str:
+        """With labels for people: `target`, its `page` on the exporter, and `kind` and `name` of its dashboard."""
+        labelled = f'label_join({expr}, "target", " ", {_quoted(_TOLD)})'
+        labelled = f'label_join({labelled}, "page", ";", {_quoted(_PAGED)})'
         for page, pattern in self._pages:
-            told = f'label_replace({told}, "page", "{page}", "page", "{pattern}")'
-        told = f'label_replace({told}, "kind", "fleet", "check", ".*")'
-        told = f'label_replace({told}, "kind", "$1", "page", "({_KINDS})=.+")'
-        return f'label_replace({told}, "name", "$2", "page", "({_KINDS})=(.+)")'
+            labelled = f'label_replace({labelled}, "page", "{page}", "page", "{pattern}")'
+        labelled = f'label_replace({labelled}, "kind", "fleet", "check", ".*")'
+        labelled = f'label_replace({labelled}, "kind", "$1", "page", "({_KINDS})=.+")'
+        return f'label_replace({labelled}, "name", "$2", "page", "({_KINDS})=(.+)")'
 
     def target(self) -> tuple[Link, ...]:
         """The dashboard of the row's target, and its page with the evidence."""
@@ -167,7 +167,7 @@ def choice(name: str, label: str, query: str, **more: Any) -> Json:
 
 
 def every(name: str, label: str, query: str, **more: Any) -> Json:
-    """One that begins with all, and of which several can be chosen."""
+    """A variable that begins with "all", and of which several values can be chosen."""
     current = {"text": ["All"], "value": ["$__all"]}
     return choice(name, label, query, multi=True, includeAll=True, current=current, **more)
 
@@ -213,7 +213,7 @@ def _annotations(changes: str) -> list[Json]:
 
 
 def _record_changes(matchers: str) -> Json:
-    """The value is the time of the change, so the mark stands where the record changed, not where it was seen.
+    """The value is the time of the change, so the mark is where the record changed, not where it was seen.
 
     `@ end()`: looked up once, not at each step. For 10,000 domains and a day that is 0.5 s instead of 14 s.
     """

@@ -1,4 +1,4 @@
-"""One domain: what is wrong with its mail, what it publishes, who takes and who sends its mail."""
+"""The dashboard of one domain: its findings, what it publishes, and which servers take and send its mail."""
 
 from __future__ import annotations
 

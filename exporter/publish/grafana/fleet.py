@@ -1,4 +1,4 @@
-"""The first look: what is wrong now, whose it is, whether it gets better, and what is going to be wrong."""
+"""The first dashboard to look at: what is wrong now, whose targets these are, the trend, and what will fail soon."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def _accepted(links: Links) -> Json:
         "until": Column("Until", width=110),
         **TOLD,
     }
-    accepted = links.told(f"topk({SHOWN}, {of('deliverability_finding_accepted')})")
+    accepted = links.labelled(f"topk({SHOWN}, {of('deliverability_finding_accepted')})")
     return table(
         "Accepted findings",
         "They stand, but were accepted in the configuration: no check fails because of them until that day.",

@@ -1,4 +1,4 @@
-"""The exporter itself: is it up, in time and within its limits, and does its resolver answer?"""
+"""The dashboard of the exporter itself: is it up, on time and within its limits, and does its resolver answer?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One address that mail is sent from: its names, its HELO, its listings; and whether the lists can be believed."""
+"""The dashboard of one sending address: its names, its HELO, its listings, and the health of the blocklists."""
 
 from __future__ import annotations
 

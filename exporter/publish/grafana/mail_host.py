@@ -1,4 +1,4 @@
-"""Mail hosts: does each answer, with TLS that senders can use and a certificate that holds, and how fast?"""
+"""The dashboard of mail hosts: does each answer, with usable TLS and a good certificate, and how fast?"""
 
 from __future__ import annotations
 

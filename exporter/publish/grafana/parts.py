@@ -42,18 +42,18 @@ WORST = {"3": ("critical", BAD), "2": ("warning", WARN), "1": ("cannot tell", DO
 
 
 def total(metric: str, matchers: str = "", targets: str = "") -> str:
-    """Nothing is 0 only while there are targets at all; without their series there is no data."""
+    """The total. It is 0 only if there are targets; without their series there is no data."""
     return f"sum({of(metric, matchers)}) or 0 * sum({of(UNKNOWN, targets)})"
 
 
 def late() -> str:
-    """What has had no conclusive run for three intervals, or ever."""
+    """Checks without a conclusive run for three intervals, or without any."""
     due = f"3 * {of('deliverability_check_interval_seconds')}"
     return f"{of(JUDGED)} + on (job, instance, check) group_left () {due} < time()"
 
 
 def worst(by: str, matchers: str) -> str:
-    """The worst that is known of each, as WORST has it. Pass is only what can be told and has no finding."""
+    """The worst state of each, as in WORST. It is pass only if the check has a conclusive result and no finding."""
     unknown = of(UNKNOWN, matchers)
     critical, warning = (of(FINDING, f'{matchers},severity="{severity}"') for severity in SEVERITIES)
     return (
@@ -85,7 +85,7 @@ def numbers(matchers: str) -> list[tuple[int, Json]]:
 
 
 def unmet(known: Catalogue, matchers: str = "") -> str:
-    """Demands that are not met, with the receiver's name as a label. Those of a run in doubt are in it as well."""
+    """Demands that are not met, with the receiver's name as a label, also those of a run in doubt."""
     found = of(FINDING, ",".join(filter(None, (looking_at(known, Delivery), matchers))))
     named = "|".join(checks(known, Delivery))
     for name in sorted(receivers.shipped(), key=len):  # gmail before gmail_bulk, whose findings begin alike
@@ -94,7 +94,7 @@ def unmet(known: Catalogue, matchers: str = "") -> str:
     return found
 
 
-def standing(matchers: str, most: int = SHOWN) -> str:
+def active(matchers: str, most: int = SHOWN) -> str:
     """The latest findings of each severity. Value: since when, in milliseconds."""
     since = f"{of(FINDING, matchers)} * ignoring (severity) group_left () {of(SINCE, matchers)}"
     return f"topk by (severity) ({most}, {since}) * 1000"
@@ -108,7 +108,7 @@ def findings(title: str, says: str, matchers: str, links: Links, *, owner: bool 
         "target": Column("Target", links=links.target()),
         **TOLD,
     }
-    found = links.told(standing(matchers))
+    found = links.labelled(active(matchers))
     if owner:
         labels["owner"] = Column("Owner", width=130)
         found = owned(found)
@@ -139,11 +139,11 @@ def verdicts(matchers: str, links: Links) -> Json:
         labels,
         {
             "verdict": (
-                f"max by ({known}, reason) ({links.told(f'({verdict})')})",
+                f"max by ({known}, reason) ({links.labelled(f'({verdict})')})",
                 Column("Verdict", width=100, texts=VERDICTS),
             ),
             "judged": (
-                f"max by ({known}) ({links.told(f'{of(JUDGED, matchers)} * 1000')})",
+                f"max by ({known}) ({links.labelled(f'{of(JUDGED, matchers)} * 1000')})",
                 Column("Last told", width=140, unit=WHEN, texts={"0": ("never", PLAIN)}),
             ),
         },
@@ -152,7 +152,7 @@ def verdicts(matchers: str, links: Links) -> Json:
 
 
 def listed(known: Catalogue) -> str:
-    """What says that something is on a blocklist, and on which."""
+    """The findings that say that something is on a blocklist, and on which one."""
     return one_of("finding", [rule.id for rule in known.rules.values() if ListHealth.LABELS[0] in rule.subjects])
 
 
@@ -163,7 +163,7 @@ def listings(known: Catalogue, links: Links) -> Json:
         **TOLD,
     }
     since = of(SINCE, listed(known))
-    found = links.told(f"topk({SHOWN}, {since}) * 1000")
+    found = links.labelled(f"topk({SHOWN}, {since}) * 1000")
     return table(
         "Listed",
         f"Addresses and domains on blocklists, the latest first; at most {SHOWN}.",
@@ -179,7 +179,7 @@ def changes(links: Links, matchers: str = "") -> Json:
         "target": Column("Target", links=links.target()),
         **TOLD,
     }
-    changed = links.told(f"topk({FEW}, {of(CHANGED, matchers)} > 0) * 1000")
+    changed = links.labelled(f"topk({FEW}, {of(CHANGED, matchers)} > 0) * 1000")
     return table(
         "Records changed last",
         f"What the {FEW} latest changes were is on the target's page. Empty: none has changed since it was first seen.",
@@ -203,7 +203,7 @@ def untold(links: Links, matchers: str = "") -> Json:
         labels,
         {
             "judged": (
-                f"max by ({', '.join(labels)}) ({links.told(f'bottomk({SHOWN}, {untold}) * 1000')})",
+                f"max by ({', '.join(labels)}) ({links.labelled(f'bottomk({SHOWN}, {untold}) * 1000')})",
                 Column("Last told", width=140, unit=WHEN, texts={"0": ("never", PLAIN)}),
             )
         },

@@ -1,4 +1,4 @@
-"""What Microsoft, Gmail and Yahoo demand of each domain's mail, and which of it is not met."""
+"""The dashboard of receivers: what Microsoft, Gmail and Yahoo demand of each domain's mail, and what is not met."""
 
 from __future__ import annotations
 

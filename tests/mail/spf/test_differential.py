@@ -19,6 +19,7 @@ SEED = 7208 * 10**6
 CASES = 3000
 
 
+@pytest.mark.long
 def test_every_difference_from_pyspf_is_of_a_known_class() -> None:
     """More, by hand: python -m bench.spf_differential"""
     words: Counter[str] = Counter()

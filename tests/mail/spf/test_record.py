@@ -121,6 +121,7 @@ def error_of(text: bytes) -> str:
     return "" if parsed.text.encode() == text else "lost something"
 
 
+@pytest.mark.long
 @settings(max_examples=1000)
 @given(st.binary(max_size=80) | NEARLY_SPF.map(lambda text: text.encode("utf-8", "replace")))
 def test_the_parser_raises_nothing_but_its_own_error(text: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from ipaddress import ip_address
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -153,4 +154,4 @@ def told_by(world: World, one: Scripted, subject: str) -> tuple[str | None, bool
 
 
 Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestMachine = Machine.TestCase
+TestMachine = pytest.mark.long(Machine.TestCase)
