@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from exporter.check_state import CheckState, FindingPolicy, Key
+from exporter.check_state import CheckState, FindingPolicy, Key, WrongTimes
 from exporter.clients import Clients, OpenClients, resolve_system_nameservers, sees_differently
 from exporter.clock import Clock
 from exporter.config import ConfigError, Settings
@@ -76,7 +76,9 @@ class Daemon:
         self.store = Store()
         self._plan = Plan(catalogue, (), lambda _: False, self.store)
         self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
-        self.schedule = Schedule(self._run, clock)
+        self.schedule = Schedule(self._run, clock, on_jump=self._clock_jumped)
+        self._began = clock.wall()  # by the clock as it is now
+        self._mending: set[asyncio.Task[None]] = set()
         self.web = Web(
             WebContext(
                 store=self.store,
@@ -102,9 +104,9 @@ class Daemon:
         """Wait DRAIN seconds for the runs, cancel the rest, and write what is queued."""
         await self.web.stop()
         await self.schedule.drain(DRAIN)
-        for task in self._retired:
+        for task in (*self._retired, *self._mending):
             task.cancel()
-        await asyncio.gather(*self._retired, return_exceptions=True)
+        await asyncio.gather(*self._retired, *self._mending, return_exceptions=True)
         if self._clients:
             await self._clients.close()
         if self._state_file:
@@ -207,6 +209,23 @@ class Daemon:
         self.exposition.remove(key)
         if self._state_file:
             self._state_file.forget(key)
+
+    def _clock_jumped(self, seconds: float) -> None:
+        """Put right the times that a wrong clock told: no age is absurd, and nothing began in the future."""
+        times = WrongTimes(seconds, self._began, self._clock.wall() - seconds)
+        self._began += seconds
+        task = asyncio.get_running_loop().create_task(self._mend(times))
+        self._mending.add(task)
+        task.add_done_callback(self._mending.discard)
+
+    async def _mend(self, times: WrongTimes) -> None:
+        for count, key in enumerate(self.store.keys(), 1):
+            if state := self.store.move(key, times):
+                self.exposition.put(state)
+                if self._state_file:
+                    self._state_file.save(state)
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
 
     def _recall(self, new: CheckState) -> CheckState:
         return self._state_file.recall(new, self._catalogue) if self._state_file else new

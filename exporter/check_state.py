@@ -31,6 +31,19 @@ PENDING = Doubt(Reason.PENDING, "no run has ended yet")
 
 
 @dataclass(frozen=True, slots=True)
+class WrongTimes:
+    """The wall clock was put right by so many `seconds`: what it told from `begin` to `end` was wrong by as many."""
+
+    seconds: float
+    begin: float
+    end: float
+
+    def right(self, at: float) -> float:
+        """What is before or behind that has been told by another clock, or in a former life, and stays."""
+        return at + self.seconds if self.begin <= at <= self.end else at
+
+
+@dataclass(frozen=True, slots=True)
 class RecordChange:
     """A record was replaced by another. `at` is when the new one was first seen, in unix seconds."""
 
@@ -46,6 +59,10 @@ class RecordHistory:
     record: Record
     since: float
     changes: tuple[RecordChange, ...] = ()
+
+    def moved(self, times: WrongTimes) -> RecordHistory:
+        changes = tuple(replace(it, at=times.right(it.at)) for it in self.changes)
+        return RecordHistory(self.record, times.right(self.since), changes)
 
     def now(self, record: Record, at: float) -> RecordHistory:
         """The history with the record as it is now."""
@@ -134,6 +151,15 @@ class CheckState:
         if self.ok(policy, now) is False:
             return Verdict.FAIL
         return Verdict.UNKNOWN if self.doubt else Verdict.PASS
+
+    def moved(self, times: WrongTimes) -> CheckState:
+        """With the times that a wrong clock has told put right; itself if there are none."""
+        findings = tuple(replace(it, since=times.right(it.since)) for it in self.findings)
+        records = tuple(it.moved(times) for it in self.records)
+        run, conclusive = times.right(self.last_run), times.right(self.last_conclusive)
+        if (findings, records, run, conclusive) == (self.findings, self.records, self.last_run, self.last_conclusive):
+            return self
+        return replace(self, findings=findings, records=records, last_run=run, last_conclusive=conclusive)
 
     def after(self, outcome: Outcome) -> CheckState:
         """The state after this run."""

@@ -50,6 +50,11 @@ class Reason(StrEnum):
     TEMPFAIL = "tempfail"
 
     @property
+    def from_here(self) -> bool:
+        """Does it come from where the exporter runs, and so hit many targets alike?"""
+        return self in (Reason.EGRESS, Reason.BLOCKLIST_UNHEALTHY, Reason.RATE_LIMITED)
+
+    @property
     def rank(self) -> int:
         """Its place in the order of precedence, the first is 0."""
         return _RANKS[self]

@@ -8,22 +8,20 @@ different.
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from exporter.clock import Clock
 from exporter.config import Nameserver, Settings, load
 from exporter.demo import mark
-from exporter.demo.mailserver import Behaviour, CertificateKind, MailServers, SmtpFault
-from exporter.demo.nameserver import NameServer, ZoneData, records
-from exporter.demo.registry import Name, Registry
-from exporter.demo.website import HTTPS, Page, websites
-from exporter.demo.zoneserver import ZoneServers
+from exporter.demo.mailserver import Behaviour, CertificateKind, SmtpFault
+from exporter.demo.nameserver import ZoneData, records
+from exporter.demo.registry import Name
+from exporter.demo.small_world import SmallWorld
+from exporter.demo.website import Page
 from exporter.engine.catalogue import Catalogue
 from exporter.mail.mta_sts import policy_url
 from exporter.mail.tls import Version
@@ -32,7 +30,7 @@ HOME = Path(__file__).parent
 PACKAGED = HOME.parent / "data" / "config.example.yaml"  # where an installation has it
 CHECKED_OUT = HOME.parent.parent / "config.example.yaml"
 
-DNS, SMTP, SUBMISSION = 53, 25, 587
+SMTP, SUBMISSION = 25, 587
 PAUSE = 0.02  # seconds between two introductions to a peer: its owner, who is the demonstration, is in a hurry
 EXCHANGER = (IPv4Address("192.0.2.25"), SMTP)  # of mx1.example.com
 
@@ -133,54 +131,20 @@ Ctrl-C ends it.
 """
 
 
-class DemoWorld:
-    """Runs between `async with`: then `dial` and `authorities` are for exporter.net.smtp.client.Mail."""
+class DemoWorld(SmallWorld):
+    """The world of the demonstration. A minute after its start somebody publishes another record."""
 
     def __init__(self, clock: Clock) -> None:
         text = (HOME / "world.zone").read_text("utf-8")
-        zone = ZoneData(text)
-        self.zones = ZoneServers(text, zone)
-        self.nameserver = NameServer(zone)
-        self._zone = zone
-        self.mail = MailServers(
-            {(ip, port): host for host, port in MAIL_HOSTS for ip in zone.addresses(host.name)}, clock.wall()
-        )
-        self.registry = Registry(REGISTRATIONS, clock.wall())
+        hosts = {(ip, port): host for host, port in MAIL_HOSTS for ip in ZoneData(text).addresses(host.name)}
         pages = (*PAGES, *(mark.page(it, clock.wall()) for it in MARKS))
-        self.websites = websites(pages, zone.addresses, clock.wall())
-        self.authorities = self.mail.pem + self.registry.web.pem + self.websites.pem
-        self._running = AsyncExitStack()
+        super().__init__(text, hosts, REGISTRATIONS, pages, clock)
 
     async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as running:
-            await self.nameserver.start()
-            running.push_async_callback(self.nameserver.stop)
-            running.push_async_callback(self.zones.stop)
-            await self.zones.start()
-            running.push_async_callback(self.mail.stop)
-            await self.mail.start()
-            running.push_async_callback(self.registry.web.stop)
-            await self.registry.web.start()
-            running.push_async_callback(self.websites.stop)
-            await self.websites.start()
-            change = partial(self._zone.put, records(*CHANGED))
-            running.callback(asyncio.get_running_loop().call_later(CHANGED_AFTER, change).cancel)
-            self._running = running.pop_all()
+        await super().__aenter__()
+        change = partial(self.zone.put, records(*CHANGED))
+        self.running.callback(asyncio.get_running_loop().call_later(CHANGED_AFTER, change).cancel)
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._running.aclose()
-
-    async def dial(self, ip: IPv4Address | IPv6Address, port: int) -> tuple[str, int]:
-        """Where an address of this world is really to be reached; who is not of it refuses."""
-        if port == DNS:
-            return await self.zones.dial(ip, port)
-        for servers in (self.registry.web, self.websites):
-            if port == HTTPS and ip in servers.addresses:
-                return await servers.dial(ip, port)
-        return await self.mail.dial(ip, port)
 
     def settings(self, catalogue: Catalogue) -> Settings:
         """config.example.yaml, with its questions led here."""

@@ -61,7 +61,7 @@ class _Facts:
 
 async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock: Clock) -> Outcome:
     """Run the check once. Raises nothing except cancellation."""
-    started, since = clock.wall(), clock.monotonic()
+    since = clock.monotonic()
     facts = _Facts(check.finds)
     net = net_factory()
     net.serve(check)
@@ -77,6 +77,7 @@ async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock:
         facts.take(late if limit.expired() else _bug(check, target))
     except Exception:  # noqa: BLE001  (the shield: our bug must not become anybody's verdict)
         facts.take(_bug(check, target))
+    duration = clock.monotonic() - since
     return Outcome(
         check=check,
         target=target,
@@ -84,8 +85,8 @@ async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock:
         samples=tuple(facts.samples.values()),
         doubts=tuple(facts.doubts),
         transcript=net.transcript.freeze(),
-        started=started,
-        duration=clock.monotonic() - since,
+        started=clock.wall() - duration,  # by the clock as it is now: it may have been put right meanwhile
+        duration=duration,
         records=tuple(facts.records.values()),
         found=tuple(facts.found.values()),
     )

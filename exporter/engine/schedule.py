@@ -88,12 +88,22 @@ class _EachTick(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no type
 
 
 class Schedule:
-    """Runs `run(check, target)` for each job when it is due. `skipped` counts (check id, cause)."""
+    """Runs `run(check, target)` for each job when it is due. `skipped` counts (check id, cause).
 
-    def __init__(self, run: Callable[[Check, Target], Awaitable[None]], clock: Clock) -> None:
+    `on_jump` is told by how many seconds the wall clock has been put forward.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Check, Target], Awaitable[None]],
+        clock: Clock,
+        *,
+        on_jump: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._run = run
         self._clock = clock
+        self._on_jump = on_jump
         self._entries: dict[Key, _Entry] = {}
         self._queues: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -257,10 +267,12 @@ class Schedule:
         loop = asyncio.get_running_loop()
         self._late.append(max(0.0, loop.time() - self._expected) if self._expected else 0.0)
         offset = self._clock.wall() - self._clock.monotonic()
-        if abs(offset - self._offset) > JUMP:
-            log.warning("the wall clock jumped by %+.0f s; every job is woken", offset - self._offset)
+        jump = offset - self._offset
+        if abs(jump) > JUMP:
+            log.warning("the wall clock jumped by %+.0f s; every job is woken", jump)
             for job in self._scheduler.get_jobs():
                 job.modify(next_run_time=datetime.now(UTC))
+            self._on_jump(jump)
         self._offset = offset
         self._expected = loop.time() + TICK
         self._watch = loop.call_later(TICK, self._look_at_clocks)

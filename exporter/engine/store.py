@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from exporter.check_state import CheckState, Key
+from exporter.check_state import CheckState, Key, WrongTimes
 from exporter.model import Check, Outcome, Target
 
 
@@ -37,6 +37,15 @@ class Store:
         # a reload during the run may have changed labels or acceptances: the newer target stays
         self._states[key] = replace(state.after(outcome), target=state.target)
         return self._states[key]
+
+    def move(self, key: Key, times: WrongTimes) -> CheckState | None:
+        """Put the times of one pair right; None if nothing of it was wrong."""
+        state = self._states.get(key)
+        moved = state and state.moved(times)
+        if moved is None or moved is state:
+            return None
+        self._states[key] = moved
+        return moved
 
     def hold(self, check: Check, target: Target, recall: Callable[[CheckState], CheckState] = lambda new: new) -> bool:
         """Keep a state of this pair from now on. True if the pair is new or its target has changed.

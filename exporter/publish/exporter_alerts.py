@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.engine.catalogue import Catalogue
+from exporter.facts import Reason
 from exporter.publish.alert import ANY_PAGE, ANYBODY, PREFIX, Alert, page
 from exporter.publish.promql import checks, looking_at, none_of, pattern
 from exporter.publish.thresholds import Thresholds, seconds, together
@@ -44,7 +45,7 @@ def _expiries(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
 
 def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     """Alerts about what verdicts depend on: the resolver, the blocklists, and conclusive answers."""
-    window = given.gap
+    window, root = given.gap, f"{given.exporter_url}/"
     resolver, lists = looking_at(known, OwnResolver), looking_at(known, ListHealth)
     others = none_of("check", checks(known, OwnResolver, ListHealth))
     lies = pattern(rule for entry in known.over(OwnResolver) for rule in entry.rules if rule.doubts)
@@ -88,13 +89,18 @@ def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         for_=given.blind_after,
         keep_firing_for=given.keep_firing,
     )
+    reason, here = "deliverability_check_unknown_reason", "|".join(it for it in Reason if it.from_here)
+    long_ago = (
+        f"(time() - max_over_time(deliverability_check_last_conclusive_timestamp_seconds[{window}])"
+        f" >= {seconds(given.unknown_after)})\n"
+    )
     yield Alert(
         "DeliverabilityUnknownTooLong",
         expr=(
-            f"(time() - max_over_time(deliverability_check_last_conclusive_timestamp_seconds[{window}])"
-            f" >= {seconds(given.unknown_after)})\n"
+            f"{long_ago}"
             "  and\n"
             f"(min_over_time(deliverability_check_unknown{{{others}}}[{window}]) == 1)\n"
+            f'  unless ignoring (reason) max_over_time({reason}{{reason=~"{here}"}}[{window}]) == 1\n'
             f"  unless on (job, instance) {blind}"
         ),
         summary="{{ $labels.check }} has not been able to tell for long:" + ANYBODY,
@@ -105,6 +111,28 @@ def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         runbook=f"{given.exporter_url}/targets/{ANY_PAGE}",
         severity="warning",
         scope="target",
+        for_="30m",
+        keep_firing_for=given.keep_firing,
+    )
+    yield Alert(
+        "DeliverabilityUnknownFromHere",
+        expr=(
+            "count by (job, instance, check, reason) (\n"
+            f'  min_over_time({reason}{{{others},reason=~"{here}"}}[{window}]) == 1\n'
+            "    and ignoring (reason)\n"
+            f"  {long_ago}"
+            ")\n"
+            f"  unless on (job, instance) {blind}"
+        ),
+        summary="{{ $labels.instance }} has had no result of {{ $labels.check }} for {{ $value }} targets: "
+        "{{ $labels.reason }}",
+        description=(
+            "The cause is where the exporter runs, not at the targets. egress: a way out is closed, such as port 25 or "
+            "HTTPS. blocklist_unhealthy: lists refuse the resolver. rate_limited: a limit of questions is used up. "
+            f"What to do: open the way, use a resolver of your own, or switch the check off: {root}"
+        ),
+        runbook=root,
+        severity="warning",
         for_="30m",
         keep_firing_for=given.keep_firing,
     )

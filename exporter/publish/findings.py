@@ -51,6 +51,8 @@ def age(given: Thresholds) -> dict[str, Any]:
 
 
 def alerts(entry: CatalogueEntry, given: Thresholds) -> Iterator[Alert]:
+    if entry.check.concludes:
+        return  # it repeats what other findings cause, and they have alerts of their own
     for rule in sorted(entry.rules, key=lambda rule: rule.id):
         if _apart(entry.check, rule):
             continue

@@ -296,3 +296,17 @@ async def test_news_that_concerns_a_fleet_makes_no_herd() -> None:
     assert len({*runs.names}) == DEPENDENTS_PER_SECOND * 5
     assert busiest <= DEPENDENTS_PER_SECOND + 1
     assert not schedule.skipped
+
+
+async def test_a_jump_of_the_wall_clock_is_told_with_its_size() -> None:
+    clock, jumps = FakeClock(), list[float]()
+    schedule = Schedule(Runs(), clock, on_jump=jumps.append)
+    schedule.start()
+    clock.step_wall(1.5)
+    schedule._look_at_clocks()
+    assert jumps == [], "clocks drift"
+    clock.step_wall(-7200)
+    schedule._look_at_clocks()
+    schedule._look_at_clocks()
+    assert jumps == [-7200]
+    await schedule.drain(1)

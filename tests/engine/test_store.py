@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exporter.check_state import COMPACT_LINES, CheckState, FindingPolicy
+from exporter.check_state import COMPACT_LINES, CheckState, FindingPolicy, WrongTimes
 from exporter.engine.store import Store
-from exporter.facts import Doubt, Reason, Severity, Verdict
+from exporter.facts import Doubt, Reason, Record, Severity, Verdict
 from exporter.model import Acceptance, Exchange
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, ODD, SAMPLE, SIZE, outcome
 
@@ -168,3 +168,18 @@ def test_what_is_known_of_a_target_can_be_read_by_its_key_accepted_or_not() -> N
     assert known.doubt is not None
     assert known.doubt.reason is Reason.DNS_TIMEOUT
     assert store.get("ptr", EXAMPLE.key) is store.get("sample", "domain=other.example") is None
+
+
+def test_times_that_a_wrong_clock_told_are_put_right_and_others_stay() -> None:
+    store, boot, now = Store(), 100.0, 1_780_000_000.0
+    recalled = held(outcome(ODD(what="x"), at=now - 86400))
+    store.hold(SAMPLE, EXAMPLE, lambda _: recalled)
+    store.record(outcome(ODD(what="x"), BROKEN(what="y"), Record.of("example.com TXT", ["a"]), at=boot + 50))
+    moved = store.move((SAMPLE.id, EXAMPLE.key), WrongTimes(now - boot - 60, boot, boot + 60))
+    assert moved is not None
+    assert {it.finding.id: it.since for it in moved.findings} == {
+        "sample.odd": now - 86400,  # known from a former life, whose clock was right
+        "sample.broken": now - 10,
+    }
+    assert (moved.last_run, moved.last_conclusive, moved.records[0].since) == (now - 10, now - 10, now - 10)
+    assert store.move((SAMPLE.id, EXAMPLE.key), WrongTimes(60, boot, boot + 60)) is None, "nothing is left of that time"

@@ -17,7 +17,7 @@ APART = {"registration.expiring", "resolver.denies", "resolver.rewrites", "smtp_
 OF_FINDINGS = {
     findings.name(rule): rule
     for rule in CATALOGUE.rules.values()
-    if rule.id not in APART and not rule.id.startswith("blocklist_health.")
+    if rule.id not in APART and not rule.id.startswith(("blocklist_health.", "receiver."))
 }
 VALUES = {
     "domain": "example.com",
@@ -175,6 +175,16 @@ def watching() -> Iterator[Story]:
         not_yet=395,
         fires=405,
         over=465,
+    )
+    tls = {"check": "smtp_tls", "mail_host": "mx.example.com", "mail_port": "25"}
+    yield story(
+        "DeliverabilityUnknownFromHere",
+        {series("deliverability_check_unknown_reason", **tls, reason="egress"): during(1, 0, 400)}
+        | gauge(unknown, (1, 400), (0, 60), **tls)
+        | gauge("check_last_conclusive_timestamp_seconds", (0, 400), (24000, 60), **tls),
+        not_yet=389,
+        fires=395,
+        over=416,
     )
     yield story(
         "DeliverabilityEvaluationStale",

@@ -207,11 +207,14 @@ def load() -> list[Scenario]:
 
 
 def read(path: Path) -> Scenario:
+    return read_header(path.parent.name, path.stem, path.read_text(), str(path))
+
+
+def read_header(check: str, name: str, text: str, where: str) -> Scenario:
     """Raise ValueError for a word that nobody knows: what it asks for would not be tested."""
-    text = path.read_text()
-    if wrong := [f"{path}:{number}: {what}" for number, what in disorders(text, WORDS)]:
+    if wrong := [f"{where}:{number}: {what}" for number, what in disorders(text, WORDS)]:
         raise ValueError("\n".join(wrong))
-    return Scenario(path.parent.name, path.stem, text, tuple(_HEADER.findall(text)))
+    return Scenario(check, name, text, tuple(_HEADER.findall(text)))
 
 
 def _target(line: str) -> Target:

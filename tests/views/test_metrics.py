@@ -55,6 +55,14 @@ def test_a_target_that_never_ran_has_no_verdict_but_is_there() -> None:
     assert 'deliverability_check_last_run_timestamp_seconds{check="sample",domain="example.com"} 0' in told
 
 
+def test_nothing_has_begun_in_the_future() -> None:
+    """What a former life has saved may be later than a clock that is wrong now."""
+    shown, now = exposition(), FakeClock().wall()
+    shown.put(held(outcome(BROKEN(what="x"), at=now + 3600)))
+    (since,) = (line for line in text(shown).splitlines() if line.startswith("deliverability_finding_since"))
+    assert float(since.rpartition(" ")[2]) == now
+
+
 def test_the_exposition_of_one_verdict_is_exactly_this() -> None:
     shown = exposition()
     target = replace(EXAMPLE, labels=(("team", 'c"r\\m'),))

@@ -1,0 +1,132 @@
+"""A world: a user's configuration, and what DNS, mail hosts, web servers and registries say, as documents show it.
+
+NAME.yaml is the configuration as the user would write it. NAME.zone is a zone file. It opens with a sentence, and says
+where the set-up is documented; its comments may use the words of scenarios about other servers (smtp, web, mark, rdap,
+server, signed ...; tests/support/scenario.py), and these:
+
+; source: Google, Set up SPF (https://support.google.com/a/answer/33786), 2026-05-01     at least one
+; hosted: example.com       a healthy zone: two name servers in two networks, in a parent zone that delegates it
+; warning: RULE DOMAIN      a finding that stands in this healthy world all the same; a sentence above says why
+
+Added to every world, because every world has it: the top-level zones, the registry, the exporter's own name, and the
+test points of the shipped blocklists, which name nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from exporter import clients
+from exporter.clock import Clock
+from exporter.config import Nameserver, Settings, load, shipped_blocklists
+from exporter.demo.registry import Name
+from exporter.demo.small_world import SmallWorld
+from exporter.engine import catalogue
+from exporter.engine.plan import Plan
+from exporter.engine.store import Store
+from exporter.engine.sweep import Sweep
+from exporter.mail import names
+from exporter.mail.dnsbl.blocklist import Blocklist, Lists
+from exporter.net.dnsbl.client import DnsblClient
+from tests.support.scenario import Scenario, read_header
+
+HOME = Path(__file__).parent
+CATALOGUE = catalogue.load()
+OWN_NAME, OWN_ADDRESS = "probe.example.net", "198.18.0.5"  # of the exporter
+PAUSE = 0.02  # seconds between two questions to one peer
+
+_OWN = re.compile(r"^;\s*(source|hosted|warning):\s*(.*?)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class World:
+    name: str
+    text: str
+
+    @property
+    def config(self) -> Path:
+        return HOME / f"{self.name}.yaml"
+
+    def all(self, key: str) -> list[str]:
+        return [value for name, value in _OWN.findall(self.text) if name == key]
+
+    @property
+    def others(self) -> Scenario:
+        """The words that it shares with scenarios."""
+        return read_header("worlds", self.name, _OWN.sub("", self.text), f"{self.name}.zone")
+
+    @property
+    def hosted(self) -> list[str]:
+        return [zone for line in self.all("hosted") for zone in line.split()]
+
+    @property
+    def warnings(self) -> set[tuple[str, str]]:
+        """Rules that stand all the same, each with the domain or host that it is about."""
+        rows = (line.split() for line in self.all("warning"))
+        return {(row[0], row[1]) for row in rows}
+
+    @property
+    def zone(self) -> str:
+        """The whole zone file, with what every world has."""
+        return "\n".join([self.others.world, *_common(self.hosted), *_lists(shipped_blocklists().default)])
+
+
+def worlds() -> list[World]:
+    return [World(path.stem, path.read_text()) for path in sorted(HOME.glob("*.zone"))]
+
+
+async def play(world: World, clock: Clock) -> tuple[Settings, Store]:
+    """The engine of `check` over the whole configuration, with real servers on loopback."""
+    others = world.others
+    registered = {names.registered(name): Name() for name in world.hosted}
+    small = SmallWorld(world.zone, others.mail_servers, registered | others.registrations, others.pages, clock)
+    async with small:
+        settings = replace(load(world.config, CATALOGUE), nameservers=(Nameserver(*small.nameserver.address),))
+        opened = clients.open_clients(
+            settings, DnsblClient(clock), clock, dial=small.dial, authorities=small.authorities, pause=PAUSE
+        )
+        try:
+            store = Store()
+            plan = Plan(CATALOGUE, settings.targets, settings.running.__contains__, store)
+            await Sweep(plan, store, opened.net, clock).run()
+        finally:
+            await opened.close()
+    return settings, store
+
+
+def _common(hosted: Iterable[str]) -> Iterator[str]:
+    zones = sorted(set(hosted))
+    tops = sorted({zone.rpartition(".")[2] for zone in zones} | {"com", "net"})
+    yield "; signed: com. NS"
+    yield f"; server: a.nic.test 198.18.1.1 {','.join(tops)}"
+    yield "a.nic.test.  A  198.18.1.1"
+    for top in tops:
+        yield f"; soa: {top}. 1"
+        yield f"{top}.  NS  a.nic.test."
+    for number, network in ((1, "198.18.53"), (2, "198.19.53")):
+        if zones:
+            yield f"; server: ns{number}.dns-host.test {network}.53 {','.join(zones)}"
+        yield f"ns{number}.dns-host.test.  A  {network}.53"
+        yield f"ns{number}.dns-host.test.  AAAA  2001:2::{network.split('.')[1]}"
+    for zone in zones:
+        yield f"; soa: {zone}. 2026050101"
+        yield f"{zone}.  NS  ns1.dns-host.test."
+        yield f"{zone}.  NS  ns2.dns-host.test."
+    yield f"{OWN_NAME}.  A  {OWN_ADDRESS}"
+    yield f"{'.'.join(reversed(OWN_ADDRESS.split('.')))}.in-addr.arpa.  PTR  {OWN_NAME}."
+    yield "data.iana.org.  A  192.0.2.80"
+    yield "rdap.registry.example.  A  192.0.2.81"
+
+
+def _lists(lists: Iterable[Blocklist]) -> Iterator[str]:
+    """The test points of RFC 5782 section 5, answered as a healthy list does; nobody else is named."""
+    for blocklist in lists:
+        code = next(iter(blocklist.codes), "127.0.0.2")
+        answer = f"127.0.0.{code}" if blocklist.bits else code
+        yield f"{blocklist.test_points[0]}.  A  {answer}"
+        if blocklist.lists is Lists.IPS:  # RFC 5782 section 5 has points of its own for IPv6
+            yield f"2.0.0.0.0.0.f.7.f.f.f.f.{'0.' * 20}{blocklist.zone}.  A  {answer}"
+        yield f"{blocklist.zone}.  NS  ns1.dns-host.test."
