@@ -33,7 +33,7 @@ from exporter.engine.store import Store
 from exporter.model import Check, Door, Target
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.stats import Histogram
-from exporter.targets import Authorisation, Greeting, Reputation
+from exporter.targets import Authorisation, Greeting, looked_up
 from exporter.views import metrics
 from exporter.views.metrics import Exposition, OwnHealth
 from exporter.views.web import Web, WebContext
@@ -148,8 +148,7 @@ class Daemon:
         if before is None and self._state_file and (saved := self._state_file.recall_blocklists()) is not None:
             self._blocklists.restore(saved)
         await self._apply(settings, policy_changed=policy_changed)
-        subjects = [t.subject for t in settings.targets if isinstance(t, Reputation)]
-        self._blocklists.keep_only(settings.blocklists, subjects)
+        self._blocklists.keep_only(settings.blocklists, looked_up(settings.targets))
         self._own.config_hash = settings.digest
         self._own.reload_ok, self._own.reload_time = True, self._clock.wall()
         self._reload_problems = []

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from exporter.facts import IP
 from exporter.mail.dnsbl.blocklist import Blocklist
+from exporter.mail.helo import parse
 from exporter.model import Target, TargetId
 
 
@@ -35,7 +36,10 @@ class Address(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class Greeting(Target):
-    """What one sender says in HELO/EHLO from one address: `helo` judges it. The name is exactly as configured."""
+    """What one sender says in HELO/EHLO from one address: `helo` judges it. The name is as configured, unrepaired.
+
+    `lists` are those that the name is looked up in; none if there is no name in it that could be looked up.
+    """
 
     LABELS = ("sender", "ip")
     NOUN = "each HELO name that a sender says from one of its addresses"
@@ -43,6 +47,7 @@ class Greeting(Target):
     sender: str
     ip: IP
     helo: str
+    lists: tuple[Blocklist, ...] = ()
 
     def _names(self) -> tuple[object, ...]:
         return (self.sender, self.ip)
@@ -257,6 +262,22 @@ class OwnResolver(Target):
     @property
     def title(self) -> str:
         return "own resolver"
+
+
+def looked_up(made: Iterable[Target]) -> Iterator[IP | str]:
+    """All that blocklists are asked about."""
+    for target in made:
+        match target:
+            case Reputation(subject=subject):
+                yield subject
+            case Greeting(helo=helo, lists=lists) if lists:
+                yield parse(helo).name
+
+
+def lists_of_name(helo: str, lists: Iterable[Blocklist]) -> tuple[Blocklist, ...]:
+    """Those of the lists in which the name that is said in HELO can be looked up."""
+    name = parse(helo).host
+    return tuple(blocklist for blocklist in lists if blocklist.holds(name)) if name else ()
 
 
 def deliveries(made: Iterable[Target], receivers: Callable[[str], tuple[str, ...]]) -> Iterator[Delivery]:

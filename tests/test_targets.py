@@ -45,3 +45,13 @@ def test_a_target_has_the_labels_of_its_kind() -> None:
         assert tuple(label for label, _ in target.identity) in target.identities(), target
         assert all(value for _, value in target.identity), target
     assert {kind for check in CATALOGUE.checks.values() for kind in check.over} <= {*map(type, made)}
+
+
+def test_what_lists_say_is_kept_of_addresses_domains_and_helo_names() -> None:
+    """A listing counts only after a second look, so what is not kept would never count."""
+    made = load(EXAMPLE, CATALOGUE).targets
+    said = {it.helo for it in made if isinstance(it, targets.Greeting) and it.lists}
+    judged = {it.subject for it in made if isinstance(it, targets.Reputation)}
+    assert said
+    assert judged
+    assert set(targets.looked_up(made)) == said | judged

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from exporter.checks.helo import EXIM, GMAIL, OFFICE_365, SET
+from exporter.checks.helo.syntax import EXIM, GMAIL, OFFICE_365, SET
 from exporter.facts import Doubt, Reason, Rule, Severity
 from exporter.mail import mx
 from exporter.mail.dns import Reply
@@ -48,7 +48,8 @@ async def ehlo_probe(target: EhloProbe, net: Net) -> Facts:
                 plain=plain,
                 severity=severity,
             )
-    yield (answer.doubt for answer in said if answer.doubt)
+        if answer.doubt:
+            yield answer.doubt.over(REFUSED, mail_host=peer.name)
 
 
 REFUSED = Rule(

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from exporter.facts import Finding, Metric, Rule, Severity
 from exporter.mail import generic_rdns, names
+from exporter.mail.helo import parse
 from exporter.model import Facts, Options, check, option
 from exporter.net import Net
-from exporter.net.interfaces import any_of
 from exporter.targets import Address
 
 
@@ -26,7 +26,7 @@ class PtrOptions(Options):
 @check(over=Address, options=PtrOptions)
 async def ptr(target: Address, net: Net) -> Facts:
     """Does the address have a name that leads back to it?"""
-    ip, helo = target.ip, target.helo[0]
+    ip, helo = target.ip, _advised(target) or FULL_NAME
     block = names.not_public(ip)
     if block:
         yield NOT_PUBLIC(ip=ip, block=block)
@@ -39,9 +39,10 @@ async def ptr(target: Address, net: Net) -> Facts:
         return
 
     listed = sorted(set(found.names))  # the order of an answer is chance, a verdict is not
+    stays = helo if helo in listed else "the one that the server is to say in HELO"
     looked_at = listed[:MOST_NAMES]
     if len(listed) > MOST_NAMES:
-        yield TOO_MANY(ip=ip, count=len(listed), limit=MOST_NAMES, helo=helo)
+        yield TOO_MANY(ip=ip, count=len(listed), limit=MOST_NAMES, helo=stays)
     local = [name for name in looked_at if _local(name)]
     for name in local:
         # Beside a name that can be looked up it is ugly, but the mail is not lost.
@@ -56,21 +57,25 @@ async def ptr(target: Address, net: Net) -> Facts:
         return
 
     rdtype = "A" if ip.version == 4 else "AAAA"
-    strays: list[str] = []
-    confirmed: list[str] = []
-
-    async def leads_back(name: str) -> bool:
-        forward = await net.resolve(name, rdtype)
-        (confirmed if ip in forward.addresses else strays).append(name)
-        return ip in forward.addresses
-
-    if not await any_of(leads_back(name) for name in candidates):
-        if len(listed) <= MOST_NAMES:  # a name that was not looked at might lead back
-            yield UNCONFIRMED(ip=ip, names=", ".join(strays), name=strays[0], rdtype=rdtype)
-    elif strays:
-        yield PARTLY_CONFIRMED(ip=ip, names=", ".join(strays), rdtype=rdtype)
-    elif len(confirmed) == len(listed) > 1:
-        yield SEVERAL(ip=ip, count=len(listed), helo=helo)
+    forward = {name: await net.query(name, rdtype) for name in candidates}
+    confirmed = [name for name, reply in forward.items() if ip in reply.addresses]
+    strays = [name for name, reply in forward.items() if not reply.doubt and ip not in reply.addresses]
+    unsure = [reply.doubt for reply in forward.values() if reply.doubt]
+    # The loop of iprev (RFC 8601 section 2.7.3): one name that leads back is enough, whatever others would say.
+    if confirmed:
+        if strays:
+            yield PARTLY_CONFIRMED(ip=ip, names=", ".join(strays), rdtype=rdtype)
+        elif len(confirmed) == len(listed) > 1:
+            yield SEVERAL(ip=ip, count=len(listed), helo=stays)
+        elif net.stands(target, PARTLY_CONFIRMED):  # one of the others was proven not to
+            yield (doubt.over(PARTLY_CONFIRMED) for doubt in unsure)
+    elif unsure:
+        for doubt in unsure:
+            narrowed = doubt.over(UNCONFIRMED).over(PARTLY_CONFIRMED)
+            yield narrowed if strays else narrowed.over(SEVERAL)
+    elif len(listed) <= MOST_NAMES:  # a name that was not looked at might lead back
+        name = helo if helo in strays else next(filter(names.is_hostname, strays), helo)
+        yield UNCONFIRMED(ip=ip, names=", ".join(strays), name=name, rdtype=rdtype)
 
 
 GMAIL = (
@@ -79,6 +84,8 @@ GMAIL = (
     "Gmail: 421 4.7.23 The sending IP address for this message doesn't have a PTR record",
 )
 POSTFIX = "Postfix: 450 4.7.25 Client host rejected: cannot find your hostname"
+
+SET = "Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {helo}."
 
 NOT_PUBLIC = Rule(
     "ptr.not-public",
@@ -93,7 +100,7 @@ MISSING = Rule(
     Severity.CRITICAL,
     says="{ip} has no PTR record at {pointer}",
     why="Large receivers refuse or junk mail from an address without reverse DNS.",
-    fix="Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {helo}.",
+    fix=SET,
     ref="RFC 1035 section 3.5; RFC 8601 section 2.7.3",
     refusals=(
         *GMAIL,
@@ -108,7 +115,7 @@ LOCAL_NAME = Rule(
     Severity.CRITICAL,
     says='the PTR of {ip} is "{name}", a name that nobody else can look up',
     why="Such a name is a placeholder; receivers treat the address as one without reverse DNS.",
-    fix="Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {helo}.",
+    fix=SET,
     ref="RFC 8601 section 2.7.3; RFC 6761 section 6.3",
     refusals=(*GMAIL, POSTFIX),
 )
@@ -117,7 +124,7 @@ BAD_NAME = Rule(
     Severity.WARNING,
     says='the PTR of {ip} is "{name}", which is no valid host name',
     why="Host names are letters, digits and hyphens; filters distrust anything else.",
-    fix="Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {helo}.",
+    fix=SET,
     ref="RFC 1123 section 2.1",
 )
 GENERIC_NAME = Rule(
@@ -164,7 +171,17 @@ SEVERAL = Rule(
 )
 NAMES = Metric("deliverability_ptr_names", "PTR names of the address.")
 
+FULL_NAME = "the server's full host name, which it says in HELO, too"
 MOST_NAMES = 10  # RFC 8601 section 3 asks for a limit; RFC 7208 section 4.6.4 uses this one
+
+
+def _advised(target: Address) -> str | None:
+    """The name for the PTR: one that is said in HELO, repaired if need be. A generic one is no remedy."""
+    for text in target.helo:
+        name = parse(text).repaired
+        if name and generic_rdns.weigh(generic_rdns.signs(name, target.ip)) < generic_rdns.REMARKABLE:
+            return name
+    return None
 
 
 def _generic(target: Address, name: str) -> Iterator[Finding]:
@@ -173,15 +190,11 @@ def _generic(target: Address, name: str) -> Iterator[Finding]:
     allowed = target.option(PtrOptions).allow_generic
     if weight < generic_rdns.REMARKABLE or any(names.under(name, domain) for domain in allowed):
         return
-    helo = target.helo[0]
-    poor = (
-        generic_rdns.weigh(generic_rdns.signs(helo, target.ip)) >= generic_rdns.REMARKABLE
-    )  # to say it in the PTR too is no remedy
     yield GENERIC_NAME(
         ip=target.ip,
         name=name,
         signs=", ".join(sign.what for sign in signs),
-        wanted="a name that was chosen for it, such as mail.example.com" if poor else helo,
+        wanted=_advised(target) or "a name that was chosen for it, such as mail.example.com",
         severity=None if weight >= generic_rdns.GENERIC else Severity.INFO,
     )
 

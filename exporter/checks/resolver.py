@@ -9,7 +9,6 @@ from exporter.facts import Rule, Severity
 from exporter.mail.dns import Status
 from exporter.model import Facts, check
 from exporter.net import Net
-from exporter.net.interfaces import believe
 from exporter.targets import OwnResolver
 
 
@@ -21,17 +20,24 @@ async def resolver(target: OwnResolver, net: Net) -> Facts:
             if ip in PUBLIC_RESOLVERS:
                 yield PUBLIC(ip=ip, operator=PUBLIC_RESOLVERS[ip])
 
-    invented = await net.resolve(f"{secrets.token_hex(12)}.{target.wildcard_free}", "A")
+    invented = await net.query(f"{secrets.token_hex(12)}.{target.wildcard_free}", "A")
     if invented.exists:
         addresses = ", ".join(map(str, invented.addresses))
         yield REWRITES(name=invented.question.name, addresses=addresses)
+    elif invented.doubt:
+        yield invented.doubt.over(REWRITES)
 
     # Over TCP and then over UDP, as the difference tells; a nameserver that is silent altogether is no finding.
-    signed = await net.query(target.signed, "NS", tcp=True)
+    signed, over_tcp = await net.query(target.signed, "NS", tcp=True), None
     if signed.status in (Status.TIMEOUT, Status.NETWORK):
-        failed, signed = signed, believe(await net.query(target.signed, "NS", fresh=True))
-        yield NO_TCP(detail=failed.detail or failed.status)
-    if not believe(signed).exists:
+        signed, over_tcp = await net.query(target.signed, "NS", fresh=True), signed
+    if signed.doubt:
+        doubt = signed.doubt.over(DENIES).over(NOT_VALIDATING)
+        yield doubt.over(NO_TCP) if over_tcp else doubt
+        return
+    if over_tcp:
+        yield NO_TCP(detail=over_tcp.detail or over_tcp.status)
+    if not signed.exists:
         yield DENIES(name=target.signed, answer=str(signed.status).upper())
     elif not signed.authenticated:
         yield NOT_VALIDATING(name=target.signed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,6 +14,17 @@ PORT = 10554
 
 
 class _Parser(argparse.ArgumentParser):
+    words: str | None = None  # where arguments without a flag go that stand behind others with one
+
+    def parse_known_args(  # type: ignore[override]  # without the overloads, of which only this one is used
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        read, left = super().parse_known_args(args, namespace)
+        if self.words and not any(text.startswith("-") for text in left):
+            getattr(read, self.words).extend(left)
+            left = []
+        return read, left
+
     def error(self, message: str) -> NoReturn:
         """Exit with 64; the 2 of argparse means a critical finding here."""
         self.exit(Exit.USAGE, f"{self.prog}: {message}\n{self.format_usage()}")
@@ -35,23 +47,7 @@ def parser() -> argparse.ArgumentParser:
     top.set_defaults(command=None)
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
-    check = commands.add_parser("check", help="evaluate once, for a person or a CI job", allow_abbrev=False)
-    check.add_argument("targets", nargs="*", metavar="TARGET", help="domain or IP address; default: all of the config")
-    check.add_argument("--config.file", dest="config", type=Path, metavar="FILE")
-    check.add_argument("--format", choices=("text", "json"), default="text")
-    check.add_argument("--helo", metavar="NAME", help="what the named addresses say in HELO/EHLO")
-    check.add_argument(
-        "--smtp.helo-name",
-        dest="helo_name",
-        metavar="NAME",
-        help="what we say to mail hosts; without it no check that talks to them runs",
-    )
-    check.add_argument("--resolver", action="append", metavar="ADDR", help="nameserver to ask (repeatable)")
-    check.add_argument(
-        "--recipients",
-        metavar="FILE",
-        help="a list of addresses to look at instead, one a line; - is standard input",
-    )
+    _check(commands.add_parser("check", help="evaluate once, for a person or a CI job", allow_abbrev=False))
 
     tell = commands.add_parser(
         "explain",
@@ -89,6 +85,51 @@ def parser() -> argparse.ArgumentParser:
     _web_flags(demo)
     _log_flags(demo)
     return top
+
+
+def _check(check: _Parser) -> None:
+    check.words = "targets"
+    check.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="domain, IP address, or HOST:PORT of a mail host; default: all of the config",
+    )
+    check.add_argument("--config.file", dest="config", type=Path, metavar="FILE")
+    check.add_argument("--format", choices=("text", "json"), default="text")
+    check.add_argument("--helo", metavar="NAME", help="what the named addresses say in HELO/EHLO")
+    check.add_argument(
+        "--mail-from",
+        action="append",
+        metavar="DOMAIN",
+        help="envelope domain of the named domain (repeatable; default: the domain itself)",
+    )
+    check.add_argument(
+        "--dkim-selector",
+        dest="selectors",
+        action="append",
+        metavar="SELECTOR",
+        help="selector with which the named domains sign (repeatable)",
+    )
+    check.add_argument(
+        "--spf-include",
+        dest="spf_includes",
+        action="append",
+        metavar="NAME",
+        help="policy of a provider that sends for the named domains, such as _spf.google.com (repeatable)",
+    )
+    check.add_argument(
+        "--smtp.helo-name",
+        dest="helo_name",
+        metavar="NAME",
+        help="what we say to mail hosts; without it no check that talks to them runs",
+    )
+    check.add_argument("--resolver", action="append", metavar="ADDR", help="nameserver to ask (repeatable)")
+    check.add_argument(
+        "--recipients",
+        metavar="FILE",
+        help="a list of addresses to look at instead, one a line; - is standard input",
+    )
 
 
 def _web_flags(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from exporter import clients, receivers
@@ -36,52 +36,156 @@ from exporter.targets import (
     Egress,
     Greeting,
     KeyNamespace,
+    MailHost,
     OwnResolver,
     Registration,
     Reputation,
+    Selector,
     Zone,
     deliveries,
+    lists_of_name,
 )
 from exporter.text import printable
 from exporter.views import json_report, terminal
 
 SENDER = "command-line"
+HIGHEST_PORT = 65535
 
 
-def named(words: Sequence[str], helo: str | None, lists: Iterable[Blocklist]) -> list[Target]:
-    """Targets for the domains and addresses of a command line; each address is asked to send for each domain.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the flags say of the domains that are named."""
 
-    Raise ValueError for a word that is neither.
+    mail_from: tuple[str, ...] = ()
+    selectors: tuple[str, ...] = ()
+    spf_includes: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, arguments: argparse.Namespace) -> Said:
+        """Raise ValueError for what is no name, with the flag."""
+        return cls(
+            mail_from=_record_names("--mail-from", arguments.mail_from),
+            selectors=_record_names("--dkim-selector", arguments.selectors),
+            spf_includes=_record_names("--spf-include", arguments.spf_includes),
+        )
+
+    def flags(self) -> list[str]:
+        """Those that were given."""
+        given = {
+            "--mail-from": self.mail_from,
+            "--dkim-selector": self.selectors,
+            "--spf-include": self.spf_includes,
+        }
+        return [flag for flag, names_given in given.items() if names_given]
+
+
+NOTHING_SAID = Said()
+
+
+@dataclass(slots=True)
+class Words:
+    """The words of a command line, each once, by what they are."""
+
+    addresses: dict[IPv4Address | IPv6Address, None]
+    domains: dict[str, None]
+    hosts: dict[tuple[str, int], None]
+
+    @classmethod
+    def read(cls, words: Sequence[str]) -> Words:
+        """Raise ValueError for a word that is none of these."""
+        read = cls({}, {}, {})
+        for word in words:
+            if (address := _address(word)) is not None:
+                read.addresses[address] = None
+            elif ":" in word:
+                read.hosts[_host_and_port(word)] = None
+            else:
+                read.domains[_domain(word)] = None
+        return read
+
+
+def named(
+    words: Sequence[str], helo: str | None, lists: Iterable[Blocklist], said: Said = NOTHING_SAID
+) -> list[Target]:
+    """Targets for the domains, addresses and mail hosts of a command line; each address sends for each domain.
+
+    Raise ValueError for a word that is none of these, and for flags that tell of a domain where there is none.
     """
-    addresses: list[IPv4Address | IPv6Address] = []
-    domains: list[str] = []
-    for word in words:
-        try:
-            addresses.append(ip_address(word))
-        except ValueError:
-            try:
-                domains.append(names.canonical(word))
-            except ValueError as error:
-                raise ValueError(f"{word!r} is neither an address nor a domain: it {error}") from None
+    read = Words.read(words)
+    addresses, domains = list(read.addresses), list(read.domains)
+    if said.flags() and not domains:
+        raise ValueError(f"{said.flags()[0]} tells of a domain: name one")
+    if said.mail_from and len(domains) > 1:
+        raise ValueError("--mail-from tells of one domain: name the others in a run of their own")
+    lists = tuple(lists)
     of = {kind: tuple(b for b in lists if b.lists is kind) for kind in Lists}
     made: list[Target] = [OwnResolver(uses_blocklists=any(of.values()))]
-    for ip in dict.fromkeys(addresses):
-        made.append(Address(ip=ip, helo=(helo,) if helo is not None else ("the name this server says in HELO",)))
+    for ip in addresses:
+        made.append(Address(ip=ip, helo=(helo,) if helo is not None else ()))
         if helo is not None:
-            made.append(Greeting(sender=SENDER, ip=ip, helo=helo))
+            made.append(Greeting(sender=SENDER, ip=ip, helo=helo, lists=lists_of_name(helo, lists)))
         if of[Lists.IPS]:
             made.append(Reputation(subject=ip, lists=of[Lists.IPS]))
-    for name in dict.fromkeys(domains):
-        made.append(Domain(name=name, mail_from=(name,)))
-        made.append(KeyNamespace(domain=name))
-        made.append(Zone(name=name, mail_from=(name,)))
-        if addresses:
-            egress = tuple(Egress(ip, helo or name) for ip in dict.fromkeys(addresses))
-            made.append(Authorisation(domain=name, sender=SENDER, mail_from=(name,), egress=egress))
+    for name in domains:
+        made += _of_domain(name, tuple(Egress(ip, helo or name) for ip in addresses), said)
         if of[Lists.DOMAINS]:
             made.append(Reputation(subject=name, lists=of[Lists.DOMAINS]))
+    made += [MailHost(host=host, port=port, configured=True) for host, port in read.hosts]
     made += [Registration(domain=name) for name in dict.fromkeys(map(names.registered, domains))]
     return [*made, *deliveries(made, lambda _: receivers.DEFAULT)]
+
+
+def _of_domain(name: str, egress: tuple[Egress, ...], said: Said) -> Iterator[Target]:
+    mail_from = said.mail_from or (name,)
+    keys = tuple(f"{selector}._domainkey.{name}" for selector in said.selectors)
+    yield Domain(name=name, mail_from=mail_from, signers=(name,) if keys else ())
+    for selector in said.selectors:
+        yield Selector(domain=name, selector=selector, signer=name)
+    if not keys:
+        yield KeyNamespace(domain=name)
+    yield Zone(name=name, mail_from=mail_from, keys=keys)
+    if egress:
+        yield Authorisation(domain=name, sender=SENDER, mail_from=mail_from, egress=egress)
+    for include in said.spf_includes:
+        yield Authorisation(domain=name, sender=include, mail_from=mail_from, spf_include=include)
+
+
+def _address(word: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(word)
+    except ValueError:
+        return None
+
+
+def _host_and_port(word: str) -> tuple[str, int]:
+    host, _, port = word.rpartition(":")
+    if names.as_address(host):
+        raise ValueError(f"{word!r}: a mail host is named, as its certificate is for a name; HOST:PORT is wanted")
+    try:
+        name = names.canonical(host)
+    except ValueError as error:
+        raise ValueError(f"{word!r} is no HOST:PORT: its host {error}") from None
+    if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= HIGHEST_PORT):
+        raise ValueError(f"{word!r} is no HOST:PORT: its port is no number from 1 to {HIGHEST_PORT}")
+    return name, int(port)
+
+
+def _domain(word: str) -> str:
+    try:
+        return names.canonical(word)
+    except ValueError as error:
+        raise ValueError(f"{word!r} is neither an address nor a domain: it {error}") from None
+
+
+def _record_names(flag: str, given: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of records: they may have underscores, as _spf.google.com has."""
+    read = []
+    for text in given or ():
+        try:
+            read.append(names.canonical(text, underscores=True))
+        except ValueError as error:
+            raise ValueError(f"{flag}: {text!r} is no name: it {error}") from None
+    return tuple(dict.fromkeys(read))
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -100,12 +204,17 @@ def command(arguments: argparse.Namespace) -> int:
 
 async def _check_once(arguments: argparse.Namespace) -> int:
     known, clock, notes = catalogue.load(), SystemClock(), []
+    said = Said.read(arguments)
     if arguments.config is not None:
+        if said.flags():
+            raise ValueError(f"{said.flags()[0]} cannot stand beside --config.file, which says it")
         settings = load(arguments.config, known)
         targets = _chosen(settings, arguments.targets)
     elif arguments.targets:
         settings = defaults(known)
-        targets = named(arguments.targets, arguments.helo, settings.blocklists)
+        targets = named(arguments.targets, arguments.helo, settings.blocklists, said)
+        if arguments.helo_name is None and all(isinstance(target, MailHost | OwnResolver) for target in targets):
+            raise ValueError("to look at mail hosts alone, --smtp.helo-name NAME must say what we are called")
     else:
         raise ValueError("name a domain or an address, or give --config.file=FILE")
     settings = _asking(settings, arguments)
@@ -127,6 +236,8 @@ async def _check_once(arguments: argparse.Namespace) -> int:
 async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> int:
     if arguments.targets:
         raise ValueError("--recipients FILE is looked at alone, without TARGET")
+    if flags := Said.read(arguments).flags():
+        raise ValueError(f"--recipients FILE is looked at alone, without {flags[0]}")
     known, clock = catalogue.load(), SystemClock()
     settings = load(arguments.config, known) if arguments.config is not None else defaults(known)
     settings = clients.resolve_system_nameservers(_asking(settings, arguments))
@@ -163,10 +274,16 @@ def _chosen(settings: Settings, words: Sequence[str]) -> list[Target]:
     if not words:
         return list(settings.targets)
     wanted = {word.strip().lower().removesuffix(".") for word in words}
-    chosen = {t.key: t for t in settings.targets if wanted & {value for _, value in t.identity}}
-    missing = wanted - {value for t in chosen.values() for _, value in t.identity}
+    chosen = {t.key: t for t in settings.targets if wanted & _called(t)}
+    missing = wanted - {name for t in chosen.values() for name in _called(t)}
     if missing:
         raise ValueError(f"not in the configuration: {', '.join(sorted(missing))}")
     # whether receivers take mail of a domain depends on its senders, too
     senders = {it.key for t in settings.targets if isinstance(t, Delivery) and t.key in chosen for it in t.rests_on}
     return [t for t in settings.targets if t.key in chosen or t.key in senders]
+
+
+def _called(target: Target) -> set[str]:
+    """By which words a target is chosen."""
+    host = {f"{target.host}:{target.port}"} if isinstance(target, MailHost) else set()
+    return {value for _, value in target.identity} | host

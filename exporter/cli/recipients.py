@@ -132,8 +132,15 @@ def judge(text: str) -> tuple[Mailbox | None, list[Remark]]:
     try:
         found = mailbox.parse(text)
     except MailboxSyntaxError as error:
-        return None, [Remark(Judgement.REFUSED, error.says, error.fix)]
+        return None, [Remark(Judgement.REFUSED if error.certain else Judgement.DOUBTFUL, error.says, error.fix)]
     remarks = []
+    if found.odd_dots:
+        says = (
+            f"has dots where RFC 5321 allows none; old addresses of {found.domain} have them, many servers refuse them"
+        )
+        quoted = printable(f'"{found.local}"@{found.domain}')
+        fix = f"Keep the dots, write {quoted} if the mail program can, and ask for another address."
+        remarks.append(Remark(Judgement.DOUBTFUL, says, fix))
     if found.smtputf8:
         says = "has characters outside ASCII before the @ and reaches only servers with SMTPUTF8"
         fix = "Make sure that each server on the way offers SMTPUTF8 (RFC 6531), or use another address."

@@ -159,7 +159,9 @@ class Build:
                 )
                 continue
             yield targets.Address(ip=address.ip, helo=(helo,), **common)
-            yield targets.Greeting(sender=sender.name, ip=address.ip, helo=helo, **common)
+            lists = self.blocklists if self._asks_lists(targets.Reputation, common["off"]) else ()
+            lists = targets.lists_of_name(helo, lists)
+            yield targets.Greeting(sender=sender.name, ip=address.ip, helo=helo, lists=lists, **common)
             if self._peers:
                 yield targets.EhloProbe(sender=sender.name, ip=address.ip, helo=helo, peers=self._peers, **common)
                 on = set(self.catalogue.looking_at(targets.EhloProbe)) - common["off"]
@@ -217,11 +219,10 @@ class Build:
         yield targets.MailHost(host=host.host, port=host.port, configured=True, **common)
 
     def _of_exporter(self) -> Iterator[Target]:
-        looking = set(self.catalogue.looking_at(targets.Reputation))
         looked_in = {
             blocklist.name
             for target in self.targets
-            if isinstance(target, targets.Reputation) and looking - target.off
+            if isinstance(target, targets.Reputation | targets.Greeting) and self._asks_lists(type(target), target.off)
             for blocklist in target.lists
         }
         others = set(self.config.probe.allow) - {values.CONFIGURED}  # whom /probe may look up
@@ -255,6 +256,10 @@ class Build:
         lists = tuple(blocklist for blocklist in self.blocklists if blocklist.holds(subject))
         if lists:
             yield targets.Reputation(subject=subject, lists=lists, **common)
+
+    def _asks_lists(self, kind: type[Target], off: frozenset[str]) -> bool:
+        """Does a check ask blocklists about such a target?"""
+        return bool(set(self.catalogue.looking_at(kind)) & set(self.catalogue.through(Door.BLOCKLISTS)) - off)
 
     # What entries share.
 

@@ -33,6 +33,7 @@ from exporter.mail import names
 
 LONGEST_INPUT = 8192  # characters; a command line has 512 octets (section 4.5.3.1.4)
 LONGEST_LABEL = 63
+PORT = "where a port begins, which is no part of a name"
 MOST_CODES = 8  # distinct offending characters kept for a person to see
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
@@ -41,6 +42,18 @@ _V6 = _V4 | frozenset("abcdefABCDEF:")
 _DASHED_IP = re.compile(r"([0-9]{1,3})-([0-9]{1,3})-([0-9]{1,3})-([0-9]{1,3})")
 _DIGITS = re.compile(r"[0-9]+")
 _TAG = re.compile(r"[A-Za-z0-9-]*[A-Za-z0-9]")
+_WITH_PORT = re.compile(r"([^:]+):[0-9]{1,5}", re.ASCII)  # one colon: an IPv6 address has more
+_RECEIVERS = (
+    "gmail.com",
+    "google.com",
+    "googlemail.com",
+    "hotmail.com",
+    "live.com",
+    "office365.com",
+    "outlook.com",
+    "yahoo.com",
+    "yahoodns.net",
+)
 
 
 class HeloFaultKind(StrEnum):
@@ -93,7 +106,8 @@ class HeloFault:
         """The place in words, for a sentence."""
         codes = f" ({', '.join(self.codes)})" if self.codes else ""
         label = f' in the label "{self.label}"' if self.label else ""
-        return f"character {self.position}{codes}{label}"
+        port = f", {self.detail}" if self.detail == PORT else ""
+        return f"character {self.position}{codes}{label}{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +125,23 @@ class HeloName:
         return not any(fault.kind.breaks_grammar for fault in self.faults)
 
     @property
+    def host(self) -> str | None:
+        """The name as receivers look it up; None where there is none that anybody could look up."""
+        return self.name if self.name and not self.faults else None
+
+    @property
     def repaired(self) -> str | None:
-        """The name that was probably meant, if that is a good one: without stray space and dots, as A-labels."""
+        """The name that was probably meant, if it may be advised: without stray space, dots and port, as A-labels."""
         try:
-            name = names.canonical(".".join(filter(None, self.text.strip().split("."))))
+            name = names.canonical(".".join(filter(None, _without_port(self.text.strip()).split("."))))
         except ValueError:
             return None
-        return None if parse(name).faults else name
+        return None if parse(name).faults or receiver(name) else name
+
+
+def receiver(name: str) -> str | None:
+    """The large receiver to whom a name belongs, or None; its servers take whoever says it to them for a forger."""
+    return next((receiver for receiver in _RECEIVERS if names.under(name, receiver)), None)
 
 
 def parse(text: str) -> HeloName:
@@ -131,8 +155,9 @@ def parse(text: str) -> HeloName:
         address, fault = _literal(bare, start)
         spaces = _characters(text, white_space_only=True)
         return HeloName(text, (*spaces, *([fault] if fault else [])), address=None if spaces or fault else address)
-    name = bare.removesuffix(".")
-    faults = [*_characters(text, white_space_only=False), *_shape(bare, name, start)]
+    host = _without_port(bare)
+    name = host.removesuffix(".")
+    faults = [*_characters(text, white_space_only=False), *_shape(host, name, start)]
     if names.as_address(name) or _dashed(name):
         faults.append(HeloFault(HeloFaultKind.BARE_ADDRESS, start + 1))
     else:
@@ -140,8 +165,14 @@ def parse(text: str) -> HeloName:
     return HeloName(text, tuple(faults), name.lower())
 
 
+def _without_port(bare: str) -> str:
+    found = _WITH_PORT.fullmatch(bare)
+    return found[1] if found else bare
+
+
 def _characters(text: str, *, white_space_only: bool) -> list[HeloFault]:
     """One fault for each kind of forbidden character, with the first place and all the code points."""
+    port = _WITH_PORT.fullmatch(text.rstrip())
     seen: dict[HeloFaultKind, tuple[int, dict[str, None]]] = {}
     for position, char in enumerate(text):
         if char in _LETTERS:
@@ -153,7 +184,13 @@ def _characters(text: str, *, white_space_only: bool) -> list[HeloFault]:
         if len(codes) < MOST_CODES:
             codes[_code(char)] = None
     return [
-        HeloFault(kind, position + 1, _label_at(text, position), tuple(codes))
+        HeloFault(
+            kind,
+            position + 1,
+            _label_at(text, position),
+            tuple(codes),
+            PORT if port and position == port.end(1) else "",
+        )
         for kind, (position, codes) in seen.items()
     ]
 

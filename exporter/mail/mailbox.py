@@ -44,14 +44,22 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800
 _CONTROLS = {"\t": "TAB", "\n": "LINE FEED", "\r": "CARRIAGE RETURN", "\0": "NULL"}
 _NOT_THE_SIGN = "＠﹫"
 
+# Until 2009 these let people choose such addresses, against RFC 5321, and those that were chosen still work
+# (https://www.docomo.ne.jp/service/docomo_mail/rfc_add/).
+_ODD_DOTS = frozenset({"docomo.ne.jp", "ezweb.ne.jp"})
+
 
 class MailboxSyntaxError(ValueError):
-    """No mailbox. `says` is a clause about the address, `fix` one imperative sentence; both are safe to show."""
+    """No mailbox. `says` is a clause about the address, `fix` one imperative sentence; both are safe to show.
 
-    def __init__(self, says: str, fix: str) -> None:
+    It is `certain` that no server takes the address, unless the RFC only says that it should be avoided.
+    """
+
+    def __init__(self, says: str, fix: str, *, certain: bool = True) -> None:
         super().__init__(says)
         self.says = says
         self.fix = fix
+        self.certain = certain
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,7 @@ class Mailbox:
     domain: str | None
     smtputf8: bool = False
     as_unicode: bool = False  # the domain was written with characters outside ASCII
+    odd_dots: bool = False  # dots out of place, as the domain's own addresses had them: see _ODD_DOTS
 
 
 def parse(text: str) -> Mailbox:
@@ -79,18 +88,25 @@ def parse(text: str) -> Mailbox:
     _see_everything(text)
     local, domain = _halves(text)
     smtputf8 = not local.isascii()
-    _local_part(local)
+    odd = domain.lower() in _ODD_DOTS and _dots_out_of_place(local)
+    _local_part(re.sub(r"\.+", ".", local).strip(".") if odd else local)
     if domain.startswith("["):
         _literal(domain)
         mailbox = Mailbox(local, None, smtputf8)
     else:
-        mailbox = Mailbox(local, _domain(domain, len(local) + 1), smtputf8, not domain.isascii())
+        mailbox = Mailbox(local, _domain(domain, len(local) + 1), smtputf8, not domain.isascii(), odd)
     octets = len(local.encode()) + 1 + len(mailbox.domain or domain)
     if octets > LONGEST_MAILBOX:
         raise MailboxSyntaxError(
-            f"has {octets} octets, more than {LONGEST_MAILBOX}", "Use a shorter address of that mailbox."
+            f"has {octets} octets, more than {LONGEST_MAILBOX}",
+            "Use a shorter address of that mailbox.",
+            certain=False,  # each server must take so many, and may take more (RFC 5321 section 4.5.3.1)
         )
     return mailbox
+
+
+def _dots_out_of_place(local: str) -> bool:
+    return not local.startswith('"') and (local.startswith(".") or local.endswith(".") or ".." in local)
 
 
 def _is_number(name: str) -> bool:
@@ -178,7 +194,9 @@ def _local_part(local: str) -> None:
     octets = len(local.encode())
     if octets > LONGEST_LOCAL:
         raise MailboxSyntaxError(
-            f"has {octets} octets before the @, more than {LONGEST_LOCAL}", "Use a shorter address of that mailbox."
+            f"has {octets} octets before the @, more than {LONGEST_LOCAL}",
+            "Use a shorter address of that mailbox.",
+            certain=False,  # GitHub's addresses for replies have more, and work
         )
     if not local.startswith('"'):
         wrong = _FORBIDDEN.search(local)
@@ -206,8 +224,9 @@ def _unicode(local: str) -> None:
         validate_email(f"{local}@example.com", check_deliverability=False, allow_quoted_local=True)
     except EmailNotValidError as error:
         raise MailboxSyntaxError(
-            f"cannot be used before the @ as it is: {printable(error).removesuffix('.')}",
+            f"has characters before the @ that hardly any program takes: {printable(error).removesuffix('.')}",
             "Remove these characters, best by typing the address anew.",
+            certain=False,  # RFC 6531 section 3.3 allows any, and leaves them to the server of the domain
         ) from None
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from exporter.check_state import CheckState, RecordHistory
 from exporter.clock import Clock
-from exporter.facts import IP
+from exporter.facts import IP, Rule
 from exporter.mail.dns import Evaluation, Question, Reply, ServerReply
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Check, Door, Target
@@ -26,6 +26,7 @@ from exporter.net.smtp.probe import SmtpResult
 from exporter.net.smtp.unreachable import Unreachable
 from exporter.net.transcript import Transcript, shown
 from exporter.targets import MailHost, Peer
+from exporter.text import commas, printable
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -112,9 +113,18 @@ class Net:
         """For how many seconds a server of `who` has been behind the serial of another; 0 at first."""
         return self._authoritative.lag(who, serials) if self._authoritative else 0.0
 
-    async def listed(self, subject: Subject, lists: Sequence[Blocklist]) -> list[ListVerdict]:
-        """The verdict of each list that can list the subject."""
-        return await self._through(Door.BLOCKLISTS, self._blocklists).listed(self, subject, lists)
+    async def listed(self, subject: Subject, lists: Sequence[Blocklist], *, within: float = 0.0) -> list[ListVerdict]:
+        """The verdict of each list that can list the subject; so many seconds later it is as good as new."""
+        client, now = self._through(Door.BLOCKLISTS, self._blocklists), self.clock.monotonic()
+        key = str(subject), *(blocklist.name for blocklist in lists)
+        recent = client.recent.get(key, now - within, client.revision) if within else None
+        if recent is not None:
+            self.transcript.note(f"{subject} in {len(recent)} blocklists, when last asked", (_told(recent),), "memory")
+            return recent
+        verdicts = await client.listed(self, subject, lists)
+        if within:
+            client.recent.put(key, now, client.revision, verdicts)
+        return verdicts
 
     async def list_condition(self, blocklist: Blocklist) -> ListCondition:
         """The health of the list."""
@@ -180,6 +190,13 @@ class Net:
         state = self._states.get(self._check.id, target.key) if self._states and self._check else None
         return next((it for it in state.records if it.record.name == name), None) if state else None
 
+    def stands(self, target: Target, rule: Rule, **subject: object) -> bool:
+        """Does a finding of this check stand? Where nothing would be told anew, a doubt matters to that alone."""
+        state = self._states.get(self._check.id, target.key) if self._states and self._check else None
+        wanted = {(name, printable(value)) for name, value in subject.items()}
+        held = (active.finding for active in state.findings) if state else ()
+        return any(finding.id == rule.id and wanted <= set(finding.subject) for finding in held)
+
     async def drive(self, evaluation: Evaluation[T]) -> T:
         """Run an evaluation of exporter/mail, and answer its questions."""
         try:
@@ -188,3 +205,7 @@ class Net:
                 question = evaluation.send(await self.query(*question))
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # StopIteration carries it untyped
+
+
+def _told(verdicts: Sequence[ListVerdict]) -> str:
+    return commas(verdict.blocklist.name for verdict in verdicts if verdict.listing) or "not listed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 from exporter.check_state import CheckState
@@ -55,20 +55,3 @@ def believe(reply: Reply) -> Reply:
     if reply.doubt:
         raise CannotTell(reply.doubt.reason, reply.doubt.detail)
     return reply
-
-
-async def any_of(questions: Iterable[Awaitable[bool]]) -> bool:
-    """True if one of the questions is true, even if others are in doubt. If none is true, raise the first doubt.
-
-    This is the loop of iprev (RFC 8601 section 2.7.3). All questions are asked, in order.
-    """
-    doubt: CannotTell | None = None
-    found = False
-    for question in questions:
-        try:
-            found = await question or found
-        except CannotTell as could_not:
-            doubt = doubt or could_not
-    if doubt and not found:
-        raise doubt
-    return found

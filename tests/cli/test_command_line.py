@@ -12,6 +12,7 @@ import pytest
 
 from exporter import __main__ as command
 from exporter.cli import check, logs, serve
+from exporter.cli.arguments import parser
 from exporter.config import load
 from tests.explain.test_smtp_status import POSTFIX
 from tests.support.configuration import CATALOGUE
@@ -34,6 +35,19 @@ def run(*arguments: str) -> int:
         (["check", "no such"], "is neither an address nor a domain"),
         (["check", "example.com", "--resolver", "dns.example.com"], "is no nameserver"),
         (["check", "example.com", "--smtp.helo-name", "bad name"], "--smtp.helo-name"),
+        (["check", "192.0.2.1", "--dkim-selector", "s1"], "--dkim-selector tells of a domain: name one"),
+        (["check", "--mail-from", "b.example", "mx.example.com:25"], "--mail-from tells of a domain: name one"),
+        (["check", "a.example", "b.example", "--mail-from", "c.example"], "--mail-from tells of one domain"),
+        (["check", "example.com", "--dkim-selector", "s 1"], "--dkim-selector: 's 1' is no name"),
+        (["check", "example.com", "--spf-include", "_spf..com"], "--spf-include: '_spf..com' is no name"),
+        (["check", "example.com", "mx.example.com:0"], "its port is no number from 1 to 65535"),
+        (["check", "example.com", "mx.example.com:smtp"], "its port is no number from 1 to 65535"),
+        (["check", "example.com", "m x.example.com:25"], "'m x.example.com:25' is no HOST:PORT: its host has"),
+        (["check", "192.0.2.1:25"], "HOST:PORT is wanted"),
+        (["check", "mx.example.com:25"], "--smtp.helo-name NAME must say what we are called"),
+        (["check", "--config.file=x.yaml", "--spf-include", "_spf.example"], "cannot stand beside --config.file"),
+        (["check", "--recipients", "-", "--mail-from", "b.example"], "without --mail-from"),
+        (["check", "example.com", "--no-such-flag", "x"], "unrecognized arguments: --no-such-flag x"),
         (["check", "--recipients", "/no/such/list"], "No such file or directory: '/no/such/list'"),
         (["check", "example.com", "--recipients", "-"], "--recipients FILE is looked at alone"),
         (["explain", "ptr.mising"], "did you mean ptr.missing?"),
@@ -48,6 +62,22 @@ def test_what_cannot_be_understood_is_said_with_exit_64(
     said = capsys.readouterr().err
     assert told in said
     assert "Traceback" not in said
+
+
+def test_targets_may_stand_before_and_behind_flags() -> None:
+    named = ["example.com", "192.0.2.1"]
+    flags = ["--dkim-selector", "s1", "--dkim-selector", "s2", "--mail-from", "bounce.example.com"]
+    more = ["--spf-include", "_spf.google.com", "mx.example.com:25", "--format", "json", "mx2.example.com:25"]
+    read = parser().parse_args(["check", *named, *flags, *more])
+    assert read.targets == ["example.com", "192.0.2.1", "mx.example.com:25", "mx2.example.com:25"]
+    assert (read.selectors, read.mail_from, read.spf_includes, read.format) == (
+        ["s1", "s2"],
+        ["bounce.example.com"],
+        ["_spf.google.com"],
+        "json",
+    )
+    assert parser().parse_args(["check", "--format", "json", "example.com"]).targets == ["example.com"]
+    assert parser().parse_args(["check"]).targets == []
 
 
 def test_config_check_names_every_problem_and_a_good_file_passes(

@@ -119,3 +119,18 @@ async def test_recipients_as_json_and_with_a_configuration(tmp_path: Path, names
     assert document["summary"] == {"refused": 0, "unknown": 0, "doubtful": 1, "good": 0}
     (row,) = document["recipients"]
     assert (row["line"], row["address"], row["judgement"]) == (1, "jörg@good.example", "doubtful")
+
+
+async def test_check_takes_what_dns_alone_does_not_show(nameserver: NameServer) -> None:
+    code, out, err = await run(
+        *("check", "good.example", "192.0.2.10", "--dkim-selector", "s1", "--mail-from", "bounce.good.example"),
+        *("--spf-include", "_spf.google.com", "mx.good.example:25", "--format", "json"),
+        *("--resolver", f"127.0.0.1:{nameserver.address[1]}"),
+    )
+    told = json.loads(out)
+    found = {(verdict["check"], finding["id"]) for verdict in told["verdicts"] for finding in verdict["findings"]}
+    assert {("dkim", "dkim.missing"), ("spf", "spf.missing")} <= found
+    senders = {verdict["target"].get("sender") for verdict in told["verdicts"] if verdict["check"] == "spf_sender"}
+    assert senders == {"command-line", "_spf.google.com"}
+    assert told["notes"] == ["no SMTP check was made: --smtp.helo-name NAME says what we are called"]
+    assert (code, err) == (2, "")

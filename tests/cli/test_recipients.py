@@ -36,6 +36,8 @@ web.example.        A   192.0.2.80
 inner.example.      A   10.0.0.1
 text.example.       TXT "nothing else"
 xn--mnchen-3ya.example. MX 10 mx.good.example.
+docomo.ne.jp.       MX  10 mx.good.example.
+; servfail: ezweb.ne.jp MX
 """
 
 
@@ -63,6 +65,10 @@ async def judged(*lines: str, dns: MemoryResolver | None = None) -> list[Recipie
         ("anna@good.example.", Judgement.REFUSED, "ends with a dot"),
         ("anna\u00a0@good.example", Judgement.REFUSED, "U+00A0 NO-BREAK SPACE at position 5"),
         ("jörg@good.example", Judgement.DOUBTFUL, "SMTPUTF8"),
+        ("a..b@docomo.ne.jp", Judgement.DOUBTFUL, "old addresses of docomo.ne.jp have them"),
+        ("ab.@ezweb.ne.jp", Judgement.UNKNOWN, "old addresses of ezweb.ne.jp have them"),
+        ("a..b@good.example", Judgement.REFUSED, "a dot too many at position 3"),
+        (f"reply+{'a' * 60}@good.example", Judgement.DOUBTFUL, "66 octets before the @"),
         ("anna@münchen.example", Judgement.DOUBTFUL, "outside ASCII in its domain"),
         ("anna@broken.example", Judgement.UNKNOWN, "DNS says nothing now"),
         ("jörg@broken.example", Judgement.UNKNOWN, "SMTPUTF8"),
@@ -80,6 +86,15 @@ async def test_a_slip_is_only_a_warning_where_the_domain_takes_mail() -> None:
     (recipient,) = await judged("anna@gnail.com", dns=dns)
     assert recipient.judgement is Judgement.DOUBTFUL
     assert recipient.remarks[0].fix == "Write anna@gmail.com if that is meant."
+
+
+@pytest.mark.parametrize("address", ["a..b@docomo.ne.jp", "ab.@ezweb.ne.jp", ".ab@docomo.ne.jp"])
+async def test_nobody_is_told_to_remove_a_dot_that_belongs_to_an_old_address(address: str) -> None:
+    (recipient,) = await judged(address)
+    local, _, domain = address.partition("@")
+    told = " ".join(remark.fix for remark in recipient.remarks)
+    assert "emove" not in told
+    assert f'"{local}"@{domain}' in told
 
 
 async def test_each_domain_is_asked_once_and_the_order_of_the_list_is_kept() -> None:

@@ -351,10 +351,26 @@ domains: [{name: a.example, senders: [a, b]}]
 
 
 def test_lists_that_hold_none_of_our_subjects_are_not_asked(read: Read) -> None:
-    assert only(read(f"{SENDER}blocklists: [spamhaus-dbl]"), ListHealth) == []
+    nameless = SENDER.replace("helo: out.example.com", "helo: laptop")
+    assert only(read(f"{nameless}blocklists: [spamhaus-dbl]"), ListHealth) == []
     assert only(read(f"{SENDER}blocklists: []"), Reputation) == []
     assert only(read(f"{SENDER}checks: {{blocklist: {{enabled: false}}}}"), ListHealth) == []
     assert only(read("probe: {allow: [192.0.2.0/24]}\nblocklists: [spamcop]"), ListHealth) != []
+
+
+def test_a_name_that_is_said_in_helo_is_looked_up_in_lists_of_domains(read: Read) -> None:
+    """In those alone, and in none where the entry asks no blocklists."""
+
+    def asked(text: str) -> list[list[str]]:
+        settings = read(f"{text}blocklists: [spamcop, spamhaus-dbl]")
+        health = [target.blocklist.name for target in only(settings, ListHealth)]
+        return [[blocklist.name for blocklist in target.lists] for target in only(settings, Greeting)] + [health]
+
+    assert asked(SENDER) == [["spamhaus-dbl"], ["spamcop", "spamhaus-dbl"]]
+    assert asked(SENDER.replace("helo: out.example.com", 'helo: "[192.0.2.1]"')) == [[], ["spamcop"]]
+    assert asked(SENDER.replace("helo: out.example.com", "helo: out.example.com.")) == [[], ["spamcop"]]
+    assert asked(SENDER + "checks: {helo: {enabled: false}}\n")[-1] == ["spamcop"]
+    assert asked(SENDER + "checks: {blocklist: {enabled: false}}\n") == [[], []]
 
 
 def test_severities_are_those_that_differ(read: Read) -> None:

@@ -13,10 +13,9 @@ import pytest
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
 from exporter.engine.store import Store
-from exporter.facts import CannotTell, Doubt, Reason, Verdict
+from exporter.facts import Doubt, Reason, Verdict
 from exporter.model import Door, Facts, Outcome, check
 from exporter.net import Net
-from exporter.net.interfaces import any_of
 from exporter.targets import Domain, MailHost
 from exporter.text import printable
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SIZE, cannot, scripted
@@ -132,25 +131,6 @@ async def test_a_cancelled_run_says_nothing() -> None:
 
 async def test_a_fact_said_twice_is_one_fact() -> None:
     assert len((await run(ODD(what="x"), ODD(what="x"))).findings) == 1
-
-
-async def yes() -> bool:
-    return True
-
-
-async def no() -> bool:
-    return False
-
-
-async def doubtful() -> bool:
-    raise CannotTell(Reason.DNS_SERVFAIL, "one of several")
-
-
-async def test_any_one_suffices_whatever_happened_to_the_others() -> None:
-    assert await any_of([doubtful(), no(), yes()])
-    assert not await any_of([no(), no()])
-    with pytest.raises(CannotTell):
-        await any_of([no(), doubtful(), no()])
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,8 @@ def test_invalid_domain_name_is_about_the_helo_name_whatever_is_told(text: str) 
         ("550 5.7.509 Access denied, sending domain a.example does not pass DMARC verification", "dmarc.cannot-align"),
         ("554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org", "blocklist.listed"),
         ("450 4.7.1 <mail>: Helo command rejected: Host not found", "helo.no-address"),
+        ("550 5.7.1 Service unavailable, Helo domain is listed in Spamhaus. (S8001)", "helo.listed"),
+        ("554 5.7.1 Service unavailable; Helo command [a.b] blocked using dbl.spamhaus.org", "helo.listed"),
         ("504 5.5.2 <mail>: Helo command rejected: need fully-qualified hostname", "helo.single-label"),
         ("450 4.1.8 <a@b.example>: Sender address rejected: Domain not found", "mx.no-such-domain"),
         ("450 4.7.321 starttls-not-supported: Destination mail server must support TLS", "smtp_tls.no-starttls"),

@@ -28,6 +28,11 @@ LONG_NAME = ".".join(["b" * 60] * 4) + ".com"
         ("a@[IPv6:2001:db8::1]", Mailbox("a", None)),
         ("jörg@example.com", Mailbox("jörg", "example.com", smtputf8=True)),
         ("a@münchen.example", Mailbox("a", "xn--mnchen-3ya.example", as_unicode=True)),
+        ("a..b@docomo.ne.jp", Mailbox("a..b", "docomo.ne.jp", odd_dots=True)),
+        ("ab.@EZWEB.ne.jp", Mailbox("ab.", "ezweb.ne.jp", odd_dots=True)),
+        (".a...b.@ezweb.ne.jp", Mailbox(".a...b.", "ezweb.ne.jp", odd_dots=True)),
+        ('"a..b"@docomo.ne.jp', Mailbox('"a..b"', "docomo.ne.jp")),
+        ("a.b@docomo.ne.jp", Mailbox("a.b", "docomo.ne.jp")),
         ("a@نامه\u200cای.example", Mailbox("a", "xn--mgba3gch31f060k.example", as_unicode=True)),
     ],
 )
@@ -51,6 +56,9 @@ def test_what_is_allowed_is_taken_as_it_is(text: str, mailbox: Mailbox) -> None:
         ("a..b@example.com", "has a dot too many at position 3"),
         (".a@example.com", "has a dot too many at position 1"),
         ("a.@example.com", "has a dot right before the @"),
+        ("a..b@mail.docomo.ne.jp", "has a dot too many at position 3"),
+        ("..@docomo.ne.jp", "has nothing before the @"),
+        ("a..b c@docomo.ne.jp", "has a space at position"),
         ("a,b@example.com", "has , at position 2"),
         ("a\\b@example.com", "has \\ at position 2"),
         ("user@example.com.", "ends with a dot"),
@@ -85,6 +93,22 @@ def test_what_is_forbidden_is_refused_and_its_place_named(text: str, says: str) 
         parse(text)
     assert says in caught.value.says
     assert caught.value.fix.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("text", "certain"),
+    [
+        ("a" * 65 + "@example.com", False),  # a server may take more than it must (RFC 5321 section 4.5.3.1)
+        ("a" * 60 + "@" + LONG_NAME, False),
+        ("\ue000a@example.com", False),
+        ("a..b@example.com", True),
+        ("user", True),
+    ],
+)
+def test_what_the_rfc_only_wants_avoided_is_not_certain_to_be_refused(text: str, certain: bool) -> None:
+    with pytest.raises(MailboxSyntaxError) as caught:
+        parse(text)
+    assert caught.value.certain is certain
 
 
 @pytest.mark.parametrize(

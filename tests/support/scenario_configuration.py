@@ -131,7 +131,9 @@ class _File:
             case Address(ip=ip, helo=(helo,)):
                 sender = self._from(ip, helo)
                 sender.update(_options(target))
-            case Greeting(sender=name, ip=ip, helo=helo):
+            case Greeting(sender=name, ip=ip, helo=helo, lists=lists):
+                for blocklist in lists:
+                    self._blocklist(blocklist)
                 self._address(name, ip, helo)
                 self.senders[name].update(_options(target))
             case EhloProbe(sender=name, ip=ip, helo=helo):

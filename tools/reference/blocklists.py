@@ -18,9 +18,9 @@ before you use it, and take out what does not suit you. `blocklists` in the [con
 those that are asked; without it, those marked as default are.
 
 The ceiling is ours: so many questions one exporter asks in a day, tests of the list included. Where a list publishes a
-limit, your mail servers behind the same resolver count as well. *Suffices for* says how many addresses or domains can
-be asked about every {every} below it; a longer `schedule.blocklist` makes it more, and so does `queries_per_day` where
-you have agreed on more with the list."""
+limit, your mail servers behind the same resolver count as well. *Suffices for* says how many addresses, domains or
+HELO names can be asked about every {every} below it; a longer `schedule.blocklist` makes it more, and so does
+`queries_per_day` where you have agreed on more with the list."""
 
 _RETIRED = """\
 Who asks these is told nothing for ever, or that everybody is listed. A configuration that names one is refused."""

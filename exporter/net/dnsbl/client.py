@@ -37,6 +37,7 @@ from exporter.facts import Doubt, Reason, worst
 from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, NotListed
 from exporter.net.dnsbl.list_state import NEVER, ListAnswer, Listing, ListState
+from exporter.net.dnsbl.recent_verdicts import RecentVerdicts
 from exporter.net.interfaces import Asker
 from exporter.text import printable
 
@@ -96,6 +97,7 @@ class DnsblClient:
 
     def __init__(self, clock: Clock) -> None:
         self.revision = 0
+        self.recent = RecentVerdicts()
         self._clock = clock
         self._lists: dict[str, ListState] = {}
         self._subjects: frozenset[str] | None = None

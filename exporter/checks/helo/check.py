@@ -1,0 +1,260 @@
+"""The name that a sender gives in HELO or EHLO. A wrong name ends the session there (RFC 5321 section 4.1.1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from exporter.checks.helo import syntax
+from exporter.checks.helo.syntax import NOT_FOUND, SET
+from exporter.facts import IP, Doubt, Finding, Reason, Rule, Severity
+from exporter.mail import names
+from exporter.mail.dns import Reply, Status
+from exporter.mail.helo import parse, receiver
+from exporter.mail.spf.check_host import SpfEvaluation, check_host
+from exporter.mail.spf.record import SpfResult, is_spf
+from exporter.model import Door, Fact, Facts, Options, check, option
+from exporter.net import Net
+from exporter.net.dnsbl.client import ListVerdict
+from exporter.targets import Greeting
+from exporter.text import EVIDENCE_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class HeloOptions(Options):
+    strict: bool = option(default=False, says="true: a PTR name that is not the HELO name is critical")
+
+
+@check(over=Greeting, options=HeloOptions, timeout=timedelta(minutes=2), may_need={Door.BLOCKLISTS})
+async def helo(target: Greeting, net: Net) -> Facts:
+    """Will receivers accept the name that the sender says in HELO/EHLO?"""
+    said = parse(target.helo)
+    name, ip = said.host, target.ip
+    plain = said.repaired or "the server's full host name, such as mail.example.com"
+    yield syntax.judge(said, ip, plain)
+    if name is None:
+        return  # nothing that DNS could know of
+    peer = receiver(name)
+    if peer:
+        yield PEER(helo=name, peer=peer, plain=plain)
+        return
+
+    seen = names.not_public(ip) is None  # otherwise receivers see another address, and nothing can be compared with it
+    rdtype, other = ("A", "AAAA") if ip.version == 4 else ("AAAA", "A")
+    mine = await net.query(name, rdtype)
+    if seen:
+        yield _compare(target, name, await net.query(names.pointer(ip), "PTR"), rdtype)
+    wanted = ip if seen else "with the address that receivers see"
+    if mine.chain:
+        yield ALIAS(helo=name, canonical=mine.chain[-1], rdtype=rdtype, ip=wanted)
+    addresses, unsure = mine.addresses, mine.doubt
+    if unsure:
+        yield unsure.over(ALIAS).over(NO_ADDRESS).over(PRIVATE_ADDRESS).over(OTHER_ADDRESS)
+    elif mine.status is not Status.NXDOMAIN and all(map(names.not_public, addresses)):
+        further = await net.query(name, other)
+        addresses, unsure = addresses + further.addresses, further.doubt
+        if unsure:
+            doubt = unsure.over(PRIVATE_ADDRESS).over(OTHER_ADDRESS)
+            yield doubt if addresses else doubt.over(NO_ADDRESS)
+    reachable = not all(map(names.not_public, addresses))
+    shown = ", ".join(map(str, addresses))
+    if unsure:
+        pass
+    elif not addresses:
+        mail = mine if mine.status is Status.NXDOMAIN else await net.query(name, "MX")
+        if mail.doubt:
+            yield mail.doubt.over(NO_ADDRESS)
+        if not (mail.doubt and net.stands(target, NO_ADDRESS)):  # what stands keeps its severity
+            # An MX contents the receivers that refuse for this; the filters still count it.
+            yield NO_ADDRESS(helo=name, rdtype=rdtype, ip=wanted, severity=None if mail.void else Severity.WARNING)
+    elif not reachable:
+        yield PRIVATE_ADDRESS(helo=name, rdtype=rdtype, ip=wanted, addresses=shown)
+    elif seen and ip not in addresses:
+        yield OTHER_ADDRESS(helo=name, rdtype=rdtype, ip=ip, addresses=shown)
+    if seen and (reachable or unsure):
+        spf = await net.drive(check_host(ip, name, f"postmaster@{name}", name))
+        published = await net.query(name, "TXT")
+        found = list(_spf(spf, published, name, ip, addresses))
+        if spf.reason is not None:
+            yield _spf_doubt(Doubt(spf.reason, spf.why), published)
+        elif unsure:  # of a name that may lead nowhere, SPF is not told; but it may refute what was told before
+            yield (unsure.over(finding.rule) for finding in found)
+        else:
+            yield found
+    for verdict in await net.listed(name, target.lists, within=LOOK_UP_EVERY) if target.lists else ():
+        yield _listed(target, net, name, verdict)
+
+
+PEER = Rule(
+    "helo.peer",
+    Severity.CRITICAL,
+    says="the HELO name {helo} belongs to {peer}, a receiver",
+    why="A server that introduces itself as the one it connects to is taken for a forger.",
+    fix=SET,
+    ref="Microsoft, non-delivery reports in Exchange Online",
+    refusals=("Office 365: 550 5.7.506 Access denied, bad HELO",),
+)
+NO_ADDRESS = Rule(
+    "helo.no-address",
+    Severity.CRITICAL,
+    says="the HELO name {helo} has no address",
+    why="The name must resolve; receivers that look it up and find neither address nor MX refuse the mail.",
+    fix="Publish the record {helo} {rdtype} {ip}.",
+    ref="RFC 5321 section 2.3.5",
+    refusals=(NOT_FOUND,),
+)
+PRIVATE_ADDRESS = Rule(
+    "helo.private-address",
+    Severity.CRITICAL,
+    says="the HELO name {helo} resolves to addresses that are not public only: {addresses}",
+    why="To a receiver the name leads nowhere, and filters take it for a forgotten machine.",
+    fix="Publish the record {helo} {rdtype} {ip}; if the exporter's resolver shows an internal view of DNS, "
+    "give it one that sees what the Internet sees.",
+    ref="RFC 5321 section 2.3.5; RFC 6890",
+)
+OTHER_ADDRESS = Rule(
+    "helo.other-address",
+    Severity.WARNING,
+    says="the HELO name {helo} resolves to {addresses}, not to {ip}",
+    why="Receivers compare the two and count a difference as a sign of forgery.",
+    fix="Publish the record {helo} {rdtype} {ip}, or say a name that already resolves to {ip}.",
+    ref="RFC 5321 section 4.1.4",
+)
+ALIAS = Rule(
+    "helo.alias",
+    Severity.WARNING,
+    says="the HELO name {helo} is an alias (CNAME) of {canonical}",
+    why="The name must be the host's primary name; strict receivers do not follow the alias.",
+    fix="Publish the record {helo} {rdtype} {ip} in place of the CNAME.",
+    ref="RFC 5321 section 2.3.5",
+)
+PTR_DIFFERS = Rule(
+    "helo.ptr-differs",
+    Severity.WARNING,
+    says="the HELO name is {helo}, but the PTR of {ip} is {names}",
+    why="Matching names are a mark of a cared-for server; Spamhaus asks for it before a CSS delisting.",
+    fix="Make the PTR of {ip} (set by the owner of the address), the {rdtype} of {helo} and the HELO the same name.",
+    ref="RFC 5321 section 4.1.4; Spamhaus, reputation checker",
+)
+PTR_SAME_DOMAIN = Rule(
+    "helo.ptr-same-domain",
+    Severity.INFO,
+    says="the HELO name is {helo}, and the PTR of {ip} another name of the same domain: {names}",
+    why="Most receivers are content; the strictest want one and the same name.",
+    fix="Consider making the PTR of {ip} (set by the owner of the address) {helo}.",
+    ref="RFC 5321 section 4.1.4",
+)
+
+LISTED = Rule(
+    "helo.listed",
+    Severity.WARNING,  # the list and its return code decide
+    says="the HELO name {helo} is listed on {blocklist}: {meaning} ({codes}); the list says: {text}",
+    why="Receivers look the HELO name up, not only the address and the sender's domain. They refuse all that is sent "
+    "under a listed name.",
+    fix="End the cause ({remedy}), then ask for removal of {helo} at {delist}.",
+    ref="RFC 5782 section 2.2; Postfix, reject_rhsbl_helo; Spamhaus, Domain Blocklist",
+    refusals=(
+        "Office 365: 550 5.7.1 Service unavailable, Helo domain is listed in Spamhaus",
+        "Postfix: 554 5.7.1 Service unavailable; Helo command ... blocked using",
+    ),
+    subjects=("blocklist",),
+)
+
+SPF_MISSING = Rule(
+    "helo.spf-missing",
+    Severity.INFO,
+    says="the HELO name {helo} has no SPF record",
+    why="A bounce has no sender's address, so receivers judge its SPF by the HELO name; without a record there is no "
+    "pass, and anybody may say the name.",
+    fix='Publish at {helo} the TXT record "{record}".',
+    ref="RFC 7208 sections 2.3, 2.4 and 10.1.3",
+)
+SPF_NOT_AUTHORISED = Rule(
+    "helo.spf-not-authorised",
+    Severity.WARNING,
+    says="SPF of the HELO name {helo} says {result} about {ip}, because {why}",
+    why="A bounce has no sender's address, so receivers judge its SPF by the HELO name, and refuse or junk it. Some "
+    "look at the HELO name of all mail.",
+    fix='Publish at {helo} the TXT record "{record}" instead of its SPF record, and let its {rdtype} be {ip}.',
+    ref="RFC 7208 sections 2.3, 2.4 and 8",
+)
+SPF_NEUTRAL = Rule(
+    "helo.spf-neutral",
+    Severity.INFO,
+    says="SPF of the HELO name {helo} says nothing about {ip}, because {why}",
+    why="Neutral is to be treated as if there were no record.",
+    fix='Publish at {helo} the TXT record "{record}" instead of its SPF record.',
+    ref="RFC 7208 sections 2.4 and 8.2",
+)
+
+LOOK_UP_EVERY = 55 * 60.0  # seconds: lists are asked about once an hour, and once for all who say the name
+
+
+def _compare(target: Greeting, name: str, reverse: Reply, rdtype: str) -> Iterator[Fact]:
+    """The PTR with the HELO name.
+
+    Without any PTR there is nothing to compare, and the check `ptr` says so. A PTR that is equal is confirmed by the
+    lookup of the name's address, or contradicted by it.
+    """
+    if reverse.doubt:
+        yield reverse.doubt.over(PTR_DIFFERS).over(PTR_SAME_DOMAIN)
+    if not reverse.names or name in reverse.names:
+        return
+    shown = ", ".join(sorted(reverse.names))
+    strict = Severity.CRITICAL if target.option(HeloOptions).strict else None
+    if any(names.registrable(pointed) == names.registrable(name) for pointed in reverse.names):
+        yield PTR_SAME_DOMAIN(helo=name, ip=target.ip, names=shown, severity=strict)
+    else:
+        yield PTR_DIFFERS(helo=name, ip=target.ip, names=shown, rdtype=rdtype, severity=strict)
+
+
+def _spf(spf: SpfEvaluation, published: Reply, name: str, ip: IP, addresses: Sequence[IP]) -> Iterator[Finding]:
+    """What a receiver's check_host says of a bounce (RFC 7208 section 2.4), where that is certain."""
+    if spf.reason is not None:
+        return
+    record = _passing(spf, published, ip, addresses)
+    match spf.word:
+        case SpfResult.NONE:
+            yield SPF_MISSING(helo=name, record=record)
+        case SpfResult.NEUTRAL:
+            yield SPF_NEUTRAL(helo=name, ip=ip, why=spf.why, record=record)
+        case SpfResult.FAIL | SpfResult.SOFTFAIL | SpfResult.PERMERROR:
+            rdtype = "A" if ip.version == 4 else "AAAA"
+            yield SPF_NOT_AUTHORISED(helo=name, ip=ip, rdtype=rdtype, result=spf.word, why=spf.why, record=record)
+
+
+def _passing(spf: SpfEvaluation, published: Reply, ip: IP, addresses: Sequence[IP]) -> str:
+    """The whole record that passes the address: its own with one term more, where it has one that can be read."""
+    term = f"ip{ip.version}:{ip}"
+    texts = [txt.text for txt in published.texts if is_spf(txt.text)]
+    if texts and spf.word is not SpfResult.PERMERROR:
+        longer = f"v=spf1 {term}{texts[0][len('v=spf1') :].decode('ascii', 'replace')}"
+        if len(longer) <= EVIDENCE_LIMIT:
+            return longer
+    return f"v=spf1 {'a' if ip in addresses else term} -all"
+
+
+def _spf_doubt(doubt: Doubt, published: Reply) -> Doubt:
+    """Without a result it may still be known that there is a record."""
+    doubt = doubt.over(SPF_NOT_AUTHORISED).over(SPF_NEUTRAL)
+    return doubt if any(is_spf(txt.text) for txt in published.texts) else doubt.over(SPF_MISSING)
+
+
+def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict) -> Iterator[Fact]:
+    """What one list says. One that cannot be believed is told of by itself, and only keeps what it said before."""
+    of, listing = verdict.blocklist, verdict.listing
+    if listing:
+        yield LISTED(
+            severity=listing.severity,
+            helo=name,
+            blocklist=of.name,
+            meaning=listing.meaning,
+            codes=", ".join(listing.codes),
+            text=listing.text or "nothing",
+            remedy=listing.remedy,
+            delist=of.delist or f"the operator of {of.name}",
+        )
+    elif not verdict.clean and (verdict.quorum or net.stands(target, LISTED, blocklist=of.name)):
+        doubt = verdict.doubt or Doubt(Reason.PENDING, f"{of.name} was not asked yet")
+        yield doubt.over(LISTED, blocklist=of.name)

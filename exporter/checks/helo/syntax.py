@@ -1,0 +1,216 @@
+"""How the argument of HELO/EHLO is written: a rule for each way in which RFC 5321 forbids it, or receivers do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from exporter.facts import IP, Finding, Rule, Severity
+from exporter.mail import names
+from exporter.mail.helo import HeloFaultKind, HeloName
+
+
+def judge(said: HeloName, ip: IP, plain: str) -> Iterator[Finding]:
+    """What is wrong with it as it stands, said from this address. `plain` is the name to say instead, in words."""
+    for fault in said.faults:
+        rule = RULES[fault.kind]
+        known: dict[str, Any] = {
+            "helo": said.text,
+            "plain": plain,
+            "where": fault.where,
+            "position": fault.position,
+            "detail": fault.detail,
+        }
+        yield rule(**{field: known[field] for field in rule.fields})
+    if said.address:
+        yield _literal(said, said.address, ip, plain)
+
+
+OFFICE_365 = "Office 365: 501 5.5.4 Invalid domain name"
+GMAIL = "Gmail: 501 5.5.4 HELO/EHLO argument ... invalid, closing connection"
+EXIM = "Exim: 501 Syntactically invalid ... argument(s)"
+POSTFIX = "Postfix: 501 5.5.2 Helo command rejected: Invalid name"
+NOT_QUALIFIED = "Postfix: 504 5.5.2 Helo command rejected: need fully-qualified hostname"
+NOT_FOUND = "Postfix: 450 4.7.1 Helo command rejected: Host not found"
+SET = (
+    "Set the HELO name to {plain} (Postfix: smtp_helo_name; Exim: helo_data; "
+    "Exchange: the Send connector's FQDN; Python smtplib: local_hostname)."
+)
+
+EMPTY = Rule(
+    "helo.empty",
+    Severity.CRITICAL,
+    says="the sender says no HELO name at all",
+    why="EHLO without an argument is no command; receivers end the session.",
+    fix=SET,
+    ref="RFC 5321 section 4.1.1.1",
+    refusals=("Gmail: 501 5.5.4 Empty HELO/EHLO argument not allowed, closing connection", EXIM),
+)
+WHITE_SPACE = Rule(
+    "helo.white-space",
+    Severity.CRITICAL,
+    says='the HELO name "{helo}" has white space at {where}',
+    why="Exchange Online refuses even a single space behind the name, before any address has been given.",
+    fix=SET,
+    ref="RFC 5321 sections 4.1.1.1 and 4.1.2",
+    refusals=(OFFICE_365, GMAIL),
+)
+TRAILING_DOT = Rule(
+    "helo.trailing-dot",
+    Severity.CRITICAL,
+    says='the HELO name "{helo}" ends with a dot, {where}',
+    why="DNS writes absolute names with a dot at the end, SMTP does not; Exchange Online refuses it.",
+    fix=SET,
+    ref="RFC 5321 sections 2.3.5 and 4.1.2",
+    refusals=(OFFICE_365,),
+)
+EMPTY_LABEL = Rule(
+    "helo.empty-label",
+    Severity.CRITICAL,
+    says='the HELO name "{helo}" has an empty label at {where}: a dot too many',
+    why="It is no domain name; receivers refuse the session.",
+    fix=SET,
+    ref="RFC 5321 section 4.1.2",
+    refusals=(OFFICE_365, POSTFIX),
+)
+TOO_LONG = Rule(
+    "helo.too-long",
+    Severity.CRITICAL,
+    says='the HELO name "{helo}" is too long: {detail}; character {position} is the first too many',
+    why="It is no domain name and cannot exist in DNS; receivers refuse the session.",
+    fix=SET,
+    ref="RFC 5321 section 4.5.3.1.2; RFC 1035 section 2.3.4",
+    refusals=(POSTFIX,),
+)
+UNDERSCORE = Rule(
+    "helo.underscore",
+    Severity.CRITICAL,
+    says='the HELO name "{helo}" has an underscore at {where}',
+    why="DNS allows it, host names do not; Exim and many others refuse the session.",
+    fix=SET,
+    ref="RFC 5321 section 4.1.2; RFC 1123 section 2.1",
+    refusals=(EXIM,),
+)
+BAD_CHARACTER = Rule(
+    "helo.bad-character",
+    Severity.CRITICAL,
+    says='the HELO name "{helo}" has a forbidden character at {where}',
+    why="Only letters, digits, hyphens and dots are allowed; receivers refuse the session.",
+    fix=SET,
+    ref="RFC 5321 section 4.1.2",
+    refusals=(OFFICE_365, GMAIL, POSTFIX, EXIM),
+)
+NON_ASCII = Rule(
+    "helo.non-ascii",
+    Severity.CRITICAL,
+    says='the HELO name "{helo}" has a character outside ASCII at {where}',
+    why="An internationalised name is said as its A-label (xn--...); receivers refuse anything else.",
+    fix=SET,
+    ref="RFC 6531 section 3.7.1; RFC 5890 section 2.3.2.1",
+    refusals=(OFFICE_365, POSTFIX, EXIM),
+)
+EDGE_HYPHEN = Rule(
+    "helo.edge-hyphen",
+    Severity.CRITICAL,
+    says='the HELO name "{helo}" has a hyphen at the edge of a label, at {where}',
+    why="A label begins and ends with a letter or digit; receivers refuse the session.",
+    fix=SET,
+    ref="RFC 5321 section 4.1.2",
+    refusals=(POSTFIX,),
+)
+BAD_LITERAL = Rule(
+    "helo.bad-literal",
+    Severity.CRITICAL,
+    says='the HELO argument "{helo}" is no valid address literal, see {where}: {detail}',
+    why="It is neither a name nor an address; receivers refuse the session.",
+    fix=SET,
+    ref="RFC 5321 section 4.1.3",
+    refusals=("IIS: 501 5.5.4 Invalid Address", "Postfix: 501 5.5.2 Helo command rejected: invalid ip address"),
+)
+BARE_ADDRESS = Rule(
+    "helo.bare-address",
+    Severity.CRITICAL,
+    says='the HELO name "{helo}" is an address, not a name',
+    why="An address without brackets passes for a name that cannot exist; filters take it for malware.",
+    fix=SET,
+    ref="RFC 5321 sections 4.1.2 and 4.1.3",
+    refusals=(NOT_QUALIFIED,),
+)
+LOCAL_NAME = Rule(
+    "helo.local-name",
+    Severity.CRITICAL,
+    says='the HELO name "{helo}" lies under "{detail}", which means nothing outside',
+    why="Receivers refuse it, and saying it gets addresses onto blocklists (localhost.localdomain: CBL).",
+    fix=SET,
+    ref="RFC 5321 section 2.3.5; RFC 6761",
+    refusals=(NOT_FOUND,),
+)
+SINGLE_LABEL = Rule(
+    "helo.single-label",
+    Severity.CRITICAL,
+    says='the HELO name "{helo}" is not fully qualified',
+    why="A name without a domain cannot be looked up. Postfix, Haraka and cPanel servers refuse it for good; Gmail's "
+    "relay puts the mail off without end.",
+    fix=SET,
+    ref="RFC 5321 section 2.3.5; Postfix, reject_non_fqdn_helo_hostname",
+    refusals=(NOT_QUALIFIED,),
+)
+NUMERIC_TLD = Rule(
+    "helo.numeric-tld",
+    Severity.WARNING,
+    says='the HELO name "{helo}" ends in a number, from {where} on',
+    why="No top-level domain is a number, so the name cannot exist.",
+    fix=SET,
+    ref="RFC 5321 section 2.3.5; RFC 1123 section 2.1",
+)
+ADDRESS_LITERAL = Rule(
+    "helo.address-literal",
+    Severity.WARNING,
+    says="the sender says the address literal {helo} instead of a name",
+    why="It is meant for machines without a name; mail servers that use it are distrusted.",
+    fix=SET,
+    ref="RFC 5321 sections 2.3.5 and 4.1.3",
+)
+WRONG_LITERAL = Rule(
+    "helo.wrong-literal",
+    Severity.WARNING,
+    says="the sender says the address literal {helo}, but sends from {ip}",
+    why="The one thing that a literal states is false, and receivers see that at once.",
+    fix=SET,
+    ref="RFC 5321 section 4.1.3",
+)
+PRIVATE_LITERAL = Rule(
+    "helo.private-literal",
+    Severity.CRITICAL,
+    says="the sender says the address literal {helo}, which is no public address ({block})",
+    why="Libraries fall back to it when the machine has no full host name; receivers refuse the session.",
+    fix=SET,
+    ref="RFC 5321 section 4.1.3; RFC 6890",
+)
+
+RULES = {
+    HeloFaultKind.EMPTY: EMPTY,
+    HeloFaultKind.WHITE_SPACE: WHITE_SPACE,
+    HeloFaultKind.TRAILING_DOT: TRAILING_DOT,
+    HeloFaultKind.EMPTY_LABEL: EMPTY_LABEL,
+    HeloFaultKind.TOO_LONG: TOO_LONG,
+    HeloFaultKind.UNDERSCORE: UNDERSCORE,
+    HeloFaultKind.BAD_CHARACTER: BAD_CHARACTER,
+    HeloFaultKind.NON_ASCII: NON_ASCII,
+    HeloFaultKind.EDGE_HYPHEN: EDGE_HYPHEN,
+    HeloFaultKind.BAD_LITERAL: BAD_LITERAL,
+    HeloFaultKind.MAPPED_LITERAL: BAD_LITERAL,
+    HeloFaultKind.BARE_ADDRESS: BARE_ADDRESS,
+    HeloFaultKind.LOCAL_NAME: LOCAL_NAME,
+    HeloFaultKind.SINGLE_LABEL: SINGLE_LABEL,
+    HeloFaultKind.NUMERIC_TLD: NUMERIC_TLD,
+}
+
+
+def _literal(said: HeloName, address: IP, ip: IP, plain: str) -> Finding:
+    block = names.not_public(address)
+    if block:
+        return PRIVATE_LITERAL(helo=said.text, block=block, plain=plain)
+    if address != ip and not names.not_public(ip):
+        return WRONG_LITERAL(helo=said.text, ip=ip, plain=plain)
+    return ADDRESS_LITERAL(helo=said.text, plain=plain)
