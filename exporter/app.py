@@ -255,6 +255,8 @@ class Daemon:
         if state is None:
             return
         self.exposition.put(state)
+        if outcome.again is not None:
+            self.schedule.look_again(state.key, outcome.again)
         self.schedule.run_dependents(sorted(self._plan.dependents(before, state)), NEWS_PAUSE)
         if self._state_file:
             self._state_file.save(state)

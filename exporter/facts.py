@@ -101,8 +101,9 @@ class Rule:
     Evidence stands in braces in `says` and `fix`. `ref` names the source. `refusals` quotes what receivers answer
     because of it. `subjects` are the keys of the evidence that become labels of the finding's series.
 
-    For alerts: a rule with `expiry` has a threshold in place of an age. `implies` says what is dead if the finding is
-    active. `doubts` means that results that come from the same resolver or blocklist are not reliable meanwhile.
+    For whoever is alerted: `expiry` has a threshold in place of an age, `implies` says what follows from it for the
+    domain, and `doubts` that what others found by the same resolver or blocklist cannot be believed meanwhile.
+    `own_alert`: it is told by itself, where one alert tells of the others of its check.
     """
 
     id: str
@@ -116,6 +117,7 @@ class Rule:
     expiry: Expiry | None = None
     implies: Dead | None = None
     doubts: bool = False
+    own_alert: bool = False
     fields: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -185,6 +187,13 @@ class Doubt:
         if self.left_open is None:
             return True
         return any(rule == finding.id and set(labels) <= set(finding.subject) for rule, labels in self.left_open)
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """The run wants the same check to look once more, in so many seconds, because it then can tell more."""
+
+    seconds: float
 
 
 def worst(doubts: Iterable[Doubt]) -> Doubt | None:

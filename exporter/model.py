@@ -17,7 +17,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
-from exporter.facts import Doubt, Finding, Labels, Record, Sample, Verdict, worst
+from exporter.facts import Doubt, Finding, Labels, LookAgain, Record, Sample, Verdict, worst
 
 Given = TypeVar("Given", bound="Options")
 
@@ -128,7 +128,7 @@ class Target:
         return next((given for given in self.options if isinstance(given, kind)), kind())
 
 
-Fact: TypeAlias = Finding | Sample | Record | Doubt | Target
+Fact: TypeAlias = Finding | Sample | Record | Doubt | LookAgain | Target
 Facts: TypeAlias = AsyncGenerator[Fact | Iterable[Fact], None]
 Run: TypeAlias = Callable[[Any, Any], Facts]
 
@@ -225,6 +225,7 @@ class Outcome:
     duration: float
     records: tuple[Record, ...] = ()
     found: tuple[Target, ...] = ()
+    again: float | None = None  # seconds after which the check wants to look once more
 
     @property
     def doubt(self) -> Doubt | None:

@@ -40,13 +40,15 @@ SCENARIOS = scenario.load()
 SHORTEST_OPENING, LONGEST_SENTENCE = 4, 25  # words
 
 
-async def play(case: scenario.Scenario, dns: DnsClient, clock: FakeClock, servers: AuthoritativeClient) -> Outcome:
+async def play(
+    case: scenario.Scenario, dns: DnsClient, clock: FakeClock, servers: AuthoritativeClient, zone: ZoneData
+) -> Outcome:
     async with (
         mail_door(case.mail_servers, clock) as mail,
         rdap_door(case.registrations, clock) as rdap,
         web_door(case.pages, ZoneData(case.world), dns, clock) as web,
     ):
-        return await play_with(case, dns, clock, servers, mail=mail, rdap=rdap, web=web)
+        return await play_with(case, dns, clock, servers, zone, mail=mail, rdap=rdap, web=web)
 
 
 def checks_for(target: Target) -> list[str]:
@@ -58,6 +60,7 @@ async def play_with(
     dns: DnsClient,
     clock: FakeClock,
     servers: AuthoritativeClient,
+    zone: ZoneData,
     *,
     mail: SmtpClient | None,
     rdap: RdapClient | None,
@@ -71,8 +74,18 @@ async def play_with(
     async def judge(check: str, target: Target) -> Outcome:
         return await evaluate(CATALOGUE.checks[check], target, net, clock)
 
+    ran = 0
+
+    def change() -> None:
+        nonlocal ran
+        ran += 1
+        for after, rrset in case.changes:
+            if after == ran:
+                zone.put(rrset)
+
     for target in case.before:
         await judge("blocklist", target)
+        change()
         clock.pass_(3600)
     for check, target in plan.pairs(CATALOGUE, case.rests, lambda _: True):
         held.hold(check, target)
@@ -87,6 +100,7 @@ async def play_with(
                 await judge(check_id, target)
         outcome = await judge(case.check, case.target)
         held.record(outcome)
+        change()
     return outcome
 
 
@@ -94,7 +108,8 @@ async def play_with(
 async def test_scenario_in_memory(case: scenario.Scenario) -> None:
     clock = FakeClock()
     servers = MemoryAuthoritative(case.world, clock)
-    case.judge(await play(case, MemoryResolver(ZoneData(case.world)), clock, servers))
+    zone = ZoneData(case.world)
+    case.judge(await play(case, MemoryResolver(zone), clock, servers, zone))
 
 
 @pytest.mark.long
@@ -102,13 +117,14 @@ async def test_scenario_in_memory(case: scenario.Scenario) -> None:
 @pytest.mark.parametrize("case", SCENARIOS, ids=lambda s: f"{s.check}/{s.name}")
 async def test_scenario_over_the_wire(case: scenario.Scenario, truncate: bool) -> None:
     clock = FakeClock()
-    server = NameServer(ZoneData(case.world), truncate=truncate)
+    zone = ZoneData(case.world)
+    server = NameServer(zone, truncate=truncate)
     await server.start()
     dns = Resolver([server.address], clock, timeout=case.patience, queries_per_second=1e9)
     await dns.start()
     try:
         async with zone_servers(case.world, clock) as servers:
-            case.judge(await play(case, dns, clock, servers))
+            case.judge(await play(case, dns, clock, servers, zone))
     finally:
         await dns.close()
         await server.stop()

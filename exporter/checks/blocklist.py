@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
-from exporter.facts import Metric, Rule, Severity
+from exporter.facts import Doubt, LookAgain, Metric, Reason, Rule, Severity
 from exporter.model import Door, Facts, check
 from exporter.net import Net
-from exporter.net.dnsbl.client import missing, resting_on
+from exporter.net.dnsbl.verdict import ListVerdict, missing, resting_on, silent
 from exporter.targets import Reputation
 
 
@@ -15,10 +16,12 @@ from exporter.targets import Reputation
 async def blocklist(target: Reputation, net: Net) -> Facts:
     """Is the address or domain free of blocklist listings?"""
     verdicts = await net.listed(target.subject, target.lists)
-    listings = [(it.blocklist, it.listing) for it in verdicts if it.listing]
-    for of, listing in listings:
+    listings = [(s, s.listing) for s in verdicts if s.listing]
+    for verdict, listing in listings:
+        of = verdict.blocklist
+        alone = verdict.alone(verdicts)
         yield LISTED(
-            severity=listing.severity,
+            severity=Severity.INFO if alone else listing.severity,
             subject=target.subject,
             blocklist=of.name,
             meaning=listing.meaning,
@@ -27,9 +30,22 @@ async def blocklist(target: Reputation, net: Net) -> Facts:
             remedy=listing.remedy,
             delist=of.delist or f"the operator of {of.name}",
         )
-    yield LISTINGS(sum(1 for _, listing in listings if listing.severity.fails))
+        if alone and listing.severity.fails:  # neither proven nor refuted
+            yield Doubt(
+                Reason.BLOCKLIST_UNHEALTHY, f"{of.name} has named very many at once, and no other list agrees"
+            ).over(LISTED, blocklist=of.name)
+    yield LISTINGS(sum(1 for s, listing in listings if listing.severity.fails and not s.alone(verdicts)))
     yield CHECKED(resting_on(verdicts))
-    yield missing(verdicts)
+    for doubt in missing(verdicts):
+        yield _over(doubt, silent(verdicts) or verdicts)
+    yield [LookAgain(s.again) for s in verdicts if s.again is not None]
+
+
+def _over(doubt: Doubt, lists: Sequence[ListVerdict]) -> Doubt:
+    """What these lists have said before is left open, and nothing else."""
+    for verdict in lists:
+        doubt = doubt.over(LISTED, blocklist=verdict.blocklist.name)
+    return doubt
 
 
 LISTED = Rule(

@@ -18,6 +18,12 @@ async def blocklist_health(target: ListHealth, net: Net) -> Facts:
     condition = await net.list_condition(target.blocklist)
     if condition.fault:
         yield _RULES[condition.fault.fault](blocklist=name, detail=condition.fault.detail)
+    elif condition.ipv6:
+        yield NOT_FOR_IPV6(blocklist=name, detail=condition.ipv6.detail)
+    if condition.suspects:
+        yield SUSPECT(blocklist=name, subjects=condition.suspects)
+    if condition.contradicted:
+        yield CONTRADICTS_ITSELF(blocklist=name, subjects=condition.contradicted)
     if condition.unreliable:
         yield UNRELIABLE(blocklist=name, unanswered=condition.unanswered)
     elif condition.doubt:
@@ -86,6 +92,31 @@ UNRELIABLE = Rule(  # doubts nothing: one that is merely slow says the truth whe
     why="Verdicts no longer wait for this list, so that a new listing there may go unseen.",
     fix="Look at the path to the name servers of {blocklist}; remove it from `blocklists` if it stays so.",
     ref="RFC 6471 section 3.3",
+)
+NOT_FOR_IPV6 = Rule(  # doubts nothing: its listings of IPv4 addresses are true, and those of IPv6 began while it was so
+    "blocklist_health.not-for-ipv6",
+    Severity.WARNING,
+    says="{blocklist} cannot be believed about IPv6 addresses: {detail}",
+    why="Verdicts about IPv6 addresses do not rest on this list, so that a listing there may go unseen.",
+    fix="Set `ipv6: false` for {blocklist} in `blocklists`, unless its operator repairs it.",
+    ref="RFC 5782 section 5",
+)
+SUSPECT = Rule(  # doubts nothing: its new listings alert nobody by themselves, and older ones still count
+    "blocklist_health.suspect",
+    Severity.WARNING,
+    says="{blocklist} has suddenly named {subjects} subjects that it called clean, though its test points are right",
+    why="A list that was broken does so. Its new listings alert nobody for six hours unless another list agrees.",
+    fix="Ask the operator of {blocklist}, or look at the pages of the addresses; remove the list if it is wrong.",
+    ref="RFC 6471 section 3.4",
+    own_alert=True,
+)
+CONTRADICTS_ITSELF = Rule(  # doubts nothing: listings that stand have been confirmed
+    "blocklist_health.contradicts-itself",
+    Severity.WARNING,
+    says="{blocklist} names subjects and soon after does not: {subjects} within six hours",
+    why="One of its servers answers wrongly. For a day no new listing counts, and no verdict waits for this list.",
+    fix="Compare the answers of the name servers of {blocklist}; remove the list from `blocklists` if it stays so.",
+    ref="RFC 5782 section 5",
 )
 _RULES = {
     ListFault.WORLD: LISTS_THE_WORLD,

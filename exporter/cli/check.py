@@ -241,7 +241,7 @@ async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> i
     known, clock = catalogue.load(), SystemClock()
     settings = load(arguments.config, known) if arguments.config is not None else defaults(known)
     settings = clients.resolve_system_nameservers(_asking(settings, arguments))
-    world = clients.open_clients(settings, DnsblClient(clock), clock)
+    world = clients.open_clients(settings, DnsblClient(clock, patience=0.0), clock)
     try:
         judged = recipients.examine(recipients.lines_of(descriptor), lambda: Net(world.dns, clock))
         name, as_json = printable(arguments.recipients), arguments.format == "json"

@@ -21,7 +21,7 @@ from exporter.net.dnsbl.client import DnsblClient
 
 async def evaluated(known: Catalogue, settings: Settings, enabled: frozenset[str], clock: Clock) -> Store:
     """These checks of everything that is configured, once."""
-    world = clients.open_clients(settings, DnsblClient(clock), clock)
+    world = clients.open_clients(settings, DnsblClient(clock, patience=0.0), clock)
     bar = _progress_bar(sys.stderr)
     row = bar.add_task("", total=None)
     try:

@@ -20,7 +20,7 @@ from contextlib import aclosing
 from typing import TypeAlias
 
 from exporter.clock import Clock
-from exporter.facts import CannotTell, Doubt, Finding, Reason, Record, Sample
+from exporter.facts import CannotTell, Doubt, Finding, LookAgain, Reason, Record, Sample
 from exporter.model import Check, Fact, Outcome, Target
 from exporter.net import Net
 
@@ -39,6 +39,7 @@ class _Facts:
         self.records: dict[str, Record] = {}
         self.found: dict[str, Target] = {}
         self.doubts: list[Doubt] = []
+        self.again: float | None = None
 
     def take(self, said: Fact | Iterable[Fact]) -> None:
         match said:
@@ -50,6 +51,8 @@ class _Facts:
                 self.records[said.name] = said
             case Doubt():
                 self.doubts.append(said)
+            case LookAgain():
+                self.again = said.seconds if self.again is None else min(self.again, said.seconds)
             case Target():
                 if not isinstance(said, self._finds):
                     raise TypeError(f"{type(said).__name__} is not among the kinds that the check declares to find")
@@ -89,6 +92,7 @@ async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock:
         duration=duration,
         records=tuple(facts.records.values()),
         found=tuple(facts.found.values()),
+        again=facts.again,
     )
 
 

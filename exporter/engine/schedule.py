@@ -12,6 +12,7 @@ The rules:
 - Due times are monotonic seconds on a fixed grid. The phase of the grid is a hash of the pair's key, so the runs of a
   check are spread over its interval.
 - A pair never runs twice at the same time. If it is due while it waits or runs, `skipped` counts an "overlap".
+- A run can ask to be repeated before its next time (`LookAgain`), for instance because a second look then decides.
 - If whole intervals have passed before `tick` looks at a pair, `skipped` counts them as "missed".
 - `run_soon` moves one run forward; the next one is on the grid again. A pair that runs already runs once more at once.
 - APScheduler reads the wall clock. If that is set back by an hour, APScheduler does nothing for an hour. So a timer on
@@ -176,6 +177,13 @@ class Schedule:
         if entry.busy:
             entry.rerun = True  # what runs may have looked there before
         elif due < entry.due:
+            self._move(key, entry, due)
+
+    def look_again(self, key: Key, seconds: float) -> None:
+        """Run it in so many seconds at the latest, as its own run asks for; then at its own times again."""
+        entry = self._entries.get(key)
+        due = self._clock.monotonic() + max(seconds, TICK)
+        if entry and due < entry.due:
             self._move(key, entry, due)
 
     def run_dependents(self, keys: Iterable[Key], seconds: float) -> None:

@@ -16,7 +16,8 @@ from exporter.mail.dns import Evaluation, Question, Reply, ServerReply
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Check, Door, Target
 from exporter.net.dns.authoritative import AuthoritativeClient
-from exporter.net.dnsbl.client import DnsblClient, ListCondition, ListVerdict, Subject
+from exporter.net.dnsbl.client import DnsblClient, Subject
+from exporter.net.dnsbl.verdict import ListCondition, ListVerdict
 from exporter.net.https import LARGEST, Fetched, HttpsClient
 from exporter.net.interfaces import CheckStates, DnsClient, believe
 from exporter.net.rdap import RdapClient, RdapLookup
@@ -59,7 +60,7 @@ class Net:
         self._rdap = rdap
         self._states = states
         self._authoritative = authoritative
-        self._blocklists = blocklists or DnsblClient(clock)
+        self._blocklists = blocklists or DnsblClient(clock, patience=0.0)
         self._check: Check | None = None  # None: somebody who may do anything
         self.clock = clock
         self.transcript = Transcript()

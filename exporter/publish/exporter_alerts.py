@@ -51,6 +51,11 @@ def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     lies = pattern(rule for entry in known.over(OwnResolver) for rule in entry.rules if rule.doubts)
     resolver_page = f"{given.exporter_url}/targets/{OwnResolver().key}"
     # What was not known without the resolver is not known before its next run.
+    alone = pattern(rule for entry in known.over(ListHealth) for rule in entry.rules if rule.own_alert)
+    told_alone, others_too = (
+        f'max_over_time(deliverability_finding{{{lists},finding{sign}"{alone}"}}[{window}]) == 1'
+        for sign in ("=~", "!~")
+    )
     blind = f"max_over_time(deliverability_check_unknown{{{resolver}}}[{given.settle}]) == 1"
     yield Alert(
         "DeliverabilityResolverUnhealthy",
@@ -75,7 +80,11 @@ def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
             f"max_over_time(deliverability_check_unknown{{{lists}}}[{window}]) == 1\n"
             f"  unless on (job, instance) {blind}\n"
             "or\n"
-            f"min_over_time(deliverability_check_ok{{{lists}}}[{window}]) == 0"
+            f"min_over_time(deliverability_check_ok{{{lists}}}[{window}]) == 0\n"
+            "  unless on (job, instance, blocklist)\n"
+            f"({told_alone}\n"
+            "  unless on (job, instance, blocklist)\n"
+            f"{others_too})"
         ),
         summary="The answers of the blocklist {{ $labels.blocklist }} cannot be believed",
         description=(

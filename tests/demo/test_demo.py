@@ -209,7 +209,7 @@ async def look() -> Seen:
     async with DemoWorld(clock) as demo:
         settings = demo.settings(CATALOGUE)
         world = clients.open_clients(
-            settings, DnsblClient(clock), clock, dial=demo.dial, authorities=demo.authorities, pause=PAUSE
+            settings, DnsblClient(clock, patience=0.0), clock, dial=demo.dial, authorities=demo.authorities, pause=PAUSE
         )
         try:
             store = Store()

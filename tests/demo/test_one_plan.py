@@ -50,7 +50,7 @@ async def test_the_daemon_and_check_come_to_the_same_about_everything() -> None:
         settings = demo.settings(CATALOGUE)
         open_clients = partial(clients.open_clients, dial=demo.dial, authorities=demo.authorities, pause=PAUSE)
         store = Store()
-        world = open_clients(settings, DnsblClient(clock), clock)
+        world = open_clients(settings, DnsblClient(clock, patience=0.0), clock)
         try:
             plan = Plan(CATALOGUE, settings.targets, settings.running.__contains__, store)
             await Sweep(plan, store, world.net, clock).run()

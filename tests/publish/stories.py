@@ -167,6 +167,16 @@ def watching() -> Iterator[Story]:
         fires=26,
         over=78,
     )
+    suspect = {**of_list, "finding": "blocklist_health.suspect"}
+    yield story(  # alone: nothing else is told of a list that is only suspect
+        "DeliverabilityBlocklistHealthSuspect",
+        gauge(ok, (1, 10), (0, 150), (1, 60), **of_list)
+        | gauge("finding", (0, 10), (1, 150), **suspect, severity="warning")
+        | {series("deliverability_finding_since_timestamp_seconds", **suspect): during(600, 10, 160)},
+        not_yet=79,
+        fires=81,
+        over=178,
+    )
     spf = {"check": "spf", "domain": "example.com"}
     yield story(
         "DeliverabilityUnknownTooLong",

@@ -16,7 +16,8 @@ from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Outcome
 from exporter.net import Net
-from exporter.net.dnsbl.client import DnsblClient, ListVerdict
+from exporter.net.dnsbl.client import DnsblClient
+from exporter.net.dnsbl.verdict import ListVerdict
 from exporter.targets import ListHealth, Reputation
 from tests.support.clock import FakeClock
 

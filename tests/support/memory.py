@@ -44,6 +44,6 @@ class MemoryResolver:
             chain = chain if question.rdtype != "CNAME" else ()
             records = tuple(record(r) for r in last)
             secure = fault is ServerFault.SIGNED
-            return Reply(question, Status.ANSWER, records, chain, ttl=300, authenticated=secure, server="memory")
+            return Reply(question, Status.ANSWER, records, chain, ttl=last.ttl, authenticated=secure, server="memory")
         status = Status.NXDOMAIN if found.rcode == dns.rcode.NXDOMAIN else Status.NODATA
         return Reply(question, status, chain=chain, ttl=300, server="memory")

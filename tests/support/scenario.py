@@ -23,6 +23,8 @@ It begins with a sentence that says what the world is like and why this is the r
 ; server: ns1.example.com 192.0.2.53 example.com,com lame    a server of these zones; this and what it has otherwise
 ; at ns1.example.com: NAME TYPE DATA                         than the world: see demo/zoneserver.py
 ; runs: 4 every=1200                 the check runs so often, so many seconds apart, and the last one is judged
+; change: 2 NAME TYPE DATA          after two of the runs (`before` and `runs`) the name has this record of that type
+                                   and no other; without DATA it has none
 ; rests: Address ...                 is judged by every check for its kind, and held: a Delivery rests on it
 ; beside: MailHost ...                is judged before each run, by the same check or else by those for its kind
 
@@ -44,6 +46,8 @@ from ipaddress import ip_address
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
+
+import dns.rrset
 
 from exporter import targets
 from exporter.config import shipped_blocklists
@@ -74,6 +78,7 @@ HEADER = (
     "mark",
     "rdap",
     "runs",
+    "change",
     "rests",
     "beside",
 )
@@ -151,6 +156,11 @@ class Scenario:
         return int(times), float(every)
 
     @property
+    def changes(self) -> list[tuple[int, dns.rrset.RRset]]:
+        """After how many runs what stands at which name."""
+        return [_change(*line.split(None, 3)) for line in self.all("change")]
+
+    @property
     def mail_servers(self) -> dict[tuple[IP, int], Behaviour]:
         """The address and port in the world of each, and how it behaves."""
         return dict(map(_mail_server, self.all("smtp")))
@@ -215,6 +225,11 @@ def read_header(check: str, name: str, text: str, where: str) -> Scenario:
     if wrong := [f"{where}:{number}: {what}" for number, what in disorders(text, WORDS)]:
         raise ValueError("\n".join(wrong))
     return Scenario(check, name, text, tuple(_HEADER.findall(text)))
+
+
+def _change(after: str, name: str, rdtype: str, data: str = "") -> tuple[int, dns.rrset.RRset]:
+    lines = [data] if data else []
+    return int(after), dns.rrset.from_text_list(name, 300, "IN", rdtype, lines)
 
 
 def _target(line: str) -> Target:

@@ -16,7 +16,7 @@ from exporter.mail.spf.check_host import SpfEvaluation, check_host
 from exporter.mail.spf.record import SpfResult, is_spf
 from exporter.model import Door, Fact, Facts, Options, check, option
 from exporter.net import Net
-from exporter.net.dnsbl.client import ListVerdict
+from exporter.net.dnsbl.verdict import ListVerdict
 from exporter.targets import Greeting
 from exporter.text import EVIDENCE_LIMIT
 

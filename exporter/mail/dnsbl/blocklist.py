@@ -16,20 +16,24 @@ worst decides. A code in 127.0.0.0/8 that the list has not explained is a listin
 A list that is dead, or that hides from us, says "not listed" about everybody; one that has been shut down in
 anger lists the whole world. Section 5 therefore gives each list two test points: 127.0.0.2 must be listed and
 127.0.0.1 must not be (for domains `test` and `invalid`). Only both together make an answer believable. IPv6 has
-its own pair, ::FFFF:7F00:2 and ::FFFF:7F00:1, which few lists carry: the result of the IPv4 pair stands for both.
+its own pair, ::FFFF:7F00:2 and ::FFFF:7F00:1. These lie outside of the addresses that are in use, and few lists carry
+them. So an address for documentation (RFC 3849), which nobody can send from, is asked too and must not be listed. If it
+is not, a list without the IPv6 pair is believed as long as its IPv4 pair is right.
 
 A zone may hold a customer's key. It is never shown: not by repr, and `hide` takes it out of any text.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from ipaddress import IPv4Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 from exporter.facts import IP, Doubt, Severity
 from exporter.mail import names
@@ -37,6 +41,8 @@ from exporter.mail.dns import Reply
 
 LISTING_RANGE = ip_network("127.0.0.0/8")
 REFUSAL_RANGE = ip_network("127.255.255.0/24")
+DOCUMENTATION = ip_network("2001:db8::/32")  # RFC 3849
+IPV6_POINTS = ("::ffff:7f00:2", "::ffff:7f00:1")
 NEVER_A_CODE = (IPv4Address("127.0.0.0"), IPv4Address("127.0.0.1"))
 KEY_LENGTH = 16  # a label of a zone this long is taken for a key, and hidden wherever it stands alone
 DEFAULT_REMEDY = "spam, a taken-over account or machine, or mail to addresses that never asked for it"
@@ -149,6 +155,24 @@ class Blocklist:
         listed, unlisted = ("127.0.0.2", "127.0.0.1") if self.lists is Lists.IPS else ("test", "invalid")
         return self._point(self.test_listed or listed), self._point(self.test_unlisted or unlisted)
 
+    @property
+    def test_points_ipv6(self) -> tuple[str, str]:
+        """The names that must and must not be listed if the list has IPv6 addresses (section 5)."""
+        given = (self.test_listed, IPV6_POINTS[0]), (self.test_unlisted, IPV6_POINTS[1])
+        listed, unlisted = (own if ":" in own else point for own, point in given)
+        return self._point(listed), self._point(unlisted)
+
+    def control(self, number: int) -> str:
+        """The name of an address for documentation that must not be listed, another one for each number."""
+        digest = hashlib.sha256(f"{self.zone} {number}".encode()).digest()
+        return self.question(IPv6Address(DOCUMENTATION.network_address.packed[:4] + digest[:12]))
+
+    def independent(self, other: Blocklist) -> bool:
+        """Has the other list another operator, as far as can be seen?"""
+        hosts = {urlsplit(of.delist).hostname for of in (self, other)}
+        asks_elsewhere = len(hosts) > 1 or None in hosts
+        return asks_elsewhere and names.registrable(self.zone) != names.registrable(other.zone)
+
     def _point(self, point: str) -> str:
         before = names.reverse_octets(ip_address(point)) if self.lists is Lists.IPS else point
         return f"{before}.{self.zone}"
@@ -208,19 +232,45 @@ class Blocklist:
         Proven bad stays bad when the other point is unanswered.
         """
         must, must_not = (self.read(reply) if reply.status.conclusive else None for reply in (listed, unlisted))
-        for said in (must, must_not):
-            if isinstance(said, ListError):
-                return said
-        if isinstance(must_not, Listed):
-            return ListError(ListFault.WORLD, f"the test point that must not be listed is: {', '.join(must_not.codes)}")
+        fault = _fault(must, must_not)
+        if fault:
+            return fault
         if listed.void:
             return ListError(ListFault.DEAD, "the test point that must be listed is not")
-        for reply in (listed, unlisted):
+        return self._unanswered(listed, unlisted)
+
+    def judge_ipv6(
+        self, listed: Reply, unlisted: Reply, control: Reply, ipv4: ListError | Doubt | None
+    ) -> ListError | Doubt | None:
+        """The same for IPv6. `control` is about an address of nobody's; `ipv4` is what the IPv4 pair has proved.
+
+        A list that does not carry the IPv6 pair can be believed if it answers rightly otherwise.
+        """
+        must, *must_not = (self.read(it) if it.status.conclusive else None for it in (listed, unlisted, control))
+        fault = _fault(must, *must_not)
+        if fault:
+            return ListError(fault.fault, f"IPv6: {fault.detail}")
+        doubt = self._unanswered(listed, unlisted, control)
+        return doubt or (ipv4 if listed.void else None)
+
+    def _unanswered(self, *replies: Reply) -> Doubt | None:
+        for reply in replies:
             if not reply.status.conclusive:
                 return Doubt(
                     reply.status.reason, self.hide(f"a test point of {self.name}: {reply.detail or reply.status}")
                 )
         return None
+
+
+def _fault(must: Said | None, *must_not: Said | None) -> ListError | None:
+    """What answers about test points prove against the list."""
+    for said in (must, *must_not):
+        if isinstance(said, ListError):
+            return said
+    for said in must_not:
+        if isinstance(said, Listed):
+            return ListError(ListFault.WORLD, f"the test point that must not be listed is: {', '.join(said.codes)}")
+    return None
 
 
 def _bits(address: IPv4Address) -> tuple[str, ...]:

@@ -9,15 +9,20 @@ list is healthy after a test with both right answers, until a fault is seen. Onl
 The rules:
 
 - A list is tested before its first answer counts, and then every 6 hours. An unhealthy list is tested every hour, and
-  is asked nothing else until it is healthy.
+  is asked nothing else until it is healthy. IPv6 has test points of its own.
 - A test without a result, such as a timeout, changes no condition.
 - We keep the last conclusive answer for each subject and list. A list that is unhealthy or silent does not change it.
   A listing ends only when its list is healthy and says "no".
-- A change counts only after a good test that began after the answer arrived, because the list may have died since its
-  last test. A change is a new listing, a listing with other codes, or the end of one.
+- A change counts only after a second look that says the same, and a good test: answers.py. A change is a new listing, a
+  listing with other codes, or the end of one.
+- The second look waits for the TTL of the first answer, because a resolver would only repeat it. A verdict says when
+  the second look is due, and the subject is then looked at again: nothing waits inside a run.
+- The second look asks several times, because servers behind one name may differ. All answers must agree.
 - Answers that arrive during a test wait together for the next one.
 - When a list turns out to list everything, its answers since the start of its last good test are void.
 - An answer from the cache never changes what is kept; the question is asked again.
+- A verdict waits only for lists that were believed when they were last tested, and that answer: conduct.py.
+- An answer that no list gives, such as 127.0.0.1, is doubt about this subject alone if a test then goes well.
 - A list may have a limit of questions a day, tests included. A part of it is reserved for tests.
 """
 
@@ -26,18 +31,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeAlias
 
 from exporter.clock import Clock
-from exporter.facts import Doubt, Reason, worst
+from exporter.facts import Doubt, Reason
 from exporter.mail.dns import Question, Reply, Status
-from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, NotListed
-from exporter.net.dnsbl.list_state import NEVER, ListAnswer, Listing, ListState
+from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, ListFault, NotListed
+from exporter.net.dnsbl.answers import ListAnswer, Listing, agree, same
+from exporter.net.dnsbl.list_state import ListState, Step
 from exporter.net.dnsbl.recent_verdicts import RecentVerdicts
+from exporter.net.dnsbl.verdict import ListCondition, ListVerdict
 from exporter.net.interfaces import Asker
 from exporter.text import printable
 
@@ -47,61 +53,25 @@ Subject: TypeAlias = IPv4Address | IPv6Address | str
 
 RECENT = 3 * 3600.0  # seconds; as long as this, a kept "no" stands in for a question that got no answer
 WIDTH = 8  # lists asked at once for one subject
-OTHERS_ANSWERED = 600.0  # seconds; if no other list answered meanwhile, our own resolver may be at fault
+PATIENCE = 900.0  # seconds that a second look waits at most, whatever the TTL
+SECOND_LOOK = 3  # questions of one
 
 _NOT_THE_LISTS_FAULT = (Status.RATE_LIMITED, Status.NETWORK)
-
-
-@dataclass(frozen=True, slots=True)
-class ListVerdict:
-    """What one list says of one subject now. `clean`: its latest answer is a recent "no". `quorum`: it is needed."""
-
-    blocklist: Blocklist
-    listing: Listing | None
-    clean: bool
-    quorum: bool
-    doubt: Doubt | None
-
-
-@dataclass(frozen=True, slots=True)
-class ListCondition:
-    """The health of one list. `unanswered` counts its recent questions without an answer."""
-
-    fault: ListError | None
-    unreliable: bool
-    unanswered: int
-    doubt: Doubt | None
-
-
-def resting_on(verdicts: Sequence[ListVerdict]) -> int:
-    """How many lists the verdict is based on."""
-    return sum(1 for it in verdicts if it.listing or (it.quorum and it.clean))
-
-
-def missing(verdicts: Sequence[ListVerdict]) -> Iterator[Doubt]:
-    """Why we cannot say that the subject is on no list: a list that the verdict needs has not answered lately."""
-    if not any(it.quorum for it in verdicts):
-        names = ", ".join(it.blocklist.name for it in verdicts)
-        yield Doubt(
-            Reason.BLOCKLIST_UNHEALTHY, f"none of the lists can be believed: {names}" if names else "no list holds it"
-        )
-        return
-    silent = [it for it in verdicts if it.quorum and not it.listing and not it.clean]
-    first = worst(it.doubt or Doubt(Reason.PENDING, f"{it.blocklist.name} was not asked yet") for it in silent)
-    if first:
-        yield Doubt(first.reason, f"{len(silent)} of {len(verdicts)} lists gave no usable answer: {first.detail}")
 
 
 class DnsblClient:
     """Never raises for what happens in DNS. `revision` changes whenever a snapshot would be different."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, patience: float = PATIENCE) -> None:
+        """`patience`: seconds that a second look may wait; 0 for who looks only once, and then decides at once."""
         self.revision = 0
         self.recent = RecentVerdicts()
         self._clock = clock
+        self._patience = patience
         self._lists: dict[str, ListState] = {}
         self._subjects: frozenset[str] | None = None
-        self._answered = ("", NEVER), ("", NEVER)  # the two lists that answered last, and when
+        self._order = 0  # of the latest question to any list
+        self._answered = ("", 0), ("", 0)  # the two lists that answered the latest questions, and their order
 
     async def listed(self, net: Asker, subject: Subject, lists: Sequence[Blocklist]) -> list[ListVerdict]:
         """What each list that can hold the subject says of it now, in their order."""
@@ -125,15 +95,27 @@ class DnsblClient:
     async def condition(self, net: Asker, blocklist: Blocklist) -> ListCondition:
         """The health of the list. A test that is due is made first."""
         kept = self._state_of(blocklist)
-        if not await self._test_if_due(net, blocklist, kept):
+        families = [kept, *([kept.ipv6] if kept.ipv6 else [])] if blocklist.ipv4 else [kept.family(6)]
+        tested = [await self._test_if_due(net, blocklist, family) for family in families]
+        if not any(tested):
             net.transcript.note(f"test points of {blocklist.name}", ("tested not long ago, not due again",))
-        unreliable = kept.unreliable(self._clock.monotonic())
-        return ListCondition(kept.fault, unreliable, kept.recent.count(False), kept.doubt)
+        now, conduct = self._clock.monotonic(), kept.conduct
+        conduct.settle(self._others(blocklist.name))
+        main, *rest = families
+        return ListCondition(
+            fault=main.fault,
+            unreliable=conduct.unreliable(now),
+            unanswered=conduct.unanswered_lately,
+            doubt=main.doubt or next((it.doubt for it in rest if it.doubt), None),
+            ipv6=next((it.fault for it in rest if it.fault and not main.fault), None),
+            suspects=len(conduct.suspects) if conduct.suspect(now) else 0,
+            contradicted=len({key for _, key in conduct.contradictions}) if conduct.begins_nothing(now) else 0,
+        )
 
     def budgets(self) -> dict[str, float]:
         """For each list with a ceiling, the part of its questions of the day that is left, 0 to 1."""
         now = self._clock.monotonic()
-        left = {name: kept.quota_remaining(now) for name, kept in self._lists.items()}
+        left = {name: kept.budget.remaining(now) for name, kept in self._lists.items()}
         return {name: ratio for name, ratio in left.items() if ratio is not None}
 
     def keep_only(self, lists: Iterable[Blocklist], subjects: Iterable[Subject]) -> None:
@@ -142,7 +124,7 @@ class DnsblClient:
         self._lists = {name: kept for name, kept in self._lists.items() if wanted.get(name) == kept.digest}
         self._subjects = frozenset(map(str, subjects))
         for kept in self._lists.values():
-            for key in (kept.clean.keys() | kept.named.keys()) - self._subjects:
+            for key in kept.known() - self._subjects:
                 kept.forget(key)
         self.revision += 1
 
@@ -161,47 +143,119 @@ class DnsblClient:
             log.warning("saved blocklist state cannot be read (%s): the lists are asked anew", type(error).__name__)
 
     async def _one(self, net: Asker, subject: Subject, key: str, blocklist: Blocklist) -> ListVerdict:
-        kept = self._state_of(blocklist)
-        await self._test_if_due(net, blocklist, kept)
+        base = self._state_of(blocklist)
+        kept = base.family(4 if isinstance(subject, str) else subject.version)
+        if kept is base or blocklist.ipv4:
+            await self._test_if_due(net, blocklist, base)
+        if kept is not base:
+            await self._test_if_due(net, blocklist, kept)
         if kept.healthy:
             doubt = await self._ask(net, subject, key, blocklist, kept)
         else:
             doubt = _unhealthy(blocklist, kept.fault) if kept.fault else kept.doubt
             net.transcript.note(f"{key} in {blocklist.name}", (f"not asked: {doubt.detail}",) if doubt else ())
-        now = self._clock.monotonic()
+        now, conduct = self._clock.monotonic(), kept.conduct
+        conduct.settle(self._others(blocklist.name))
         last = kept.latest(key)
         listing = last.listing if last else None
-        clean = last is not None and not listing and not last.unconfirmed and now - last.at < RECENT
-        return ListVerdict(blocklist, listing, clean, kept.fault is None and not kept.unreliable(now), doubt)
+        settled = last is not None and not last.unconfirmed and not last.disputed
+        return ListVerdict(
+            blocklist,
+            listing,
+            clean=last is not None and settled and not listing and now - last.at < RECENT,
+            quorum=kept.healthy and not conduct.absent(now) and not conduct.begins_nothing(now),
+            doubt=doubt,
+            again=max(0.0, last.again - now) if last and last.wants_second_look and kept.healthy else None,
+            suspect=conduct.suspect(now) and key in conduct.suspects,
+        )
 
     async def _ask(self, net: Asker, subject: Subject, key: str, blocklist: Blocklist, kept: ListState) -> Doubt | None:
-        """Ask, and keep the answer. Return why there is none, or why it does not count yet."""
-        name, epoch = blocklist.question(subject), kept.epoch
-        reply = await self._query(net, blocklist, kept, name, "A")
-        if reply.transport == "cache" and _changes(kept.latest(key), blocklist, reply):
-            reply = await self._query(net, blocklist, kept, name, "A", fresh=True)
-        if not reply.status.conclusive:
-            why = blocklist.hide(reply.detail or reply.status)
-            return Doubt(reply.status.reason, f"{key} in {blocklist.name}: {why}")
-        said = blocklist.read(reply)
-        if isinstance(said, ListError):
-            kept.refused(said, self._clock.monotonic(), self._clock.wall())
-            self.revision += 1
-            return _unhealthy(blocklist, said)
-        if kept.epoch != epoch or not kept.healthy:
-            return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} could not be believed while it was asked")
-        if self._keep(kept, key, said):
+        """Ask, and keep the answer; why there is none, or why it does not count yet."""
+        name, doubt = blocklist.question(subject), None
+        last = kept.latest(key)
+        if last and last.wants_second_look and self._clock.monotonic() < last.again:
+            net.transcript.note(f"{key} in {blocklist.name}", ("not asked: it is too early for a second look",))
+            return self._waiting(blocklist, last)
+        step = await self._look(net, blocklist, kept, key, name)
+        while step is Step.FIRST:
             doubt = await self._confirm(net, blocklist, kept, key)
-            if doubt:
+            last = kept.latest(key)
+            if doubt or last is None or not last.wants_second_look:
                 return doubt
-        await self._reason(net, blocklist, kept, key, name)
-        return None
+            if self._clock.monotonic() < last.again:
+                return self._waiting(blocklist, last)
+            step = await self._look(net, blocklist, kept, key, name)
+        if isinstance(step, Doubt):
+            return step
+        if step is Step.DISPUTED:
+            return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} contradicts what it has just said of {key}")
+        if step is Step.REFUSED:
+            return _contradicting(blocklist)
+        if step is Step.AGREED:
+            doubt = await self._confirm(net, blocklist, kept, key)
+        if not doubt:
+            await self._reason(net, blocklist, kept, key, name)
+        return doubt
+
+    async def _look(self, net: Asker, blocklist: Blocklist, kept: ListState, key: str, name: str) -> Step | Doubt:
+        """Ask about the subject and keep the answer, whatever it is."""
+        epoch, last = kept.epoch, kept.latest(key)
+        second = last is not None and last.wants_second_look
+        said: Listed | NotListed | None = None
+        again = 0.0
+        for _ in range(SECOND_LOOK if second else 1):
+            reply = await self._query(net, blocklist, kept, name, "A", fresh=second)
+            if reply.transport == "cache" and _changes(last, blocklist, reply):
+                reply = await self._query(net, blocklist, kept, name, "A", fresh=True)
+            if not reply.status.conclusive:
+                why = blocklist.hide(reply.detail or reply.status)
+                return Doubt(reply.status.reason, f"{key} in {blocklist.name}: {why}")
+            answer = blocklist.read(reply)
+            if isinstance(answer, ListError):
+                if answer.fault is ListFault.WRONG and await self._right_otherwise(net, blocklist, kept):
+                    return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{key} in {blocklist.name}: {answer.detail}")
+                if kept.fault:
+                    return _unhealthy(blocklist, kept.fault)
+                kept.refused(answer, self._clock.monotonic(), self._clock.wall())
+                self.revision += 1
+                return _unhealthy(blocklist, answer)
+            if kept.epoch != epoch or not kept.healthy:
+                return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} could not be believed while it was asked")
+            said, again = answer, self._clock.monotonic() + min(float(reply.ttl), self._patience)
+            if last and not agree(last, _listing(said, 0.0)):
+                break
+        now = self._clock.monotonic()
+        listing = _listing(said, self._clock.wall())
+        known = [it for it in (last.listing, last.said) if it] if last else []
+        listing = next((it for it in known if same(it, listing)), listing)
+        step = kept.take(key, listing, now, again)
+        after = kept.latest(key)
+        if step is not Step.SETTLED or (last and (last.disputed or (after and last.listing != after.listing))):
+            self.revision += 1
+        return step
+
+    async def _right_otherwise(self, net: Asker, blocklist: Blocklist, kept: ListState) -> bool:
+        """Is a wrong answer one about this subject alone, as a good test after it proves?"""
+        async with kept.lock:
+            now = self._clock.monotonic()
+            if not kept.healthy or not kept.may_confirm(now):
+                return False
+            kept.confirmations.append(now)
+            await self._test(net, blocklist, kept)
+            return kept.healthy and not kept.doubt
+
+    def _waiting(self, blocklist: Blocklist, last: ListAnswer) -> Doubt:
+        wait = max(0.0, last.again - self._clock.monotonic())
+        return Doubt(
+            Reason.PENDING, f"what {blocklist.name} says anew wants a second look, which is due in {wait:.0f} s"
+        )
 
     async def _confirm(self, net: Asker, blocklist: Blocklist, kept: ListState, key: str) -> Doubt | None:
         """Make sure that a good test began after the answer. Return why not, if there is none."""
         async with kept.lock:  # whoever waited here may find the answer confirmed by another's test
             last = kept.latest(key)
-            if last and last.unconfirmed and kept.healthy:
+            tested = last and last.wants_second_look and last.generation < kept.good
+            if last and last.unconfirmed and kept.healthy and not tested:
                 now = self._clock.monotonic()
                 if not kept.may_confirm(now):
                     return Doubt(Reason.RATE_LIMITED, f"what {blocklist.name} says anew waits for its next test")
@@ -237,13 +291,20 @@ class DnsblClient:
         """Ask for both test points, and set the health. The caller holds the lock."""
         generation = kept.begin_test(self._clock.monotonic())
         self.revision += 1
-        listed, unlisted = blocklist.test_points
         verdict: ListError | Doubt | None = Doubt(Reason.DEADLINE, f"the test of {blocklist.name} was broken off")
+        base = self._state_of(blocklist)
+        ipv6 = kept is base.ipv6
+        points = blocklist.test_points_ipv6 if ipv6 else blocklist.test_points
         try:
-            verdict = blocklist.judge(
-                await self._query(net, blocklist, kept, listed, "A", fresh=True, test=True),
-                await self._query(net, blocklist, kept, unlisted, "A", fresh=True, test=True),
-            )
+            listed, unlisted = [
+                await self._query(net, blocklist, kept, point, "A", fresh=True, test=True) for point in points
+            ]
+            if ipv6:
+                name = blocklist.control(generation)
+                control = await self._query(net, blocklist, kept, name, "A", fresh=True, test=True)
+                verdict = blocklist.judge_ipv6(listed, unlisted, control, _ipv4(blocklist, base))
+            else:
+                verdict = blocklist.judge(listed, unlisted)
         finally:
             kept.doubt = verdict if isinstance(verdict, Doubt) else None
         if isinstance(verdict, ListError):
@@ -262,47 +323,38 @@ class DnsblClient:
         fresh: bool = False,
         test: bool = False,
     ) -> Reply:
-        if not kept.consume_quota(self._clock.monotonic(), test=test):
-            detail = f"the {kept.limit} questions a day for {blocklist.name} are spent"
+        budget, conduct = kept.budget, kept.conduct
+        if not budget.consume(self._clock.monotonic(), test=test):
+            detail = f"the {budget.limit} questions a day for {blocklist.name} are spent"
             net.transcript.note(f"{blocklist.hide(name)} {rdtype}", (f"not asked: {detail}",))
             return Reply(Question(blocklist.name, rdtype), Status.RATE_LIMITED, detail=detail)
+        self._order += 1
+        order, asked = self._order, self._clock.monotonic()
         reply = await net.query(name, rdtype, fresh=fresh, hide=blocklist.hide)
         if reply.transport == "cache":
-            kept.used -= 1
+            budget.used -= 1
             return reply
-        if kept.limit and kept.used % max(1, kept.limit // 100) == 0:
+        if budget.limit and budget.used % max(1, budget.limit // 100) == 0:
             self.revision += 1  # a crash may forget this much of the day's count
-        now = self._clock.monotonic()
         if reply.status.conclusive:
-            kept.answered()
-            first, second = self._answered
-            self._answered = (blocklist.name, now), second if first[0] == blocklist.name else first
-        elif reply.status not in _NOT_THE_LISTS_FAULT and self._others_answer(blocklist.name, now):
-            kept.unanswered(now)
+            conduct.answered(self._others(blocklist.name))
+            latest = {name: at for name, at in self._answered if name != blocklist.name}
+            latest[blocklist.name] = max(order, dict(self._answered).get(blocklist.name, 0))
+            first, second, *_ = sorted([*latest.items(), ("", 0)], key=lambda it: it[1], reverse=True)
+            self._answered = first, second
+        elif reply.status not in _NOT_THE_LISTS_FAULT:
+            conduct.unanswered(order, asked, self._others(blocklist.name))
         return reply
 
-    def _others_answer(self, name: str, now: float) -> bool:
-        return any(other != name and now - at < OTHERS_ANSWERED for other, at in self._answered)
-
-    def _keep(self, kept: ListState, key: str, said: Listed | NotListed) -> bool:
-        """Keep the answer. True if it must be confirmed."""
-        before = kept.latest(key)
-        known = [listing for listing in (before.listing, before.said) if listing] if before else []
-        new: Listing | None = None
-        if isinstance(said, Listed):
-            now = Listing(said.codes, said.meaning, said.severity, said.remedy, self._clock.wall())
-            new = next((listing for listing in known if listing.codes == said.codes), now)
-        answer = ListAnswer(kept.generation, self._clock.monotonic(), new, before.listing if before else None)
-        if answer.unconfirmed or (before and before.unconfirmed):
-            self.revision += 1
-        kept.keep(key, answer)
-        return answer.unconfirmed
+    def _others(self, name: str) -> int:
+        """The place, among all questions, of the latest one that another list has answered."""
+        return max(order for of, order in self._answered if of != name)
 
     def _state_of(self, blocklist: Blocklist) -> ListState:
         kept, digest = self._lists.get(blocklist.name), _digest(blocklist.zone)
         if kept is None or kept.digest != digest:
             kept = self._lists[blocklist.name] = ListState(digest)
-        kept.limit = blocklist.queries_per_day
+        kept.budget.limit = blocklist.queries_per_day
         return kept
 
 
@@ -316,12 +368,28 @@ def _unhealthy(blocklist: Blocklist, error: ListError) -> Doubt:
     return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} cannot be believed: {error.detail}")
 
 
+def _contradicting(blocklist: Blocklist) -> Doubt:
+    return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} contradicts itself: nothing new of it counts today")
+
+
+def _listing(said: Listed | NotListed | None, wall: float) -> Listing | None:
+    return Listing(said.codes, said.meaning, said.severity, said.remedy, wall) if isinstance(said, Listed) else None
+
+
+def _ipv4(blocklist: Blocklist, base: ListState) -> ListError | Doubt | None:
+    """What the test points of IPv4 have proved of a list that may have no others."""
+    if not blocklist.ipv4:
+        return ListError(ListFault.DEAD, "the test point of IPv6 that must be listed is not")
+    unknown = Doubt(Reason.PENDING, f"{blocklist.name} is not tested yet")
+    return None if base.healthy else base.fault or base.doubt or unknown
+
+
 def _changes(before: ListAnswer | None, blocklist: Blocklist, reply: Reply) -> bool:
     """Would the answer change what is kept? A fault, and the first answer, count as a change."""
     if not reply.status.conclusive:
         return False
     said = blocklist.read(reply)
-    if before is None or isinstance(said, ListError):
+    if before is None or before.disputed or isinstance(said, ListError):
         return True
     if isinstance(said, Listed):
         return before.unconfirmed or before.listing is None or before.listing.codes != said.codes

@@ -10,57 +10,42 @@ The rules:
 
 - For a subject that is not listed, only the time of the "no" is kept: a fleet has very many of them.
 - For a listed subject two answers are kept: the latest, and the one that counted when the last good test began.
-- When the list turns out to list everything, the second answer replaces the first.
+- When the list turns out to list everything, the second answer replaces the first, and what waits is dropped.
+- IPv6 has test points of its own (RFC 5782 section 5), so it has a state of its own: `ipv6`.
+
+What makes a change count is in answers.py, and how a list behaves towards all subjects in conduct.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any
 
-from exporter.facts import Doubt, Reason, Severity
+from exporter.facts import Doubt, Reason
 from exporter.mail.dnsbl.blocklist import ListError, ListFault
+from exporter.net.dnsbl import answers
+from exporter.net.dnsbl.answers import HOUR, LOOKS_FOR, NEVER, ListAnswer, Listing, Look, agree, often_named, same
+from exporter.net.dnsbl.budget import QuestionBudget
+from exporter.net.dnsbl.conduct import Conduct
 
-HOUR, DAY = 3600.0, 86400.0
 TEST_HEALTHY = 6 * HOUR  # between tests, by what the last one said
 TEST_UNHEALTHY = HOUR
 TEST_INCONCLUSIVE = HOUR / 2
 MOST_CONFIRMATIONS = 12  # tests an hour for what waits, besides those above
-WINDOW = 20  # a list that left half of this many questions unanswered is unreliable,
-SILENT = 4  # or this many in a row
-SILENT_FOR = HOUR  # over this long
-SET_ASIDE = 100  # questions of the day kept for tests; a tenth of the ceiling at most
-
-NEVER = float("-inf")
+TESTED_BEFORE = 60.0  # seconds before a second look, so that a good test need not be repeated after it
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The subject is listed. `since` is unix seconds, `text` is the list's own text."""
+class Step(Enum):
+    """What an answer is in the course of a change."""
 
-    codes: tuple[str, ...]
-    meaning: str
-    severity: Severity
-    remedy: str
-    since: float
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ListAnswer:
-    """One conclusive answer (`said`; None means "no"), and what counted then (`listing`). If they differ, it waits."""
-
-    generation: int
-    at: float  # monotonic seconds
-    said: Listing | None = None
-    listing: Listing | None = None
-
-    @property
-    def unconfirmed(self) -> bool:
-        """Must a good test still confirm it?"""
-        return self.said != self.listing
+    SETTLED = "nothing changes"
+    FIRST = "a change, which waits for another look"
+    AGREED = "all looks that are wanted have said the same"
+    DISPUTED = "a second look has said something else"
+    REFUSED = "a second look has said the same, but the list begins no listing now"
 
 
 @dataclass(slots=True)
@@ -68,7 +53,8 @@ class ListState:
     """Times are monotonic seconds, except `since`: people see it, so it is unix seconds."""
 
     digest: str  # of the zone that was asked: another zone under the same name starts anew
-    limit: int | None = None  # questions a day
+    budget: QuestionBudget = field(default_factory=QuestionBudget)  # shared with `ipv6`, as is the conduct
+    conduct: Conduct = field(default_factory=Conduct)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the one test that runs
     generation: int = 0  # tests begun
     good: int = 0  # the generation of the last good test
@@ -79,21 +65,14 @@ class ListState:
     tested: float = NEVER  # when the last test began
     doubt: Doubt | None = None  # why that proved nothing
     confirmations: deque[float] = field(default_factory=deque)
-    day: float = NEVER
-    used: int = 0
-    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))  # was it answered?
-    silent: int = 0
-    silent_since: float = 0.0
     clean: dict[str, float] = field(default_factory=dict)
     named: dict[str, tuple[ListAnswer, ListAnswer | None]] = field(default_factory=dict)
+    looks: dict[str, list[Look]] = field(default_factory=dict)  # of the subjects that it has named of late
+    ipv6: ListState | None = None
 
     @property
     def healthy(self) -> bool:
         return self.good > 0 and self.fault is None
-
-    def unreliable(self, now: float) -> bool:
-        silent = self.silent >= SILENT and now - self.silent_since >= SILENT_FOR
-        return silent or self.recent.count(False) * 2 >= WINDOW
 
     def due(self, now: float) -> bool:
         """Is it time for a test?"""
@@ -104,32 +83,6 @@ class ListState:
         while self.confirmations and now - self.confirmations[0] >= HOUR:
             self.confirmations.popleft()
         return len(self.confirmations) < MOST_CONFIRMATIONS
-
-    def consume_quota(self, now: float, *, test: bool) -> bool:
-        """Take one question from the quota of the day. False if none is left."""
-        if now - self.day >= DAY:
-            self.day, self.used = now, 0
-        if self.limit is not None:
-            aside = 0 if test else min(SET_ASIDE, self.limit // 10)
-            if self.used + aside >= self.limit:
-                return False
-        self.used += 1
-        return True
-
-    def quota_remaining(self, now: float) -> float | None:
-        """The part of the day's quota that is left, 0 to 1; None if there is no quota."""
-        if self.limit is None:
-            return None
-        return 1.0 if now - self.day >= DAY else max(0.0, 1 - self.used / self.limit)
-
-    def answered(self) -> None:
-        self.recent.append(True)
-        self.silent = 0
-
-    def unanswered(self, now: float) -> None:
-        self.recent.append(False)
-        self.silent_since = self.silent_since if self.silent else now
-        self.silent += 1
 
     def begin_test(self, now: float) -> int:
         self.tested = now
@@ -157,28 +110,93 @@ class ListState:
         self.tested, self.doubt = now, None
 
     def _void(self) -> None:
-        """Go back to the answers that counted when the last good test began."""
+        """Go back to the answers that stood when the last good test began. What waits has proved nothing."""
         self.clean = {key: at for key, at in self.clean.items() if at < self.good_at}
-        for key, (latest, fallback) in list(self.named.items()):
-            if latest.generation < self.good:
-                continue
+        for key, (_, fallback) in list(self.named.items()):
+            latest = self.latest(key)
+            counts = latest if latest and latest.generation < self.good else fallback
+            if counts and counts.unconfirmed and not counts.listing:
+                counts = fallback
             del self.named[key]
-            if fallback and fallback.listing:
-                self.named[key] = (fallback, fallback)
-            elif fallback:
-                self.clean[key] = fallback.at
+            if counts and counts.listing:
+                counts = replace(counts, said=counts.listing, again=NEVER, second=None, disputed=False)
+                self.named[key] = (counts, counts)
+            elif counts and not counts.unconfirmed and not counts.disputed:
+                self.clean[key] = counts.at
+        self.looks = {
+            key: before for key, looks in self.looks.items() if (before := [it for it in looks if it[0] < self.good_at])
+        }
 
     def latest(self, key: str) -> ListAnswer | None:
-        """The latest answer about a subject. If a good test has confirmed it since, it counts now."""
+        """The latest answer about a subject; what a second look and a good test have confirmed since now counts."""
         pair = self.named.get(key)
         if pair is None:
             at = self.clean.get(key)
             return None if at is None else ListAnswer(0, at)
         latest, _ = pair
-        if latest.unconfirmed and latest.generation < self.good:
+        if latest.unconfirmed and latest.second is not None and self._tested(latest, latest.second):
             latest = replace(latest, listing=latest.said)
             self.named[key] = (latest, latest)
         return latest
+
+    def _tested(self, answer: ListAnswer, second: int) -> bool:
+        """Has a good test begun after the first look, and shortly before the second or later?"""
+        just_before = answer.generation < self.good and answer.second_at - self.good_at <= TESTED_BEFORE
+        return second < self.good or just_before
+
+    def take(self, key: str, said: Listing | None, now: float, again: float) -> Step:
+        """Keep what the list has just said. `again` is when a second look may be made if this changes anything."""
+        last = self.latest(key)
+        counts = last.listing if last else None
+        repeated = last is not None and last.unconfirmed and agree(last, said)  # tells nothing of how often
+        often = self._note(key, None if repeated else (now, said)) if said or counts or key in self.looks else None
+        if last and last.unconfirmed:
+            if agree(last, said):
+                said = replace(said, since=last.said.since) if said and last.said else said
+                return self._agreed(key, replace(last, said=said), now, again, often)
+            if not same(said, counts):  # neither what counts nor what was said: a first look again
+                self.keep(key, ListAnswer(self.generation, now, said, counts, again))
+                return Step.FIRST
+            self.conduct.contradict(key, now)
+            if often and not counts:
+                return self._agreed(key, replace(last, said=often), now, again, often)
+            self.keep(key, ListAnswer(self.generation, now, counts, counts, disputed=True))
+            return Step.DISPUTED
+        if same(said, counts):
+            self.keep(key, ListAnswer(self.generation, now, counts, counts))
+            return Step.SETTLED
+        if often and not counts:
+            return self._agreed(key, ListAnswer(self.generation, now, often), now, again, often)
+        if said and not counts and key in self.clean:
+            self.conduct.name_anew(key, now, len(self.clean) - 1)
+        self.keep(key, ListAnswer(self.generation, now, said, counts, again))
+        return Step.FIRST
+
+    def _agreed(self, key: str, answer: ListAnswer, now: float, again: float, often: Listing | None) -> Step:
+        if not answer.said and often:  # it comes and goes: the listing stands
+            self.keep(key, ListAnswer(self.generation, now, answer.listing, answer.listing, disputed=True))
+            return Step.DISPUTED
+        if answer.said and not answer.listing and self.conduct.begins_nothing(now):
+            self.keep(key, ListAnswer(self.generation, now, disputed=True))
+            return Step.REFUSED
+        if answer.second is None:
+            agreed = answer.agreed + 1
+            if agreed < self.conduct.looks_wanted(now) and not often:
+                self.keep(key, replace(answer, agreed=agreed, again=again))
+                return Step.FIRST
+            answer = replace(answer, agreed=agreed, second=self.generation, second_at=now)
+        self.keep(key, answer)
+        return Step.AGREED
+
+    def _note(self, key: str, look: Look | None) -> Listing | None:
+        """Remember the look, if there is one; the listing if the list names the subject often."""
+        looks = self.looks.pop(key, [])
+        if look:
+            looks = [*(it for it in looks if look[0] - it[0] < LOOKS_FOR), look]
+        if not any(listing for _, listing in looks):
+            return None
+        self.looks[key] = looks
+        return often_named(looks)
 
     def keep(self, key: str, new: ListAnswer) -> None:
         before, fallback = self.latest(key), None
@@ -186,8 +204,8 @@ class ListState:
             fallback = before if before and before.generation < self.good else self.named[key][1]
         elif before and before.at < self.good_at:
             fallback = before
-        self.forget(key)
-        if new.said or new.listing or (fallback and fallback.listing):
+        self._drop(key)
+        if new.said or new.listing or new.disputed or (fallback and fallback.listing):
             self.named[key] = (new, fallback)
         else:
             self.clean[key] = new.at
@@ -200,9 +218,34 @@ class ListState:
             with_text = replace(latest, said=listing, listing=listing)
             self.named[key] = (with_text, with_text if fallback is latest else fallback)
 
-    def forget(self, key: str) -> None:
+    def _drop(self, key: str) -> None:
         self.clean.pop(key, None)
         self.named.pop(key, None)
+
+    def forget(self, key: str) -> None:
+        self._drop(key)
+        self.looks.pop(key, None)
+        self.conduct.forget([key])
+        if self.ipv6:
+            self.ipv6.forget(key)
+
+    def known(self) -> set[str]:
+        """The subjects of which something is kept."""
+        own = self.clean.keys() | self.named.keys() | self.looks.keys()
+        return own | (self.ipv6.known() if self.ipv6 else set())
+
+    def family(self, version: int) -> ListState:
+        """The state for addresses of this version of IP; 4 for domains, too."""
+        if version == 4:
+            return self
+        if self.ipv6 is None:
+            self.ipv6 = ListState(self.digest, budget=self.budget, conduct=self.conduct)
+            for key in [key for key in self.named if ":" in key]:  # an older state has them among the others
+                latest, _ = self.named.pop(key)
+                if latest.listing:
+                    counts = ListAnswer(0, latest.at, latest.listing, latest.listing)
+                    self.ipv6.named[key] = (counts, counts)
+        return self.ipv6
 
     def plain(self, now: float) -> dict[str, Any]:
         """For JSON, with times as seconds ago. A "no" is left out, because the next run asks again."""
@@ -216,20 +259,35 @@ class ListState:
             "tested_ago": now - self.tested if self.tested > NEVER else None,
             "doubt": [self.doubt.reason, self.doubt.detail] if self.doubt else None,
             "confirmed_ago": [now - at for at in self.confirmations],
-            "day_ago": now - self.day if self.day > NEVER else None,
-            "used": self.used,
-            "named": {key: [_plain(answer, now) for answer in pair] for key, pair in self.named.items()},
+            "named": {key: [answers.plain(answer, now) for answer in pair] for key, pair in self.named.items()},
+            "looks": {key: answers.plain_looks(looks, now) for key, looks in self.looks.items()},
+            "day_ago": now - self.budget.day if self.budget.day > NEVER else None,
+            "used": self.budget.used,
+            "conduct": self.conduct.plain(now),
+            "ipv6": self.ipv6.plain(now) if self.ipv6 else None,
         }
 
     @classmethod
     def read(cls, saved: Any, now: float, elapsed: float) -> ListState:
-        """Raise KeyError, TypeError or ValueError for what `plain` did not write."""
+        """Raise KeyError, TypeError, AttributeError or ValueError for what no version of `plain` wrote."""
+        then = now - elapsed
+        day = saved["day_ago"]
+        budget = QuestionBudget(day=NEVER if day is None else then - float(day), used=int(saved["used"]))
+        conduct = Conduct.read(saved.get("conduct") or {}, then)
+        made = cls._read(saved, then, budget, conduct)
+        if saved.get("ipv6"):
+            made.ipv6 = cls._read(saved["ipv6"], then, budget, conduct)
+        return made
 
+    @classmethod
+    def _read(cls, saved: Any, then: float, budget: QuestionBudget, conduct: Conduct) -> ListState:
         def moment(ago: float | None) -> float:
-            return NEVER if ago is None else now - elapsed - float(ago)
+            return NEVER if ago is None else then - float(ago)
 
         return cls(
             digest=str(saved["digest"]),
+            budget=budget,
+            conduct=conduct,
             generation=int(saved["generation"]),
             good=int(saved["good"]),
             good_at=moment(saved["good_ago"]),
@@ -238,40 +296,9 @@ class ListState:
             tested=moment(saved["tested_ago"]),
             doubt=Doubt(Reason(saved["doubt"][0]), str(saved["doubt"][1])) if saved["doubt"] else None,
             confirmations=deque(map(moment, saved["confirmed_ago"])),
-            day=moment(saved["day_ago"]),
-            used=int(saved["used"]),
             named={
-                str(key): (
-                    _answer(latest, moment(latest["ago"])),
-                    _answer(fallback, moment(fallback["ago"])) if fallback else None,
-                )
-                for key, (latest, fallback) in saved["named"].items()
+                str(key): (answers.read(latest, then), answers.read(settled, then) if settled else None)
+                for key, (latest, settled) in saved["named"].items()
             },
+            looks={str(key): answers.read_looks(looks, then) for key, looks in saved.get("looks", {}).items()},
         )
-
-
-def _plain(answer: ListAnswer | None, now: float) -> dict[str, Any] | None:
-    if answer is None:
-        return None
-    listings = {name: asdict(listing) for name, listing in _listings(answer) if listing}
-    return {"generation": answer.generation, "ago": now - answer.at, **listings}
-
-
-def _listings(answer: ListAnswer) -> tuple[tuple[str, Listing | None], ...]:
-    return ("said", answer.said), ("listing", answer.listing)
-
-
-def _answer(saved: Any, at: float) -> ListAnswer:
-    said, listing = (_listing(saved[name]) if name in saved else None for name in ("said", "listing"))
-    return ListAnswer(int(saved["generation"]), at, said, listing)
-
-
-def _listing(saved: Any) -> Listing:
-    return Listing(
-        codes=tuple(map(str, saved["codes"])),
-        meaning=str(saved["meaning"]),
-        severity=Severity(saved["severity"]),
-        remedy=str(saved["remedy"]),
-        since=float(saved["since"]),
-        text=str(saved["text"]),
-    )

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the client has one of these
-    from exporter.net.dnsbl.client import ListVerdict
+from exporter.net.dnsbl.verdict import ListVerdict
 
 LONGEST = 3600.0  # seconds that anything is remembered
 

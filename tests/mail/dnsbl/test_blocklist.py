@@ -247,7 +247,7 @@ class TestSecrets:
 
 class TestCatalogue:
     def test_the_default_set(self) -> None:
-        expected = "spamhaus-zen spamcop barracuda psbl mailspike blocklist-de virusfree-bip"
+        expected = "spamhaus-zen spamcop psbl mailspike blocklist-de virusfree-bip"
         info = "uceprotect-1 uceprotect-2 uceprotect-3"
         domains = "spamhaus-dbl surbl uribl"
         assert {b.name for b in SHIPPED.default} == {*expected.split(), *info.split(), *domains.split()}

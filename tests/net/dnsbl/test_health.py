@@ -11,7 +11,8 @@ import pytest
 from exporter.facts import Reason, Verdict
 from exporter.mail.dns import Question, Reply
 from exporter.net import Net
-from exporter.net.dnsbl.list_state import HOUR, TEST_HEALTHY, TEST_INCONCLUSIVE, TEST_UNHEALTHY
+from exporter.net.dnsbl.answers import HOUR
+from exporter.net.dnsbl.list_state import TEST_HEALTHY, TEST_INCONCLUSIVE, TEST_UNHEALTHY
 from tests.support.lists import (
     ASKED,
     IP,

@@ -13,8 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from exporter.facts import Verdict
 from exporter.mail.dns import Status
 from exporter.mail.dnsbl.blocklist import Blocklist
+from exporter.net.dnsbl.answers import HOUR
 from exporter.net.dnsbl.client import RECENT
-from exporter.net.dnsbl.list_state import HOUR, MOST_CONFIRMATIONS, WINDOW
+from exporter.net.dnsbl.conduct import WINDOW
+from exporter.net.dnsbl.list_state import MOST_CONFIRMATIONS
 from tests.support.lists import (
     IP,
     OTHER,
@@ -108,7 +110,7 @@ class Machine(RuleBasedStateMachine):
 
 def leaves_questions_unanswered(world: World, one: Scripted) -> bool:
     answered = [reply.status.conclusive for name, _, reply, _ in world.asked if name == one.blocklist.name]
-    return not any(answered[-4:]) or answered[-WINDOW:].count(False) * 2 >= WINDOW
+    return not any(answered[-2:]) or answered[-WINDOW:].count(False) * 2 >= WINDOW
 
 
 def told_by(world: World, one: Scripted, subject: str) -> tuple[str | None, bool, float | None]:

@@ -12,7 +12,8 @@ import pytest
 from exporter.facts import Reason, Verdict
 from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.net.dnsbl.list_state import DAY, HOUR, TEST_HEALTHY, TEST_INCONCLUSIVE
+from exporter.net.dnsbl.answers import DAY, HOUR
+from exporter.net.dnsbl.list_state import TEST_HEALTHY, TEST_INCONCLUSIVE
 from tests.support.lists import (
     ASKED,
     IP,

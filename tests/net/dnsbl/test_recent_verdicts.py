@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from exporter.facts import Doubt, Reason, Severity
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.net.dnsbl.client import ListVerdict
-from exporter.net.dnsbl.list_state import Listing
+from exporter.net.dnsbl.answers import Listing
 from exporter.net.dnsbl.recent_verdicts import LONGEST, RecentVerdicts
+from exporter.net.dnsbl.verdict import ListVerdict
 
 LIST = Blocklist("ours", "bl.example.net")
 SILENT = Doubt(Reason.DNS_SERVFAIL, "no answer")

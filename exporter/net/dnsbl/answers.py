@@ -1,0 +1,137 @@
+"""One list's answers about one subject: when a change counts, and what the latest looks make of it.
+
+The problem: a list can be wrong about one subject while its test points are right. One broken mirror of five is enough.
+
+The rules (truth rule 3 of the contract):
+
+- A change counts only after a second look. It is made past our cache, once the TTL of the first answer is over, and
+  must say the same. The list must also pass a test after the first look, and not long before the second or later.
+- A list that has contradicted itself within a day must say the same once more for each time, each after another TTL.
+- Two looks that disagree are doubt. What counted before the first look still counts.
+- A subject that a list names again and again ends as listed: in half of at least 6 looks of the last 6 hours. The looks
+  must be spread over most of that time, because a few looks in a row would be chance. While it is so, the listing does
+  not end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+from exporter.facts import Severity
+
+HOUR, DAY = 3600.0, 86400.0
+NEVER = float("-inf")
+LOOKS_FOR = 6 * HOUR  # seconds for which looks are remembered
+LOOKS = 6  # fewer looks than this say nothing about how often a list names the subject,
+SPREAD = 4.5 * HOUR  # nor do looks of a shorter time
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list names the subject. `since` is unix seconds, `text` the list's own words."""
+
+    codes: tuple[str, ...]
+    meaning: str
+    severity: Severity
+    remedy: str
+    since: float
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListAnswer:
+    """One conclusive answer: what the list said (None: "no"), and what counted then. If they differ, it waits."""
+
+    generation: int
+    at: float  # monotonic seconds
+    said: Listing | None = None
+    listing: Listing | None = None
+    again: float = NEVER  # when the next look may be made, in monotonic seconds
+    agreed: int = 0  # looks after the first that have said the same
+    second: int | None = None  # the generation in which the last look that was wanted said the same
+    second_at: float = NEVER
+    disputed: bool = False  # the latest two looks disagreed
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Does it still have to be confirmed?"""
+        return self.said != self.listing
+
+    @property
+    def wants_second_look(self) -> bool:
+        return self.unconfirmed and self.second is None
+
+
+Look: TypeAlias = tuple[float, Listing | None]  # monotonic seconds, and what the list said
+
+
+def same(one: Listing | None, other: Listing | None) -> bool:
+    """Do two answers say the same of a subject?"""
+    return (one.codes if one else None) == (other.codes if other else None)
+
+
+def agree(first: ListAnswer, second: Listing | None) -> bool:
+    """Does a second look say the same? If no listing counts yet, the code of a new one may vary."""
+    return same(second, first.said) or bool(second and first.said and not first.listing)
+
+
+def often_named(looks: Sequence[Look]) -> Listing | None:
+    """The latest listing if the list names the subject in half of enough looks, and came back to it; else None."""
+    named = [listing for _, listing in looks if listing]
+    if len(looks) < LOOKS or len(named) * 2 < len(looks) or looks[-1][0] - looks[0][0] < SPREAD:
+        return None
+    came_back = any(before is None and after for (_, before), (_, after) in pairwise(looks))
+    return named[-1] if came_back else None
+
+
+def plain(answer: ListAnswer | None, now: float) -> dict[str, Any] | None:
+    """For json: times as seconds ago."""
+    if answer is None:
+        return None
+    listings = {"said": answer.said, "listing": answer.listing}
+    saved: dict[str, Any] = {"generation": answer.generation, "ago": now - answer.at}
+    saved |= {name: asdict(listing) for name, listing in listings.items() if listing}
+    if answer.again > NEVER:
+        saved |= {"again_ago": now - answer.again, "agreed": answer.agreed}
+    if answer.second is not None:
+        saved |= {"second": answer.second, "second_ago": now - answer.second_at}
+    return saved | ({"disputed": True} if answer.disputed else {})
+
+
+def read(saved: Any, then: float) -> ListAnswer:
+    """What `plain` wrote at `then`, or an older version. Raise KeyError, TypeError or ValueError for anything else."""
+    said, listing = (read_listing(saved[name]) if name in saved else None for name in ("said", "listing"))
+    second = saved.get("second")
+    return ListAnswer(
+        generation=int(saved["generation"]),
+        at=then - float(saved["ago"]),
+        said=said,
+        listing=listing,
+        again=then - float(saved["again_ago"]) if "again_ago" in saved else NEVER,
+        agreed=int(saved.get("agreed", 0)),
+        second=None if second is None else int(second),
+        second_at=NEVER if second is None else then - float(saved["second_ago"]),
+        disputed=bool(saved.get("disputed", False)),
+    )
+
+
+def read_listing(saved: Any) -> Listing:
+    return Listing(
+        codes=tuple(map(str, saved["codes"])),
+        meaning=str(saved["meaning"]),
+        severity=Severity(saved["severity"]),
+        remedy=str(saved["remedy"]),
+        since=float(saved["since"]),
+        text=str(saved["text"]),
+    )
+
+
+def plain_looks(looks: Sequence[Look], now: float) -> list[Any]:
+    return [[now - at, asdict(listing) if listing else None] for at, listing in looks]
+
+
+def read_looks(saved: Any, then: float) -> list[Look]:
+    return [(then - float(ago), read_listing(listing) if listing else None) for ago, listing in saved]

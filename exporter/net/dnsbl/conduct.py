@@ -1,0 +1,152 @@
+"""How a list behaves towards all who are looked up in it: does it answer, contradict itself, name very many at once?
+
+The rules:
+
+- An unanswered question counts against a list only if another list answers a question that was asked later, and before
+  this list is asked again. When nobody answers, the fault is our own resolver's.
+- A list that leaves two questions in a row unanswered over an hour, or half of its last 20, leaves the quorum.
+- A list whose second looks contradicted its first looks about three subjects within 6 hours begins no listing for 24
+  hours. Each further contradiction makes them begin anew.
+- A list that suddenly names more than a fifth of what it called clean is suspect, if these are at least 20 subjects in
+  5 networks. It may be right all the same, so this ends after 6 hours.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from exporter.net.dnsbl.answers import DAY, HOUR
+
+WINDOW = 20  # a list that left half of this many questions unanswered is unreliable,
+SILENT = 4  # or this many in a row
+SILENT_FOR = HOUR  # over this long
+ABSENT = 2  # so many in a row, over as long, and no verdict waits for it any more
+CONTRADICTIONS = 3  # subjects about which a list contradicted itself
+CONTRADICTED_FOR = 6 * HOUR
+BEGINS_NOTHING_FOR = DAY
+MOST_LOOKS = 4  # after the first, before a change counts
+SUDDENLY = 3 * HOUR
+SUSPECT_SUBJECTS = 20
+SUSPECT_NETWORKS = 5
+SUSPECT_PART = 5  # more than one of so many that it called clean
+SUSPECT_FOR = 6 * HOUR
+
+
+@dataclass(slots=True)
+class Conduct:
+    """Times are monotonic seconds."""
+
+    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))  # was it answered?
+    silent: int = 0
+    silent_since: float = 0.0
+    pending: tuple[int, float] | None = None  # the latest unanswered question, if nobody is to blame for it yet
+    contradictions: list[tuple[float, str]] = field(default_factory=list)  # when, and about whom
+    begins_nothing_until: float = 0.0
+    named_anew: dict[str, float] = field(default_factory=dict)
+    suspect_until: float = 0.0
+    suspects: set[str] = field(default_factory=set)  # whom it named then
+
+    def answered(self, others: int) -> None:
+        self.settle(others)
+        self.pending = None
+        self.recent.append(True)
+        self.silent = 0
+
+    def unanswered(self, order: int, asked: float, others: int) -> None:
+        """`order` is the place of the question among all questions; `others` that of the last one another answered."""
+        self.settle(others)
+        self.pending = order, asked
+
+    def settle(self, others: int) -> None:
+        """Count the pending question against the list if another list has answered a later one."""
+        if self.pending and others > self.pending[0]:
+            self.silent_since = self.silent_since if self.silent else self.pending[1]
+            self.silent += 1
+            self.recent.append(False)
+            self.pending = None
+
+    @property
+    def unanswered_lately(self) -> int:
+        return self.recent.count(False) + (self.pending is not None)
+
+    def unreliable(self, now: float) -> bool:
+        return self._silent(SILENT, now) or self.recent.count(False) * 2 >= WINDOW
+
+    def absent(self, now: float) -> bool:
+        """Shall verdicts no longer wait for the list?"""
+        return self._silent(ABSENT, now) or self.recent.count(False) * 2 >= WINDOW
+
+    def _silent(self, times: int, now: float) -> bool:
+        return self.silent >= times and now - self.silent_since >= SILENT_FOR
+
+    def contradict(self, key: str, now: float) -> None:
+        """Two looks at the subject disagreed."""
+        self.contradictions = [it for it in self.contradictions if now - it[0] < DAY]
+        self.contradictions.append((now, key))
+        if len(self.contradicted_lately(now)) >= CONTRADICTIONS or self.begins_nothing(now):
+            self.begins_nothing_until = now + BEGINS_NOTHING_FOR
+        self.named_anew.pop(key, None)
+
+    def contradicted_lately(self, now: float) -> set[str]:
+        return {key for at, key in self.contradictions if now - at < CONTRADICTED_FOR}
+
+    def looks_wanted(self, now: float) -> int:
+        """How many looks after the first must say the same? One, and one more for each contradiction within a day."""
+        return min(1 + sum(now - at < DAY for at, _ in self.contradictions), MOST_LOOKS)
+
+    def begins_nothing(self, now: float) -> bool:
+        return now < self.begins_nothing_until
+
+    def name_anew(self, key: str, now: float, clean: int) -> None:
+        """It names a subject that it called clean; `clean` is how many it still does."""
+        self.named_anew = {k: at for k, at in self.named_anew.items() if now - at < SUDDENLY}
+        self.named_anew[key] = now
+        if self.suspect(now):
+            self.suspects.add(key)
+            return
+        named = len(self.named_anew)
+        if named < SUSPECT_SUBJECTS or named * SUSPECT_PART <= named + clean:
+            return
+        if len({_network(it) for it in self.named_anew}) >= SUSPECT_NETWORKS:
+            self.suspect_until = now + SUSPECT_FOR
+            self.suspects = set(self.named_anew)
+
+    def suspect(self, now: float) -> bool:
+        return now < self.suspect_until
+
+    def forget(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.contradictions = [it for it in self.contradictions if it[1] != key]
+            self.named_anew.pop(key, None)
+            self.suspects.discard(key)
+
+    def plain(self, now: float) -> dict[str, Any]:
+        return {
+            "contradictions": [[now - at, key] for at, key in self.contradictions],
+            "begins_nothing_for": max(0.0, self.begins_nothing_until - now),
+            "suspect_for": max(0.0, self.suspect_until - now),
+            "suspects": sorted(self.suspects) if self.suspect(now) else [],
+        }
+
+    @classmethod
+    def read(cls, saved: Any, then: float) -> Conduct:
+        """What `plain` wrote at `then`. An older state has none of it."""
+        return cls(
+            contradictions=[(then - float(ago), str(key)) for ago, key in saved.get("contradictions", ())],
+            begins_nothing_until=then + float(saved.get("begins_nothing_for", 0.0)),
+            suspect_until=then + float(saved.get("suspect_for", 0.0)),
+            suspects=set(map(str, saved.get("suspects", ()))),
+        )
+
+
+def _network(key: str) -> str:
+    """The network of an address; a domain stands for itself."""
+    try:
+        ip = ip_address(key)
+    except ValueError:
+        return key
+    return str(ip_network((ip, 24 if ip.version == 4 else 48), strict=False))
