@@ -172,13 +172,13 @@ class Doubt:
 
     reason: Reason
     detail: str  # safe to show
-    left_open: tuple[tuple[str, Labels], ...] | None = None  # rule ids, and subject labels that must agree
+    left_open: tuple[tuple[str, Labels], ...] | None = None  # rule ids, and evidence that must agree
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "detail", printable(self.detail))
 
     def over(self, rule: Rule, **subject: object) -> Doubt:
-        """The same doubt, but it also leaves this rule open (only for the given subject, if there is one)."""
+        """The same doubt, leaving open this rule (of this evidence alone, if given), and what it did before."""
         labels = tuple((name, printable(value)) for name, value in sorted(subject.items()))
         return replace(self, left_open=(*(self.left_open or ()), (rule.id, labels)))
 
@@ -186,7 +186,7 @@ class Doubt:
         """Could the missing answer have changed this finding?"""
         if self.left_open is None:
             return True
-        return any(rule == finding.id and set(labels) <= set(finding.subject) for rule, labels in self.left_open)
+        return any(rule == finding.id and set(labels) <= set(finding.evidence) for rule, labels in self.left_open)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ class Domain(Target):
     sends_mail: bool = True
     signers: tuple[str, ...] = ()  # the d= domains of its DKIM selectors in use; none: they are not known
     own_machines: bool = False  # some of its mail is sent by machines of ours, as configured and not otherwise
+    foreign_mail_from: bool = False  # some of its mail is sent with an envelope domain of the provider
 
     def _names(self) -> tuple[object, ...]:
         return (self.name,)
@@ -143,6 +144,7 @@ class Selector(Target):
     selector: str
     signer: str
     retired: bool = False  # nothing is signed with it any more: its key ought to be gone
+    siblings: tuple[str, ...] = ()  # the domain's other selectors in use with the same signer
 
     def _names(self) -> tuple[object, ...]:
         return (self.domain, self.selector)

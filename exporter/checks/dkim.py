@@ -2,19 +2,21 @@
 
 - A key in use is judged by what verifiers do with it (RFC 6376 section 6.1.2, RFC 8301, RFC 8463).
 - For a key that is retired, only one thing matters: nobody may be able to sign with it any more.
+- Of several keys that a provider changes by itself, one is in use, and the others may be without (rotation.py).
 - If we do not know a domain's selectors, DNS can still show whether there is any key at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from exporter.facts import Finding, Metric, Record, Rule, Severity
-from exporter.mail import receiver_replies
+from exporter.facts import Doubt, Finding, Metric, Record, Rule, Severity
+from exporter.mail import names, receiver_replies
 from exporter.mail.cname import dangling
-from exporter.mail.dkim.key_record import DkimSyntaxError, KeyRecord, attempt, namespaces, other_in_turn
-from exporter.mail.dns import Reply, Status
-from exporter.model import Facts, check
+from exporter.mail.dkim.key_record import SHORTEST, DkimSyntaxError, KeyRecord, attempt, namespaces
+from exporter.mail.dkim.rotation import other_with_key
+from exporter.mail.dns import Reply, Status, doubts
+from exporter.model import Fact, Facts, check
 from exporter.net import Net
 from exporter.targets import KeyNamespace, Selector
 from exporter.text import day
@@ -24,7 +26,8 @@ from exporter.text import day
 async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
     """Are the DKIM keys there that receivers need, and those gone that are no longer used?"""
     if isinstance(target, KeyNamespace):
-        yield await _any(target.domain, net)
+        places = namespaces(target.domain)
+        yield _any(target.domain, [await net.query(place, "TXT") for place in places])
         return
     name = f"{target.selector}._domainkey.{target.signer}"
     reply = await net.resolve(name, "TXT")
@@ -42,18 +45,17 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
 
     if target.retired:
         if any(record.key and record.for_email for record in read):
-            yield RETIRED_STILL_PUBLISHED(selector=target.selector, place=place, holder=holder)
+            yield RETIRED_STILL_PUBLISHED(selector=target.selector, place=place, name=name)
         return
+    if not reply.exists or any(record.revoked for record in read[: len(records) == 1]):
+        other, unsure = await net.drive(other_with_key(target.selector, target.signer, target.siblings, reply))
+        if other or unsure:
+            yield _to_come(target.selector, reply, other) if other else ()
+            yield [_over_absence(doubt) for doubt in doubts(unsure)]
+            return
     if not reply.exists:
-        own, unsure = await net.drive(dangling(reply))
-        other = other_in_turn(target.selector, own)
-        before = net.remembered(target, now.name)
-        if other and not (before and (before.record.texts or before.changes)):
-            beside = f"{other}._domainkey.{target.signer}"
-            if any(_is_key(it.text) for it in (await net.resolve(beside, "TXT")).texts):
-                yield KEY_TO_COME(name=name, target=own, selector=target.selector, other=beside)
-                return
-        yield _absent(name, target.selector, reply, alias=bool(own or unsure))
+        end, unsure = await net.drive(dangling(reply))
+        yield _absent(name, target.selector, reply, alias=bool(end or unsure))
         return
     if len(records) > 1:
         yield SEVERAL_RECORDS(place=place, holder=holder, count=len(records))
@@ -62,8 +64,7 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
     if isinstance(record, DkimSyntaxError):
         yield SYNTAX(place=place, holder=holder, error=record, record=texts[0].decode("latin-1"))
         return
-    for finding in _judge(record, place, holder):
-        yield finding
+    yield _judge(record, place, holder, kept=not names.under(holder, names.registrable(target.signer)))
     if record.key:
         known, at = net.remembered(target, now.name), net.clock.wall()
         since = known.now(now, at).since if known else at
@@ -82,8 +83,8 @@ MISSING = Rule(
     Severity.CRITICAL,
     says="{name} has no TXT record, so there is no key for selector {selector} ({answer})",
     why=UNVERIFIABLE,
-    fix='Publish the public key at {name} as one TXT record, "v=DKIM1; k=rsa; p=...", split into strings of at most '
-    "255 characters.",
+    fix="Publish the public key at {name} as one TXT record, all of it as the signing software or the provider shows "
+    "it, in strings of at most 255 characters.",
     ref="RFC 6376 sections 3.6.2.1, 6.1.2",
     refusals=receiver_replies.DKIM_FAILS,
 )
@@ -99,13 +100,14 @@ DANGLING_CNAME = Rule(
 KEY_TO_COME = Rule(
     "dkim.key-to-come",
     Severity.INFO,
-    says="{name} is a CNAME to {target}, where no key has been seen yet; {other} has one, and Microsoft 365 signs with "
-    "the two in turns",
-    why="The second key may not exist before the keys change for the first time. Only if mail were signed with it now "
-    "would it count as unsigned.",
-    fix="Look for s= in the DKIM-Signature headers of the domain's mail: if it says {selector}, rotate the keys in "
-    "Microsoft Defender, else leave the CNAME at {name} where it is.",
-    ref="Microsoft, Set up DKIM to sign mail from your cloud domain; RFC 6376 section 3.1",
+    says="{name} leads to {target}, where there is no key now ({answer}); {other}, which leads to the same provider, "
+    "has one",
+    why="Providers that change keys by themselves have several names for them and sign with one key at a time. Only if "
+    "mail were signed with this one now would it count as unsigned.",
+    fix="Look for s= in the DKIM-Signature headers of the domain's mail: if it says {selector}, have the provider make "
+    "a new key, else leave the CNAME at {name} where it is.",
+    ref="Microsoft, Set up DKIM to sign mail from your cloud domain; Proton, Problems with configuring CNAME records; "
+    "Fastmail, DKIM configuration; AWS, Easy DKIM in Amazon SES; RFC 6376 section 3.1",
 )
 SEVERAL_RECORDS = Rule(
     "dkim.several-records",
@@ -120,8 +122,8 @@ SYNTAX = Rule(
     Severity.CRITICAL,
     says="{place} holds no valid key record: {error}; it says {record}",
     why=UNVERIFIABLE,
-    fix='Publish the TXT record at {holder} again as the signing software prints it, "v=DKIM1; k=rsa; p=..." with the '
-    "whole key, split into strings of at most 255 characters.",
+    fix="Publish the TXT record at {holder} again, all of it as the signing software or the provider shows it, in "
+    "strings of at most 255 characters.",
     ref="RFC 6376 sections 3.2, 3.6.1, 6.1.2",
     refusals=receiver_replies.DKIM_FAILS,
 )
@@ -132,6 +134,15 @@ VERSION_NOT_FIRST = Rule(
     why="The version must be the first tag of a key record, and a strict verifier refuses the key.",
     fix="Move v=DKIM1 to the beginning of the TXT record at {holder}.",
     ref="RFC 6376 section 3.6.1",
+)
+EMPTY_TAG = Rule(
+    "dkim.empty-tag",
+    Severity.INFO,
+    says="{place} has a semicolon too many, and nothing before it",
+    why="The grammar has no empty tag. Some verifiers pass over it. Others take it for a syntax error and the key for "
+    "none, such as OpenDKIM.",
+    fix="Remove the semicolon that follows another one, or begins the text, from the TXT record at {holder}.",
+    ref="RFC 6376 section 3.2",
 )
 UNKNOWN_KEY_TYPE = Rule(
     "dkim.unknown-key-type",
@@ -157,8 +168,8 @@ RETIRED_STILL_PUBLISHED = Rule(
     Severity.WARNING,
     says="the selector {selector} is retired, but {place} still holds its key",
     why="Whoever got hold of the old private key, from a backup or an old machine, can still sign as the domain.",
-    fix='Publish "v=DKIM1; p=" at {holder}, or remove the record, once mail signed with it has been delivered: after a '
-    "week or so.",
+    fix='Put the TXT record "v=DKIM1; p=" in the place of what stands at {name}, or remove that, once mail signed with '
+    "the key has been delivered: after a week or so.",
     ref="RFC 6376 sections 3.1, 3.6.1",
 )
 NO_KEYS = Rule(
@@ -201,9 +212,9 @@ NOT_FOR_EMAIL = Rule(
 )
 TESTING = Rule(
     "dkim.testing",
-    Severity.WARNING,
+    Severity.INFO,
     says="{place} has the flag t=y: the domain says that it is only testing DKIM",
-    why="Verifiers must treat mail signed in testing mode no differently from unsigned mail.",
+    why="A verifier must not treat such mail differently from unsigned mail, and some take its signature for none.",
     fix="Remove y from the t= tag of the TXT record at {holder} once signatures verify.",
     ref="RFC 6376 section 3.6.1",
 )
@@ -221,7 +232,8 @@ WEAK = Rule(
     Severity.WARNING,
     says="the RSA key at {place} has {bits} bits; signers should use 2048",
     why="A key this short is within the reach of an attacker, and receivers have begun to distrust it.",
-    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
+    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it; if a provider keeps the key, "
+    "look there for a setting of its length.",
     ref="RFC 8301 section 3.2",
 )
 VERY_LONG = Rule(
@@ -261,35 +273,48 @@ FIRST_SEEN = Metric(
     "When the DKIM public key that is published now was first seen, in unix seconds.",
 )
 
-SHORTEST, RECOMMENDED, LONGEST = 1024, 2048, 4096  # RFC 8301 section 3.2
+RECOMMENDED, LONGEST = 2048, 4096  # bits of an RSA key (RFC 8301 section 3.2)
 OLD = 365  # days; twice what M3AAWG advises
 DAY = 86400
 
 
-async def _any(domain: str, net: Net) -> Finding:
+def _any(domain: str, replies: Sequence[Reply]) -> Iterator[Fact]:
     """Is there anything where keys would be? An alias is: what is asked for is then denied of its target alone."""
-    places = namespaces(domain)
-    for place in places:
-        reply = await net.resolve(place, "TXT")
-        if reply.chain or reply.status is not Status.NXDOMAIN:
-            return SELECTORS_UNKNOWN(domain=domain, namespace=place)
-    return NO_KEYS(domain=domain, namespaces=", ".join(places))
+    for reply in replies:
+        if reply.status.conclusive and (reply.chain or reply.status is not Status.NXDOMAIN):
+            yield SELECTORS_UNKNOWN(domain=domain, namespace=reply.question.name)
+            return
+    in_doubt = [*doubts(*replies)]
+    yield from in_doubt
+    if not in_doubt:
+        yield NO_KEYS(domain=domain, namespaces=", ".join(reply.question.name for reply in replies))
 
 
-def _is_key(text: bytes) -> bool:
-    record = attempt(text)
-    return isinstance(record, KeyRecord) and record.key is not None
+def _to_come(selector: str, reply: Reply, other: str) -> Finding:
+    answer = "its p= is empty" if reply.exists else _answer(reply)
+    return KEY_TO_COME(name=reply.question.name, target=reply.chain[-1], selector=selector, answer=answer, other=other)
+
+
+def _over_absence(doubt: Doubt) -> Doubt:
+    """Whether the key is wanted is open. What was wrong with one that stood there has been answered."""
+    return doubt.over(MISSING).over(DANGLING_CNAME).over(REVOKED).over(KEY_TO_COME)
+
+
+def _answer(reply: Reply) -> str:
+    return "there is no such name" if reply.status is Status.NXDOMAIN else "the name exists"
 
 
 def _absent(name: str, selector: str, reply: Reply, *, alias: bool) -> Finding:
     """`alias`: there is a CNAME that is no wildcard's, as far as is known."""
-    answer = "there is no such name" if reply.status is Status.NXDOMAIN else "the name exists"
     if alias:
-        return DANGLING_CNAME(name=name, target=reply.chain[-1], answer=answer)
-    return MISSING(name=name, selector=selector, answer=answer)
+        return DANGLING_CNAME(name=name, target=reply.chain[-1], answer=_answer(reply))
+    return MISSING(name=name, selector=selector, answer=_answer(reply))
 
 
-def _judge(record: KeyRecord, place: str, holder: str) -> Iterator[Finding]:
+def _judge(record: KeyRecord, place: str, holder: str, *, kept: bool) -> Iterator[Finding]:
+    """`kept`: by a provider, in a zone that is not the signer's."""
+    if record.empty_tags:
+        yield EMPTY_TAG(place=place, holder=holder)
     if not record.version_first:
         yield VERSION_NOT_FIRST(place=place, holder=holder)
     if record.hashes is not None and not record.allows_sha256:
@@ -307,6 +332,6 @@ def _judge(record: KeyRecord, place: str, holder: str) -> Iterator[Finding]:
     elif record.key.bits < SHORTEST:
         yield TOO_SHORT(place=place, bits=record.key.bits)
     elif record.key.bits < RECOMMENDED:
-        yield WEAK(place=place, bits=record.key.bits)
+        yield WEAK(place=place, bits=record.key.bits, severity=Severity.INFO if kept else None)
     elif record.key.bits > LONGEST:
         yield VERY_LONG(place=place, bits=record.key.bits)

@@ -7,11 +7,12 @@ Without reports, its owner may learn that too late.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 
-from exporter.facts import Finding, Record, Rule, Severity
+from exporter.facts import Doubt, Finding, Record, Rule, Severity
 from exporter.mail.dns import doubts
 from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
-from exporter.mail.tls_rpt import RECORD, demand, parse
+from exporter.mail.tls_rpt import RECORD, demand, destinations, parse
 from exporter.model import Facts, check
 from exporter.net import Net
 from exporter.targets import Domain
@@ -27,14 +28,17 @@ async def tls_rpt(target: Domain, net: Net) -> Facts:
     if found.answered:
         yield Record.of(f"{found.name} TXT", found.meant)
     yield _announcement(domain, found)
-    if found.doubt:
-        yield doubts(found.doubt)
+    if found.doubt and found.answered:  # what is meant as a record does not stand there, and has been judged
+        yield (reduce(Doubt.over, OF_NO_RECORD, doubt) for doubt in doubts(found.doubt))
         return
-    if not found.meant and not found.dangling and not found.at_apex:
+    yield doubts(found.doubt)
+    if not (found.doubt or found.meant or found.dangling or found.at_apex):
         demanded = await net.drive(demand(domain))
-        by = demanded.by or (NOTHING_SEEN if demanded.doubt else NOTHING)
-        yield MISSING(domain=domain, demand=by, severity=Severity.WARNING if demanded.by else None)
-        yield doubts(demanded.doubt)
+        yield (doubt.over(MISSING) for doubt in doubts(demanded.doubt))
+        if demanded.by or not demanded.doubt:  # else how bad it is that there is none is open
+            yield MISSING(
+                domain=domain, demand=demanded.by or NOTHING, severity=Severity.WARNING if demanded.by else None
+            )
 
 
 UNTOLD = "Senders tell nobody when TLS with the mail hosts of the domain fails."
@@ -77,8 +81,7 @@ SYNTAX = Rule(
     Severity.WARNING,
     says="the TLS-RPT record at {name} does not count: {error}",
     why=UNTOLD,
-    fix='Publish at {name} the TXT record "v=TLSRPTv1; rua=mailto:tls-reports@{domain}", with an address that somebody '
-    "reads.",
+    fix='Publish at {name} the TXT record "{record}", with an address that somebody reads.',
     ref="RFC 8460 section 3",
 )
 BAD_URI = Rule(
@@ -91,7 +94,8 @@ BAD_URI = Rule(
     ref="RFC 8460 section 3",
 )
 
-NOTHING, NOTHING_SEEN = "neither MTA-STS nor DANE", "nothing that could be seen"
+OF_NO_RECORD = (MISSING, AT_APEX, DANGLING_CNAME)
+NOTHING = "neither MTA-STS nor DANE"
 
 
 def _announcement(domain: str, found: PolicyTxt) -> Iterator[Finding]:
@@ -106,6 +110,7 @@ def _announcement(domain: str, found: PolicyTxt) -> Iterator[Finding]:
     elif found.meant:
         reporting, error = tried(parse, (found.records or found.meant)[0])
         if reporting is None:
-            yield SYNTAX(domain=domain, name=name, error=error)
+            addresses = destinations((found.records or found.meant)[0]) or (f"mailto:tls-reports@{domain}",)
+            yield SYNTAX(name=name, error=error, record=f"v=TLSRPTv1; rua={','.join(addresses)}")
         elif reporting.bad:
             yield BAD_URI(name=name, uris=", ".join(f'"{uri}"' for uri in reporting.bad))

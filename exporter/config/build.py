@@ -196,14 +196,20 @@ class Build:
                 yield self._authorisation(domain, mail_from, sender.value, common)
             elif not self.nameless:
                 self.problems.report(here, f"no sender is called {quoted(name)}; {did_you_mean(name, self._senders)}")
+        in_use = [key for key in domain.dkim_selectors if not key.retired]
         for number, key in enumerate(domain.dkim_selectors):
             what = f"the selector {key.selector} of {domain.name}"
             self._claim(("selector", where, key.selector), where / "dkim_selectors" / number, what)
             signer = key.domain or domain.name
+            others = (it.selector for it in in_use if (it.domain or domain.name) == signer)
             yield targets.Selector(
-                domain=domain.name, selector=key.selector, signer=signer, retired=key.retired, **common
+                domain=domain.name,
+                selector=key.selector,
+                signer=signer,
+                retired=key.retired,
+                siblings=() if key.retired else tuple(it for it in others if it != key.selector),
+                **common,
             )
-        in_use = [key for key in domain.dkim_selectors if not key.retired]
         if domain.sends_mail and not in_use:
             yield targets.KeyNamespace(domain=domain.name, **common)
         keys = tuple(f"{key.selector}._domainkey.{key.domain or domain.name}" for key in in_use)

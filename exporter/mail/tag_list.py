@@ -7,7 +7,7 @@ begins with a letter, goes on in letters, digits and "_", and is case-sensitive.
 signs and everything else but ";". One ";" may close the list. The order means nothing unless a record says so, as of
 v=. A tag may stand there once: with the same one twice the whole list is invalid. A tag that a reader does not know is
 to be ignored, which is how lists grow. What a broken term does to the whole list is for each record to say, so a term
-carries its fault instead of raising it.
+carries its fault instead of raising it. Nothing at all between two semicolons is passed over.
 """
 
 from __future__ import annotations
@@ -42,6 +42,12 @@ def read(text: bytes) -> list[Tag]:
             tags.append(Tag(name, value, position + before))
         position += len(term) + 1
     return tags
+
+
+def has_empty(text: bytes) -> bool:
+    """Does it have a semicolon too many? The grammar has none for an empty tag; one may close the list."""
+    *terms, last = (term.strip(SPACE.encode()) for term in text.split(b";"))
+    return not all(terms) or (not terms and not last)
 
 
 class KnownTags(NamedTuple):

@@ -26,6 +26,9 @@ RECORD = PolicyTxtKind("_smtp._tls", "TLSRPTv1")
 MOST_HOSTS = 30
 SMTP = 25
 
+MOST_DESTINATIONS = 5  # of a text that is none: it is for a person to read
+
+_ANY_URI = re.compile(r"(?:mailto:|https://)[^\s;,]+", re.ASCII | re.IGNORECASE)
 _MAILTO = re.compile(r"mailto:[^@?\s]+@([^@?\s]+)(?:\?\S*)?", re.ASCII | re.IGNORECASE)
 _HTTPS = re.compile(r"https://([^/?#:@\s]+)(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.ASCII | re.IGNORECASE)
 
@@ -46,6 +49,12 @@ def parse(text: bytes) -> Reporting:
     uris = dict.fromkeys(uri.strip(WHITE_SPACE) for value in lists for uri in value.split(","))
     good = {uri for uri in uris if _is_destination(uri)}
     return Reporting(tuple(uri for uri in uris if uri in good), tuple(uri for uri in uris if uri not in good))
+
+
+def destinations(text: bytes) -> tuple[str, ...]:
+    """Where somebody wants reports sent, whatever else is wrong with the text: what would stand in a good one."""
+    found = (match.rstrip("\"'") for match in _ANY_URI.findall(text.decode("latin-1")))
+    return tuple(uri for uri in dict.fromkeys(found) if _is_destination(uri))[:MOST_DESTINATIONS]
 
 
 def _is_destination(uri: str) -> bool:

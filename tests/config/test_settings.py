@@ -153,6 +153,19 @@ domains:
     assert only(settings, KeyNamespace) == []
 
 
+def test_a_selector_knows_the_others_in_use_of_the_same_signer(read: Read) -> None:
+    settings = read(
+        """
+smtp: {helo_name: p.example.net}
+domains:
+  - name: a.example
+    dkim_selectors: [s1, s2, {selector: s3, retired: true}, {selector: s4, domain: b.example}, s5]
+"""
+    )
+    siblings = {target.selector: target.siblings for target in only(settings, Selector)}
+    assert siblings == {"s1": ("s2", "s5"), "s2": ("s1", "s5"), "s3": (), "s4": (), "s5": ("s1", "s2")}
+
+
 def test_a_domain_that_sends_without_a_selector_in_use_is_asked_whether_it_has_keys(read: Read) -> None:
     settings = read(
         """

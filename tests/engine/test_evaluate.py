@@ -13,7 +13,7 @@ import pytest
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
 from exporter.engine.store import Store
-from exporter.facts import Doubt, Reason, Verdict
+from exporter.facts import Doubt, LookAgain, Reason, Verdict
 from exporter.model import Door, Facts, Outcome, check
 from exporter.net import Net
 from exporter.targets import Domain, MailHost
@@ -47,6 +47,11 @@ async def test_proven_bad_stays_bad_when_the_run_breaks_off() -> None:
 
 async def test_unproven_good_is_unknown() -> None:
     assert (await run(SIZE(3), cannot())).verdict is Verdict.UNKNOWN
+
+
+async def test_the_next_look_that_a_run_wants_is_the_soonest() -> None:
+    assert (await run()).again is None
+    assert (await run(LookAgain(300), [LookAgain(60), LookAgain(900)])).again == 60
 
 
 async def test_a_doubt_does_not_end_the_run() -> None:

@@ -263,6 +263,30 @@ async def test_what_wants_to_run_again_soon_does_so_once_and_keeps_its_own_times
     assert len(runs.names) == 4
 
 
+async def test_a_run_that_wants_another_look_gets_it_and_then_its_own_times() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    (job,) = plans(1, interval=60, at_once=True)
+    schedule.add(job)
+    runs.gate.clear()
+    schedule.tick("sample")
+    await settle()
+    schedule.look_again(job.key, 5)  # as it does while it runs
+    runs.gate.set()
+    await settle()
+    await pass_time(schedule, clock, 4)
+    assert len(runs.names) == 1
+    await pass_time(schedule, clock, 1)
+    assert len(runs.names) == 2
+    schedule.look_again(job.key, 1000)
+    await pass_time(schedule, clock, 120)
+    assert len(runs.names) == 4, "later than its own time is no news"
+    schedule.remove(job.key)
+    schedule.look_again(job.key, 5)
+    await pass_time(schedule, clock, 10)
+    assert len(runs.names) == 4
+
+
 async def test_news_during_a_run_is_followed_by_another_one() -> None:
     clock, runs = FakeClock(), Runs()
     schedule = Schedule(runs, clock)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.mail.tag_list import Tag, read, repeated
+from exporter.mail.tag_list import Tag, has_empty, read, repeated
 
 LISTS = [
     (b"", []),
@@ -35,3 +35,22 @@ def test_every_term_stands_where_it_says(text: bytes) -> None:
 
 def test_names_that_repeat_are_told_once() -> None:
     assert repeated(["p", "v", "p", "p", "k", "v"]) == ("p", "v")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"v=1; p=2", False),
+        (b"v=1; p=2;", False),
+        (b"v=1; p=2; \r\n", False),
+        (b"v=1; p=", False),
+        (b"v=1;; p=2", True),
+        (b"v=1; \t; p=2", True),
+        (b"v=1; p=2;;", True),
+        (b"; v=1", True),
+        (b";", True),
+        (b"", True),
+    ],
+)
+def test_one_semicolon_may_close_a_list_and_no_other_stand_alone(text: bytes, expected: bool) -> None:
+    assert has_empty(text) is expected

@@ -55,6 +55,8 @@ def past_the_loader(target: Target) -> str | None:
             return "the loader wants the IPv4 address itself, but the command takes any"
         case EhloProbe(helo=helo) if set(helo) & set("\r\n"):
             return "the loader refuses a line break; whatever gets past it must not be sent either"
+        case Domain(foreign_mail_from=True):
+            return "no key of the configuration says yet that a provider uses envelope domains of its own"
         case Reputation(subject=subject, lists=lists) if not all(blocklist.holds(subject) for blocklist in lists):
             return "the loader leaves out lists that do not hold the subject; who asks must not rely on it"
     return None
@@ -152,6 +154,8 @@ class _File:
             case Selector(domain=name):
                 given = {"retired": True} if target.retired else {}
                 self._selector(name, selector=target.selector, domain=target.signer, **given)
+                for sibling in target.siblings:
+                    self._selector(name, selector=sibling, domain=target.signer)
             case KeyNamespace(domain=name) | Registration(domain=name):
                 self._domain(name)
             case MailHost(host=host, port=port):

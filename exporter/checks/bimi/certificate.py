@@ -22,8 +22,8 @@ NO_CERTIFICATE = Rule(
     Severity.INFO,
     says="the record at {name} names no mark certificate",
     why="Gmail and Apple Mail show no logo without one; others may, by what they know of the sender.",
-    fix="Get a Verified or a Common Mark Certificate for {domain}, and put a=https://... with its URL into the TXT "
-    "record at {name}.",
+    fix="Get a Verified or a Common Mark Certificate for {domain}, and put a= with its https URL into the TXT record "
+    "at {name}.",
     ref=f"{BIMI} section 7.3; Apple, BIMI support in Apple Mail",
 )
 CERTIFICATE_UNREADABLE = Rule(
@@ -94,7 +94,16 @@ NOT_AFTER = Metric(
     "deliverability_bimi_certificate_not_after_timestamp_seconds", "When the mark certificate of the domain expires."
 )
 
-
+RULES = (
+    CERTIFICATE_UNREADABLE,
+    CERTIFICATE_EXPIRED,
+    CERTIFICATE_NOT_YET_VALID,
+    CERTIFICATE_EXPIRING,
+    CERTIFICATE_NAME,
+    CERTIFICATE_PURPOSE,
+    CERTIFICATE_CHAIN,
+    CERTIFICATE_LOGO,
+)
 DAY = 86400.0
 SOON = 21 * DAY  # seconds to expiry
 

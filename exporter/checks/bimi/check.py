@@ -6,8 +6,9 @@ organisational domain, faults are reported there. We do not judge which authorit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import reduce
 
 from exporter.checks.bimi import certificate as certificates
 from exporter.checks.bimi import logo as logos
@@ -27,7 +28,8 @@ from exporter.mail.bimi.record import (
     weaknesses,
 )
 from exporter.mail.cname import dangling
-from exporter.mail.dmarc.tree_walk import climb
+from exporter.mail.dmarc.tree_walk import Discovery, climb
+from exporter.mail.dmarc.tree_walk import walk as whole_walk
 from exporter.mail.dns import doubts
 from exporter.model import Door, Fact, Facts, check
 from exporter.net import Net
@@ -43,7 +45,9 @@ async def bimi(target: Domain, net: Net) -> Facts:
     found = await net.drive(find(target.name))
     end, unsure = await net.drive(dangling(found.own.reply))
     yield _standing(found, end)
-    yield doubts(found.own.reply, unsure, found.above.reply if found.above else None)
+    yield doubts(found.own.reply)
+    yield (doubt.over(DANGLING_CNAME) for doubt in doubts(unsure))
+    yield (doubt.over(INHERITED) for doubt in doubts(found.above.reply if found.above else None))
     if len(found.own.records) != 1:
         return
     name, record = found.own.name, found.own.records[0]
@@ -63,7 +67,9 @@ async def bimi(target: Domain, net: Net) -> Facts:
         now = net.clock.wall()
         judged = certificates.judge(target.name, evidence, logo, now)
         yield (*_fetched(name, "a", record.evidence, evidence), *judged)
-    yield (*doubts(walk.doubt), *_doubts(logo, logos.doubt), *_doubts(evidence, certificates.doubt))
+    yield (_over_policies(walk, doubt) for doubt in doubts(walk.doubt))
+    yield _open_questions("l", logo, logos.doubt, (*logos.RULES, certificates.CERTIFICATE_LOGO))
+    yield _open_questions("a", evidence, certificates.doubt, certificates.RULES)
 
 
 DANGLING_CNAME = Rule(
@@ -119,7 +125,8 @@ NO_LOCATION = Rule(
     Severity.WARNING,
     says="the record at {name} does not say where the logo is: {what}",
     why=NO_LOGO,
-    fix="Put l=https://... with the URL of the logo into the TXT record at {name}, or say l=; a=; to have none.",
+    fix='Put l= with the https URL of the logo into the TXT record at {name}, or publish "v=BIMI1; l=; a=" there to '
+    "have none.",
     ref=f"{BIMI} sections 4.3, 7.3",
 )
 BAD_URL = Rule(
@@ -153,8 +160,8 @@ DMARC_TOO_WEAK = Rule(
     says="{domain} has a BIMI record, but its DMARC policy is too weak for a logo: {what} at {name}",
     why="Receivers look for a logo only where forged mail is kept away: quarantine or reject, for all mail of the "
     "domain and of its subdomains.",
-    fix="Publish at {name} p=quarantine or p=reject without pct=, t=y and sp=none, once the reports show that all "
-    "legitimate mail passes.",
+    fix="Change the TXT record at {name} to p=quarantine or p=reject without pct=, t=y and sp=none, once the reports "
+    "show that all legitimate mail passes.",
     ref=f"{BIMI} section 7.1",
 )
 UNAVAILABLE = Rule(
@@ -244,7 +251,17 @@ def _blame(fetched: Fetched) -> str:
     return "" if fetched.doubt or fetched.status == 200 else f"is answered with HTTP status {fetched.status}"
 
 
-def _doubts(fetched: Fetched | None, of_file: Callable[[Fetched], Doubt | None]) -> Iterator[Doubt]:
-    """Why nothing is known of the file; nothing where it is known or not needed."""
+def _over_policies(walk: Discovery, doubt: Doubt) -> Doubt:
+    """Whether there is a policy, and of what strength, is open where the walk did not come to."""
+    open_still = whole_walk(walk.domain)[0 if walk.source is None else len(walk.steps) :]
+    for name in open_still:
+        doubt = doubt.over(DMARC_TOO_WEAK, name=f"_dmarc.{name}")
+    return doubt
+
+
+def _open_questions(
+    tag: str, fetched: Fetched | None, of_file: Callable[[Fetched], Doubt | None], rules: Iterable[Rule]
+) -> Iterator[Doubt]:
+    """Why nothing is known of the file, which these rules are about; nothing where it is known or not needed."""
     if fetched and not _blame(fetched) and (doubt := of_file(fetched)):
-        yield doubt
+        yield reduce(Doubt.over, rules, doubt.over(UNAVAILABLE, tag=tag).over(REDIRECTED, tag=tag))

@@ -78,6 +78,16 @@ LOGO_SHAPE = Rule(
     ref="Gmail, Create a BIMI SVG file",
 )
 
+RULES = (
+    LOGO_TYPE,
+    LOGO_SIZE,
+    LOGO_UNREADABLE,
+    LOGO_PROFILE,
+    LOGO_CONTENT,
+    LOGO_EXTERNAL,
+    LOGO_DOCTYPE,
+    LOGO_SHAPE,
+)
 TYPES = ("image/svg+xml", "image/svg+xml+gzip")
 
 

@@ -3,6 +3,8 @@
 The configuration may be incomplete. Other companies that send for the domain often use envelope and DKIM domains of
 their own. So we are certain only about mail from our own machines.
 
+A provider may send with an envelope domain of its own (`theirs`). Then SPF proves the provider, and DKIM must align.
+
 We say that everybody refuses such mail only if two things are true. Each name must be proven useless by both RFCs, and
 both RFCs must lead to the same record.
 """
@@ -10,12 +12,14 @@ both RFCs must lead to the same record.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 
-from exporter.facts import Finding, Rule, Severity
+from exporter.facts import Doubt, Finding, Rule, Severity
 from exporter.mail import receiver_replies
 from exporter.mail.dmarc.alignment import Identifier
 from exporter.mail.dmarc.record import DmarcPolicy, Requested
 from exporter.mail.dmarc.tree_walk import Discovery
+from exporter.mail.dns import doubts
 from exporter.targets import Domain
 from exporter.text import commas
 
@@ -68,40 +72,87 @@ DKIM_CANNOT_ALIGN = Rule(
 )
 
 
+PROVIDER_NOT_ALIGNED = Rule(
+    "dmarc.provider-not-aligned",
+    Severity.WARNING,
+    says="some mail of {domain} is sent with an envelope domain of the provider, and no DKIM domain that is configured "
+    "({signers}) is aligned with {domain}",
+    why="SPF proves the provider there, so this mail passes DMARC only if it is signed with a domain that nobody has "
+    "configured.",
+    fix="Let the provider sign with d={domain}, and list its selectors in dkim_selectors.",
+    ref="RFC 9989 section 4.4; RFC 7489 section 3.1",
+    refusals=receiver_replies.NOT_ALIGNED,
+)
+ALIGNMENT_UNSEEN = Rule(
+    "dmarc.alignment-unseen",
+    Severity.INFO,
+    says="some mail of {domain} is sent with an envelope domain of the provider, and no DKIM selector is configured: "
+    "its alignment cannot be seen",
+    why="SPF proves the provider there, so this mail passes DMARC only by a DKIM signature with d={domain}.",
+    fix="List in dkim_selectors of {domain} each s= of the DKIM-Signature headers of that mail, with the d= where that "
+    "is another domain.",
+    ref="RFC 9989 section 4.4; RFC 6376 section 3.5",
+)
+OF_NOTHING_ALIGNED = (CANNOT_ALIGN, NOTHING_ALIGNED, PROVIDER_NOT_ALIGNED)
+RULES = (*OF_NOTHING_ALIGNED, ALIGNMENT_DIFFERS, SPF_CANNOT_ALIGN, DKIM_CANNOT_ALIGN, ALIGNMENT_UNSEEN)
+THEIRS = "a domain of the provider"
+
+
 def judge(
     target: Domain, found: Discovery, requested: Requested, spf: Sequence[Identifier], dkim: Sequence[Identifier]
 ) -> Iterator[Finding]:
     """`spf` are the domains of MAIL FROM, `dkim` those of d=; without the latter DKIM may do what SPF cannot."""
-    name = target.name
+    name, signers = target.name, commas(it.domain for it in dkim)
     useless_spf, useless_dkim = [it for it in spf if it.never], [it for it in dkim if it.never]
-    if dkim and len(useless_spf) == len(spf) and len(useless_dkim) == len(dkim):
+    unsigned = bool(dkim) and len(useless_dkim) == len(dkim)
+    if unsigned and len(useless_spf) == len(spf):
+        mail_from = commas([*(it.domain for it in spf), *([THEIRS] if target.foreign_mail_from else [])])
         if not target.own_machines:
-            yield NOTHING_ALIGNED(
-                domain=name, mail_from=commas(it.domain for it in spf), signers=commas(it.domain for it in dkim)
-            )
+            yield NOTHING_ALIGNED(domain=name, mail_from=mail_from, signers=signers)
         else:
             refused = requested.applied is not DmarcPolicy.NONE and _agreed(found, (*spf, *dkim))
             yield CANNOT_ALIGN(
                 domain=name,
-                mail_from=commas(it.domain for it in spf),
-                signers=commas(it.domain for it in dkim),
+                mail_from=mail_from,
+                signers=signers,
                 applied=requested.applied,
                 severity=None if refused else Severity.WARNING,
             )
     else:
         if useless_spf:
             yield SPF_CANNOT_ALIGN(domain=name, mail_from=commas(it.domain for it in useless_spf))
-        if useless_dkim:
+        if target.foreign_mail_from and unsigned:
+            yield PROVIDER_NOT_ALIGNED(domain=name, signers=signers)
+        elif useless_dkim:
             yield DKIM_CANNOT_ALIGN(domain=name, signers=commas(it.domain for it in useless_dkim))
+        if target.foreign_mail_from and not dkim:
+            yield ALIGNMENT_UNSEEN(domain=name)
+    yield from _differences(target, spf, dkim)
+
+
+def _differences(target: Domain, spf: Sequence[Identifier], dkim: Sequence[Identifier]) -> Iterator[Finding]:
     differing = [it for it in (*spf, *dkim) if it.differs]
-    if differing:
-        # Where each message has something else that everybody takes, the difference costs nothing.
-        covered = any(group and all(it.always for it in group) for group in (spf, dkim))
+    # Where each message has something else that everybody takes, the difference costs nothing.
+    groups = [group for group in (() if target.foreign_mail_from else spf, dkim) if group]
+    covered = any(all(it.always for it in group) for group in groups)
+    perhaps = any(all(it.always or it.doubt for it in group) for group in groups)
+    if differing and covered == perhaps:  # else a doubt leaves it open
         names = "; ".join(
             f"{it.domain} (by RFC {9989 if it.new else 7489} it is, by RFC {7489 if it.new else 9989} not)"
             for it in differing
         )
-        yield ALIGNMENT_DIFFERS(domain=name, names=names, severity=Severity.INFO if covered else None)
+        yield ALIGNMENT_DIFFERS(domain=target.name, names=names, severity=Severity.INFO if covered else None)
+
+
+def open_questions(spf: Sequence[Identifier], dkim: Sequence[Identifier]) -> Iterator[Doubt]:
+    """What is not known of these names."""
+    some_use = any(not (it.never or it.doubt) for it in (*spf, *dkim))
+    for group, own in ((spf, SPF_CANNOT_ALIGN), (dkim, DKIM_CANNOT_ALIGN)):
+        rules = (own, ALIGNMENT_DIFFERS, *(() if some_use else OF_NOTHING_ALIGNED))
+        if group is dkim:
+            rules = (*rules, PROVIDER_NOT_ALIGNED)
+        for doubt in doubts(*(it.doubt for it in group)):
+            yield reduce(Doubt.over, rules, doubt)
 
 
 def _agreed(found: Discovery, identifiers: Iterable[Identifier]) -> bool:

@@ -6,15 +6,16 @@ RFC 9989 and RFC 7489 find the policy in different ways. Receivers use one or th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 
-from exporter.checks.dmarc import alignment, reports
-from exporter.facts import Finding, Metric, Record, Rule, Severity
+from exporter.checks.dmarc import alignment, complaints, reports
+from exporter.facts import Doubt, Finding, Metric, Record, Rule, Severity
 from exporter.mail import names, receiver_replies
 from exporter.mail.cname import dangling
 from exporter.mail.dmarc.alignment import align
-from exporter.mail.dmarc.record import DmarcPolicy, Requested, is_record, meant
+from exporter.mail.dmarc.record import DmarcPolicy, Requested, is_record, meant, parse
 from exporter.mail.dmarc.reports import destination
-from exporter.mail.dmarc.tree_walk import Discovery, Published, WalkStep, climb, discover
+from exporter.mail.dmarc.tree_walk import Discovery, Published, WalkStep, climb, discover, walk
 from exporter.mail.dns import doubts
 from exporter.model import Fact, Facts, check
 from exporter.net import Net
@@ -28,40 +29,40 @@ async def dmarc(target: Domain, net: Net) -> Facts:
     yield _records(found)
     for step in _looked_at(found):
         alias, unsure = await net.drive(dangling(step.reply))
-        yield doubts(unsure)
-        yield _strays(step, alias, harmless=bool(found.source or found.doubt))
+        yield (doubt.over(DANGLING_CNAME, name=step.name) for doubt in doubts(unsure))
+        yield _strays(step, alias, found)
     source = found.source
     if source is None:
         if found.doubt:
-            yield doubts(found.doubt)
+            yield (_without_source(found, doubt) for doubt in doubts(found.doubt))
             return
-        yield MISSING(domain=target.name, record=_suggested(target))
+        yield _missing(target, found)
         yield POLICY_INFO(1, **_labels(None, None, None))
-        yield doubts(found.apex)
+        yield (doubt.over(AT_APEX) for doubt in doubts(found.apex))
         if found.apex and any(is_record(txt.text) for txt in found.apex.texts):
             yield AT_APEX(domain=target.name)
         return
     if names.under(source.domain, names.registrable(target.name)):  # else it is the registry's, who will not ask us
-        yield (*_complaints(source), *reports.judge_list(source, wanted=target.sends_mail))
+        yield (*complaints.judge(source), *reports.judge_list(source, wanted=target.sends_mail))
         uris = source.record.rua[: reports.MOST]
         above = await net.drive(climb(source.domain)) if uris and source.domain != target.name else found
         for uri in uris:
             end = await net.drive(destination(above, uri))
-            yield doubts(end.doubt)
-            yield reports.judge(source, end)
+            yield (*reports.open_questions(end), *reports.judge(source, end))
     inherited = source.domain != target.name
-    if inherited and source.record.np and found.apex and found.apex.doubt:
-        yield doubts(found.apex)  # sp= or np=: that hangs on whether the name exists
-        return
     requested = source.record.requests(subdomain=inherited, exists=found.exists)
-    yield _judge(target, source, requested)
-    if requested and target.sends_mail:
-        spf = [await net.drive(align(found, name, "aspf")) for name in dict.fromkeys(target.mail_from)]
-        dkim = [await net.drive(align(found, name, "adkim")) for name in dict.fromkeys(target.signers)]
-        yield doubts(*(identifier.doubt for identifier in (*spf, *dkim)))
-        yield alignment.judge(target, found, requested, spf, dkim)
-    open_still = [*doubts(found.doubt, found.aside.reply if found.aside else None)]
-    yield open_still or _rest(found, source, requested)
+    unsure = found.apex if inherited and source.record.np else None  # sp= or np=: that hangs on whether the name exists
+    if unsure and unsure.doubt:
+        yield reduce(Doubt.over, (*OF_POLICY, *alignment.RULES), unsure.doubt)
+    else:
+        yield _judge(target, source, requested)
+        if requested and target.sends_mail:
+            spf = [await net.drive(align(found, name, "aspf")) for name in dict.fromkeys(target.mail_from)]
+            dkim = [await net.drive(align(found, name, "adkim")) for name in dict.fromkeys(target.signers)]
+            yield alignment.open_questions(spf, dkim)
+            yield alignment.judge(target, found, requested, spf, dkim)
+        yield _below(found, source, requested)
+    yield _differences(found)
 
 
 UNPROTECTED = (
@@ -119,76 +120,9 @@ SPF_TEXT = Rule(
     fix="Publish the DMARC record at {name}, which takes the wildcard's place, or remove the SPF record there.",
     ref="RFC 9989 section 4.10",
 )
-NO_POLICY = Rule(
-    "dmarc.no-policy",
-    Severity.WARNING,
-    says="the record at {name} has no p= tag and counts as {meaning}",
-    why="Receivers that live by RFC 7489 refuse the whole record, and the others take it as p=none at best.",
-    fix="Put p=none, p=quarantine or p=reject right behind v=DMARC1 in the TXT record at {name}.",
-    ref="RFC 9989 sections 4.7, 4.10.1; RFC 7489 section 6.3",
-    refusals=receiver_replies.NO_DMARC_POLICY,
-)
-BAD_POLICY = Rule(
-    "dmarc.bad-policy",
-    Severity.WARNING,
-    says="the record at {name} says {tag}={value}, which is no policy, and counts as {meaning}",
-    why="One policy that cannot be read spoils all of them.",
-    fix="Set {tag}= to none, quarantine or reject in the TXT record at {name}.",
-    ref="RFC 9989 sections 4.8, 4.10.1",
-    refusals=receiver_replies.NO_DMARC_POLICY,
-)
-SYNTAX = Rule(
-    "dmarc.syntax",
-    Severity.WARNING,
-    says='the record at {name} holds "{term}", which is no tag=value',
-    why="Most receivers skip such a term, some the whole record; what it was meant to say is lost in any case.",
-    fix='Correct or remove "{term}" in the TXT record at {name}.',
-    ref="RFC 9989 sections 4.7, 4.8",
-)
-REPEATED_TAG = Rule(
-    "dmarc.repeated-tag",
-    Severity.WARNING,
-    says="the record at {name} has the tag {tag}= more than once",
-    why="A tag list that repeats a tag is invalid; receivers take the first, the last or nothing at all.",
-    fix="Leave one {tag}= in the TXT record at {name}.",
-    ref="RFC 6376 section 3.2; RFC 9989 section 4.7",
-)
-IGNORED_VALUE = Rule(
-    "dmarc.ignored-value",
-    Severity.INFO,
-    says="the record at {name} says {tag}={value}, which receivers ignore",
-    why="The tag falls back to its default, which may not be what was meant.",
-    fix="Correct or remove {value} behind {tag}= in the TXT record at {name}.",
-    ref="RFC 9989 sections 4.7, 4.8",
-)
-REMOVED_TAG = Rule(
-    "dmarc.removed-tag",
-    Severity.INFO,
-    says="the record at {name} says {tag}={value}; RFC 9989 has no such tag",
-    why="Newer receivers ignore it, and older ones may still obey it.",
-    fix="Remove {tag}= from the TXT record at {name}.",
-    ref="RFC 9989 appendix C",
-)
-NOT_A_SUFFIX = Rule(
-    "dmarc.not-a-suffix",
-    Severity.WARNING,
-    says="the record at {name} says psd=y, but {domain} is no public suffix",
-    why="By psd=y each name right below belongs to an organisation of its own, so what is sent or signed as one of "
-    "them is not aligned with the domain any more.",
-    fix="Remove psd=y from the TXT record at {name}.",
-    ref="RFC 9989 sections 4.7, 4.10.2, 5.2",
-)
-PARTIAL = Rule(
-    "dmarc.partial",
-    Severity.WARNING,
-    says="the record at {name} says pct={value}: a sample, for receivers that still know the tag",
-    why="Older receivers apply the policy to a part of the mail only, newer ones to all of it.",
-    fix="Remove pct= from the TXT record at {name}, or say t=y instead if the policy is still on trial.",
-    ref="RFC 9989 appendices A.6, C; RFC 7489 section 6.3",
-)
 POLICY_NONE = Rule(
     "dmarc.policy-none",
-    Severity.WARNING,
+    Severity.INFO,
     says="the policy for {domain} is {tag}=none at {name}: forged mail is delivered",
     why="Nothing keeps others from sending as this domain, and its reputation is theirs to spend.",
     fix="Change {tag}=none at {name} to {tag}=quarantine, and later to {tag}=reject, once the reports show that all "
@@ -205,7 +139,7 @@ TESTING = Rule(
 )
 WEAKER_SUBDOMAINS = Rule(
     "dmarc.weaker-subdomains",
-    Severity.WARNING,
+    Severity.INFO,
     says="the record at {name} says {tag}={weaker} for {subdomains}, less than p={policy}",
     why="Forgers use any name below the domain as gladly as the domain itself.",
     fix="Set {tag}={policy} in the TXT record at {name}, or remove {tag}=.",
@@ -216,7 +150,7 @@ PARKED = Rule(
     Severity.WARNING,
     says="{domain} sends no mail, but receivers apply {applied} to mail in its name ({name})",
     why="Every mail in the name of a domain that sends none is forged, so nothing is lost by refusing all of it.",
-    fix='Publish at _dmarc.{domain} the TXT record "v=DMARC1; p=reject".',
+    fix='Publish at _dmarc.{domain} the TXT record "{record}".',
     ref="RFC 9989 section 4.7",
 )
 DISCOVERY_DIFFERS = Rule(
@@ -234,13 +168,34 @@ POLICY_INFO = Metric(
     ("policy", "subdomain_policy", "nonexistent_policy", "testing"),
 )
 
+OF_POLICY = (PARKED, POLICY_NONE, TESTING)
+OF_PLACES = (DANGLING_CNAME, MULTIPLE_RECORDS, BAD_VERSION, SPF_TEXT, *complaints.RULES, *reports.RULES, *OF_POLICY)
+OF_THE_DOMAIN = (MISSING, AT_APEX, WEAKER_SUBDOMAINS, DISCOVERY_DIFFERS, *alignment.RULES)
 SUBDOMAINS = {"sp": "subdomains", "np": "subdomains that do not exist"}
 
 
-def _suggested(target: Domain) -> str:
+def _missing(target: Domain, found: Discovery) -> Finding:
+    """With the record that is to be published, which keeps what is good of texts that are meant as one."""
+    replies = [*(step.reply for step in found.steps[:1]), *([found.apex] if found.apex else [])]
+    texts = sorted({txt.text for reply in replies for txt in reply.texts if meant(txt.text)})
+    records = [parse(b"v=DMARC1;" + text.partition(b";")[2]) for text in texts]
+    told = [",".join(uri.text for uri in record.rua[: reports.ENOUGH]) for record in records if record.rua]
+    policies = [record.p for record in records if record.valid and record.p]
+    policy = min(policies, key=lambda it: it.strength, default=DmarcPolicy.NONE)
     if not target.sends_mail:
-        return "v=DMARC1; p=reject"
-    return f"v=DMARC1; p=none; rua=mailto:dmarc-reports@{target.name}"
+        policy = DmarcPolicy.REJECT
+    elif target.receives_mail:
+        told.append(f"mailto:dmarc-reports@{target.name}")
+    record = "; ".join(("v=DMARC1", f"p={policy}", *(f"rua={uris}" for uris in told[:1])))
+    return MISSING(domain=target.name, record=record)
+
+
+def _closed(target: Domain, source: Published) -> str:
+    """The record that has all its mail refused. Only in its own organisation may a new name want reports sent."""
+    if source.domain == target.name:
+        return source.record.closed()
+    near = [uri.text for uri in source.record.rua if names.under(uri.host, names.registrable(target.name))]
+    return "; ".join(("v=DMARC1", "p=reject", *([f"rua={','.join(near)}"] if near else [])))
 
 
 def _records(found: Discovery) -> Iterator[Record]:
@@ -257,8 +212,8 @@ def _looked_at(found: Discovery) -> tuple[WalkStep, ...]:
     return tuple(step for step in found.steps[:enough] if names.under(step.domain, names.registrable(found.domain)))
 
 
-def _strays(step: WalkStep, end: str, *, harmless: bool) -> Iterator[Finding]:
-    """What stands at one of them and is no policy. `end`: of an alias to nothing; `harmless`: there may be a policy."""
+def _strays(step: WalkStep, end: str, found: Discovery) -> Iterator[Fact]:
+    """What stands at one of them and is no policy. `end`: of an alias to nothing."""
     if end:
         yield DANGLING_CNAME(name=step.name, target=end)
     if len(step.records) > 1:
@@ -266,32 +221,12 @@ def _strays(step: WalkStep, end: str, *, harmless: bool) -> Iterator[Finding]:
     texts = [txt.text for txt in step.reply.texts if not is_record(txt.text)]
     bare = {text.lower().translate(None, b" \t\\\"'"): text.decode("latin-1") for text in texts}
     for text in [text for plain, text in bare.items() if plain.startswith(b"v=spf1")][:1]:
-        yield SPF_TEXT(name=step.name, text=text, severity=Severity.INFO if harmless else None)
+        if found.doubt and not found.source:  # whether it does harm is open
+            yield from (doubt.over(SPF_TEXT, name=step.name) for doubt in doubts(found.doubt))
+        else:
+            yield SPF_TEXT(name=step.name, text=text, severity=Severity.INFO if found.source else None)
     for text in [text for plain, text in bare.items() if b"v=dmarc1" in plain][:1]:
         yield BAD_VERSION(name=step.name, text=text)
-
-
-def _complaints(source: Published) -> Iterator[Finding]:
-    """What is wrong with the text of the record, whatever its policy."""
-    name, record = source.name, source.record
-    meaning = "p=none" if record.wants_reports else "no DMARC record at all"
-    for tag, value in record.bad_policies:
-        yield BAD_POLICY(name=name, tag=tag, value=value, meaning=meaning)
-    if record.p is None and not record.bad_policies:
-        yield NO_POLICY(name=name, meaning=meaning)
-    if record.bad_terms:
-        yield SYNTAX(name=name, term="; ".join(record.bad_terms))
-    for tag in record.repeated:
-        yield REPEATED_TAG(name=name, tag=tag)
-    for tag, value in record.bad_values:
-        yield IGNORED_VALUE(name=name, tag=tag, value=value)
-    for tag, value in record.removed:
-        if tag == "pct" and value != "100":
-            yield PARTIAL(name=name, value=value)
-        else:
-            yield REMOVED_TAG(name=name, tag=tag, value=value)
-    if record.psd == "y" and names.registrable(f"any.{source.domain}") != f"any.{source.domain}":
-        yield NOT_A_SUFFIX(name=name, domain=source.domain)
 
 
 def _judge(target: Domain, source: Published, requested: Requested | None) -> Iterator[Finding]:
@@ -299,27 +234,60 @@ def _judge(target: Domain, source: Published, requested: Requested | None) -> It
     if requested is None or not source.record.valid:
         return
     if not target.sends_mail and requested.applied is not DmarcPolicy.REJECT:
-        yield PARKED(domain=target.name, applied=requested.applied, name=source.name)
+        record = _closed(target, source)
+        yield PARKED(domain=target.name, applied=requested.applied, name=source.name, record=record)
     elif requested.policy is DmarcPolicy.NONE:
         yield POLICY_NONE(domain=target.name, tag=requested.tag, name=source.name)
     if requested.testing and requested.policy is not DmarcPolicy.NONE:
         yield TESTING(domain=target.name, policy=requested.policy, applied=requested.applied, name=source.name)
 
 
-def _rest(found: Discovery, source: Published, requested: Requested | None) -> Iterator[Fact]:
-    """What can be said only after the whole tree walk."""
-    if found.new != found.old:
-        yield DISCOVERY_DIFFERS(domain=found.domain, new=found.new, old=found.old, places=_places(found))
+def _without_source(found: Discovery, doubt: Doubt) -> Doubt:
+    """The walk broke off before it came to a record. What was asked before that has been answered."""
+    doubt = reduce(Doubt.over, OF_THE_DOMAIN, doubt)
+    for name in walk(found.domain)[len(found.steps) :]:
+        for rule in OF_PLACES:
+            doubt = doubt.over(rule, name=f"_dmarc.{name}")
+    return doubt
+
+
+def _below(found: Discovery, source: Published, requested: Requested | None) -> Iterator[Fact]:
+    """What counts for subdomains, which hangs on the whole tree walk."""
+    weaker = _weaker(source, requested) if source.domain == found.domain else ()
+    if found.doubt:
+        yield from (doubt.over(WEAKER_SUBDOMAINS) for doubt in doubts(found.doubt) if weaker)
+        return
     above = found.subdomain_source or source
-    existing = above.record.requests(subdomain=True)
-    missing = above.record.requests(subdomain=True, exists=False)
-    if requested and above.domain == found.domain:
-        weaker = {r.tag: r for r in (existing, missing) if r and r.policy.strength < requested.policy.strength}
-        for tag, request in weaker.items():
-            yield WEAKER_SUBDOMAINS(
-                name=above.name, tag=tag, weaker=request.policy, subdomains=SUBDOMAINS[tag], policy=requested.policy
-            )
+    if above.domain == found.domain:
+        yield from weaker
+    existing, missing = above.record.requests(subdomain=True), above.record.requests(subdomain=True, exists=False)
     yield POLICY_INFO(1, **_labels(requested, existing, missing))
+
+
+def _weaker(source: Published, requested: Requested | None) -> tuple[Finding, ...]:
+    """What its own record says of subdomains, where that is less than what it says of itself."""
+    if requested is None:
+        return ()
+    below = [source.record.requests(subdomain=True, exists=exists) for exists in (True, False)]
+    weaker = {it.tag: it for it in below if it and it.policy.strength < requested.policy.strength}
+    return tuple(
+        WEAKER_SUBDOMAINS(
+            name=source.name, tag=tag, weaker=it.policy, subdomains=SUBDOMAINS[tag], policy=requested.policy
+        )
+        for tag, it in weaker.items()
+    )
+
+
+def _differences(found: Discovery) -> Iterator[Fact]:
+    """Do receivers of both RFCs find the same?"""
+    aside = found.aside.reply if found.aside else None
+    open_still = [
+        *(doubt.over(DISCOVERY_DIFFERS) for doubt in doubts(found.doubt)),
+        *(reduce(Doubt.over, (DISCOVERY_DIFFERS, *alignment.RULES), doubt) for doubt in doubts(aside)),
+    ]
+    yield from open_still
+    if not open_still and found.new != found.old:
+        yield DISCOVERY_DIFFERS(domain=found.domain, new=found.new, old=found.old, places=_places(found))
 
 
 def _places(found: Discovery) -> str:

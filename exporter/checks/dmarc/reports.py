@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.facts import Finding, Rule, Severity
+from exporter.facts import Doubt, Finding, Rule, Severity
 from exporter.mail.dmarc.reports import Destination
 from exporter.mail.dmarc.tree_walk import Published
+from exporter.mail.dns import doubts
 
 NO_RUA = Rule(
     "dmarc.no-rua",
@@ -76,6 +77,8 @@ RUA_UNDELIVERABLE = Rule(
     ref="RFC 9989 section 4.7; RFC 5321 section 5.1",
 )
 
+OF_CONSENT = (RUA_UNAUTHORISED, RUA_AUTHORISATION_DIFFERS, RUA_REDIRECTED)
+RULES = (NO_RUA, MANY_RUA, RUA_NOT_MAIL, RUA_SIZE, RUA_UNDELIVERABLE, *OF_CONSENT)
 ENOUGH = 2  # URIs that every receiver serves (RFC 7489 section 6.2)
 MOST = 10  # that we look at: the list is remote text
 
@@ -108,3 +111,13 @@ def judge(source: Published, end: Destination) -> Iterator[Finding]:
         )
     if end.unreachable:
         yield RUA_UNDELIVERABLE(name=name, uri=uri, destination=destination)
+
+
+def open_questions(end: Destination) -> Iterator[Doubt]:
+    """What is not known of this destination."""
+    for doubt in doubts(end.no_route):
+        yield doubt.over(RUA_UNDELIVERABLE, uri=end.uri.text)
+    for doubt in doubts(end.doubt):
+        for rule in OF_CONSENT:
+            doubt = doubt.over(rule, uri=end.uri.text)
+        yield doubt

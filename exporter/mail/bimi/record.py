@@ -179,7 +179,6 @@ def _weakness(record: DmarcRecord, inherited: bool) -> str:
         return "sp=none"
     # A quarantine must be one of all mail. Newer records say t=y in place of pct=0 (RFC 9989 appendix A.6).
     policies = {record.p, record.sp if inherited else None}
-    percentage = dict(record.removed).get("pct", "100")
-    if DmarcPolicy.QUARANTINE not in policies or (percentage == "100" and not record.testing):
+    if DmarcPolicy.QUARANTINE not in policies or (record.percentage == 100 and not record.testing):
         return ""
-    return f"quarantine with {'t=y' if record.testing else f'pct={percentage}'}"
+    return f"quarantine with {'t=y' if record.testing else f'pct={record.percentage}'}"

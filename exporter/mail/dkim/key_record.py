@@ -43,10 +43,7 @@ from exporter.mail.dkim.public_key import PublicKey
 _FOLDING = str.maketrans("", "", tag_list.SPACE)
 _DECODERS = {"rsa": keys.rsa, "ed25519": keys.ed25519}
 
-# Microsoft 365 signs with these two in turns. A domain has an alias for each from the first day on; the second key may
-# not be made before the keys change for the first time.
-_IN_TURNS = {"selector1": "selector2", "selector2": "selector1"}
-_TURNED_BY = ("onmicrosoft.com", "dkim.mail.microsoft")
+SHORTEST = 1024  # bits of an RSA key (RFC 8301 section 3.2)
 
 
 class DkimSyntaxError(ValueError):
@@ -64,6 +61,7 @@ class KeyRecord:
     hashes: tuple[str, ...] | None  # None: any
     services: tuple[str, ...]
     flags: tuple[str, ...]
+    empty_tags: bool  # there is nothing between two semicolons
 
     @property
     def allows_sha256(self) -> bool:
@@ -78,6 +76,12 @@ class KeyRecord:
     def testing(self) -> bool:
         return "y" in self.flags
 
+    @property
+    def verifies(self) -> bool:
+        """Can receivers verify mail with it?"""
+        strong = self.key is not None and (self.key.algorithm != "rsa" or self.key.bits >= SHORTEST)
+        return strong and self.for_email and self.allows_sha256
+
 
 def namespaces(domain: str) -> tuple[str, ...]:
     """Where keys can be whose signatures count for mail of the domain by relaxed alignment (RFC 9989 section 4.4.1).
@@ -88,11 +92,6 @@ def namespaces(domain: str) -> tuple[str, ...]:
     labels = domain.split(".")
     above = len(labels) - names.registrable(domain).count(".")
     return tuple(".".join(("_domainkey", *labels[at:])) for at in range(above))
-
-
-def other_in_turn(selector: str, holder: str) -> str | None:
-    """The selector that signs while this one does not, where whoever keeps the key works so."""
-    return _IN_TURNS.get(selector) if any(names.under(holder, place) for place in _TURNED_BY) else None
 
 
 def parse(text: bytes) -> KeyRecord:
@@ -122,6 +121,7 @@ def parse(text: bytes) -> KeyRecord:
         hashes=_words(found["h"]) if "h" in found else None,
         services=_words(found["s"]) if "s" in found else ("*",),
         flags=_words(found["t"]) if "t" in found else (),
+        empty_tags=tag_list.has_empty(text),
     )
 
 

@@ -18,7 +18,7 @@ become of mail that does not pass, and who is to hear of it, the owner of the do
 Nothing in it may break the mail of a domain: unknown tags are ignored, bad values give way to the default (section
 4.7). The policies alone are an exception. Without a valid p=, or with a bad sp= or np=, the record counts as p=none if
 rua= holds a valid URI, else as none at all (section 4.10.1). RFC 9989 removed pct=, rf= and ri=, which receivers that
-still live by RFC 7489 obey.
+still live by RFC 7489 obey. These want p= right behind the version, too (RFC 7489 section 6.3).
 
 The grammar (section 4.8) spells tag names and values as plain strings, which match in any case (RFC 5234 section
 2.3); only "DMARC1" is marked as case-sensitive. White space may stand around each "=" and ";", but not before "v".
@@ -40,6 +40,7 @@ _HTTPS_HOST = re.compile(r"//(?:[^/?#@]*@)?([^/?#@:]+)", re.ASCII)
 _TAGS = frozenset({"v", "p", "sp", "np", "psd", "t", "adkim", "aspf", "fo", "rua", "ruf"})
 _REMOVED = ("pct", "rf", "ri")  # RFC 9989 appendix C
 _NAMED = _TAGS.union(_REMOVED)
+_PERCENTAGE = re.compile(r"0{0,2}[0-9]|0?[0-9]{2}|100", re.ASCII)  # RFC 7489 section 6.4, in the range of section 6.3
 _LIMITED = {"adkim": "rs", "aspf": "rs", "t": "yn", "psd": "ynu"}
 _FAILURE_OPTIONS = frozenset("01ds")
 _MEANT = re.compile(rb"[\s\\\"']*v[\s\\\"']*=[\s\\\"']*dmarc1", re.IGNORECASE)
@@ -92,7 +93,7 @@ class Requested:
 
 @dataclass(frozen=True, slots=True)
 class DmarcRecord:
-    """One DMARC record. The last six fields are what a careful reader would complain about."""
+    """One DMARC record. The last nine fields are what a careful reader would complain about."""
 
     p: DmarcPolicy | None
     sp: DmarcPolicy | None
@@ -102,17 +103,36 @@ class DmarcRecord:
     strict: frozenset[str]  # those of adkim and aspf that demand strict alignment
     rua: tuple[ReportURI, ...]
     wants_reports: bool  # rua= holds a valid URI, if only one that nobody can report to
+    tags: tuple[tuple[str, str], ...]  # that RFC 9989 knows, each once, in their order
     bad_policies: tuple[tuple[str, str], ...]  # of p, sp and np: the tag and its value
     bad_values: tuple[tuple[str, str], ...]  # of other tags, which fall back to their default
     bad_terms: tuple[str, ...]  # that are no tag=value
     repeated: tuple[str, ...]  # known tags that stand there more than once; the first one counts here
     removed: tuple[tuple[str, str], ...]  # tags of RFC 7489 that RFC 9989 does not know
     sized: tuple[str, ...]  # URIs of rua= with a limit of RFC 7489 behind them: `!10m`
+    unknown: tuple[str, ...]  # names of tags that neither RFC knows
+    empty_tags: bool  # there is nothing between two semicolons
+    policy_late: bool  # p= is there, but other tags stand before it
 
     @property
     def valid(self) -> bool:
         """Its policies can be taken by their word (section 4.10.1)."""
         return self.p is not None and not self.bad_policies
+
+    @property
+    def percentage(self) -> int:
+        """For how much of the mail receivers by RFC 7489 apply the policy; what is no percentage they ignore."""
+        return int(dict(self.removed).get("pct", "100"))
+
+    def closed(self) -> str:
+        """A record that has all mail refused, subdomains' too, and keeps what this one says of reports."""
+        good = [
+            (tag, value)
+            for tag, value in self.tags
+            if tag in ("psd", "ruf", "fo") and (tag, value) not in self.bad_values
+        ]
+        reports = [("rua", ",".join(uri.text for uri in self.rua[:2]))] if self.rua else []
+        return "; ".join(f"{tag}={value}" for tag, value in (("v", "DMARC1"), ("p", "reject"), *reports, *good))
 
     def requests(self, *, subdomain: bool = False, exists: bool = True) -> Requested | None:
         """For the name that holds the record or for a subdomain; None: no DMARC processing at all (section 4.10.1)."""
@@ -142,6 +162,7 @@ def parse(text: bytes) -> DmarcRecord:
     if not is_record(text):
         raise DmarcSyntaxError(f"{text[:12]!r} at character 1 is not v=DMARC1")
     found, repeated, bad_terms = tag_list.known(text, _NAMED, any_case=True)
+    written = [term.name.lower() for term in tag_list.read(text)]
     policies = {tag: _POLICIES.get(found[tag].lower()) for tag in ("p", "sp", "np") if tag in found}
     limited = {tag: found[tag].lower() for tag in _LIMITED if tag in found}
     bad_limited = [(tag, found[tag]) for tag, value in limited.items() if value not in tuple(_LIMITED[tag])]
@@ -149,6 +170,8 @@ def parse(text: bytes) -> DmarcRecord:
     _, bad_ruf, _ = _uris(found.get("ruf"))
     bad_options = [("fo", found["fo"])] if "fo" in found and not _are_options(found["fo"]) else []
     psd = limited.get("psd", "u")
+    removed = tuple((tag, found[tag]) for tag in _REMOVED if tag in found)
+    bad_removed = tuple((tag, value) for tag, value in removed if tag == "pct" and not _PERCENTAGE.fullmatch(value))
     return DmarcRecord(
         p=policies.get("p"),
         sp=policies.get("sp"),
@@ -158,17 +181,22 @@ def parse(text: bytes) -> DmarcRecord:
         strict=frozenset(tag for tag in ("adkim", "aspf") if limited.get(tag) == "s"),
         rua=rua,
         wants_reports=wants_reports,
+        tags=tuple((tag, found[tag]) for tag in dict.fromkeys(written) if tag in _TAGS),
         bad_policies=tuple((tag, found[tag]) for tag, policy in policies.items() if policy is None),
         bad_values=(
             *bad_limited,
             *bad_options,
+            *bad_removed,
             *([("rua", ", ".join(bad_rua))] if bad_rua else []),
             *([("ruf", ", ".join(bad_ruf))] if bad_ruf else []),
         ),
         bad_terms=bad_terms,
         repeated=repeated,
-        removed=tuple((tag, found[tag]) for tag in _REMOVED if tag in found),
+        removed=tuple(it for it in removed if it not in bad_removed),
         sized=tuple(text for text in _listed(found.get("rua")) if _SIZE.search(text)),
+        unknown=tuple(name for name in dict.fromkeys(written) if name and name not in _NAMED),
+        empty_tags=tag_list.has_empty(text),
+        policy_late="p" in found and written[1:2] != ["p"],
     )
 
 

@@ -33,7 +33,7 @@ _NOWHERE = frozenset({Way.NULL, Way.NOWHERE, Way.NO_SUCH_DOMAIN})
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """What is known of one destination; `doubt` is the first reply that said nothing and might have mattered."""
+    """What is known of one destination; `doubt` is the first reply that leaves open whether it agrees."""
 
     uri: ReportURI
     authorisation: str  # where the destination would have to agree
@@ -43,6 +43,7 @@ class Destination:
     elsewhere: str = ""  # a URI at another host that it wants reports sent to, which stops them
     unreachable: bool = False
     doubt: Reply | None = None
+    no_route: Reply | None = None  # the reply that leaves open whether mail gets there
 
 
 def destination(ours: Discovery, uri: ReportURI) -> Evaluation[Destination]:
@@ -51,27 +52,29 @@ def destination(ours: Discovery, uri: ReportURI) -> Evaluation[Destination]:
     if uri.scheme != "mailto":
         return Destination(uri, authorisation)
     way = yield from route(uri.host)
-    unreachable, doubt = way.way in _NOWHERE, way.doubt if way.way is Way.UNKNOWN else None
+    unreachable, no_route = way.way in _NOWHERE, way.doubt if way.way is Way.UNKNOWN else None
     foreign, unsure = yield from _foreign(ours, uri.host)
     once = names.registrable(uri.host) != names.registrable(ours.domain)
     if foreign is False and not once:
-        return Destination(uri, authorisation, unreachable=unreachable, doubt=doubt)
+        return Destination(uri, authorisation, unreachable=unreachable, no_route=no_route)
     if len(authorisation) > names.LONGEST_NAME:
-        return Destination(uri, authorisation, foreign, once, False, "", unreachable, doubt or unsure)
+        return Destination(uri, authorisation, foreign, once, False, "", unreachable, unsure, no_route)
     reply = yield Question(authorisation, "TXT")
     if not reply.status.conclusive:
-        return Destination(uri, authorisation, foreign, once, None, "", unreachable, doubt or reply)
+        return Destination(uri, authorisation, foreign, once, None, "", unreachable, reply, no_route)
     agreements = [parse(txt.text) for txt in reply.texts if is_record(txt.text)]
     overrides = [override for agreement in agreements for override in agreement.rua]
+    elsewhere = next((override.text for override in overrides if override.host != uri.host), "")
     return Destination(
         uri,
         authorisation,
         foreign,
         once,
         agrees=bool(agreements),
-        elsewhere=next((override.text for override in overrides if override.host != uri.host), ""),
+        elsewhere=elsewhere,
         unreachable=unreachable,
-        doubt=doubt or (None if agreements else unsure),
+        doubt=unsure if not agreements or (elsewhere and not once) else None,
+        no_route=no_route,
     )
 
 

@@ -70,6 +70,22 @@ def test_every_tag_is_read() -> None:
         repeated=(),
         removed=(("pct", "5"), ("rf", "afrf"), ("ri", "1")),
         sized=("mailto:A@Example.com!10m",),
+        tags=(
+            ("v", "DMARC1"),
+            ("p", "reject"),
+            ("sp", "Quarantine"),
+            ("np", "none"),
+            ("psd", "Y"),
+            ("t", "y"),
+            ("adkim", "s"),
+            ("aspf", "r"),
+            ("fo", "1:d:s"),
+            ("rua", "mailto:A@Example.com!10m, https://h.example/x"),
+            ("ruf", "mailto:b@example.com"),
+        ),
+        unknown=("xyz",),
+        empty_tags=False,
+        policy_late=False,
     )
 
 
@@ -260,3 +276,45 @@ def test_whether_a_long_text_was_meant_as_a_record_costs_no_more_than_a_moment(f
         began = time.process_time()
         assert not meant(text)
         assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("0", 0), ("00", 0), ("7", 7), ("050", 50), ("100", 100)]
+    + [(value, 100) for value in ("", "101", "999", "-1", "+5", "1.5", "50%", "0100", "half", "\u0665")],
+)
+def test_what_is_no_percentage_is_ignored(value: str, expected: int) -> None:
+    record = parse(f"v=DMARC1; p=reject; pct={value}".encode())
+    assert record.percentage == expected
+    assert bool(record.removed) is not bool(record.bad_values)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("v=DMARC1; p=none", "v=DMARC1; p=reject"),
+        ("v=DMARC1; sp=none; p=none; np=none; t=y; pct=5; adkim=s", "v=DMARC1; p=reject"),
+        ("v=DMARC1; p=none; psd=n; fo=1", "v=DMARC1; p=reject; psd=n; fo=1"),
+        ("v=DMARC1; p=none; psd=yes; fo=7", "v=DMARC1; p=reject"),
+        (
+            "v=DMARC1; p=none; rua=mailto:a@example.com!5m,b@example.com; ruf=mailto:c@example.com",
+            "v=DMARC1; p=reject; rua=mailto:a@example.com; ruf=mailto:c@example.com",
+        ),
+    ],
+)
+def test_a_closed_record_keeps_what_is_good_of_reports(text: str, expected: str) -> None:
+    assert parse(text.encode()).closed() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "late"),
+    [
+        (b"v=DMARC1; p=none; sp=none", False),
+        (b"v=DMARC1; sp=none; p=none", True),
+        (b"v=DMARC1;; P=none", False),
+        (b"v=DMARC1; hello; p=none", True),
+        (b"v=DMARC1; sp=none", False),
+    ],
+)
+def test_a_policy_is_late_behind_another_tag(text: bytes, late: bool) -> None:
+    assert parse(text).policy_late is late
