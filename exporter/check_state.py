@@ -179,7 +179,8 @@ class CheckState:
         if not outcome.doubts:
             return replace(took, findings=new, samples=outcome.samples, found=outcome.found, last_conclusive=ended)
         renewed = {s.finding.key for s in new}
-        kept = (s for s in self.findings if s.finding.key not in renewed and outcome.leaves_open(s.finding))
+        open_still = (s for s in self.findings if outcome.leaves_open(s.finding))
+        kept = (s for s in open_still if s.finding.key not in renewed or outcome.singles_out(s.finding))
         return replace(took, findings=(*kept, *new))
 
     def _recorded(self, outcome: Outcome, ended: float) -> tuple[RecordHistory, ...]:

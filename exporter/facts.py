@@ -177,16 +177,23 @@ class Doubt:
     def __post_init__(self) -> None:
         object.__setattr__(self, "detail", printable(self.detail))
 
-    def over(self, rule: Rule, **subject: object) -> Doubt:
-        """The same doubt, leaving open this rule (of this evidence alone, if given), and what it did before."""
+    def over(self, *rules: Rule, **subject: object) -> Doubt:
+        """The same doubt, leaving open these rules (of this evidence alone, if given), and what it did before."""
         labels = tuple((name, printable(value)) for name, value in sorted(subject.items()))
-        return replace(self, left_open=(*(self.left_open or ()), (rule.id, labels)))
+        return replace(self, left_open=(*(self.left_open or ()), *((rule.id, labels) for rule in rules)))
 
     def leaves_open(self, finding: Finding) -> bool:
         """Could the missing answer have changed this finding?"""
         if self.left_open is None:
             return True
         return any(rule == finding.id and set(labels) <= set(finding.evidence) for rule, labels in self.left_open)
+
+    def singles_out(self, finding: Finding) -> bool:
+        """Does it leave open this finding, and not others that have the same labels?"""
+        return any(
+            rule == finding.id and set(labels) <= set(finding.evidence) and not set(labels) <= set(finding.subject)
+            for rule, labels in self.left_open or ()
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,6 +236,10 @@ class Outcome:
         """Does this run neither confirm nor refute this finding of an earlier run?"""
         return any(doubt.leaves_open(finding) for doubt in self.doubts)
 
+    def singles_out(self, finding: Finding) -> bool:
+        """Is this earlier finding open by itself, whatever the run found under the same rule and labels?"""
+        return any(d.singles_out(finding) and not any(map(d.singles_out, self.findings)) for d in self.doubts)
+
     @property
     def verdict(self) -> Verdict:
         if any(f.severity.fails for f in self.findings):

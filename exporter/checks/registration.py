@@ -1,11 +1,14 @@
 """A domain's registration: when does it expire, and has the registry taken the domain out of DNS?
 
-We ask the registry through RDAP (exporter/net/rdap.py), at most once a day.
+We ask the registry through RDAP (exporter/net/rdap.py), at most once a day. Where its date is near or missing, its
+registrar is asked, too, and the later date counts.
 
-Some registries have no RDAP server, or give no expiry date, or do not know the name. Then the verdict stays unknown,
-because a pass would say that somebody has looked and all is well. An info finding says what is missing, and how to
-switch the check off for the domain. The reason is `network` if there is no server to ask, and `malformed` if the answer
-lacks what we asked for.
+- Some registries have no RDAP server, or give no date to any name (.de, .ch). There, when a name expires is no question
+  that can be asked: the check passes, and an info finding says what is not looked at.
+- A name without a date whose neighbours have dates is in doubt, with the reason `malformed`.
+- So is a name that the registry does not know, but DNS does.
+- A registry may renew a name by itself when its time ends, and let the registrar give it back for some weeks ("auto
+  renew period"). Meanwhile the name is in force, whatever its date.
 """
 
 from __future__ import annotations
@@ -15,48 +18,43 @@ from datetime import timedelta
 
 from exporter.facts import Doubt, Expiry, Metric, Reason, Rule, Severity
 from exporter.mail.dns import Status
-from exporter.mail.rdap import RdapRegistration
+from exporter.mail.rdap import AUTO_RENEWED as AUTO_RENEWED_STATUS
+from exporter.mail.rdap import RdapRegistration as Told
 from exporter.model import Door, Fact, Facts, check
 from exporter.net import Net
+from exporter.net.rdap import RdapLookup
 from exporter.targets import Registration
 from exporter.text import day
 
 
-@check(over=Registration, interval=timedelta(hours=1), timeout=timedelta(seconds=60), needs={Door.RDAP})
+@check(over=Registration, interval=timedelta(hours=1), timeout=timedelta(seconds=90), needs={Door.RDAP})
 async def registration(target: Registration, net: Net) -> Facts:
     """Is the registration of the domain in force, and for how much longer?"""
     domain, now = target.domain, net.clock.wall()
     found = await net.registration(domain)
     if not found.server:
         yield NO_RDAP(domain=domain)
-        yield Doubt(Reason.NETWORK, f"the list of RDAP servers has none for {domain}")
         return
-    registered = found.registration
-    if registered is None:
+    told = found.registration
+    if told is None:
         # What answers 404 may not be the registry of this name, so DNS has the last word.
         if (await net.resolve(domain, "NS")).status is Status.NXDOMAIN:
             yield NOT_REGISTERED(domain=domain, server=found.server)
             return
         yield NOT_LISTED(domain=domain, server=found.server)
-        yield Doubt(Reason.MALFORMED, f"{found.server} knows no {domain}, which exists in DNS")
+        yield Doubt(Reason.MALFORMED, f"{found.server} knows no {domain}, which exists in DNS").over(*OF_AN_ANSWER)
         return
-    registrar = registered.registrar or "its name is not published"
-    yield _status(domain, registered, registrar)
-    if registered.registered is not None and 0 <= now - registered.registered < NEW * DAY:
-        yield YOUNG(domain=domain, days=int((now - registered.registered) // DAY), date=day(registered.registered))
-    if registered.expires is None:
+    yield _standing(domain, told, _registrar(told))
+    if told.registered is not None and 0 <= now - told.registered < NEW * DAY:
+        yield YOUNG(domain=domain, days=int((now - told.registered) // DAY), date=day(told.registered))
+    if found.expires is None:
         yield NO_EXPIRY(domain=domain, server=found.server)
-        yield Doubt(Reason.MALFORMED, f"{found.server} does not say when {domain} expires")
+        if found.dated:
+            missing = f"{found.server} does not say when {domain} expires, but does so of other names"
+            yield Doubt(Reason.MALFORMED, missing).over(EXPIRED, EXPIRING)
         return
-    yield EXPIRY(registered.expires)
-    left = registered.expires - now
-    if left <= 0:
-        yield EXPIRED(domain=domain, date=day(registered.expires), registrar=registrar)
-    elif left <= SOON * DAY:
-        severity = Severity.CRITICAL if left <= VERY_SOON * DAY else None
-        yield EXPIRING(
-            domain=domain, days=int(left // DAY), date=day(registered.expires), registrar=registrar, severity=severity
-        )
+    yield EXPIRY(found.expires)
+    yield _ending(found, found.expires, now)
 
 
 EXPIRY = Metric("deliverability_registration_expiry_timestamp_seconds", "When the registration of the domain expires.")
@@ -86,6 +84,14 @@ EXPIRING = Rule(
     fix="Renew {domain} with its registrar ({registrar}) before {date}.",
     ref="RFC 9083 section 4.5",
     expiry=Expiry("registration", EXPIRY),
+)
+AUTO_RENEWED = Rule(
+    "registration.auto-renewed",
+    Severity.INFO,
+    says="the registry has renewed {domain} by itself, and its registrar can still give it back",
+    why="The domain works. If its registrar is not paid within the grace period, the registrar may delete it.",
+    fix="Make sure that the renewal of {domain} is paid at its registrar ({registrar}).",
+    ref="RFC 3915 section 3.1; ICANN: EPP status code autoRenewPeriod",
 )
 ON_HOLD = Rule(
     "registration.on-hold",
@@ -132,20 +138,17 @@ YOUNG = Rule(
 NO_RDAP = Rule(
     "registration.no-rdap",
     Severity.INFO,
-    says="the registry of {domain} offers no RDAP over HTTPS, so when the registration expires cannot be told",
-    why="The check stays without a verdict: an expiry would come unseen.",
-    fix="Keep an eye on the date of {domain} at its registrar, and switch this check off: where the domain is "
-    "configured, set `registration` under `checks` to `enabled: false`.",
+    says="the registry of {domain} offers no RDAP over HTTPS, so its registration is not looked at",
+    why="An expiry would come unseen.",
+    fix="Keep an eye on the registration of {domain} at its registrar.",
     ref="RFC 9224 sections 4, 7",
 )
 NO_EXPIRY = Rule(
     "registration.no-expiry",
     Severity.INFO,
     says="{server} does not say when the registration of {domain} expires",
-    why="The check stays without a verdict: an expiry would come unseen. Some registries keep the date to themselves, "
-    "or renew until they are told not to.",
-    fix="Keep an eye on the date of {domain} at its registrar, and switch this check off: where the domain is "
-    "configured, set `registration` under `checks` to `enabled: false`.",
+    why="An expiry would come unseen. Some registries keep the date to themselves, or renew until told not to.",
+    fix="Keep an eye on the registration of {domain} at its registrar.",
     ref="RFC 9083 section 4.5",
 )
 NOT_LISTED = Rule(
@@ -159,6 +162,7 @@ NOT_LISTED = Rule(
     ref="RFC 7480 section 5.3",
 )
 
+OF_AN_ANSWER = (EXPIRED, EXPIRING, AUTO_RENEWED, ON_HOLD, INACTIVE, REDEMPTION, PENDING_DELETE, YOUNG)
 DAY = 86400.0
 SOON, VERY_SOON = 30, 7  # days to expiry
 NEW = 30  # days of age
@@ -170,15 +174,34 @@ _DELETED = ("redemption period", "pending restore")  # restorable; "pending dele
 # Hourly: the client asks a registry once a day anyway, and after a failure a day would be a long wait.
 
 
-def _status(domain: str, found: RdapRegistration, registrar: str) -> Iterator[Fact]:
+def _ending(found: RdapLookup, expires: float, now: float) -> Iterator[Fact]:
+    """When it ends. What the registry has renewed by itself is in force, though a date has passed."""
+    told, domain = found.registration, found.domain
+    registrar = _registrar(told)
+    left, date = expires - now, day(expires)
+    renewed = told is not None and AUTO_RENEWED_STATUS in told.statuses
+    if renewed and min(expires, found.at_registrar or expires) <= now:
+        yield AUTO_RENEWED(domain=domain, registrar=registrar)
+    elif left <= 0:
+        yield EXPIRED(domain=domain, date=date, registrar=registrar)
+    elif left <= SOON * DAY:
+        severity = Severity.CRITICAL if left <= VERY_SOON * DAY else None
+        yield EXPIRING(domain=domain, days=int(left // DAY), date=date, registrar=registrar, severity=severity)
+
+
+def _registrar(told: Told | None) -> str:
+    return (told and told.registrar) or "its name is not published"
+
+
+def _standing(domain: str, told: Told, registrar: str) -> Iterator[Fact]:
     """What the statuses say, each only where no other says it better."""
     for status in _HOLDS:
-        if status in found.statuses:
+        if status in told.statuses:
             yield ON_HOLD(domain=domain, status=status, registrar=registrar)
-    if "inactive" in found.statuses:
+    if "inactive" in told.statuses:
         yield INACTIVE(domain=domain, registrar=registrar)
-    deleted = [status for status in _DELETED if status in found.statuses]
+    deleted = [status for status in _DELETED if status in told.statuses]
     if deleted:
         yield REDEMPTION(domain=domain, status=deleted[0], registrar=registrar)
-    elif "pending delete" in found.statuses:
+    elif "pending delete" in told.statuses:
         yield PENDING_DELETE(domain=domain)

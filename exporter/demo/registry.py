@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import IPv4Address
@@ -12,12 +12,14 @@ from typing import Any
 
 from aiohttp import web
 
-from exporter.demo.website import DAY, WebServers
+from exporter.demo.website import DAY, Answer, WebServers
+from exporter.facts import IP
 
 JSON = "application/rdap+json"
 
 IANA, IANA_IP = "data.iana.org", IPv4Address("192.0.2.80")
 REGISTRY, REGISTRY_IP = "rdap.registry.example", IPv4Address("192.0.2.81")
+REGISTRAR, REGISTRAR_IP = "rdap.registrar.example", IPv4Address("192.0.2.89")
 TOP = ("com", "net", "org", "example")  # what it is the registry of
 
 
@@ -38,16 +40,27 @@ class Name:
     status: tuple[str, ...] = ("active",)
     registrar: str = "Example Registrar"
     fault: RegistryFault | None = None
+    at_registrar: float | None = None  # when it expires by the registrar's word; then the registry links to that
+    registrar_fault: RegistryFault | None = None
 
 
 class Registry:
-    """The registry of the domains in TOP. `asked` lists the names it was asked for, in order."""
+    """The registry of the domains in TOP, and the server of a registrar.
+
+    `asked` and `asked_registrar` list the names they were asked for, in order.
+    """
 
     def __init__(self, names: Mapping[str, Name], now: float) -> None:
         self._names = names
         self._now = now
         self.asked: list[str] = []
-        self.web = WebServers({IANA_IP: (IANA, self._list), REGISTRY_IP: (REGISTRY, self._domain)}, now)
+        self.asked_registrar: list[str] = []
+        servers: dict[IP, tuple[str, Answer]] = {
+            IANA_IP: (IANA, self._list),
+            REGISTRY_IP: (REGISTRY, self._domain),
+            REGISTRAR_IP: (REGISTRAR, self._of_registrar),
+        }
+        self.web = WebServers(servers, now)
 
     async def _list(self, request: web.BaseRequest) -> web.Response:
         services = [[list(TOP), [f"https://{REGISTRY}/"]]]
@@ -57,7 +70,16 @@ class Registry:
         asked = request.path.removeprefix("/domain/")
         self.asked.append(asked)
         held = self._names.get(asked, Name(fault=RegistryFault.NOT_FOUND))
-        match held.fault:
+        return self._answer(asked, held, held.fault)
+
+    async def _of_registrar(self, request: web.BaseRequest) -> web.Response:
+        asked = request.path.removeprefix("/domain/")
+        self.asked_registrar.append(asked)
+        held = self._names[asked]
+        return self._answer(asked, replace(held, expires=held.at_registrar, at_registrar=None), held.registrar_fault)
+
+    def _answer(self, asked: str, held: Name, fault: RegistryFault | None) -> web.Response:
+        match fault:
             case RegistryFault.NOT_FOUND:
                 return _error(404, "nobody holds this name [demo]")
             case RegistryFault.LATER:
@@ -82,6 +104,7 @@ def domain(asked: str, held: Name, now: float) -> dict[str, Any]:
         "objectClassName": "domain",
         "ldhName": asked.upper(),
         "status": list(held.status),
+        "links": _links(asked, held),
         "events": [
             {"eventAction": action, "eventDate": datetime.fromtimestamp(moment, UTC).isoformat()}
             for action, moment in moments.items()
@@ -95,6 +118,12 @@ def domain(asked: str, held: Name, now: float) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _links(asked: str, held: Name) -> list[dict[str, str]]:
+    """As RFC 9083 section 4.2 and ICANN's RDAP response profile have them: to itself, and to the registrar."""
+    to = {"self": REGISTRY, **({} if held.at_registrar is None else {"related": REGISTRAR})}
+    return [{"rel": rel, "href": f"https://{host}/domain/{asked}", "type": JSON} for rel, host in to.items()]
 
 
 def _error(status: int, title: str, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -44,6 +44,7 @@ class Manner(StrEnum):
     LAME = "lame"  # REFUSED
     SERVFAIL = "servfail"
     HEARSAY = "hearsay"  # right answers, without AA
+    HEARSAY_TXT = "hearsay-txt"  # the same, for TXT alone
     UPWARD = "upward"  # a referral to the root
     SILENT = "silent"
     NO_TCP = "no-tcp"
@@ -89,7 +90,7 @@ class ZoneServer(NameServer):
             response.set_rcode(dns.rcode.REFUSED)
         else:
             self._answer(query, response, apex)
-        if Manner.HEARSAY in manners:
+        if Manner.HEARSAY in manners or (Manner.HEARSAY_TXT in manners and rdtype == dns.rdatatype.TXT):
             response.flags = (response.flags | dns.flags.RA) & ~dns.flags.AA
         return self.sized(query, response, udp=udp, truncate=Manner.TRUNCATES in manners)
 

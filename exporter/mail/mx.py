@@ -47,14 +47,23 @@ _BROKEN = frozenset({HostState.NO_ADDRESS, HostState.NO_SUCH_NAME, HostState.IS_
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One mail host and what DNS knows of it. `doubt` is the reply that says nothing, when UNKNOWN."""
+    """One mail host and what DNS knows of it. `doubt` is a reply that says nothing: it may have more addresses."""
 
     name: str
     state: HostState
     addresses: tuple[IP, ...] = ()
     alias: tuple[str, ...] = ()  # the CNAME targets behind the name
-    complete: bool = True  # every question about it was answered
     doubt: Reply | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Was every question about it answered?"""
+        return self.doubt is None
+
+    @property
+    def documentation(self) -> tuple[IP, ...]:
+        """Those of its addresses that only examples have."""
+        return tuple(ip for ip in self.addresses if names.documentation(ip))
 
     @property
     def without_ipv6(self) -> bool:
@@ -75,7 +84,10 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way, the MX records as published (in order of preference), or the domain itself as implicit host."""
+    """The way, the MX records as published (in order of preference), or the domain itself as implicit host.
+
+    `doubt` is the reply that leaves the way open, when UNKNOWN.
+    """
 
     domain: str
     way: Way
@@ -106,7 +118,7 @@ def route(domain: str) -> Evaluation[Route]:
         return Route(domain, Way.UNKNOWN, doubt=found)
     host = yield from look_up(domain)
     if host.addresses:
-        return Route(domain, Way.IMPLICIT, implicit=host, doubt=host.doubt)
+        return Route(domain, Way.IMPLICIT, implicit=host)
     return Route(domain, Way.UNKNOWN if host.doubt else Way.NOWHERE, doubt=host.doubt)
 
 
@@ -124,9 +136,9 @@ def look_up(name: str) -> Evaluation[Host]:
     alias = v4.chain or v6.chain
     doubt = next((reply for reply in (v4, v6) if not reply.status.conclusive), None)
     if not all(map(names.not_public, addresses)):
-        return Host(name, HostState.USABLE, addresses, alias, complete=doubt is None)
+        return Host(name, HostState.USABLE, addresses, alias, doubt)
     if v6.status is Status.NXDOMAIN and not addresses:
         return Host(name, HostState.NO_SUCH_NAME, alias=alias)
     if doubt:
-        return Host(name, HostState.UNKNOWN, addresses, alias, complete=False, doubt=doubt)
+        return Host(name, HostState.UNKNOWN, addresses, alias, doubt)
     return Host(name, HostState.NOT_PUBLIC if addresses else HostState.NO_ADDRESS, addresses, alias)

@@ -169,6 +169,22 @@ _NOT_PUBLIC = {
 }
 
 
+_DOCUMENTATION = tuple(
+    map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20"))
+)
+_EXAMPLES = ("example", "example.com", "example.net", "example.org", "invalid", "localhost", "test")
+
+
+def documentation(ip: IP) -> bool:
+    """Is it an address of examples (RFC 5737, RFC 3849, RFC 9637), which nobody can have?"""
+    return any(ip in network for network in _DOCUMENTATION)
+
+
+def is_example(name: str) -> bool:
+    """Is it a name of examples or tests (RFC 2606, RFC 6761)? Such a name rightly has addresses of examples."""
+    return any(under(name, parent) for parent in _EXAMPLES)
+
+
 def not_public(ip: IP) -> str | None:
     """The special-purpose block an address lies in (RFC 6890), or None: no receiver can ever see it."""
     return next((meaning for network, meaning in _NOT_PUBLIC.items() if ip in network), None)

@@ -6,9 +6,13 @@ at once, then holds it for a while for the former holder, and at last gives it t
 section 3.1.3) is answered with a JSON object of the class "domain" (RFC 9083 section 5.3). Of it we read
 
 - `events` (section 4.5): "expiration" says until when the name is paid for, "registration" since when it is held. Some
-  registries publish no expiration, and none is no date far away: it is not known.
+  registries publish no expiration, and none is no date far away: it is not known. "registrar expiration" is the date
+  that the registrar has; the later one counts.
+- `links` (section 4.2): one with the relation "related" leads to the answer of the registrar's own server about the
+  name. Its date may be later than the registry's: some registrars sell years and renew one by one.
 - `status` (section 4.6): the words that RFC 8056 section 2 gives to the states of RFC 5731 section 2.3 and RFC 3915
-  section 3.1. "client hold", "server hold" and "inactive" mean that the name is not in the zone at all.
+  section 3.1. "client hold", "server hold" and "inactive" mean that the name is not in the zone at all. "auto renew
+  period": the registry has renewed the name by itself, and the registrar may still give it back.
 - `entities` (section 5.1): the one with the role "registrar" is the seller, who can renew; its name is the "fn" of its
   jCard (RFC 7095).
 
@@ -22,6 +26,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +38,8 @@ IANA = "https://data.iana.org/rdap/dns.json"  # the bootstrap registry for domai
 LARGEST = 2**20  # octets; IANA's file has a tenth of it
 MOST = 1000  # events, statuses or entities of one answer; what is behind them is not read
 LONGEST = 200  # characters of a status or a name
+MEDIA = "application/rdap+json"
+AUTO_RENEWED = "auto renew period"  # RFC 3915 section 3.1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # RFC 3339 section 5.6, with the space that its note allows. Fractions of a second say nothing here.
@@ -40,6 +47,7 @@ _MOMENT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}):([0-9]{2})(?:\.[0-9]{1,30})?([Zz]|[+-][0-9]{2}:[0-9]{2})",
     re.ASCII,
 )
+_SECURE = re.compile(r"https://[a-z0-9.-]{1,253}(?::[0-9]{1,5})?/[!-~]{0,1000}", re.ASCII | re.IGNORECASE)
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")  # in EPP's own spelling, clientHold, which some servers pass on
 
 
@@ -55,6 +63,7 @@ class RdapRegistration:
     registered: float | None
     statuses: frozenset[str]  # in the words of RFC 8056, lower case
     registrar: str  # "" where it is not told
+    related: str = ""  # the URL of the registrar's answer, "" where it is not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +108,11 @@ def registration(octets: bytes, domain: str) -> RdapRegistration:
     if len(expires) > 1:  # which one counts, nobody says
         raise RdapSyntaxError("it tells several moments of expiration")
     return RdapRegistration(
-        expires=min(expires, default=None),
+        expires=max(expires | set(_of_registrar(events)), default=None),
         registered=min(_moments(events, "registration"), default=None),
         statuses=frozenset(_statuses(told)),
         registrar=next(_registrars(told), ""),
+        related=next(_related(told), ""),
     )
 
 
@@ -142,6 +152,14 @@ def _moments(events: list[dict[str, Any]], action: str) -> set[float]:
     return {_moment(event.get("eventDate")) for event in events if event.get("eventAction") == action}
 
 
+def _of_registrar(events: list[dict[str, Any]]) -> Iterator[float]:
+    """Its date is an addition: one that cannot be read takes nothing from the rest."""
+    for event in events:
+        if event.get("eventAction") == "registrar expiration":
+            with suppress(RdapSyntaxError):
+                yield _moment(event.get("eventDate"))
+
+
 def _moment(text: object) -> float:
     found = _MOMENT.fullmatch(text) if isinstance(text, str) else None
     if not found:
@@ -159,6 +177,14 @@ def _statuses(told: Mapping[str, Any]) -> Iterator[str]:
     for status in _list(told, "status"):
         if isinstance(status, str):
             yield _HUMP.sub(" ", status[:LONGEST]).lower()
+
+
+def _related(told: Mapping[str, Any]) -> Iterator[str]:
+    """Links to RDAP, by the media type of RFC 9083; what else is related is for people."""
+    for link in _objects(told, "links"):
+        href, media = link.get("href"), link.get("type")
+        if link.get("rel") == "related" and media == MEDIA and isinstance(href, str) and _SECURE.fullmatch(href):
+            yield href
 
 
 def _registrars(told: Mapping[str, Any]) -> Iterator[str]:

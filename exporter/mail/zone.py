@@ -87,12 +87,16 @@ def find(domain: str) -> Evaluation[ZoneCut]:
 
 @dataclass(frozen=True, slots=True)
 class ServerHost:
-    """One name server by its name. `doubt` is a reply that leaves open whether it has addresses."""
+    """One name server by its name. `doubt` is a reply that leaves open whether it has addresses.
+
+    `stale` are addresses that the parent zone gives it, and that it does not have.
+    """
 
     name: str
     addresses: tuple[IP, ...]
     alias: str | None  # the CNAME target behind the name
     doubt: Reply | None
+    stale: tuple[IP, ...] = ()
 
     @property
     def without_address(self) -> bool:
@@ -104,9 +108,10 @@ def look_up(name: str, glue: tuple[IP, ...] = ()) -> Evaluation[ServerHost]:
     v4 = yield Question(name, "A")
     v6 = yield Question(name, "AAAA")
     chain = v4.chain or v6.chain
-    addresses = (*v4.addresses, *v6.addresses) or glue
+    own = (*v4.addresses, *v6.addresses)
     doubt = next((reply for reply in (v4, v6) if not reply.status.conclusive), None)
-    return ServerHost(name, addresses, chain[-1] if chain else None, doubt)
+    stale = tuple(ip for ip in glue if ip not in own and (v4 if ip.version == 4 else v6).status.conclusive)
+    return ServerHost(name, own or glue, chain[-1] if chain else None, doubt, stale)
 
 
 class ServerState(StrEnum):
@@ -146,9 +151,19 @@ class ServerAnswer:
     ip: IP
     udp: ServerReply
     tcp: ServerReply
+    stale: bool = False  # an address that only the parent zone gives to that name
+
+    @property
+    def label(self) -> str:
+        """By which it is told from the others."""
+        return str(self) if self.stale else self.server
 
     def __str__(self) -> str:
         return f"{self.server} ({self.ip})"
+
+    @property
+    def good(self) -> bool:
+        return self.word is ServerState.GOOD
 
     @property
     def version(self) -> int:
@@ -191,6 +206,7 @@ class ServerAnswer:
 
 
 class ItemKind(StrEnum):
+    NS = "NS"
     MX = "MX"
     SPF = "SPF"
     DMARC = "DMARC"
@@ -205,7 +221,7 @@ class Item(NamedTuple):
 
     @property
     def question(self) -> Question:
-        return Question(self.name, "MX" if self.kind is ItemKind.MX else "TXT")
+        return Question(self.name, str(self.kind) if self.kind in (ItemKind.NS, ItemKind.MX) else "TXT")
 
     def data(self, reply: ServerReply) -> tuple[str, ...] | None:
         """In an order of its own; None where there is none: at a zone cut, or without an answer."""
@@ -213,6 +229,8 @@ class Item(NamedTuple):
             return None
         if reply.chain:
             return (f"CNAME {reply.chain[0]}",)
+        if self.kind is ItemKind.NS:
+            return tuple(sorted(reply.names))
         if self.kind is ItemKind.MX:
             return tuple(sorted(f"{mx.preference} {mx.exchange}" for mx in reply.exchanges))
         texts = [record.text for record in reply.texts]
@@ -233,6 +251,17 @@ class Gathered:
     @property
     def unanswered(self) -> tuple[ServerReply, ...]:
         return tuple(r for r in self.replies if not r.status.conclusive and not self._cut(r))
+
+    @property
+    def without_authority(self) -> tuple[int, ...]:
+        """Which of the servers answered, but not from the zone: of a name that is delegated away they need not."""
+        if any(map(self._cut, self.replies)):
+            return ()
+        return tuple(
+            at
+            for at, reply in enumerate(self.replies)
+            if reply.status.conclusive and not reply.authoritative and not reply.referral
+        )
 
     @property
     def differ(self) -> bool:

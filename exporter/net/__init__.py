@@ -16,6 +16,7 @@ from exporter.mail.dns import Evaluation, Question, Reply, ServerReply
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Check, Door, Target
 from exporter.net.dns.authoritative import AuthoritativeClient
+from exporter.net.dns.silence import ZoneSilences
 from exporter.net.dnsbl.client import DnsblClient, Subject
 from exporter.net.dnsbl.verdict import ListCondition, ListVerdict
 from exporter.net.https import LARGEST, Fetched, HttpsClient
@@ -105,10 +106,17 @@ class Net:
     async def ask_server(self, server: IP, name: str, rdtype: str, *, tcp: bool = False) -> ServerReply:
         """The answer of one server of a zone, conclusive or not."""
         question = Question(name, rdtype)
-        reply = await self._through(Door.NAMESERVERS, self._authoritative).ask(server, question, tcp=tcp)
+        client = self._through(Door.NAMESERVERS, self._authoritative)
+        reply = await client.ask(server, question, tcp=tcp)
+        if reply.authoritative:
+            client.silences.witness(server, tcp=tcp)
         via = "" if reply.passed_over else f"{server} {reply.transport}"
         self.transcript.note(f"{question} at {server}", shown(reply), via, reply.seconds)
         return reply
+
+    def zone_silences(self) -> ZoneSilences:
+        """Which zones nobody has answered for, in earlier runs too."""
+        return self._through(Door.NAMESERVERS, self._authoritative).silences
 
     def serial_lag(self, who: str, serials: set[int]) -> float:
         """For how many seconds a server of `who` has been behind the serial of another; 0 at first."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from exporter.check_state import COMPACT_LINES, CheckState, FindingPolicy, WrongTimes
 from exporter.engine.store import Store
-from exporter.facts import Doubt, Reason, Record, Severity, Verdict
+from exporter.facts import Doubt, Finding, Reason, Record, Severity, Verdict
 from exporter.model import Acceptance, Exchange
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, ODD, SAMPLE, SIZE, outcome
 
@@ -62,6 +62,19 @@ def test_a_doubt_keeps_only_what_it_leaves_open() -> None:
     assert kept.doubt == about_one
     whole = state.after(outcome(about_one, Doubt(Reason.NETWORK, "all"), at=2000))
     assert len(whole.findings) == 4, "one doubt about the whole run keeps everything"
+
+
+def test_a_doubt_may_leave_open_one_of_several_findings_that_have_the_same_labels() -> None:
+    state = held(outcome(BROKEN(what="x"), BROKEN(what="y"), BROKEN(what="z"), at=1000))
+    silence = Doubt(Reason.DNS_TIMEOUT, "silence")
+
+    def standing(*facts: Finding | Doubt) -> set[str]:
+        return {dict(active.finding.evidence)["what"] for active in state.after(outcome(*facts, at=2000)).findings}
+
+    assert standing(silence.over(BROKEN, what="x")) == {"x"}
+    assert standing(silence.over(BROKEN, what="x"), BROKEN(what="y")) == {"x", "y"}
+    assert standing(silence.over(BROKEN, ODD, what="x"), BROKEN(what="x")) == {"x"}
+    assert standing(silence, BROKEN(what="y")) == {"y"}, "whatever it is about, the newer one of a label counts"
 
 
 def test_of_several_doubts_the_first_by_precedence_is_told() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.demo.registry import Name, domain
-from exporter.mail.rdap import LARGEST, LONGEST, MOST, Bootstrap, RdapSyntaxError, bootstrap, registration
+from exporter.mail.rdap import LARGEST, LONGEST, MEDIA, MOST, Bootstrap, RdapSyntaxError, bootstrap, registration
 
 NOW = 1_780_000_000.0
 EXAMPLE = "example.com"
@@ -280,3 +280,26 @@ def test_any_octets_are_read_or_a_syntax_error(octets: bytes) -> None:
 
 def test_an_empty_list_serves_nobody() -> None:
     assert Bootstrap({}).servers(EXAMPLE) == ()
+
+
+@pytest.mark.parametrize(
+    ("link", "related"),
+    [
+        ({"rel": "related", "href": "https://rdap.registrar.example/domain/x", "type": MEDIA}, True),
+        ({"rel": "related", "href": "http://rdap.registrar.example/domain/x", "type": MEDIA}, False),
+        ({"rel": "related", "href": "https://[/domain/x", "type": MEDIA}, False),
+        ({"rel": "self", "href": "https://rdap.registrar.example/domain/x", "type": MEDIA}, False),
+        ({"rel": "related", "href": "https://www.registrar.example/x", "type": "text/html"}, False),
+        ({"rel": "related", "href": ["https://rdap.registrar.example/"], "type": MEDIA}, False),
+        ({"rel": "related", "href": "https://rdap.registrar.example/" + "x" * 2000, "type": MEDIA}, False),
+    ],
+)
+def test_the_registrar_s_answer_is_the_related_one_in_rdap(link: dict[str, Any], related: bool) -> None:
+    assert bool(read(links=[link]).related) is related
+
+
+def test_of_the_two_dates_in_one_answer_the_later_counts() -> None:
+    both = events(("expiration", "2026-01-01T00:00:00Z"), ("registrar expiration", "2027-01-01T00:00:00Z"))
+    assert read(events=both).expires == 1_798_761_600
+    odd = events(("expiration", "2027-01-01T00:00:00Z"), ("registrar expiration", "soon"))
+    assert read(events=odd).expires == 1_798_761_600

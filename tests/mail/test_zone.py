@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_address
 
 import dns.dnssec
@@ -124,6 +125,16 @@ def test_glue_stands_in_for_addresses_that_dns_does_not_tell() -> None:
     assert played(look_up("ns.example.com"), world()).without_address
 
 
+def test_glue_that_the_name_does_not_have_is_stale_where_that_is_known() -> None:
+    other, v6 = ip_address("198.51.100.1"), ip_address("2001:db8::1")
+    told = Reply(Question("ns.example.com", "A"), Status.ANSWER, (other,))
+    failed = Reply(Question("ns.example.com", "A"), Status.SERVFAIL)
+    assert played(look_up("ns.example.com", (IP, other)), world(a=told)).stale == (IP,)
+    assert played(look_up("ns.example.com", (other,)), world(a=told)).stale == ()
+    assert played(look_up("ns.example.com", (IP, v6)), world(a=failed)).stale == (v6,)
+    assert played(look_up("ns.example.com", (IP,)), world()).stale == (IP,), "DNS says that it has none"
+
+
 @pytest.mark.parametrize(
     ("udp", "tcp", "word"),
     [
@@ -234,3 +245,13 @@ def test_a_signature_ends_soon_by_the_margin_or_by_its_own_short_life(days: floa
     day, now = 86400, 1_780_000_000
     end = now + int(left * day)
     assert ends_soon(Signature(end - int(days * day), end), now, 2 * day) is soon
+
+
+def test_a_server_without_authority_is_told_unless_the_name_is_delegated_away() -> None:
+    item = Item(ItemKind.MX, "example.com")
+    mine = ServerReply(item.question, Status.ANSWER, (MX(10, "mx.example.com"),), authoritative=True)
+    heard = replace(mine, authoritative=False)
+    cut = replace(heard, status=Status.REFUSED, records=(), referral=Referral("example.com", ("ns.example.net",)))
+    assert Gathered(item, (mine, heard)).without_authority == (1,)
+    assert Gathered(item, (mine, replace(heard, status=Status.TIMEOUT, records=()))).without_authority == ()
+    assert Gathered(item, (cut, heard)).without_authority == ()

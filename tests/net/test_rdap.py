@@ -318,3 +318,69 @@ async def test_runs_that_begin_together_read_the_list_once() -> None:
         rdap = RdapClient(https, clock, f"https://{NAME}/dns.json")
         await asyncio.gather(*(ask(rdap, f"{n}.de") for n in range(8)))
     assert reads == 1
+
+
+def asks(rdap: Registry) -> tuple[int, int]:
+    return len(rdap.asked), len(rdap.asked_registrar)
+
+
+async def test_the_registrar_is_asked_only_where_its_date_may_matter() -> None:
+    names = {
+        "far.com": Name(expires=300, at_registrar=900),
+        "near.com": Name(expires=30, at_registrar=395),
+        "undated.com": Name(expires=None, at_registrar=395),
+        "renewed.com": Name(expires=360, at_registrar=-5, status=("auto renew period",)),
+        "alone.com": Name(expires=30),
+    }
+    clock = FakeClock()
+    async with registry(names, clock) as (rdap, it):
+        found = {name: (await ask(rdap, name))[0] for name in names}
+        assert it.asked_registrar == ["near.com", "undated.com", "renewed.com"]
+    days = {name: (told.expires or 0) - clock.wall() for name, told in found.items() if isinstance(told, RdapLookup)}
+    assert {name: round(left / 86400) for name, left in days.items()} == {
+        "far.com": 300,
+        "near.com": 395,
+        "undated.com": 395,
+        "renewed.com": 360,
+        "alone.com": 30,
+    }
+
+
+@pytest.mark.parametrize("fault", [*RegistryFault])
+async def test_a_registrar_that_fails_takes_nothing_from_the_answer_of_the_registry(fault: RegistryFault) -> None:
+    clock = FakeClock()
+    names = {EXAMPLE: Name(expires=20, at_registrar=400, registrar_fault=fault)}
+    async with registry(names, clock) as (rdap, it):
+        found, _ = await ask(rdap)
+        assert isinstance(found, RdapLookup)
+        assert (found.at_registrar, asks(it)) == (None, (1, 1))
+        assert round(((found.expires or 0) - clock.wall()) / 86400) == 20
+
+
+async def test_the_last_date_of_a_registrar_counts_while_it_fails() -> None:
+    clock = FakeClock()
+    names = {EXAMPLE: Name(expires=20, at_registrar=400)}
+    async with registry(names, clock) as (rdap, it):
+        first, _ = await ask(rdap)
+        names[EXAMPLE] = Name(expires=20, at_registrar=400, registrar_fault=RegistryFault.BUSY)
+        clock.pass_(86400)
+        second, _ = await ask(rdap)
+        assert asks(it) == (2, 2)
+    assert isinstance(first, RdapLookup)
+    assert isinstance(second, RdapLookup)
+    assert first.at_registrar == second.at_registrar is not None
+
+
+async def test_the_registrar_is_asked_once_a_day_too() -> None:
+    clock = FakeClock()
+    async with registry({EXAMPLE: Name(expires=20, at_registrar=400)}, clock) as (rdap, it):
+        for _ in range(3):
+            await ask(rdap)
+        assert asks(it) == (1, 1)
+
+
+async def test_that_a_registry_gives_dates_is_learnt_for_each_of_its_domains() -> None:
+    names = {"a.com": Name(expires=None), "b.com": Name(), "c.com": Name(expires=None), "d.org": Name(expires=None)}
+    async with registry(names, FakeClock()) as (rdap, _):
+        found = [(await ask(rdap, name))[0] for name in names]
+    assert [it.dated for it in found if isinstance(it, RdapLookup)] == [False, True, True, False]

@@ -134,7 +134,10 @@ def test_names_labels_and_links_of_every_alert() -> None:
 
 @pytest.mark.parametrize(
     ("what", "rules"),
-    [("domain", {"mx.no-such-domain"}), ("zone", {"zone.bogus", "zone.ds-without-key", "zone.none-authoritative"})],
+    [
+        ("domain", {"mx.no-such-domain"}),
+        ("zone", {"zone.bogus", "zone.ds-without-key", "zone.none-authoritative", "zone.silent"}),
+    ],
 )
 def test_what_is_dead_is_a_label_of_its_alert(what: str, rules: set[str]) -> None:
     """A registration that has expired is none of them: it may be served still, and is told of in any case."""

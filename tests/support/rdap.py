@@ -6,13 +6,22 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from exporter.demo.nameserver import ZoneData
-from exporter.demo.registry import IANA, IANA_IP, REGISTRY, REGISTRY_IP, Name, Registry
+from exporter.demo.registry import (
+    IANA,
+    IANA_IP,
+    REGISTRAR,
+    REGISTRAR_IP,
+    REGISTRY,
+    REGISTRY_IP,
+    Name,
+    Registry,
+)
 from exporter.net.https import HttpsClient
 from exporter.net.rdap import RdapClient
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
 
-ZONE = f"{IANA}. A {IANA_IP}\n{REGISTRY}. A {REGISTRY_IP}\n"
+ZONE = f"{IANA}. A {IANA_IP}\n{REGISTRY}. A {REGISTRY_IP}\n{REGISTRAR}. A {REGISTRAR_IP}\n"
 
 
 @asynccontextmanager

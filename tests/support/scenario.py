@@ -253,7 +253,8 @@ def _mail_server(line: str) -> tuple[tuple[IP, int], Behaviour]:
 
 
 def _registered(given: dict[str, str]) -> Name:
-    days = {key: value.removesuffix("d") for key, value in given.items() if key in {"expires", "registered"}}
+    moments = {"expires", "registered", "at_registrar"}
+    days = {key: value.removesuffix("d") for key, value in given.items() if key in moments}
     made: Name = _build(Name, {**given, **days})
     return made
 

@@ -27,6 +27,7 @@ from exporter.mail.dns import Question, ServerReply, Status
 from exporter.mail.zone import serial_lt
 from exporter.net.dns import wire
 from exporter.net.dns.attempts import Attempts, UpstreamState
+from exporter.net.dns.silence import ZoneSilences
 from exporter.net.dns.upstream import Upstream
 from exporter.net.interfaces import Dial, dial_direct
 from exporter.net.rate_limit import TokenBucket
@@ -76,6 +77,7 @@ class AuthoritativeClient:
         self._each: dict[IP, TokenBucket] = {}
         self._slots = asyncio.Semaphore(MOST_IN_FLIGHT)
         self._behind: dict[str, _Behind] = {}
+        self.silences = ZoneSilences(clock)
 
     async def ask(self, server: IP, question: Question, *, tcp: bool = False) -> ServerReply:
         """The answer of this server. Whatever happens in DNS is in the result; nothing is raised for it."""

@@ -1,0 +1,259 @@
+"""The hosts that take the mail of a domain: what is wrong with each, and with all of them together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from exporter.facts import Doubt, Rule, Severity
+from exporter.mail import names
+from exporter.mail.mx import NULL, Host, HostState, Route
+from exporter.model import Fact
+from exporter.net import Net
+from exporter.text import commas, minute
+
+PORT = 25
+MOST_HOSTS = 30  # a bound on our own questions; real domains name fewer than ten
+VERIFICATION = "msv1.invalid"
+
+IS_ADDRESS = Rule(
+    "mx.is-address",
+    Severity.WARNING,
+    says="an MX of {domain} is the address {host} instead of a name",
+    why="An MX names a host; an address is looked up as a name and found nowhere.",
+    fix="Give the host a name with an address record and publish that name as the MX of {domain}.",
+    ref="RFC 5321 section 5.1; RFC 1035 section 3.3.9",
+)
+BAD_NAME = Rule(
+    "mx.bad-name",
+    Severity.WARNING,
+    says='an MX of {domain} is "{host}", which is no valid host name',
+    why="Host names are letters, digits and hyphens; many senders refuse to connect to anything else.",
+    fix="Publish the MX of {domain} with a valid host name.",
+    ref="RFC 1123 section 2.1; RFC 5321 section 4.1.2",
+)
+DANGLING = Rule(
+    "mx.dangling",
+    Severity.WARNING,
+    says="the MX host {mail_host} of {domain} does not exist in DNS",
+    why="Mail is delayed or bounces there; if the name can be registered, a stranger can take the mail over.",
+    fix="Remove the MX {mail_host} from {domain}, or restore the name's address records.",
+    ref="RFC 5321 section 5.1",
+    subjects=("mail_host",),
+)
+VERIFICATION_LEFTOVER = Rule(
+    "mx.verification-leftover",
+    Severity.WARNING,
+    says="{domain} still has the MX {mail_host}, which once proved its ownership to Microsoft 365",
+    why="The name exists nowhere; senders that try it lose time, and it means nothing any more.",
+    fix="Remove the MX {mail_host} from {domain}.",
+    ref="RFC 5321 section 5.1; RFC 6761 section 6.4",
+    subjects=("mail_host",),
+)
+NO_ADDRESS = Rule(
+    "mx.no-address",
+    Severity.WARNING,
+    says="the MX host {mail_host} of {domain} has no address",
+    why="Mail is delayed or bounces there.",
+    fix="Publish an A or AAAA record for {mail_host}, or remove it from the MX records of {domain}.",
+    ref="RFC 5321 section 5.1",
+    subjects=("mail_host",),
+)
+NOT_PUBLIC = Rule(
+    "mx.not-public",
+    Severity.WARNING,
+    says="the mail host {mail_host} of {domain} has no public address: {addresses}",
+    why="Nobody outside can connect to it.",
+    fix="Publish the public address of {mail_host}; if the exporter's resolver shows an internal view of DNS, "
+    "give it one that sees what the Internet sees.",
+    ref="RFC 6890",
+    subjects=("mail_host",),
+)
+DOCUMENTATION_ADDRESS = Rule(
+    "mx.documentation-address",
+    Severity.WARNING,
+    says="the mail host {mail_host} of {domain} has addresses out of documentation: {addresses}",
+    why="Such addresses are for examples, and no packet to them arrives; senders that try them lose time or give up.",
+    fix="Publish the real addresses of {mail_host}, and remove {addresses}.",
+    ref="RFC 5737; RFC 3849; RFC 9637",
+    subjects=("mail_host",),
+)
+HOST_UNREACHABLE = Rule(
+    "mx.host-unreachable",
+    Severity.WARNING,
+    says="the mail host {mail_host} of {domain} has not been reachable since {since}: {how}",
+    why="Senders lose time there before they try the next host; if there is none, mail waits, and bounces after days.",
+    fix="Start the mail server of {mail_host}, or open port 25 in the firewall before it, or remove the host from the "
+    "MX records of {domain}.",
+    ref="RFC 5321 sections 4.5.4.1 and 5.1",
+    subjects=("mail_host",),
+)
+ALL_UNREACHABLE = Rule(
+    "mx.all-unreachable",
+    Severity.CRITICAL,
+    says="no mail host of {domain} has been reachable since {since}: {hosts}",
+    why="All mail to the domain waits in the senders' queues, and comes back as undeliverable after days.",
+    fix="Start a mail server of {domain} or open port 25 in the firewall before it: {hosts}.",
+    ref="RFC 5321 sections 4.5.4.1 and 5.1",
+)
+ALIAS = Rule(
+    "mx.alias",
+    Severity.WARNING,
+    says="the MX host {mail_host} of {domain} is an alias (CNAME) of {canonical}",
+    why="An MX must not point at an alias; some senders refuse it and others fail to see that they are the host.",
+    fix="Publish the MX of {domain} with {canonical}, or give {mail_host} address records in place of the CNAME.",
+    ref="RFC 2181 section 10.3; RFC 5321 section 5.1",
+    subjects=("mail_host",),
+)
+TOO_MANY = Rule(
+    "mx.too-many",
+    Severity.WARNING,
+    says="{domain} names {count} MX hosts; only the first {limit} are looked at",
+    why="No sender tries so many, and large answers fail where DNS over TCP is blocked.",
+    fix="Reduce the MX records of {domain} to a few hosts.",
+    ref="RFC 5321 section 5.1",
+)
+DUPLICATE = Rule(
+    "mx.duplicate",
+    Severity.INFO,
+    says="{domain} names the same MX host more than once: {hosts}",
+    why="The repetition adds nothing and often stands where a second host was meant.",
+    fix="Remove the repeated MX records of {domain}.",
+    ref="RFC 5321 section 5.1",
+)
+SINGLE = Rule(
+    "mx.single",
+    Severity.INFO,
+    says="{domain} has a single MX host, {host}",
+    why="While it is down, mail waits at the senders, who retry for some days.",
+    fix="Consider a second MX host for {domain}.",
+    ref="RFC 5321 sections 4.5.4.1 and 5.1",
+)
+SAME_ADDRESS = Rule(
+    "mx.same-address",
+    Severity.INFO,
+    says="all {count} MX hosts of {domain} have the same addresses: {addresses}",
+    why="Several names of one machine are no redundancy.",
+    fix="Give {domain} MX hosts on different machines, or just one MX record.",
+    ref="RFC 5321 section 5.1",
+)
+NO_IPV6 = Rule(
+    "mx.no-ipv6",
+    Severity.INFO,
+    says="no MX host of {domain} has an IPv6 address",
+    why="Senders that have only IPv6 cannot deliver.",
+    fix="Publish an AAAA record for an MX host of {domain}.",
+    ref="RFC 5321 section 5.2",
+)
+OF_AN_ADDRESS = (NOT_PUBLIC, DOCUMENTATION_ADDRESS, HOST_UNREACHABLE, ALL_UNREACHABLE)
+OF_A_HOST = (DANGLING, VERIFICATION_LEFTOVER, NO_ADDRESS, NOT_PUBLIC, DOCUMENTATION_ADDRESS, HOST_UNREACHABLE, ALIAS)
+OF_ALL = (ALL_UNREACHABLE, SAME_ADDRESS, NO_IPV6)
+OF_THE_HOSTS = (IS_ADDRESS, BAD_NAME, TOO_MANY, DUPLICATE, SINGLE, *OF_A_HOST, *OF_ALL)
+
+
+def judge(own: Route, hosts: Sequence[Host], net: Net) -> Iterator[Fact]:
+    """All that can be said of the hosts of the MX records, and what their doubts leave open."""
+    yield from _each(own, hosts)
+    yield from _together(own, hosts)
+    yield from _unreachable(own, hosts, net)
+    for host in hosts:
+        yield from _left_open(host)
+
+
+def implicit(own: Route, host: Host, net: Net) -> Iterator[Fact]:
+    """The same of the domain itself, where its own address stands in for an MX record."""
+    yield from _address_facts(own.domain, host, severity=Severity.CRITICAL)
+    yield from _unreachable(own, [host], net)
+    yield from _left_open(host)
+
+
+def _left_open(host: Host) -> Iterator[Doubt]:
+    """What an answer that is missing leaves open: about this host, and about all together."""
+    doubt = host.doubt.doubt if host.doubt else None
+    if doubt and host.state is HostState.UNKNOWN:
+        yield doubt.over(*OF_A_HOST, mail_host=host.name).over(*OF_ALL)
+
+
+def _each(own: Route, hosts: Sequence[Host]) -> Iterator[Fact]:
+    """What is wrong with a single host. That none is left is what makes it critical."""
+    lost = all(host.state.broken or _fictitious(own.domain, host) for host in hosts) and len(own.hosts) <= MOST_HOSTS
+    severity = Severity.CRITICAL if lost else None
+    for host in hosts:
+        match host.state:
+            case HostState.IS_ADDRESS:
+                yield IS_ADDRESS(domain=own.domain, host=host.name, severity=severity)
+            case HostState.BAD_NAME:
+                yield BAD_NAME(domain=own.domain, host=host.name, severity=severity)
+            case HostState.NO_SUCH_NAME:
+                rule = VERIFICATION_LEFTOVER if names.under(host.name, VERIFICATION) else DANGLING
+                yield rule(domain=own.domain, mail_host=host.name, severity=severity)
+            case HostState.NO_ADDRESS:
+                yield NO_ADDRESS(domain=own.domain, mail_host=host.name, severity=severity)
+            case _:
+                yield from _address_facts(own.domain, host, severity=severity)
+        if host.alias:
+            yield ALIAS(domain=own.domain, mail_host=host.name, canonical=host.alias[-1])
+
+
+def _address_facts(domain: str, host: Host, *, severity: Severity | None) -> Iterator[Fact]:
+    if host.state is HostState.NOT_PUBLIC:
+        yield NOT_PUBLIC(domain=domain, mail_host=host.name, addresses=commas(host.addresses))
+    if host.documentation and not _of_examples(domain, host):
+        shown = commas(host.documentation)
+        lost = severity if _fictitious(domain, host) else None
+        yield DOCUMENTATION_ADDRESS(domain=domain, mail_host=host.name, addresses=shown, severity=lost)
+
+
+def _of_examples(domain: str, host: Host) -> bool:
+    """Is it an example as a whole, whose addresses may be those of examples?"""
+    return names.is_example(domain) or names.is_example(host.name)
+
+
+def _fictitious(domain: str, host: Host) -> bool:
+    """Has it addresses of examples alone?"""
+    return (
+        host.complete
+        and bool(host.addresses)
+        and not _of_examples(domain, host)
+        and host.documentation == host.addresses
+    )
+
+
+def _together(own: Route, hosts: Sequence[Host]) -> Iterator[Fact]:
+    """What can be said of all hosts of a domain at once."""
+    domain = own.domain
+    if len(own.hosts) > MOST_HOSTS:
+        yield TOO_MANY(domain=domain, count=len(own.hosts), limit=MOST_HOSTS)
+    repeated = Counter(record.exchange for record in own.records if record.exchange != NULL)
+    if repeated.total() > len(own.hosts):
+        yield DUPLICATE(domain=domain, hosts=commas(name for name, times in repeated.items() if times > 1))
+    usable = [host for host in hosts if host.state is HostState.USABLE]
+    if len(own.hosts) == 1:
+        yield SINGLE(domain=domain, host=own.hosts[0])
+    elif all(host in usable and host.complete and set(host.addresses) == set(usable[0].addresses) for host in hosts):
+        yield SAME_ADDRESS(domain=domain, count=len(own.hosts), addresses=commas(usable[0].addresses))
+    if usable and all(host.without_ipv6 or host.state.broken for host in hosts):
+        yield NO_IPV6(domain=domain)
+
+
+def _unreachable(own: Route, hosts: Sequence[Host], net: Net) -> Iterator[Fact]:
+    """Hosts of which every public address was proven unreachable when they were last connected to."""
+    since: dict[str, float] = {}
+    how: dict[str, str] = {}
+    for host in hosts:
+        public = [ip for ip in host.addresses if not names.not_public(ip)]
+        met = {ip: known for ip in public if (known := net.unreachable(ip, PORT))}
+        if not met or len(met) < len(public):
+            continue  # another address may be reachable
+        if not host.complete:  # so may one that could not be asked for
+            if host.state is HostState.USABLE and host.doubt and host.doubt.doubt:
+                yield host.doubt.doubt.over(HOST_UNREACHABLE, mail_host=host.name).over(ALL_UNREACHABLE)
+            continue
+        since[host.name] = max(known.since for known in met.values())
+        how[host.name] = commas(f"{ip} {known.how}" for ip, known in met.items())
+        yield HOST_UNREACHABLE(
+            domain=own.domain, mail_host=host.name, since=minute(since[host.name]), how=how[host.name]
+        )
+    if since and len(own.hosts) <= MOST_HOSTS and all(host.name in since or host.state.broken for host in hosts):
+        told = "; ".join(f"{host.name} ({how.get(host.name, host.state)})" for host in hosts)
+        yield ALL_UNREACHABLE(domain=own.domain, since=minute(max(since.values())), hosts=told)

@@ -1,0 +1,241 @@
+"""The rules and the metrics of the check `zone`, and which of them a missing answer leaves open."""
+
+from __future__ import annotations
+
+from exporter.facts import Dead, Metric, Rule, Severity
+
+NO_SUCH_DOMAIN = Rule(
+    "zone.no-such-domain",
+    Severity.WARNING,
+    says="{domain} does not exist: the zone {zone} delegates no such name",
+    why="There is no zone to publish mail's records in.",
+    fix="Register or renew {domain}, or correct the name in the configuration.",
+    ref="RFC 1034 section 4.2.1",
+)
+NONE_AUTHORITATIVE = Rule(
+    "zone.none-authoritative",
+    Severity.CRITICAL,
+    says="no name server of {zone} answers for it: {servers}",
+    why="Nobody can look up anything of the domain: receivers defer or refuse its mail, and none reaches it.",
+    fix="Load the zone {zone} on its name servers, or delegate it to servers that have it.",
+    ref="RFC 1912 section 2.8; Zonemaster delegation04",
+    refusals=("Postfix: 450 4.1.8 Sender address rejected: Domain not found",),
+    implies=Dead.ZONE,
+)
+SILENT = Rule(
+    "zone.silent",
+    Severity.CRITICAL,
+    says="no name server of {zone} has answered for it since {since}, while others' servers answer: {servers}",
+    why="Nobody can look up anything of the domain: receivers defer or refuse its mail, and none reaches it.",
+    fix="Bring the name servers of {zone} back, open their port 53, or delegate {zone} to servers that answer.",
+    ref="RFC 2182 section 3; Zonemaster connectivity01",
+    refusals=("Postfix: 450 4.1.8 Sender address rejected: Domain not found",),
+    implies=Dead.ZONE,
+)
+LAME = Rule(
+    "zone.lame",
+    Severity.WARNING,
+    says="the name server {server} ({ip}) of {zone} {how}",
+    why="Whoever asks it loses time or gets nothing: lookups are slow, and some of them fail.",
+    fix="Load {zone} on {server} or mend its transfer, else remove it from the NS records here and at the registrar.",
+    ref="RFC 1912 section 2.8; Zonemaster delegation04",
+    subjects=("ip",),
+)
+SERVER_SILENT = Rule(
+    "zone.server-silent",
+    Severity.WARNING,
+    says="the name server {server} ({ip}) of {zone} gives no answer over {transports}, while others do",
+    why="Each resolver that tries it waits for seconds; some lookups during an SMTP session time out.",
+    fix="Bring {server} ({ip}) back or open its port 53, else remove it from the NS records here and at the registrar.",
+    ref="RFC 2182 section 3; Zonemaster connectivity01",
+    subjects=("ip",),
+)
+NO_TCP = Rule(
+    "zone.no-tcp",
+    Severity.WARNING,
+    says="the name server {server} ({ip}) of {zone} gives no answer over TCP",
+    why="Answers that do not fit into a datagram are lost, and long SPF and DKIM records are the first of them.",
+    fix="Open TCP port 53 on {server} ({ip}), and in front of it.",
+    ref="RFC 7766 section 5; Zonemaster connectivity02",
+    subjects=("ip",),
+)
+STALE_GLUE = Rule(
+    "zone.stale-glue",
+    Severity.WARNING,
+    says="the parent zone gives the name server {server} of {zone} the address {ip}, which it does not have "
+    "({addresses}); that address {how}",
+    why="Whoever comes from the parent zone asks that address first. Lookups are slow, or fail if it is the only one.",
+    fix="Correct the address of {server} at the registrar (glue, host record): remove {ip}.",
+    ref="RFC 1034 section 4.2.1; RFC 1912 section 2.3; Zonemaster consistency05",
+    subjects=("ip",),
+)
+NO_ADDRESS = Rule(
+    "zone.no-address",
+    Severity.WARNING,
+    says="name servers of {zone} have no address: {servers}",
+    why="They can never be asked; if such a name can be registered, a stranger can take over the zone.",
+    fix="Publish addresses for {servers}, or remove the names from the NS records here and at the registrar.",
+    ref="RFC 1912 section 2.8",
+)
+ALIAS = Rule(
+    "zone.alias",
+    Severity.WARNING,
+    says="name servers of {zone} are aliases (CNAME): {servers}",
+    why="An NS record must not name an alias; many resolvers do not follow it.",
+    fix="Name {servers} in the NS records by names that have address records themselves.",
+    ref="RFC 2181 section 10.3; RFC 1912 section 2.4; Zonemaster delegation05",
+)
+NOT_PUBLIC = Rule(
+    "zone.not-public",
+    Severity.WARNING,
+    says="name servers of {zone} have no public address: {servers}",
+    why="Nobody outside can ask them.",
+    fix="Publish the public addresses of {servers}; if the exporter's resolver shows an internal view of DNS, "
+    "give it one that sees what the Internet sees.",
+    ref="RFC 6890",
+)
+DOCUMENTATION_ADDRESS = Rule(
+    "zone.documentation-address",
+    Severity.WARNING,
+    says="name servers of {zone} have addresses out of documentation: {addresses}",
+    why="Such addresses are for examples, and no packet to them arrives.",
+    fix="Publish the real addresses of these name servers, here and at the registrar, and remove {addresses}.",
+    ref="RFC 5737; RFC 3849; RFC 9637",
+)
+SINGLE = Rule(
+    "zone.single",
+    Severity.WARNING,
+    says="{zone} has a single name server, {server}",
+    why="While it is down, the domain does not exist for anybody.",
+    fix="Add a second name server for {zone} in another network.",
+    ref="RFC 1034 section 4.1; RFC 2182 section 5",
+)
+SAME_ADDRESS = Rule(
+    "zone.same-address",
+    Severity.WARNING,
+    says="the name servers {servers} of {zone} are one machine: they have the same addresses, {addresses}",
+    why="Several names of one machine are no redundancy. When it fails, all of them fail.",
+    fix="Place one of {servers} on another machine, or name another server in its place, here and at the registrar.",
+    ref="RFC 2182 section 3.1; Zonemaster delegation02",
+)
+NO_IPV4 = Rule(
+    "zone.no-ipv4",
+    Severity.WARNING,
+    says="no name server of {zone} has an IPv4 address",
+    why="Many resolvers have only IPv4. For them the domain does not exist, and they defer or refuse its mail.",
+    fix="Publish an A record for a name server of {zone}, or add a name server that has one.",
+    ref="RFC 3901 section 3; Zonemaster delegation01",
+)
+NO_IPV6 = Rule(
+    "zone.no-ipv6",
+    Severity.INFO,
+    says="no name server of {zone} has an IPv6 address",
+    why="Resolvers that have only IPv6 cannot look up the domain.",
+    fix="Publish an AAAA record for a name server of {zone}.",
+    ref="RFC 3901; Zonemaster delegation01",
+)
+SAME_NETWORK = Rule(
+    "zone.same-network",
+    Severity.INFO,
+    says="all {count} name servers of {zone} that have {family} are in one network, {network}",
+    why="What takes that network down takes the domain down.",
+    fix="Place a name server for {zone} in another network.",
+    ref="RFC 2182 section 3.1; Zonemaster connectivity03",
+)
+TOO_MANY = Rule(
+    "zone.too-many",
+    Severity.INFO,
+    says="{zone} has {count} name servers; only the first {limit} are asked",
+    why="A delegation of so many does not fit into a small answer, and no more are looked at here.",
+    fix="Reduce the name servers of {zone}.",
+    ref="RFC 2182 section 5",
+)
+DELEGATION_DIFFERS = Rule(
+    "zone.delegation-differs",
+    Severity.WARNING,
+    says="the parent zone delegates {zone} to {parent}, the zone itself names {child}",
+    why="Resolvers ask one set or the other; servers that stand in one of them alone are forgotten until they fail.",
+    fix="Make the NS records of {zone} and its delegation at the registrar the same.",
+    ref="RFC 1034 section 4.2.2; Zonemaster consistency04",
+)
+DATA_DIFFER = Rule(
+    "zone.data-differ",
+    Severity.WARNING,
+    says="the name servers of {zone} disagree about the {kind} record of {name}: {answers}",
+    why="It depends on the server that a receiver asks whether mail is accepted or arrives: it fails for some of them.",
+    fix="Mend the zone transfer of {zone} (NOTIFY, AXFR/IXFR, TSIG) until each server has the same {name} {kind}.",
+    ref="RFC 1034 section 4.3.5; Zonemaster Z09_INCONSISTENT_MX_DATA and Z11_INCONSISTENT_SPF_POLICIES",
+)
+NOT_AUTHORITATIVE = Rule(
+    "zone.not-authoritative",
+    Severity.WARNING,
+    says="the name server {server} ({ip}) of {zone} answers without authority (AA) for {questions}",
+    why="Resolvers distrust such an answer. They ask the next server, or fail; then receivers defer or refuse mail.",
+    fix="Let {server} answer from the zone itself, not from a cache or a forwarder.",
+    ref="RFC 1035 section 4.1.1; RFC 2181 section 5.4.1",
+    subjects=("ip",),
+)
+SERIALS_DIFFER = Rule(
+    "zone.serials-differ",
+    Severity.INFO,
+    says="the name servers of {zone} have different serials: {serials}",
+    why="A change has not reached all of them; for longer than the SOA's refresh that is no delay but a fault.",
+    fix="Mend the zone transfer of {zone} to the servers with the older serial.",
+    ref="RFC 1035 section 3.3.13; RFC 1982 section 3.2; Zonemaster consistency01",
+)
+BOGUS = Rule(
+    "zone.bogus",
+    Severity.CRITICAL,
+    says="DNSSEC validation of {domain} fails for {questions}: {reason}",
+    why="For receivers that validate, these records do not exist: they see no MX, SPF, DKIM or DMARC.",
+    fix="Sign the zone of {domain} anew, or set its DS record at the registrar to the key that signs it, or remove it.",
+    ref="RFC 4035 section 5.5; RFC 8914",
+    implies=Dead.ZONE,
+)
+DS_WITHOUT_KEY = Rule(
+    "zone.ds-without-key",
+    Severity.CRITICAL,
+    says="the DS records of {zone} are for the keys {wanted}, but its servers have {have}",
+    why="Receivers that validate see no MX, SPF, DKIM or DMARC.",
+    fix="Set the DS record of {zone} at the registrar to a key that its servers publish, or remove it.",
+    ref="RFC 4035 section 5; Zonemaster dnssec02",
+    implies=Dead.ZONE,
+)
+SIGNATURE_EXPIRING = Rule(
+    "zone.signature-expiring",
+    Severity.WARNING,
+    says="a DNSSEC signature of {zone} is good until {end} only: {record}",
+    why="From then on, receivers that validate see no MX, SPF, DKIM or DMARC.",
+    fix="Look why {zone} is not signed anew in time, and whether the signed zone reaches all its servers.",
+    ref="RFC 4034 section 3.1.5; RFC 6781 section 4.4.2; Zonemaster dnssec04",
+)
+UNSIGNED = Rule(
+    "zone.unsigned",
+    Severity.INFO,
+    says="{zone} is not protected by DNSSEC: its parent zone has no DS record for it",
+    why="Forged answers about it cannot be told, and DANE (RFC 7672) cannot be used for its mail.",
+    fix="Sign {zone} and have the DS record published at the registrar.",
+    ref="RFC 4035 section 4.3",
+)
+NAMESERVERS = Metric("deliverability_zone_nameservers", "Name servers that the domain's zone names.")
+SIGNATURES = Metric(
+    "deliverability_zone_signature_not_after_timestamp_seconds",
+    "The earliest end of a DNSSEC signature over the SOA, NS and mail records of the domain's zone; absent unless "
+    "the zone has a DS record.",
+)
+
+# What one server alone can tell, and what all of them together.
+OF_A_SERVER = (LAME, SERVER_SILENT, NO_TCP, STALE_GLUE, NOT_AUTHORITATIVE)
+OF_THE_DATA = (DATA_DIFFER, SERIALS_DIFFER, SIGNATURE_EXPIRING)
+OF_NOBODY = (NONE_AUTHORITATIVE, SILENT)
+# What the names and addresses of the servers tell.
+OF_THE_ADDRESSES = (
+    NO_ADDRESS,
+    ALIAS,
+    NOT_PUBLIC,
+    DOCUMENTATION_ADDRESS,
+    SAME_ADDRESS,
+    SAME_NETWORK,
+    NO_IPV4,
+    NO_IPV6,
+)
