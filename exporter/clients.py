@@ -77,7 +77,7 @@ def open_clients(
     )
     interval = settings.visit_interval(Door.EHLO)
     mail = SmtpClient(settings.helo_name, clock, dial=dial, authorities=authorities, interval=interval, pause=pause)
-    web = HttpsClient(dns, dial=dial, authorities=authorities)
+    web = HttpsClient(dns, clock, dial=dial, authorities=authorities)
     servers = AuthoritativeClient(clock, dial=dial, timeout=settings.dns_timeout)
     return Clients(dns, servers, mail, blocklists, web, RdapClient(web, clock, settings.rdap_bootstrap), clock)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -167,26 +167,40 @@ class Finding:
 class Doubt:
     """A question that got no usable answer, and which findings it leaves open: all, unless `over` names some.
 
-    The findings that a doubt leaves open stay as they were. All others have been decided by the run.
+    The findings that a doubt leaves open stay as they were. All others have been decided by the run. Two doubts are
+    equal if a person reads the same.
     """
 
     reason: Reason
     detail: str  # safe to show
-    left_open: tuple[tuple[str, Labels], ...] | None = None  # rule ids, and evidence that must agree
+    # Rule ids, and evidence that must agree.
+    left_open: tuple[tuple[str, Labels], ...] | None = field(default=None, compare=False)
+    # Evidence: what was answered about it all the same.
+    spared: tuple[Labels, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "detail", printable(self.detail))
 
     def over(self, *rules: Rule, **subject: object) -> Doubt:
-        """The same doubt, leaving open these rules (of this evidence alone, if given), and what it did before."""
-        labels = tuple((name, printable(value)) for name, value in sorted(subject.items()))
+        """The same doubt, leaving open these rules (of this evidence alone, if given), and what it did before.
+
+        Over no rule at all, it leaves open nothing more than before: nothing, if it left open everything.
+        """
+        labels = _labels(subject)
         return replace(self, left_open=(*(self.left_open or ()), *((rule.id, labels) for rule in rules)))
+
+    def sparing(self, **subject: object) -> Doubt:
+        """The same doubt, leaving open nothing about this subject: it has been asked and judged by itself."""
+        return replace(self, spared=(*self.spared, _labels(subject)))
 
     def leaves_open(self, finding: Finding) -> bool:
         """Could the missing answer have changed this finding?"""
+        evidence = set(finding.evidence)
+        if any(set(labels) <= evidence for labels in self.spared):
+            return False
         if self.left_open is None:
             return True
-        return any(rule == finding.id and set(labels) <= set(finding.evidence) for rule, labels in self.left_open)
+        return any(rule == finding.id and set(labels) <= evidence for rule, labels in self.left_open)
 
     def singles_out(self, finding: Finding) -> bool:
         """Does it leave open this finding, and not others that have the same labels?"""
@@ -201,6 +215,10 @@ class LookAgain:
     """The run wants the same check to look once more, in so many seconds, because it then can tell more."""
 
     seconds: float
+
+
+def _labels(subject: Mapping[str, object]) -> Labels:
+    return tuple((name, printable(value)) for name, value in sorted(subject.items()))
 
 
 def worst(doubts: Iterable[Doubt]) -> Doubt | None:

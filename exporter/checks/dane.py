@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from exporter.checks.smtp_tls.check import without_way_out
 from exporter.facts import IP, Doubt, Finding, Metric, Reason, Record, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dane.chain import Fit, Fitted, advised, fit
@@ -149,6 +150,9 @@ RECORDS = Metric(
     "TLSA records of the mail host that DNSSEC proves and that senders can use; 0 where there are none.",
 )
 
+# What a question without an answer leaves open: of one address, and of all of them.
+OF_ADDRESSES = (NO_STARTTLS, TLS_FAILS, MISMATCH, WRONG_NAME)
+OF_ALL = (STALE_RECORD, NO_ROLLOVER)
 SMTP = 25
 MOST_HOSTS = 30  # of a domain
 MOST_ADDRESSES = 8  # of a host
@@ -165,10 +169,10 @@ async def _of_domain(target: Domain, net: Net) -> Facts:
         return
     hosts = dict.fromkeys(it.exchange for it in sorted(mx.exchanges) if names.is_hostname(it.exchange))
     found = {host: await net.drive(look_up(host, SMTP)) for host in list(hosts)[:MOST_HOSTS]}
-    protected = [host for host, records in found.items() if records.found]
+    protected = [host for host, result in found.items() if result.found]
     if protected and (zone := await _unsigned(net, target.name)):
         yield MX_NOT_SIGNED(domain=target.name, hosts=", ".join(protected), zone=zone)
-    yield (_doubt(records.doubt) for records in found.values() if records.doubt)
+    yield (_doubt(result.doubt) for result in found.values() if result.doubt)
 
 
 async def _of_host(target: MailHost, net: Net) -> Facts:
@@ -179,7 +183,7 @@ async def _of_host(target: MailHost, net: Net) -> Facts:
         if found.unproven:
             yield await _unproven(target, found.unproven, net)
         if found.doubt:
-            yield _doubt(found.doubt)
+            yield _of_lookup(found, found.doubt)
         elif not found.unproven:
             yield RECORDS(0)
         return
@@ -192,14 +196,20 @@ async def _of_host(target: MailHost, net: Net) -> Facts:
     now = net.clock.wall()
     fitted = {it.ip: fit(records, it.secured.chain, found.base, now) for it in results if it.secured}
     yield (*_records(target, found, results), *_together(target, found, results, fitted))
-    spared = left_out > 0 or any(_open(result, fitted.get(result.ip)) for result in results)
+    spared = left_out > 0 or found.doubt is not None or any(_open(result, fitted.get(result.ip)) for result in results)
+    together = OF_ALL if len(records) == 1 else (STALE_RECORD,)
     for result in results:
+        yield (
+            doubt.over(*together)
+            for doubt in _doubts_at(result, fitted.get(result.ip), _how(found, result, fitted.get(result.ip), now))
+        )
         yield _at(target, found, result, fitted.get(result.ip), now, spared=spared)
     if found.doubt:
-        yield _doubt(found.doubt)
-    if all(result.passed_over or result.refused or result.silence for result in results):
+        yield _of_lookup(found, found.doubt, [result.ip for result in results])
+    if all(_nobody_in(result) for result in results):
         why = "; ".join(result.passed_over or f"{result.ip} lets nobody in" for result in results)
-        yield Doubt(Reason.NETWORK, f"no certificate of {target.host} was seen: {why}")
+        nothing_seen = Doubt(Reason.NETWORK, f"no certificate of {target.host} was seen: {why}")
+        yield nothing_seen.over(*OF_ADDRESSES, *together)
 
 
 def _records(target: MailHost, found: TlsaLookup, results: Sequence[SmtpResult]) -> Iterator[Finding]:
@@ -214,16 +224,60 @@ def _records(target: MailHost, found: TlsaLookup, results: Sequence[SmtpResult])
         yield UNUSABLE(name=name, records=commas(map(_short, found.found)), record=wanted)
 
 
+def _of_lookup(found: TlsaLookup, unanswered: Reply, seen: Sequence[IP] = ()) -> Doubt:
+    """What a question without an answer leaves open: if only addresses are missing, only what they would show."""
+    doubt = _doubt(unanswered)
+    if unanswered.question.rdtype == "TLSA" or not (found.found or found.answers):
+        return doubt
+    doubt = doubt.over(*((*OF_ADDRESSES, STALE_RECORD) if found.found else ()))
+    for ip in seen:
+        doubt = doubt.sparing(ip=ip)
+    return doubt
+
+
+def _nobody_in(result: SmtpResult) -> bool:
+    return bool(result.passed_over or result.refused or result.silence or result.other_protocol)
+
+
+def _how(found: TlsaLookup, result: SmtpResult, fitted: list[Fitted] | None, now: float) -> str:
+    """Each record, and why it does not hold."""
+    if not fitted or not result.secured:
+        return ""
+    weaker = _weaker(found, result.secured.chain, now)
+    return "; ".join(f"{_short(it.record)} is {it.how}" for it in (*fitted, *weaker))
+
+
+def _doubts_at(result: SmtpResult, fitted: list[Fitted] | None, how: str) -> Iterator[Doubt]:
+    """What is not known of one address, and which questions that leaves open."""
+    ip = result.ip
+    if fitted is not None:
+        fits = {it.fit for it in fitted}
+        if Fit.UNTOLD in fits and Fit.HOLDS not in fits:
+            untold = Doubt(Reason.MALFORMED, f"whether the certificate of {ip} fits cannot be told: {how}")
+            yield untold.over(MISMATCH, WRONG_NAME, ip=ip)
+    elif result.starttls is False or result.tls_failure:
+        return
+    elif result.in_clear:
+        in_clear = Doubt(Reason.MALFORMED, f"{ip} speaks in clear where TLS has to begin: {result.in_clear}")
+        yield in_clear.over(MISMATCH, WRONG_NAME, TLS_FAILS, ip=ip)
+    elif result.rejected:
+        rejected = Doubt(Reason.NETWORK, f"{ip} answers {result.rejected.to} with {result.rejected.reply}")
+        yield rejected.over(*OF_ADDRESSES, ip=ip)
+    elif result.doubt:
+        offered = result.starttls or result.secured
+        yield without_way_out(result.doubt).over(*(OF_ADDRESSES[1:] if offered else OF_ADDRESSES), ip=ip)
+
+
 def _open(result: SmtpResult, fitted: list[Fitted] | None) -> bool:
     """May senders that use DANE deliver at this address? What is not known speaks for it."""
     if fitted is not None:
         return not fitted or any(it.fit is not Fit.FAILS for it in fitted)
-    return not (result.refused or result.passed_over or result.silence or result.starttls is False)
+    return not (_nobody_in(result) or result.starttls is False)
 
 
 def _at(
     target: MailHost, found: TlsaLookup, result: SmtpResult, fitted: list[Fitted] | None, now: float, *, spared: bool
-) -> Iterator[Fact]:
+) -> Iterator[Finding]:
     """One address. Where nobody gets in, no certificate can be wrong; that is for `smtp_tls` to say.
 
     `spared`: senders may get in at an address.
@@ -231,29 +285,23 @@ def _at(
     # Programs that submit mail rarely know DANE; others go on to the address that lets them in.
     severity = Severity.WARNING if spared or target.port != SMTP else None
     where: dict[str, Any] = {"host": target.host, "ip": result.ip, "name": place(found.base, target.port)}
+    if result.tls_failure:  # even behind a handshake, where a certificate of the client is demanded
+        yield TLS_FAILS(**where, port=target.port, how=result.tls_failure)
     if fitted is not None and result.secured:
         fits = {it.fit for it in fitted}
         if not fitted or Fit.HOLDS in fits:
             return
         shown = result.secured.chain
         record = advised(shown[0], usable(found.found))
-        how = "; ".join(f"{_short(it.record)} is {it.how}" for it in (*fitted, *_weaker(found, shown, now)))
+        how = _how(found, result, fitted, now)
         if Fit.UNTOLD in fits:
-            yield Doubt(Reason.MALFORMED, f"whether the certificate of {result.ip} fits cannot be told: {how}")
-        elif Fit.MISNAMED in fits:
+            return
+        if Fit.MISNAMED in fits:
             yield WRONG_NAME(**where, base=found.base, how=how, record=record)
         else:
             yield MISMATCH(**where, how=how, record=record, severity=severity)
     elif result.starttls is False:
         yield NO_STARTTLS(**where, port=target.port, severity=severity)
-    elif result.tls_failure:
-        yield TLS_FAILS(**where, port=target.port, how=result.tls_failure)
-    elif result.in_clear:
-        yield Doubt(Reason.MALFORMED, f"{result.ip} speaks in clear where TLS has to begin: {result.in_clear}")
-    elif result.rejected:
-        yield Doubt(Reason.NETWORK, f"{result.ip} answers {result.rejected.to} with {result.rejected.reply}")
-    elif result.doubt:
-        yield result.doubt
 
 
 def _together(
@@ -265,7 +313,8 @@ def _together(
     name, records = place(found.base, target.port), usable(found.found)
     holding = {it.record for fits in fitted.values() for it in fits if it.fit is Fit.HOLDS}
     stale = [record for record in records if record.usage == DANE_EE and record not in holding]
-    if stale:  # issuers are many, and to name more than the one in use is a precaution
+    every = not found.doubt and len(results) == len(found.addresses)
+    if stale and every:  # issuers are many, and to name more than the one in use is a precaution
         yield STALE_RECORD(host=target.host, name=name, records=commas(map(_short, stale)))
     if len(records) == 1 and records[0].usage == DANE_EE:
         yield NO_ROLLOVER(name=name, record=_short(records[0]))

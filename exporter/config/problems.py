@@ -12,7 +12,7 @@ from exporter.text import printable
 SHOWN = 100  # problems written out; the rest is counted
 MOST_PROBLEMS = 1000  # looked for; whoever has so many does not need the next
 LONGEST_GUESS = 64  # characters of a name for which a near one is looked for
-MOST_GUESSES = 300  # names that a near one is looked for among
+MOST_GUESSES = 600  # names that a near one is looked for among
 
 
 class Problem(NamedTuple):

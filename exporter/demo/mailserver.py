@@ -17,14 +17,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
-from exporter.demo.ca import Authority, Identity
+from exporter.demo.ca import Identity
+from exporter.demo.certificates import CertificateKind, Signers
 from exporter.facts import IP
 from exporter.mail import helo
 from exporter.mail.tls import Version
 
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
-DAY = 86400.0
 _IMPLICIT_TLS_PORT = 465
 _VERSIONS = {
     Version.TLS_1_0: ssl.TLSVersion.TLSv1,
@@ -34,17 +34,12 @@ _VERSIONS = {
 }
 _HANDSHAKE_FAILURE = bytes.fromhex("15 0301 0002 02 28")  # an alert record
 _PIECE = 65536
-
-
-class CertificateKind(StrEnum):
-    GOOD = "good"
-    EXPIRED = "expired"
-    EXPIRING = "expiring"  # in two days
-    EARLY = "early"  # not valid yet
-    WRONG_NAME = "wrong-name"
-    SELF_SIGNED = "self-signed"
-    UNTRUSTED = "untrusted"  # by another authority
-    WEAK = "weak"
+_OAKLEY_2 = b"""-----BEGIN DH PARAMETERS-----
+MIGHAoGBAP//////////yQ/aoiFowjTExmKLgNwc0SkCTgiKZ8x0Agu+pjsTmyJR
+Sgh5jjQE3e+VGbPNOkMbMCsKbfJfFDdP4TVtbVHCReSFtXZiXn7G9ExC6aY37WsL
+/1y29Aa37e44a/taiZ+lrp8kEXxLH+ZJKGZR7OZTgf//////////AgEC
+-----END DH PARAMETERS-----
+"""  # the group of 1024 bits of RFC 2409 section 6.2
 
 
 class SmtpFault(StrEnum):
@@ -56,29 +51,42 @@ class SmtpFault(StrEnum):
     BUSY = "busy"  # 421 for a greeting
     REJECTS = "rejects"  # 554 for a greeting
     REJECTS_NAME = "rejects-name"  # 501 to EHLO
+    NOT_QUALIFIED = "not-qualified"  # 504 to EHLO, as Postfix says it of names without a dot
     NO_EHLO = "no-ehlo"  # knows HELO only
     HANGS_UP = "hangs-up"  # closes without a word
     NO_SMTP = "no-smtp"  # greets in another protocol
+    HTTP = "http"  # waits for a request
+    INSPECTED = "inspected"  # ESMTP inspection of a Cisco ASA: what it does not know is crossed out
+    MASKED = "masked"  # the older fixup of a Cisco PIX: a greeting of asterisks, and no EHLO
     TLS_LATER = "tls-later"  # 454 to STARTTLS
     TLS_ALERT = "tls-alert"  # handshake_failure, whatever is offered
     TLS_HANGS_UP = "tls-hangs-up"  # closes in the middle of the handshake
+    TLS_IN_CLEAR = "tls-in-clear"  # answers the hello as if it were a command
+    WANTS_CERTIFICATE = "wants-certificate"  # of the client
+    OLD_EXCHANGE = "old-exchange"  # TLS 1.2 with a Diffie-Hellman group of 1024 bits
+    OBEYS_CLEAR_TEXT = "obeys-clear-text"  # executes under TLS what came in clear behind STARTTLS (CVE-2011-0411)
     INJECTED = "injected"  # an EHLO reply in clear behind the 220 to STARTTLS
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How a server answers. `slow` is the seconds before the greeting; a size of 0 states no limit, None omits SIZE."""
+    """How a server answers. `slow` is the seconds before the greeting; a size of 0 states no limit, None omits SIZE.
+
+    `offers_for`: STARTTLS is offered in so many sessions, and then no more. `fault_for` likewise.
+    """
 
     name: str = "mx.example.com"
     slow: float = 0.0
     size: int | None = 52_428_800
     starttls: bool = True
+    offers_for: int | None = None
     oldest: Version = Version.TLS_1_2
     newest: Version = Version.TLS_1_3
     certificate: CertificateKind = CertificateKind.GOOD
     certificate_name: str = ""  # the server's own unless given
     sends_root: bool = False  # the authority's own certificate along with the server's
     fault: SmtpFault | None = None
+    fault_for: int | None = None
 
 
 class _HungUp(Exception):  # noqa: N818 (an end of a session, good or bad)
@@ -119,8 +127,9 @@ class _Line:
             raise _HungUp
         return octets
 
-    async def secure(self, context: ssl.SSLContext) -> None:
-        self._buffer = b""  # what came in clear does not count: RFC 3207 section 4.2
+    async def secure(self, context: ssl.SSLContext, *, forget: bool = True) -> None:
+        if forget:
+            self._buffer = b""  # what came in clear is not believed: RFC 3207 section 4.2
         tls = context.wrap_bio(self._encrypted, self._to_send, server_side=True)
         while True:
             try:
@@ -182,8 +191,12 @@ class MailServer:
             writer.close()
 
     async def _session(self, line: _Line, lines: list[str]) -> None:
-        behaviour = self._behaviour
+        behaviour = self._now
         if behaviour.fault is SmtpFault.HANGS_UP:
+            return
+        if behaviour.fault is SmtpFault.HTTP:
+            await line.read_line()
+            await line.say("HTTP/1.1 400 Bad Request", "Content-Length: 0", "Connection: close", "")
             return
         if self._implicit:
             await line.secure(self._context)
@@ -209,8 +222,20 @@ class MailServer:
                 case _:
                     await line.say("502 5.5.1 no such command [demo]")
 
+    @property
+    def _now(self) -> Behaviour:
+        """As it behaves in the latest session."""
+        behaviour, sessions = self._behaviour, len(self.sessions)
+        faultless = behaviour.fault_for is not None and sessions > behaviour.fault_for
+        silent = behaviour.offers_for is not None and sessions > behaviour.offers_for
+        return replace(
+            behaviour, fault=None if faultless else behaviour.fault, starttls=behaviour.starttls and not silent
+        )
+
     def _greeting(self) -> str:
-        match self._behaviour.fault:
+        match self._now.fault:
+            case SmtpFault.MASKED | SmtpFault.INSPECTED:
+                return f"220 {'*' * 20}02{'*' * 9}2{'*' * 20}"
             case SmtpFault.BUSY:
                 return f"421 4.3.2 {self._behaviour.name} is busy, try again later [demo]"
             case SmtpFault.REJECTS:
@@ -220,9 +245,13 @@ class MailServer:
         return f"220 {self._behaviour.name} ESMTP demo"
 
     def _introduced(self, verb: str, argument: str) -> list[str]:
-        behaviour = self._behaviour
+        behaviour = self._now
         if verb == "EHLO" and behaviour.fault is SmtpFault.NO_EHLO:
             return ["502 5.5.1 no such command [demo]"]
+        if verb == "EHLO" and behaviour.fault is SmtpFault.MASKED:
+            return ['500 5.5.1 Command unrecognized: "XXXX"']
+        if behaviour.fault is SmtpFault.NOT_QUALIFIED:
+            return [f"504 5.5.2 <{argument}>: Helo command rejected: need fully-qualified hostname"]
         if behaviour.fault is SmtpFault.REJECTS_NAME or not helo.parse(argument).well_formed:
             return ["501 5.5.4 Invalid domain name [demo]"]
         offers = [behaviour.name]
@@ -230,13 +259,15 @@ class MailServer:
             offers += (
                 ["SIZE" if behaviour.size == 0 else f"SIZE {behaviour.size}"] if behaviour.size is not None else []
             )
-            offers += ["STARTTLS"] if behaviour.starttls and not self._implicit else []
+            if behaviour.starttls and not self._implicit:
+                offers += ["XXXXXXXA" if behaviour.fault is SmtpFault.INSPECTED else "STARTTLS"]
             offers += ["ENHANCEDSTATUSCODES"]
         return [f"250-{offer}" for offer in offers[:-1]] + [f"250 {offers[-1]}"]
 
     async def _start_tls(self, line: _Line) -> None:
         ready = "220 2.0.0 ready to start TLS"
-        match self._behaviour.fault:
+        fault = self._now.fault
+        match fault:
             case SmtpFault.TLS_LATER:
                 await line.say("454 4.7.0 TLS not available due to local problem")
                 return
@@ -249,11 +280,16 @@ class MailServer:
                 await line.say(ready)
                 await line.raw()
                 raise _HungUp
+            case SmtpFault.TLS_IN_CLEAR:
+                await line.say(ready)
+                await line.raw()
+                await line.say("500 5.5.2 unrecognized command [demo]")
+                raise _HungUp
             case SmtpFault.INJECTED:
                 await line.say(ready, "250-injected.example.net", "250 SIZE 1")
             case _:
                 await line.say(ready)
-        await line.secure(self._context)
+        await line.secure(self._context, forget=fault is not SmtpFault.OBEYS_CLEAR_TEXT)
 
 
 class MailServers:
@@ -264,14 +300,16 @@ class MailServers:
     """
 
     def __init__(self, hosts: Mapping[tuple[IP, int], Behaviour], now: float, *, sleep: Sleep = asyncio.sleep) -> None:
-        authority, stranger = Authority(now), Authority(now, "unknown authority")
-        self.pem = authority.pem
         self._hosts = dict(hosts)
+        signers = Signers(now, {behaviour.certificate for behaviour in self._hosts.values()})
+        self.pem = signers.pem
         self.servers: dict[tuple[IP, int], MailServer] = {}
         with TemporaryDirectory() as folder:  # OpenSSL takes keys from files only
             for (ip, port), behaviour in self._hosts.items():
-                unknown = behaviour.certificate is CertificateKind.UNTRUSTED
-                identity = _identity(stranger if unknown else authority, behaviour, now)
+                name, old = behaviour.certificate_name or behaviour.name, behaviour.fault is SmtpFault.OLD_EXCHANGE
+                identity = signers.identity(
+                    behaviour.certificate, name, now, with_rsa=old, with_root=behaviour.sends_root
+                )
                 context = _context(behaviour, identity, Path(folder))
                 self.servers[ip, port] = MailServer(
                     behaviour, context, implicit=port == _IMPLICIT_TLS_PORT, sleep=sleep
@@ -298,26 +336,6 @@ class MailServers:
         return self.servers[ip, port].address
 
 
-def _identity(authority: Authority, behaviour: Behaviour, now: float) -> Identity:
-    name = behaviour.certificate_name or behaviour.name
-    begins, ends = now - 10 * DAY, now + 80 * DAY
-    match behaviour.certificate:
-        case CertificateKind.EXPIRED:
-            begins, ends = now - 100 * DAY, now - 10 * DAY
-        case CertificateKind.EXPIRING:
-            begins, ends = now - 88 * DAY, now + 2 * DAY
-        case CertificateKind.EARLY:
-            begins, ends = now + DAY, now + 90 * DAY
-        case CertificateKind.WRONG_NAME:
-            name = f"elsewhere.{name}"
-    self_signed, weak = (
-        behaviour.certificate is CertificateKind.SELF_SIGNED,
-        behaviour.certificate is CertificateKind.WEAK,
-    )
-    issued = authority.issue(name, not_before=begins, not_after=ends, self_signed=self_signed, weak=weak)
-    return replace(issued, chain=issued.chain + authority.pem) if behaviour.sends_root else issued
-
-
 def _context(behaviour: Behaviour, identity: Identity, folder: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("ALL:!aNULL:@SECLEVEL=0")  # without which OpenSSL 3 does no TLS 1.0 and 1.1, and no weak key
@@ -325,6 +343,13 @@ def _context(behaviour: Behaviour, identity: Identity, folder: Path) -> ssl.SSLC
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = _VERSIONS[behaviour.oldest]
         context.maximum_version = _VERSIONS[behaviour.newest]
+    if behaviour.fault is SmtpFault.WANTS_CERTIFICATE:
+        context.verify_mode = ssl.CERT_REQUIRED
+    if behaviour.fault is SmtpFault.OLD_EXCHANGE:
+        (folder / "group.pem").write_bytes(_OAKLEY_2)
+        context.load_dh_params(str(folder / "group.pem"))
+        context.set_ciphers("DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
     (folder / "key.pem").write_bytes(identity.key)
     (folder / "chain.pem").write_bytes(identity.chain)
     context.load_cert_chain(folder / "chain.pem", folder / "key.pem")

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from exporter.demo.ca import Authority, Identity
-from exporter.demo.mailserver import CertificateKind
+from exporter.demo.certificates import CertificateKind
 from exporter.facts import IP
 
 Answer: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

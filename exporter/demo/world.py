@@ -17,7 +17,8 @@ from typing import Self
 from exporter.clock import Clock
 from exporter.config import Nameserver, Settings, load
 from exporter.demo import mark
-from exporter.demo.mailserver import Behaviour, CertificateKind, SmtpFault
+from exporter.demo.certificates import CertificateKind
+from exporter.demo.mailserver import Behaviour, SmtpFault
 from exporter.demo.nameserver import ZoneData, records
 from exporter.demo.registry import Name
 from exporter.demo.small_world import SmallWorld
@@ -46,7 +47,7 @@ MAIL_HOSTS = (
     (Behaviour("mx2.example.org"), SMTP),
     (Behaviour("certificate-expired.example.net", certificate=CertificateKind.EXPIRED), SMTP),
     (Behaviour("certificate-expiring.example.net", certificate=CertificateKind.EXPIRING), SMTP),
-    (Behaviour("certificate-for-another-name.example.net", certificate=CertificateKind.WRONG_NAME), SMTP),
+    (Behaviour("certificate-for-another-name.example.net", certificate=CertificateKind.WRONG_NAME), SUBMISSION),
     (Behaviour("certificate-self-signed.example.net", certificate=CertificateKind.SELF_SIGNED), SMTP),
     (Behaviour("tls-1-0-only.example.net", oldest=Version.TLS_1_0, newest=Version.TLS_1_0), SMTP),
     (Behaviour("tls-1-0-too.example.net", oldest=Version.TLS_1_0), SMTP),

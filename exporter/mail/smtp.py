@@ -27,11 +27,27 @@ LONGEST_REPLY = 32768  # octets, all lines of it
 _LINE = re.compile(r"([2-5][0-9]{2})(?:([ -])(.*))?", re.ASCII | re.DOTALL)
 _DIGITS = re.compile(r"[0-9]{1,20}", re.ASCII)  # RFC 1870 section 4
 
+# Replies to EHLO after which a client says HELO: RFC 5321 section 3.2. 504 is about the name in it (section 4.2.2).
+NOT_KNOWN = frozenset({500, 502})
+_OTHERS = {
+    "SSH": re.compile(rb"SSH-[0-9]"),
+    "HTTP": re.compile(rb"HTTP/[0-9]|<(?:!doctype )?html", re.IGNORECASE),
+    "POP3": re.compile(rb"\+OK(?:[ \r\n]|\Z)"),
+    "IMAP": re.compile(rb"\* (?:OK|PREAUTH|BYE)(?:[ \r\n]|\Z)"),
+}
+_ASTERISKS = re.compile(r"[*02 ]*\*{4}[*02 ]*")
+_CROSSED_OUT = re.compile(r"X{5,}[A-Z]?(?: |\Z)")
+_CROSSED_EHLO = re.compile(r"\bX{4}\b")
+
 Extensions: TypeAlias = dict[str, str]
 
 
 class ReplySyntaxError(ValueError):
-    """What was sent is no SMTP reply, or never ends."""
+    """What was sent is no SMTP reply, or never ends. `protocol` is the one that it is, if that is plain to see."""
+
+    def __init__(self, why: str, protocol: str = "") -> None:
+        super().__init__(why)
+        self.protocol = protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +113,9 @@ class Incoming:
     def _last(self, line: str) -> bool:
         found = _LINE.fullmatch(line)
         if not found:
-            raise ReplySyntaxError(f"no reply code at the start of: {_start(line)}")
+            raise ReplySyntaxError(
+                f"no reply code at the start of: {_start(line)}", other_protocol(line.encode("utf-8", "replace"))
+            )
         code, mark, text = found.groups()
         if self._code and code != self._code:
             raise ReplySyntaxError(f"a reply that begins with {self._code} and goes on with {code}")
@@ -114,6 +132,30 @@ def extensions(ehlo: SmtpReply) -> Extensions:
     """What the reply to EHLO offers: keyword in upper case -> its parameters (RFC 5321 section 4.1.1.1)."""
     rows = (line.strip().partition(" ") for line in ehlo.lines[1:])
     return {keyword.upper(): parameters.strip() for keyword, _, parameters in rows if keyword}
+
+
+def other_protocol(said: bytes) -> str:
+    """Which protocol that is not SMTP speaks so first, or the empty text: only what cannot be mistaken."""
+    for name, begins in _OTHERS.items():
+        if begins.match(said):
+            return name
+    return ""
+
+
+def masked(greeting: SmtpReply, ehlo: SmtpReply | None) -> str:
+    """What a device on the way has overwritten, in words, or the empty text.
+
+    The ESMTP inspection of Cisco ASA and PIX puts asterisks over the greeting, and X over each keyword in the reply to
+    EHLO that it does not let pass, STARTTLS among them. Older ones make EHLO itself an unknown command so.
+    """
+    signs = []
+    if any(_ASTERISKS.fullmatch(line) for line in greeting.lines):
+        signs.append(f'it greets with "{greeting}"')
+    if ehlo and ehlo.positive:
+        signs += [f'it offers "{line}"' for line in ehlo.lines[1:] if _CROSSED_OUT.match(line)][:1]
+    elif ehlo and ehlo.code in NOT_KNOWN and (signs or any(_CROSSED_EHLO.search(line) for line in ehlo.lines)):
+        signs.append(f'it answers EHLO with "{ehlo}"')
+    return " and ".join(signs)
 
 
 def size_limit(offered: Extensions) -> int | None:

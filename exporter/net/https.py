@@ -10,7 +10,8 @@ The rules:
 - Certificates are verified, and TLS is 1.2 or newer (RFC 9325 section 3.1.1).
 - A redirect is followed only if the caller allows it.
 - Time, size and the number of redirects have limits.
-- There is no compression, no proxy, and no memory: no cookies, and no connection is used twice.
+- There is no compression and no proxy. No cookie is kept, and no connection is used twice.
+- Silence, and status 5xx, are counted. Four runs over an hour are a fact about the server (silence.py).
 
 A failure is returned with its kind (`Failure`), not as a plain doubt: each protocol decides what it means. A bad
 certificate, for example, is a fact for MTA-STS (RFC 8461 section 3.3), and a doubt elsewhere.
@@ -34,10 +35,12 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from exporter import __version__
+from exporter.clock import Clock, SystemClock
 from exporter.facts import Doubt, Reason
 from exporter.mail import names
 from exporter.mail.dns import Question
 from exporter.net.interfaces import Dial, dial_direct
+from exporter.net.silence import Silence, SilentUrls
 from exporter.net.tls import system_authorities
 from exporter.text import printable
 
@@ -72,6 +75,8 @@ class Failure(StrEnum):
     REDIRECTS = "redirects"  # too many
 
 
+_SILENT = frozenset({Failure.TIMEOUT, Failure.CONNECTION})
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _REASONS = {
     Failure.URL: Reason.MALFORMED,
     Failure.MALFORMED: Reason.MALFORMED,
@@ -96,6 +101,7 @@ class Fetched:
     location: str = ""  # of a redirect that was not followed
     failure: Failure | None = None
     trouble: Doubt | None = None  # of a failure
+    silence: Silence | None = None  # it has long given no usable answer, while others did
     lines: tuple[str, ...] = ()
 
     @property
@@ -107,8 +113,11 @@ class Fetched:
 
 
 class _Failed(Exception):  # noqa: N818 (a fact about the server, not an error of ours)
-    def __init__(self, failure: Failure, why: str, reason: Reason | None = None) -> None:
+    """`ours`: it says nothing about the server, since our own network did not let us go there."""
+
+    def __init__(self, failure: Failure, why: str, reason: Reason | None = None, *, ours: bool = False) -> None:
         super().__init__(why)
+        self.ours = ours
         self.failure = failure
         self.reason = reason or _REASONS.get(failure, Reason.NETWORK)
 
@@ -157,9 +166,14 @@ class HttpsClient:
     """One per daemon. It opens nothing before the first request.
 
     `dial` maps an address to the place to connect to. `authorities` are PEM certificates to trust besides the system's.
+    `clock` tells how long a server has been silent.
     """
 
-    def __init__(self, dns: DnsClient, *, dial: Dial = dial_direct, authorities: bytes = b"") -> None:
+    def __init__(
+        self, dns: DnsClient, clock: Clock | None = None, *, dial: Dial = dial_direct, authorities: bytes = b""
+    ) -> None:
+        self._dns = dns
+        self._silent = SilentUrls(clock or SystemClock())
         self._addresses = _Addresses(dns, dial)
         self._authorities = authorities
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -175,9 +189,29 @@ class HttpsClient:
         If `redirects` is 0, a redirect is returned like any answer. More redirects than that are a failure.
         """
         async with self._places:
-            return await self._get(url, accept, largest, redirects, deadline)
+            return await self._weigh(url, *await self._get(url, accept, largest, redirects, deadline))
 
-    async def _get(self, url: str, accept: str, largest: int, redirects: int, deadline: float) -> Fetched:
+    async def _weigh(self, url: str, found: Fetched, failed: _Failed | None) -> Fetched:
+        """Is it a silence, and how long has it lasted? An answer of the server itself needs nobody to prove our way."""
+        host = _host(url)
+        if found.status:
+            self._silent.answered(_host(found.url))
+        if found.status >= 500 or found.failure is Failure.MALFORMED:
+            return replace(found, silence=self._silent.silent(url))
+        if found.failure in _SILENT and failed and not failed.ours:
+            if self._silent.proven(host) and await self._has_ipv4(host):
+                return replace(found, silence=self._silent.silent(url))
+        elif not found.doubt:
+            self._silent.spoke(url)
+        return found
+
+    async def _has_ipv4(self, host: str) -> bool:
+        """Others prove our way over IPv4 alone: of IPv6 it cannot be told which of their addresses was used."""
+        return bool((await self._dns.ask(Question(host, "A"))).addresses)
+
+    async def _get(
+        self, url: str, accept: str, largest: int, redirects: int, deadline: float
+    ) -> tuple[Fetched, _Failed | None]:
         found = Fetched(url)
         lines: list[str] = []
         try:
@@ -187,7 +221,7 @@ class HttpsClient:
                     found = await self._once(found.url, accept, largest)
                     lines.append(f"{found.status} {found.content_type}, {len(found.body)} octets")
                     if found.status not in _REDIRECTS or not redirects:
-                        return replace(found, lines=tuple(lines))
+                        return replace(found, lines=tuple(lines)), None
                     found = Fetched(_joined(found.url, found.location))
                 raise _Failed(Failure.REDIRECTS, f"more than {redirects} redirects")
         except TimeoutError:
@@ -207,16 +241,18 @@ class HttpsClient:
             failed = self._unconnected(error)
         trouble = Doubt(failed.reason, printable(f"{found.url}: {failed}"))
         lines.append(f"-- {failed}")
-        return Fetched(found.url, failure=failed.failure, trouble=trouble, lines=tuple(lines))
+        return Fetched(found.url, failure=failed.failure, trouble=trouble, lines=tuple(lines)), failed
 
     def _unconnected(self, error: Exception) -> _Failed:
         """A firewall on our side can refuse a connection too. A refusal counts only if another server has answered."""
         said = f"no connection, or broken off: {error or type(error).__name__}"
         if not isinstance(error, OSError) or error.errno != errno.ECONNREFUSED:
-            return _Failed(Failure.CONNECTION, said)
+            ours = isinstance(error, OSError) and error.errno in _NO_ROUTE
+            return _Failed(Failure.CONNECTION, said, ours=ours)
         if asyncio.get_running_loop().time() - self._answered < LATELY:
             return _Failed(Failure.REFUSED, said)
-        return _Failed(Failure.CONNECTION, f"{said}; no web server has answered us lately", Reason.EGRESS)
+        why = f"{said}; no web server has answered us lately"
+        return _Failed(Failure.CONNECTION, why, Reason.EGRESS, ours=True)
 
     async def close(self) -> None:
         if self._session:
@@ -271,6 +307,11 @@ def _admit(url: str) -> None:
     host = found[1]
     if not names.is_hostname(host) or host.rpartition(".")[2].isdigit():
         raise _Failed(Failure.URL, f"{host} is no host name")
+
+
+def _host(url: str) -> str:
+    found = _URL.fullmatch(url)
+    return found[1].lower() if found else ""
 
 
 def _joined(url: str, location: str) -> str:

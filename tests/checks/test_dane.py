@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -15,7 +16,7 @@ from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Plan
 from exporter.engine.store import Store
 from exporter.engine.sweep import Sweep
-from exporter.facts import IP, Reason
+from exporter.facts import IP, Doubt, Reason
 from exporter.mail.dane.chain import advised
 from exporter.mail.tls import Version
 from exporter.model import Outcome
@@ -101,6 +102,105 @@ async def test_what_was_answered_is_remembered(zone: str, records: set[str] | No
     outcome, _ = await judged(f"{ALL_SIGNED}mx.example.com. A 192.0.2.25\n{zone}\n")
     seen = {record.name: set(record.texts) for record in outcome.records}
     assert seen == ({} if records is None else {"_25._tcp.mx.example.com TLSA": records})
+
+
+HERE, THERE = ip_address("192.0.2.25"), ip_address("192.0.2.26")
+TWO = f"{ALL_SIGNED}mx.example.com. A 192.0.2.25\nmx.example.com. A 192.0.2.26\n"
+ONE_RECORD = f"{TWO}_25._tcp.mx.example.com. TLSA {RIGHT}\n"
+SILENT = Doubt(Reason.NETWORK, "no end of banner within 28 s")
+
+
+class Each(Net):
+    """Each address tells what it is told to."""
+
+    told: dict[IP, SmtpResult]
+
+    async def probe(self, target: MailHost, ip: IP) -> SmtpResult:
+        return self.told[ip]
+
+
+class Host:
+    """One mail host, looked at again and again."""
+
+    def __init__(self) -> None:
+        self.clock, self.store = FakeClock(), Store()
+        self.store.hold(check, HOST)
+
+    async def look(self, *results: SmtpResult, zone: str = ONE_RECORD) -> set[str]:
+        """The ids of the findings that are held afterwards."""
+
+        def net() -> Net:
+            it = Each(MemoryResolver(ZoneData(zone)), self.clock)
+            it.told = {told.ip: told for told in results}
+            return it
+
+        self.clock.pass_(3600)
+        self.store.record(await evaluate(check, HOST, net, self.clock))
+        state = self.store.get("dane", HOST.key)
+        assert state is not None
+        return {active.finding.id for active in state.findings}
+
+
+def good(ip: IP) -> SmtpResult:
+    return SmtpResult(ip, starttls=True, secured=Secured(Version.TLS_1_3, "cipher", (LEAF,)))
+
+
+def silent(ip: IP, *, offers: bool | None = None) -> SmtpResult:
+    return SmtpResult(ip, starttls=offers, doubt=SILENT)
+
+
+(OTHER,) = der(Authority(NOW).issue("other.example.com", not_before=NOW - 1, not_after=NOW + 1).chain)
+FAULTS = {
+    "dane.mismatch": SmtpResult(THERE, starttls=True, secured=Secured(Version.TLS_1_3, "cipher", (OTHER,))),
+    "dane.no-starttls": SmtpResult(THERE, starttls=False),
+    "dane.tls-fails": SmtpResult(THERE, starttls=True, tls_failure="alert handshake failure"),
+}
+NEXT = "dane.no-rollover"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_fault_at_one_address_ends_when_it_is_mended_whatever_is_in_doubt_elsewhere(fault: str) -> None:
+    host = Host()
+    assert await host.look(good(HERE), FAULTS[fault]) == {fault}
+    assert await host.look(good(HERE), silent(THERE)) == {fault}, "its own question is in doubt"
+    assert await host.look(silent(HERE), good(THERE)) == set(), "the doubt is about the other address"
+    await host.look(good(HERE), FAULTS[fault])
+    unsure = f"; servfail: mx.example.com. AAAA\n{ONE_RECORD}"
+    assert await host.look(good(HERE), good(THERE), zone=unsure) == {NEXT}, "nor are other addresses asked"
+
+
+async def test_an_offer_of_starttls_counts_whatever_comes_behind_it() -> None:
+    host = Host()
+    await host.look(good(HERE), FAULTS["dane.no-starttls"])
+    assert await host.look(good(HERE), silent(THERE, offers=True)) == set()
+
+
+async def test_a_fault_of_the_records_ends_whatever_the_hosts_do() -> None:
+    host, bad = Host(), f"{ONE_RECORD}_25._tcp.mx.example.com. TLSA 4 1 1 {'ab' * 32}\n"
+    assert await host.look(good(HERE), good(THERE), zone=bad) == {"dane.bad-record", NEXT}
+    assert await host.look(silent(HERE), silent(THERE), zone=bad) == {"dane.bad-record", NEXT}
+    assert await host.look(silent(HERE), silent(THERE)) == {NEXT}, "the record has gone; who uses the other is open"
+    gone = f"; servfail: mx.example.com. AAAA\n{TWO}"
+    assert await host.look(zone=gone) == set(), "without records nothing is promised, whatever addresses there are"
+
+
+async def test_no_answer_about_the_records_leaves_everything_open() -> None:
+    host = Host()
+    await host.look(good(HERE), FAULTS["dane.mismatch"])
+    assert await host.look(zone=f"; servfail: _25._tcp.mx.example.com. TLSA\n{TWO}") == {"dane.mismatch"}
+
+
+async def test_a_host_that_demands_a_certificate_of_the_client_keeps_no_promise() -> None:
+    host = Host()
+    demanding = replace(good(THERE), tls_failure="certificate required")
+    assert await host.look(good(HERE), demanding) == {"dane.tls-fails", NEXT}
+
+
+async def test_records_are_not_called_stale_while_an_address_is_not_known() -> None:
+    host, both = Host(), f"{ONE_RECORD}_25._tcp.mx.example.com. TLSA {WRONG}\n"
+    assert await host.look(good(HERE), good(THERE), zone=both) == {"dane.stale-record"}
+    host = Host()
+    assert await host.look(good(HERE), good(THERE), zone=f"; servfail: mx.example.com. AAAA\n{both}") == set()
 
 
 async def test_no_answer_about_the_records_says_what_it_does_to_mail() -> None:

@@ -27,7 +27,7 @@ example.com.           MX   10 mx.example.com.
 mx.example.com.        A    192.0.2.25
 _mta-sts.example.com.  TXT  "v=STSv1; id=1"
 """
-HOUR = 3600.0
+HOUR, DAY = 3600.0, 86400.0
 
 
 def policy(*, hosts: tuple[str, ...] = ("mx.example.com",), max_age: int = 604800) -> str:
@@ -199,6 +199,75 @@ async def test_an_outage_between_is_no_change() -> None:
     await domains.look()
     domains.publish(text=policy())
     assert [await domains.kept() for _ in range(2)] == [False] * 2
+
+
+def in_testing(*hosts: str) -> str:
+    return policy(hosts=("mx.example.com", *hosts)).replace("enforce", "testing")
+
+
+async def level(domains: Domains, after: float) -> str:
+    outcome = await domains.look(after)
+    (found,) = (finding for finding in outcome.findings if finding.id == "mta_sts.policy-testing")
+    return found.severity
+
+
+async def test_a_test_may_take_ninety_days_whatever_else_changes_in_the_policy() -> None:
+    domains = Domains()
+    await domains.look()
+    domains.publish(text=in_testing(), id="2")
+    assert await level(domains, 30 * DAY) == "info"
+    domains.publish(text=in_testing("mx2.example.com"), id="3")
+    assert await level(domains, 45 * DAY) == "info"
+    assert await level(domains, 44 * DAY) == "info"
+    assert await level(domains, DAY) == "warning"
+    domains.publish(text=policy(), id="4")
+    assert "mta_sts.policy-testing" not in ids(await domains.look())
+    domains.publish(text=in_testing(), id="5")
+    assert await level(domains, HOUR) == "info", "a second test has ninety days of its own"
+
+
+def standing(domains: Domains) -> set[str]:
+    state = domains.store.get("mta_sts", EXAMPLE.key)
+    assert state is not None
+    return {active.finding.id for active in state.findings}
+
+
+def down(failure: Failure | None = Failure.TIMEOUT, status: int = 0) -> Fetched:
+    return Fetched(URL, status, failure=failure, trouble=Doubt(Reason.NETWORK, "silence") if failure else None)
+
+
+async def test_a_finding_ends_when_its_own_question_is_answered_and_stays_while_it_is_not() -> None:
+    """Each is found, then repaired while something else is in doubt; and is kept while it is itself in doubt."""
+    domains = Domains(f'{ZONE}_mta-sts.example.com. TXT "v=STSv1; id=2"')
+    await domains.look()
+    assert standing(domains) == {"mta_sts.multiple-records"}
+    domains.zone = ZoneData(ZONE)
+    domains.answer = down()
+    await domains.look()
+    assert standing(domains) == set(), "the record is one again, whatever becomes of the policy"
+
+    domains.answer = page(policy(hosts=("other.example.com",), max_age=60))
+    await domains.look()
+    found = {"mta_sts.mx-not-listed", "mta_sts.pattern-unused", "mta_sts.short-max-age"}
+    assert standing(domains) == found
+    domains.answer = down()
+    await domains.look()
+    assert standing(domains) == found, "nothing was learnt of the policy"
+    domains.answer = page(policy(hosts=("other.example.com",)))
+    domains.zone = ZoneData(f"; servfail: example.com. MX\n{ZONE}")
+    await domains.look()
+    assert standing(domains) == found - {"mta_sts.short-max-age"}, "the policy is known, and the MX records are not"
+
+
+@pytest.mark.parametrize(("answer", "ends"), [(down(None, 503), True), (down(), False), (down(Failure.BLIND), False)])
+async def test_who_says_503_under_a_good_certificate_has_a_good_certificate(answer: Fetched, ends: bool) -> None:
+    domains = Domains()
+    domains.answer = down(Failure.CERTIFICATE)
+    await domains.look()
+    assert standing(domains) == {"mta_sts.policy-certificate"}
+    domains.answer = answer
+    await domains.look()
+    assert (standing(domains) == set()) is ends
 
 
 def expired(ip: str) -> Finding:

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.demo.ca import Authority
-from exporter.mail.certificate import Certificate, CertificateSyntaxError, Roots, Shown
+from exporter.demo.certificates import CertificateKind, Signers
+from exporter.mail.certificate import Certificate, CertificateSyntaxError, ChainFlaw, FlawKind, Roots, Shown
 
 NOW = 1_780_000_000.0
 DAY = 86400.0
@@ -188,6 +189,64 @@ def test_an_intermediate_has_to_be_sent_along() -> None:
 
 def chain_pem(issued: trustme.LeafCert) -> bytes:
     return issued.cert_chain_pems[0].bytes()
+
+
+FLAWS = {
+    CertificateKind.ISSUER_EXPIRED: ChainFlaw(FlawKind.EXPIRED, "CN=demo issuer", "expired on 2026-04-28"),
+    CertificateKind.ISSUER_WEAK: ChainFlaw(FlawKind.WEAK, "CN=demo issuer", "has a signature with sha1"),
+    CertificateKind.ISSUER_NO_AUTHORITY: ChainFlaw(
+        FlawKind.NO_AUTHORITY, "CN=demo issuer", "is no authority: it may not sign certificates"
+    ),
+    CertificateKind.ISSUER_CONSTRAINED: ChainFlaw(
+        FlawKind.CONSTRAINED, "CN=demo issuer", "may not sign for mx.example.com (name constraints)"
+    ),
+    CertificateKind.FOR_CLIENTS: ChainFlaw(
+        FlawKind.PURPOSE, "CN=mx.example.com", "is not for servers (extended key usage)"
+    ),
+    CertificateKind.ISSUER_NOT_SENT: None,
+    CertificateKind.UNTRUSTED: None,
+}
+
+
+@pytest.mark.parametrize("kind", FLAWS)
+def test_the_certificate_that_is_to_blame_is_named(kind: CertificateKind) -> None:
+    signers = Signers(NOW, {kind})
+    chain = der(signers.identity(kind, "mx.example.com", NOW).chain)
+    told = Roots([signers.pem]).examine(chain, NOW)
+    assert (told.trusted, told.flaw) == (False, FLAWS[kind])
+
+
+def test_an_expired_issuer_beside_a_good_one_of_the_same_name_does_no_harm() -> None:
+    """As with the two certificates of ISRG Root X1, of which one leads to a root that has expired."""
+    good, bad = AUTHORITY.issuer(NOW), AUTHORITY.issuer(NOW, days=-30)
+    for chain in (
+        der(bad.issue("mx.example.com", not_before=NOW - DAY, not_after=NOW + DAY).chain + good._own),
+        der(good.issue("mx.example.com", not_before=NOW - DAY, not_after=NOW + DAY).chain + bad._own),
+    ):
+        told = ROOTS.examine(chain, NOW)
+        assert (told.trusted, told.flaw) == (True, None)
+
+
+def test_a_name_within_the_constraints_is_no_flaw() -> None:
+    issued = AUTHORITY.issuer(NOW, only_for="example.com").issue(
+        "mx.example.com", not_before=NOW - DAY, not_after=NOW + DAY
+    )
+    assert ROOTS.examine(der(issued.chain), NOW).trusted is True
+
+
+def test_a_tangle_of_issuers_is_left_in_time() -> None:
+    """Thirty issuers of one name, each of which may have signed each."""
+    chain = der(AUTHORITY.issuer(NOW).issue("mx.example.com", not_before=NOW - DAY, not_after=NOW + DAY).chain)
+    stranger = Authority(NOW, "stranger")
+    told = Roots([stranger.pem]).examine((chain[0], *(chain[1] for _ in range(30))), NOW)
+    assert (told.trusted, told.flaw) == (False, None)
+
+
+def test_a_dot_at_the_end_of_a_name_does_not_match() -> None:
+    """OpenSSL compares letter by letter; RFC 5280 section 4.2.1.6 knows no such name."""
+    leaf = Built(names=("mx.example.com.",)).leaf("mx.example.com")
+    assert leaf.names == ("mx.example.com.",)
+    assert not leaf.matches("mx.example.com")
 
 
 BROKEN = b"-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n"

@@ -129,7 +129,7 @@ async def web_door(
         # an address of somebody's own network is what it is: the client goes to none
         return (str(ip), port) if ip in OWN_NETWORK else NOBODY
 
-    https = HttpsClient(dns, dial=dial, authorities=servers.pem)
+    https = HttpsClient(dns, clock, dial=dial, authorities=servers.pem)
     try:
         yield https
     finally:

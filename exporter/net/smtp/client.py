@@ -15,7 +15,10 @@ The rules:
 - An address has one conversation at a time, and all together have at most AT_ONCE. We give our configured name in
   EHLO, send one command at a time, and end with QUIT.
 - To learn which versions of TLS a server speaks, we need more connections. So that is asked once a day, and when the
-  version of the ordinary handshake has changed.
+  version of the ordinary handshake has changed. So is whether a current OpenSSL comes to terms with it.
+- Whether a server executes what was said in clear before TLS is asked of configured hosts alone. To find out, we must
+  say something behind STARTTLS, which a polite client never does at somebody else's host.
+- That STARTTLS was offered is remembered for OFFER_REMEMBERED, so that the end of the offer is seen.
 
 `ehlo` asks another question, what a peer says to a sender's name: ehlo.py.
 """
@@ -32,18 +35,18 @@ from exporter.facts import IP, Doubt, Reason
 from exporter.mail.certificate import Roots
 from exporter.mail.tls import Version
 from exporter.net.interfaces import Dial, dial_direct
-from exporter.net.smtp.connection import reading_context
-from exporter.net.smtp.egress import EgressPaths, SlotTimeout, forget
+from exporter.net.silence import Silence
+from exporter.net.smtp.connection import Secured, reading_context, surely_current
+from exporter.net.smtp.egress import EgressPaths, SlotTimeout, forget, nothing_answers
 from exporter.net.smtp.ehlo import EVERY, PAUSE, EhloClient, EhloResult
-from exporter.net.smtp.probe import DEADLINES, Deadlines, Silence, SmtpContext, SmtpProbe, SmtpResult
+from exporter.net.smtp.probe import DEADLINES, Deadlines, SmtpContext, SmtpProbe, SmtpResult
 from exporter.net.smtp.unreachable import UnreachableHosts
 from exporter.net.tls import system_authorities
 from exporter.targets import MailHost, Peer
 
 AT_ONCE = 100  # conversations: the queues of three checks start runs, and a run has one for each address
-SILENT_RUNS = 4
-SILENT_SECONDS = 3600.0
 DAY = 86400.0
+OFFER_REMEMBERED = 7 * DAY  # how long it is told that STARTTLS was offered
 
 _UNHELPFUL = frozenset({Reason.NETWORK, Reason.EGRESS, Reason.TEMPFAIL})
 
@@ -55,11 +58,33 @@ class _Quiet:
     silence: Silence
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Known:
+    """What is asked once a day, on connections of its own. None: not known."""
+
     began: float  # monotonic
     spoken: Version  # by the ordinary handshake
+    cipher: str  # likewise
     answers: dict[Version, bool | None]
+    outdated: str | None = None
+    obeys_clear_text: bool | None = None
+    before: tuple[str, bool] = "", False  # the last two, as they were known until the new answer
+
+    @property
+    def told(self) -> tuple[str, bool]:
+        outdated, obeys = self.before
+        return (
+            outdated if self.outdated is None else self.outdated,
+            obeys if self.obeys_clear_text is None else self.obeys_clear_text,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """When STARTTLS was last offered: monotonic, and in unix seconds."""
+
+    seen: float
+    wall: float
 
 
 class SmtpClient:
@@ -90,6 +115,7 @@ class SmtpClient:
         self.unreachable = UnreachableHosts(clock)
         self._quiet: dict[tuple[str, IP, int], _Quiet] = {}
         self._known: dict[tuple[str, IP, int], _Known] = {}
+        self._offers: dict[tuple[str, IP, int], _Offer] = {}
 
     async def probe(self, target: MailHost, ip: IP) -> SmtpResult:
         """Talk with one address of a host. A doubt is in the result; only faults of our own raise."""
@@ -103,7 +129,7 @@ class SmtpClient:
                 call = SmtpProbe(self._context, target, ip, routed=self._egress.proven(ip, target.port))
                 await call.converse()
                 if call.found.secured and not call.found.doubt:
-                    await self._versions(call, call.found.secured.version)
+                    await self._details(call, call.found.secured)
         except SlotTimeout as late:
             return SmtpResult(ip, doubt=Doubt(Reason.RATE_LIMITED, str(late)), lines=(f"-- {late}",))
         found = self._weigh(target, replace(call.found, lines=tuple(call.lines)))
@@ -114,13 +140,15 @@ class SmtpClient:
         """What a server says to this name of a sender. A doubt is in the result."""
         return await self._ehlo.ask(server, ips, name)
 
-    async def _versions(self, call: SmtpProbe, spoken: Version) -> None:
-        """Ask for the versions that are not known yet. If a connection fails, its version is asked for next time."""
+    async def _details(self, call: SmtpProbe, secured: Secured) -> None:
+        """Ask for what is not known yet. If a connection fails, its question is asked again next time."""
         key, now = (call.target.host, call.ip, call.target.port), self._clock.monotonic()
+        spoken, cipher = secured.version, secured.cipher
         known = self._known.get(key)
         if known is None or known.spoken != spoken or now - known.began >= DAY:
-            self._known.pop(key, None)  # so that it goes in at the end: they are in order of age
-            known = self._known[key] = _Known(now, spoken, {spoken: True})
+            old = self._known.pop(key, None)  # so that it goes in at the end: they are in order of age
+            known = _Known(now, spoken, cipher, {spoken: True}, before=old.told if old else ("", False))
+            self._known[key] = known
             forget(self._known, lambda old: now - old.began > DAY)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._context.deadlines.versions):
@@ -129,26 +157,49 @@ class SmtpClient:
                         answer = await call.ask(version)
                         if answer:
                             known.answers[version] = answer.spoken
-        call.found = replace(call.found, versions=dict(known.answers))
+                if known.outdated is None or known.cipher != cipher:
+                    known.cipher = cipher
+                    # TLS 1.3 has nothing that is out of date, and what speaks 1.1 is all out of date.
+                    doubtful = spoken is Version.TLS_1_2 and not surely_current(cipher)
+                    known.outdated = await call.outdated() if doubtful else ""
+                if known.obeys_clear_text is None and call.target.configured and call.found.starttls:
+                    known.obeys_clear_text = await call.obeys_clear_text()
+        outdated, obeys = known.told
+        call.found = replace(call.found, versions=dict(known.answers), outdated=outdated, obeys_clear_text=obeys)
+
+    def _recall_offer(self, key: tuple[str, IP, int], found: SmtpResult) -> SmtpResult:
+        """Remember an offer of STARTTLS, and tell of the last one where there is none any more."""
+        now = self._clock.monotonic()
+        forget(self._offers, lambda old: now - old.seen > OFFER_REMEMBERED)
+        if found.starttls:
+            self._offers.pop(key, None)
+            self._offers[key] = _Offer(now, self._clock.wall())
+        last = self._offers.get(key)
+        return replace(found, starttls_last=last.wall) if last and found.starttls is False else found
 
     def _weigh(self, target: MailHost, found: SmtpResult) -> SmtpResult:
         """Decide whose fault a silence is, from earlier runs and from what other hosts did."""
         key, now = (target.host, found.ip, target.port), self._clock.monotonic()
-        if found.greeting:
+        if found.greeting or found.other_protocol:
             self._egress.banner_seen(found.ip, target.port)
+        found = self._recall_offer(key, found)
         doubt = found.doubt
         if doubt is None:
             if not found.passed_over:
                 self._quiet.pop(key, None)
             return found
-        if doubt.reason not in _UNHELPFUL or not self._egress.proven(found.ip, target.port):
+        if doubt.reason not in _UNHELPFUL:
+            return found
+        if not self._egress.proven(found.ip, target.port):
+            if doubt.reason is Reason.EGRESS:
+                return replace(found, doubt=Doubt(Reason.EGRESS, nothing_answers(found.ip, target.port)))
             return found
         before = self._quiet.pop(key, None)
         began, silence = (before.began, before.silence) if before else (now, Silence(self._clock.wall(), 0))
         silence = replace(silence, runs=silence.runs + 1)
         self._quiet[key] = _Quiet(began, now, silence)
         forget(self._quiet, lambda old: now - old.seen > DAY)
-        if silence.runs >= SILENT_RUNS and now - began >= SILENT_SECONDS:
+        if silence.lasts(now - began):
             return replace(found, doubt=None, silence=silence, last_words=doubt.detail)
         if doubt.reason is Reason.EGRESS:
             return replace(found, doubt=Doubt(Reason.NETWORK, doubt.detail))

@@ -17,7 +17,9 @@ import re
 import ssl
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from exporter.mail import smtp, tls
 from exporter.mail.tls import Version
@@ -40,11 +42,11 @@ _FIRST_IN = re.compile(r"(?:SSLV3|TLSV1[0-9]?)_(?=ALERT_)")  # the standard an a
 
 
 class HungUp(ConnectionError):  # noqa: N818 (a fact about the server, not an error of ours)
-    """The server closed the connection when a reply was expected."""
+    """The server closed the connection where something was due."""
 
 
 class SpokeInClear(Exception):  # noqa: N818 (likewise)
-    """The server sent plain octets where only TLS is allowed."""
+    """Octets in clear behind the answer to STARTTLS, before our hello."""
 
     def __init__(self, octets: bytes) -> None:
         super().__init__(octets[:80])
@@ -61,15 +63,19 @@ class TLSNotPossibleHere(Exception):  # noqa: N818 (likewise)
 
 @dataclass(frozen=True, slots=True)
 class Secured:
-    """What was agreed in the handshake. `chain` are the certificates that the server sent, in DER, unverified."""
+    """What was agreed in the handshake. `chain` are the certificates that the server sent, in DER, unverified.
+
+    `asks_for_certificate`: it asked for one of ours, and got none.
+    """
 
     version: Version
     cipher: str
     chain: tuple[bytes, ...]
+    asks_for_certificate: bool = False
 
 
 def reading_context() -> ssl.SSLContext:
-    """A context for inspection only: all versions and ciphers, and any certificate. It is judged elsewhere.
+    """For looking, not for trusting: every version and cipher there is, and any certificate, to be judged apart.
 
     Anonymous ciphers are left out: with them a server shows no certificate.
     """
@@ -81,7 +87,37 @@ def reading_context() -> ssl.SSLContext:
     context.options |= getattr(
         ssl, "OP_LEGACY_SERVER_CONNECT", 0x4
     )  # servers without RFC 5746; named since Python 3.12
+    # Under TLS 1.3 the request is encrypted, and nothing else in the library tells of it.
+    context._msg_callback = _listen  # type: ignore[attr-defined]  # noqa: SLF001  (there is no public name for it)
     return context
+
+
+def current_context() -> ssl.SSLContext:
+    """What a current OpenSSL speaks by default (3.2 and newer: security level 2), with any certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CURRENT)
+    return context
+
+
+_CURRENT = "DEFAULT:@SECLEVEL=2"
+_CURRENT_CIPHERS = frozenset(cipher["name"] for cipher in current_context().get_ciphers())
+
+
+def surely_current(cipher: str) -> bool:
+    """Does a current OpenSSL speak it, whatever the parameters are? Those of DHE may be too short."""
+    return cipher in _CURRENT_CIPHERS and not cipher.startswith("DHE-")
+
+
+_asked: WeakSet[object] = WeakSet()  # the tunnels whose server asked for our certificate
+_HANDSHAKE, _CERTIFICATE_REQUEST = 22, 13
+
+
+def _listen(tunnel: object, direction: str, _: object, content: int, message: int, __: bytes) -> None:
+    if direction == "read" and content == _HANDSHAKE and message == _CERTIFICATE_REQUEST:
+        _asked.add(tunnel)
 
 
 class SmtpConnection:
@@ -105,13 +141,13 @@ class SmtpConnection:
         return reply
 
     async def command(self, line: str) -> smtp.SmtpReply:
-        """Send a line and wait for the whole reply. Raise as `reply`, and ValueError for more than one line."""
+        """Say a line and wait for all of its answer, never pipelined. Raise as `reply`; ValueError for two lines."""
         if not line.isprintable():
             raise ValueError(f"no SMTP command: {line!r}")
         return await self.octets(line.encode())
 
     async def octets(self, line: bytes) -> smtp.SmtpReply:
-        """Like `command`, but the line is sent exactly as it is, even if it is wrong."""
+        """As `command`, for a line that is to be said exactly so, however wrong it is."""
         if any(octet in line for octet in b"\r\n\0"):
             raise ValueError(f"more than one line: {line!r}")
         self._say(f"C: {line.decode('utf-8', 'backslashreplace')}")
@@ -124,17 +160,37 @@ class SmtpConnection:
 
     async def start_tls(self) -> smtp.SmtpReply:
         """Ask for TLS. Raise SpokeInClear if anything stands before or behind the answer (RFC 3207 section 4)."""
-        self._nothing_in_clear()
+        await self._nothing_in_clear()
         reply = await self.command("STARTTLS")
-        self._nothing_in_clear()
+        await self._nothing_in_clear()
         return reply
 
-    def _nothing_in_clear(self) -> None:
+    async def start_tls_and_more(self, line: str) -> smtp.SmtpReply:
+        """Ask for TLS, and say a line in clear behind it, in the same segment. The reply is that to STARTTLS.
+
+        A server must forget the line (RFC 3207 section 4.2). Only for servers of our own: a client that means well
+        says nothing there (RFC 2920 section 3.1).
+        """
+        self._say(f"C: STARTTLS, and in clear behind it: {line}")
+        await self._send(f"STARTTLS\r\n{line}\r\n".encode())
+        return await self.reply()
+
+    async def _nothing_in_clear(self) -> None:
+        if not self._replies.rest:
+            self._replies.feed(await self._already_here())
         if self._replies.rest:
             raise SpokeInClear(bytes(self._replies.rest[:80]))
 
+    async def _already_here(self) -> bytes:
+        """What has arrived by now, without waiting for more; two looks, since the first may come before the octets."""
+        for _ in range(2):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0):
+                    return await self._reader.read(_MORE_THAN_EVER_BUFFERED)
+        return b""
+
     async def secure(self, context: ssl.SSLContext, host: str) -> Secured:
-        """The handshake. Raise SpokeInClear, HungUp, TLSRefused, TLSNotPossibleHere, OSError."""
+        """The handshake. Raise HungUp, TLSRefused, TLSNotPossibleHere, OSError."""
         tunnel = context.wrap_bio(self._encrypted, self._to_send, server_hostname=host)
         received = b""
         while True:
@@ -144,8 +200,9 @@ class SmtpConnection:
             except ssl.SSLWantReadError:
                 await self._send(self._to_send.read())
                 octets = await self._receive_raw()
-                if not received and not tls.is_tls(octets):
-                    raise SpokeInClear(octets) from None
+                if not received and not tls.is_tls(octets):  # an answer to our hello, as of a server that knows no TLS
+                    said = octets[:80].decode("utf-8", "backslashreplace")
+                    raise TLSRefused(f"it speaks in clear: {said}") from None
                 received = octets
                 self._encrypted.write(octets)
             except ssl.SSLError as error:
@@ -155,12 +212,12 @@ class SmtpConnection:
         self._tls = tunnel
         cipher = tunnel.cipher()
         version = _VERSIONS[tunnel.version() or ""]
-        secured = Secured(version, cipher[0] if cipher else "", _chain(tunnel))
+        secured = Secured(version, cipher[0] if cipher else "", _chain(tunnel), tunnel in _asked)
         self._say(f"-- TLS {secured.version} {secured.cipher}, certificates sent: {len(secured.chain)}")
         return secured
 
     async def hello(self, version: Version, host: str, random: bytes) -> tls.VersionAnswer:
-        """Offer one version of TLS, and read the answer. The connection cannot be used afterwards. Raise OSError."""
+        """Offer one version of TLS and hear what it says; the connection is of no use afterwards. Raise OSError."""
         await self._send(tls.client_hello(version, host, random))
         received = b""
         for _ in range(_MOST_READS):

@@ -92,6 +92,15 @@ class EgressPaths:
         return self._proofs.setdefault((ip.version, port, names.not_public(ip) is None), _Proof())
 
 
+def nothing_answers(ip: IP, port: int) -> str:
+    """What is known where nobody proves our way out: in the same words for every address, since the cause is one."""
+    place, v = ("gmail-smtp-in.l.google.com" if port == 25 else "smtp.gmail.com"), ip.version
+    return (
+        f"nothing answers on port {port} from here over IPv{v}: test it on this machine with "
+        f"`nc -{v} -zvw 10 {place} {port}`; if that fails, the hoster or a firewall blocks the port"
+    )
+
+
 def forget(remembered: dict[K, V], old: Callable[[V], bool]) -> None:
     """Remove the old values. The oldest must come first."""
     while remembered and old(remembered[first := next(iter(remembered))]):

@@ -35,7 +35,7 @@ from typing import TypeAlias
 from exporter.facts import IP, Doubt, Reason
 from exporter.mail.smtp import ReplySyntaxError, SmtpReply
 from exporter.net.smtp.connection import SmtpConnection
-from exporter.net.smtp.egress import EgressPaths, SlotTimeout, forget
+from exporter.net.smtp.egress import EgressPaths, SlotTimeout, forget, nothing_answers
 from exporter.net.smtp.probe import SmtpContext
 from exporter.targets import Peer
 
@@ -215,12 +215,14 @@ class _Call:
         except OSError as broken:
             if broken.errno in _NO_FILES:
                 raise
-            open_way = self._egress.proven(self._ip, self._server.port)
-            how = str(broken) or f"none within {limit:g} s"
-            self._doubt(
-                Reason.NETWORK if open_way else Reason.EGRESS,
-                f"no connection to {self._server.name} at {self._ip} port {self._server.port}: {how}",
+            how = f"no connection to {self._server.name} at {self._ip} port {self._server.port}: " + (
+                str(broken) or f"none within {limit:g} s"
             )
+            if self._egress.proven(self._ip, self._server.port):
+                self._doubt(Reason.NETWORK, how)
+            else:
+                self.lines.append(f"-- {how}")
+                self._doubt(Reason.EGRESS, nothing_answers(self._ip, self._server.port))
             return None
         return SmtpConnection(reader, writer, self.lines.append)
 

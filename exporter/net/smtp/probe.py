@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from ssl import SSLContext
+from typing import TypeVar
 
 from exporter.clock import Clock
 from exporter.facts import IP, Doubt, Reason
@@ -21,19 +22,30 @@ from exporter.mail.certificate import CertificateSyntaxError, Roots, Shown
 from exporter.mail.smtp import Extensions, ReplySyntaxError, SmtpReply
 from exporter.mail.tls import Version, VersionAnswer
 from exporter.net.interfaces import Dial
-from exporter.net.smtp.connection import Secured, SmtpConnection, SpokeInClear, TLSNotPossibleHere, TLSRefused
+from exporter.net.silence import Silence
+from exporter.net.smtp.connection import (
+    Secured,
+    SmtpConnection,
+    SpokeInClear,
+    TLSNotPossibleHere,
+    TLSRefused,
+    current_context,
+)
 from exporter.targets import MailHost
+
+T = TypeVar("T")
 
 IMPLICIT_TLS_PORT = 465  # TLS from the first octet: RFC 8314 section 3.3
 
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
-_NOT_KNOWN = frozenset({500, 502, 504})  # replies to EHLO after which a client says HELO: RFC 5321 section 3.2
+_BEHIND = "NOOP"  # the command that a server must forget if it comes in clear behind STARTTLS
+_NO_COMMON = ("handshake failure", "insufficient security")  # alerts for a hello that offers nothing suitable
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """In seconds. RFC 5321 section 4.5.3.2 asks for minutes, but a monitor cannot wait so long."""
+    """Seconds. RFC 5321 section 4.5.3.2 would wait for minutes, which a monitor cannot."""
 
     slot: float = 20.0  # until the address is free
     session: float = 30.0  # a whole conversation
@@ -49,7 +61,7 @@ DEADLINES = Deadlines()
 
 @dataclass(frozen=True, slots=True)
 class SmtpContext:
-    """What all conversations share. `dial` maps an address to the place to connect to."""
+    """What every conversation is held with. `dial` says where an address is really to be reached."""
 
     helo_name: str
     clock: Clock
@@ -57,40 +69,38 @@ class SmtpContext:
     deadlines: Deadlines
     context: SSLContext
     roots: Roots
+    current: SSLContext = field(default_factory=current_context)
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A permanent refusal, and what was refused: "our connection", "EHLO"."""
+    """A permanent no, and what it was said to: "our connection", "EHLO"."""
 
     to: str
     reply: SmtpReply
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
-    """Runs without a usable reply, since when (unix seconds). In each of them, our way out was proven."""
-
-    since: float
-    runs: int
-
-
-@dataclass(frozen=True, slots=True)
 class SmtpResult:
-    """What we learnt from one conversation. What we did not get to keeps its default; `doubt` says why."""
+    """What one conversation taught. What was not reached keeps its default; `doubt` says why it ended early."""
 
     ip: IP
     passed_over: str = ""  # why it was not tried, if it was not: no fault of the host
     refused: bool = False
+    other_protocol: str = ""  # what it speaks, where that is plainly not SMTP
     greeting: SmtpReply | None = None
+    inspected: str = ""  # what a device on the way has overwritten
     rejected: Rejection | None = None
     offered: Extensions | None = None  # by the last EHLO
     starttls: bool | None = None  # is it offered? None where it does not matter
+    starttls_last: float | None = None  # it is not offered any more, and lately was: when it last was (unix seconds)
     in_clear: str = ""  # what came in clear after the 220 to STARTTLS
     tls_failure: str = ""  # how the server refused TLS
     secured: Secured | None = None
     shown: Shown | None = None
     versions: Mapping[Version, bool | None] = field(default_factory=dict)
+    outdated: str = ""  # why a current OpenSSL does not come to terms with it
+    obeys_clear_text: bool = False  # it executes under TLS what was said in clear before
     seconds: Mapping[str, float] = field(default_factory=dict)  # by phase: connect banner ehlo starttls tls
     silence: Silence | None = None  # long enough to be a fact
     last_words: str = ""  # of a silent host: how the latest run ended
@@ -99,7 +109,7 @@ class SmtpResult:
 
 
 class SmtpProbe:
-    """A conversation with one address. `found` grows as it goes on."""
+    """One address being talked with. `found` grows as the conversation goes on."""
 
     def __init__(self, context: SmtpContext, target: MailHost, ip: IP, *, routed: bool) -> None:
         self.target = target
@@ -107,11 +117,11 @@ class SmtpProbe:
         self.found = SmtpResult(ip)
         self.lines: list[str] = []
         self._context = context
-        self._routed = routed  # is our way out to addresses of this kind proven?
+        self._routed = routed  # is the way to addresses of this kind proven?
         self._implicit = target.port == IMPLICIT_TLS_PORT
 
     async def converse(self) -> None:
-        """Hold the whole conversation, for at most `deadlines.session`."""
+        """All of it, at most `deadlines.session` long."""
         session = await self._connect()
         if session is None:
             return
@@ -129,16 +139,36 @@ class SmtpProbe:
         except TLSNotPossibleHere as inability:
             self._doubt(Reason.MALFORMED, f"our TLS library cannot go on: {inability}")
         except ReplySyntaxError as nonsense:
-            self._doubt(Reason.MALFORMED, str(nonsense))
+            self._no_reply(nonsense)
         except TimeoutError as late:
-            self._doubt(Reason.NETWORK, str(late) or f"the conversation did not end within {limit.session:g} s")
+            await self._give_up(session, str(late) or f"the conversation did not end within {limit.session:g} s")
         except OSError as broken:
             self._doubt(Reason.NETWORK, str(broken) or type(broken).__name__)
         finally:
             session.close()
 
+    async def _give_up(self, session: SmtpConnection, why: str) -> None:
+        """Take our leave of a server that has not greeted: one of another protocol, such as HTTP, waits for a word."""
+        if self.found.greeting is None and not self._implicit:
+            with suppress(TimeoutError, OSError, SpokeInClear):
+                try:
+                    async with asyncio.timeout(self._context.deadlines.quit):
+                        await session.command("QUIT")
+                except ReplySyntaxError as nonsense:
+                    if nonsense.protocol:
+                        self._no_reply(nonsense)
+                        return
+        self._doubt(Reason.NETWORK, why)
+
+    def _no_reply(self, nonsense: ReplySyntaxError) -> None:
+        if nonsense.protocol and self.found.greeting is None:
+            self.found = replace(self.found, other_protocol=nonsense.protocol)
+            self.lines.append(f"-- {nonsense.protocol}, and not SMTP: {nonsense}")
+        else:
+            self._doubt(Reason.MALFORMED, str(nonsense))
+
     async def _connect(self) -> SmtpConnection | None:
-        """Connect. If that fails, return None; `found` says why. Raise OSError if we have no file descriptors left."""
+        """None, and why in `found`, when there is no connection. Raise OSError if we are out of file descriptors."""
         self.lines.append(f"-- to {self.ip} port {self.target.port}")
         try:
             async with self._phase("connect", self._context.deadlines.connect):
@@ -165,7 +195,11 @@ class SmtpProbe:
     async def _talk(self, session: SmtpConnection) -> None:
         if self._implicit:
             await self._secure(session)
-        if not await self._greeted(session) or not await self._introduced(session) or self._implicit:
+            async with self._welcome():
+                if await self._greeted(session):
+                    await self._introduced(session)
+            return
+        if not await self._greeted(session) or not await self._introduced(session):
             return
         offers = "STARTTLS" in (self.found.offered or {})
         self.found = replace(self.found, starttls=offers)
@@ -181,7 +215,23 @@ class SmtpProbe:
             self._learn_tls_failure(f"it answers STARTTLS with {reply}")
             return
         await self._secure(session)
-        await self._introduced(session)  # what was said before is forgotten: RFC 3207 section 4.2
+        async with self._welcome():
+            await self._introduced(session)  # what was said before is forgotten: RFC 3207 section 4.2
+
+    @asynccontextmanager
+    async def _welcome(self) -> AsyncIterator[None]:
+        """The first words under TLS. Who insists on our certificate may break off here, by an alert or without (1.3).
+
+        Whether its alert arrives before the end of the connection is chance, so both are told in the same words.
+        """
+        try:
+            yield
+        except TimeoutError:
+            raise
+        except (OSError, TLSRefused):
+            if not (self.found.secured and self.found.secured.asks_for_certificate):
+                raise
+            self._learn_tls_failure("certificate required: it ends the conversation unless the client shows one")
 
     async def _greeted(self, session: SmtpConnection) -> bool:
         async with self._phase("banner", self._context.deadlines.session):
@@ -193,7 +243,9 @@ class SmtpProbe:
         async with self._phase("ehlo", self._context.deadlines.reply):
             reply = await session.command(f"EHLO {self._context.helo_name}")
             verb = "EHLO"
-            if reply.code in _NOT_KNOWN:
+            if self.found.greeting and not self.found.secured:
+                self.found = replace(self.found, inspected=smtp.masked(self.found.greeting, reply))
+            if reply.code in smtp.NOT_KNOWN:
                 reply = await session.command(f"HELO {self._context.helo_name}")
                 verb = "HELO"
         if not self._accepted(reply, 250, f"{verb} {self._context.helo_name}"):
@@ -223,13 +275,13 @@ class SmtpProbe:
         self.lines.append(f"-- certificate {shown.leaf.subject}, SHA-256 {shown.leaf.sha256}")
 
     async def ask(self, version: Version) -> VersionAnswer | None:
-        """Offer one version of TLS, on a new connection. None if there is no answer."""
+        """Offer one version of TLS on a connection of its own; None when it came to no answer."""
         limit = self._context.deadlines
         session: SmtpConnection | None = None
         try:
             async with asyncio.timeout(limit.session):
                 session = await self._open(lambda _: None)  # the same words as before
-                if not self._implicit and not await self._up_to_starttls(session):
+                if not self._implicit and not await self._at_the_door(session):
                     return None
                 answer = await session.hello(version, self.target.host, os.urandom(32))
         except (OSError, ReplySyntaxError, SpokeInClear) as broken:
@@ -241,8 +293,55 @@ class SmtpProbe:
         self.lines.append(f"-- offered TLS {version} alone, on a new connection: {answer.said}")
         return answer
 
-    async def _up_to_starttls(self, session: SmtpConnection) -> bool:
-        """Greeting, EHLO and STARTTLS, as in the conversation. False if one of them fails."""
+    async def outdated(self) -> str | None:
+        """Why a current OpenSSL does not come to terms with it, or the empty text; None when it came to no answer."""
+        return await self._again("a handshake as current OpenSSL does it by default", self._currently)
+
+    async def _currently(self, session: SmtpConnection) -> str | None:
+        if not self._implicit and not await self._at_the_door(session):
+            return None
+        try:
+            await session.secure(self._context.current, self.target.host)
+        except TLSNotPossibleHere as unwilling:
+            return str(unwilling)
+        except TLSRefused as refused:
+            return str(refused) if any(word in str(refused) for word in _NO_COMMON) else None
+        return ""
+
+    async def obeys_clear_text(self) -> bool | None:
+        """Does it execute under TLS what was said in clear behind STARTTLS (CVE-2011-0411)? None: no answer."""
+        return await self._again(f"{_BEHIND} in clear behind STARTTLS", self._after_clear_text)
+
+    async def _after_clear_text(self, session: SmtpConnection) -> bool | None:
+        greeting = await session.reply()
+        ehlo = await session.command(f"EHLO {self._context.helo_name}") if greeting.code == 220 else greeting
+        if ehlo.code != 250:
+            return None
+        if (await session.start_tls_and_more(_BEHIND)).code != 220:
+            return False  # it insists on order, as Exim does
+        await session.secure(self._context.context, self.target.host)
+        first = await session.command("QUIT")
+        return first.code == 250 and (await session.reply()).code == 221
+
+    async def _again(self, what: str, ask: Callable[[SmtpConnection], Awaitable[T | None]]) -> T | None:
+        """Ask something on a further connection. None if it broke off."""
+        session: SmtpConnection | None = None
+        answer: T | None = None
+        try:
+            async with asyncio.timeout(self._context.deadlines.session):
+                session = await self._open(lambda _: None)  # the same words as before
+                answer = await ask(session)
+        except (OSError, ReplySyntaxError, SpokeInClear, TLSRefused, TLSNotPossibleHere) as broken:
+            self.lines.append(f"-- {what}, on a new connection: {broken}")
+            return None
+        finally:
+            if session:
+                session.close()
+        self.lines.append(f"-- {what}, on a new connection: {_told(answer)}")
+        return answer
+
+    async def _at_the_door(self, session: SmtpConnection) -> bool:
+        """Greeting, EHLO, STARTTLS, all as before."""
         greeting = await session.reply()
         ehlo = await session.command(f"EHLO {self._context.helo_name}") if greeting.code == 220 else greeting
         reply = await session.start_tls() if ehlo.code == 250 else ehlo
@@ -255,7 +354,7 @@ class SmtpProbe:
 
     @asynccontextmanager
     async def _phase(self, name: str, limit: float) -> AsyncIterator[None]:
-        """Measure a phase, and limit it. Of several with the same name, the first counts. Raise TimeoutError."""
+        """Time it, and end it. The first of a name counts. Raise TimeoutError."""
         since = self._context.clock.monotonic()
         try:
             async with asyncio.timeout(limit):
@@ -268,10 +367,7 @@ class SmtpProbe:
     def _spoke_in_clear(self, octets: bytes) -> None:
         said = octets.decode("utf-8", "backslashreplace")
         self.lines.append(f"-- in clear, where only TLS may come: {said!r}")
-        if self._implicit:
-            self._learn_tls_failure(f"it speaks in clear: {said}")
-        else:
-            self.found = replace(self.found, in_clear=said)
+        self.found = replace(self.found, in_clear=said)
 
     def _learn_tls_failure(self, how: str) -> None:
         self.found = replace(self.found, tls_failure=how)
@@ -280,3 +376,9 @@ class SmtpProbe:
     def _doubt(self, reason: Reason, detail: str) -> None:
         self.found = replace(self.found, doubt=self.found.doubt or Doubt(reason, detail))
         self.lines.append(f"-- {detail}")
+
+
+def _told(answer: object) -> str:
+    if answer is None:
+        return "no answer"
+    return str(answer) if isinstance(answer, str) and answer else "yes, it was obeyed" if answer else "as it should be"

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.facts import Reason
+from exporter.net.smtp.probe import SmtpResult
 from tests.support.peers import EHLO, GO, HERE, HOST, SHORT, Peer, door, say, server_context, silent, to_starttls, until
 
 
@@ -188,17 +189,122 @@ def injects(cut: int, context: ssl.SSLContext, *, after_the_hello: bool) -> Peer
 
 
 @pytest.mark.parametrize("after_the_hello", [False, True], ids=["at-once", "after-the-hello"])
-async def test_an_injected_reply_is_seen_wherever_the_segments_are_cut(after_the_hello: bool) -> None:
+async def test_clear_text_behind_the_220_is_seen_wherever_the_segments_are_cut(after_the_hello: bool) -> None:
     context = server_context()
-    cuts = range(len(GO) if after_the_hello else 1, len(GO + INJECTED))
+    cuts = [len(GO)] if after_the_hello else range(1, len(GO + INJECTED))
     for cut in cuts:
-        async with door(injects(cut, context, after_the_hello=after_the_hello and cut == len(GO))) as mail:
+        async with door(injects(cut, context, after_the_hello=after_the_hello)) as mail:
             told = await mail.probe(HOST, HERE)
-        assert told.in_clear, (cut, told)
-        assert told.in_clear.startswith("2"), cut
+        if after_the_hello:  # then it is an answer to the hello, as of a server that knows no TLS
+            assert told.tls_failure.startswith("it speaks in clear: 250-injected"), (cut, told)
+            assert not told.in_clear
+        else:
+            assert told.in_clear.startswith("2"), (cut, told)
         assert told.offered == {"SIZE": "1000", "STARTTLS": ""}, "nothing injected was believed"
         assert told.secured is None
         assert told.doubt is None
+
+
+async def refuses_the_hello_in_clear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As Postfix does behind a proxy that has taken STARTTLS for itself."""
+    await to_starttls(reader, writer)
+    await say(writer, GO)
+    await reader.read(1)
+    await say(writer, b"500 5.5.2 Error: bad syntax\r\n")
+    await reader.read()
+
+
+async def speaks_ssh(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await say(writer, b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n")
+    await reader.read()
+
+
+async def speaks_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As nginx answers a line that is no request."""
+    await reader.readuntil(b"\r\n")
+    await say(writer, b"HTTP/1.1 400 Bad Request\r\nServer: nginx/1.22.1\r\nConnection: close\r\n\r\n<html>")
+
+
+async def speaks_http_by_halves(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n")
+    await say(writer, b"HTTP/1.1 4")
+    await reader.read()
+
+
+async def speaks_imap(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await say(writer, b"* OK [CAPABILITY IMAP4rev1 STARTTLS] Dovecot ready.\r\n")
+    await reader.read()
+
+
+async def greets_only_when_we_leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n")
+    await say(writer, b"220 mx.example.com\r\n221 bye\r\n")
+
+
+OTHERS: dict[Peer, str] = {speaks_ssh: "SSH", speaks_http: "HTTP", speaks_imap: "IMAP"}
+
+
+@pytest.mark.parametrize("peer", OTHERS, ids=lambda it: it.__name__)
+async def test_another_protocol_is_a_fact(peer: Peer) -> None:
+    async with door(peer) as mail:
+        told = await mail.probe(HOST, HERE)
+    assert (told.other_protocol, told.doubt, told.silence) == (OTHERS[peer], None, None)
+
+
+@pytest.mark.parametrize("peer", [speaks_http_by_halves, greets_only_when_we_leave], ids=lambda it: it.__name__)
+async def test_what_could_still_be_anything_stays_in_doubt(peer: Peer) -> None:
+    async with door(peer) as mail:
+        since = time.monotonic()
+        told = await mail.probe(HOST, HERE)
+        assert time.monotonic() - since < SHORT.session + 0.25
+    assert told.other_protocol == ""
+    assert told.doubt is not None
+    assert told.doubt.reason is Reason.NETWORK
+
+
+async def test_an_answer_to_the_hello_in_clear_is_no_tls() -> None:
+    async with door(refuses_the_hello_in_clear) as mail:
+        told = await mail.probe(HOST, HERE)
+    assert told.tls_failure == "it speaks in clear: 500 5.5.2 Error: bad syntax\r\n"
+    assert (told.in_clear, told.doubt) == ("", None)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    ("peer", "learnt"),
+    [
+        (speaks_ssh, ("SSH", "", "")),
+        (speaks_http, ("HTTP", "", "")),
+        (refuses_the_hello_in_clear, ("", "it speaks in clear: 500 5.5.2 Error: bad syntax\r\n", "")),
+        (silent, ("", "", "")),
+        (never_ends_its_reply, ("", "", "")),
+    ],
+    ids=lambda it: getattr(it, "__name__", ""),
+)
+def test_either_event_loop_learns_the_same(peer: Peer, learnt: tuple[str, str, str], loop: str) -> None:
+    async def talk() -> SmtpResult:
+        async with door(peer) as mail:
+            return await mail.probe(HOST, HERE)
+
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is an optional extra") if loop == "uvloop" else None
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+        told = runner.run(talk())
+    assert (told.other_protocol, told.tls_failure, told.in_clear) == learnt
+    assert (told.doubt is None) is any(learnt)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_either_event_loop_sees_what_is_injected(loop: str) -> None:
+    context = server_context()
+
+    async def talk(cut: int) -> SmtpResult:
+        async with door(injects(cut, context, after_the_hello=False)) as mail:
+            return await mail.probe(HOST, HERE)
+
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is an optional extra") if loop == "uvloop" else None
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+        for cut in (1, len(GO), len(GO) + 3):
+            assert runner.run(talk(cut)).in_clear.startswith("2"), cut
 
 
 async def test_a_220_sent_before_it_is_asked_for_is_seen_too() -> None:

@@ -19,7 +19,8 @@ from exporter.facts import Doubt, Reason
 from exporter.mail.smtp import SmtpReply
 from exporter.net import Net
 from exporter.net.dnsbl.client import DnsblClient
-from exporter.net.smtp.probe import Silence, SmtpResult
+from exporter.net.silence import Silence
+from exporter.net.smtp.probe import SmtpResult
 from exporter.net.smtp.unreachable import EVERY, Unreachable, UnreachableHosts
 from exporter.targets import MailHost
 from tests.support.clock import FakeClock

@@ -10,11 +10,35 @@ We do not connect to mail hosts here. The results of `smtp_tls` say whether thei
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from exporter.check_state import RecordHistory
-from exporter.facts import Finding, Metric, Record, Rule, Severity
+from exporter.checks.mta_sts.rules import (
+    AT_APEX,
+    CERTIFICATE,
+    DANGLING_CNAME,
+    ID_UNCHANGED,
+    MULTIPLE_RECORDS,
+    MX_NOT_LISTED,
+    OF_FETCHES,
+    OF_HOSTS,
+    OF_POLICIES,
+    PATTERN_UNUSED,
+    POLICY_CERTIFICATE,
+    POLICY_MISSING,
+    POLICY_NONE,
+    POLICY_REDIRECTED,
+    POLICY_SYNTAX,
+    POLICY_TESTING,
+    POLICY_TOO_LARGE,
+    POLICY_TYPE,
+    POLICY_UNREACHABLE,
+    SHORT_MAX_AGE,
+    SYNTAX,
+)
+from exporter.facts import Doubt, Finding, Metric, Record, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dns import doubts
 from exporter.mail.mta_sts import RECORD, Mode, MtaStsPolicy, parse, policy_id, policy_url
@@ -24,6 +48,7 @@ from exporter.model import Door, Fact, Facts, check
 from exporter.net import Net
 from exporter.net.https import LARGEST, Failure, Fetched
 from exporter.targets import Domain, MailHost
+from exporter.text import day, minute
 
 
 @check(over=Domain, interval=timedelta(hours=1), needs={Door.HTTPS}, after={"smtp_tls"})
@@ -37,7 +62,7 @@ async def mta_sts(target: Domain, net: Net) -> Facts:
     if found.answered:
         yield record
     yield _announcement(domain, found)
-    yield doubts(found.doubt)
+    yield (_unannounced(domain, found, doubt) for doubt in doubts(found.doubt))
     if len(found.records) != 1 or tried(policy_id, found.records[0])[1]:
         return
 
@@ -50,7 +75,7 @@ async def mta_sts(target: Domain, net: Net) -> Facts:
         yield unavailable
         return
     if fetched.doubt:
-        yield fetched.doubt
+        yield fetched.doubt.over(*_unfetched(fetched), *OF_POLICIES, *OF_HOSTS)
         return
     policy, error = tried(parse, fetched.body)
     if not policy:
@@ -59,174 +84,15 @@ async def mta_sts(target: Domain, net: Net) -> Facts:
     text = Record.of(fetched.url, policy.lines)
     yield text
     yield (*_policy(domain, policy, fetched), *_kept(target, net, record, text))
+    if policy.mode is Mode.TESTING:
+        yield _testing(target, net, text)
 
     if policy.mode is not Mode.NONE:
         own = await net.drive(route(domain))
         yield await _hosts(domain, policy, fetched, own, net)
-        yield doubts(own.doubt)
+        yield (doubt.over(*OF_HOSTS) for doubt in doubts(own.doubt))
 
 
-UNPROTECTED = "Senders then know of no policy, and whoever stands on the way can read the mail or take it over."
-NEW_ID = "then change id= in the TXT record at _mta-sts.{domain}"
-
-MULTIPLE_RECORDS = Rule(
-    "mta_sts.multiple-records",
-    Severity.WARNING,
-    says="{name} holds {count} MTA-STS records, so none of them counts",
-    why=UNPROTECTED,
-    fix="Leave a single TXT record that begins with v=STSv1 at {name}.",
-    ref="RFC 8461 section 3.1",
-)
-SYNTAX = Rule(
-    "mta_sts.syntax",
-    Severity.WARNING,
-    says="the MTA-STS record at {name} does not count: {error}",
-    why=UNPROTECTED,
-    fix='Publish at {name} the TXT record "v=STSv1; id=1", where id is 1 to 32 letters and digits.',
-    ref="RFC 8461 section 3.1",
-)
-AT_APEX = Rule(
-    "mta_sts.at-apex",
-    Severity.WARNING,
-    says="an MTA-STS record stands at {domain} itself, where nobody looks for it",
-    why=UNPROTECTED,
-    fix="Move the TXT record that begins with v=STSv1 from {domain} to _mta-sts.{domain}.",
-    ref="RFC 8461 section 3.1",
-)
-DANGLING_CNAME = Rule(
-    "mta_sts.dangling-cname",
-    Severity.WARNING,
-    says="{name} is a CNAME to {target}, which has no TXT record",
-    why=UNPROTECTED,
-    fix="Ask whoever runs {target} to publish the record there, or remove the CNAME at {name}.",
-    ref="RFC 8461 section 3.1; RFC 1034 section 3.6.2",
-)
-POLICY_UNREACHABLE = Rule(
-    "mta_sts.policy-unreachable",
-    Severity.WARNING,
-    says="{domain} has an MTA-STS record, but its policy cannot be fetched: {how}",
-    why=UNPROTECTED,
-    fix="Let a web server answer at {url}, or remove the TXT record at _mta-sts.{domain}.",
-    ref="RFC 8461 section 3.3",
-)
-POLICY_CERTIFICATE = Rule(
-    "mta_sts.policy-certificate",
-    Severity.WARNING,
-    says="senders do not believe the MTA-STS policy of {domain}: {how}",
-    why=UNPROTECTED,
-    fix="Get a certificate for mta-sts.{domain} from a public authority, and send its whole chain.",
-    ref="RFC 8461 section 3.3",
-)
-POLICY_REDIRECTED = Rule(
-    "mta_sts.policy-redirected",
-    Severity.WARNING,
-    says="{url} answers with a redirect ({status}) to {location}, which senders must not follow",
-    why=UNPROTECTED,
-    fix="Serve the policy at {url} itself, with status 200.",
-    ref="RFC 8461 section 3.3",
-)
-POLICY_MISSING = Rule(
-    "mta_sts.policy-missing",
-    Severity.WARNING,
-    says="{domain} has an MTA-STS record, but {url} answers with HTTP status {status}",
-    why=UNPROTECTED,
-    fix="Serve the policy at {url} with status 200, or remove the TXT record at _mta-sts.{domain}.",
-    ref="RFC 8461 section 3.3",
-)
-POLICY_TOO_LARGE = Rule(
-    "mta_sts.policy-too-large",
-    Severity.WARNING,
-    says="what {url} serves is larger than {limit} octets, more than senders need to read",
-    why=UNPROTECTED,
-    fix="Serve at {url} the policy alone, a few lines of text.",
-    ref="RFC 8461 section 3.3",
-)
-POLICY_TYPE = Rule(
-    "mta_sts.policy-type",
-    Severity.WARNING,
-    says='{url} serves the policy as "{type}", not as text/plain',
-    why="Senders may refuse a policy of another type, and some do; for them there is none.",
-    fix="Serve {url} with the header Content-Type: text/plain.",
-    ref="RFC 8461 section 3.2",
-)
-POLICY_SYNTAX = Rule(
-    "mta_sts.policy-syntax",
-    Severity.WARNING,
-    says="the MTA-STS policy at {url} is not valid: {error}",
-    why="Senders that read it strictly, or all of them, take it for no policy. " + UNPROTECTED,
-    fix='Correct the policy at {url}: lines of "name: value", among them version: STSv1, mode, max_age, and mx for '
-    f"each mail host; {NEW_ID}.",
-    ref="RFC 8461 section 3.2",
-)
-POLICY_TESTING = Rule(
-    "mta_sts.policy-testing",
-    Severity.WARNING,
-    says="the MTA-STS policy of {domain} is only being tested (mode: testing)",
-    why="Senders report what fails, and deliver all the same: nothing is protected yet.",
-    fix=f"Set mode: enforce in {{url}} once the TLS-RPT reports show no failures, {NEW_ID}.",
-    ref="RFC 8461 sections 3.2, 5",
-)
-POLICY_NONE = Rule(
-    "mta_sts.policy-none",
-    Severity.INFO,
-    says="the MTA-STS policy of {domain} says that there is none (mode: none)",
-    why="That is how a policy is taken back: senders forget the one they have kept.",
-    fix="Remove the TXT record at _mta-sts.{domain} when the max_age of the former policy is over.",
-    ref="RFC 8461 section 8.3",
-)
-SHORT_MAX_AGE = Rule(
-    "mta_sts.short-max-age",
-    Severity.WARNING,
-    says="senders may keep the MTA-STS policy of {domain} for {seconds} seconds only",
-    why="Whoever can hold up the next fetch for that long has switched the protection off; weeks are meant.",
-    fix=f"Set max_age: 604800 or more in {{url}}, {NEW_ID}.",
-    ref="RFC 8461 sections 3.2, 10.2",
-)
-ID_UNCHANGED = Rule(
-    "mta_sts.id-unchanged",
-    Severity.WARNING,
-    says="the MTA-STS policy of {domain} changed on {since}, but its id is still {id}",
-    why="Senders ask for the policy again only when the id changes, and go by the old one until its max_age is over.",
-    fix='Set the TXT record at _mta-sts.{domain} to "v=STSv1; id={next}".',
-    ref="RFC 8461 sections 3.1, 8.1",
-)
-MX_NOT_LISTED = Rule(
-    "mta_sts.mx-not-listed",
-    Severity.CRITICAL,
-    says="the MTA-STS policy of {domain} (mode: {mode}) does not name its MX host {mail_host}",
-    why="In mode enforce, senders that obey the policy, Gmail and Office 365 among them, deliver nothing to that host. "
-    "Where no other is left, mail to the domain waits and comes back.",
-    fix=f'Add the line "mx: {{mail_host}}" to {{url}}, {NEW_ID}.',
-    ref="RFC 8461 sections 4.1, 5",
-    refusals=(
-        "Office 365: 451 4.4.8 MX hosts of ... failed MTA-STS validation",
-        "Office 365: 550 5.4.8 MX hosts of ... failed MTA-STS validation",
-    ),
-    subjects=("mail_host",),
-)
-CERTIFICATE = Rule(
-    "mta_sts.certificate",
-    Severity.CRITICAL,
-    says="{mail_host} does not show what the MTA-STS policy of {domain} (mode: {mode}) promises: {faults}",
-    why="In mode enforce, senders that obey the policy, Gmail and Office 365 among them, deliver nothing to that host. "
-    "Where no other is left, mail to the domain waits and comes back.",
-    fix="Give {mail_host} a certificate of a public authority that is in date and has this name, over STARTTLS with "
-    f"TLS 1.2 or newer; if that takes time, set mode: testing in {{url}}, {NEW_ID}.",
-    ref="RFC 8461 sections 4.2, 5, 7.2",
-    refusals=(
-        "Office 365: 451 4.7.5 Remote certificate failed MTA-STS validation",
-        "Office 365: 550 5.7.5 Remote certificate failed MTA-STS validation",
-    ),
-    subjects=("mail_host",),
-)
-PATTERN_UNUSED = Rule(
-    "mta_sts.pattern-unused",
-    Severity.INFO,
-    says="the MTA-STS policy of {domain} names what no MX host of it matches: {patterns}",
-    why="It does no harm while the name is your own; a host that was taken out of service is better forgotten.",
-    fix=f"Remove these mx lines from {{url}}, unless such a host is about to come; {NEW_ID}.",
-    ref="RFC 8461 section 3.2",
-)
 POLICY_INFO = Metric(
     "deliverability_mta_sts_policy_info",
     "Always 1: the mode of the domain's MTA-STS policy, which is enforce, testing or none.",
@@ -235,9 +101,11 @@ POLICY_INFO = Metric(
 MAX_AGE = Metric("deliverability_mta_sts_max_age_seconds", "For how long senders may keep the domain's policy.")
 
 SHORT = 86400  # seconds; a policy may be that old at most
+LONG_TESTED = 90 * 86400.0  # seconds after which a test should have come to an end
 ID_DELAY = 1800.0  # seconds that may pass from a new policy to its new id
 MOST_HOSTS = 30
 PORT = 25
+_TESTING = re.compile(r"mode:[ \t]*testing")
 # What `smtp_tls` finds where a sender that obeys the policy does not deliver.
 UNPROVEN = frozenset(
     {
@@ -249,6 +117,11 @@ UNPROVEN = frozenset(
         "smtp_tls.certificate-name",
         "smtp_tls.certificate-self-signed",
         "smtp_tls.certificate-untrusted",
+        "smtp_tls.certificate-issuer-expired",
+        "smtp_tls.certificate-issuer-weak",
+        "smtp_tls.certificate-issuer-no-authority",
+        "smtp_tls.certificate-issuer-constrained",
+        "smtp_tls.certificate-purpose",
     }
 )
 _NOBODY_THERE = frozenset({Failure.NO_ADDRESS, Failure.NOT_PUBLIC, Failure.REFUSED, Failure.TLS})
@@ -268,6 +141,21 @@ def _announcement(domain: str, found: PolicyTxt) -> Iterator[Finding]:
             yield SYNTAX(name=found.name, error=error)
 
 
+def _unannounced(domain: str, found: PolicyTxt, doubt: Doubt) -> Doubt:
+    """What a question about the record leaves open; without the record itself that is everything."""
+    if not found.answered:
+        return doubt
+    asked_apex = found.doubt is not None and found.doubt.question.name == domain
+    return doubt.over(AT_APEX) if asked_apex else doubt.over(AT_APEX, DANGLING_CNAME)
+
+
+def _unfetched(fetched: Fetched) -> Iterator[Rule]:
+    """What a fetch that brought nothing leaves open besides the policy itself."""
+    yield from OF_FETCHES
+    if not fetched.status and fetched.failure is not Failure.MALFORMED:  # else its certificate was good
+        yield POLICY_CERTIFICATE
+
+
 def _unavailable(domain: str, fetched: Fetched) -> Finding | None:
     """What the web server has answered that proves that nobody gets a policy from it."""
     url, how = fetched.url, fetched.trouble.detail if fetched.trouble else ""
@@ -276,6 +164,9 @@ def _unavailable(domain: str, fetched: Fetched) -> Finding | None:
     if fetched.failure is Failure.TOO_LARGE:
         return POLICY_TOO_LARGE(url=url, limit=LARGEST)
     if fetched.failure in _NOBODY_THERE:
+        return POLICY_UNREACHABLE(domain=domain, url=url, how=how)
+    if fetched.doubt and fetched.silence:
+        how = f"{fetched.doubt.detail}, in {fetched.silence.runs} runs since {minute(fetched.silence.since)}"
         return POLICY_UNREACHABLE(domain=domain, url=url, how=how)
     if fetched.doubt or fetched.status == 200:
         return None
@@ -298,12 +189,24 @@ def _policy(domain: str, policy: MtaStsPolicy, fetched: Fetched) -> Iterator[Fac
     if policy.faults:
         yield POLICY_SYNTAX(domain=domain, url=url, error="; ".join(policy.faults))
     match policy.mode:
-        case Mode.TESTING:
-            yield POLICY_TESTING(domain=domain, url=url)
         case Mode.NONE:
             yield POLICY_NONE(domain=domain)
         case Mode.ENFORCE if policy.max_age <= SHORT:
-            yield SHORT_MAX_AGE(domain=domain, url=url, seconds=policy.max_age)
+            severity = Severity.INFO if policy.max_age == SHORT else Severity.WARNING
+            yield SHORT_MAX_AGE(domain=domain, url=url, seconds=policy.max_age, severity=severity)
+
+
+def _testing(target: Domain, net: Net, text: Record) -> Finding:
+    """For how long the policies have been in mode testing, as far as this exporter has seen them."""
+    now = net.clock.wall()
+    history = _remembered(net, target, text, now)
+    since = history.since
+    for change in history.changes:  # the newest first
+        since = change.at
+        if not any(_TESTING.fullmatch(line) for line in change.before):
+            break
+    severity = Severity.WARNING if now - since >= LONG_TESTED else Severity.INFO
+    return POLICY_TESTING(domain=target.name, url=policy_url(target.name), since=day(since), severity=severity)
 
 
 def _kept(target: Domain, net: Net, record: Record, text: Record) -> Iterator[Finding]:
@@ -351,8 +254,8 @@ async def _hosts(domain: str, policy: MtaStsPolicy, fetched: Fetched, own: Route
         if host not in listed
     ]
     for host, faults in unproven.items():
-        shown = ", ".join(f"{finding} at {ip}" for ip, ids in faults.items() for finding in ids)
-        findings.append(CERTIFICATE(domain=domain, url=url, mode=mode, mail_host=host, faults=shown, severity=severity))
+        told = ", ".join(f"{finding} at {ip}" for ip, ids in faults.items() for finding in ids)
+        findings.append(CERTIFICATE(domain=domain, url=url, mode=mode, mail_host=host, faults=told, severity=severity))
     used = {pattern for host in hosts for pattern in policy.matching(host)}
     unused = [pattern for pattern in policy.patterns if pattern not in used]
     if unused and hosts and all_seen:

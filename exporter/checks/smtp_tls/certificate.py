@@ -1,0 +1,192 @@
+"""What can be wrong with the certificate of a mail host, and with the chain that proves it (RFC 5280, RFC 9525)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporter.checks.smtp_tls.severity import SMTP, severity_at
+from exporter.facts import IP, Expiry, Finding, Metric, Rule, Severity
+from exporter.mail.certificate import FlawKind, Shown
+from exporter.targets import MailHost
+from exporter.text import day
+
+VERIFIERS = "Senders that verify (MTA-STS, and every program that submits mail) refuse it."
+
+NOT_AFTER = Metric(
+    "deliverability_smtp_tls_certificate_not_after_timestamp_seconds",
+    "When the certificate of the mail host expires, the earliest of its addresses.",
+)
+
+CERTIFICATE_EXPIRED = Rule(
+    "smtp_tls.certificate-expired",
+    Severity.WARNING,
+    says="the certificate of {host} at {ip} expired on {date}",
+    why=VERIFIERS,
+    fix="Renew the certificate {subject} and reload the mail server, which goes on showing the old one until then.",
+    ref="RFC 5280 section 4.1.2.5",
+    refusals=("Office 365: 550 5.7.322 certificate-expired: Destination mail server's certificate is expired",),
+    subjects=("ip",),
+)
+CERTIFICATE_NOT_YET_VALID = Rule(
+    "smtp_tls.certificate-not-yet-valid",
+    Severity.WARNING,
+    says="the certificate of {host} at {ip} is not valid before {date}",
+    why="Senders that verify (MTA-STS, and every program that submits mail) refuse it until then.",
+    fix="Use a certificate that is valid now for {subject}, and compare the clock of the machine that issued it.",
+    ref="RFC 5280 section 4.1.2.5",
+    subjects=("ip",),
+)
+CERTIFICATE_EXPIRING = Rule(
+    "smtp_tls.certificate-expiring",
+    Severity.WARNING,
+    says="the certificate of {host} at {ip} expires in {days} days, on {date}",
+    why="By now renewal should have happened; when it does not, senders that verify will refuse the host.",
+    fix="Renew the certificate {subject} and reload the mail server, which goes on showing the old one until then.",
+    ref="RFC 5280 section 4.1.2.5",
+    subjects=("ip",),
+    expiry=Expiry("certificate", NOT_AFTER),
+)
+CERTIFICATE_NAME = Rule(
+    "smtp_tls.certificate-name",
+    Severity.WARNING,
+    says="the certificate of {host} at {ip} is for other names: {names}",
+    why="Programs that submit mail refuse it. On port 25 nobody looks at the name unless MTA-STS or DANE asks for it. "
+    "The checks of those two say so by themselves, so it is information there.",
+    fix="Get a certificate that has {host} among its subjectAltName entries.",
+    ref="RFC 9525 section 6.3; RFC 8461 section 4.2",
+    refusals=("Office 365: 550 5.7.325 certificate-host-mismatch: Remote certificate MUST have a common name",),
+    subjects=("ip",),
+)
+CERTIFICATE_SELF_SIGNED = Rule(
+    "smtp_tls.certificate-self-signed",
+    Severity.WARNING,
+    says="the certificate of {host} at {ip} is signed by nobody but itself",
+    why=VERIFIERS,
+    fix="Get a certificate for {host} from a public authority, such as any that speaks ACME.",
+    ref="RFC 5280 section 6.1; RFC 8461 section 4.2",
+    subjects=("ip",),
+)
+CERTIFICATE_UNTRUSTED = Rule(
+    "smtp_tls.certificate-untrusted",
+    Severity.WARNING,
+    says="no trusted authority stands behind the certificate of {host} at {ip}: issued by {issuer}, {length} sent",
+    why=VERIFIERS,
+    fix="Configure the whole chain on {host}: its certificate first, then the intermediate ones that lead from "
+    "{issuer} to a public root (Postfix: smtpd_tls_chain_files).",
+    ref="RFC 8446 section 4.4.2; RFC 5280 section 6.1",
+    subjects=("ip",),
+)
+CERTIFICATE_WEAK = Rule(
+    "smtp_tls.certificate-weak",
+    Severity.WARNING,
+    says="the certificate of {host} at {ip} has {weak}",
+    why="Current TLS libraries refuse it, and then mail is delivered in clear or not at all.",
+    fix="Get a certificate for {host} with an RSA key of 2048 bits or an ECDSA key of 256, signed with SHA-256.",
+    ref="RFC 9325 section 4.5",
+    subjects=("ip",),
+)
+CERTIFICATE_ISSUER_EXPIRED = Rule(
+    "smtp_tls.certificate-issuer-expired",
+    Severity.WARNING,
+    says="the certificate of {host} at {ip} rests on {issuer}, which {how}",
+    why=VERIFIERS,
+    fix="Replace {issuer} in the chain that {host} sends: take the file with the whole chain that came with the latest "
+    "certificate (certbot: fullchain.pem).",
+    ref="RFC 5280 sections 4.1.2.5, 6.1.3",
+    subjects=("ip",),
+)
+CERTIFICATE_ISSUER_WEAK = Rule(
+    "smtp_tls.certificate-issuer-weak",
+    Severity.WARNING,
+    says="the certificate of {host} at {ip} rests on {issuer}, which {how}",
+    why="Current TLS libraries believe no signature with SHA-1 and no short key. " + VERIFIERS,
+    fix="Get a certificate from an authority whose issuers are signed with SHA-256, or send the newer certificate of "
+    "{issuer} if its owner has one.",
+    ref="RFC 9325 section 4.5; RFC 9155 section 1",
+    subjects=("ip",),
+)
+CERTIFICATE_ISSUER_NO_AUTHORITY = Rule(
+    "smtp_tls.certificate-issuer-no-authority",
+    Severity.WARNING,
+    says="the certificate of {host} at {ip} is signed by {issuer}, which {how}",
+    why=VERIFIERS,
+    fix="Get a certificate for {host} from a public authority. If {issuer} is an authority of your own, issue it anew "
+    "with the extension basicConstraints CA:TRUE and the key usage keyCertSign.",
+    ref="RFC 5280 sections 4.2.1.3, 4.2.1.9",
+    subjects=("ip",),
+)
+CERTIFICATE_ISSUER_CONSTRAINED = Rule(
+    "smtp_tls.certificate-issuer-constrained",
+    Severity.WARNING,
+    says="the certificate of {host} at {ip} is signed by {issuer}, which {how}",
+    why=VERIFIERS,
+    fix="Get a certificate for {host} from an issuer that may sign for this name: {issuer} may do so for other domains "
+    "only.",
+    ref="RFC 5280 section 4.2.1.10",
+    subjects=("ip",),
+)
+CERTIFICATE_PURPOSE = Rule(
+    "smtp_tls.certificate-purpose",
+    Severity.WARNING,
+    says="the certificate of {host} at {ip} {how}",
+    why=VERIFIERS,
+    fix="Get a certificate for {host} with the extended key usage serverAuth.",
+    ref="RFC 5280 section 4.2.1.12",
+    subjects=("ip",),
+)
+
+BY_FLAW = {
+    FlawKind.EXPIRED: CERTIFICATE_ISSUER_EXPIRED,
+    FlawKind.WEAK: CERTIFICATE_ISSUER_WEAK,
+    FlawKind.NO_AUTHORITY: CERTIFICATE_ISSUER_NO_AUTHORITY,
+    FlawKind.CONSTRAINED: CERTIFICATE_ISSUER_CONSTRAINED,
+}
+OF_CERTIFICATES = (
+    CERTIFICATE_EXPIRED,
+    CERTIFICATE_NOT_YET_VALID,
+    CERTIFICATE_EXPIRING,
+    CERTIFICATE_NAME,
+    CERTIFICATE_SELF_SIGNED,
+    CERTIFICATE_UNTRUSTED,
+    CERTIFICATE_WEAK,
+    CERTIFICATE_PURPOSE,
+    *BY_FLAW.values(),
+)
+DAY = 86400.0
+RENEWED_BY = 21 * DAY  # before the end; of shorter lives, when a quarter is left
+LAST_CALL = 3 * DAY
+
+
+def of_certificate(target: MailHost, ip: IP, shown: Shown, now: float) -> Iterator[Finding]:
+    """What is wrong with what one address showed."""
+    host, severity, leaf = target.host, severity_at(target), shown.leaf
+    left = leaf.not_after - now
+    if left <= 0:
+        yield CERTIFICATE_EXPIRED(host=host, ip=ip, date=day(leaf.not_after), subject=leaf.subject, severity=severity)
+    elif now < leaf.not_before:
+        yield CERTIFICATE_NOT_YET_VALID(
+            host=host, ip=ip, date=day(leaf.not_before), subject=leaf.subject, severity=severity
+        )
+    elif left < min(RENEWED_BY, (leaf.not_after - leaf.not_before) / 4):
+        urgent = severity if left < LAST_CALL else Severity.WARNING
+        days, date = f"{left / DAY:.0f}", day(leaf.not_after)
+        yield CERTIFICATE_EXPIRING(host=host, ip=ip, days=days, date=date, subject=leaf.subject, severity=urgent)
+    if not leaf.matches(host):
+        # Whoever looks at the name on port 25 has read of MTA-STS or TLSA records, which have checks of their own.
+        level = Severity.INFO if target.port == SMTP else severity
+        yield CERTIFICATE_NAME(host=host, ip=ip, names=", ".join(leaf.names) or "none at all", severity=level)
+    if leaf.weak:
+        yield CERTIFICATE_WEAK(host=host, ip=ip, weak=leaf.weak, severity=severity)
+    if shown.trusted is False:
+        yield _distrusted(host, ip, shown, severity)
+
+
+def _distrusted(host: str, ip: IP, shown: Shown, severity: Severity) -> Finding:
+    flaw, leaf = shown.flaw, shown.leaf
+    if leaf.self_signed:
+        return CERTIFICATE_SELF_SIGNED(host=host, ip=ip, severity=severity)
+    if flaw is None:
+        return CERTIFICATE_UNTRUSTED(host=host, ip=ip, issuer=leaf.issuer, length=shown.length, severity=severity)
+    if flaw.kind is FlawKind.PURPOSE:
+        return CERTIFICATE_PURPOSE(host=host, ip=ip, how=flaw.how, severity=severity)
+    return BY_FLAW[flaw.kind](host=host, ip=ip, issuer=flaw.subject, how=flaw.how, severity=severity)
