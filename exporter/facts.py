@@ -167,47 +167,60 @@ class Finding:
 class Doubt:
     """A question that got no usable answer, and which findings it leaves open: all, unless `over` names some.
 
-    The findings that a doubt leaves open stay as they were. All others have been decided by the run. Two doubts are
-    equal if a person reads the same.
+    The findings that a doubt leaves open stay as they were. All others have been decided by the run. A rule can be left
+    open for some evidence alone: `doubt.over(MISSING, name="example.com")`. Two doubts are equal if a person reads the
+    same.
     """
 
     reason: Reason
     detail: str  # safe to show
     # Rule ids, and evidence that must agree.
     left_open: tuple[tuple[str, Labels], ...] | None = field(default=None, compare=False)
-    # Evidence: what was answered about it all the same.
-    spared: tuple[Labels, ...] = field(default=(), compare=False)
+    # Likewise: what is not left open, whatever `left_open` says. An empty id stands for every rule.
+    answered: tuple[tuple[str, Labels], ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "detail", printable(self.detail))
 
-    def over(self, *rules: Rule, **subject: object) -> Doubt:
-        """The same doubt, leaving open these rules (of this evidence alone, if given), and what it did before.
+    def over(self, *rules: Rule, **evidence: object) -> Doubt:
+        """The same doubt, leaving open these rules (with this evidence alone, if given), and what it did before.
 
         Over no rule at all, it leaves open nothing more than before: nothing, if it left open everything.
         """
-        labels = _labels(subject)
-        return replace(self, left_open=(*(self.left_open or ()), *((rule.id, labels) for rule in rules)))
+        return replace(self, left_open=(*(self.left_open or ()), *(_about(rule, evidence) for rule in rules)))
 
-    def sparing(self, **subject: object) -> Doubt:
-        """The same doubt, leaving open nothing about this subject: it has been asked and judged by itself."""
-        return replace(self, spared=(*self.spared, _labels(subject)))
+    def but(self, rule: Rule, **evidence: object) -> Doubt:
+        """The same doubt, without findings of this rule that have this evidence: their question was answered."""
+        return replace(self, answered=(*self.answered, _about(rule, evidence)))
+
+    def sparing(self, **evidence: object) -> Doubt:
+        """The same doubt, without any finding that has this evidence: it has been asked and judged by itself."""
+        return replace(self, answered=(*self.answered, ("", _labels(evidence))))
 
     def leaves_open(self, finding: Finding) -> bool:
         """Could the missing answer have changed this finding?"""
-        evidence = set(finding.evidence)
-        if any(set(labels) <= evidence for labels in self.spared):
+        if any(_matches(finding, it) for it in self.answered):
             return False
-        if self.left_open is None:
-            return True
-        return any(rule == finding.id and set(labels) <= evidence for rule, labels in self.left_open)
+        return self.left_open is None or any(_matches(finding, it) for it in self.left_open)
 
     def singles_out(self, finding: Finding) -> bool:
         """Does it leave open this finding, and not others that have the same labels?"""
-        return any(
-            rule == finding.id and set(labels) <= set(finding.evidence) and not set(labels) <= set(finding.subject)
-            for rule, labels in self.left_open or ()
-        )
+        return any(_matches(finding, it) and not set(it[1]) <= set(finding.subject) for it in self.left_open or ())
+
+
+def _about(rule: Rule, evidence: Mapping[str, object]) -> tuple[str, Labels]:
+    if unknown := evidence.keys() - rule.fields:
+        raise TypeError(f"{rule.id} has no evidence called {', '.join(sorted(unknown))}")
+    return rule.id, _labels(evidence)
+
+
+def _labels(evidence: Mapping[str, object]) -> Labels:
+    return tuple((name, printable(value)) for name, value in sorted(evidence.items()))
+
+
+def _matches(finding: Finding, about: tuple[str, Labels]) -> bool:
+    rule, labels = about
+    return rule in ("", finding.id) and set(labels) <= set(finding.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +228,6 @@ class LookAgain:
     """The run wants the same check to look once more, in so many seconds, because it then can tell more."""
 
     seconds: float
-
-
-def _labels(subject: Mapping[str, object]) -> Labels:
-    return tuple((name, printable(value)) for name, value in sorted(subject.items()))
 
 
 def worst(doubts: Iterable[Doubt]) -> Doubt | None:

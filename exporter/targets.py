@@ -86,7 +86,7 @@ class Domain(Target):
     NOUN = "each of `domains`"
 
     name: str
-    mail_from: tuple[str, ...]  # envelope domains, where SPF is judged; the domain itself unless configured
+    mail_from: tuple[str, ...]  # its own envelope domains, where SPF is judged; none: all senders use their own
     receives_mail: bool = True
     sends_mail: bool = True
     signers: tuple[str, ...] = ()  # the d= domains of its DKIM selectors in use; none: they are not known
@@ -114,14 +114,14 @@ class Zone(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class Authorisation(Target):
-    """May this sender send for this domain? `spf_sender` judges it.
+    """May this sender send for this domain, with these envelope domains? `spf_sender` judges it.
 
     If the sender is our own, it has `egress`. If it is somebody else's, it has `spf_include`: the policy that must be
-    included.
+    included. A sender that uses envelope domains of its own (`theirs`) has no such target.
     """
 
     LABELS = ("domain", "sender")
-    NOUN = "each of `domains` with each of its senders"
+    NOUN = "each of `domains` with each of its senders, but those that send with an envelope domain of their own"
 
     domain: str
     sender: str

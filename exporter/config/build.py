@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from exporter import targets
-from exporter.config import check_options, peers, receivers, registrations, schema, values
+from exporter.config import check_options, envelopes, peers, receivers, registrations, schema, selectors, values
 from exporter.config.blocklists import BlocklistReader
 from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
 from exporter.config.settings import Settings
@@ -75,6 +75,7 @@ class Build:
     _on: set[str] = field(default_factory=set)
     _senders: dict[str, Placed[schema.SenderEntry]] = field(default_factory=dict)
     _named: set[str] = field(default_factory=set)  # senders that a domain names
+    _foreign: frozenset[str] = frozenset()  # senders of which every domain that names them says `theirs`
     _claimed: dict[Hashable, Where] = field(default_factory=dict)
 
     def judge(self) -> None:
@@ -86,6 +87,7 @@ class Build:
         self._schedule()
         self._peers = tuple(peers.read(self.config.ehlo_probe.peers, self.top / "ehlo_probe" / "peers", self.problems))
         self.blocklists = tuple(self._blocklists())
+        self._foreign = envelopes.only_theirs(domain.value for domain in self.entries["domains"])
         for sender in self.entries["senders"]:
             if self._claim(("sender", sender.value.name), sender.where / "name", f"the sender {sender.value.name}"):
                 self._senders[sender.value.name] = sender
@@ -132,16 +134,17 @@ class Build:
 
     def _of_sender(self, placed: Placed[schema.SenderEntry]) -> Iterator[Target]:
         sender, where = placed.value, placed.where
-        if sender.spf_include is not None:
+        if sender.spf_include is not None or self._of_others(sender):
             for key in ("addresses", "helo"):
-                if getattr(sender, key) is not None:
+                if sender.spf_include is not None and getattr(sender, key) is not None:
                     self.problems.report(
                         where / key, "cannot stand beside spf_include, which says that the machines are not ours"
                     )
             self._shared(placed, "a sender with spf_include", OF_A_PROVIDER, OF_A_PROVIDER)
             return
         common = self._shared(placed, "a sender", OF_A_SENDER, OF_A_SENDER)
-        if sender.addresses is None and not placed.failed & {"addresses", "spf_include"}:
+        unclear = any("senders" in domain.failed for domain in self.entries["domains"])  # perhaps it is `theirs`
+        if sender.addresses is None and not placed.failed & {"addresses", "spf_include"} and not unclear:
             self.problems.report(
                 where, "has no addresses; list those that send, or set spf_include if the machines are not yours"
             )
@@ -173,46 +176,38 @@ class Build:
     def _of_domain(self, placed: Placed[schema.DomainEntry]) -> Iterator[Target]:
         domain, where = placed.value, placed.where
         common = self._shared(placed, "a domain", (*OF_A_DOMAIN, *OF_A_HOST), OF_A_DOMAIN)
-        mail_from = tuple(domain.mail_from or (domain.name,))
         for number, name in enumerate(domain.mail_from or ()):
             self._claim(("mail_from", where, name), where / "mail_from" / number, f"the envelope domain {name}")
-        senders = [named.value for name in domain.senders if (named := self._senders.get(name))]
+        mail_from = envelopes.all_of(domain)
         yield targets.Domain(
             name=domain.name,
             mail_from=mail_from,
             receives_mail=domain.receives_mail,
             sends_mail=domain.sends_mail,
-            signers=tuple(dict.fromkeys(key.domain or domain.name for key in domain.dkim_selectors if not key.retired)),
-            own_machines=any(sender.spf_include is None for sender in senders),
+            signers=tuple(dict.fromkeys(selectors.signer(domain, key) for key in selectors.in_use(domain))),
+            own_machines=any(
+                named.value.spf_include is None and not self._of_others(named.value)
+                for use in domain.senders
+                if (named := self._senders.get(use.name))
+            ),
+            foreign_mail_from=envelopes.foreign(domain),
             **common,
         )
         if domain.senders and not domain.sends_mail:
             self.problems.report(where / "senders", "names senders, but sends_mail is false; remove one of the two")
-        for number, name in enumerate(domain.senders):
-            here = where / "senders" / number
-            self._named.add(name)
-            self._claim(("authorisation", where, name), here, f"the sender {quoted(name)} of {domain.name}")
-            if sender := self._senders.get(name):
-                yield self._authorisation(domain, mail_from, sender.value, common)
-            elif not self.nameless:
-                self.problems.report(here, f"no sender is called {quoted(name)}; {did_you_mean(name, self._senders)}")
-        in_use = [key for key in domain.dkim_selectors if not key.retired]
+        shared = [use.name for use in domain.senders if use.mail_from is None]
+        if len(shared) > 1 and len(domain.mail_from or ()) > 1:
+            how = f"in `senders: [{{name: {shared[-1]}, mail_from: [...]}}]`"
+            at_each = "names several domains, and SPF is judged at each for each of its senders"
+            self._doubt(where / "mail_from", f"{at_each}; say which one uses which, as {how}")
+        for number, use in enumerate(domain.senders):
+            yield from self._use(domain, use, where, number, common)
         for number, key in enumerate(domain.dkim_selectors):
             what = f"the selector {key.selector} of {domain.name}"
             self._claim(("selector", where, key.selector), where / "dkim_selectors" / number, what)
-            signer = key.domain or domain.name
-            others = (it.selector for it in in_use if (it.domain or domain.name) == signer)
-            yield targets.Selector(
-                domain=domain.name,
-                selector=key.selector,
-                signer=signer,
-                retired=key.retired,
-                siblings=() if key.retired else tuple(it for it in others if it != key.selector),
-                **common,
-            )
-        if domain.sends_mail and not in_use:
-            yield targets.KeyNamespace(domain=domain.name, **common)
-        keys = tuple(f"{key.selector}._domainkey.{key.domain or domain.name}" for key in in_use)
+        yield from selectors.selectors(domain, common)
+        used = selectors.in_use(domain)
+        keys = tuple(f"{key.selector}._domainkey.{selectors.signer(domain, key)}" for key in used)
         yield targets.Zone(name=domain.name, mail_from=mail_from, keys=keys, **common)
         yield from self._reputation(domain.name, common)
         if domain.sends_mail and not domain.senders:
@@ -236,6 +231,38 @@ class Build:
         for blocklist in used:
             yield targets.ListHealth(blocklist=blocklist, off=self._off)
         yield targets.OwnResolver(uses_blocklists=bool(used), off=self._off)
+
+    def _use(
+        self,
+        domain: schema.DomainEntry,
+        use: schema.SenderOfDomain,
+        where: Where,
+        number: int,
+        common: Mapping[str, Any],
+    ) -> Iterator[Target]:
+        """What one sender is to one domain. One that uses envelope domains of its own asks nothing of our SPF."""
+        here = where / "senders" / number
+        self._named.add(use.name)
+        self._claim(("authorisation", where, use.name), here, f"the sender {quoted(use.name)} of {domain.name}")
+        for place, name in enumerate(use.mail_from or ()):
+            self._claim(("mail_from", here, name), here / "mail_from" / place, f"the envelope domain {name}")
+        sender = self._senders.get(use.name)
+        if sender is None and not self.nameless:
+            self.problems.report(
+                here, f"no sender is called {quoted(use.name)}; {did_you_mean(use.name, self._senders)}"
+            )
+        if sender is None:
+            return
+        if use.mail_from != []:
+            yield self._authorisation(domain, tuple(use.mail_from or envelopes.common(domain)), sender.value, common)
+        elif sender.value.addresses is not None:
+            told = f"is {values.THEIRS}, but {use.name} has addresses of yours; name the envelope domains that it uses"
+            self.problems.report(here / "mail_from", told)
+
+    def _of_others(self, sender: schema.SenderEntry) -> bool:
+        """Is it known by its name alone, as the machines and the envelope domains of somebody else?"""
+        nothing = sender.addresses is None and sender.helo is None and sender.spf_include is None
+        return nothing and sender.name in self._foreign
 
     def _authorisation(
         self,

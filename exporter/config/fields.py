@@ -6,7 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import (
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from exporter.config.problems import did_you_mean, quoted
@@ -123,6 +129,30 @@ class Short:
 
     def _widen(self, value: object) -> object:
         return value if isinstance(value, dict | list) else {self.key: value}
+
+
+@dataclass(frozen=True)
+class OrWord:
+    """A list that is not empty, or one word in its place. The word is read as an empty list: there is none of ours."""
+
+    word: str
+    noun: str  # what is listed
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(self._read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "const": self.word, "title": f"the word {self.word}"}, handler(schema)]}
+
+    def _read(self, value: object, inner: ValidatorFunctionWrapHandler) -> object:
+        if value == self.word:
+            return []
+        if isinstance(value, list) and self.word in value:
+            raise _wrong(f"has {self.word} in a list; write the word alone, or a list of {self.noun}")
+        if not isinstance(value, list):
+            shown = quoted(value) if isinstance(value, str) else kind(value)
+            raise _wrong(f"expected a list of {self.noun} or the word {self.word}, got {shown}")
+        return inner(value)
 
 
 class Given:

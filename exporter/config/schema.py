@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from exporter import receivers
 from exporter.config import values
-from exporter.config.fields import CatalogueId, Given, Parsed, Short, Whole, kind, listed
+from exporter.config.fields import CatalogueId, Given, OrWord, Parsed, Short, Whole, kind, listed
 from exporter.config.problems import did_you_mean, quoted
 from exporter.config.values import SYSTEM, Nameserver, Network
 from exporter.engine import catalogue
@@ -140,7 +140,20 @@ class SenderEntry(TargetEntry):
         None, description="the name said in HELO/EHLO, exactly as on the wire: it is judged, not repaired"
     )
     spf_include: Maybe[RecordDomain] = Field(
-        None, description="for somebody else's machines: the name that SPF must include, instead of addresses"
+        None,
+        description="for somebody else's machines: the name that SPF must include, instead of addresses; not needed "
+        "where every domain says that its mail_from is theirs",
+    )
+
+
+class SenderOfDomain(Keys):
+    name: Reference = Field(description="the name of the sender")
+    mail_from: Maybe[
+        Annotated[list[RecordDomain], listed("domain names", empty=False), OrWord(values.THEIRS, "domain names")]
+    ] = Field(
+        None,
+        description="the envelope domains that this sender uses for the domain; theirs: one of the provider's own, so "
+        "that only DKIM can align. Default: the domain's mail_from",
     )
 
 
@@ -152,11 +165,13 @@ class SelectorEntry(Keys):
 
 class DomainEntry(TargetEntry):
     name: DomainName = Field(description="the domain in the From: address")
-    senders: Annotated[list[Reference], listed("names of senders")] = Field(
-        [], description="the senders that SPF must authorise"
+    senders: Annotated[list[Annotated[SenderOfDomain, Short("name")]], listed("names of senders")] = Field(
+        [], description="the senders that SPF must authorise; each may be {name, mail_from}"
     )
     mail_from: Maybe[Annotated[list[RecordDomain], listed("domain names", empty=False)]] = Field(
-        None, description="the envelope domains, where SPF is judged; default: the domain itself"
+        None,
+        description="the envelope domains of the senders without a mail_from of their own; SPF is judged there. "
+        "Default: the domain itself",
     )
     dkim_selectors: Annotated[list[Annotated[SelectorEntry, Short("selector")]], listed("names")] = Field(
         [], description="the DKIM keys in use; each may be {selector, domain, retired}"

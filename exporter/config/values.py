@@ -23,6 +23,7 @@ LONGEST_LABEL = 128  # characters of a user's label value
 LONGEST_REASON = 300
 SYSTEM = "system"
 CONFIGURED = "configured"
+THEIRS = "theirs"  # as the envelope domain of a sender: one of the provider's own
 
 A_NAME = "a name of up to 63 letters, digits, `.`, `_` and `-`"
 A_LIST_NAME = "a name of up to 63 lower-case letters, digits, `.` and `-`"

@@ -7,8 +7,9 @@ in which a receiver looks at mail:
    dnsbl/catalogue.py (is the address or domain on a list);
  - where answers and bounces go: mx.py, mailbox.py (the addresses themselves), and below all of it zone.py (who answers
    for a domain) and rdap.py (whose it is, and until when);
- - who may send: spf/check_host.py, and from there spf/record.py, spf/macro.py, spf/limits.py, spf/worst_case.py;
- - who has signed: tag_list.py (the syntax of many records), dkim/key_record.py, dkim/public_key.py, dkim/rotation.py;
+  - who may send: spf/check_host.py, and from there spf/record.py, spf/macro.py, spf/limits.py, spf/worst_case.py,
+    spf/provider.py;
+  - who has signed: tag_list.py (the syntax of many records), dkim/key_record.py, dkim/public_key.py, dkim/rotation.py;
  - what the reader sees: dmarc/record.py, dmarc/tree_walk.py, dmarc/alignment.py, dmarc/reports.py; bimi/record.py,
    bimi/logo.py, bimi/certificate.py;
  - how mail is carried: smtp.py, tls.py, certificate.py; policy_txt.py with mta_sts.py and tls_rpt.py; dane/tlsa.py and

@@ -193,3 +193,15 @@ class ServerReply(Reply):
 
 T = TypeVar("T")
 Evaluation: TypeAlias = Generator[Question, Reply, T]
+
+
+def once(evaluation: Evaluation[T], replies: dict[Question, Reply]) -> Evaluation[T]:
+    """The evaluation, without the questions that were answered before; `replies` takes those of the others."""
+    try:
+        question = next(evaluation)
+        while True:
+            if question not in replies:
+                replies[question] = yield question
+            question = evaluation.send(replies[question])
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # StopIteration carries it untyped

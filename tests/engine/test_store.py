@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from exporter.check_state import COMPACT_LINES, CheckState, FindingPolicy, WrongTimes
 from exporter.engine.store import Store
 from exporter.facts import Doubt, Finding, Reason, Record, Severity, Verdict
@@ -75,6 +77,20 @@ def test_a_doubt_may_leave_open_one_of_several_findings_that_have_the_same_label
     assert standing(silence.over(BROKEN, what="x"), BROKEN(what="y")) == {"x", "y"}
     assert standing(silence.over(BROKEN, ODD, what="x"), BROKEN(what="x")) == {"x"}
     assert standing(silence, BROKEN(what="y")) == {"y"}, "whatever it is about, the newer one of a label counts"
+
+
+def test_a_doubt_may_be_about_some_evidence_alone_and_leave_out_what_was_answered() -> None:
+    silence = Doubt(Reason.DNS_TIMEOUT, "silence")
+    for doubt, open_ in (
+        (silence.over(BROKEN, what="x"), {"x"}),
+        (silence.over(BROKEN).but(BROKEN, what="x"), {"y"}),
+        (silence.but(BROKEN, what="x"), {"y"}),
+        (silence.over(BROKEN).over(BROKEN, what="x").but(BROKEN), set()),
+        (silence.over(ODD, what="x"), set()),
+    ):
+        assert {what for what in ("x", "y") if doubt.leaves_open(BROKEN(what=what))} == open_
+    with pytest.raises(TypeError, match="who"):
+        silence.over(BROKEN, who="x")
 
 
 def test_of_several_doubts_the_first_by_precedence_is_told() -> None:

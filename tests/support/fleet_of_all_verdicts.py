@@ -10,7 +10,7 @@ from exporter.check_state import FindingPolicy
 from exporter.checks.helo import helo
 from exporter.checks.ptr import MISSING, ptr
 from exporter.checks.receiver import receiver
-from exporter.checks.spf import spf
+from exporter.checks.spf.check import spf
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.store import Store
 from exporter.facts import Doubt, Finding, Metric, Reason, Record, Rule, Severity

@@ -41,6 +41,7 @@ from exporter.targets import (
 
 CATALOGUE = catalogue.load()
 ANY_IP, ANY_HELO, ANY_SENDER, ANY_DOMAIN = ip_address("192.0.2.10"), "mail.example.com", "out", "example.com"
+THEIRS = "somebody-else"  # a sender that uses envelope domains of its own
 _FIRST = (Authorisation, Greeting, EhloProbe, Selector)  # they say whose an address is, and who signs
 
 
@@ -55,8 +56,6 @@ def past_the_loader(target: Target) -> str | None:
             return "the loader wants the IPv4 address itself, but the command takes any"
         case EhloProbe(helo=helo) if set(helo) & set("\r\n"):
             return "the loader refuses a line break; whatever gets past it must not be sent either"
-        case Domain(foreign_mail_from=True):
-            return "no key of the configuration says yet that a provider uses envelope domains of its own"
         case Reputation(subject=subject, lists=lists) if not all(blocklist.holds(subject) for blocklist in lists):
             return "the loader leaves out lists that do not hold the subject; who asks must not rely on it"
     return None
@@ -181,12 +180,18 @@ class _File:
 
     def _domain_itself(self, target: Domain) -> None:
         domain = self._domain(target.name)
-        self._mail_from(target.name, target.mail_from)
+        if target.foreign_mail_from:
+            self.senders[THEIRS] = {"name": THEIRS}
+            domain["senders"].append({"name": THEIRS, "mail_from": "theirs"})
+            if target.mail_from:
+                domain["mail_from"] = list(target.mail_from)
+        else:
+            self._mail_from(target.name, target.mail_from)
         domain |= {"receives_mail": target.receives_mail, "sends_mail": target.sends_mail} | _options(target)
         for number, signer in enumerate(target.signers):
             if signer not in {key["domain"] for key in domain["dkim_selectors"]}:
                 self._selector(target.name, selector=f"s{number}", domain=signer)
-        if target.own_machines and not domain["senders"]:
+        if target.own_machines and not any(sender != THEIRS for sender in map(_name, domain["senders"])):
             self._from(ANY_IP, ANY_HELO)
             domain["senders"].append(ANY_SENDER)
 
@@ -200,8 +205,9 @@ class _File:
             keys.append(key)
 
     def _authorisation(self, target: Authorisation) -> None:
-        self._domain(target.domain)["senders"].append(target.sender)
-        self._mail_from(target.domain, target.mail_from)
+        own = {"name": target.sender, "mail_from": list(target.mail_from)}
+        used = target.sender if target.mail_from == (target.domain,) else own
+        self._domain(target.domain)["senders"].append(used)
         if target.spf_include is not None:
             self.senders[target.sender] = {"name": target.sender, "spf_include": target.spf_include}
         for egress in target.egress:
@@ -229,6 +235,11 @@ class _File:
 
     def _blocklist(self, blocklist: Blocklist) -> None:
         self.blocklists[blocklist.name] = {"name": blocklist.name, "zone": blocklist.zone}
+
+
+def _name(sender: str | dict[str, Any]) -> str:
+    """Of one that a domain uses."""
+    return sender if isinstance(sender, str) else str(sender["name"])
 
 
 def _peer(peer: Peer) -> Any:

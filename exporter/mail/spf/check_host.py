@@ -28,7 +28,7 @@ from typing import NamedTuple
 from exporter.facts import IP, Reason
 from exporter.mail.dns import Evaluation, Reply
 from exporter.mail.names import pointer, under
-from exporter.mail.spf.limits import Budget, Stop
+from exporter.mail.spf.limits import MOST_MX, Budget, Stop
 from exporter.mail.spf.macro import MacroString, can_have_policy, query_name
 from exporter.mail.spf.record import Mechanism, Modifier, SpfPolicy, SpfRecord, SpfResult, read, read_explanation
 from exporter.text import printable
@@ -53,8 +53,10 @@ class TermStep(NamedTuple):
 class SpfEvaluation:
     """What check_host says, and why.
 
-    `reason` is set when the result rests on a question without conclusive answer: always for temperror, and
-    for any other word if such a question was passed over, as section 5.5 orders for ptr. `lookups` and `voids` are
+    `reason` is set when the result rests on a question without conclusive answer: always for temperror, and for any
+    other word if such a question was passed over, as section 5.5 orders for ptr, and its answer could change the word.
+    `first_ten`: this permerror is for too many hosts of an `mx`, and the client is one of the first ten by preference,
+    whom receivers that do not count find. `lookups` and `voids` are
     one above their limit if that made it a permerror.
     """
 
@@ -69,6 +71,7 @@ class SpfEvaluation:
         ""  # the first term that was evaluated for this local part of the sender alone, as %{l} or %{s} in it
     )
     explanation: str = ""
+    first_ten: bool = False
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -88,20 +91,36 @@ def check_host(
     its macros. It never changes the result.
     """
     run = _CheckHost(ip, sender, helo, receiver, timestamp)
-    try:
-        word = yield from run.check(domain)
-        result = run.result(word, run.why)
-    except Stop as stop:
-        result = run.result(stop.word, stop.why, stop.reason)
+    result = yield from run.end(domain)
+    if result.word is not SpfResult.TEMPERROR and run.passed_over and not run.nameless:
+        words: set[SpfResult] = {result.word}
+        for number in range(1, run.doubtful + 1):
+            other = _CheckHost(ip, sender, helo, receiver, timestamp, budget=run.budget.again(), taken=number)
+            words.add((yield from other.end(domain)).word)
+        if len(words) == 1:
+            result = replace(result, reason=None)
     if explain and result.word is SpfResult.FAIL:
         result = replace(result, explanation=(yield from run.explanation()))
     return result
 
 
 class _CheckHost:
-    """The facts of one evaluation and its budget, shared by all the policies that it visits."""
+    """The facts of one evaluation and its budget, shared by all the policies that it visits.
 
-    def __init__(self, ip: IP, sender: str, helo: str, receiver: str, timestamp: int) -> None:
+    `taken` is the number of the `ptr` that is taken for a match, of those for which DNS gave no answer.
+    """
+
+    def __init__(
+        self,
+        ip: IP,
+        sender: str,
+        helo: str,
+        receiver: str,
+        timestamp: int,
+        *,
+        budget: Budget | None = None,
+        taken: int = 0,
+    ) -> None:
         # An IPv4-mapped address is an IPv4 address (section 5).
         self.ip: IP = (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
         self.address_type = "A" if self.ip.version == 4 else "AAAA"
@@ -118,13 +137,24 @@ class _CheckHost:
             "r": receiver,
             "t": str(timestamp),
         }
-        self.budget = Budget()
+        self.budget = budget or Budget()
+        self.taken = taken
+        self.doubtful = 0  # the `ptr` for which DNS gave no answer
+        self.nameless = False  # did %{p} get none? Then nobody knows what the names in terms are
+        self.first_ten = False
         self.why = ""
         self.mailbox = ""
         self.passed_over: Reply | None = None
         self.steps: list[TermStep] = []
         self.policies: dict[str, SpfPolicy] = {}  # read once each: they may be large
         self.last: tuple[SpfRecord, str] | None = None  # the record that decided, and its domain
+
+    def end(self, domain: str) -> Evaluation[SpfEvaluation]:
+        try:
+            word = yield from self.check(domain)
+        except Stop as stop:
+            return self.result(stop.word, stop.why, stop.reason)
+        return self.result(word, self.why)
 
     def result(self, word: SpfResult, why: str, reason: Reason | None = None) -> SpfEvaluation:
         if reason is None and self.passed_over is not None:
@@ -139,6 +169,7 @@ class _CheckHost:
             seconds=self.budget.seconds,
             reason=reason,
             mailbox=self.mailbox,
+            first_ten=self.first_ten,
         )
 
     def ask(self, name: str, rdtype: str) -> Evaluation[Reply]:
@@ -244,36 +275,50 @@ class _CheckHost:
 
     def mx(self, mechanism: Mechanism, name: str) -> Evaluation[bool]:
         """Section 5.4."""
-        for host in self.budget.hosts((yield from self.ask_firmly(name, "MX"))):
+        reply = yield from self.ask_firmly(name, "MX")
+        if len(reply.exchanges) > MOST_MX and mechanism.qualifier is SpfResult.PASS:
+            for host in self.budget.first_hosts(reply):
+                found = yield from self.budget.ask(host, self.address_type)
+                self.first_ten |= any(mechanism.covers(address, self.ip) for address in found.addresses)
+        for host in self.budget.hosts(reply):
             if (yield from self.holds(mechanism, host)):
                 return True
         return False
 
     def ptr(self, name: str) -> Evaluation[bool]:
         """Section 5.5."""
-        for found in (yield from self.pointers()):
-            if under(found, name) and (yield from self.validates(found)):
-                return True
-        return False
+        reply = yield from self.pointers()
+        unsure = not reply.status.conclusive
+        for found in self.budget.names(reply):
+            if under(found, name):
+                back = yield from self.validating(found)
+                unsure |= not back.status.conclusive
+                if self.ip in back.addresses:
+                    return True
+        self.doubtful += unsure
+        return unsure and self.doubtful == self.taken
 
-    def pointers(self) -> Evaluation[list[str]]:
+    def pointers(self) -> Evaluation[Reply]:
         """The PTR names of the client; an error is no match (section 5.5)."""
         reply = yield from self.ask(pointer(self.ip), "PTR")
         self.pass_over(reply)
-        return self.budget.names(reply)
+        return reply
 
-    def validates(self, name: str) -> Evaluation[bool]:
-        """Does the name lead back to the client? Of an error, another name is tried (section 5.5)."""
+    def validating(self, name: str) -> Evaluation[Reply]:
+        """Where the name leads: back to the client? Of an error, another name is tried (section 5.5)."""
         reply = yield from self.ask(name, self.address_type)
         self.pass_over(reply)
-        return self.ip in reply.addresses
+        return reply
 
     def validated_name(self, domain: str) -> Evaluation[str]:
         """Macro p (section 7.3): the domain itself, else a name inside it, else any, else `unknown`."""
         home = query_name(domain) or ""
-        names = yield from self.pointers()
-        for name in sorted(names, key=lambda name: (name != home, not under(name, home))):
-            if (yield from self.validates(name)):
+        reply = yield from self.pointers()
+        self.nameless |= not reply.status.conclusive
+        for name in sorted(self.budget.names(reply), key=lambda name: (name != home, not under(name, home))):
+            back = yield from self.validating(name)
+            self.nameless |= not back.status.conclusive
+            if self.ip in back.addresses:
                 return name
         return "unknown"
 

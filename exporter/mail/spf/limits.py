@@ -56,6 +56,12 @@ class Budget:
         self.voids = 0  # terms; likewise
         self.seconds = 0.0  # that the answers took: waits of our own are not the domain's
 
+    def again(self) -> Budget:
+        """For the same evaluation from its beginning. What has been asked is known, and counts as asked."""
+        budget = Budget(lookups=self._most_lookups, questions=self._most_questions)
+        budget._replies = self._replies
+        return budget
+
     def ask(self, name: str, rdtype: str) -> Evaluation[Reply]:
         """The reply, asked for once in an evaluation."""
         self._in_time()
@@ -93,6 +99,12 @@ class Budget:
     def end(self) -> None:
         """The result stands; what is asked from now on belongs to no term."""
         self._may_be_void = False
+
+    @staticmethod
+    def first_hosts(reply: Reply) -> list[str]:
+        """Of an `mx` with too many hosts, those that are among the first ten in whatever order equals are tried."""
+        found = sorted(reply.exchanges)
+        return [it.exchange for it in found[:MOST_MX] if it.preference < found[MOST_MX].preference]
 
     @staticmethod
     def hosts(reply: Reply) -> list[str]:

@@ -14,15 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
-from exporter.facts import Doubt
+from exporter.facts import IP, Doubt
 from exporter.mail.dns import Evaluation, Question, Reply
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_MX, Budget, Stop
 from exporter.mail.spf.macro import MacroString, can_have_policy, query_name
 from exporter.mail.spf.record import ASKS_DNS, Mechanism, Modifier, SpfPolicy, SpfRecord, SpfResult, read
-from exporter.text import printable
 
 MOST_COUNTED = 100  # lookups: ten times too many is enough to know
+MOST_ALLOWED = 1000  # networks that are kept
 # A policy of ten lookups asks no more: its TXT, and for each term an mx of ten hosts without A, so that AAAA is asked.
 MOST_VISITED = 1 + MOST_LOOKUPS * (1 + 2 * MOST_MX)
 _KNOWN_LETTERS = frozenset("do")
@@ -44,6 +45,34 @@ class TermFault:
     term: str
     domain: str  # whose record holds the term
     detail: str
+
+
+class TermDoubt(NamedTuple):
+    """A question of one term that got no usable answer."""
+
+    doubt: Doubt
+    term: str
+    domain: str  # whose record holds the term
+    rdtype: str  # TXT: a whole policy is not seen; "": time was up
+
+
+class MacroTerm(NamedTuple):
+    """A term that lets senders pass, and whose name depends on the message."""
+
+    term: str
+    domain: str  # whose record holds it
+    letters: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{self.term} of {self.domain}"
+
+
+class Allowed(NamedTuple):
+    """Addresses that the policy lets pass: this one, and those that share its first bits."""
+
+    address: IP
+    bits: int
+    domain: str  # whose record says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +117,12 @@ class Cost:
     everyone: str  # the term of the first record that lets everyone pass, or ""
     end: SpfResult | None  # what `all` says at the end of the record or of its redirects; None: there is no `all`
     mechanisms: int  # other than `all`, in the record and its redirects
-    doubt: Doubt | None  # of the first question without conclusive answer, or that time was up
+    doubts: tuple[TermDoubt, ...]  # of questions without conclusive answer, or that time was up; not of its own record
+    doubt: Doubt | None  # the first, that of its own record among them
     complete: bool
+    visited: frozenset[str]  # the domains whose records were read
+    passing_macros: tuple[MacroTerm, ...]
+    allowed: tuple[Allowed, ...]
 
     @property
     def costliest(self) -> str:
@@ -112,7 +145,6 @@ def worst_case(domain: str, policy: SpfPolicy | None = None) -> Evaluation[Cost]
     if policy is None:
         policy = read((yield Question(query_name(domain) or domain, "TXT")))
     walk.budget.know(policy.reply)
-    walk.believes(policy.reply)
     if policy.record is not None:
         seen = yield from walk.record(policy.record, domain, (policy.name,), trusted=True)
     return Cost(
@@ -127,8 +159,12 @@ def worst_case(domain: str, policy: SpfPolicy | None = None) -> Evaluation[Cost]
         everyone=seen.everyone,
         end=seen.end,
         mechanisms=seen.mechanisms,
-        doubt=walk.doubt,
+        doubts=tuple(walk.doubts),
+        doubt=policy.reply.doubt or next((it.doubt for it in walk.doubts), None),
         complete=walk.complete,
+        visited=frozenset(walk.visited),
+        passing_macros=tuple(dict.fromkeys(walk.passing_macros)),
+        allowed=tuple(walk.allowed),
     )
 
 
@@ -152,7 +188,11 @@ class _Walk:
         self.included: dict[str, int] = {}
         self.macros: list[str] = []
         self.hidden: list[str] = []
-        self.doubt: Doubt | None = None
+        self.doubts: list[TermDoubt] = []
+        self.visited: set[str] = set()
+        self.passing_macros: list[MacroTerm] = []
+        self.allowed: list[Allowed] = []
+        self.at = ("", "")  # the term that asks, and whose it is
         self.complete = True
 
     def ask(self, name: str, rdtype: str) -> Evaluation[Reply | None]:
@@ -162,15 +202,11 @@ class _Walk:
         except Stop as stop:
             self.complete = False
             if stop.reason is not None:
-                self.doubt = self.doubt or Doubt(stop.reason, stop.why)
+                self.doubts.append(TermDoubt(Doubt(stop.reason, stop.why), *self.at, ""))
             return None
-        return reply if self.believes(reply) else None
-
-    def believes(self, reply: Reply) -> bool:
-        if not reply.status.conclusive:
-            detail = printable(f"{reply.question}: {reply.detail or reply.status}")
-            self.doubt = self.doubt or Doubt(reply.status.reason, detail)
-        return reply.status.conclusive
+        if reply.doubt:
+            self.doubts.append(TermDoubt(reply.doubt, *self.at, rdtype))
+        return None if reply.doubt else reply
 
     def spend(self, term: str) -> bool:
         """Count one more; False if there are enough."""
@@ -182,8 +218,12 @@ class _Walk:
 
     def record(self, record: SpfRecord, domain: str, path: tuple[str, ...], *, trusted: bool) -> Evaluation[_Seen]:
         seen = _Seen()
+        self.visited.add(domain)
         for mechanism in record.reachable:
+            self.at = mechanism.text, domain
             passes = mechanism.qualifier is SpfResult.PASS
+            if mechanism.address is not None and trusted and passes:
+                self.allow(mechanism, mechanism.address, domain)
             if mechanism.name == "all":
                 seen.end = mechanism.qualifier
                 open_to_all = passes
@@ -209,6 +249,7 @@ class _Walk:
         before = self.budget.lookups
         if not self.spend(modifier.text):
             return
+        self.at = modifier.text, domain
         below = yield from self.follow(modifier.text, modifier.value, domain, path, trusted=trusted)
         seen.branches.append(Branch(modifier.text, self.budget.lookups - before, tuple(below.branches)))
         seen.everyone = seen.everyone or (modifier.text if below.everyone else "")
@@ -218,7 +259,7 @@ class _Walk:
     def term(self, mechanism: Mechanism, domain: str, path: tuple[str, ...], *, trusted: bool) -> Evaluation[_Seen]:
         if mechanism.name == "include" and mechanism.domain is not None:
             return (yield from self.follow(mechanism.text, mechanism.domain, domain, path, trusted=trusted))
-        target = self.target(mechanism.domain, mechanism.text, domain) if mechanism.domain else domain
+        target = self.target(mechanism.domain, mechanism.text, domain, trusted=trusted) if mechanism.domain else domain
         if target is None:
             return _Seen()
         name = query_name(target)
@@ -229,13 +270,16 @@ class _Walk:
             if reply is not None and reply.void:
                 self.voids.append(str(reply.question))
         elif mechanism.name == "a":
-            if (yield from self.has_no_address(name)):
+            found = yield from self.addresses(name)
+            if found == ():
                 self.voids.append(f"{name} A, AAAA")
+            for address in found or () if trusted else ():
+                self.allow(mechanism, address, domain)
         elif mechanism.name == "mx":
-            yield from self.mx(mechanism, domain, name)
+            yield from self.mx(mechanism, domain, name, trusted=trusted)
         return _Seen()
 
-    def mx(self, mechanism: Mechanism, domain: str, name: str) -> Evaluation[None]:
+    def mx(self, mechanism: Mechanism, domain: str, name: str, *, trusted: bool) -> Evaluation[None]:
         reply = yield from self.ask(name, "MX")
         if reply is None:
             return
@@ -245,21 +289,30 @@ class _Walk:
             self.fault(TermTrouble.TOO_MANY_MX, mechanism.text, domain, f"{name} has {len(reply.exchanges)} MX records")
             return
         for host in self.budget.hosts(reply):
-            if (yield from self.has_no_address(host)):
+            found = yield from self.addresses(host)
+            if found == ():
                 self.voids.append(f"{host} A, AAAA")
                 return  # a term is void once
+            for address in found or () if trusted else ():
+                self.allow(mechanism, address, domain)
 
-    def has_no_address(self, name: str) -> Evaluation[bool]:
+    def addresses(self, name: str) -> Evaluation[tuple[IP, ...] | None]:
+        """Those of one family, if there are any; None if that cannot be told."""
         for rdtype in ("A", "AAAA"):
             reply = yield from self.ask(name, rdtype)
             if reply is None or not reply.void:
-                return False
-        return True
+                return reply.addresses if reply else None
+        return ()
+
+    def allow(self, mechanism: Mechanism, address: IP, domain: str) -> None:
+        bits = mechanism.prefix4 if address.version == 4 else mechanism.prefix6
+        if bits and len(self.allowed) < MOST_ALLOWED:
+            self.allowed.append(Allowed(address, bits, domain))
 
     def follow(
         self, term: str, spec: MacroString, domain: str, path: tuple[str, ...], *, trusted: bool
     ) -> Evaluation[_Seen]:
-        target = self.target(spec, term, domain)
+        target = self.target(spec, term, domain, trusted=trusted)
         if target is None:
             self.hidden.append(self.macros[-1])
             return _Seen()
@@ -285,9 +338,12 @@ class _Walk:
             self.included.setdefault(name, self.budget.lookups)
         return (yield from self.record(policy.record, target.removesuffix("."), (*path, name), trusted=trusted))
 
-    def target(self, spec: MacroString, term: str, domain: str) -> str | None:
+    def target(self, spec: MacroString, term: str, domain: str, *, trusted: bool) -> str | None:
         if spec.letters - _KNOWN_LETTERS:
-            self.macros.append(f"{term} of {domain}")
+            macro = MacroTerm(term, domain, spec.letters)
+            self.macros.append(str(macro))
+            if trusted:
+                self.passing_macros.append(macro)
             return None
         return spec.target({"d": domain, "o": self.origin})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 import pytest
@@ -291,3 +292,47 @@ def test_terms_that_lead_to_no_domain_name_are_told_once_however_often_they_stan
     found = cost({"example.com TXT": "v=spf1 include:%{d4}..com include:%{d4}..com redirect=%{o}..com"})
     assert [fault.trouble for fault in found.faults] == [TermTrouble.IMPOSSIBLE] * 2
     assert found.lookups == 3
+
+
+# Doubt that cannot change the result, and receivers that do not count the hosts of mx
+
+
+@pytest.mark.parametrize(
+    ("record", "word", "doubtful"),
+    [
+        ("ptr ip4:192.0.2.1 -all", "pass", False),
+        ("ptr -all", "fail", True),
+        ("-ptr ip4:192.0.2.1 -all", "pass", True),
+        ("-ptr -all", "fail", False),
+        ("include:i.example.com ip4:192.0.2.1 -all", "pass", False),
+        ("include:i.example.com -all", "fail", True),
+        ("-ptr ptr:other.example -all", "fail", True),
+        ("exists:%{p}.example.com ip4:192.0.2.1 -all", "pass", True),
+    ],
+)
+def test_a_ptr_without_answer_is_no_doubt_where_a_match_would_say_the_same(
+    record: str, word: str, doubtful: bool
+) -> None:
+    zone: Zone = {
+        "example.com TXT": f"v=spf1 {record}",
+        "i.example.com TXT": "v=spf1 ptr -all",
+        "1.2.0.192.in-addr.arpa PTR": Status.TIMEOUT,
+    }
+    result = evaluate(zone)
+    assert (result.word, result.reason is not None) == (word, doubtful)
+
+
+@pytest.mark.parametrize(
+    ("preferences", "first"),
+    [
+        (range(11), True),
+        ([0, *([10] * 10)], True),
+        ([10] * 11, False),  # in which order equals are tried is not said
+        ([20, *range(10)], False),
+    ],
+)
+def test_of_too_many_mx_hosts_the_first_ten_are_told(preferences: Sequence[int], first: bool) -> None:
+    hosts = tuple(MX(preference, f"h{number}.example.com") for number, preference in enumerate(preferences))
+    addresses = {f"h{number}.example.com A": (ip_address(f"192.0.2.{number + 1}"),) for number in range(11)}
+    result = evaluate({"example.com TXT": "v=spf1 mx -all", "example.com MX": hosts, **addresses})
+    assert (result.word, result.first_ten) == ("permerror", first)

@@ -1,0 +1,1 @@
+"""The check `spf`: what the record says, and what becomes known by following its terms."""

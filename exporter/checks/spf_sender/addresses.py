@@ -1,0 +1,122 @@
+"""Our own addresses: SPF is evaluated for each with each envelope domain, as a receiver does (RFC 7208)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from exporter.facts import Doubt, Finding, Rule, Severity
+from exporter.mail import receiver_replies
+from exporter.mail.spf.check_host import SpfEvaluation
+from exporter.mail.spf.limits import MOST_VOIDS
+from exporter.mail.spf.record import SpfResult
+from exporter.model import Fact
+from exporter.targets import Egress
+from exporter.text import commas
+
+NOT_AUTHORISED = Rule(
+    "spf_sender.not-authorised",
+    Severity.CRITICAL,
+    says="{ip} (HELO {helo}) may not send for {name}: SPF says {result}, because {why}",
+    why="Receivers refuse or junk its mail; for DMARC only a DKIM signature can still help.",
+    fix="Make {ip} pass at {name}: {remedy}.",
+    ref="RFC 7208 sections 2.6 and 4",
+    refusals=(receiver_replies.GMAIL_HARD_FAIL, *receiver_replies.SPF_FAILS),
+    subjects=("ip",),
+)
+SOFTFAIL = Rule(
+    "spf_sender.softfail",
+    Severity.WARNING,
+    says="{ip} (HELO {helo}) gets softfail for {name}, because {why}",
+    why="The domain says that this address is probably not its own; filters count it, and DMARC gets no pass.",
+    fix='Add the term {term} to the SPF record of {name}, before its "all".',
+    ref="RFC 7208 sections 2.6.5 and 8.5",
+    refusals=receiver_replies.SPF_DOES_NOT_PASS,
+    subjects=("ip",),
+)
+NEUTRAL = Rule(
+    "spf_sender.neutral",
+    Severity.WARNING,
+    says="{ip} (HELO {helo}) gets neutral for {name}, because {why}",
+    why="The domain says nothing about this address: for DMARC and bulk-sender rules that is no pass.",
+    fix='Add the term {term} to the SPF record of {name}, before its "all".',
+    ref="RFC 7208 sections 2.6.2 and 8.2",
+    refusals=receiver_replies.SPF_DOES_NOT_PASS,
+    subjects=("ip",),
+)
+DEPENDS_ON_MAILBOX = Rule(
+    "spf_sender.depends-on-mailbox",
+    Severity.INFO,
+    says="for postmaster@{name}, SPF says {result} of {ip}; for other mailboxes it may not, because of {term}",
+    why="The policy asks DNS about the local part of MAIL FROM, and each mailbox may get another answer.",
+    fix="Send a test message through {ip} from each mailbox that is used, or replace {term} by a term that names "
+    "addresses.",
+    ref="RFC 7208 section 7.2",
+    subjects=("ip",),
+)
+
+_MILD = (SpfResult.SOFTFAIL, SpfResult.NEUTRAL)
+_WORST = (SpfResult.FAIL, SpfResult.PERMERROR, SpfResult.NONE)
+_RULES = (NOT_AUTHORISED, SOFTFAIL, NEUTRAL, DEPENDS_ON_MAILBOX)
+
+
+def judge(egress: Egress, results: Mapping[str, SpfEvaluation]) -> Iterator[Fact]:
+    """One finding for the address, with what came out for each envelope domain; and what is in doubt."""
+    known = {name: result for name, result in results.items() if result.reason is None}
+    bad = {name: result for name, result in known.items() if result.word is not SpfResult.PASS}
+    if bad:
+        yield _refused(bad, egress)
+    for name, result in known.items():
+        if result.mailbox:
+            yield DEPENDS_ON_MAILBOX(ip=egress.ip, name=name, result=result.word, term=result.mailbox)
+    for result in results.values():
+        if result.reason is not None:
+            yield _unsure(Doubt(result.reason, result.why), egress, [*known])
+
+
+def _unsure(doubt: Doubt, egress: Egress, answered: list[str]) -> Doubt:
+    """A finding that is about names alone that were answered, one or all of them, is not left open."""
+    for rule in _RULES:
+        doubt = doubt.over(rule, ip=egress.ip)
+        for names in dict.fromkeys((*answered, commas(answered))):
+            doubt = doubt.but(rule, ip=egress.ip, name=names)
+    return doubt
+
+
+def _refused(results: Mapping[str, SpfEvaluation], egress: Egress) -> Finding:
+    term = f"ip{egress.ip.version}:{egress.ip}"
+    words = {result.word for result in results.values()}
+    worst = next((word for word in _WORST if word in words), None)
+    several = len(results) > 1
+    why = "; ".join(
+        f"{result.word} at {name}: {result.why}" if several else result.why for name, result in results.items()
+    )
+    name = commas(results)
+    if worst is None:
+        rule = SOFTFAIL if SpfResult.SOFTFAIL in words else NEUTRAL
+        return rule(ip=egress.ip, helo=egress.helo, name=name, why=why, term=term)
+    refused = [result for result in results.values() if result.word in _WORST]
+    remedies = [f"{f'at {name}, ' if several else ''}{_remedy(it, term)}" for name, it in results.items()]
+    return NOT_AUTHORISED(
+        severity=Severity.WARNING if all(map(_perhaps_not, refused)) else None,
+        ip=egress.ip,
+        helo=egress.helo,
+        name=name,
+        result=worst,
+        why=why,
+        remedy="; ".join(remedies),
+    )
+
+
+def _perhaps_not(result: SpfEvaluation) -> bool:
+    """Not every receiver counts voids, which is a SHOULD, or the hosts of mx; and another mailbox may pass."""
+    return result.voids > MOST_VOIDS or result.first_ten or bool(result.mailbox)
+
+
+def _remedy(result: SpfEvaluation, term: str) -> str:
+    if result.word is SpfResult.NONE:
+        return f'publish there the TXT record "v=spf1 {term} -all", with all else that sends'
+    if result.word is SpfResult.PERMERROR:
+        return f"repair the SPF policy ({result.why}), and see that it holds {term}"
+    if result.word in _MILD:
+        return f'add the term {term} to its SPF record, before "all"'
+    return f'add the term {term} to its SPF record, before "all" and before any term that refuses it'
