@@ -1,4 +1,4 @@
-"""`python -m tools.docs` writes the reference, the tables of the README and the schema for editors again."""
+"""`python -m tools.docs` writes the reference, the README's tables, docs/worlds.md and the schema for editors again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from exporter.config.schema import schema
 from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue
-from tools import readme
+from tools import readme, worlds
 from tools.reference import references
 
 HOME = Path(__file__).parents[1]
@@ -20,6 +20,7 @@ def documents(known: Catalogue) -> Iterator[tuple[str, str]]:
     """Path in the project, and content, of each."""
     yield readme.NAME, readme.renewed((HOME / readme.NAME).read_text("utf-8"), known)
     yield SCHEMA, json.dumps(schema(), indent=2) + "\n"
+    yield worlds.NAME, worlds.page()
     yield from references(known)
 
 

@@ -57,6 +57,7 @@ class SmtpFault(StrEnum):
     NO_SMTP = "no-smtp"  # greets in another protocol
     HTTP = "http"  # waits for a request
     INSPECTED = "inspected"  # ESMTP inspection of a Cisco ASA: what it does not know is crossed out
+    INSPECTED_TLS = "inspected-tls"  # the same with allow-tls: the greeting alone is overwritten
     MASKED = "masked"  # the older fixup of a Cisco PIX: a greeting of asterisks, and no EHLO
     TLS_LATER = "tls-later"  # 454 to STARTTLS
     TLS_ALERT = "tls-alert"  # handshake_failure, whatever is offered
@@ -234,7 +235,7 @@ class MailServer:
 
     def _greeting(self) -> str:
         match self._now.fault:
-            case SmtpFault.MASKED | SmtpFault.INSPECTED:
+            case SmtpFault.MASKED | SmtpFault.INSPECTED | SmtpFault.INSPECTED_TLS:
                 return f"220 {'*' * 20}02{'*' * 9}2{'*' * 20}"
             case SmtpFault.BUSY:
                 return f"421 4.3.2 {self._behaviour.name} is busy, try again later [demo]"

@@ -95,7 +95,9 @@ class ZoneData:
         self._zone.delete_rdataset(rrset.name, rrset.rdtype)
         if rrset:
             self._zone.replace_rdataset(rrset.name, rrset.to_rdataset())
-        self._exists = {parent for name in self._zone.nodes for parent in _parents(name)}
+            self._exists.update(_parents(rrset.name))
+        else:
+            self._exists = {parent for name in self._zone.nodes for parent in _parents(name)}
 
     def signatures(self, rrset: dns.rrset.RRset) -> list[dns.rrset.RRset]:
         """The RRSIG records that cover it, as they stand in the text: nothing is signed here."""

@@ -20,7 +20,6 @@ from exporter.targets import (
     Domain,
     Egress,
     Greeting,
-    KeyNamespace,
     ListHealth,
     OwnResolver,
     Registration,
@@ -130,56 +129,6 @@ WRONG_HELOS = [
 def test_a_helo_name_is_kept_exactly_since_it_is_what_is_judged(read: Read, helo: str) -> None:
     settings = read(f"senders: [{{name: a, addresses: [192.0.2.1], helo: {json.dumps(helo)}}}]")
     assert [target.helo for target in only(settings, Greeting)] == [helo]
-
-
-def test_a_retired_selector_is_looked_at_but_nothing_rests_on_it(read: Read) -> None:
-    settings = read(
-        """
-smtp: {helo_name: p.example.net}
-domains:
-  - name: a.example
-    dkim_selectors: [new, {selector: old, retired: true}, {selector: older, domain: b.example, retired: true}]
-"""
-    )
-    assert [(target.selector, target.signer, target.retired) for target in only(settings, Selector)] == [
-        ("new", "a.example", False),
-        ("old", "a.example", True),
-        ("older", "b.example", True),
-    ]
-    assert [zone.keys for zone in only(settings, Zone)] == [("new._domainkey.a.example",)]
-    assert [[it.key for it in delivery.rests_on] for delivery in only(settings, Delivery)] == [
-        ["domain=a.example", "domain=a.example,selector=new"]
-    ]
-    assert only(settings, KeyNamespace) == []
-
-
-def test_a_selector_knows_the_others_in_use_of_the_same_signer(read: Read) -> None:
-    settings = read(
-        """
-smtp: {helo_name: p.example.net}
-domains:
-  - name: a.example
-    dkim_selectors: [s1, s2, {selector: s3, retired: true}, {selector: s4, domain: b.example}, s5]
-"""
-    )
-    siblings = {target.selector: target.siblings for target in only(settings, Selector)}
-    assert siblings == {"s1": ("s2", "s5"), "s2": ("s1", "s5"), "s3": (), "s4": (), "s5": ("s1", "s2")}
-
-
-def test_a_domain_that_sends_without_a_selector_in_use_is_asked_whether_it_has_keys(read: Read) -> None:
-    settings = read(
-        """
-smtp: {helo_name: p.example.net}
-domains:
-  - {name: none.example, labels: {team: crm}, checks: {dkim: {enabled: false}}}
-  - {name: retired.example, dkim_selectors: [{selector: old, retired: true}]}
-  - {name: parked.example, sends_mail: false}
-label_names: [team]
-"""
-    )
-    none, retired = only(settings, KeyNamespace)
-    assert (none.domain, none.labels, "dkim" in none.off) == ("none.example", (("team", "crm"),), True)
-    assert (retired.domain, retired.key) == ("retired.example", "domain=retired.example")
 
 
 def test_yaml_1_1_does_not_turn_a_domain_or_selector_into_something_else(read: Read) -> None:

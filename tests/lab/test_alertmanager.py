@@ -54,7 +54,7 @@ APEX = "@ SOA ns hostmaster {serial} 3600 600 86400 1\n@ NS ns\nns A 127.0.0.1\n
 NET = """
 @       MX   10 mx
 @       TXT  "v=spf1 ip4:192.0.2.10 ip4:192.0.2.20 {more}-all"
-_dmarc  TXT  "v=DMARC1; p=none; rua=mailto:dmarc@example.net"
+_dmarc  TXT  "v=DMARC1; p=quarantine; pct=50; rua=mailto:dmarc@example.net"
 mx      A    192.0.2.25
 mail    A    192.0.2.10
 """
@@ -65,7 +65,7 @@ LISTS_ONE = LISTED + "127.0.0.2\n192.0.2.20\n"
 LISTS_NONE = LISTED + "127.0.0.2\n"
 
 PTR = "DeliverabilityPtrMissing", "192.0.2.20"
-POLICY = "DeliverabilityDmarcPolicyNone", "example.net"
+POLICY = "DeliverabilityDmarcPartial", "example.net"
 FICKLE = "DeliverabilityBlocklistListed", "192.0.2.20 fickle"
 SOUND = "DeliverabilityBlocklistListed", "192.0.2.20 sound"
 DEAD = "DeliverabilityMxNoSuchDomain", "dying.example.org"
@@ -216,7 +216,7 @@ def mended(broken: set[Notice], world: World, exporters: Exporters, monitor: Pro
     world.publish(world.zones(), LISTS_ONE, LISTS_NONE)
     world.another_resolver("unbound-blind", at=exporters.resolver["blind"])
     exporters.start("gone")
-    standing = {"PtrMissing", "DmarcPolicyNone", "BlocklistListed"}
+    standing = {"PtrMissing", "DmarcPartial", "BlocklistListed"}
     for name in ("blind", "gone"):
         until(lambda: firing(monitor, name) == standing, f"{name} is as before", 20)  # noqa: B023  # called at once
     until(lambda: not monitor.query('ALERTS{alertname="DeliverabilityDomainDead"}'), "the domain is back", 20)

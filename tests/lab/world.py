@@ -153,7 +153,7 @@ ptr ip=198.51.100.20                                   unknown dns_servfail
 helo ip=192.0.2.10 sender=out                          pass
 helo ip=2001:db8::10 sender=out                        pass
 helo ip=192.0.2.70 sender=classless                    pass
-helo ip=192.0.2.20 sender=neglected                    fail, warning helo.single-label
+helo ip=192.0.2.20 sender=neglected                    fail, critical helo.single-label
 helo ip=198.51.100.20 sender=hidden                    unknown dns_servfail
 mx domain=example.net                                  pass
 mx domain=signed.example.org                           pass

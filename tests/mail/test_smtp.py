@@ -15,6 +15,8 @@ from exporter.mail.smtp import (
     ReplySyntaxError,
     SmtpReply,
     extensions,
+    masked,
+    other_protocol,
     size_limit,
 )
 
@@ -160,3 +162,56 @@ def test_extensions_are_read_without_the_first_line_and_in_any_case() -> None:
 )
 def test_a_size_limit_is_a_number_that_states_one(line: str, limit: int | None) -> None:
     assert size_limit(extensions(SmtpReply(250, ("mx", line)))) == limit
+
+
+def reply(*lines: str) -> SmtpReply:
+    incoming = Incoming()
+    incoming.feed("".join(f"{line}\r\n" for line in lines).encode())
+    got = incoming.take()
+    assert got is not None
+    return got
+
+
+MASKED = "220 ***************************0******2**********************20*200**0*******"
+
+
+@pytest.mark.parametrize(
+    ("greeting", "ehlo", "inspected"),
+    [
+        (MASKED, ("250-mx.example.com", "250-SIZE 1", "250 STARTTLS"), True),
+        (MASKED, ("500 5.5.1 Command unrecognized",), True),
+        (MASKED, ("501 5.5.4 Invalid domain name",), True),
+        ("220 mx.example.com", ("250-mx.example.com", "250-XXXXXXXA", "250 XXXXXXXB"), True),
+        ("220 mx.example.com", ("250-mx.example.com", "250 XXXXXXXXXXXXXXXXXXXXXB"), True),
+        ("220 mx.example.com", ('500 5.5.1 Command unrecognized: "XXXX probe.example.net"',), True),
+        ("220 mx.example.com ESMTP", ("250-XXXXXXX.example.com", "250 STARTTLS"), False),
+        ("220 mx.example.com ESMTP", ("250-mx.example.com", "250-XCLIENT NAME ADDR", "250 XEXCH50"), False),
+        ("220 mx.example.com ESMTP", ("502 5.5.1 no such command",), False),
+        ("220 *** private system *** no spam ***", ("250 mx.example.com",), False),
+        ("220 mx.example.com ****", ("250 mx.example.com",), False),
+    ],
+)
+def test_what_a_firewall_has_overwritten_is_seen(greeting: str, ehlo: tuple[str, ...], inspected: bool) -> None:
+    assert bool(masked(reply(greeting), reply(*ehlo))) is inspected
+
+
+@pytest.mark.parametrize(
+    ("said", "protocol"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2", "SSH"),
+        (b"HTTP/1.1 400 Bad Request", "HTTP"),
+        (b"<!DOCTYPE HTML PUBLIC", "HTTP"),
+        (b"<html><head>", "HTTP"),
+        (b"+OK Dovecot ready.", "POP3"),
+        (b"+OK", "POP3"),
+        (b"* OK [CAPABILITY IMAP4rev1]", "IMAP"),
+        (b"* BYE", "IMAP"),
+        (b"220 SSH-2.0", ""),
+        (b"+OKAY", ""),
+        (b"* * *", ""),
+        (b"", ""),
+        (bytes(range(256)), ""),
+    ],
+)
+def test_only_what_cannot_be_mistaken_is_another_protocol(said: bytes, protocol: str) -> None:
+    assert other_protocol(said) == protocol

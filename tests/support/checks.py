@@ -7,7 +7,7 @@ from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 
-from exporter.facts import CannotTell, Doubt, Finding, Metric, Reason, Record, Rule, Sample, Severity
+from exporter.facts import CannotTell, Doubt, Finding, LookAgain, Metric, Reason, Record, Rule, Sample, Severity
 from exporter.model import Check, Facts, Outcome, Target, check
 from exporter.targets import Address, Domain
 
@@ -38,7 +38,7 @@ def scripted(steps: Callable[[], list[Any]], deadline: float = 60, **declared: A
         for step in steps():
             if isinstance(step, Exception):
                 raise step
-            if isinstance(step, Finding | Sample | Record | Doubt | Target | list):
+            if isinstance(step, Finding | Sample | Record | Doubt | LookAgain | Target | list):
                 yield step
             else:
                 await step

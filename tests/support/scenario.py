@@ -167,11 +167,15 @@ class Scenario:
 
     @property
     def pages(self) -> list[Page]:
+        return self.pages_at(FakeClock().wall())
+
+    def pages_at(self, now: float) -> list[Page]:
+        """The mark certificates are good or bad by that time."""
         rows = [line.split() for line in self.all("web")]
         marks = [line.split() for line in self.all("mark")]
         return [
             *(_build(Page, {"url": row[0], **_pairs(row[1:])}) for row in rows),
-            *(mark.page(_build(mark.Mark, {"url": row[0], **_pairs(row[1:])}), FakeClock().wall()) for row in marks),
+            *(mark.page(_build(mark.Mark, {"url": row[0], **_pairs(row[1:])}), now) for row in marks),
         ]
 
     @property

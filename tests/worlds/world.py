@@ -36,7 +36,12 @@ from tests.support.scenario import Scenario, read_header
 HOME = Path(__file__).parent
 CATALOGUE = catalogue.load()
 OWN_NAME, OWN_ADDRESS = "probe.example.net", "198.18.0.5"  # of the exporter
-PAUSE = 0.02  # seconds between two questions to one peer
+PAUSE = 0.0  # seconds between two questions to one peer: all of them are on this machine
+TOP_SERVER = ("194.0.1.1", "2a04:30:53::53")
+NAMESERVERS = {  # of the healthy zones: in two networks, in each family, and not in one for documentation
+    "ns1.dns-host.test": ("185.10.53.53", "2a02:10:53::53"),
+    "ns2.dns-host.test": ("194.20.53.53", "2a03:20:53::53"),
+}
 
 _OWN = re.compile(r"^;\s*(source|hosted|warning):\s*(.*?)\s*$", re.MULTILINE)
 
@@ -45,10 +50,11 @@ _OWN = re.compile(r"^;\s*(source|hosted|warning):\s*(.*?)\s*$", re.MULTILINE)
 class World:
     name: str
     text: str
+    home: Path = HOME  # where its configuration is
 
     @property
     def config(self) -> Path:
-        return HOME / f"{self.name}.yaml"
+        return self.home / f"{self.name}.yaml"
 
     def all(self, key: str) -> list[str]:
         return [value for name, value in _OWN.findall(self.text) if name == key]
@@ -71,7 +77,9 @@ class World:
     @property
     def zone(self) -> str:
         """The whole zone file, with what every world has."""
-        return "\n".join([self.others.world, *_common(self.hosted), *_lists(shipped_blocklists().default)])
+        told = {line.partition(" ")[0] for line in self.text.splitlines()}
+        lists = (line for line in _lists(shipped_blocklists().default) if line.partition(" ")[0] not in told)
+        return "\n".join([self.others.world, *_common(self.hosted), *lists])
 
 
 def worlds() -> list[World]:
@@ -82,11 +90,18 @@ async def play(world: World, clock: Clock) -> tuple[Settings, Store]:
     """The engine of `check` over the whole configuration, with real servers on loopback."""
     others = world.others
     registered = {names.registered(name): Name() for name in world.hosted}
-    small = SmallWorld(world.zone, others.mail_servers, registered | others.registrations, others.pages, clock)
+    small = SmallWorld(
+        world.zone, others.mail_servers, registered | others.registrations, others.pages_at(clock.wall()), clock
+    )
     async with small:
         settings = replace(load(world.config, CATALOGUE), nameservers=(Nameserver(*small.nameserver.address),))
         opened = clients.open_clients(
-            settings, DnsblClient(clock), clock, dial=small.dial, authorities=small.authorities, pause=PAUSE
+            settings,
+            DnsblClient(clock, patience=0.0),
+            clock,
+            dial=small.dial,
+            authorities=small.authorities,
+            pause=PAUSE,
         )
         try:
             store = Store()
@@ -101,24 +116,27 @@ def _common(hosted: Iterable[str]) -> Iterator[str]:
     zones = sorted(set(hosted))
     tops = sorted({zone.rpartition(".")[2] for zone in zones} | {"com", "net"})
     yield "; signed: com. NS"
-    yield f"; server: a.nic.test 198.18.1.1 {','.join(tops)}"
-    yield "a.nic.test.  A  198.18.1.1"
+    yield from _server("a.nic.test", TOP_SERVER, tops)
     for top in tops:
         yield f"; soa: {top}. 1"
         yield f"{top}.  NS  a.nic.test."
-    for number, network in ((1, "198.18.53"), (2, "198.19.53")):
-        if zones:
-            yield f"; server: ns{number}.dns-host.test {network}.53 {','.join(zones)}"
-        yield f"ns{number}.dns-host.test.  A  {network}.53"
-        yield f"ns{number}.dns-host.test.  AAAA  2001:2::{network.split('.')[1]}"
+    for server, addresses in NAMESERVERS.items():
+        yield from _server(server, addresses, zones)
     for zone in zones:
         yield f"; soa: {zone}. 2026050101"
-        yield f"{zone}.  NS  ns1.dns-host.test."
-        yield f"{zone}.  NS  ns2.dns-host.test."
+        for server in NAMESERVERS:
+            yield f"{zone}.  NS  {server}."
     yield f"{OWN_NAME}.  A  {OWN_ADDRESS}"
     yield f"{'.'.join(reversed(OWN_ADDRESS.split('.')))}.in-addr.arpa.  PTR  {OWN_NAME}."
     yield "data.iana.org.  A  192.0.2.80"
     yield "rdap.registry.example.  A  192.0.2.81"
+
+
+def _server(name: str, addresses: Iterable[str], zones: list[str]) -> Iterator[str]:
+    for ip in addresses:
+        if zones:
+            yield f"; server: {name} {ip} {','.join(zones)}"
+        yield f"{name}.  {'AAAA' if ':' in ip else 'A'}  {ip}"
 
 
 def _lists(lists: Iterable[Blocklist]) -> Iterator[str]:
@@ -129,4 +147,4 @@ def _lists(lists: Iterable[Blocklist]) -> Iterator[str]:
         yield f"{blocklist.test_points[0]}.  A  {answer}"
         if blocklist.lists is Lists.IPS:  # RFC 5782 section 5 has points of its own for IPv6
             yield f"2.0.0.0.0.0.f.7.f.f.f.f.{'0.' * 20}{blocklist.zone}.  A  {answer}"
-        yield f"{blocklist.zone}.  NS  ns1.dns-host.test."
+        yield f"{blocklist.zone}.  NS  {next(iter(NAMESERVERS))}."

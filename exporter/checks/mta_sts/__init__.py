@@ -1,3 +1,45 @@
 """The check `mta_sts`: check.py asks; rules.py has what can be wrong."""
 
-from exporter.checks.mta_sts.check import mta_sts as mta_sts
+from exporter.checks.mta_sts.check import mta_sts
+from exporter.checks.mta_sts.rules import (
+    AT_APEX,
+    CERTIFICATE,
+    DANGLING_CNAME,
+    ID_UNCHANGED,
+    MULTIPLE_RECORDS,
+    MX_NOT_LISTED,
+    PATTERN_UNUSED,
+    POLICY_CERTIFICATE,
+    POLICY_MISSING,
+    POLICY_NONE,
+    POLICY_REDIRECTED,
+    POLICY_SYNTAX,
+    POLICY_TESTING,
+    POLICY_TOO_LARGE,
+    POLICY_TYPE,
+    POLICY_UNREACHABLE,
+    SHORT_MAX_AGE,
+    SYNTAX,
+)
+
+__all__ = [
+    "AT_APEX",
+    "CERTIFICATE",
+    "DANGLING_CNAME",
+    "ID_UNCHANGED",
+    "MULTIPLE_RECORDS",
+    "MX_NOT_LISTED",
+    "PATTERN_UNUSED",
+    "POLICY_CERTIFICATE",
+    "POLICY_MISSING",
+    "POLICY_NONE",
+    "POLICY_REDIRECTED",
+    "POLICY_SYNTAX",
+    "POLICY_TESTING",
+    "POLICY_TOO_LARGE",
+    "POLICY_TYPE",
+    "POLICY_UNREACHABLE",
+    "SHORT_MAX_AGE",
+    "SYNTAX",
+    "mta_sts",
+]

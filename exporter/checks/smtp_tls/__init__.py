@@ -1,4 +1,69 @@
 """The check `smtp_tls`: check.py asks; connection.py and certificate.py have what can be wrong."""
 
-from exporter.checks.smtp_tls.certificate import CERTIFICATE_EXPIRED as CERTIFICATE_EXPIRED
-from exporter.checks.smtp_tls.check import smtp_tls as smtp_tls
+from exporter.checks.smtp_tls.certificate import (
+    CERTIFICATE_EXPIRED,
+    CERTIFICATE_EXPIRING,
+    CERTIFICATE_ISSUER_CONSTRAINED,
+    CERTIFICATE_ISSUER_EXPIRED,
+    CERTIFICATE_ISSUER_NO_AUTHORITY,
+    CERTIFICATE_ISSUER_WEAK,
+    CERTIFICATE_NAME,
+    CERTIFICATE_NOT_YET_VALID,
+    CERTIFICATE_PURPOSE,
+    CERTIFICATE_SELF_SIGNED,
+    CERTIFICATE_UNTRUSTED,
+    CERTIFICATE_WEAK,
+)
+from exporter.checks.smtp_tls.check import (
+    NO_ADDRESS,
+    smtp_tls,
+)
+from exporter.checks.smtp_tls.connection import (
+    INSPECTED,
+    NO_SIZE,
+    NO_SMTP,
+    NO_STARTTLS,
+    OBSOLETE_ONLY,
+    OBSOLETE_VERSION,
+    OUTDATED_CIPHERS,
+    REFUSED,
+    REJECTED,
+    SLOW_GREETING,
+    STARTTLS_COMMAND_INJECTION,
+    STARTTLS_GONE,
+    STARTTLS_INJECTION,
+    TLS_FAILS,
+    UNREACHABLE,
+)
+
+__all__ = [
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_EXPIRING",
+    "CERTIFICATE_ISSUER_CONSTRAINED",
+    "CERTIFICATE_ISSUER_EXPIRED",
+    "CERTIFICATE_ISSUER_NO_AUTHORITY",
+    "CERTIFICATE_ISSUER_WEAK",
+    "CERTIFICATE_NAME",
+    "CERTIFICATE_NOT_YET_VALID",
+    "CERTIFICATE_PURPOSE",
+    "CERTIFICATE_SELF_SIGNED",
+    "CERTIFICATE_UNTRUSTED",
+    "CERTIFICATE_WEAK",
+    "INSPECTED",
+    "NO_ADDRESS",
+    "NO_SIZE",
+    "NO_SMTP",
+    "NO_STARTTLS",
+    "OBSOLETE_ONLY",
+    "OBSOLETE_VERSION",
+    "OUTDATED_CIPHERS",
+    "REFUSED",
+    "REJECTED",
+    "SLOW_GREETING",
+    "STARTTLS_COMMAND_INJECTION",
+    "STARTTLS_GONE",
+    "STARTTLS_INJECTION",
+    "TLS_FAILS",
+    "UNREACHABLE",
+    "smtp_tls",
+]

@@ -59,7 +59,7 @@ INSPECTED = Rule(
     Severity.WARNING,
     says="a firewall before {host} at {ip} rewrites SMTP: {signs}",
     why="The SMTP inspection of Cisco ASA and PIX crosses out what it does not know, STARTTLS among it. Mail then goes "
-    "in clear, and senders that insist on TLS do not deliver it.",
+    "in clear, and senders that insist on TLS do not deliver it. While TLS is still offered, it is information.",
     fix="Switch SMTP inspection off in the firewall before {ip} (Cisco ASA: no inspect esmtp; PIX: no fixup protocol "
     "smtp {port}).",
     ref="RFC 5321 section 4.1.1.1; Cisco ASA configuration guide, ESMTP inspection",
@@ -211,7 +211,9 @@ def of_connection(target: MailHost, result: SmtpResult, *, all_shut: bool) -> It
     if greeted_after > SLOW_SECONDS:
         yield SLOW_GREETING(host=host, ip=ip, seconds=f"{greeted_after:.0f}")
     if result.inspected:
-        yield INSPECTED(host=host, ip=ip, port=port, signs=result.inspected, severity=severity)
+        harmless = bool(result.starttls or result.secured)  # a masked greeting alone keeps no mail away
+        level = Severity.INFO if harmless else severity
+        yield INSPECTED(host=host, ip=ip, port=port, signs=result.inspected, severity=level)
     if result.starttls is False:
         yield from _without_starttls(target, result, severity)
     if result.tls_failure:

@@ -1,0 +1,138 @@
+"""Faults of the domain itself: its registration, its zone and name servers, the resolver; and of its logo (BIMI)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.worlds.sick.fault import Fault
+
+AT = "acme-lab.com"
+NS1, NS2 = "ns1.dns-host.test.", "ns2.dns-host.test."
+RECORD = "default._bimi TXT"
+LOGO, MARK = "l=https://brand.acme-lab.com/logo.svg", "a=https://brand.acme-lab.com/mark.pem"
+
+
+def joined(*lines: str) -> str:
+    return "\n".join(lines)
+
+
+def registered(rule: str, words: str, called: str = "", **more: Any) -> Fault:
+    return Fault(finds=f"registration.{rule} {AT}", lines=f"; rdap: {AT} {words}", called=called, **more)
+
+
+def bimi(rule: str, record: str, called: str = "", **more: Any) -> Fault:
+    return Fault(finds=f"bimi.{rule} {AT}", zone={RECORD: record}, called=called, **more)
+
+
+def page(rule: str, old: str, new: str, called: str = "", **more: Any) -> Fault:
+    return Fault(finds=f"bimi.{rule} {AT}", text={old: new}, called=called, **more)
+
+
+MARKED = "mark.pem name=acme-lab.com"
+GONE = ("dmarc.missing", "mx.no-such-domain", "spf.parked-without-record", "zone.no-such-domain")
+FAULTS = [
+    registered("expired", "expires=-3d"),
+    registered("on-hold", "status=client\\x20hold"),
+    registered("inactive", "status=inactive"),
+    registered("redemption", "status=redemption\\x20period"),
+    registered("pending-delete", "status=pending\\x20delete"),
+    registered("expiring", "expires=20d"),
+    registered("expiring", "expires=3d", "critical"),
+    registered("young", "registered=5d"),
+    registered("no-expiry", "expires=none"),
+    registered(
+        "not-listed",
+        "fault=not-found",
+        unknown={f"registration {AT}": "what the registry knows cannot be told"},
+    ),
+    Fault(
+        finds="registration.not-registered gone-acme.com",
+        config={"domains:\n": "domains:\n  - {name: gone-acme.com, sends_mail: false, receives_mail: false}\n"},
+        follows={rule + " gone-acme.com": "nothing is at or below a name that does not exist" for rule in GONE},
+    ),
+    Fault(
+        finds=f"zone.none-authoritative {AT}",
+        text={"; hosted: acme-lab.com": "; hosted:"},
+        follows={f"zone.lame {AT}": "each server is told"},
+        lines=joined(
+            "; rdap: acme-lab.com expires=400d",
+            "; soa: acme-lab.com. 2026050101",
+            "acme-lab.com. NS ns1.dns-host.test.",
+            "acme-lab.com. NS ns2.dns-host.test.",
+        ),
+    ),
+    Fault(
+        finds=f"zone.bogus {AT}",
+        lines="; bogus: acme-lab.com. MX",
+        unknown={f"{check} {AT}": "it needs the MX records" for check in ("dane", "dmarc", "mta_sts", "mx", "zone")},
+    ),
+    Fault(
+        finds=f"zone.ds-without-key {AT}",
+        zone={"@ DS": "4711 13 2 0000000000000000000000000000000000000000000000000000000000000000"},
+    ),
+    Fault(finds=f"zone.signature-expiring {AT}", text={"20991231000000": "20261202000000"}),
+    Fault(finds=f"zone.unsigned {AT}", zone={"@ DS": "", "@ DNSKEY": "", "@ RRSIG": ""}),
+    Fault(
+        finds=f"zone.lame {AT}",
+        zone={"ns3.dns-host.test. A": "185.77.53.53", "ns3.dns-host.test. AAAA": "2a04:77:53::53"},
+        lines=joined(
+            "acme-lab.com. NS ns3.dns-host.test.",
+            "; server: ns3.dns-host.test 185.77.53.53 acme-lab.com lame",
+            "; server: ns3.dns-host.test 2a04:77:53::53 acme-lab.com lame",
+        ),
+    ),
+    Fault(finds=f"zone.no-address {AT}", lines="acme-lab.com. NS ns3.dns-host.test."),
+    Fault(
+        finds=f"zone.alias {AT}",
+        lines=joined(
+            "acme-lab.com. NS ns3.acme-lab.com.",
+            "ns3.acme-lab.com. CNAME ns4.dns-host.test.",
+            "ns4.dns-host.test. A 185.77.53.53",
+            "; server: ns4.dns-host.test 185.77.53.53 acme-lab.com",
+        ),
+    ),
+    Fault(
+        finds=f"zone.not-public {AT}",
+        lines=joined(
+            "acme-lab.com. NS ns3.dns-host.test.",
+            "ns3.dns-host.test. A 10.9.9.9",
+        ),
+    ),
+    Fault(
+        finds=f"zone.delegation-differs {AT}",
+        lines=joined(
+            "; at a.nic.test: acme-lab.com. NS ns1.dns-host.test.",
+            "; at a.nic.test: acme-lab.com. NS ns9.dns-host.test.",
+            "ns9.dns-host.test. A 185.77.53.53",
+            "; server: ns9.dns-host.test 185.77.53.53 acme-lab.com",
+        ),
+    ),
+    Fault(finds=f"zone.data-differ {AT}", lines="; at ns2.dns-host.test: acme-lab.com. MX 10 old.acme-lab.com."),
+    Fault(
+        finds=f"zone.serials-differ {AT}",
+        lines="; at ns2.dns-host.test: acme-lab.com. SOA ns.invalid. hostmaster.invalid. 2026050100 3600 600 86400 300",
+    ),
+    Fault(finds=f"bimi.dangling-cname {AT}", zone={RECORD: "", "default._bimi CNAME": "bimi.gone.net."}),
+    bimi("multiple-records", f'"v=BIMI1; {LOGO}; {MARK}"\n"v=BIMI1; l=; a="'),
+    bimi("bad-version", f'"v=BIMI2; {LOGO}; {MARK}"'),
+    bimi("syntax", f'"v=BIMI1; nonsense; {LOGO}; {MARK}"'),
+    bimi("repeated-tag", f'"v=BIMI1; {LOGO}; {LOGO}; {MARK}"'),
+    bimi("no-location", f'"v=BIMI1; {MARK}"'),
+    bimi("bad-url", f'"v=BIMI1; l=http://brand.acme-lab.com/logo.svg; {MARK}"'),
+    bimi("unavailable", f'"v=BIMI1; l=https://brand.acme-lab.com/gone.svg; {MARK}"'),
+    bimi("declined", '"v=BIMI1; l=; a="'),
+    bimi("no-certificate", f'"v=BIMI1; {LOGO}"'),
+    bimi("ignored-value", f'"v=BIMI1; {LOGO}; {MARK}; avp=x"'),
+    page("certificate-expired", MARKED, f"{MARKED} expires=-1"),
+    page("certificate-expiring", MARKED, f"{MARKED} expires=5"),
+    page("certificate-name", MARKED, "mark.pem name=elsewhere.net"),
+    page("certificate-logo", "<title>Example</title>", "<title>Another</title>"),
+    page(
+        "logo-profile",
+        'baseProfile="tiny-ps"\\x20',
+        "",
+        follows={f"bimi.certificate-logo {AT}": "the certificate holds the logo as it was"},
+    ),
+    page("logo-unreadable", "</svg>", ""),
+    page("logo-type", "type=image/svg+xml", "type=text/plain"),
+]

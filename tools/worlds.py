@@ -1,0 +1,54 @@
+"""docs/worlds.md: the set-ups of tests/worlds, where each is documented, and what is found in it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+
+from tools.reference.markdown import MADE, joined, plain, table
+
+NAME = "docs/worlds.md"
+WORLDS = Path(__file__).parents[1] / "tests" / "worlds"
+
+_HEADINGS = ("Set-up", "Documented in", "Critical", "Warnings")
+_SOURCE = re.compile(r"^; source: (?P<title>.+?) \((?P<url>https?://\S+)\)(?:, (?P<date>.+))?$", re.MULTILINE)
+_WARNING = re.compile(r"^; warning: (\S+)", re.MULTILINE)
+_MEANT = """\
+Each set-up below is built as its provider's documents say, with real servers on loopback. The tests play it through the
+configuration loader and the whole engine. They fail if anything is found that this table does not show.
+"""
+_MIRROR = """\
+`tests/worlds/sick` is the mirror: one fault at a time is planted in a healthy set-up. Each must be found, and nothing
+else may change.
+"""
+
+
+def page() -> str:
+    """Raise ValueError for a set-up that does not say where it is documented."""
+    rows = [_row(path.stem, path.read_text("utf-8")) for path in sorted(WORLDS.glob("*.zone"))]
+    return joined("# Set-ups that are healthy", MADE, _MEANT, table(_HEADINGS, rows), _MIRROR)
+
+
+def _row(name: str, text: str) -> tuple[str, ...]:
+    sources = list(_SOURCE.finditer(text))
+    if not sources:
+        raise ValueError(f"{name}: nothing says where it is documented")
+    opening = " ".join(takewhile(_is_prose, (line.removeprefix("; ") for line in text.splitlines())))
+    return f"**{name}** {plain(opening)}", "<br>".join(map(_link, sources)), "0", "<br>".join(_warnings(text)) or "0"
+
+
+def _is_prose(line: str) -> bool:
+    return not line.startswith("source: ")
+
+
+def _link(source: re.Match[str]) -> str:
+    dated = f", {source['date']}" if source["date"] else ""
+    return f"[{plain(source['title'])}]({source['url']}){dated}"
+
+
+def _warnings(text: str) -> Iterator[str]:
+    for rule, times in sorted(Counter(_WARNING.findall(text)).items()):
+        yield f"{times} [`{rule}`](reference/findings.md#{rule})"
