@@ -165,9 +165,13 @@ class DnsblClient:
             clean=last is not None and settled and not listing and now - last.at < RECENT,
             quorum=kept.healthy and not conduct.absent(now) and not conduct.begins_nothing(now),
             doubt=doubt,
-            again=max(0.0, last.again - now) if last and last.wants_second_look and kept.healthy else None,
+            again=self._again(last, now) if last and last.wants_second_look and kept.healthy else None,
             suspect=conduct.suspect(now) and key in conduct.suspects,
         )
+
+    def _again(self, last: ListAnswer, now: float) -> float:
+        """Seconds until the second look. One that has just got no usable answer must not be repeated at once."""
+        return last.again - now if last.again > now else self._patience
 
     async def _ask(self, net: Asker, subject: Subject, key: str, blocklist: Blocklist, kept: ListState) -> Doubt | None:
         """Ask, and keep the answer; why there is none, or why it does not count yet."""

@@ -65,6 +65,16 @@ class TestWhenItIsMade:
         one.ttl, one.lists[IP] = 86400, "127.0.0.2"
         assert (await run(world)).again == PATIENCE
 
+    async def test_one_that_gets_no_answer_is_not_repeated_at_once(self, world: World, one: Lasting) -> None:
+        one.lists[IP] = "127.0.0.2"
+        await run(world)
+        world.clock.pass_(TTL)
+        world.lost.add(NAME)
+        assert (await run(world)).again == PATIENCE, "each further look asks all other lists too"
+        world.lost.clear()
+        world.clock.pass_(PATIENCE)
+        assert (await run(world)).verdict is Verdict.FAIL
+
     async def test_past_our_own_cache(self, world: World, one: Lasting) -> None:
         one.lists[IP] = "127.0.0.2"
         await world.look(IP)
