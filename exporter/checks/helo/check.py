@@ -82,8 +82,9 @@ async def helo(target: Greeting, net: Net) -> Facts:
             yield (unsure.over(finding.rule) for finding in found)
         else:
             yield found
-    for verdict in await net.listed(name, target.lists, within=LOOK_UP_EVERY) if target.lists else ():
-        yield _listed(target, net, name, verdict)
+    verdicts = await net.listed(name, target.lists, within=LOOK_UP_EVERY) if target.lists else []
+    for verdict in verdicts:
+        yield _listed(target, net, name, verdict, alone=verdict.alone(verdicts))
 
 
 PEER = Rule(
@@ -241,12 +242,15 @@ def _spf_doubt(doubt: Doubt, published: Reply) -> Doubt:
     return doubt if any(is_spf(txt.text) for txt in published.texts) else doubt.over(SPF_MISSING)
 
 
-def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict) -> Iterator[Fact]:
-    """What one list says. One that cannot be believed is told of by itself, and only keeps what it said before."""
+def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict, *, alone: bool) -> Iterator[Fact]:
+    """What one list says. One that cannot be believed is told of by itself, and only keeps what it said before.
+
+    `alone`: it has named very many at once, and no other list agrees. Then it is neither proven nor refuted.
+    """
     of, listing = verdict.blocklist, verdict.listing
     if listing:
         yield LISTED(
-            severity=listing.severity,
+            severity=Severity.INFO if alone else listing.severity,
             helo=name,
             blocklist=of.name,
             meaning=listing.meaning,
@@ -255,6 +259,9 @@ def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict) -> Iter
             remedy=listing.remedy,
             delist=of.delist or f"the operator of {of.name}",
         )
+        if alone and listing.severity.fails:
+            many = f"{of.name} has named very many at once, and no other list agrees"
+            yield Doubt(Reason.BLOCKLIST_UNHEALTHY, many).over(LISTED, blocklist=of.name)
     elif not verdict.clean and (verdict.quorum or net.stands(target, LISTED, blocklist=of.name)):
         doubt = verdict.doubt or Doubt(Reason.PENDING, f"{of.name} was not asked yet")
         yield doubt.over(LISTED, blocklist=of.name)
