@@ -19,3 +19,8 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+
+def began_at(clock: Clock, moment: float) -> float:
+    """The wall time of an earlier monotonic moment, by the wall clock as it is now: it may have been put right since."""
+    return clock.wall() - (clock.monotonic() - moment)

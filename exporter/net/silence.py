@@ -8,9 +8,9 @@ proved that our own way out is open. The proof is never older than that hour, so
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from exporter.clock import Clock
+from exporter.clock import Clock, began_at
 
 SILENT_RUNS = 4
 SILENT_SECONDS = 3600.0
@@ -62,8 +62,8 @@ class SilentUrls:
     def silent(self, url: str) -> Silence | None:
         """Count one more run without a usable answer. The silence, once it is a fact."""
         now, before = self._clock.monotonic(), self._urls.pop(url, None)
-        began, silence = (before.began, before.silence) if before else (now, Silence(self._clock.wall(), 0))
-        silence = replace(silence, runs=silence.runs + 1)
+        began, runs = (before.began, before.silence.runs) if before else (now, 0)
+        silence = Silence(began_at(self._clock, began), runs + 1)
         self._urls[url] = _SilentUrl(began, now, silence)  # at the end: they are in order of age
         while now - self._urls[oldest := next(iter(self._urls))].seen > DAY:
             del self._urls[oldest]

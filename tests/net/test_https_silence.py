@@ -80,6 +80,18 @@ async def test_silence_is_a_fact_after_four_runs_over_an_hour_while_another_host
         assert await it.runs(URL, ELSEWHERE) == 0
 
 
+async def test_a_clock_that_is_put_right_meanwhile_changes_nothing() -> None:
+    async with two_hosts() as it:
+        it.status = 500
+        await it.https.get(URL)
+        it.clock.step_wall(-1e9)
+        began = it.clock.wall()
+        assert await it.runs(URL) == 4
+        silence = (await it.https.get(URL)).silence
+        assert silence
+        assert silence.since == pytest.approx(began)
+
+
 async def test_silence_is_nobody_s_fault_while_nobody_answers() -> None:
     async with two_hosts() as it:
         await it.https.get(ELSEWHERE)

@@ -17,7 +17,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from exporter.clock import Clock
+from exporter.clock import Clock, began_at
 from exporter.facts import IP
 
 SILENT_RUNS = 4
@@ -34,7 +34,6 @@ Egress: TypeAlias = tuple[int, bool]  # IP version, and whether over TCP
 class _Quiet:
     began: float  # monotonic, as `seen`
     seen: float
-    since: float  # unix seconds
     runs: int
 
 
@@ -69,11 +68,12 @@ class ZoneSilences:
         now = self._clock.monotonic()
         before = self._quiet.pop(who, None)
         if before is None or now - before.seen > LONGEST_GAP:
-            before = _Quiet(now, now, self._clock.wall(), 0)
+            before = _Quiet(now, now, 0)
         quiet = self._quiet[who] = replace(before, seen=now, runs=before.runs + 1)
         if len(self._quiet) > MOST_KEPT:
             del self._quiet[next(iter(self._quiet))]
-        return quiet.since if quiet.runs >= SILENT_RUNS and now - quiet.began >= SILENT_SECONDS else None
+        told = quiet.runs >= SILENT_RUNS and now - quiet.began >= SILENT_SECONDS
+        return began_at(self._clock, quiet.began) if told else None
 
     def answered(self, who: str) -> None:
         """One of its servers has answered for the zone."""

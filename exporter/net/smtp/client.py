@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from exporter.clock import Clock
+from exporter.clock import Clock, began_at
 from exporter.facts import IP, Doubt, Reason
 from exporter.mail.certificate import Roots
 from exporter.mail.tls import Version
@@ -81,10 +81,9 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """When STARTTLS was last offered: monotonic, and in unix seconds."""
+    """When STARTTLS was last offered."""
 
-    seen: float
-    wall: float
+    seen: float  # monotonic
 
 
 class SmtpClient:
@@ -173,9 +172,10 @@ class SmtpClient:
         forget(self._offers, lambda old: now - old.seen > OFFER_REMEMBERED)
         if found.starttls:
             self._offers.pop(key, None)
-            self._offers[key] = _Offer(now, self._clock.wall())
+            self._offers[key] = _Offer(now)
         last = self._offers.get(key)
-        return replace(found, starttls_last=last.wall) if last and found.starttls is False else found
+        gone = last is not None and found.starttls is False
+        return replace(found, starttls_last=began_at(self._clock, last.seen)) if last and gone else found
 
     def _weigh(self, target: MailHost, found: SmtpResult) -> SmtpResult:
         """Decide whose fault a silence is, from earlier runs and from what other hosts did."""
@@ -195,8 +195,8 @@ class SmtpClient:
                 return replace(found, doubt=Doubt(Reason.EGRESS, nothing_answers(found.ip, target.port)))
             return found
         before = self._quiet.pop(key, None)
-        began, silence = (before.began, before.silence) if before else (now, Silence(self._clock.wall(), 0))
-        silence = replace(silence, runs=silence.runs + 1)
+        began, runs = (before.began, before.silence.runs) if before else (now, 0)
+        silence = Silence(began_at(self._clock, began), runs + 1)
         self._quiet[key] = _Quiet(began, now, silence)
         forget(self._quiet, lambda old: now - old.seen > DAY)
         if silence.lasts(now - began):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.clock import Clock
+from exporter.clock import Clock, began_at
 from exporter.facts import IP
 from exporter.net.smtp.probe import SmtpResult
 
@@ -29,8 +29,9 @@ class Unreachable:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    at: float  # monotonic
-    unreachable: Unreachable
+    at: float  # monotonic, as `began`
+    began: float
+    how: str
 
 
 class UnreachableHosts:
@@ -44,21 +45,20 @@ class UnreachableHosts:
     def look(self, ip: IP, port: int) -> Unreachable | None:
         """None if nothing is proven, or not lately."""
         seen = self._seen.get((ip, port))
-        return seen.unreachable if seen and not self._stale(seen) else None
+        return Unreachable(began_at(self._clock, seen.began), seen.how) if seen and not self._stale(seen) else None
 
     def learn(self, port: int, met: SmtpResult) -> None:
         key, now = (met.ip, port), self._clock.monotonic()
         if met.refused:
-            since, how = self._clock.wall(), "refuses connections"
+            began, how = now, "refuses connections"
         elif met.silence and not met.greeting:
-            since, how = met.silence.since, "does not answer"
+            began, how = now - (self._clock.wall() - met.silence.since), "does not answer"
         else:
             if met.greeting or not (met.doubt or met.passed_over):
                 self._seen.pop(key, None)
             return
-        before = self.look(*key)
-        self._seen.pop(key, None)  # so that it goes in at the end: they are in order of age
-        self._seen[key] = _Seen(now, Unreachable(before.since if before else since, how))
+        before = self._seen.pop(key, None)  # so that it goes in at the end: they are in order of age
+        self._seen[key] = _Seen(now, before.began if before and not self._stale(before) else began, how)
         while self._stale(self._seen[oldest := next(iter(self._seen))]):
             del self._seen[oldest]
 

@@ -22,6 +22,17 @@ def test_four_runs_over_an_hour_make_it_a_fact_that_began_with_the_first() -> No
     assert silences.silent("example.net") is None
 
 
+def test_when_it_began_is_told_by_the_clock_as_it_is_now() -> None:
+    clock = FakeClock(0.0)
+    silences = ZoneSilences(clock)
+    silences.silent(ZONE)
+    clock.step_wall(START)
+    for _ in range(SILENT_RUNS - 1):
+        clock.pass_(1200)
+        told = silences.silent(ZONE)
+    assert told == START
+
+
 def test_many_runs_within_an_hour_are_none() -> None:
     clock = FakeClock()
     silences = ZoneSilences(clock)

@@ -87,6 +87,21 @@ async def test_silence_is_a_fact_after_four_runs_over_an_hour_and_ends_with_the_
         assert (told.silence, told.doubt) == (None, None)
 
 
+async def test_a_clock_that_is_put_right_meanwhile_changes_nothing() -> None:
+    async with fleet() as it:
+        it.down.add(FIRST)
+        await it.ask(SECOND)
+        await it.ask(FIRST)
+        it.clock.step_wall(-1e9)
+        began = it.clock.wall()
+        for _ in range(3):
+            it.clock.pass_(1800)
+            await it.ask(SECOND)
+            told = await it.ask(FIRST)
+        assert told.silence
+        assert told.silence.since == pytest.approx(began)
+
+
 async def test_what_a_silent_host_cost_is_forgotten_when_nobody_asks_any_more() -> None:
     async with fleet() as it:
         it.down.add(FIRST)

@@ -81,6 +81,12 @@ def test_it_has_been_unreachable_since_it_was_first_met_so() -> None:
     assert seen.look(IP, 25) == Unreachable(START, "does not answer")
 
 
+def test_since_when_is_told_by_the_clock_as_it_is_now() -> None:
+    seen, clock = after(REFUSED)
+    clock.step_wall(1e6)
+    assert seen.look(IP, 25) == Unreachable(START + 1e6, "refuses connections")
+
+
 def test_one_visit_without_proof_leaves_the_older_one_standing_for_its_two_rounds() -> None:
     seen, clock = after(REFUSED, TIMEOUT)
     clock.pass_(EVERY)
