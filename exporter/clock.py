@@ -22,5 +22,5 @@ class SystemClock:
 
 
 def began_at(clock: Clock, moment: float) -> float:
-    """The wall time of an earlier monotonic moment, by the wall clock as it is now: it may have been put right since."""
+    """The wall time of a monotonic moment before now, by the wall clock as it is now: it may have been put right."""
     return clock.wall() - (clock.monotonic() - moment)
