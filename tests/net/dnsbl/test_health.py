@@ -63,7 +63,7 @@ class TestBelief:
         outcome = await run(world)
         assert world.names() == TEST
         assert outcome.doubt
-        assert outcome.doubt.reason is Reason.DNS_SERVFAIL
+        assert outcome.doubt.reason is Reason.BLOCKLIST_UNHEALTHY
 
     @pytest.mark.parametrize("mode", [Mode.REFUSES, Mode.WORLD, Mode.DEAD, Mode.PARKED])
     async def test_a_list_that_cannot_be_believed_is_asked_nothing_but_the_hourly_test(
