@@ -26,17 +26,17 @@ from exporter.targets import Delivery
 async def receiver(target: Delivery, net: Net) -> Facts:
     """Will large receivers take mail of the domain, as far as that can be seen before it is sent?"""
     ask = cache(net.state)  # several demands rest on the same verdict, and the evidence names it once
-    troubles: list[OpenQuestion] = []
+    troubles: list[tuple[Rule, OpenQuestion]] = []
     for name in target.receivers:
         profile = receivers.shipped()[name]
         judged = receivers.judge(profile, target.rests_on, ask)
-        unmet = [(demand, answer) for demand, answer in judged if answer.state is DemandState.UNMET]
-        for demand, answer in unmet:
-            yield _unmet(RULES[profile.finding(demand, receiver.id) or ""], target, answer)
+        seen = [(RULES[profile.finding(demand, receiver.id) or ""], it) for demand, it in judged if demand.rests_on]
+        unmet = [(rule, answer) for rule, answer in seen if answer.state is DemandState.UNMET]
+        yield (_unmet(rule, target, answer) for rule, answer in unmet)
         if unmet:
             yield UNMET(len(unmet), receiver=name)
-        troubles += (trouble for _, answer in judged for trouble in answer.troubles)
-    yield (Doubt(it.doubt.reason, f"{it.check} of {it.title}: {it.doubt.detail}") for it in troubles)
+        troubles += ((rule, trouble) for rule, answer in seen for trouble in answer.troubles)
+    yield (Doubt(it.doubt.reason, f"{it.check} of {it.title}: {it.doubt.detail}").over(rule) for rule, it in troubles)
 
 
 MOST_CAUSES = 3  # named in one sentence

@@ -11,10 +11,10 @@ from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
 from exporter.engine.store import Store
 from exporter.facts import Doubt, Reason
-from exporter.model import Target
+from exporter.model import Target, TargetId
 from exporter.net import Net
 from exporter.net.https import LARGEST, Failure, Fetched
-from exporter.targets import Domain, KeyNamespace, Selector
+from exporter.targets import Delivery, Domain, KeyNamespace, Selector
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
 
@@ -308,3 +308,23 @@ async def test_a_policy_in_doubt_keeps_what_is_held_of_it_and_nothing_of_the_log
     world = BIMI + MX + "; servfail: _dmarc.example.com. TXT\n"
     assert set(await watch.sees(world, page(LOGO, GOOD_LOGO), mark)) == {"dmarc-too-weak", "unavailable"}
     assert set(await watch.sees(record("p=reject") + BIMI + COM, page(LOGO, GOOD_LOGO), mark)) == {"unavailable"}
+
+
+async def test_a_demand_of_a_receiver_that_is_met_again_ends_beside_doubt_about_another() -> None:
+    key = Selector(domain="example.com", selector="s1", signer="example.com")
+    rests_on = (TargetId(EXAMPLE.identity), TargetId(key.identity))
+    watch = Watch("receiver", Delivery(domain="example.com", receivers=("gmail_bulk",), rests_on=rests_on))
+    read = {"dmarc": EXAMPLE, "dkim": key}
+    for check, target in read.items():
+        watch.store.hold(CHECKS[check], target)
+
+    async def sees(world: str) -> set[str]:
+        world += "; servfail: s1._domainkey.example.com. TXT\n"
+        net = partial(Net, MemoryResolver(ZoneData(world)), watch.clock, states=watch.store)
+        for check, target in read.items():
+            watch.store.record(await evaluate(CHECKS[check], target, net, watch.clock))
+        return set(await watch.sees(world))
+
+    assert await sees(MX) == {"gmail-bulk-dmarc"}
+    assert await sees(record("p=reject")) == set()
+    assert watch.store["receiver", watch.target.key].doubt is not None
