@@ -21,7 +21,7 @@ from exporter.cli.once import evaluated
 from exporter.cli.run import fail, run
 from exporter.clock import SystemClock
 from exporter.config import ConfigError, Nameserver, Settings, defaults, load
-from exporter.config.values import nameserver
+from exporter.config.values import THEIRS, nameserver
 from exporter.engine import catalogue
 from exporter.mail import names
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
@@ -64,8 +64,8 @@ class Said:
     def read(cls, arguments: argparse.Namespace) -> Said:
         """Raise ValueError for what is no name, with the flag."""
         return cls(
-            mail_from=_record_names("--mail-from", arguments.mail_from),
-            selectors=_record_names("--dkim-selector", arguments.selectors),
+            mail_from=_envelopes(_record_names("--mail-from", arguments.mail_from)),
+            selectors=_selectors(_record_names("--dkim-selector", arguments.selectors)),
             spf_includes=_record_names("--spf-include", arguments.spf_includes),
         )
 
@@ -115,6 +115,8 @@ def named(
     addresses, domains = list(read.addresses), list(read.domains)
     if said.flags() and not domains:
         raise ValueError(f"{said.flags()[0]} tells of a domain: name one")
+    if helo is not None and not addresses:
+        raise ValueError("--helo tells of an address: name one")
     if said.mail_from and len(domains) > 1:
         raise ValueError("--mail-from tells of one domain: name the others in a run of their own")
     lists = tuple(lists)
@@ -138,9 +140,10 @@ def named(
 def _of_domain(name: str, egress: tuple[Egress, ...], said: Said) -> Iterator[Target]:
     mail_from = said.mail_from or (name,)
     keys = tuple(f"{selector}._domainkey.{name}" for selector in said.selectors)
-    yield Domain(name=name, mail_from=mail_from, signers=(name,) if keys else ())
+    yield Domain(name=name, mail_from=mail_from, signers=(name,) if keys else (), own_machines=bool(egress))
     for selector in said.selectors:
-        yield Selector(domain=name, selector=selector, signer=name)
+        others = tuple(it for it in said.selectors if it != selector)
+        yield Selector(domain=name, selector=selector, signer=name, siblings=others)
     if not keys:
         yield KeyNamespace(domain=name)
     yield Zone(name=name, mail_from=mail_from, keys=keys)
@@ -186,6 +189,20 @@ def _record_names(flag: str, given: Sequence[str] | None) -> tuple[str, ...]:
         except ValueError as error:
             raise ValueError(f"{flag}: {text!r} is no name: it {error}") from None
     return tuple(dict.fromkeys(read))
+
+
+def _envelopes(given: tuple[str, ...]) -> tuple[str, ...]:
+    if THEIRS in given:
+        raise ValueError(f"--mail-from: {THEIRS} is a word of the configuration; name an envelope domain of your own")
+    return given
+
+
+def _selectors(given: tuple[str, ...]) -> tuple[str, ...]:
+    for text in given:
+        selector, marker, _ = text.partition("._domainkey")
+        if marker:
+            raise ValueError(f"--dkim-selector: {text!r} is where a key stands; give the selector alone, {selector}")
+    return given
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -41,6 +41,7 @@ from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.mail import mail_door
 from tests.support.memory import MemoryResolver
+from tests.support.scenario import HOME, read
 
 CATALOGUE = catalogue.load()
 ZONE = """
@@ -82,13 +83,14 @@ def test_a_word_that_is_neither_is_an_error_that_says_so() -> None:
 def test_flags_say_how_a_named_domain_sends() -> None:
     said = Said(("bounce.example.com",), ("s1", "s2"), ("_spf.google.com",))
     made = named(["example.com", "192.0.2.1", "MX.example.com.:25"], None, (), said)
-    assert [(t.selector, t.signer) for t in made if isinstance(t, Selector)] == [
-        ("s1", "example.com"),
-        ("s2", "example.com"),
+    assert [(t.selector, t.signer, t.siblings) for t in made if isinstance(t, Selector)] == [
+        ("s1", "example.com", ("s2",)),
+        ("s2", "example.com", ("s1",)),
     ]
     assert not any(isinstance(t, KeyNamespace) for t in made), "its selectors are known"
     (domain,) = (t for t in made if isinstance(t, Domain))
     assert (domain.mail_from, domain.signers) == (("bounce.example.com",), ("example.com",))
+    assert domain.own_machines, "as the address shows"
     (zone,) = (t for t in made if isinstance(t, Zone))
     assert zone.keys == ("s1._domainkey.example.com", "s2._domainkey.example.com")
     assert [(t.sender, t.mail_from, t.spf_include) for t in made if isinstance(t, Authorisation)] == [
@@ -96,6 +98,15 @@ def test_flags_say_how_a_named_domain_sends() -> None:
         ("_spf.google.com", ("bounce.example.com",), "_spf.google.com"),
     ]
     assert [t for t in made if isinstance(t, MailHost)] == [MailHost(host="mx.example.com", port=25, configured=True)]
+
+
+async def test_one_usable_key_of_a_rotation_is_enough_here_too() -> None:
+    case = read(HOME / "dkim" / "key-to-come-ses.zone")
+    (key,) = case.written("target")
+    assert isinstance(key, Selector)
+    said = Said(selectors=(key.selector, *key.siblings))
+    store = await evaluated(named(["example.com"], None, (), said), "dkim", zone=case.world)
+    assert [active.finding.id for state in store for active in state.findings] == ["dkim.key-to-come"]
 
 
 async def test_what_the_flags_say_is_judged() -> None:
@@ -115,9 +126,9 @@ def test_the_helo_name_is_looked_up_in_lists_of_domains() -> None:
     assert broken.lists == ()
 
 
-async def evaluated(targets: Iterable[Target], *checks: str) -> Store:
+async def evaluated(targets: Iterable[Target], *checks: str, zone: str = ZONE) -> Store:
     clock = FakeClock()
-    dns = MemoryResolver(ZoneData(ZONE))
+    dns = MemoryResolver(ZoneData(zone))
     steps: list[tuple[int, int]] = []
     store = Store()
     plan = Plan(CATALOGUE, targets, checks.__contains__, store)
