@@ -123,6 +123,7 @@ class DnsblClient:
         wanted = {blocklist.name: _digest(blocklist.zone) for blocklist in lists}
         self._lists = {name: kept for name, kept in self._lists.items() if wanted.get(name) == kept.digest}
         self._subjects = frozenset(map(str, subjects))
+        self.recent = RecentVerdicts()  # a list may have another zone now
         for kept in self._lists.values():
             for key in kept.known() - self._subjects:
                 kept.forget(key)
@@ -158,6 +159,7 @@ class DnsblClient:
         conduct.settle(self._others(blocklist.name))
         last = kept.latest(key)
         listing = last.listing if last else None
+        wait = last.again - now if last and last.wants_second_look and kept.healthy else None
         settled = last is not None and not last.unconfirmed and not last.disputed
         return ListVerdict(
             blocklist,
@@ -165,13 +167,9 @@ class DnsblClient:
             clean=last is not None and settled and not listing and now - last.at < RECENT,
             quorum=kept.healthy and not conduct.absent(now) and not conduct.begins_nothing(now),
             doubt=doubt,
-            again=self._again(last, now) if last and last.wants_second_look and kept.healthy else None,
+            again=self._patience if wait is not None and wait <= 0 else wait,  # it got no answer: not again at once
             suspect=conduct.suspect(now) and key in conduct.suspects,
         )
-
-    def _again(self, last: ListAnswer, now: float) -> float:
-        """Seconds until the second look. One that has just got no usable answer must not be repeated at once."""
-        return last.again - now if last.again > now else self._patience
 
     async def _ask(self, net: Asker, subject: Subject, key: str, blocklist: Blocklist, kept: ListState) -> Doubt | None:
         """Ask, and keep the answer; why there is none, or why it does not count yet."""

@@ -174,6 +174,18 @@ class TestMemory:
         assert not stands(await world.look(OTHER)), "and forgotten"
         assert stands(await world.look(IP))
 
+    async def test_what_was_said_not_long_ago_is_forgotten_as_a_list_may_have_another_zone(
+        self, world: World, one: Scripted
+    ) -> None:
+        async def asked() -> int:
+            since = len(world.asked)
+            await world.net().listed(ip_address(IP), [one.blocklist], within=HOUR)
+            return world.names(since).count(ASKED)
+
+        assert [await asked(), await asked()] == [1, 0]
+        world.client.keep_only([one.blocklist], [ip_address(IP)])
+        assert await asked() == 1
+
     async def test_a_removed_address_is_forgotten(self, world: World, one: Scripted) -> None:
         one.lists[IP] = "127.0.0.2"
         await world.look(IP)
