@@ -16,7 +16,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 
 # What the tests start, and the Debian package that has it.
 TOOLS := unbound:unbound nsd:nsd rbldnsd:rbldnsd postconf:postfix prometheus:prometheus promtool:prometheus \
-	amtool:prometheus-alertmanager faketime:faketime chromium:chromium
+	amtool:prometheus-alertmanager faketime:faketime chromium:chromium ip:iproute2
 # What builds and runs the image where no container engine is.
 BUILDERS := buildah:buildah podman:podman runc:runc mmdebstrap:mmdebstrap
 # Mail servers that Debian does not install beside another.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import dns.exception
@@ -12,20 +12,30 @@ import dns.message
 import dns.name
 import dns.rcode
 
+from tests.lab.internet.namespace import Namespace
 from tests.lab.process import Endpoint, Lab, free, need
 from tests.lab.zones import SignedZone
 
 
-def nsd(lab: Lab, zones: Iterable[SignedZone], name: str = "nsd") -> Endpoint:
-    """An authority for these zones; it refuses questions about any other."""
+def nsd(
+    lab: Lab,
+    zones: Iterable[SignedZone],
+    name: str = "nsd",
+    *,
+    at: Sequence[Endpoint] = (),
+    inside: Namespace | None = None,
+) -> Endpoint:
+    """An authority for these zones; it refuses questions about any other. It is `at` all these, the first on loopback,
+    or at a free port."""
     need("nsd")
-    endpoint, home, zones = free(), lab.folder(name), list(zones)
+    at, home, zones = at or [free()], lab.folder(name), list(zones)
     for zone in zones:
         lab.write(f"{name}/{zone.origin}.zone", zone.text)
+    listens = "\n  ".join(f"ip-address: {_at(it)}" for it in at)
     config = lab.write(
         f"{name}.conf",
         f"""server:
-  ip-address: {_at(endpoint)}
+  {listens}
   username: ""
   chroot: ""
   zonesdir: "{home}"
@@ -40,8 +50,8 @@ remote-control:
 """
         + "".join(f'zone:\n  name: "{zone.origin}"\n  zonefile: "{zone.origin}.zone"\n' for zone in zones),
     )
-    lab.start(name, ["nsd", "-d", "-c", config], _answers(endpoint, zones[0].origin, "SOA"))
-    return endpoint
+    _start(lab, name, ["nsd", "-d", "-c", config], _answers(at[0], zones[0].origin, "SOA"), inside)
+    return at[0]
 
 
 def rbldnsd(lab: Lab, lists: Mapping[str, Mapping[str, str]], name: str = "rbldnsd") -> Endpoint:
@@ -100,6 +110,45 @@ def unbound(
     )
     lab.start(name, ["unbound", "-d", "-c", config], _answers(endpoint, "elsewhere.invalid", "A"))
     return endpoint
+
+
+def recursor(
+    lab: Lab, root: SignedZone, root_server: str, at: Endpoint, inside: Namespace, name: str = "unbound"
+) -> None:
+    """A validating resolver as on the Internet: it knows the address of a root server and the root's key, no more."""
+    need("unbound")
+    home, server = lab.folder(name), "root-server.invalid."
+    hints = lab.write(f"{name}/hints", f". NS {server}\n{server} A {root_server}\n")
+    config = lab.write(
+        f"{name}.conf",
+        f"""server:
+  interface: {_at(at)}
+  username: ""
+  chroot: ""
+  directory: "{home}"
+  pidfile: ""
+  use-syslog: no
+  do-daemonize: no
+  num-threads: 1
+  module-config: "validator iterator"
+  val-log-level: 1
+  ede: yes
+  root-hints: "{hints}"
+  trust-anchor: "{root.anchor}"
+  unblock-lan-zones: yes
+  local-zone: "test." nodefault
+remote-control:
+  control-enable: no
+""",
+    )
+    _start(lab, name, ["unbound", "-d", "-c", config], _answers(at, ".", "NS"), inside)
+
+
+def _start(lab: Lab, name: str, command: list[str | Path], ready: Callable[[], bool], inside: Namespace | None) -> None:
+    if inside:
+        lab.start(name, inside.enter(command), lambda: inside.run(ready))
+    else:
+        lab.start(name, command, ready)
 
 
 def _at(endpoint: Endpoint) -> str:
