@@ -79,7 +79,7 @@ class World:
         """The whole zone file, with what every world has."""
         told = {line.partition(" ")[0] for line in self.text.splitlines()}
         lists = (line for line in _lists(shipped_blocklists().default) if line.partition(" ")[0] not in told)
-        return "\n".join([self.others.world, *_common(self.hosted), *lists])
+        return "\n".join([*_common(self.hosted), *lists, self.others.world])
 
 
 def worlds() -> list[World]:

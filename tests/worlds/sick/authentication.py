@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from tests.support.scenario import HOME
 from tests.worlds.sick.fault import ZONE, Fault
 
 AT = "acme-lab.com"
@@ -19,6 +21,9 @@ BITS_512 = (
     "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAOz4lJb8z2y5x4vYI7PqJpZzAeJ2kBVlcmxGjTTj3a2bW2Jt"
     "2nLzB4Ftm2L8cYq8yLZl5mG8TQpZ3eYyWl0xCj8CAwEAAQ=="
 )
+
+BITS_8192 = " ".join(re.findall(r'"[^"]+"', (HOME / "dkim" / "very-long.zone").read_text()))  # takes long to make
+ED25519 = '"v=DKIM1; k=ed25519; p=FYp4tnRdwbG+Lp7G8brlkNJe4n0ZNcfcouo3PHYH1Ag="'
 
 
 def spf(rule: str, record: str, called: str = "", **more: Any) -> Fault:
@@ -37,6 +42,13 @@ def dmarc(rule: str, record: str, called: str = "", **more: Any) -> Fault:
 
 
 INCLUDE = "include:spf.provider-mail.net"
+SENDERS = "senders: [own, provider]"
+SELECTORS = "dkim_selectors: [s1, {selector: s0, retired: true}]"
+THEIR_KEY = {"s1._domainkey.provider-mail.net. TXT": GOOD_KEY}
+BOUNCES = {
+    "bounce TXT": f'"v=spf1 ip4:88.99.40.10 ip6:2a01:4f8:10a:40::2 {INCLUDE} -all"',
+    "bounce MX": "10 mx2.acme-lab.com.",
+}
 RUA = "rua=mailto:dmarc@acme-lab.com"
 PASSES_NOBODY = {
     f"spf_sender.not-authorised {AT}": "without a policy nobody passes",
@@ -171,4 +183,106 @@ FAULTS = [
     dmarc("many-rua", f'"v=DMARC1; p=reject; {RUA},mailto:e@acme-lab.com,mailto:f@acme-lab.com"'),
     Fault(finds=f"dmarc.parked {PARKED}", zone={"_dmarc.acme-parked.net. TXT": '"v=DMARC1; p=none"'}),
     Fault(finds=f"dmarc.missing {PARKED}", zone={"_dmarc.acme-parked.net. TXT": ""}, called="parked"),
+    spf("void-lookups", f'"v=spf1 mx {INCLUDE} a:gone.acme-lab.com -all"'),
+    spf(
+        "answer-too-long",
+        "\n".join([f'"v=spf1 mx {INCLUDE} -all"', *(f'"service-{n}-verification={str(n) * 64}"' for n in range(6))]),
+    ),
+    Fault(
+        finds=f"spf_sender.include-too-late {AT}",
+        zone={"@ TXT": '"v=spf1 mx " "' + " ".join(f"a:i{n}.acme-lab.com" for n in range(9)) + f' {INCLUDE} -all"'}
+        | {f"i{n} A": "185.12.51.1" for n in range(9)},
+        follows={f"spf.too-many-lookups {AT}": "that is what is too late for it"},
+    ),
+    Fault(
+        finds=f"spf_sender.include-partial {AT}",
+        zone={
+            "@ TXT": '"v=spf1 mx include:one.provider-mail.net -all"',
+            "spf.provider-mail.net. TXT": '"v=spf1 include:one.provider-mail.net include:two.provider-mail.net -all"',
+            "one.provider-mail.net. TXT": '"v=spf1 ip4:185.12.50.0/25 -all"',
+            "two.provider-mail.net. TXT": '"v=spf1 ip4:185.12.50.128/25 -all"',
+        },
+    ),
+    Fault(
+        finds=f"spf_sender.include-hidden {AT}",
+        zone={"@ TXT": '"v=spf1 mx include:%{i}._ip.%{h}._ehlo.%{d}._spf.macro-mail.net -all"'},
+        follows={f"spf.uncountable {AT}": "what the macros lead to depends on the message"},
+    ),
+    Fault(
+        finds=f"spf_sender.depends-on-mailbox {AT}",
+        zone={"@ TXT": f'"v=spf1 exists:%{{l}}._u.%{{d}} {INCLUDE} -all"', "postmaster._u A": "127.0.0.2"},
+        follows={f"spf.uncountable {AT}": "what the macros lead to depends on the message"},
+    ),
+    Fault(finds=f"dkim.very-long {AT}", zone={KEY: BITS_8192}),
+    Fault(finds=f"dkim.ed25519 {AT}", zone={KEY: ED25519}),
+    key("empty-tag", "v=DKIM1;", "v=DKIM1;;"),
+    Fault(
+        finds=f"dkim.key-to-come {AT}",
+        config={"dkim_selectors: [s1, ": "dkim_selectors: [s1, fm1, fm2, "},
+        zone={
+            "fm1._domainkey CNAME": "fm1.acme-lab.com.dkim.fmhosted.com.",
+            "fm2._domainkey CNAME": "fm2.acme-lab.com.dkim.fmhosted.com.",
+            "fm1.acme-lab.com.dkim.fmhosted.com. TXT": GOOD_KEY,
+        },
+    ),
+    dmarc("unknown-tag", f'"v=DMARC1; p=reject; rau=mailto:d@acme-lab.com; {RUA}"'),
+    dmarc("empty-tag", f'"v=DMARC1;; p=reject; {RUA}"'),
+    dmarc("policy-not-first", f'"v=DMARC1; sp=reject; p=reject; {RUA}"'),
+    Fault(finds=f"dmarc.discovery-differs {AT}", zone={"_dmarc.com. TXT": '"v=DMARC1; p=reject"'}),
+    dmarc(
+        "rua-authorisation-differs",
+        '"v=DMARC1; p=reject; rua=mailto:d@reports.acme-lab.com"',
+        zone={
+            "_dmarc.reports TXT": '"v=DMARC1; p=reject; psd=n"',
+            "reports MX": "10 mx2.acme-lab.com.",
+        },
+    ),
+    dmarc(
+        "rua-redirected",
+        '"v=DMARC1; p=reject; rua=mailto:d@provider-mail.net"',
+        zone={"acme-lab.com._report._dmarc.provider-mail.net. TXT": '"v=DMARC1; rua=mailto:d@peer-mail.net"'},
+    ),
+    Fault(
+        finds=f"dmarc.nothing-aligned {AT}",
+        config={
+            SENDERS: "senders: [{name: provider, mail_from: theirs}]",
+            SELECTORS: "dkim_selectors: [{selector: s1, domain: provider-mail.net}]",
+        },
+        zone=THEIR_KEY,
+    ),
+    Fault(
+        finds=f"dmarc.provider-not-aligned {AT}",
+        config={
+            SENDERS: "senders: [own, {name: provider, mail_from: theirs}]",
+            SELECTORS: "dkim_selectors: [{selector: s1, domain: provider-mail.net}]",
+        },
+        zone=THEIR_KEY,
+    ),
+    Fault(
+        finds=f"dmarc.alignment-unseen {AT}",
+        config={SENDERS: "senders: [own, {name: provider, mail_from: theirs}]", f"    {SELECTORS}\n": ""},
+        follows={f"dkim.selectors-unknown {AT}": "that is why"},
+    ),
+    Fault(
+        finds=f"dmarc.alignment-differs {AT}",
+        config={
+            SENDERS: f"{SENDERS}\n    mail_from: [bounce.acme-lab.com]",
+            SELECTORS: "dkim_selectors: [{selector: s1, domain: provider-mail.net}]",
+        },
+        zone={"_dmarc.bounce TXT": '"v=DMARC1; p=none; psd=n"', **BOUNCES, **THEIR_KEY},
+        follows={f"dmarc.dkim-cannot-align {AT}": "the key is the provider's"},
+    ),
+    Fault(
+        finds=f"dmarc.dkim-cannot-align {AT}",
+        config={SELECTORS: "dkim_selectors: [s1, {selector: s2, domain: provider-mail.net}]"},
+        zone={"s2._domainkey.provider-mail.net. TXT": GOOD_KEY},
+    ),
+    Fault(
+        finds=f"dmarc.spf-cannot-align {AT}",
+        config={SELECTORS: f"{SELECTORS}\n    mail_from: [bounce.provider-mail.net]"},
+        zone={
+            "bounce.provider-mail.net. TXT": BOUNCES["bounce TXT"],
+            "bounce.provider-mail.net. MX": BOUNCES["bounce MX"],
+        },
+    ),
 ]

@@ -13,6 +13,12 @@ THIS_KEY = "3 1 1 62131d7e11a651973c00151fdfef1c10cfd0e7d3fddf5c8584f7a31aceefb7
 ISSUER = "2 1 1 9838d802ff570c9106aa9b8317314581a0d096716abc95ee5b41cc05271ad28a"
 STRANGE = "3 1 1 00000000000000000000000000000000000000000000000000000000000000ff"
 POLICY = "mta-sts.acme-lab.com/.well-known/mta-sts.txt"
+SIGNED = (
+    "acme-lab.com. MX",
+    "mail.acme-lab.com. *",
+    "mx2.acme-lab.com. *",
+    "_25._tcp.mail.acme-lab.com. *",
+)
 BOTH = "10 mail.acme-lab.com.\n20 mx2.acme-lab.com."
 
 NOT_OURS = {f"spf_sender.not-authorised {AT}": "no policy is there to authorise it"}
@@ -105,6 +111,20 @@ FAULTS = [
         zone={"mx3 A": "185.12.41.12", "@ TXT": '"v=spf1 a:mail.acme-lab.com include:spf.provider-mail.net -all"'},
         lines="; smtp: 185.12.41.12:25 name=mx3.acme-lab.com",
     ),
+    mx(
+        "documentation-address",
+        f"{BOTH}\n30 copied.acme-lab.com.",
+        zone={"copied A": "203.0.113.25"},
+        follows={
+            f"mx.host-unreachable {AT}": "nobody is there",
+            "smtp_tls.refused copied.acme-lab.com": "nobody is there, which is a refusal in this world",
+        },
+    ),
+    mx(
+        "too-many",
+        "\n".join([BOTH, *(f"30 m{n}.acme-lab.com." for n in range(29))]),
+        follows={f"mx.dangling {AT}": "a probe of thirty hosts would take long, so the others do not exist"},
+    ),
     tls("refused", "fault=refused", follows={f"mx.host-unreachable {AT}": "the domain is told of its host"}),
     tls("rejected", "fault=rejects"),
     tls("no-smtp", "fault=no-smtp"),
@@ -120,6 +140,22 @@ FAULTS = [
     tls("certificate-self-signed", "certificate=self-signed", follows=PROMISED),
     tls("certificate-untrusted", "certificate=untrusted", follows=PROMISED),
     tls("certificate-weak", "certificate=weak"),
+    tls("certificate-issuer-expired", "certificate=issuer-expired", follows=PROMISED),
+    tls("certificate-issuer-weak", "certificate=issuer-weak", follows=PROMISED),
+    tls("certificate-issuer-no-authority", "certificate=issuer-no-authority", follows=PROMISED),
+    tls("certificate-issuer-constrained", "certificate=issuer-constrained", follows=PROMISED),
+    tls("certificate-purpose", "certificate=for-clients", follows=PROMISED),
+    tls(
+        "inspected",
+        "fault=inspected",
+        follows=PROMISED | {f"smtp_tls.no-starttls {OTHER}": "the firewall has crossed the offer out"},
+    ),
+    tls("outdated-ciphers", "fault=old-exchange"),
+    tls(
+        "starttls-command-injection",
+        "fault=obeys-clear-text",
+        config={"domains:\n": "mail_hosts:\n  - {host: mx2.acme-lab.com}\ndomains:\n"},
+    ),
     tls("no-size", "size=none"),
     Fault(
         finds="smtp_tls.no-address submit.acme-lab.com",
@@ -158,6 +194,13 @@ FAULTS = [
         zone={"@ DS": "", "@ DNSKEY": "", "@ RRSIG": ""},
         follows={f"zone.unsigned {AT}": "that is why"},
     ),
+    Fault(
+        finds=f"dane.not-signed {HOST}",
+        text={f"; signed: {it}\n": "" for it in SIGNED},
+        zone={"@ DS": "", "@ DNSKEY": "", "@ RRSIG": ""},
+        follows={f"zone.unsigned {AT}": "that is why"},
+    ),
+    Fault(finds=f"dane.unproven {HOST}", text={"; signed: _25._tcp.mail.acme-lab.com. *\n": ""}),
     policy("mx-not-listed", "mx:\\x20*.acme-lab.com", "mx:\\x20mail.acme-lab.com"),
     Fault(
         finds=f"mta_sts.certificate {AT}",

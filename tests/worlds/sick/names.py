@@ -97,6 +97,7 @@ FAULTS = [
     ),
     Fault(finds=f"blocklist.listed {V4}", zone={"10.40.99.88.zen.spamhaus.org. A": "127.0.0.2"}),
     Fault(finds="blocklist.listed acme-lab.com", zone={"acme-lab.com.dbl.spamhaus.org. A": "127.0.1.2"}),
+    Fault(finds="helo.listed own", zone={"mail.acme-lab.com.dbl.spamhaus.org. A": "127.0.1.2"}),
     Fault(
         finds="blocklist_health.dead spamhaus-zen",
         zone={"2.0.0.127.zen.spamhaus.org. TXT": '"nothing is listed"'},
