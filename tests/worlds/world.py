@@ -86,7 +86,7 @@ def worlds() -> list[World]:
     return [World(path.stem, path.read_text()) for path in sorted(HOME.glob("*.zone"))]
 
 
-async def play(world: World, clock: Clock) -> tuple[Settings, Store]:
+async def play(world: World, clock: Clock, sweeps: int = 1) -> tuple[Settings, Store]:
     """The engine of `check` over the whole configuration, with real servers on loopback."""
     others = world.others
     registered = {names.registered(name): Name() for name in world.hosted}
@@ -106,7 +106,8 @@ async def play(world: World, clock: Clock) -> tuple[Settings, Store]:
         try:
             store = Store()
             plan = Plan(CATALOGUE, settings.targets, settings.running.__contains__, store)
-            await Sweep(plan, store, opened.net, clock).run()
+            for _ in range(sweeps):
+                await Sweep(plan, store, opened.net, clock).run()
         finally:
             await opened.close()
     return settings, store

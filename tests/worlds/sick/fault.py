@@ -36,6 +36,7 @@ class Fault:
     follows: Mapping[str, str] = field(default_factory=dict)
     ends: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
+    sweeps: int = 1  # how often everything is looked at, one time right after the other
     called: str = ""  # what tells it from other faults of the same rule
 
     @property

@@ -98,6 +98,15 @@ FAULTS = [
     Fault(finds=f"blocklist.listed {V4}", zone={"10.40.99.88.zen.spamhaus.org. A": "127.0.0.2"}),
     Fault(finds="blocklist.listed acme-lab.com", zone={"acme-lab.com.dbl.spamhaus.org. A": "127.0.1.2"}),
     Fault(finds="helo.listed own", zone={"mail.acme-lab.com.dbl.spamhaus.org. A": "127.0.1.2"}),
+    Fault(  # a list is tested for IPv6 when the first IPv6 address is looked up there, so the next look tells
+        finds="blocklist_health.not-for-ipv6 spamhaus-zen",
+        zone={
+            f"2.0.0.0.0.0.f.7.f.f.f.f.{'0.' * 20}zen.spamhaus.org. TXT": '"no test point of IPv6"',
+            "*.2.zen.spamhaus.org. A": "127.0.0.2",
+        },
+        sweeps=2,
+        unknown={f"blocklist {V6}": "no other list is asked"},
+    ),
     Fault(
         finds="blocklist_health.dead spamhaus-zen",
         zone={"2.0.0.127.zen.spamhaus.org. TXT": '"nothing is listed"'},
