@@ -211,6 +211,18 @@ FAULTS = [
     bimi("bad-url", f'"v=BIMI1; l=http://brand.acme-lab.com/logo.svg; {MARK}"'),
     bimi("unavailable", f'"v=BIMI1; l=https://brand.acme-lab.com/gone.svg; {MARK}"'),
     bimi("declined", '"v=BIMI1; l=; a="'),
+    Fault(
+        finds=f"bimi.inherited news.{AT}",
+        config={
+            "domains:\n": "domains:\n  - {name: news.acme-lab.com, senders: [provider], dkim_selectors: "
+            "[{selector: s1, domain: acme-lab.com}]}\n"
+        },
+        zone={
+            "news MX": "10 mail.acme-lab.com.\n20 mx2.acme-lab.com.",
+            "news TXT": '"v=spf1 include:spf.provider-mail.net -all"',
+        },
+        follows={f"tls_rpt.missing news.{AT}": "it has no such record of its own"},
+    ),
     bimi("no-certificate", f'"v=BIMI1; {LOGO}"'),
     bimi("ignored-value", f'"v=BIMI1; {LOGO}; {MARK}; avp=x"'),
     page("certificate-expired", MARKED, f"{MARKED} expires=-1"),
