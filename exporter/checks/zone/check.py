@@ -50,14 +50,14 @@ async def zone(target: Zone, net: Net) -> Facts:
     yield (nameservers.doubt(reply).over(BOGUS) for reply in seen if reply.doubt)
     if place.unanswered:
         yield nameservers.doubt(place.unanswered).over(DELEGATION_DIFFERS, STALE_GLUE)
-    heard = await nameservers.hear(net, place)
-    if not heard.hosts:
-        yield nameservers.doubt(heard.told)
+    answers = await nameservers.probe(net, place)
+    if not answers.hosts:
+        yield nameservers.doubt(answers.ns)
         return
-    yield delegation.judge(heard)
-    yield await reach.judge(net, target.name, place, heard)
-    yield await data.judge(net, target.name, heard, [item for item in items if is_subdomain(item.name, heard.zone)])
-    yield await signing.judge(net, heard)
+    yield delegation.judge(answers)
+    yield await reach.judge(net, target.name, place, answers)
+    yield await data.judge(net, target.name, answers, [item for item in items if is_subdomain(item.name, answers.zone)])
+    yield await signing.judge(net, answers)
 
 
 def _items(target: Zone) -> Iterator[Item]:

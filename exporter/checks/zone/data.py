@@ -15,57 +15,60 @@ from exporter.net import Net
 from exporter.text import commas
 
 
-async def judge(net: Net, domain: str, heard: ZoneAnswers, items: Sequence[Item]) -> list[Fact]:
-    """What differs, or lacks authority, is asked once more: it may have been changing just then."""
-    first = await nameservers.gather(net, heard, items)
-    named = [heard.named_by[voice.ip] for voice in heard.good if voice.ip in heard.named_by]
-    told = [*first, *([Gathered(Item(ItemKind.NS, heard.zone), tuple(named))] if named else [])]
-    disputed = [gathered.item for gathered in told if gathered.differ or _hearsay(heard, gathered)]
-    again = await nameservers.gather(net, heard, disputed)
-    said: list[Fact] = [fact for gathered in (*first, *again) for fact in _unanswered(heard, gathered)]
-    soas = await nameservers.soas(net, heard) if disputed else [voice.soa for voice in heard.good]
-    serials = {voice.label: it.serial for voice, it in zip(heard.good, soas, strict=True) if it}
+async def judge(net: Net, domain: str, answers: ZoneAnswers, items: Sequence[Item]) -> list[Fact]:
+    """Data that differ or come without authority are asked for again, because they may just be changing."""
+    first = await nameservers.gather(net, answers, items)
+    ns = [answers.ns_by_ip[answer.ip] for answer in answers.good if answer.ip in answers.ns_by_ip]
+    every = [*first, *([Gathered(Item(ItemKind.NS, answers.zone), tuple(ns))] if ns else [])]
+    disputed = [gathered.item for gathered in every if gathered.differ or _without_aa(answers, gathered)]
+    again = await nameservers.gather(net, answers, disputed)
+    said: list[Fact] = [fact for gathered in (*first, *again) for fact in _unanswered(answers, gathered)]
+    soas = await nameservers.soas(net, answers) if disputed else [answer.soa for answer in answers.good]
+    serials = {answer.label: it.serial for answer, it in zip(answers.good, soas, strict=True) if it}
     late = net.serial_lag(domain, set(serials.values())) > max((it.refresh for it in soas if it), default=0)
     if not all(soas):
-        missing = Doubt(Reason.NETWORK, f"a server of {heard.zone} does not tell its serial when asked again")
+        missing = Doubt(Reason.NETWORK, f"a server of {answers.zone} does not tell its serial when asked again")
         said.append(missing.over(SERIALS_DIFFER))
     differ = len(set(serials.values())) > 1
     if differ:
         shown = commas(f"{serial} at {server}" for server, serial in serials.items())
-        said.append(SERIALS_DIFFER(zone=heard.zone, serials=shown, severity=Severity.WARNING if late else None))
+        said.append(SERIALS_DIFFER(zone=answers.zone, serials=shown, severity=Severity.WARNING if late else None))
     for gathered in again:
         if gathered.differ:
             kind, name = gathered.item
             lasts = kind in (ItemKind.MX, ItemKind.SPF) and (late or not differ)
-            answers = gathered.shown([voice.label for voice in heard.good])
+            texts = gathered.shown([answer.label for answer in answers.good])
             severity = Severity.CRITICAL if lasts else None
-            said.append(DATA_DIFFER(zone=heard.zone, kind=kind, name=name, answers=answers, severity=severity))
-    said.extend(_without_authority(heard, again))
-    heard.answers.extend(reply for gathered in first for reply in gathered.replies)
+            said.append(DATA_DIFFER(zone=answers.zone, kind=kind, name=name, answers=texts, severity=severity))
+    said.extend(_without_authority(answers, again))
+    answers.replies.extend(reply for gathered in first for reply in gathered.replies)
     return said
 
 
-def _unanswered(heard: ZoneAnswers, gathered: Gathered) -> Iterator[Fact]:
+def _unanswered(answers: ZoneAnswers, gathered: Gathered) -> Iterator[Fact]:
     kind, name = gathered.item
-    for voice, reply in zip(heard.good, gathered.replies, strict=True):
+    for answer, reply in zip(answers.good, gathered.replies, strict=True):
         if reply in gathered.unanswered:
             doubt = nameservers.doubt(reply).over(DATA_DIFFER, kind=kind, name=name)
-            yield doubt.over(NOT_AUTHORITATIVE, ip=voice.ip).over(SIGNATURE_EXPIRING)
+            yield doubt.over(NOT_AUTHORITATIVE, ip=answer.ip).over(SIGNATURE_EXPIRING)
 
 
-def _hearsay(heard: ZoneAnswers, gathered: Gathered) -> tuple[int, ...]:
-    """Which good servers lack authority. Below the apex, another zone may begin that some know by hearsay."""
-    own = gathered.item.name == heard.zone or any(reply.authoritative for reply in gathered.replies)
+def _without_aa(answers: ZoneAnswers, gathered: Gathered) -> tuple[int, ...]:
+    """The positions of the good servers that answered without authority.
+
+    Below the apex, another zone may begin. Servers then may answer from a cache, unless one of them has authority.
+    """
+    own = gathered.item.name == answers.zone or any(reply.authoritative for reply in gathered.replies)
     return gathered.without_authority if own else ()
 
 
-def _without_authority(heard: ZoneAnswers, again: Sequence[Gathered]) -> Iterator[Fact]:
-    """A server that has the zone, but answers some questions from hearsay."""
-    hearsay: dict[int, list[ServerReply]] = {}
+def _without_authority(answers: ZoneAnswers, again: Sequence[Gathered]) -> Iterator[Fact]:
+    """Servers that have the zone, but answer some questions without authority."""
+    without: dict[int, list[ServerReply]] = {}
     for gathered in again:
-        for at in _hearsay(heard, gathered):
-            hearsay.setdefault(at, []).append(gathered.replies[at])
-    for at, replies in hearsay.items():
-        voice = heard.good[at]
+        for at in _without_aa(answers, gathered):
+            without.setdefault(at, []).append(gathered.replies[at])
+    for at, replies in without.items():
+        answer = answers.good[at]
         questions = commas(dict.fromkeys(str(reply.question) for reply in replies))
-        yield NOT_AUTHORITATIVE(zone=heard.zone, server=voice.server, ip=voice.ip, questions=questions)
+        yield NOT_AUTHORITATIVE(zone=answers.zone, server=answer.server, ip=answer.ip, questions=questions)

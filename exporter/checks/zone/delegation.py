@@ -1,4 +1,4 @@
-"""What the names and addresses of a zone's servers tell, whoever answers there."""
+"""Findings about the names and addresses of a zone's servers, whatever they answer."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from exporter.mail.zone import ItemKind, ServerHost
 from exporter.model import Fact
 from exporter.text import commas
 
-FAMILIES = {4: ("IPv4", 24), 6: ("IPv6", 48)}  # how a network of one place is cut out of each
+FAMILIES = {4: ("IPv4", 24), 6: ("IPv6", 48)}  # name and prefix length; one such network counts as one place
 
 
-def judge(heard: ZoneAnswers) -> Iterator[Fact]:
-    apex, hosts, named = heard.zone, heard.hosts, heard.named
+def judge(answers: ZoneAnswers) -> Iterator[Fact]:
+    apex, hosts, named = answers.zone, answers.hosts, answers.named
     yield NAMESERVERS(len(named))
     if len(named) > MOST_SERVERS:
         yield TOO_MANY(zone=apex, count=len(named), limit=MOST_SERVERS)
@@ -56,11 +56,11 @@ def judge(heard: ZoneAnswers) -> Iterator[Fact]:
         yield DOCUMENTATION_ADDRESS(zone=apex, addresses=commas(fictitious))
     if not any(host.doubt for host in hosts):
         yield from _together(apex, hosts)
-    yield from _compared(heard)
+    yield from _compared(answers)
     for host in hosts:
         if host.doubt:
             doubt = nameservers.doubt(host.doubt).over(*OF_A_SERVER, server=host.name)
-            yield doubt.over(*OF_THE_ADDRESSES, *OF_THE_DATA, *(() if heard.good else OF_NOBODY))
+            yield doubt.over(*OF_THE_ADDRESSES, *OF_THE_DATA, *(() if answers.good else OF_NOBODY))
 
 
 def _together(apex: str, hosts: Sequence[ServerHost]) -> Iterator[Fact]:
@@ -81,7 +81,7 @@ def _together(apex: str, hosts: Sequence[ServerHost]) -> Iterator[Fact]:
 
 
 def _machines(hosts: Sequence[ServerHost]) -> list[list[ServerHost]]:
-    """Those that share an address are one machine."""
+    """Group the servers by machine: those that share an address are one machine."""
     found: list[list[ServerHost]] = []
     for host in hosts:
         if host.addresses:
@@ -97,7 +97,7 @@ def _shared(some: Sequence[ServerHost]) -> list[IP]:
 
 
 def _network(apex: str, hosts: Sequence[ServerHost]) -> Iterator[Fact]:
-    """Whoever has only one IP family depends on the servers that it can reach."""
+    """Compare networks for each IP family: a resolver with one family depends on the servers that it can reach."""
     found: dict[str, tuple[int, str]] = {}
     for version, (family, size) in FAMILIES.items():
         some = [[ip for ip in host.addresses if ip.version == version] for host in hosts]
@@ -111,14 +111,14 @@ def _network(apex: str, hosts: Sequence[ServerHost]) -> Iterator[Fact]:
         yield SAME_NETWORK(zone=apex, count=count, family=commas(found), network=network)
 
 
-def _compared(heard: ZoneAnswers) -> Iterator[Fact]:
-    """The names in the delegation, and those that the zone itself has. That one has more does no harm."""
-    if heard.parent and heard.child and heard.parent != heard.child:
-        parent, child = commas(sorted(heard.parent)), commas(sorted(heard.child))
-        held = heard.parent < heard.child or heard.child < heard.parent
-        severity = Severity.INFO if held else None
-        yield DELEGATION_DIFFERS(zone=heard.zone, parent=parent, child=child, severity=severity)
-    for reply in heard.named_by.values():
+def _compared(answers: ZoneAnswers) -> Iterator[Fact]:
+    """Compare the names in the delegation with those in the zone. It is harmless if one set holds the other."""
+    if answers.parent and answers.child and answers.parent != answers.child:
+        parent, child = commas(sorted(answers.parent)), commas(sorted(answers.child))
+        contained = answers.parent < answers.child or answers.child < answers.parent
+        severity = Severity.INFO if contained else None
+        yield DELEGATION_DIFFERS(zone=answers.zone, parent=parent, child=child, severity=severity)
+    for reply in answers.ns_by_ip.values():
         if not reply.status.conclusive:
             doubt = nameservers.doubt(reply).over(DELEGATION_DIFFERS)
-            yield doubt.over(DATA_DIFFER, kind=ItemKind.NS, name=heard.zone)
+            yield doubt.over(DATA_DIFFER, kind=ItemKind.NS, name=answers.zone)

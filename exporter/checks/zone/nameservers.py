@@ -29,14 +29,15 @@ from exporter.net import Net
 MOST_SERVERS = 13  # names; as many as the root has, and what a delegation of 512 octets holds
 MOST_ADDRESSES = 4  # of one name
 PARENTS = 3  # of the parent's servers that are asked until one answers
-Way = tuple[int, bool]  # IP version, and whether over TCP
+Egress = tuple[int, bool]  # IP version, and whether over TCP
 
 
 @dataclass(frozen=True, slots=True)
 class ZoneLocation:
-    """Where a domain lies: its zone, and the parent's word for it, None if that is not to be had.
+    """Where a domain is: its zone, and the delegation in the parent zone (None if it cannot be read).
 
-    `parents` are servers of the zone `above`. `unanswered` is the reply for want of which there is no such word.
+    `parents` are servers of the zone `above`. `unanswered` is the inconclusive reply because of which the delegation
+    is not known.
     """
 
     zone: str
@@ -48,32 +49,33 @@ class ZoneLocation:
 
 @dataclass(frozen=True, slots=True)
 class ZoneAnswers:
-    """The servers of a zone, and what they said of it. `told` is the resolver's word for its NS records.
+    """The servers of a zone, and what they answered. `ns` is the resolver's answer for its NS records.
 
-    `parent` and `child` are the names in the delegation and in the zone itself, empty where not known. `answers`
-    are those of the zone's servers, whose signatures count. `named_by` has what each address says of the NS records.
+    `parent` and `child` are the server names in the delegation and in the zone itself; they are empty if not known.
+    `replies` are all replies of the zone's servers: the signatures in them count. `ns_by_ip` has the NS records as each
+    address answers them.
     """
 
     zone: str
-    told: Reply
+    ns: Reply
     parent: set[str]
     child: set[str]
     hosts: list[ServerHost]
-    voices: list[ServerAnswer]
-    answers: list[ServerReply]
-    named_by: dict[IP, ServerReply] = field(default_factory=dict)
+    servers: list[ServerAnswer]
+    replies: list[ServerReply]
+    ns_by_ip: dict[IP, ServerReply] = field(default_factory=dict)
 
     @property
     def named(self) -> set[str]:
-        return self.parent | self.child or set(self.told.names)
+        return self.parent | self.child or set(self.ns.names)
 
     @property
     def good(self) -> list[ServerAnswer]:
-        return [voice for voice in self.voices if voice.good]
+        return [answer for answer in self.servers if answer.good]
 
 
 async def locate(net: Net, domain: str, found: ZoneCut) -> ZoneLocation | None:
-    """Where the walk (zone.find) met doubt, the servers above know whether a zone begins there."""
+    """Find the domain's zone. If the walk (zone.find) met a doubt, the parent's servers say where the zone begins."""
     if found.zone is None:
         return None
     if found.doubt:
@@ -89,44 +91,44 @@ async def locate(net: Net, domain: str, found: ZoneCut) -> ZoneLocation | None:
     return ZoneLocation(found.zone, delegation, over.zone, parents, unanswered)
 
 
-async def hear(net: Net, place: ZoneLocation) -> ZoneAnswers:
+async def probe(net: Net, place: ZoneLocation) -> ZoneAnswers:
     """Ask the servers that the parent and the resolver name, and then those that only the zone itself names."""
     apex = place.zone
-    told = await net.query(apex, "NS")
+    ns = await net.query(apex, "NS")
     parent = set(place.delegation.nameservers if place.delegation else ())
-    heard = ZoneAnswers(apex, told, parent, set(), [], [], [])
-    await _hear(net, heard, parent.union(told.names), place.delegation)
-    await _name(net, heard)
-    for reply in heard.named_by.values():
+    answers = ZoneAnswers(apex, ns, parent, set(), [], [], [])
+    await _probe(net, answers, parent.union(ns.names), place.delegation)
+    await _ask_for_ns(net, answers)
+    for reply in answers.ns_by_ip.values():
         if reply.authoritative:
-            heard.child.update(reply.names)
-    await _hear(net, heard, heard.child - parent.union(told.names), None)
-    await _name(net, heard)
-    heard.answers.extend(heard.named_by.values())
-    heard.answers.extend(reply for voice in heard.good for reply in (voice.udp, voice.tcp))
-    return heard
+            answers.child.update(reply.names)
+    await _probe(net, answers, answers.child - parent.union(ns.names), None)
+    await _ask_for_ns(net, answers)
+    answers.replies.extend(answers.ns_by_ip.values())
+    answers.replies.extend(reply for answer in answers.good for reply in (answer.udp, answer.tcp))
+    return answers
 
 
-async def _name(net: Net, heard: ZoneAnswers) -> None:
-    """Ask the good voices for the NS records, each once."""
-    some = [voice for voice in heard.good if voice.ip not in heard.named_by]
-    replies = await asyncio.gather(*(_over_good(net, voice, heard.zone, "NS") for voice in some))
-    heard.named_by.update(zip((voice.ip for voice in some), replies, strict=True))
+async def _ask_for_ns(net: Net, answers: ZoneAnswers) -> None:
+    """Ask each good server for the NS records, once."""
+    some = [answer for answer in answers.good if answer.ip not in answers.ns_by_ip]
+    replies = await asyncio.gather(*(_ask(net, answer, answers.zone, "NS") for answer in some))
+    answers.ns_by_ip.update(zip((answer.ip for answer in some), replies, strict=True))
 
 
-async def _hear(net: Net, heard: ZoneAnswers, nameservers: set[str], delegation: Referral | None) -> None:
+async def _probe(net: Net, answers: ZoneAnswers, nameservers: set[str], delegation: Referral | None) -> None:
     glue: dict[str, list[IP]] = {}
     for name, ip in delegation.glue if delegation else ():
         glue.setdefault(name, []).append(ip)
-    some = sorted(nameservers)[: MOST_SERVERS - len(heard.hosts)]
+    some = sorted(nameservers)[: MOST_SERVERS - len(answers.hosts)]
     hosts = await asyncio.gather(*(net.drive(zone.look_up(name, tuple(glue.get(name, ())))) for name in some))
-    known = {voice.ip for voice in heard.voices}
-    heard.hosts.extend(hosts)
-    heard.voices.extend(await voices(net, heard.zone, hosts, known))
+    known = {answer.ip for answer in answers.servers}
+    answers.hosts.extend(hosts)
+    answers.servers.extend(await probe_addresses(net, answers.zone, hosts, known))
 
 
 async def _parents(net: Net, parent: str) -> tuple[ServerHost, ...]:
-    """A few servers of the zone above: for each child others, so that not all questions meet the first one."""
+    """A few servers of the parent zone. Each child gets others, so that not all questions go to the same servers."""
     known = (await net.query(parent, "NS")).names
     some = sorted(known, key=lambda name: crc32(f"{parent} {name}".encode()))[:PARENTS]
     return tuple(await asyncio.gather(*(net.drive(zone.look_up(name)) for name in some)))
@@ -135,9 +137,9 @@ async def _parents(net: Net, parent: str) -> tuple[ServerHost, ...]:
 async def _delegation(
     net: Net, parents: Sequence[ServerHost], name: str, parent: str
 ) -> tuple[Referral | None, ServerReply | None]:
-    """The cut above the name, or the reply for want of which it is not known.
+    """The delegation of the name. If it is not known because of an inconclusive reply, that reply.
 
-    Neither if the parent's servers are the child's, too, or none of them can be asked.
+    Both are None if the parent's servers also serve the child, or if none of them can be asked.
     """
     unanswered = None
     for server in parents:
@@ -153,10 +155,10 @@ async def _delegation(
     return None, unanswered
 
 
-async def voices(
+async def probe_addresses(
     net: Net, apex: str, hosts: Iterable[ServerHost], known: AbstractSet[IP] = frozenset()
 ) -> list[ServerAnswer]:
-    """Each address once, but for those known. Whoever does not answer is asked once more."""
+    """Ask each address once, except the known ones. One that does not answer is asked again."""
     hosts = list(hosts)
     where: dict[IP, tuple[str, bool]] = {}
     for host in hosts:
@@ -166,67 +168,69 @@ async def voices(
         for ip in host.stale[:MOST_ADDRESSES]:
             where.setdefault(ip, (host.name, True))
     asked = {ip: who for ip, who in where.items() if ip not in known}
-    return await asyncio.gather(*(_voice(net, apex, name, ip, stale=stale) for ip, (name, stale) in asked.items()))
+    return await asyncio.gather(
+        *(_probe_address(net, apex, name, ip, stale=stale) for ip, (name, stale) in asked.items())
+    )
 
 
-async def _voice(net: Net, apex: str, server: str, ip: IP, *, stale: bool) -> ServerAnswer:
-    udp, tcp = await asyncio.gather(_insist(net, apex, ip, tcp=False), _insist(net, apex, ip, tcp=True))
+async def _probe_address(net: Net, apex: str, server: str, ip: IP, *, stale: bool) -> ServerAnswer:
+    udp, tcp = await asyncio.gather(_ask_with_retry(net, apex, ip, tcp=False), _ask_with_retry(net, apex, ip, tcp=True))
     return ServerAnswer(server, ip, udp, tcp, stale)
 
 
-async def _insist(net: Net, apex: str, ip: IP, *, tcp: bool) -> ServerReply:
+async def _ask_with_retry(net: Net, apex: str, ip: IP, *, tcp: bool) -> ServerReply:
     reply = await net.ask_server(ip, apex, "SOA", tcp=tcp)
     silent = zone.word(reply) is ServerState.SILENT
     return await net.ask_server(ip, apex, "SOA", tcp=tcp) if silent else reply
 
 
-async def ways_out(net: Net, heard: ZoneAnswers, place: ZoneLocation) -> set[Way]:
-    """The ways by which some server has answered with authority: what fails there is not our own doing.
+async def proven_egress(net: Net, answers: ZoneAnswers, place: ZoneLocation) -> set[Egress]:
+    """The egress over which some server has answered with authority. A failure over it is not our own.
 
-    Networks that answer DNS questions in the place of those who were asked never set AA. The parent's servers are asked
-    for what the zone's own do not prove.
+    Networks that answer DNS questions in place of the asked server never set AA. If the zone's servers do not prove an
+    egress, the parent's servers are asked over it.
     """
-    asked = [voice for voice in heard.voices if not voice.passed_over]
+    asked = [answer for answer in answers.servers if not answer.passed_over]
     proven = {(v.version, tcp) for v in asked for tcp in (False, True) if zone.soa(v.tcp if tcp else v.udp)}
-    open_still = sorted({(v.version, tcp) for v in asked for tcp in (False, True)} - proven)
-    shown = await asyncio.gather(*(_shown_by_parents(net, place, way) for way in open_still))
-    return proven | {way for way, is_shown in zip(open_still, shown, strict=True) if is_shown}
+    unproven = sorted({(v.version, tcp) for v in asked for tcp in (False, True)} - proven)
+    by_parents = await asyncio.gather(*(_proven_by_parents(net, place, it) for it in unproven))
+    return proven | {it for it, is_proven in zip(unproven, by_parents, strict=True) if is_proven}
 
 
-async def _shown_by_parents(net: Net, place: ZoneLocation, way: Way) -> bool:
-    version, tcp = way
+async def _proven_by_parents(net: Net, place: ZoneLocation, egress: Egress) -> bool:
+    version, tcp = egress
     for ip in [ip for server in place.parents for ip in server.addresses if ip.version == version][:PARENTS]:
         if zone.soa(await net.ask_server(ip, place.above, "SOA", tcp=tcp)):
             return True
     return False
 
 
-async def ask_each(net: Net, heard: ZoneAnswers, name: str, rdtype: str) -> list[ServerReply]:
-    """The same question to all good voices, over UDP unless only TCP had an answer; their replies in order."""
-    return await asyncio.gather(*(_over_good(net, voice, name, rdtype) for voice in heard.good))
+async def ask_each(net: Net, answers: ZoneAnswers, name: str, rdtype: str) -> list[ServerReply]:
+    """Ask all good servers the same question, over UDP unless only TCP was answered. The replies keep their order."""
+    return await asyncio.gather(*(_ask(net, answer, name, rdtype) for answer in answers.good))
 
 
-async def _over_good(net: Net, voice: ServerAnswer, name: str, rdtype: str) -> ServerReply:
-    return await net.ask_server(voice.ip, name, rdtype, tcp=zone.soa(voice.udp) is None)
+async def _ask(net: Net, answer: ServerAnswer, name: str, rdtype: str) -> ServerReply:
+    return await net.ask_server(answer.ip, name, rdtype, tcp=zone.soa(answer.udp) is None)
 
 
-async def soas(net: Net, heard: ZoneAnswers) -> list[SOA | None]:
-    return [zone.soa(reply) for reply in await ask_each(net, heard, heard.zone, "SOA")]
+async def soas(net: Net, answers: ZoneAnswers) -> list[SOA | None]:
+    return [zone.soa(reply) for reply in await ask_each(net, answers, answers.zone, "SOA")]
 
 
-async def gather(net: Net, heard: ZoneAnswers, items: Sequence[Item]) -> list[Gathered]:
-    """What the good voices have of each item."""
-    replies = await asyncio.gather(*(ask_each(net, heard, *item.question) for item in items))
+async def gather(net: Net, answers: ZoneAnswers, items: Sequence[Item]) -> list[Gathered]:
+    """What the good servers have of each item."""
+    replies = await asyncio.gather(*(ask_each(net, answers, *item.question) for item in items))
     return [Gathered(item, tuple(some)) for item, some in zip(items, replies, strict=True)]
 
 
 async def validated(net: Net, items: Sequence[Item]) -> list[Reply]:
-    """What the resolver makes of the items."""
+    """The resolver's answer for each item."""
     return await asyncio.gather(*(net.query(*item.question) for item in items))
 
 
 def fictitious(apex: str, server: str, ip: IP) -> bool:
-    """Is it an address of examples, where nothing else is an example?"""
+    """Is it an address for documentation (RFC 5737, RFC 3849), although the zone and the server are no examples?"""
     return names.documentation(ip) and not (names.is_example(apex) or names.is_example(server))
 
 

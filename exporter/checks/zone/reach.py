@@ -1,6 +1,6 @@
-"""What each address of a zone's servers did when asked for the SOA: the part of the check about who answers at all.
+"""Judges what each address of a zone's servers answered when it was asked for the SOA.
 
-Only what our own way out cannot explain is charged to a server.
+A failure is a finding about the server only if our own network cannot be its cause. Otherwise it is a doubt.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from exporter.checks.zone import nameservers
-from exporter.checks.zone.nameservers import Way, ZoneAnswers, ZoneLocation
+from exporter.checks.zone.nameservers import Egress, ZoneAnswers, ZoneLocation
 from exporter.checks.zone.rules import (
     DELEGATION_DIFFERS,
     DS_WITHOUT_KEY,
@@ -31,101 +31,101 @@ from exporter.net import Net
 from exporter.text import commas, minute
 
 
-async def judge(net: Net, domain: str, place: ZoneLocation, heard: ZoneAnswers) -> list[Fact]:
-    ways = await nameservers.ways_out(net, heard, place)
-    alive = {voice.version for voice in heard.good}
-    if heard.good:
+async def judge(net: Net, domain: str, place: ZoneLocation, answers: ZoneAnswers) -> list[Fact]:
+    egress = await nameservers.proven_egress(net, answers, place)
+    alive = {answer.version for answer in answers.good}
+    if answers.good:
         net.zone_silences().answered(domain)
-        said = [fact for voice in heard.voices for fact in _one(heard, voice, ways, alive)]
-        return _without_a_way_in(place, heard, said)
-    # Others may have shown the way, for other zones.
-    ways |= net.zone_silences().proven(domain, {voice.ip for voice in heard.voices})
-    said = [fact for voice in heard.voices for fact in _one(heard, voice, ways, alive)]
-    return [*said, await _nobody(net, domain, heard, ways)]
+        said = [fact for answer in answers.servers for fact in _one(answers, answer, egress, alive)]
+        return _raise_if_all_glue_is_dead(place, answers, said)
+    # Servers of other zones may have proven an egress too.
+    egress |= net.zone_silences().proven(domain, {answer.ip for answer in answers.servers})
+    said = [fact for answer in answers.servers for fact in _one(answers, answer, egress, alive)]
+    return [*said, await _nobody(net, domain, answers, egress)]
 
 
-def _one(heard: ZoneAnswers, voice: ServerAnswer, ways: set[Way], alive: set[int]) -> Iterator[Fact]:
-    apex = heard.zone
-    who: dict[str, Any] = {"zone": apex, "server": voice.server, "ip": voice.ip}
-    if voice.stale:
-        yield from _stale(heard, voice, ways, alive)
+def _one(answers: ZoneAnswers, answer: ServerAnswer, egress: set[Egress], alive: set[int]) -> Iterator[Fact]:
+    apex = answers.zone
+    who: dict[str, Any] = {"zone": apex, "server": answer.server, "ip": answer.ip}
+    if answer.stale:
+        yield from _stale(answers, answer, egress, alive)
         return
-    if voice.passed_over or (nameservers.fictitious(apex, voice.server, voice.ip) and not voice.good):
+    if answer.passed_over or (nameservers.fictitious(apex, answer.server, answer.ip) and not answer.good):
         return
-    if voice.good:
-        for reply, over in ((voice.udp, "UDP"), (voice.tcp, "TCP")):
+    if answer.good:
+        for reply, over in ((answer.udp, "UDP"), (answer.tcp, "TCP")):
             rule = NO_TCP if over == "TCP" else SERVER_SILENT
             match word(reply):
                 case ServerState.GOOD:
                     pass
-                case ServerState.SILENT if (voice.version, over == "TCP") not in ways:
+                case ServerState.SILENT if (answer.version, over == "TCP") not in egress:
                     closed = Doubt(Reason.EGRESS, f"no server at all answers over {over}: is our own way out closed?")
-                    yield closed.over(rule, ip=voice.ip)
+                    yield closed.over(rule, ip=answer.ip)
                 case ServerState.SILENT:
                     yield NO_TCP(**who) if over == "TCP" else SERVER_SILENT(**who, transports=over)
                 case _:
-                    yield nameservers.doubt(reply).over(rule, ip=voice.ip)
-    elif alive and _no_way(voice, ways):
-        return  # nothing at all gets out over this IP version, as if there were no route
-    elif not _proven(voice, ways, alive):
-        yield _unproven(voice).over(*OF_A_SERVER, ip=voice.ip).over(*OF_THE_DATA)
-    elif voice.word is ServerState.SILENT:
+                    yield nameservers.doubt(reply).over(rule, ip=answer.ip)
+    elif alive and _no_egress(answer, egress):
+        return  # nothing gets out over this IP version, so it counts as if there were no route
+    elif not _proven(answer, egress, alive):
+        yield _unproven(answer).over(*OF_A_SERVER, ip=answer.ip).over(*OF_THE_DATA)
+    elif answer.word is ServerState.SILENT:
         yield SERVER_SILENT(**who, transports="UDP and TCP")
     else:
-        yield LAME(**who, how=voice.how)
+        yield LAME(**who, how=answer.how)
 
 
-def _stale(heard: ZoneAnswers, voice: ServerAnswer, ways: set[Way], alive: set[int]) -> Iterator[Fact]:
-    """An address that only the parent zone gives: it misleads whoever comes from there, unless the zone is there."""
-    has = next((host.addresses for host in heard.hosts if host.name == voice.server), ())
-    shown = commas(ip for ip in has if ip != voice.ip) or "it has none"
-    who: dict[str, Any] = {"zone": heard.zone, "server": voice.server, "ip": voice.ip, "addresses": shown}
-    if voice.good:
+def _stale(answers: ZoneAnswers, answer: ServerAnswer, egress: set[Egress], alive: set[int]) -> Iterator[Fact]:
+    """An address that only the parent zone has. Resolvers that follow the delegation may ask it in vain."""
+    has = next((host.addresses for host in answers.hosts if host.name == answer.server), ())
+    shown = commas(ip for ip in has if ip != answer.ip) or "it has none"
+    who: dict[str, Any] = {"zone": answers.zone, "server": answer.server, "ip": answer.ip, "addresses": shown}
+    if answer.good:
         yield STALE_GLUE(**who, how="answers for the zone all the same", severity=Severity.INFO)
-    elif names.not_public(voice.ip):
+    elif names.not_public(answer.ip):
         yield STALE_GLUE(**who, how="is not public")
-    elif names.documentation(voice.ip) and nameservers.fictitious(heard.zone, voice.server, voice.ip):
+    elif names.documentation(answer.ip) and nameservers.fictitious(answers.zone, answer.server, answer.ip):
         yield STALE_GLUE(**who, how="is one of examples")
-    elif voice.passed_over or (alive and _no_way(voice, ways)):
+    elif answer.passed_over or (alive and _no_egress(answer, egress)):
         yield STALE_GLUE(**who, how="cannot be asked from here", severity=Severity.INFO)
-    elif _proven(voice, ways, alive):
-        silent = voice.word is ServerState.SILENT
-        yield STALE_GLUE(**who, how="gives no answer" if silent else voice.how)
+    elif _proven(answer, egress, alive):
+        silent = answer.word is ServerState.SILENT
+        yield STALE_GLUE(**who, how="gives no answer" if silent else answer.how)
     else:
-        yield _unproven(voice).over(STALE_GLUE, ip=voice.ip)
+        yield _unproven(answer).over(STALE_GLUE, ip=answer.ip)
 
 
-def _proven(voice: ServerAnswer, ways: set[Way], alive: set[int]) -> bool:
-    """Is it the server's own doing that it is not good?"""
-    match voice.word:
+def _proven(answer: ServerAnswer, egress: set[Egress], alive: set[int]) -> bool:
+    """Is the server the proven cause of its failure?"""
+    match answer.word:
         case ServerState.SILENT:
-            return voice.version in alive
+            return answer.version in alive
         case ServerState.LAME:
-            return (voice.version, voice.fault is voice.tcp) in ways
+            return (answer.version, answer.fault is answer.tcp) in egress
         case ServerState.FAILING:
             return bool(alive)
         case _:
             return False
 
 
-def _no_way(voice: ServerAnswer, ways: set[Way]) -> bool:
-    """Is it silent over an IP version by which nobody at all has answered?"""
-    return voice.word is ServerState.SILENT and (voice.version, False) not in ways
+def _no_egress(answer: ServerAnswer, egress: set[Egress]) -> bool:
+    """Is it silent over an IP version over which no server at all has answered?"""
+    return answer.word is ServerState.SILENT and (answer.version, False) not in egress
 
 
-def _unproven(voice: ServerAnswer) -> Doubt:
-    if voice.word is ServerState.LAME:
-        return Doubt(Reason.EGRESS, f"{voice} {voice.how}, but nothing shows that questions get out unharmed")
-    return nameservers.doubt(voice.fault)
+def _unproven(answer: ServerAnswer) -> Doubt:
+    if answer.word is ServerState.LAME:
+        return Doubt(Reason.EGRESS, f"{answer} {answer.how}, but nothing shows that questions get out unharmed")
+    return nameservers.doubt(answer.fault)
 
 
-def _without_a_way_in(place: ZoneLocation, heard: ZoneAnswers, said: list[Fact]) -> list[Fact]:
-    """If no address in the delegation answers, whoever comes from the parent zone gets nowhere."""
+def _raise_if_all_glue_is_dead(place: ZoneLocation, answers: ZoneAnswers, said: list[Fact]) -> list[Fact]:
+    """Make stale glue critical if no address in the delegation answers: then no resolver reaches the zone."""
     glue = dict.fromkeys(place.delegation.glue if place.delegation else ())
-    lost = {ip for fact in said if isinstance(fact, Finding) and (ip := _dead_address(fact))}
+    dead = {ip for fact in said if isinstance(fact, Finding) and (ip := _dead_address(fact))}
     delegated = {name for name, _ in glue}
-    whole = heard.parent <= delegated and all(inside(name, heard.zone) for name in delegated)
-    if not (glue and whole and all(str(ip) in lost for _, ip in glue)):
+    whole = answers.parent <= delegated and all(inside(name, answers.zone) for name in delegated)
+    if not (glue and whole and all(str(ip) in dead for _, ip in glue)):
         return said
     return [
         STALE_GLUE(severity=Severity.CRITICAL, **dict(fact.evidence))
@@ -136,54 +136,54 @@ def _without_a_way_in(place: ZoneLocation, heard: ZoneAnswers, said: list[Fact])
 
 
 def _dead_address(found: Finding) -> str | None:
-    """The address at which nobody answers for the zone, as it was found."""
+    """The address that does not serve the zone, if the finding is about one; else None."""
     gone = found.rule in (LAME, STALE_GLUE) and found.severity.fails
     silent = found.rule is SERVER_SILENT and dict(found.evidence)["transports"] == "UDP and TCP"
     return dict(found.evidence)["ip"] if gone or silent else None
 
 
-async def _nobody(net: Net, domain: str, heard: ZoneAnswers, ways: set[Way]) -> Fact:
-    """That no server has the zone is said only when each has shown it twice, and nothing else can explain it.
+async def _nobody(net: Net, domain: str, answers: ZoneAnswers, egress: set[Egress]) -> Fact:
+    """No server of the zone is good. Say why, if that is certain.
 
-    That none answers is said only when each has been silent for long, while servers of others answer. Each has been
-    asked twice in this run already.
+    All are lame: only if each has shown it twice and nothing else can explain it. None answers: only if all have been
+    silent for long while servers of other zones answered. Each has already been asked twice in this run.
     """
-    lost = [f"{host.name} has no address" for host in heard.hosts if host.without_address]
-    if _lame(heard.voices, ways) and all(host.addresses or host.without_address for host in heard.hosts):
-        again = await nameservers.voices(net, heard.zone, heard.hosts)
-        if _lame(again, ways):
-            return NONE_AUTHORITATIVE(zone=heard.zone, servers="; ".join([*(f"{v} {v.how}" for v in again), *lost]))
-    by_ip = {voice.ip: voice for voice in heard.voices}
-    if by_ip and all(_mute(heard.zone, host, by_ip, ways) for host in heard.hosts):
+    lost = [f"{host.name} has no address" for host in answers.hosts if host.without_address]
+    if _lame(answers.servers, egress) and all(host.addresses or host.without_address for host in answers.hosts):
+        again = await nameservers.probe_addresses(net, answers.zone, answers.hosts)
+        if _lame(again, egress):
+            return NONE_AUTHORITATIVE(zone=answers.zone, servers="; ".join([*(f"{v} {v.how}" for v in again), *lost]))
+    by_ip = {answer.ip: answer for answer in answers.servers}
+    if by_ip and all(_unusable(answers.zone, host, by_ip, egress) for host in answers.hosts):
         since = net.zone_silences().silent(domain)
         if since is not None:
-            told = "; ".join([*(f"{v} {_shown(v)}" for v in heard.voices if not v.passed_over), *lost])
-            return SILENT(zone=heard.zone, since=minute(since), servers=told)
-    none = Doubt(Reason.NETWORK, f"none of the servers of {heard.zone} that can be asked from here answers for it")
+            shown = "; ".join([*(f"{v} {_failure(v)}" for v in answers.servers if not v.passed_over), *lost])
+            return SILENT(zone=answers.zone, since=minute(since), servers=shown)
+    none = Doubt(Reason.NETWORK, f"none of the servers of {answers.zone} that can be asked from here answers for it")
     return none.over(*OF_NOBODY, *OF_A_SERVER, *OF_THE_DATA, DS_WITHOUT_KEY, DELEGATION_DIFFERS)
 
 
-def _lame(voices: Iterable[ServerAnswer], ways: set[Way]) -> bool:
-    return all(v.word is ServerState.LAME and (v.version, v.fault is v.tcp) in ways for v in voices)
+def _lame(servers: Iterable[ServerAnswer], egress: set[Egress]) -> bool:
+    return all(v.word is ServerState.LAME and (v.version, v.fault is v.tcp) in egress for v in servers)
 
 
-def _mute(apex: str, host: ServerHost, by_ip: Mapping[IP, ServerAnswer], ways: set[Way]) -> bool:
-    """Does it not answer for the zone, by what nothing but itself can explain?"""
-    there = [voice for ip in (*host.addresses, *host.stale) if (voice := by_ip.get(ip))]
-    asked = [voice for voice in there if not (voice.passed_over or _no_way(voice, ways))]
+def _unusable(apex: str, host: ServerHost, by_ip: Mapping[IP, ServerAnswer], egress: set[Egress]) -> bool:
+    """Does the server not answer for the zone, and is it itself the only possible cause?"""
+    there = [answer for ip in (*host.addresses, *host.stale) if (answer := by_ip.get(ip))]
+    asked = [answer for answer in there if not (answer.passed_over or _no_egress(answer, egress))]
     if asked:
-        return all(_helpless(voice, ways) for voice in asked)
+        return all(_at_fault(answer, egress) for answer in asked)
     if host.doubt and not host.addresses:
-        return inside(host.name, apex)  # whoever could tell its address is among those that do not answer
-    return all(names.not_public(ip) for ip in host.addresses)  # without any address, too
+        return inside(host.name, apex)  # its address is in this zone, whose servers do not answer
+    return all(names.not_public(ip) for ip in host.addresses)  # true too if it has no address
 
 
-def _helpless(voice: ServerAnswer, ways: set[Way]) -> bool:
-    """An answer that is no use is its own only over a way that is shown to lead to servers, and not to others."""
-    if voice.word in (ServerState.LAME, ServerState.FAILING):
-        return (voice.version, voice.fault is voice.tcp) in ways
-    return voice.word is ServerState.SILENT  # over a shown way, too: see above
+def _at_fault(answer: ServerAnswer, egress: set[Egress]) -> bool:
+    """A useless answer comes from the server itself only if the egress is proven to lead to real servers."""
+    if answer.word in (ServerState.LAME, ServerState.FAILING):
+        return (answer.version, answer.fault is answer.tcp) in egress
+    return answer.word is ServerState.SILENT  # its egress is proven: the caller has left out the others
 
 
-def _shown(voice: ServerAnswer) -> str:
-    return "gives no answer" if voice.word is ServerState.SILENT else voice.how
+def _failure(answer: ServerAnswer) -> str:
+    return "gives no answer" if answer.word is ServerState.SILENT else answer.how

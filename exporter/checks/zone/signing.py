@@ -1,4 +1,4 @@
-"""What DNSSEC will do, besides what it does: keys that are gone, signatures that end."""
+"""DNSSEC failures that are coming: keys that are missing, and signatures that end soon."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from exporter.text import commas, minute
 EXPIRING = 2 * 86400.0  # seconds
 
 
-async def judge(net: Net, heard: ZoneAnswers) -> list[Fact]:
-    apex = heard.zone
+async def judge(net: Net, answers: ZoneAnswers) -> list[Fact]:
+    apex = answers.zone
     ds = await net.query(apex, "DS")
     if ds.void:
         return [UNSIGNED(zone=apex)]
@@ -24,17 +24,17 @@ async def judge(net: Net, heard: ZoneAnswers) -> list[Fact]:
         return [nameservers.doubt(ds).over(UNSIGNED, DS_WITHOUT_KEY, SIGNATURE_EXPIRING)]
     said: list[Fact] = []
     wanted = wanted_keys(ds.names)
-    replies = await nameservers.ask_each(net, heard, apex, "DNSKEY")
+    replies = await nameservers.ask_each(net, answers, apex, "DNSKEY")
     have = keys(record for reply in replies for record in reply.names)
     lacking = bool(wanted) and not wanted & have
     if lacking and replies and all(reply.authoritative for reply in replies):
-        told = (commas(map(str, sorted(some))) for some in (wanted, have))
-        said.append(DS_WITHOUT_KEY(zone=apex, wanted=next(told), have=next(told) or "none"))
+        shown = (commas(map(str, sorted(some))) for some in (wanted, have))
+        said.append(DS_WITHOUT_KEY(zone=apex, wanted=next(shown), have=next(shown) or "none"))
     for reply in replies:
         if not reply.status.conclusive:
             doubt = nameservers.doubt(reply).over(SIGNATURE_EXPIRING)
             said.append(doubt.over(DS_WITHOUT_KEY) if lacking else doubt)
-    signed = [(reply.signature.ends, reply) for reply in (*heard.answers, *replies) if reply.signature]
+    signed = [(reply.signature.ends, reply) for reply in (*answers.replies, *replies) if reply.signature]
     if signed:
         ends, reply = min(signed, key=itemgetter(0))
         said.append(SIGNATURES(ends))
