@@ -130,7 +130,7 @@ class _Line:
 
     async def secure(self, context: ssl.SSLContext, *, forget: bool = True) -> None:
         if forget:
-            self._buffer = b""  # what came in clear is not believed: RFC 3207 section 4.2
+            self._buffer = b""  # what came in clear does not count: RFC 3207 section 4.2
         tls = context.wrap_bio(self._encrypted, self._to_send, server_side=True)
         while True:
             try:

@@ -1,4 +1,4 @@
-"""What is remembered of somebody who gives no usable answer (truth rule 6 of the contract).
+"""Remembers who gives no usable answer, and decides when silence is a fact.
 
 The problem: when nothing comes back, the other side may be down, or our own network.
 
@@ -19,13 +19,13 @@ DAY = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Runs without a usable word since a time (unix seconds), each while our way out was proven to work."""
+    """Runs without a usable reply, since when (unix seconds). In each of them, our way out was proven."""
 
     since: float
     runs: int
 
     def lasts(self, seconds: float) -> bool:
-        """After so many seconds, is it a fact about who is silent, and no mere mishap?"""
+        """Is it a fact about the other side, if it has lasted for so many seconds?"""
         return self.runs >= SILENT_RUNS and seconds >= SILENT_SECONDS
 
 
@@ -56,7 +56,7 @@ class SilentUrls:
         return any(other != host and now - at <= SILENT_SECONDS for other, at in self._answered.items())
 
     def spoke(self, url: str) -> None:
-        """It has given a usable answer, whatever it says."""
+        """The URL has given a usable answer, with whatever content."""
         self._urls.pop(url, None)
 
     def silent(self, url: str) -> Silence | None:

@@ -15,10 +15,10 @@ The rules:
 - An address has one conversation at a time, and all together have at most AT_ONCE. We give our configured name in
   EHLO, send one command at a time, and end with QUIT.
 - To learn which versions of TLS a server speaks, we need more connections. So that is asked once a day, and when the
-  version of the ordinary handshake has changed. So is whether a current OpenSSL comes to terms with it.
-- Whether a server executes what was said in clear before TLS is asked of configured hosts alone. To find out, we must
-  say something behind STARTTLS, which a polite client never does at somebody else's host.
-- That STARTTLS was offered is remembered for OFFER_REMEMBERED, so that the end of the offer is seen.
+  version of the ordinary handshake has changed. So is whether a current OpenSSL can agree on TLS with it.
+- Only configured hosts are asked whether they execute commands that came in clear before TLS. To find out, we must send
+  a command behind STARTTLS, which is impolite at somebody else's host.
+- The last offer of STARTTLS is remembered for OFFER_REMEMBERED, so that we notice when the offer ends.
 
 `ehlo` asks another question, what a peer says to a sender's name: ehlo.py.
 """
@@ -46,7 +46,7 @@ from exporter.targets import MailHost, Peer
 
 AT_ONCE = 100  # conversations: the queues of three checks start runs, and a run has one for each address
 DAY = 86400.0
-OFFER_REMEMBERED = 7 * DAY  # how long it is told that STARTTLS was offered
+OFFER_REMEMBERED = 7 * DAY  # seconds for which an earlier offer of STARTTLS counts
 
 _UNHELPFUL = frozenset({Reason.NETWORK, Reason.EGRESS, Reason.TEMPFAIL})
 
@@ -63,15 +63,15 @@ class _Known:
     """What is asked once a day, on connections of its own. None: not known."""
 
     began: float  # monotonic
-    spoken: Version  # by the ordinary handshake
+    spoken: Version  # agreed in the ordinary handshake
     cipher: str  # likewise
     answers: dict[Version, bool | None]
     outdated: str | None = None
     obeys_clear_text: bool | None = None
-    before: tuple[str, bool] = "", False  # the last two, as they were known until the new answer
+    before: tuple[str, bool] = "", False  # the values of these two fields a day ago, until a new answer comes
 
     @property
-    def told(self) -> tuple[str, bool]:
+    def latest(self) -> tuple[str, bool]:
         outdated, obeys = self.before
         return (
             outdated if self.outdated is None else self.outdated,
@@ -146,7 +146,7 @@ class SmtpClient:
         known = self._known.get(key)
         if known is None or known.spoken != spoken or now - known.began >= DAY:
             old = self._known.pop(key, None)  # so that it goes in at the end: they are in order of age
-            known = _Known(now, spoken, cipher, {spoken: True}, before=old.told if old else ("", False))
+            known = _Known(now, spoken, cipher, {spoken: True}, before=old.latest if old else ("", False))
             self._known[key] = known
             forget(self._known, lambda old: now - old.began > DAY)
         with suppress(TimeoutError):
@@ -158,16 +158,16 @@ class SmtpClient:
                             known.answers[version] = answer.spoken
                 if known.outdated is None or known.cipher != cipher:
                     known.cipher = cipher
-                    # TLS 1.3 has nothing that is out of date, and what speaks 1.1 is all out of date.
+                    # TLS 1.3 has no outdated ciphers. TLS 1.1 and older have no others.
                     doubtful = spoken is Version.TLS_1_2 and not surely_current(cipher)
                     known.outdated = await call.outdated() if doubtful else ""
                 if known.obeys_clear_text is None and call.target.configured and call.found.starttls:
                     known.obeys_clear_text = await call.obeys_clear_text()
-        outdated, obeys = known.told
+        outdated, obeys = known.latest
         call.found = replace(call.found, versions=dict(known.answers), outdated=outdated, obeys_clear_text=obeys)
 
     def _recall_offer(self, key: tuple[str, IP, int], found: SmtpResult) -> SmtpResult:
-        """Remember an offer of STARTTLS, and tell of the last one where there is none any more."""
+        """Remember an offer of STARTTLS. If there is none now, add when the last one was."""
         now = self._clock.monotonic()
         forget(self._offers, lambda old: now - old.seen > OFFER_REMEMBERED)
         if found.starttls:

@@ -42,7 +42,7 @@ _FIRST_IN = re.compile(r"(?:SSLV3|TLSV1[0-9]?)_(?=ALERT_)")  # the standard an a
 
 
 class HungUp(ConnectionError):  # noqa: N818 (a fact about the server, not an error of ours)
-    """The server closed the connection where something was due."""
+    """The server closed the connection when a reply was expected."""
 
 
 class SpokeInClear(Exception):  # noqa: N818 (likewise)
@@ -75,7 +75,7 @@ class Secured:
 
 
 def reading_context() -> ssl.SSLContext:
-    """For looking, not for trusting: every version and cipher there is, and any certificate, to be judged apart.
+    """A context for inspection only: all versions and ciphers, and any certificate. It is judged elsewhere.
 
     Anonymous ciphers are left out: with them a server shows no certificate.
     """
@@ -87,8 +87,8 @@ def reading_context() -> ssl.SSLContext:
     context.options |= getattr(
         ssl, "OP_LEGACY_SERVER_CONNECT", 0x4
     )  # servers without RFC 5746; named since Python 3.12
-    # Under TLS 1.3 the request is encrypted, and nothing else in the library tells of it.
-    context._msg_callback = _listen  # type: ignore[attr-defined]  # noqa: SLF001  (there is no public name for it)
+    # Under TLS 1.3 the request is encrypted, and the library shows it nowhere else.
+    context._msg_callback = _note_certificate_request  # type: ignore[attr-defined]  # noqa: SLF001  (there is no public name for it)
     return context
 
 
@@ -107,7 +107,7 @@ _CURRENT_CIPHERS = frozenset(cipher["name"] for cipher in current_context().get_
 
 
 def surely_current(cipher: str) -> bool:
-    """Does a current OpenSSL speak it, whatever the parameters are? Those of DHE may be too short."""
+    """Does a current OpenSSL accept the cipher with any parameters? Those of DHE may be too short."""
     return cipher in _CURRENT_CIPHERS and not cipher.startswith("DHE-")
 
 
@@ -115,7 +115,7 @@ _asked: WeakSet[object] = WeakSet()  # the tunnels whose server asked for our ce
 _HANDSHAKE, _CERTIFICATE_REQUEST = 22, 13
 
 
-def _listen(tunnel: object, direction: str, _: object, content: int, message: int, __: bytes) -> None:
+def _note_certificate_request(tunnel: object, direction: str, _: object, content: int, message: int, __: bytes) -> None:
     if direction == "read" and content == _HANDSHAKE and message == _CERTIFICATE_REQUEST:
         _asked.add(tunnel)
 
@@ -141,13 +141,13 @@ class SmtpConnection:
         return reply
 
     async def command(self, line: str) -> smtp.SmtpReply:
-        """Say a line and wait for all of its answer, never pipelined. Raise as `reply`; ValueError for two lines."""
+        """Send a line and wait for the whole reply. Raise as `reply`, and ValueError for more than one line."""
         if not line.isprintable():
             raise ValueError(f"no SMTP command: {line!r}")
         return await self.octets(line.encode())
 
     async def octets(self, line: bytes) -> smtp.SmtpReply:
-        """As `command`, for a line that is to be said exactly so, however wrong it is."""
+        """Like `command`, but the line is sent exactly as it is, even if it is wrong."""
         if any(octet in line for octet in b"\r\n\0"):
             raise ValueError(f"more than one line: {line!r}")
         self._say(f"C: {line.decode('utf-8', 'backslashreplace')}")
@@ -166,10 +166,10 @@ class SmtpConnection:
         return reply
 
     async def start_tls_and_more(self, line: str) -> smtp.SmtpReply:
-        """Ask for TLS, and say a line in clear behind it, in the same segment. The reply is that to STARTTLS.
+        """Send STARTTLS and a line in clear behind it, in one segment. Return the reply to STARTTLS.
 
-        A server must forget the line (RFC 3207 section 4.2). Only for servers of our own: a client that means well
-        says nothing there (RFC 2920 section 3.1).
+        A server must discard the line (RFC 3207 section 4.2). Use it only for the operator's own servers: a client must
+        send nothing there (RFC 2920 section 3.1).
         """
         self._say(f"C: STARTTLS, and in clear behind it: {line}")
         await self._send(f"STARTTLS\r\n{line}\r\n".encode())
@@ -201,8 +201,8 @@ class SmtpConnection:
                 await self._send(self._to_send.read())
                 octets = await self._receive_raw()
                 if not received and not tls.is_tls(octets):  # an answer to our hello, as of a server that knows no TLS
-                    said = octets[:80].decode("utf-8", "backslashreplace")
-                    raise TLSRefused(f"it speaks in clear: {said}") from None
+                    text = octets[:80].decode("utf-8", "backslashreplace")
+                    raise TLSRefused(f"it speaks in clear: {text}") from None
                 received = octets
                 self._encrypted.write(octets)
             except ssl.SSLError as error:
@@ -217,7 +217,7 @@ class SmtpConnection:
         return secured
 
     async def hello(self, version: Version, host: str, random: bytes) -> tls.VersionAnswer:
-        """Offer one version of TLS and hear what it says; the connection is of no use afterwards. Raise OSError."""
+        """Offer one version of TLS, and read the answer. The connection cannot be used afterwards. Raise OSError."""
         await self._send(tls.client_hello(version, host, random))
         received = b""
         for _ in range(_MOST_READS):

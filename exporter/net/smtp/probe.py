@@ -45,7 +45,7 @@ _NO_COMMON = ("handshake failure", "insufficient security")  # alerts for a hell
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds. RFC 5321 section 4.5.3.2 would wait for minutes, which a monitor cannot."""
+    """In seconds. RFC 5321 section 4.5.3.2 asks for minutes, but a monitor cannot wait so long."""
 
     slot: float = 20.0  # until the address is free
     session: float = 30.0  # a whole conversation
@@ -61,7 +61,7 @@ DEADLINES = Deadlines()
 
 @dataclass(frozen=True, slots=True)
 class SmtpContext:
-    """What every conversation is held with. `dial` says where an address is really to be reached."""
+    """What all conversations share. `dial` maps an address to the place to connect to."""
 
     helo_name: str
     clock: Clock
@@ -74,7 +74,7 @@ class SmtpContext:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A permanent no, and what it was said to: "our connection", "EHLO"."""
+    """A permanent refusal, and what was refused: "our connection", "EHLO"."""
 
     to: str
     reply: SmtpReply
@@ -82,25 +82,25 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class SmtpResult:
-    """What one conversation taught. What was not reached keeps its default; `doubt` says why it ended early."""
+    """What we learnt from one conversation. What we did not get to keeps its default; `doubt` says why."""
 
     ip: IP
     passed_over: str = ""  # why it was not tried, if it was not: no fault of the host
     refused: bool = False
     other_protocol: str = ""  # what it speaks, where that is plainly not SMTP
     greeting: SmtpReply | None = None
-    inspected: str = ""  # what a device on the way has overwritten
+    inspected: str = ""  # what an inspecting firewall has overwritten in the greeting or the reply to EHLO
     rejected: Rejection | None = None
     offered: Extensions | None = None  # by the last EHLO
     starttls: bool | None = None  # is it offered? None where it does not matter
-    starttls_last: float | None = None  # it is not offered any more, and lately was: when it last was (unix seconds)
+    starttls_last: float | None = None  # when it was last offered (unix seconds), if it no longer is
     in_clear: str = ""  # what came in clear after the 220 to STARTTLS
     tls_failure: str = ""  # how the server refused TLS
     secured: Secured | None = None
     shown: Shown | None = None
     versions: Mapping[Version, bool | None] = field(default_factory=dict)
-    outdated: str = ""  # why a current OpenSSL does not come to terms with it
-    obeys_clear_text: bool = False  # it executes under TLS what was said in clear before
+    outdated: str = ""  # why a current OpenSSL cannot agree on TLS with it; empty if it can
+    obeys_clear_text: bool = False  # it executes under TLS a command that came in clear before
     seconds: Mapping[str, float] = field(default_factory=dict)  # by phase: connect banner ehlo starttls tls
     silence: Silence | None = None  # long enough to be a fact
     last_words: str = ""  # of a silent host: how the latest run ended
@@ -109,7 +109,7 @@ class SmtpResult:
 
 
 class SmtpProbe:
-    """One address being talked with. `found` grows as the conversation goes on."""
+    """A conversation with one address. `found` grows as it goes on."""
 
     def __init__(self, context: SmtpContext, target: MailHost, ip: IP, *, routed: bool) -> None:
         self.target = target
@@ -117,11 +117,11 @@ class SmtpProbe:
         self.found = SmtpResult(ip)
         self.lines: list[str] = []
         self._context = context
-        self._routed = routed  # is the way to addresses of this kind proven?
+        self._routed = routed  # is our way out to addresses of this kind proven?
         self._implicit = target.port == IMPLICIT_TLS_PORT
 
     async def converse(self) -> None:
-        """All of it, at most `deadlines.session` long."""
+        """Hold the whole conversation, for at most `deadlines.session`."""
         session = await self._connect()
         if session is None:
             return
@@ -132,8 +132,8 @@ class SmtpProbe:
             with suppress(TimeoutError, OSError, ReplySyntaxError, TLSRefused, TLSNotPossibleHere):
                 async with asyncio.timeout(limit.quit):
                     await session.command("QUIT")
-        except SpokeInClear as said:
-            self._spoke_in_clear(said.octets)
+        except SpokeInClear as spoke:
+            self._spoke_in_clear(spoke.octets)
         except TLSRefused as refused:
             self._learn_tls_failure(str(refused))
         except TLSNotPossibleHere as inability:
@@ -148,7 +148,7 @@ class SmtpProbe:
             session.close()
 
     async def _give_up(self, session: SmtpConnection, why: str) -> None:
-        """Take our leave of a server that has not greeted: one of another protocol, such as HTTP, waits for a word."""
+        """Send QUIT to a server that has not greeted: one of another protocol, such as HTTP, answers only then."""
         if self.found.greeting is None and not self._implicit:
             with suppress(TimeoutError, OSError, SpokeInClear):
                 try:
@@ -168,7 +168,7 @@ class SmtpProbe:
             self._doubt(Reason.MALFORMED, str(nonsense))
 
     async def _connect(self) -> SmtpConnection | None:
-        """None, and why in `found`, when there is no connection. Raise OSError if we are out of file descriptors."""
+        """Connect. If that fails, return None; `found` says why. Raise OSError if we have no file descriptors left."""
         self.lines.append(f"-- to {self.ip} port {self.target.port}")
         try:
             async with self._phase("connect", self._context.deadlines.connect):
@@ -195,7 +195,7 @@ class SmtpProbe:
     async def _talk(self, session: SmtpConnection) -> None:
         if self._implicit:
             await self._secure(session)
-            async with self._welcome():
+            async with self._first_exchange():
                 if await self._greeted(session):
                     await self._introduced(session)
             return
@@ -208,21 +208,21 @@ class SmtpProbe:
             return
         async with self._phase("starttls", self._context.deadlines.reply):
             reply = await session.start_tls()
-        if reply.code == 421:  # it closes the connection, whatever was said: RFC 5321 section 3.8
+        if reply.code == 421:  # the server closes the connection, whatever the command was: RFC 5321 section 3.8
             self._doubt(Reason.TEMPFAIL, f"to STARTTLS: {reply}")
             return
         if reply.code != 220:
             self._learn_tls_failure(f"it answers STARTTLS with {reply}")
             return
         await self._secure(session)
-        async with self._welcome():
-            await self._introduced(session)  # what was said before is forgotten: RFC 3207 section 4.2
+        async with self._first_exchange():
+            await self._introduced(session)  # both sides forget the first EHLO: RFC 3207 section 4.2
 
     @asynccontextmanager
-    async def _welcome(self) -> AsyncIterator[None]:
-        """The first words under TLS. Who insists on our certificate may break off here, by an alert or without (1.3).
+    async def _first_exchange(self) -> AsyncIterator[None]:
+        """The first exchange under TLS. A server that demands our certificate may end it here, under TLS 1.3.
 
-        Whether its alert arrives before the end of the connection is chance, so both are told in the same words.
+        Whether its alert arrives before the connection ends is chance, so both cases get the same result.
         """
         try:
             yield
@@ -275,13 +275,13 @@ class SmtpProbe:
         self.lines.append(f"-- certificate {shown.leaf.subject}, SHA-256 {shown.leaf.sha256}")
 
     async def ask(self, version: Version) -> VersionAnswer | None:
-        """Offer one version of TLS on a connection of its own; None when it came to no answer."""
+        """Offer one version of TLS, on a new connection. None if there is no answer."""
         limit = self._context.deadlines
         session: SmtpConnection | None = None
         try:
             async with asyncio.timeout(limit.session):
-                session = await self._open(lambda _: None)  # the same words as before
-                if not self._implicit and not await self._at_the_door(session):
+                session = await self._open(lambda _: None)  # these lines are in the transcript already
+                if not self._implicit and not await self._up_to_starttls(session):
                     return None
                 answer = await session.hello(version, self.target.host, os.urandom(32))
         except (OSError, ReplySyntaxError, SpokeInClear) as broken:
@@ -294,11 +294,11 @@ class SmtpProbe:
         return answer
 
     async def outdated(self) -> str | None:
-        """Why a current OpenSSL does not come to terms with it, or the empty text; None when it came to no answer."""
-        return await self._again("a handshake as current OpenSSL does it by default", self._currently)
+        """Why a current OpenSSL cannot agree on TLS with the server; empty if it can, None if there is no answer."""
+        return await self._again("a handshake as current OpenSSL does it by default", self._secure_as_current)
 
-    async def _currently(self, session: SmtpConnection) -> str | None:
-        if not self._implicit and not await self._at_the_door(session):
+    async def _secure_as_current(self, session: SmtpConnection) -> str | None:
+        if not self._implicit and not await self._up_to_starttls(session):
             return None
         try:
             await session.secure(self._context.current, self.target.host)
@@ -309,7 +309,7 @@ class SmtpProbe:
         return ""
 
     async def obeys_clear_text(self) -> bool | None:
-        """Does it execute under TLS what was said in clear behind STARTTLS (CVE-2011-0411)? None: no answer."""
+        """Does it execute under TLS a command that came in clear behind STARTTLS (CVE-2011-0411)? None: no answer."""
         return await self._again(f"{_BEHIND} in clear behind STARTTLS", self._after_clear_text)
 
     async def _after_clear_text(self, session: SmtpConnection) -> bool | None:
@@ -318,18 +318,18 @@ class SmtpProbe:
         if ehlo.code != 250:
             return None
         if (await session.start_tls_and_more(_BEHIND)).code != 220:
-            return False  # it insists on order, as Exim does
+            return False  # it refuses input that comes too early, as Exim does
         await session.secure(self._context.context, self.target.host)
         first = await session.command("QUIT")
         return first.code == 250 and (await session.reply()).code == 221
 
     async def _again(self, what: str, ask: Callable[[SmtpConnection], Awaitable[T | None]]) -> T | None:
-        """Ask something on a further connection. None if it broke off."""
+        """Ask something on a new connection. None if that fails."""
         session: SmtpConnection | None = None
         answer: T | None = None
         try:
             async with asyncio.timeout(self._context.deadlines.session):
-                session = await self._open(lambda _: None)  # the same words as before
+                session = await self._open(lambda _: None)  # these lines are in the transcript already
                 answer = await ask(session)
         except (OSError, ReplySyntaxError, SpokeInClear, TLSRefused, TLSNotPossibleHere) as broken:
             self.lines.append(f"-- {what}, on a new connection: {broken}")
@@ -337,11 +337,11 @@ class SmtpProbe:
         finally:
             if session:
                 session.close()
-        self.lines.append(f"-- {what}, on a new connection: {_told(answer)}")
+        self.lines.append(f"-- {what}, on a new connection: {_shown(answer)}")
         return answer
 
-    async def _at_the_door(self, session: SmtpConnection) -> bool:
-        """Greeting, EHLO, STARTTLS, all as before."""
+    async def _up_to_starttls(self, session: SmtpConnection) -> bool:
+        """Greeting, EHLO and STARTTLS, as in the conversation. False if one of them fails."""
         greeting = await session.reply()
         ehlo = await session.command(f"EHLO {self._context.helo_name}") if greeting.code == 220 else greeting
         reply = await session.start_tls() if ehlo.code == 250 else ehlo
@@ -354,7 +354,7 @@ class SmtpProbe:
 
     @asynccontextmanager
     async def _phase(self, name: str, limit: float) -> AsyncIterator[None]:
-        """Time it, and end it. The first of a name counts. Raise TimeoutError."""
+        """Measure a phase, and limit it. Of several with the same name, the first counts. Raise TimeoutError."""
         since = self._context.clock.monotonic()
         try:
             async with asyncio.timeout(limit):
@@ -365,9 +365,9 @@ class SmtpProbe:
         self.found = replace(self.found, seconds=seconds)
 
     def _spoke_in_clear(self, octets: bytes) -> None:
-        said = octets.decode("utf-8", "backslashreplace")
-        self.lines.append(f"-- in clear, where only TLS may come: {said!r}")
-        self.found = replace(self.found, in_clear=said)
+        text = octets.decode("utf-8", "backslashreplace")
+        self.lines.append(f"-- in clear, where only TLS may come: {text!r}")
+        self.found = replace(self.found, in_clear=text)
 
     def _learn_tls_failure(self, how: str) -> None:
         self.found = replace(self.found, tls_failure=how)
@@ -378,7 +378,7 @@ class SmtpProbe:
         self.lines.append(f"-- {detail}")
 
 
-def _told(answer: object) -> str:
+def _shown(answer: object) -> str:
     if answer is None:
         return "no answer"
     return str(answer) if isinstance(answer, str) and answer else "yes, it was obeyed" if answer else "as it should be"
