@@ -1,14 +1,14 @@
 """A domain's registration: when does it expire, and has the registry taken the domain out of DNS?
 
-We ask the registry through RDAP (exporter/net/rdap.py), at most once a day. Where its date is near or missing, its
-registrar is asked, too, and the later date counts.
+We ask the registry through RDAP (exporter/net/rdap.py), at most once a day. If its date is near or missing, we ask the
+registrar too, and the later date counts.
 
-- Some registries have no RDAP server, or give no date to any name (.de, .ch). There, when a name expires is no question
-  that can be asked: the check passes, and an info finding says what is not looked at.
-- A name without a date whose neighbours have dates is in doubt, with the reason `malformed`.
-- So is a name that the registry does not know, but DNS does.
-- A registry may renew a name by itself when its time ends, and let the registrar give it back for some weeks ("auto
-  renew period"). Meanwhile the name is in force, whatever its date.
+- Some registries have no RDAP server, or give no date to any name (.de, .ch). Nobody can be asked there when a name
+  expires. So the check passes, and an info finding says what is not checked.
+- A name without a date is in doubt (reason `malformed`) if the registry gives dates to other names.
+- A name that DNS has, but the registry does not know, is in doubt too.
+- A registry may renew a name by itself when its term ends. For some weeks, the registrar can give the name back ("auto
+  renew period"). Meanwhile the name is in force, even if its date has passed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datetime import timedelta
 from exporter.facts import Doubt, Expiry, Metric, Reason, Rule, Severity
 from exporter.mail.dns import Status
 from exporter.mail.rdap import AUTO_RENEWED as AUTO_RENEWED_STATUS
-from exporter.mail.rdap import RdapRegistration as Told
+from exporter.mail.rdap import RdapRegistration
 from exporter.model import Door, Fact, Facts, check
 from exporter.net import Net
 from exporter.net.rdap import RdapLookup
@@ -35,8 +35,8 @@ async def registration(target: Registration, net: Net) -> Facts:
     if not found.server:
         yield NO_RDAP(domain=domain)
         return
-    told = found.registration
-    if told is None:
+    registered = found.registration
+    if registered is None:
         # What answers 404 may not be the registry of this name, so DNS has the last word.
         if (await net.resolve(domain, "NS")).status is Status.NXDOMAIN:
             yield NOT_REGISTERED(domain=domain, server=found.server)
@@ -44,9 +44,9 @@ async def registration(target: Registration, net: Net) -> Facts:
         yield NOT_LISTED(domain=domain, server=found.server)
         yield Doubt(Reason.MALFORMED, f"{found.server} knows no {domain}, which exists in DNS").over(*OF_AN_ANSWER)
         return
-    yield _standing(domain, told, _registrar(told))
-    if told.registered is not None and 0 <= now - told.registered < NEW * DAY:
-        yield YOUNG(domain=domain, days=int((now - told.registered) // DAY), date=day(told.registered))
+    yield _status(domain, registered, _registrar(registered))
+    if registered.registered is not None and 0 <= now - registered.registered < NEW * DAY:
+        yield YOUNG(domain=domain, days=int((now - registered.registered) // DAY), date=day(registered.registered))
     if found.expires is None:
         yield NO_EXPIRY(domain=domain, server=found.server)
         if found.dated:
@@ -175,11 +175,11 @@ _DELETED = ("redemption period", "pending restore")  # restorable; "pending dele
 
 
 def _ending(found: RdapLookup, expires: float, now: float) -> Iterator[Fact]:
-    """When it ends. What the registry has renewed by itself is in force, though a date has passed."""
-    told, domain = found.registration, found.domain
-    registrar = _registrar(told)
+    """When it ends. A name that the registry has renewed by itself is in force, even if a date has passed."""
+    registered, domain = found.registration, found.domain
+    registrar = _registrar(registered)
     left, date = expires - now, day(expires)
-    renewed = told is not None and AUTO_RENEWED_STATUS in told.statuses
+    renewed = registered is not None and AUTO_RENEWED_STATUS in registered.statuses
     if renewed and min(expires, found.at_registrar or expires) <= now:
         yield AUTO_RENEWED(domain=domain, registrar=registrar)
     elif left <= 0:
@@ -189,19 +189,19 @@ def _ending(found: RdapLookup, expires: float, now: float) -> Iterator[Fact]:
         yield EXPIRING(domain=domain, days=int(left // DAY), date=date, registrar=registrar, severity=severity)
 
 
-def _registrar(told: Told | None) -> str:
-    return (told and told.registrar) or "its name is not published"
+def _registrar(found: RdapRegistration | None) -> str:
+    return (found and found.registrar) or "its name is not published"
 
 
-def _standing(domain: str, told: Told, registrar: str) -> Iterator[Fact]:
-    """What the statuses say, each only where no other says it better."""
+def _status(domain: str, found: RdapRegistration, registrar: str) -> Iterator[Fact]:
+    """Findings about the statuses. Of several that mean the same, only the clearest is reported."""
     for status in _HOLDS:
-        if status in told.statuses:
+        if status in found.statuses:
             yield ON_HOLD(domain=domain, status=status, registrar=registrar)
-    if "inactive" in told.statuses:
+    if "inactive" in found.statuses:
         yield INACTIVE(domain=domain, registrar=registrar)
-    deleted = [status for status in _DELETED if status in told.statuses]
+    deleted = [status for status in _DELETED if status in found.statuses]
     if deleted:
         yield REDEMPTION(domain=domain, status=deleted[0], registrar=registrar)
-    elif "pending delete" in told.statuses:
+    elif "pending delete" in found.statuses:
         yield PENDING_DELETE(domain=domain)

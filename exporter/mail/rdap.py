@@ -62,8 +62,8 @@ class RdapRegistration:
     expires: float | None
     registered: float | None
     statuses: frozenset[str]  # in the words of RFC 8056, lower case
-    registrar: str  # "" where it is not told
-    related: str = ""  # the URL of the registrar's answer, "" where it is not told
+    registrar: str  # "" if there is none
+    related: str = ""  # the URL of the registrar's answer, "" if there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +179,9 @@ def _statuses(told: Mapping[str, Any]) -> Iterator[str]:
             yield _HUMP.sub(" ", status[:LONGEST]).lower()
 
 
-def _related(told: Mapping[str, Any]) -> Iterator[str]:
+def _related(answer: Mapping[str, Any]) -> Iterator[str]:
     """Links to RDAP, by the media type of RFC 9083; what else is related is for people."""
-    for link in _objects(told, "links"):
+    for link in _objects(answer, "links"):
         href, media = link.get("href"), link.get("type")
         if link.get("rel") == "related" and media == MEDIA and isinstance(href, str) and _SECURE.fullmatch(href):
             yield href

@@ -10,8 +10,8 @@ The rules:
 - A server that answers 429 is not asked for as long as it says.
 - The list of servers is read once a day. If it cannot be read, the last one is used.
 - A failure is not remembered: the next run asks again.
-- The registrar's own server is asked, with the same manners, only where its date may matter: the registry's date is
-  missing or near, or the registry has renewed the name by itself. It may fail: then its last date counts.
+- The registrar's own server is asked too, under the same limits, but only if its date may matter: the registry's date
+  is missing or near, or the registry has renewed the name by itself. If it fails, its last date counts.
 
 exporter/mail/rdap.py reads the answers.
 """
@@ -44,10 +44,10 @@ DAY = 86400.0
 RETRY = 600.0  # seconds between attempts to read a list of servers that could not be read
 PATIENCE = 40.0  # seconds that a question may wait: one for each run that the schedule starts at once, and some more
 TRIES = 3
-NEAR = 35 * DAY  # seconds to an expiry for which the registrar is asked, too
+NEAR = 35 * DAY  # seconds before an expiry from which the registrar is asked too
 MOST_KEPT = 10_000  # dates of registrars, and top-level domains that have dates
 ANSWER = 13.0  # seconds for one question; bootstrap and all it stays under the check's deadline
-REGISTRAR = 8.0  # seconds for the question to a registrar, and for which it may wait
+REGISTRAR = 8.0  # seconds for the question to a registrar, and seconds for which it may wait before
 SOME_TIME = 60.0  # seconds that "later" means when it is not said
 
 Say: TypeAlias = Callable[[str], None]
@@ -55,17 +55,17 @@ Say: TypeAlias = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class RdapLookup:
-    """What was learnt of a domain.
+    """What we learnt about a domain.
 
-    Where `server` is empty there is none to ask. Without a registration, the server knows no such domain (RFC 7480
-    section 5.3). `expires` is the later of the registry's and the registrar's date. `dated` says whether the registry
-    is known to give dates to the names beside this one.
+    If `server` is empty, there is none to ask. Without a registration, the server knows no such domain (RFC 7480
+    section 5.3). `expires` is the later of the registry's and the registrar's date, in unix seconds. `dated` says
+    whether the registry has given a date to any name beside this one.
     """
 
     domain: str
     server: str
     registration: RdapRegistration | None
-    at_registrar: float | None = None  # when it expires by the registrar's own word
+    at_registrar: float | None = None  # when it expires according to the registrar, in unix seconds
     dated: bool = False
 
     @property
@@ -93,16 +93,16 @@ class RdapClient:
         self._bootstrap: Bootstrap | CannotTell = CannotTell(Reason.PENDING, "the list of RDAP servers is not read yet")
         self._read_again = float("-inf")  # monotonic, as all moments here
         self._kept: dict[str, tuple[float, RdapLookup]] = {}  # in order of age
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._slots: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._buckets: dict[str, TokenBucket] = {}
         self._closed: dict[str, float] = {}  # until when a server wants to be left alone
-        self._registrars: dict[str, float] = {}  # by domain, when it expires by its registrar's word: unix seconds
+        self._registrars: dict[str, float] = {}  # by domain, when it expires according to its registrar: unix seconds
         self._dated: set[str] = set()  # parents of names to which a registry has given dates
 
     async def look_up(self, domain: str, say: Say) -> RdapLookup:
-        """`say` is told every line for the transcript. Raise CannotTell."""
-        turn = self._turns.setdefault(domain, asyncio.Lock())
-        async with turn:
+        """`say` gets every line for the transcript. Raise CannotTell."""
+        slot = self._slots.setdefault(domain, asyncio.Lock())
+        async with slot:
             now = self._clock.monotonic()
             while self._kept and now - next(iter(self._kept.values()))[0] >= KEPT:
                 del self._kept[next(iter(self._kept))]
@@ -113,7 +113,7 @@ class RdapClient:
                 lookup = await self._completed(await self._asked(domain, say), say)
                 if lookup.server:
                     self._kept[domain] = self._clock.monotonic(), lookup
-        _tell(lookup, say)
+        _report(lookup, say)
         return lookup
 
     async def _asked(self, domain: str, say: Say) -> RdapLookup:
@@ -144,18 +144,18 @@ class RdapClient:
         self._closed[server] = self._clock.monotonic() + pause
 
     async def _completed(self, lookup: RdapLookup, say: Say) -> RdapLookup:
-        """With the registrar's date where it may matter. Its failure is told, but takes nothing from the answer."""
-        told, domain = lookup.registration, lookup.domain
-        if told is None:
+        """Add the registrar's date if it may matter. If the registrar fails, only the transcript says so."""
+        registered, domain = lookup.registration, lookup.domain
+        if registered is None:
             return lookup
         parent = domain.partition(".")[2]
-        if told.expires is not None and len(self._dated) < MOST_KEPT:
+        if registered.expires is not None and len(self._dated) < MOST_KEPT:
             self._dated.add(parent)
-        near = told.expires is None or told.expires - self._clock.wall() <= NEAR
-        elsewhere = told.related and urlsplit(told.related).netloc.lower() != lookup.server.lower()
-        if elsewhere and (near or rdap.AUTO_RENEWED in told.statuses):
+        near = registered.expires is None or registered.expires - self._clock.wall() <= NEAR
+        elsewhere = registered.related and urlsplit(registered.related).netloc.lower() != lookup.server.lower()
+        if elsewhere and (near or rdap.AUTO_RENEWED in registered.statuses):
             try:
-                date = await self._of_registrar(domain, told.related, say)
+                date = await self._of_registrar(domain, registered.related, say)
             except CannotTell as could_not:
                 say(f"-- the registrar's server: {could_not}")
             else:
@@ -167,7 +167,7 @@ class RdapClient:
         return replace(lookup, at_registrar=self._registrars.get(domain), dated=parent in self._dated)
 
     async def _of_registrar(self, domain: str, url: str, say: Say) -> float | None:
-        """When the name expires by its registrar's word; None if it does not say. Raise CannotTell."""
+        """When the name expires according to its registrar; None if it gives no date. Raise CannotTell."""
         server = urlsplit(url).netloc.lower()
         await self._wait(server, self._clock.monotonic() + REGISTRAR)
         fetched = await self._https.get(
@@ -177,11 +177,11 @@ class RdapClient:
             say(line)
         if fetched.status == 429:
             self._close(server, fetched)
-        told = _read(fetched, domain)
-        return told.expires if told else None
+        registered = _read(fetched, domain)
+        return registered.expires if registered else None
 
     async def _wait(self, server: str, latest: float) -> None:
-        """Until this server may be asked. Raise CannotTell if that is too late for us."""
+        """Wait until this server may be asked. Raise CannotTell if that is too late."""
         opens = self._closed.get(server, float("-inf"))
         if opens > latest:
             left = opens - self._clock.monotonic()
@@ -200,7 +200,7 @@ class RdapClient:
             await self._sleep(moment - now)
 
     async def _servers(self, say: Say) -> Bootstrap:
-        """Of today, or the last that could be read. Raise CannotTell if none ever could."""
+        """The list of today, or else the last one that could be read. Raise CannotTell if there is none."""
         async with self._reading:
             if self._clock.monotonic() >= self._read_again:
                 pause = DAY
@@ -271,19 +271,19 @@ def retry_after(text: str, now: float) -> float:
     return min(max(seconds, 1.0), DAY)
 
 
-def _tell(lookup: RdapLookup, say: Say) -> None:
+def _report(lookup: RdapLookup, say: Say) -> None:
     if not lookup.server:
         say("-- the list of servers has none for this domain")
     elif lookup.registration is None:
         say(f"-- {lookup.server} knows no such domain")
     else:
-        told = lookup.registration
-        say(f"expires: {_day(told.expires)}")
+        found = lookup.registration
+        say(f"expires: {_day(found.expires)}")
         if lookup.at_registrar is not None:
             say(f"expires by the registrar's word: {_day(lookup.at_registrar)}")
-        say(f"registered: {_day(told.registered)}")
-        say(f"status: {', '.join(sorted(told.statuses)) or 'none told'}")
-        say(f"registrar: {told.registrar or 'none told'}")
+        say(f"registered: {_day(found.registered)}")
+        say(f"status: {', '.join(sorted(found.statuses)) or 'none told'}")
+        say(f"registrar: {found.registrar or 'none told'}")
 
 
 def _day(moment: float | None) -> str:
