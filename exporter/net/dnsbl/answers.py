@@ -1,4 +1,4 @@
-"""One list's answers about one subject: when a change counts, and what the latest looks make of it.
+"""One list's answers about one subject, and when a change of them counts.
 
 The problem: a list can be wrong about one subject while its test points are right. One broken mirror of five is enough.
 
@@ -6,11 +6,10 @@ The rules (truth rule 3 of the contract):
 
 - A change counts only after a second look. It is made past our cache, once the TTL of the first answer is over, and
   must say the same. The list must also pass a test after the first look, and not long before the second or later.
-- A list that has contradicted itself within a day must say the same once more for each time, each after another TTL.
-- Two looks that disagree are doubt. What counted before the first look still counts.
-- A subject that a list names again and again ends as listed: in half of at least 6 looks of the last 6 hours. The looks
-  must be spread over most of that time, because a few looks in a row would be chance. While it is so, the listing does
-  not end.
+- For each contradiction within a day, one more look must say the same. Each look waits for another TTL.
+- Two looks that disagree are doubt. The verdict from before the first look still counts.
+- A subject that a list names in half of at least 6 looks of the last 6 hours is listed. The looks must be spread over
+  most of that time, because a few looks in a row would be chance. Meanwhile, the listing does not end.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from exporter.facts import Severity
 HOUR, DAY = 3600.0, 86400.0
 NEVER = float("-inf")
 LOOKS_FOR = 6 * HOUR  # seconds for which looks are remembered
-LOOKS = 6  # fewer looks than this say nothing about how often a list names the subject,
-SPREAD = 4.5 * HOUR  # nor do looks of a shorter time
+LOOKS = 6  # with fewer looks, we do not know how often a list names the subject
+SPREAD = 4.5 * HOUR  # seconds from the first look to the last; likewise
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list names the subject. `since` is unix seconds, `text` the list's own words."""
+    """The subject is listed. `since` is unix seconds, `text` is the list's own text."""
 
     codes: tuple[str, ...]
     meaning: str
@@ -43,15 +42,15 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class ListAnswer:
-    """One conclusive answer: what the list said (None: "no"), and what counted then. If they differ, it waits."""
+    """One conclusive answer (`said`; None means "no"), and what counted then (`listing`). If they differ, it waits."""
 
     generation: int
     at: float  # monotonic seconds
     said: Listing | None = None
     listing: Listing | None = None
     again: float = NEVER  # when the next look may be made, in monotonic seconds
-    agreed: int = 0  # looks after the first that have said the same
-    second: int | None = None  # the generation in which the last look that was wanted said the same
+    agreed: int = 0  # further looks that have said the same as the first
+    second: int | None = None  # the generation of the last look that was needed, once it has said the same
     second_at: float = NEVER
     disputed: bool = False  # the latest two looks disagreed
 
@@ -79,7 +78,7 @@ def agree(first: ListAnswer, second: Listing | None) -> bool:
 
 
 def often_named(looks: Sequence[Look]) -> Listing | None:
-    """The latest listing if the list names the subject in half of enough looks, and came back to it; else None."""
+    """The latest listing, if the list names the subject in half of enough looks, after a "no" too; else None."""
     named = [listing for _, listing in looks if listing]
     if len(looks) < LOOKS or len(named) * 2 < len(looks) or looks[-1][0] - looks[0][0] < SPREAD:
         return None
@@ -88,7 +87,7 @@ def often_named(looks: Sequence[Look]) -> Listing | None:
 
 
 def plain(answer: ListAnswer | None, now: float) -> dict[str, Any] | None:
-    """For json: times as seconds ago."""
+    """Plain data for JSON, with times as seconds ago."""
     if answer is None:
         return None
     listings = {"said": answer.said, "listing": answer.listing}

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 Subject: TypeAlias = IPv4Address | IPv6Address | str
 
-RECENT = 3 * 3600.0  # seconds; as long as this, a kept "no" stands in for a question that got no answer
+RECENT = 3 * 3600.0  # seconds; a "no" counts for so long if later questions get no answer
 WIDTH = 8  # lists asked at once for one subject
 PATIENCE = 900.0  # seconds that a second look waits at most, whatever the TTL
 SECOND_LOOK = 3  # questions of one
@@ -63,7 +63,7 @@ class DnsblClient:
     """Never raises for what happens in DNS. `revision` changes whenever a snapshot would be different."""
 
     def __init__(self, clock: Clock, *, patience: float = PATIENCE) -> None:
-        """`patience`: seconds that a second look may wait; 0 for who looks only once, and then decides at once."""
+        """`patience`: seconds that a second look may wait. With 0 it follows at once: for a client that runs once."""
         self.revision = 0
         self.recent = RecentVerdicts()
         self._clock = clock
@@ -172,7 +172,7 @@ class DnsblClient:
         )
 
     async def _ask(self, net: Asker, subject: Subject, key: str, blocklist: Blocklist, kept: ListState) -> Doubt | None:
-        """Ask, and keep the answer; why there is none, or why it does not count yet."""
+        """Ask, and keep the answer. Return why there is none, or why it does not count yet."""
         name, doubt = blocklist.question(subject), None
         last = kept.latest(key)
         if last and last.wants_second_look and self._clock.monotonic() < last.again:
@@ -200,7 +200,7 @@ class DnsblClient:
         return doubt
 
     async def _look(self, net: Asker, blocklist: Blocklist, kept: ListState, key: str, name: str) -> Step | Doubt:
-        """Ask about the subject and keep the answer, whatever it is."""
+        """Ask about the subject once, or several times for a second look, and keep the answer."""
         epoch, last = kept.epoch, kept.latest(key)
         second = last is not None and last.wants_second_look
         said: Listed | NotListed | None = None
@@ -214,7 +214,7 @@ class DnsblClient:
                 return Doubt(reply.status.reason, f"{key} in {blocklist.name}: {why}")
             answer = blocklist.read(reply)
             if isinstance(answer, ListError):
-                if answer.fault is ListFault.WRONG and await self._right_otherwise(net, blocklist, kept):
+                if answer.fault is ListFault.WRONG and await self._test_passes(net, blocklist, kept):
                     return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{key} in {blocklist.name}: {answer.detail}")
                 if kept.fault:
                     return _unhealthy(blocklist, kept.fault)
@@ -236,8 +236,8 @@ class DnsblClient:
             self.revision += 1
         return step
 
-    async def _right_otherwise(self, net: Asker, blocklist: Blocklist, kept: ListState) -> bool:
-        """Is a wrong answer one about this subject alone, as a good test after it proves?"""
+    async def _test_passes(self, net: Asker, blocklist: Blocklist, kept: ListState) -> bool:
+        """Test the list after a wrong answer. If the test is good, the answer is wrong about this subject only."""
         async with kept.lock:
             now = self._clock.monotonic()
             if not kept.healthy or not kept.may_confirm(now):
@@ -362,7 +362,7 @@ class DnsblClient:
 
 @lru_cache(1024)
 def _digest(zone: str) -> str:
-    """Tells one zone from another without telling the zone."""
+    """Distinguishes zones without revealing them: a zone may contain a key."""
     return hashlib.sha256(zone.encode()).hexdigest()[:16]
 
 
@@ -379,7 +379,7 @@ def _listing(said: Listed | NotListed | None, wall: float) -> Listing | None:
 
 
 def _ipv4(blocklist: Blocklist, base: ListState) -> ListError | Doubt | None:
-    """What the test points of IPv4 have proved of a list that may have no others."""
+    """What the IPv4 test points have proved, for a list that may have none for IPv6."""
     if not blocklist.ipv4:
         return ListError(ListFault.DEAD, "the test point of IPv6 that must be listed is not")
     unknown = Doubt(Reason.PENDING, f"{blocklist.name} is not tested yet")

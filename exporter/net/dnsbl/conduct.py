@@ -1,14 +1,14 @@
-"""How a list behaves towards all who are looked up in it: does it answer, contradict itself, name very many at once?
+"""How a list behaves over all its subjects: does it answer, contradict itself, or name very many at once?
 
 The rules:
 
 - An unanswered question counts against a list only if another list answers a question that was asked later, and before
-  this list is asked again. When nobody answers, the fault is our own resolver's.
+  this list is asked again. If no list answers, our own resolver is at fault.
 - A list that leaves two questions in a row unanswered over an hour, or half of its last 20, leaves the quorum.
 - A list whose second looks contradicted its first looks about three subjects within 6 hours begins no listing for 24
-  hours. Each further contradiction makes them begin anew.
-- A list that suddenly names more than a fifth of what it called clean is suspect, if these are at least 20 subjects in
-  5 networks. It may be right all the same, so this ends after 6 hours.
+  hours. Each further contradiction restarts these 24 hours.
+- A list is suspect if it suddenly names more than a fifth of the subjects that it called clean, and these are at least
+  20 in 5 networks (/24, IPv6 /48). It may be right all the same, so this ends after 6 hours.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any
 
 from exporter.net.dnsbl.answers import DAY, HOUR
 
-WINDOW = 20  # a list that left half of this many questions unanswered is unreliable,
-SILENT = 4  # or this many in a row
-SILENT_FOR = HOUR  # over this long
-ABSENT = 2  # so many in a row, over as long, and no verdict waits for it any more
+WINDOW = 20  # latest questions; a list that left half of them unanswered is unreliable
+SILENT = 4  # so is one that left this many in a row unanswered,
+SILENT_FOR = HOUR  # for this long
+ABSENT = 2  # after this many in a row, for as long, no verdict waits for the list
 CONTRADICTIONS = 3  # subjects about which a list contradicted itself
 CONTRADICTED_FOR = 6 * HOUR
 BEGINS_NOTHING_FOR = DAY
@@ -32,7 +32,7 @@ MOST_LOOKS = 4  # after the first, before a change counts
 SUDDENLY = 3 * HOUR
 SUSPECT_SUBJECTS = 20
 SUSPECT_NETWORKS = 5
-SUSPECT_PART = 5  # more than one of so many that it called clean
+SUSPECT_PART = 5  # more than one in 5 subjects that it called clean
 SUSPECT_FOR = 6 * HOUR
 
 
@@ -43,12 +43,14 @@ class Conduct:
     recent: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))  # was it answered?
     silent: int = 0
     silent_since: float = 0.0
-    pending: tuple[int, float] | None = None  # the latest unanswered question, if nobody is to blame for it yet
+    pending: tuple[int, float] | None = (
+        None  # the latest unanswered question and its time, until it is clear who is at fault
+    )
     contradictions: list[tuple[float, str]] = field(default_factory=list)  # when, and about whom
     begins_nothing_until: float = 0.0
     named_anew: dict[str, float] = field(default_factory=dict)
     suspect_until: float = 0.0
-    suspects: set[str] = field(default_factory=set)  # whom it named then
+    suspects: set[str] = field(default_factory=set)  # the subjects that it named then
 
     def answered(self, others: int) -> None:
         self.settle(others)
@@ -57,7 +59,7 @@ class Conduct:
         self.silent = 0
 
     def unanswered(self, order: int, asked: float, others: int) -> None:
-        """`order` is the place of the question among all questions; `others` that of the last one another answered."""
+        """`order` numbers the question among all; `others` is the number of the latest that another list answered."""
         self.settle(others)
         self.pending = order, asked
 
@@ -102,7 +104,7 @@ class Conduct:
         return now < self.begins_nothing_until
 
     def name_anew(self, key: str, now: float, clean: int) -> None:
-        """It names a subject that it called clean; `clean` is how many it still does."""
+        """The list names a subject that it called clean. `clean` counts those that it still calls clean."""
         self.named_anew = {k: at for k, at in self.named_anew.items() if now - at < SUDDENLY}
         self.named_anew[key] = now
         if self.suspect(now):

@@ -1,4 +1,4 @@
-"""What is kept of one blocklist: its answers, its health, and how many questions it has been asked.
+"""The state of one blocklist: its answers, its health, and how many questions it has been asked.
 
 The problem: an answer may arrive before, during or after a test of the list. We must know which test confirms which
 answer, also after a restart.
@@ -10,10 +10,10 @@ The rules:
 
 - For a subject that is not listed, only the time of the "no" is kept: a fleet has very many of them.
 - For a listed subject two answers are kept: the latest, and the one that counted when the last good test began.
-- When the list turns out to list everything, the second answer replaces the first, and what waits is dropped.
+- When the list turns out to list everything, the second answer replaces the first. Unconfirmed changes are dropped.
 - IPv6 has test points of its own (RFC 5782 section 5), so it has a state of its own: `ipv6`.
 
-What makes a change count is in answers.py, and how a list behaves towards all subjects in conduct.py.
+answers.py decides when a change counts. conduct.py watches how the list behaves over all subjects.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from exporter.net.dnsbl.answers import HOUR, LOOKS_FOR, NEVER, ListAnswer, Listi
 from exporter.net.dnsbl.budget import QuestionBudget
 from exporter.net.dnsbl.conduct import Conduct
 
-TEST_HEALTHY = 6 * HOUR  # between tests, by what the last one said
+TEST_HEALTHY = 6 * HOUR  # seconds between tests, by the result of the last one
 TEST_UNHEALTHY = HOUR
 TEST_INCONCLUSIVE = HOUR / 2
-MOST_CONFIRMATIONS = 12  # tests an hour for what waits, besides those above
+MOST_CONFIRMATIONS = 12  # tests an hour to confirm changes, besides those above
 TESTED_BEFORE = 60.0  # seconds before a second look, so that a good test need not be repeated after it
 
 
 class Step(Enum):
-    """What an answer is in the course of a change."""
+    """What one answer means for a change that is under way."""
 
     SETTLED = "nothing changes"
     FIRST = "a change, which waits for another look"
-    AGREED = "all looks that are wanted have said the same"
+    AGREED = "all looks that are needed have said the same"
     DISPUTED = "a second look has said something else"
     REFUSED = "a second look has said the same, but the list begins no listing now"
 
@@ -53,7 +53,7 @@ class ListState:
     """Times are monotonic seconds, except `since`: people see it, so it is unix seconds."""
 
     digest: str  # of the zone that was asked: another zone under the same name starts anew
-    budget: QuestionBudget = field(default_factory=QuestionBudget)  # shared with `ipv6`, as is the conduct
+    budget: QuestionBudget = field(default_factory=QuestionBudget)  # shared with `ipv6`, like the conduct
     conduct: Conduct = field(default_factory=Conduct)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the one test that runs
     generation: int = 0  # tests begun
@@ -63,11 +63,11 @@ class ListState:
     since: float | None = None  # of its health, or of its fault
     epoch: int = 0  # changes of health
     tested: float = NEVER  # when the last test began
-    doubt: Doubt | None = None  # why that proved nothing
+    doubt: Doubt | None = None  # why that test had no result
     confirmations: deque[float] = field(default_factory=deque)
     clean: dict[str, float] = field(default_factory=dict)
     named: dict[str, tuple[ListAnswer, ListAnswer | None]] = field(default_factory=dict)
-    looks: dict[str, list[Look]] = field(default_factory=dict)  # of the subjects that it has named of late
+    looks: dict[str, list[Look]] = field(default_factory=dict)  # at the subjects that it has named lately
     ipv6: ListState | None = None
 
     @property
@@ -110,7 +110,7 @@ class ListState:
         self.tested, self.doubt = now, None
 
     def _void(self) -> None:
-        """Go back to the answers that stood when the last good test began. What waits has proved nothing."""
+        """Go back to the answers that counted when the last good test began. Unconfirmed changes are dropped."""
         self.clean = {key: at for key, at in self.clean.items() if at < self.good_at}
         for key, (_, fallback) in list(self.named.items()):
             latest = self.latest(key)
@@ -128,7 +128,7 @@ class ListState:
         }
 
     def latest(self, key: str) -> ListAnswer | None:
-        """The latest answer about a subject; what a second look and a good test have confirmed since now counts."""
+        """The latest answer about a subject. A change counts once a second look and a good test have confirmed it."""
         pair = self.named.get(key)
         if pair is None:
             at = self.clean.get(key)
@@ -145,16 +145,18 @@ class ListState:
         return second < self.good or just_before
 
     def take(self, key: str, said: Listing | None, now: float, again: float) -> Step:
-        """Keep what the list has just said. `again` is when a second look may be made if this changes anything."""
+        """Keep a new answer. If it is a change, the second look may be made at `again` (monotonic seconds)."""
         last = self.latest(key)
         counts = last.listing if last else None
-        repeated = last is not None and last.unconfirmed and agree(last, said)  # tells nothing of how often
+        repeated = (
+            last is not None and last.unconfirmed and agree(last, said)
+        )  # a second look at a change is no further sample of how often
         often = self._note(key, None if repeated else (now, said)) if said or counts or key in self.looks else None
         if last and last.unconfirmed:
             if agree(last, said):
                 said = replace(said, since=last.said.since) if said and last.said else said
                 return self._agreed(key, replace(last, said=said), now, again, often)
-            if not same(said, counts):  # neither what counts nor what was said: a first look again
+            if not same(said, counts):  # it agrees with neither, so it is a first look again
                 self.keep(key, ListAnswer(self.generation, now, said, counts, again))
                 return Step.FIRST
             self.conduct.contradict(key, now)
@@ -173,7 +175,7 @@ class ListState:
         return Step.FIRST
 
     def _agreed(self, key: str, answer: ListAnswer, now: float, again: float, often: Listing | None) -> Step:
-        if not answer.said and often:  # it comes and goes: the listing stands
+        if not answer.said and often:  # the listing comes and goes, so it does not end
             self.keep(key, ListAnswer(self.generation, now, answer.listing, answer.listing, disputed=True))
             return Step.DISPUTED
         if answer.said and not answer.listing and self.conduct.begins_nothing(now):
@@ -189,7 +191,7 @@ class ListState:
         return Step.AGREED
 
     def _note(self, key: str, look: Look | None) -> Listing | None:
-        """Remember the look, if there is one; the listing if the list names the subject often."""
+        """Remember the look, if there is one. Return the listing if the list names the subject often."""
         looks = self.looks.pop(key, [])
         if look:
             looks = [*(it for it in looks if look[0] - it[0] < LOOKS_FOR), look]
@@ -230,7 +232,7 @@ class ListState:
             self.ipv6.forget(key)
 
     def known(self) -> set[str]:
-        """The subjects of which something is kept."""
+        """The subjects that have an answer or a look here."""
         own = self.clean.keys() | self.named.keys() | self.looks.keys()
         return own | (self.ipv6.known() if self.ipv6 else set())
 
@@ -297,8 +299,8 @@ class ListState:
             doubt=Doubt(Reason(saved["doubt"][0]), str(saved["doubt"][1])) if saved["doubt"] else None,
             confirmations=deque(map(moment, saved["confirmed_ago"])),
             named={
-                str(key): (answers.read(latest, then), answers.read(settled, then) if settled else None)
-                for key, (latest, settled) in saved["named"].items()
+                str(key): (answers.read(latest, then), answers.read(fallback, then) if fallback else None)
+                for key, (latest, fallback) in saved["named"].items()
             },
             looks={str(key): answers.read_looks(looks, then) for key, looks in saved.get("looks", {}).items()},
         )

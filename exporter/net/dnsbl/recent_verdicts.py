@@ -1,7 +1,7 @@
-"""What the lists said of a name not long ago, for checks that look more often than the lists like to be asked.
+"""Remembers recent verdicts on a name, for checks that run more often than the lists may be asked.
 
-Only what was said without any doubt is remembered; lists that nobody believes do not matter. A listing counts no longer
-than nothing has changed in what is known of the lists, because a list that dies takes its listings with it.
+Only verdicts without a doubt are remembered; unhealthy lists do not matter. A listing is not reused after the state of
+any list has changed, because the listings of a list that dies must not outlive it.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ class RecentVerdicts:
     """By subject and lists. Times are monotonic seconds; `revision` is that of the client."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[tuple[str, ...], tuple[float, int, list[ListVerdict]]] = OrderedDict()
+        self._verdicts: OrderedDict[tuple[str, ...], tuple[float, int, list[ListVerdict]]] = OrderedDict()
 
     def get(self, key: tuple[str, ...], since: float, revision: int) -> list[ListVerdict] | None:
         """The verdicts, unless they are older than `since`."""
-        held = self._held.get(key)
-        if held is None:
+        recent = self._verdicts.get(key)
+        if recent is None:
             return None
-        at, before, verdicts = held
+        at, before, verdicts = recent
         if at < since or (before != revision and any(verdict.listing for verdict in verdicts)):
             return None
         return verdicts
 
     def put(self, key: tuple[str, ...], now: float, revision: int, verdicts: Sequence[ListVerdict]) -> None:
-        """Take them up, if each list that can be believed has said something, and forget what is too old."""
-        while self._held and next(iter(self._held.values()))[0] < now - LONGEST:
-            self._held.popitem(last=False)
-        self._held.pop(key, None)
-        believed = [verdict for verdict in verdicts if verdict.quorum]
-        if all(verdict.doubt is None and (verdict.listing or verdict.clean) for verdict in believed):
-            self._held[key] = now, revision, list(verdicts)
+        """Remember the verdicts if each healthy list has answered. Forget those that are too old."""
+        while self._verdicts and next(iter(self._verdicts.values()))[0] < now - LONGEST:
+            self._verdicts.popitem(last=False)
+        self._verdicts.pop(key, None)
+        needed = [verdict for verdict in verdicts if verdict.quorum]
+        if all(verdict.doubt is None and (verdict.listing or verdict.clean) for verdict in needed):
+            self._verdicts[key] = now, revision, list(verdicts)

@@ -1,4 +1,4 @@
-"""What the lists say of one subject, taken together: which of them a verdict needs, and why it cannot be told."""
+"""The verdicts of all lists on one subject: which lists a verdict needs, and why there is none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from exporter.net.dnsbl.answers import Listing
 
 @dataclass(frozen=True, slots=True)
 class ListVerdict:
-    """What one list says of one subject now. `clean` is a recent kept "no"; `quorum`: the verdict needs this list."""
+    """What one list says of one subject now. `clean`: its latest answer is a recent "no". `quorum`: it is needed."""
 
     blocklist: Blocklist
     listing: Listing | None
@@ -20,20 +20,20 @@ class ListVerdict:
     quorum: bool
     doubt: Doubt | None
     again: float | None = None  # seconds after which a second look decides
-    suspect: bool = False  # the listing is one of very many that began at once
+    suspect: bool = False  # the listing began together with very many others
 
     def alone(self, verdicts: Iterable[ListVerdict]) -> bool:
-        """Is it a suspect listing, and has no other operator's list found as much?"""
+        """Is it a suspect listing that no list of another operator confirms?"""
         found = (it for it in verdicts if it.listing and it.listing.severity.fails and not it.suspect)
         return self.suspect and not any(self.blocklist.independent(it.blocklist) for it in found)
 
 
 @dataclass(frozen=True, slots=True)
 class ListCondition:
-    """How far one list can be believed. `unanswered` counts the last questions without an answer.
+    """The health of one list. `unanswered` counts the latest questions that got no answer.
 
-    `ipv6` is what is wrong with its IPv6 addresses alone. `suspects` are the subjects that it named all at once, and
-    `contradicted` those about which it has contradicted itself until nothing new of it counts; 0 if it has not.
+    `ipv6` is a fault that concerns IPv6 addresses only. `suspects` counts the subjects that it named all at once.
+    `contradicted` counts the subjects about which it contradicted itself; it is 0 while new listings of it count.
     """
 
     fault: ListError | None
@@ -46,26 +46,25 @@ class ListCondition:
 
 
 def resting_on(verdicts: Sequence[ListVerdict]) -> int:
-    """How many lists the verdict rests on."""
-    return sum(1 for s in verdicts if s.listing or (s.quorum and s.clean))
+    """How many lists the verdict is based on."""
+    return sum(1 for it in verdicts if it.listing or (it.quorum and it.clean))
 
 
 def silent(verdicts: Sequence[ListVerdict]) -> list[ListVerdict]:
-    """Those lists that the verdict needs, and that have said nothing of late."""
-    return [s for s in verdicts if s.quorum and not s.listing and not s.clean]
+    """The lists that the verdict needs, but that have not answered lately."""
+    return [it for it in verdicts if it.quorum and not it.listing and not it.clean]
 
 
 def missing(verdicts: Sequence[ListVerdict]) -> Iterator[Doubt]:
-    """Why it cannot be told that the subject is on no list: one that the verdict needs has said nothing of late."""
-    if not any(s.quorum for s in verdicts):
-        names = ", ".join(s.blocklist.name for s in verdicts)
-        known = worst(s.doubt for s in verdicts if s.doubt)
-        # However they came to be so, they are the cause, and it hits all subjects alike.
-        reason = known.reason if known and known.reason.from_here else Reason.BLOCKLIST_UNHEALTHY
+    """Why we cannot say that the subject is on no list: a list that the verdict needs has not answered lately."""
+    if not any(it.quorum for it in verdicts):
+        names = ", ".join(it.blocklist.name for it in verdicts)
+        known = worst(it.doubt for it in verdicts if it.doubt)
+        reason = known.reason if known else Reason.BLOCKLIST_UNHEALTHY
         why = f": {known.detail}" if known else ""
         yield Doubt(reason, f"none of the lists can be believed: {names}{why}" if names else "no list holds it")
         return
     left = silent(verdicts)
-    first = worst(s.doubt or Doubt(Reason.PENDING, f"{s.blocklist.name} was not asked yet") for s in left)
+    first = worst(it.doubt or Doubt(Reason.PENDING, f"{it.blocklist.name} was not asked yet") for it in left)
     if first:
         yield Doubt(first.reason, f"{len(left)} of {len(verdicts)} lists gave no usable answer: {first.detail}")
