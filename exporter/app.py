@@ -77,7 +77,7 @@ class Daemon:
         self._plan = Plan(catalogue, (), lambda _: False, self.store)
         self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
         self.schedule = Schedule(self._run, clock, on_jump=self._clock_jumped)
-        self._began = clock.wall()  # by the clock as it is now
+        self._began = clock.wall()  # unix seconds, corrected when the clock is
         self._mending: set[asyncio.Task[None]] = set()
         self.web = Web(
             WebContext(
@@ -210,7 +210,7 @@ class Daemon:
             self._state_file.forget(key)
 
     def _clock_jumped(self, seconds: float) -> None:
-        """Put right the times that a wrong clock told: no age is absurd, and nothing began in the future."""
+        """Correct the times that a wrong clock gave, so that no age is absurd and no finding began in the future."""
         times = WrongTimes(seconds, self._began, self._clock.wall() - seconds)
         self._began += seconds
         task = asyncio.get_running_loop().create_task(self._mend(times))

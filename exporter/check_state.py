@@ -32,14 +32,14 @@ PENDING = Doubt(Reason.PENDING, "no run has ended yet")
 
 @dataclass(frozen=True, slots=True)
 class WrongTimes:
-    """The wall clock was put right by so many `seconds`: what it told from `begin` to `end` was wrong by as many."""
+    """The wall clock was corrected by `seconds`: its times from `begin` to `end` (unix seconds) were wrong by that."""
 
     seconds: float
     begin: float
     end: float
 
     def right(self, at: float) -> float:
-        """What is before or behind that has been told by another clock, or in a former life, and stays."""
+        """The corrected time. A time outside that range came from another clock or an earlier process, and stays."""
         return at + self.seconds if self.begin <= at <= self.end else at
 
 
@@ -153,7 +153,7 @@ class CheckState:
         return Verdict.UNKNOWN if self.doubt else Verdict.PASS
 
     def moved(self, times: WrongTimes) -> CheckState:
-        """With the times that a wrong clock has told put right; itself if there are none."""
+        """The state with corrected times; the same object if none was wrong."""
         findings = tuple(replace(it, since=times.right(it.since)) for it in self.findings)
         records = tuple(it.moved(times) for it in self.records)
         run, conclusive = times.right(self.last_run), times.right(self.last_conclusive)

@@ -51,7 +51,7 @@ class Reason(StrEnum):
 
     @property
     def from_here(self) -> bool:
-        """Does it come from where the exporter runs, and so hit many targets alike?"""
+        """Is its cause where the exporter runs? Then it affects many targets at once."""
         return self in (Reason.EGRESS, Reason.BLOCKLIST_UNHEALTHY, Reason.RATE_LIMITED)
 
     @property
@@ -101,9 +101,9 @@ class Rule:
     Evidence stands in braces in `says` and `fix`. `ref` names the source. `refusals` quotes what receivers answer
     because of it. `subjects` are the keys of the evidence that become labels of the finding's series.
 
-    For whoever is alerted: `expiry` has a threshold in place of an age, `implies` says what follows from it for the
-    domain, and `doubts` that what others found by the same resolver or blocklist cannot be believed meanwhile.
-    `own_alert`: it is told by itself, where one alert tells of the others of its check.
+    For alerts: a rule with `expiry` has a threshold in place of an age. `implies` says what is dead if the finding is
+    active. `doubts` means that results that come from the same resolver or blocklist are not reliable meanwhile.
+    A rule with `own_alert` has an alert of its own, although one alert covers the other rules of its check.
     """
 
     id: str
@@ -176,25 +176,25 @@ class Doubt:
     detail: str  # safe to show
     # Rule ids, and evidence that must agree.
     left_open: tuple[tuple[str, Labels], ...] | None = field(default=None, compare=False)
-    # Likewise: what is not left open, whatever `left_open` says. An empty id stands for every rule.
+    # In the same form: what is not left open, even if `left_open` names it. An empty id means every rule.
     answered: tuple[tuple[str, Labels], ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "detail", printable(self.detail))
 
     def over(self, *rules: Rule, **evidence: object) -> Doubt:
-        """The same doubt, leaving open these rules (with this evidence alone, if given), and what it did before.
+        """The same doubt, but it also leaves open these rules (only with this evidence, if there is some).
 
-        Over no rule at all, it leaves open nothing more than before: nothing, if it left open everything.
+        The first call replaces "everything" by these rules. So `over()` without a rule leaves nothing open.
         """
         return replace(self, left_open=(*(self.left_open or ()), *(_about(rule, evidence) for rule in rules)))
 
     def but(self, rule: Rule, **evidence: object) -> Doubt:
-        """The same doubt, without findings of this rule that have this evidence: their question was answered."""
+        """The same doubt, but findings of this rule with this evidence are not left open: they were answered."""
         return replace(self, answered=(*self.answered, _about(rule, evidence)))
 
     def sparing(self, **evidence: object) -> Doubt:
-        """The same doubt, without any finding that has this evidence: it has been asked and judged by itself."""
+        """The same doubt, but no finding with this evidence is left open: a question of its own was answered."""
         return replace(self, answered=(*self.answered, ("", _labels(evidence))))
 
     def leaves_open(self, finding: Finding) -> bool:
@@ -204,7 +204,7 @@ class Doubt:
         return self.left_open is None or any(_matches(finding, it) for it in self.left_open)
 
     def singles_out(self, finding: Finding) -> bool:
-        """Does it leave open this finding, and not others that have the same labels?"""
+        """Does it leave open this finding, but not others with the same labels? It names evidence that is no label."""
         return any(_matches(finding, it) and not set(it[1]) <= set(finding.subject) for it in self.left_open or ())
 
 
@@ -225,7 +225,7 @@ def _matches(finding: Finding, about: tuple[str, Labels]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LookAgain:
-    """The run wants the same check to look once more, in so many seconds, because it then can tell more."""
+    """The check wants to run again in so many seconds, because it can decide more then."""
 
     seconds: float
 

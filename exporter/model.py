@@ -237,7 +237,7 @@ class Outcome:
         return any(doubt.leaves_open(finding) for doubt in self.doubts)
 
     def singles_out(self, finding: Finding) -> bool:
-        """Is this earlier finding open by itself, whatever the run found under the same rule and labels?"""
+        """Is this earlier finding left open, even if the run has made a finding with the same rule and labels?"""
         return any(d.singles_out(finding) and not any(map(d.singles_out, self.findings)) for d in self.doubts)
 
     @property

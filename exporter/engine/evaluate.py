@@ -88,7 +88,7 @@ async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock:
         samples=tuple(facts.samples.values()),
         doubts=tuple(facts.doubts),
         transcript=net.transcript.freeze(),
-        started=clock.wall() - duration,  # by the clock as it is now: it may have been put right meanwhile
+        started=clock.wall() - duration,  # by the clock as it is now, because it may have been corrected meanwhile
         duration=duration,
         records=tuple(facts.records.values()),
         found=tuple(facts.found.values()),

@@ -91,7 +91,7 @@ class _EachTick(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no type
 class Schedule:
     """Runs `run(check, target)` for each job when it is due. `skipped` counts (check id, cause).
 
-    `on_jump` is told by how many seconds the wall clock has been put forward.
+    `on_jump` gets the seconds by which the wall clock was put forward.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class Schedule:
             self._move(key, entry, due)
 
     def look_again(self, key: Key, seconds: float) -> None:
-        """Run it in so many seconds at the latest, as its own run asks for; then at its own times again."""
+        """Run the job in so many seconds at the latest, because its run asked for that. Its usual times follow."""
         entry = self._entries.get(key)
         due = self._clock.monotonic() + max(seconds, TICK)
         if entry and due < entry.due:

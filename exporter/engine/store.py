@@ -39,7 +39,7 @@ class Store:
         return self._states[key]
 
     def move(self, key: Key, times: WrongTimes) -> CheckState | None:
-        """Put the times of one pair right; None if nothing of it was wrong."""
+        """Correct the times of one pair. None if none was wrong."""
         state = self._states.get(key)
         moved = state and state.moved(times)
         if moved is None or moved is state:

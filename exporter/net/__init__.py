@@ -62,7 +62,7 @@ class Net:
         self._states = states
         self._authoritative = authoritative
         self._blocklists = blocklists or DnsblClient(clock, patience=0.0)
-        self._check: Check | None = None  # None: somebody who may do anything
+        self._check: Check | None = None  # None: no check, and everything is allowed
         self.clock = clock
         self.transcript = Transcript()
 
@@ -115,7 +115,7 @@ class Net:
         return reply
 
     def zone_silences(self) -> ZoneSilences:
-        """Which zones nobody has answered for, in earlier runs too."""
+        """Which zones had no server that answered, in earlier runs too."""
         return self._through(Door.NAMESERVERS, self._authoritative).silences
 
     def serial_lag(self, who: str, serials: set[int]) -> float:
@@ -123,12 +123,14 @@ class Net:
         return self._authoritative.lag(who, serials) if self._authoritative else 0.0
 
     async def listed(self, subject: Subject, lists: Sequence[Blocklist], *, within: float = 0.0) -> list[ListVerdict]:
-        """The verdict of each list that can list the subject; so many seconds later it is as good as new."""
+        """The verdict of each list that can list the subject. It may be up to `within` seconds old."""
         client, now = self._through(Door.BLOCKLISTS, self._blocklists), self.clock.monotonic()
         key = str(subject), *(blocklist.name for blocklist in lists)
         recent = client.recent.get(key, now - within, client.revision) if within else None
         if recent is not None:
-            self.transcript.note(f"{subject} in {len(recent)} blocklists, when last asked", (_told(recent),), "memory")
+            self.transcript.note(
+                f"{subject} in {len(recent)} blocklists, when last asked", (_listed_by(recent),), "memory"
+            )
             return recent
         verdicts = await client.listed(self, subject, lists)
         if within:
@@ -200,11 +202,11 @@ class Net:
         return next((it for it in state.records if it.record.name == name), None) if state else None
 
     def stands(self, target: Target, rule: Rule, **subject: object) -> bool:
-        """Does a finding of this check stand? Where nothing would be told anew, a doubt matters to that alone."""
+        """Is a finding of this check active? A doubt that could only keep it does not matter if there is none."""
         state = self._states.get(self._check.id, target.key) if self._states and self._check else None
         wanted = {(name, printable(value)) for name, value in subject.items()}
-        held = (active.finding for active in state.findings) if state else ()
-        return any(finding.id == rule.id and wanted <= set(finding.subject) for finding in held)
+        findings = (active.finding for active in state.findings) if state else ()
+        return any(finding.id == rule.id and wanted <= set(finding.subject) for finding in findings)
 
     async def drive(self, evaluation: Evaluation[T]) -> T:
         """Run an evaluation of exporter/mail, and answer its questions."""
@@ -216,5 +218,5 @@ class Net:
             return end.value  # type: ignore[no-any-return]  # StopIteration carries it untyped
 
 
-def _told(verdicts: Sequence[ListVerdict]) -> str:
+def _listed_by(verdicts: Sequence[ListVerdict]) -> str:
     return commas(verdict.blocklist.name for verdict in verdicts if verdict.listing) or "not listed"

@@ -101,7 +101,7 @@ class Fetched:
     location: str = ""  # of a redirect that was not followed
     failure: Failure | None = None
     trouble: Doubt | None = None  # of a failure
-    silence: Silence | None = None  # it has long given no usable answer, while others did
+    silence: Silence | None = None  # long enough to be a fact about the server: silence.py
     lines: tuple[str, ...] = ()
 
     @property
@@ -113,7 +113,7 @@ class Fetched:
 
 
 class _Failed(Exception):  # noqa: N818 (a fact about the server, not an error of ours)
-    """`ours`: it says nothing about the server, since our own network did not let us go there."""
+    """`ours`: our own network is the cause, so it says nothing about the server."""
 
     def __init__(self, failure: Failure, why: str, reason: Reason | None = None, *, ours: bool = False) -> None:
         super().__init__(why)
@@ -166,7 +166,7 @@ class HttpsClient:
     """One per daemon. It opens nothing before the first request.
 
     `dial` maps an address to the place to connect to. `authorities` are PEM certificates to trust besides the system's.
-    `clock` tells how long a server has been silent.
+    `clock` measures how long a server has been silent.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class HttpsClient:
             return await self._weigh(url, *await self._get(url, accept, largest, redirects, deadline))
 
     async def _weigh(self, url: str, found: Fetched, failed: _Failed | None) -> Fetched:
-        """Is it a silence, and how long has it lasted? An answer of the server itself needs nobody to prove our way."""
+        """Count silence, status 5xx and malformed answers. Only silence needs a proof that our way out works."""
         host = _host(url)
         if found.status:
             self._silent.answered(_host(found.url))
@@ -206,7 +206,7 @@ class HttpsClient:
         return found
 
     async def _has_ipv4(self, host: str) -> bool:
-        """Others prove our way over IPv4 alone: of IPv6 it cannot be told which of their addresses was used."""
+        """Other servers prove our way out over IPv4 only, because we do not know over which family they answered."""
         return bool((await self._dns.ask(Question(host, "A"))).addresses)
 
     async def _get(

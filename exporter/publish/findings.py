@@ -78,7 +78,7 @@ def alerts(entry: CatalogueEntry, given: Thresholds) -> Iterator[Alert]:
 
 
 def _apart(check: Check, rule: Rule) -> bool:
-    """It has an alert of its own in exporter_alerts.py: with a threshold, or with others of the same meaning."""
+    """The rule has its alert in exporter_alerts.py: one with a threshold, or one that it shares with other rules."""
     return bool(rule.expiry) or rule.doubts or (ListHealth in check.over and not rule.own_alert)
 
 
