@@ -75,7 +75,7 @@ class Build:
     _on: set[str] = field(default_factory=set)
     _senders: dict[str, Placed[schema.SenderEntry]] = field(default_factory=dict)
     _named: set[str] = field(default_factory=set)  # senders that a domain names
-    _foreign: frozenset[str] = frozenset()  # senders of which every domain that names them says `theirs`
+    _foreign: frozenset[str] = frozenset()  # senders that are `theirs` in every domain that names them
     _claimed: dict[Hashable, Where] = field(default_factory=dict)
 
     def judge(self) -> None:
@@ -143,7 +143,9 @@ class Build:
             self._shared(placed, "a sender with spf_include", OF_A_PROVIDER, OF_A_PROVIDER)
             return
         common = self._shared(placed, "a sender", OF_A_SENDER, OF_A_SENDER)
-        unclear = any("senders" in domain.failed for domain in self.entries["domains"])  # perhaps it is `theirs`
+        unclear = any(
+            "senders" in domain.failed for domain in self.entries["domains"]
+        )  # it may be `theirs` in the entry that failed
         if sender.addresses is None and not placed.failed & {"addresses", "spf_include"} and not unclear:
             self.problems.report(
                 where, "has no addresses; list those that send, or set spf_include if the machines are not yours"
@@ -240,7 +242,7 @@ class Build:
         number: int,
         common: Mapping[str, Any],
     ) -> Iterator[Target]:
-        """What one sender is to one domain. One that uses envelope domains of its own asks nothing of our SPF."""
+        """The target for one sender of one domain. A sender that is `theirs` has none."""
         here = where / "senders" / number
         self._named.add(use.name)
         self._claim(("authorisation", where, use.name), here, f"the sender {quoted(use.name)} of {domain.name}")
@@ -256,11 +258,13 @@ class Build:
         if use.mail_from != []:
             yield self._authorisation(domain, tuple(use.mail_from or envelopes.common(domain)), sender.value, common)
         elif sender.value.addresses is not None:
-            told = f"is {values.THEIRS}, but {use.name} has addresses of yours; name the envelope domains that it uses"
-            self.problems.report(here / "mail_from", told)
+            problem = (
+                f"is {values.THEIRS}, but {use.name} has addresses of yours; name the envelope domains that it uses"
+            )
+            self.problems.report(here / "mail_from", problem)
 
     def _of_others(self, sender: schema.SenderEntry) -> bool:
-        """Is it known by its name alone, as the machines and the envelope domains of somebody else?"""
+        """Is its name enough, because machines and envelope domains are a provider's?"""
         nothing = sender.addresses is None and sender.helo is None and sender.spf_include is None
         return nothing and sender.name in self._foreign
 

@@ -1,6 +1,7 @@
-"""Which envelope domains (MAIL FROM) the mail of a domain uses: its common ones, those of single senders, or theirs.
+"""Which envelope domains (MAIL FROM) the mail of a domain uses.
 
-In an entry, an empty list stands for the word `theirs`: no envelope domain of ours.
+They are those of the domain, those of a single sender, or those of a provider (`theirs`). An entry with the word
+`theirs` is an empty list here: it has no envelope domain of the operator.
 """
 
 from __future__ import annotations
@@ -11,24 +12,24 @@ from exporter.config import schema
 
 
 def common(domain: schema.DomainEntry) -> tuple[str, ...]:
-    """Those of every sender that names none of its own."""
+    """The envelope domains of all senders that name none."""
     return tuple(domain.mail_from or (domain.name,))
 
 
 def all_of(domain: schema.DomainEntry) -> tuple[str, ...]:
-    """Where SPF is judged: at the common ones, unless each sender has its own, and at what single senders have."""
+    """All envelope domains at which SPF is judged. The common ones count unless every sender names its own."""
     own = [name for use in domain.senders for name in use.mail_from or ()]
     shared = domain.mail_from or not domain.senders or any(use.mail_from is None for use in domain.senders)
     return tuple(dict.fromkeys((*(common(domain) if shared else ()), *own)))
 
 
 def foreign(domain: schema.DomainEntry) -> bool:
-    """Does some of its mail use an envelope domain of the provider's?"""
+    """Does some of its mail use an envelope domain of a provider?"""
     return any(use.mail_from == [] for use in domain.senders)
 
 
 def only_theirs(domains: Iterable[schema.DomainEntry]) -> frozenset[str]:
-    """The senders of which every domain that names them says `theirs`: their SPF is never asked for."""
+    """The senders that are `theirs` in every domain that names them. SPF is never asked for them."""
     uses = [use for domain in domains for use in domain.senders]
     return frozenset(use.name for use in uses if use.mail_from == []) - {
         use.name for use in uses if use.mail_from != []

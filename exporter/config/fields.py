@@ -133,7 +133,7 @@ class Short:
 
 @dataclass(frozen=True)
 class OrWord:
-    """A list that is not empty, or one word in its place. The word is read as an empty list: there is none of ours."""
+    """A list with at least one item, or one word in its place. The word is read as an empty list."""
 
     word: str
     noun: str  # what is listed

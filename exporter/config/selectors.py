@@ -10,7 +10,7 @@ from exporter.config import schema
 
 
 def in_use(domain: schema.DomainEntry) -> list[schema.SelectorEntry]:
-    """Those that sign mail now."""
+    """The selectors that sign mail now."""
     return [key for key in domain.dkim_selectors if not key.retired]
 
 
@@ -22,7 +22,7 @@ def signer(domain: schema.DomainEntry, key: schema.SelectorEntry) -> str:
 def selectors(
     domain: schema.DomainEntry, common: Mapping[str, Any]
 ) -> Iterator[targets.Selector | targets.KeyNamespace]:
-    """One for each selector. For a domain that sends without any, the place where keys would be."""
+    """One target for each selector. A domain that sends, but has none in use, gets a KeyNamespace."""
     used = in_use(domain)
     for key in domain.dkim_selectors:
         by = signer(domain, key)

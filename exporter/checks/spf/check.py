@@ -60,7 +60,7 @@ def _unsure(policies: list[SpfPolicy], costs: list[Cost]) -> Iterator[Doubt]:
 
 
 async def _open_ended(name: str, end: str, target: Domain, net: Net) -> Finding | Doubt:
-    """A DMARC policy says what the record does not, so that little is lost."""
+    """Info if a DMARC policy covers the name, because that asks receivers to refuse forged mail."""
     found = await net.drive(discover(target.name))
     if found.source is None and found.doubt and found.doubt.doubt:
         return found.doubt.doubt.over(terms.OPEN_ENDED, name=name)
@@ -69,7 +69,7 @@ async def _open_ended(name: str, end: str, target: Domain, net: Net) -> Finding 
 
 
 async def _unexplained(policy: SpfPolicy, net: Net) -> list[Finding]:
-    """The text of a refusal. That it cannot be had changes no result, so that it is no doubt either."""
+    """The explanation (exp=). If it cannot be read, no result changes, so that is no doubt."""
     if policy.record is None or policy.record.exp is None:
         return []
     explained = policy.record.explained(policy.name)

@@ -155,7 +155,7 @@ _OF_THE_WHOLE = (
 
 
 def unread(name: str, doubt: Doubt, visited: AbstractSet[str]) -> Doubt:
-    """Without an answer to the first question, nothing is known of what the policy leads to."""
+    """Without an answer for the policy itself, all these findings are open."""
     for rule in (*_OF_THE_WHOLE, EXPLANATION_MISSING):
         doubt = doubt.over(rule, name=name)
     return _below(doubt, visited)
@@ -192,7 +192,7 @@ def _of_the_policy(cost: Cost, it: TermDoubt) -> Doubt:
 
 
 def _below(doubt: Doubt, visited: AbstractSet[str]) -> Doubt:
-    """Of the terms of records that were not read, nothing is known."""
+    """What is open because records of the policy were not read."""
     for rule in _OF_A_TERM:
         doubt = doubt.over(rule)
         for domain in visited:
@@ -201,7 +201,7 @@ def _below(doubt: Doubt, visited: AbstractSet[str]) -> Doubt:
 
 
 def followed(cost: Cost, target: Domain) -> Iterator[Finding]:
-    """What becomes known by following the policy; counts are at least so high, whatever else is in doubt."""
+    """Findings from following the terms. Counts are lower bounds, so they are certain even beside a doubt."""
     name = cost.policy.name
     if cost.lookups > MOST_LOOKUPS:
         yield TOO_MANY_LOOKUPS(name=name, lookups=cost.lookups, limit=MOST_LOOKUPS, costliest=cost.costliest)
@@ -225,7 +225,7 @@ def followed(cost: Cost, target: Domain) -> Iterator[Finding]:
 
 
 def _too_many_mx(fault: TermFault, cost: Cost, target: Domain) -> Finding:
-    """Critical where every message meets the term first. Of machines of ours, `spf_sender` tells by their addresses."""
+    """Critical if every message meets the term first. For our own machines, `spf_sender` judges each address."""
     first = cost.policy.record.mechanisms[:1] if cost.policy.record and fault.domain == cost.policy.name else ()
     everybody = [fault.term] == [mechanism.text for mechanism in first]
     severity = Severity.CRITICAL if everybody and target.sends_mail and not target.own_machines else None

@@ -60,7 +60,7 @@ _RULES = (NOT_AUTHORISED, SOFTFAIL, NEUTRAL, DEPENDS_ON_MAILBOX)
 
 
 def judge(egress: Egress, results: Mapping[str, SpfEvaluation]) -> Iterator[Fact]:
-    """One finding for the address, with what came out for each envelope domain; and what is in doubt."""
+    """One finding for the address, with the result for each envelope domain. Then the doubts."""
     known = {name: result for name, result in results.items() if result.reason is None}
     bad = {name: result for name, result in known.items() if result.word is not SpfResult.PASS}
     if bad:
@@ -74,7 +74,7 @@ def judge(egress: Egress, results: Mapping[str, SpfEvaluation]) -> Iterator[Fact
 
 
 def _unsure(doubt: Doubt, egress: Egress, answered: list[str]) -> Doubt:
-    """A finding that is about names alone that were answered, one or all of them, is not left open."""
+    """The doubt, but a finding is not left open if all names that it is about were answered."""
     for rule in _RULES:
         doubt = doubt.over(rule, ip=egress.ip)
         for names in dict.fromkeys((*answered, commas(answered))):
@@ -108,7 +108,7 @@ def _refused(results: Mapping[str, SpfEvaluation], egress: Egress) -> Finding:
 
 
 def _perhaps_not(result: SpfEvaluation) -> bool:
-    """Not every receiver counts voids, which is a SHOULD, or the hosts of mx; and another mailbox may pass."""
+    """May some receivers or mailboxes pass? The limit of voids is only a SHOULD (RFC 7208 section 4.6.4)."""
     return result.voids > MOST_VOIDS or result.first_ten or bool(result.mailbox)
 
 

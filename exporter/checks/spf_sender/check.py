@@ -19,9 +19,9 @@ async def spf_sender(target: Authorisation, net: Net) -> Facts:
         yield addresses.judge(egress, found)
         results += found.values()
     if target.spf_include is not None:
-        asked = providers.Asked(net)
+        replies = providers.Replies(net)
         for name in target.mail_from:
-            async for fact in providers.judge(name, target.sender, target.spf_include, asked):
+            async for fact in providers.judge(name, target.sender, target.spf_include, replies):
                 yield fact
     if results and not any(result.reason for result in results):
         yield LOOKUPS(max(result.lookups for result in results))
@@ -30,8 +30,8 @@ async def spf_sender(target: Authorisation, net: Net) -> Facts:
 
 async def _evaluated(name: str, egress: Egress, net: Net) -> SpfEvaluation:
     result = await net.drive(check_host(egress.ip, name, f"postmaster@{name}", egress.helo))
-    asked = f"check_host {egress.ip}, MAIL FROM postmaster@{name}, HELO {egress.helo}"
-    net.transcript.note(asked, result.told, "evaluated", result.seconds)
+    question = f"check_host {egress.ip}, MAIL FROM postmaster@{name}, HELO {egress.helo}"
+    net.transcript.note(question, result.told, "evaluated", result.seconds)
     return result
 
 

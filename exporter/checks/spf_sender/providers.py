@@ -58,7 +58,7 @@ INCLUDE_HIDDEN = Rule(
     ref="RFC 7208 sections 5.2 and 7",
 )
 
-HELO = "unknown"  # what a provider says is not known; Valimail's documentation has this word for that case
+HELO = "unknown"  # we do not know the provider's HELO name; Valimail's documentation has this word for that case
 _RULES = (INCLUDE_MISSING, INCLUDE_TOO_LATE, INCLUDE_PARTIAL, INCLUDE_HIDDEN)
 _DEAD_ENDS = {
     TermTrouble.NO_RECORD: "{term} leads to {detail}, which has no SPF record",
@@ -67,8 +67,8 @@ _DEAD_ENDS = {
 }
 
 
-class Asked:
-    """Drives evaluations, and asks each question once in a run: many addresses meet the same policy."""
+class Replies:
+    """Drives evaluations. In a run, each question is asked once, because many addresses meet the same policy."""
 
     def __init__(self, net: Net) -> None:
         self.net = net
@@ -93,7 +93,7 @@ class Case:
 
     @property
     def lookups(self) -> int | None:
-        """How many until their policy is reached by its name, by include or redirect; None: it is not."""
+        """Lookups until include or redirect reaches the provider's policy by its name; None if none does."""
         wanted = query_name(self.include) or self.include
         at_once = wanted in (self.cost.policy.name, *self.cost.policy.reply.chain)
         return 0 if at_once and self.cost.policy.record else self.cost.included.get(wanted)
@@ -137,21 +137,21 @@ def _why(case: Case, failed: Sequence[SpfEvaluation]) -> str:
         for fault in cost.faults
         if fault.trouble in _DEAD_ENDS
     )
-    astray = "" if cost.complete else f"none of its first {MOST_COUNTED} lookups leads there"
+    unreached = "" if cost.complete else f"none of its first {MOST_COUNTED} lookups leads there"
     ended = next((result.why for result in failed if result.word is SpfResult.PERMERROR), "")
-    return cost.policy.error or broken or astray or ended or "no term leads there"
+    return cost.policy.error or broken or unreached or ended or "no term leads there"
 
 
-async def judge(name: str, sender: str, include: str, asked: Asked) -> Facts:
-    """Only what is proven is a warning: addresses that the provider's own policy lets pass, and this one does not."""
+async def judge(name: str, sender: str, include: str, replies: Replies) -> Facts:
+    """Warn only if it is proven: an address passes the provider's own policy, but not the policy of `name`."""
     case = Case(
         name,
         sender,
         include,
-        cost=await asked.drive(worst_case(name)),
-        theirs=await asked.drive(worst_case(include)),
+        cost=await replies.drive(worst_case(name)),
+        theirs=await replies.drive(worst_case(include)),
     )
-    asked.net.transcript.note(f"worst case of {name}", case.cost.told, "counted")
+    replies.net.transcript.note(f"worst case of {name}", case.cost.told, "counted")
     if case.cost.policy.reply.doubt:
         yield case.open(case.cost.policy.reply.doubt)
         return
@@ -159,10 +159,10 @@ async def judge(name: str, sender: str, include: str, asked: Asked) -> Facts:
         return
     passed, failed, unsure = 0, dict[IP, SpfEvaluation](), list[Doubt]()
     for ip in sample(case.theirs.allowed):
-        result = await asked.passes(ip, name)
-        asked.net.transcript.note(f"check_host {ip}, MAIL FROM postmaster@{name}", result.told, "evaluated")
+        result = await replies.passes(ip, name)
+        replies.net.transcript.note(f"check_host {ip}, MAIL FROM postmaster@{name}", result.told, "evaluated")
         ours = result.word is SpfResult.PASS
-        both = (result,) if ours else (result, await asked.passes(ip, include))
+        both = (result,) if ours else (result, await replies.passes(ip, include))
         unsure += [Doubt(it.reason, it.why) for it in both if it.reason]
         if not any(it.reason for it in both):
             passed += ours
@@ -172,7 +172,7 @@ async def judge(name: str, sender: str, include: str, asked: Asked) -> Facts:
     if failed and (passed or not unsure):
         yield _proven(case, passed, failed)
     elif not passed and not unsure:
-        yield await _by_name(case, asked)
+        yield await _by_name(case, replies)
 
 
 def _proven(case: Case, passed: int, failed: dict[IP, SpfEvaluation]) -> Finding:
@@ -196,8 +196,8 @@ def _proven(case: Case, passed: int, failed: dict[IP, SpfEvaluation]) -> Finding
     return case.missing([*failed.values()])
 
 
-async def _by_name(case: Case, asked: Asked) -> list[Fact]:
-    """Their policy names no address that could be tried."""
+async def _by_name(case: Case, replies: Replies) -> list[Fact]:
+    """Judge by names, because the provider's policy names no address that could be tried."""
     if case.lookups is not None:
         return [case.too_late()] if case.lookups > MOST_LOOKUPS else []
     doubt = case.cost.doubt or case.theirs.doubt
@@ -205,12 +205,12 @@ async def _by_name(case: Case, asked: Asked) -> list[Fact]:
         return [case.open(doubt)]
     theirs = {macro.term for macro in case.theirs.passing_macros}
     if theirs & {macro.term for macro in case.cost.passing_macros}:
-        return []  # a term of theirs, copied
+        return []  # a term of the provider's policy, copied
     if terms := unforeseeable(case.cost):
         return [case.hidden(f"it depends on the message in {'; '.join(terms)}")]
     own = [it for it in case.cost.allowed if made_for(it.domain, case.name)] if theirs else []
     for ip in sample(own):
-        result = await asked.passes(ip, case.include)
+        result = await replies.passes(ip, case.include)
         if result.reason:
             return [case.open(Doubt(result.reason, result.why))]
         if result.word is SpfResult.PASS:

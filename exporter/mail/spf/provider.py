@@ -1,8 +1,8 @@
-"""Does a policy let a provider send? Asked with addresses out of the provider's own policy (RFC 7208 section 4.1).
+"""Does a policy let a provider send? We try addresses from the provider's own policy (RFC 7208 section 4.1).
 
 Providers name a policy to include: `include:_spf.provider.example`. But there are other ways to let them send. A
-service that flattens records writes their addresses, somebody includes the parts of their policy, and a policy of
-macros answers for each message by itself. So not the name is looked for: a few addresses of the provider have to pass.
+service may flatten the record, which then lists the addresses. A domain may include parts of the provider's policy. A
+policy with macros may decide for each message. So we do not look for the name: a few of the addresses have to pass.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from exporter.mail.names import registrable, under
 from exporter.mail.spf.worst_case import Allowed, Cost
 
 MOST_TRIED = {4: 5, 6: 3}  # addresses of each version: many policies name dozens of networks
-_OF_THE_CLIENT = frozenset("ivcdo")  # macros whose values are known of an address and an envelope domain
+_OF_THE_CLIENT = frozenset("ivcdo")  # macros whose values follow from an address and an envelope domain
 
 
 def sample(allowed: Iterable[Allowed]) -> tuple[IP, ...]:
-    """A few addresses, spread over the networks and both versions, and the same ones every time."""
+    """A few addresses from different networks and both IP versions. They are the same every time."""
     inside = tuple(dict.fromkeys(map(_inside, allowed)))
     return tuple(
         address
@@ -29,14 +29,14 @@ def sample(allowed: Iterable[Allowed]) -> tuple[IP, ...]:
 
 
 def _spread(addresses: Sequence[IP], most: int) -> list[IP]:
-    """The first and the last are among them."""
+    """At most `most` addresses, among them the first and the last."""
     if len(addresses) <= most:
         return list(addresses)
     return [addresses[number * (len(addresses) - 1) // (most - 1)] for number in range(most)]
 
 
 def _inside(it: Allowed) -> IP:
-    """Of a network, the address behind its first, which is no host's."""
+    """An address in the network: the second one, because the first is no host."""
     rest = it.address.max_prefixlen - it.bits
     first = int(it.address) >> rest << rest
     return ip_address((first + (rest > 1)).to_bytes(it.address.max_prefixlen // 8, "big")) if rest else it.address
@@ -47,10 +47,10 @@ def single(it: Allowed) -> bool:
 
 
 def unforeseeable(cost: Cost) -> tuple[str, ...]:
-    """The terms that may let somebody pass, which nobody sees who sends no message.
+    """The terms that may pass a sender, but that can be seen only by sending a message.
 
-    Those of the HELO name or the mailbox; and, of policies made for this domain alone, those of the address as well:
-    who makes the policy may answer only for machines that really send.
+    They contain macros for the HELO name or the mailbox. In a policy made for this domain alone, macros for the address
+    count too, because its service may answer only for machines that really send.
     """
     return tuple(
         str(macro)
@@ -60,12 +60,12 @@ def unforeseeable(cost: Cost) -> tuple[str, ...]:
 
 
 def made_for(domain: str, name: str) -> bool:
-    """Is this the record of somebody of `name` itself, or one in whose name it stands?"""
+    """Is it a record for this domain only: in its organisation, or with its name inside a provider's name?"""
     domain = domain.lower()
     return under(domain, registrable(name)) or f".{name}." in f".{domain}."
 
 
 def is_alias(cost: Cost, include: str) -> bool:
-    """Has the provider the policy itself, to which the name leads by CNAME?"""
+    """Is the name a CNAME to the provider, so that the provider writes the whole policy?"""
     home = registrable(include)
     return cost.policy.record is not None and any(under(name, home) for name in cost.policy.reply.chain)
