@@ -42,7 +42,7 @@ async def blocklist(target: Reputation, net: Net) -> Facts:
 
 
 def _over(doubt: Doubt, lists: Sequence[ListVerdict]) -> Doubt:
-    """What these lists have said before is left open, and nothing else."""
+    """The doubt leaves open only earlier listings by these lists."""
     for verdict in lists:
         doubt = doubt.over(LISTED, blocklist=verdict.blocklist.name)
     return doubt

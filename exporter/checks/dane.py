@@ -150,7 +150,7 @@ RECORDS = Metric(
     "TLSA records of the mail host that DNSSEC proves and that senders can use; 0 where there are none.",
 )
 
-# What a question without an answer leaves open: of one address, and of all of them.
+# What a missing answer leaves open: about one address, and about all of them.
 OF_ADDRESSES = (NO_STARTTLS, TLS_FAILS, MISMATCH, WRONG_NAME)
 OF_ALL = (STALE_RECORD, NO_ROLLOVER)
 SMTP = 25
@@ -225,7 +225,7 @@ def _records(target: MailHost, found: TlsaLookup, results: Sequence[SmtpResult])
 
 
 def _of_lookup(found: TlsaLookup, unanswered: Reply, seen: Sequence[IP] = ()) -> Doubt:
-    """What a question without an answer leaves open: if only addresses are missing, only what they would show."""
+    """What a missing answer leaves open. If only addresses are missing, that is only what they would show."""
     doubt = _doubt(unanswered)
     if unanswered.question.rdtype == "TLSA" or not (found.found or found.answers):
         return doubt
@@ -240,7 +240,7 @@ def _nobody_in(result: SmtpResult) -> bool:
 
 
 def _how(found: TlsaLookup, result: SmtpResult, fitted: list[Fitted] | None, now: float) -> str:
-    """Each record, and why it does not hold."""
+    """Each record, and why it does not match."""
     if not fitted or not result.secured:
         return ""
     weaker = _weaker(found, result.secured.chain, now)
@@ -248,13 +248,13 @@ def _how(found: TlsaLookup, result: SmtpResult, fitted: list[Fitted] | None, now
 
 
 def _doubts_at(result: SmtpResult, fitted: list[Fitted] | None, how: str) -> Iterator[Doubt]:
-    """What is not known of one address, and which questions that leaves open."""
+    """The doubts about one address, and which findings each leaves open."""
     ip = result.ip
     if fitted is not None:
         fits = {it.fit for it in fitted}
         if Fit.UNTOLD in fits and Fit.HOLDS not in fits:
-            untold = Doubt(Reason.MALFORMED, f"whether the certificate of {ip} fits cannot be told: {how}")
-            yield untold.over(MISMATCH, WRONG_NAME, ip=ip)
+            unclear = Doubt(Reason.MALFORMED, f"whether the certificate of {ip} fits cannot be told: {how}")
+            yield unclear.over(MISMATCH, WRONG_NAME, ip=ip)
     elif result.starttls is False or result.tls_failure:
         return
     elif result.in_clear:
@@ -285,7 +285,7 @@ def _at(
     # Programs that submit mail rarely know DANE; others go on to the address that lets them in.
     severity = Severity.WARNING if spared or target.port != SMTP else None
     where: dict[str, Any] = {"host": target.host, "ip": result.ip, "name": place(found.base, target.port)}
-    if result.tls_failure:  # even behind a handshake, where a certificate of the client is demanded
+    if result.tls_failure:  # also after a handshake: a server may demand a client certificate only then
         yield TLS_FAILS(**where, port=target.port, how=result.tls_failure)
     if fitted is not None and result.secured:
         fits = {it.fit for it in fitted}

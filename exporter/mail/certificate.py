@@ -10,8 +10,8 @@ trusted here (RFC 5280 section 6)?
 A verifier says no to a chain, and little more. Who has to mend it needs to know which certificate is to blame, so the
 ways to the roots are walked once more, by names and signatures alone. Has an issuer expired? Is it too weak, or no
 authority (sections 4.2.1.3, 4.2.1.9)? May it not sign for this name (section 4.2.1.10)? Does the leaf not serve
-(section 4.2.1.12)? Of several ways the one with the fewest flaws is told. Where no way leads to a root there is nothing
-to tell: an issuer was not sent, or nobody here trusts it.
+(section 4.2.1.12)? If there are several ways, the one with the fewest flaws is reported. If no way leads to a root,
+there is no flaw to report: an issuer was not sent, or it is not trusted here.
 
 The questions are answered apart, so that one fault is not reported as another: a chain is judged as of a moment at
 which its leaf was valid, and without regard to names. What this machine cannot judge (an algorithm that the library
@@ -45,7 +45,7 @@ E = TypeVar("E", bound=x509.ExtensionType)
 LEAST_RSA_BITS = 2048  # RFC 9325 section 4.5
 LEAST_EC_BITS = 224  # the same: about as strong
 LONGEST_WAY = 8  # certificates
-MOST_STEPS = 200  # of the walk: who sends a tangle is told nothing of it
+MOST_STEPS = 200  # of the walk; a chain that needs more gets no explanation
 
 FOR_SERVERS = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 _BROKEN_HASHES = frozenset({"md5", "sha1"})

@@ -126,7 +126,7 @@ class HeloName:
 
     @property
     def host(self) -> str | None:
-        """The name as receivers look it up; None where there is none that anybody could look up."""
+        """The name as receivers look it up. None if it cannot be looked up."""
         return self.name if self.name and not self.faults else None
 
     @property
@@ -140,7 +140,7 @@ class HeloName:
 
 
 def receiver(name: str) -> str | None:
-    """The large receiver to whom a name belongs, or None; its servers take whoever says it to them for a forger."""
+    """The large receiver that owns the name, or None. A sender that says such a name is taken for a forger."""
     return next((receiver for receiver in _RECEIVERS if names.under(name, receiver)), None)
 
 

@@ -134,16 +134,16 @@ def extensions(ehlo: SmtpReply) -> Extensions:
     return {keyword.upper(): parameters.strip() for keyword, _, parameters in rows if keyword}
 
 
-def other_protocol(said: bytes) -> str:
-    """Which protocol that is not SMTP speaks so first, or the empty text: only what cannot be mistaken."""
+def other_protocol(octets: bytes) -> str:
+    """The protocol, other than SMTP, that begins like this; empty unless it is certain."""
     for name, begins in _OTHERS.items():
-        if begins.match(said):
+        if begins.match(octets):
             return name
     return ""
 
 
 def masked(greeting: SmtpReply, ehlo: SmtpReply | None) -> str:
-    """What a device on the way has overwritten, in words, or the empty text.
+    """In words, what an inspecting firewall has overwritten; empty if nothing.
 
     The ESMTP inspection of Cisco ASA and PIX puts asterisks over the greeting, and X over each keyword in the reply to
     EHLO that it does not let pass, STARTTLS among them. Older ones make EHLO itself an unknown command so.

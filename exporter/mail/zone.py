@@ -89,7 +89,7 @@ def find(domain: str) -> Evaluation[ZoneCut]:
 class ServerHost:
     """One name server by its name. `doubt` is a reply that leaves open whether it has addresses.
 
-    `stale` are addresses that the parent zone gives it, and that it does not have.
+    `stale` are addresses that only the parent zone gives for it (glue), and that its own records do not have.
     """
 
     name: str
@@ -155,7 +155,7 @@ class ServerAnswer:
 
     @property
     def label(self) -> str:
-        """By which it is told from the others."""
+        """The name that distinguishes it from the other servers."""
         return str(self) if self.stale else self.server
 
     def __str__(self) -> str:
@@ -254,7 +254,7 @@ class Gathered:
 
     @property
     def without_authority(self) -> tuple[int, ...]:
-        """Which of the servers answered, but not from the zone: of a name that is delegated away they need not."""
+        """The positions of servers that answered without authority. None if the name is delegated away."""
         if any(map(self._cut, self.replies)):
             return ()
         return tuple(

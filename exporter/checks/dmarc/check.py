@@ -51,7 +51,9 @@ async def dmarc(target: Domain, net: Net) -> Facts:
             yield (*reports.open_questions(end), *reports.judge(source, end))
     inherited = source.domain != target.name
     requested = source.record.requests(subdomain=inherited, exists=found.exists)
-    unsure = found.apex if inherited and source.record.np else None  # sp= or np=: that hangs on whether the name exists
+    unsure = (
+        found.apex if inherited and source.record.np else None
+    )  # np= counts instead of sp= if the name does not exist
     if unsure and unsure.doubt:
         yield reduce(Doubt.over, (*OF_POLICY, *alignment.RULES), unsure.doubt)
     else:
@@ -175,23 +177,23 @@ SUBDOMAINS = {"sp": "subdomains", "np": "subdomains that do not exist"}
 
 
 def _missing(target: Domain, found: Discovery) -> Finding:
-    """With the record that is to be published, which keeps what is good of texts that are meant as one."""
+    """The finding, with the record to publish. It keeps the valid parts of texts that are meant as a record."""
     replies = [*(step.reply for step in found.steps[:1]), *([found.apex] if found.apex else [])]
     texts = sorted({txt.text for reply in replies for txt in reply.texts if meant(txt.text)})
     records = [parse(b"v=DMARC1;" + text.partition(b";")[2]) for text in texts]
-    told = [",".join(uri.text for uri in record.rua[: reports.ENOUGH]) for record in records if record.rua]
+    reported_to = [",".join(uri.text for uri in record.rua[: reports.ENOUGH]) for record in records if record.rua]
     policies = [record.p for record in records if record.valid and record.p]
     policy = min(policies, key=lambda it: it.strength, default=DmarcPolicy.NONE)
     if not target.sends_mail:
         policy = DmarcPolicy.REJECT
     elif target.receives_mail:
-        told.append(f"mailto:dmarc-reports@{target.name}")
-    record = "; ".join(("v=DMARC1", f"p={policy}", *(f"rua={uris}" for uris in told[:1])))
+        reported_to.append(f"mailto:dmarc-reports@{target.name}")
+    record = "; ".join(("v=DMARC1", f"p={policy}", *(f"rua={uris}" for uris in reported_to[:1])))
     return MISSING(domain=target.name, record=record)
 
 
 def _closed(target: Domain, source: Published) -> str:
-    """The record that has all its mail refused. Only in its own organisation may a new name want reports sent."""
+    """A record that refuses all mail. It asks for reports only within the same organisation (RFC 7489 section 7.1)."""
     if source.domain == target.name:
         return source.record.closed()
     near = [uri.text for uri in source.record.rua if names.under(uri.host, names.registrable(target.name))]
@@ -213,7 +215,7 @@ def _looked_at(found: Discovery) -> tuple[WalkStep, ...]:
 
 
 def _strays(step: WalkStep, end: str, found: Discovery) -> Iterator[Fact]:
-    """What stands at one of them and is no policy. `end`: of an alias to nothing."""
+    """Texts at one _dmarc name that are no policy. `end` is the target of a CNAME that leads nowhere."""
     if end:
         yield DANGLING_CNAME(name=step.name, target=end)
     if len(step.records) > 1:
@@ -221,7 +223,7 @@ def _strays(step: WalkStep, end: str, found: Discovery) -> Iterator[Fact]:
     texts = [txt.text for txt in step.reply.texts if not is_record(txt.text)]
     bare = {text.lower().translate(None, b" \t\\\"'"): text.decode("latin-1") for text in texts}
     for text in [text for plain, text in bare.items() if plain.startswith(b"v=spf1")][:1]:
-        if found.doubt and not found.source:  # whether it does harm is open
+        if found.doubt and not found.source:  # it is open whether the text does harm
             yield from (doubt.over(SPF_TEXT, name=step.name) for doubt in doubts(found.doubt))
         else:
             yield SPF_TEXT(name=step.name, text=text, severity=Severity.INFO if found.source else None)
@@ -243,7 +245,7 @@ def _judge(target: Domain, source: Published, requested: Requested | None) -> It
 
 
 def _without_source(found: Discovery, doubt: Doubt) -> Doubt:
-    """The walk broke off before it came to a record. What was asked before that has been answered."""
+    """The walk stopped before it found a record. Only the names that were not asked are left open."""
     doubt = reduce(Doubt.over, OF_THE_DOMAIN, doubt)
     for name in walk(found.domain)[len(found.steps) :]:
         for rule in OF_PLACES:
@@ -252,7 +254,7 @@ def _without_source(found: Discovery, doubt: Doubt) -> Doubt:
 
 
 def _below(found: Discovery, source: Published, requested: Requested | None) -> Iterator[Fact]:
-    """What counts for subdomains, which hangs on the whole tree walk."""
+    """The policy for subdomains. It depends on the whole tree walk."""
     weaker = _weaker(source, requested) if source.domain == found.domain else ()
     if found.doubt:
         yield from (doubt.over(WEAKER_SUBDOMAINS) for doubt in doubts(found.doubt) if weaker)
@@ -265,7 +267,7 @@ def _below(found: Discovery, source: Published, requested: Requested | None) -> 
 
 
 def _weaker(source: Published, requested: Requested | None) -> tuple[Finding, ...]:
-    """What its own record says of subdomains, where that is less than what it says of itself."""
+    """What its own record demands for subdomains, if that is weaker than for the domain itself."""
     if requested is None:
         return ()
     below = [source.record.requests(subdomain=True, exists=exists) for exists in (True, False)]

@@ -113,7 +113,7 @@ RULES = (
     NOT_A_SUFFIX,
     PARTIAL,
 )
-MOST = 10  # unknown tags that we tell of: the record is remote text
+MOST = 10  # unknown tags that are shown, because the record is remote text
 ALL = 100  # percent
 
 

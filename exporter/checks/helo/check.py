@@ -29,12 +29,12 @@ class HeloOptions(Options):
 @check(over=Greeting, options=HeloOptions, timeout=timedelta(minutes=2), may_need={Door.BLOCKLISTS})
 async def helo(target: Greeting, net: Net) -> Facts:
     """Will receivers accept the name that the sender says in HELO/EHLO?"""
-    said = parse(target.helo)
-    name, ip = said.host, target.ip
-    plain = said.repaired or "the server's full host name, such as mail.example.com"
-    yield syntax.judge(said, ip, plain)
+    parsed = parse(target.helo)
+    name, ip = parsed.host, target.ip
+    plain = parsed.repaired or "the server's full host name, such as mail.example.com"
+    yield syntax.judge(parsed, ip, plain)
     if name is None:
-        return  # nothing that DNS could know of
+        return  # there is no name to look up in DNS
     peer = receiver(name)
     if peer:
         yield PEER(helo=name, peer=peer, plain=plain)
@@ -65,7 +65,7 @@ async def helo(target: Greeting, net: Net) -> Facts:
         mail = mine if mine.status is Status.NXDOMAIN else await net.query(name, "MX")
         if mail.doubt:
             yield mail.doubt.over(NO_ADDRESS)
-        if not (mail.doubt and net.stands(target, NO_ADDRESS)):  # what stands keeps its severity
+        if not (mail.doubt and net.stands(target, NO_ADDRESS)):  # an active finding keeps its severity
             # An MX contents the receivers that refuse for this; the filters still count it.
             yield NO_ADDRESS(helo=name, rdtype=rdtype, ip=wanted, severity=None if mail.void else Severity.WARNING)
     elif not reachable:
@@ -78,7 +78,7 @@ async def helo(target: Greeting, net: Net) -> Facts:
         found = list(_spf(spf, published, name, ip, addresses))
         if spf.reason is not None:
             yield _spf_doubt(Doubt(spf.reason, spf.why), published)
-        elif unsure:  # of a name that may lead nowhere, SPF is not told; but it may refute what was told before
+        elif unsure:  # SPF of a name that may have no address is not reported; but it may end an earlier finding
             yield (unsure.over(finding.rule) for finding in found)
         else:
             yield found
@@ -189,11 +189,13 @@ SPF_NEUTRAL = Rule(
     ref="RFC 7208 sections 2.4 and 8.2",
 )
 
-LOOK_UP_EVERY = 55 * 60.0  # seconds: lists are asked about once an hour, and once for all who say the name
+LOOK_UP_EVERY = (
+    55 * 60.0
+)  # seconds: lists are asked once an hour for each name, whatever the number of senders that say it
 
 
 def _compare(target: Greeting, name: str, reverse: Reply, rdtype: str) -> Iterator[Fact]:
-    """The PTR with the HELO name.
+    """Compare the PTR with the HELO name.
 
     Without any PTR there is nothing to compare, and the check `ptr` says so. A PTR that is equal is confirmed by the
     lookup of the name's address, or contradicted by it.
@@ -211,7 +213,7 @@ def _compare(target: Greeting, name: str, reverse: Reply, rdtype: str) -> Iterat
 
 
 def _spf(spf: SpfEvaluation, published: Reply, name: str, ip: IP, addresses: Sequence[IP]) -> Iterator[Finding]:
-    """What a receiver's check_host says of a bounce (RFC 7208 section 2.4), where that is certain."""
+    """The result of a receiver's check_host for a bounce (RFC 7208 section 2.4), if it is certain."""
     if spf.reason is not None:
         return
     record = _passing(spf, published, ip, addresses)
@@ -226,7 +228,7 @@ def _spf(spf: SpfEvaluation, published: Reply, name: str, ip: IP, addresses: Seq
 
 
 def _passing(spf: SpfEvaluation, published: Reply, ip: IP, addresses: Sequence[IP]) -> str:
-    """The whole record that passes the address: its own with one term more, where it has one that can be read."""
+    """A whole record that passes the address: the published one with one more term, if it is valid."""
     term = f"ip{ip.version}:{ip}"
     texts = [txt.text for txt in published.texts if is_spf(txt.text)]
     if texts and spf.word is not SpfResult.PERMERROR:
@@ -237,16 +239,13 @@ def _passing(spf: SpfEvaluation, published: Reply, ip: IP, addresses: Sequence[I
 
 
 def _spf_doubt(doubt: Doubt, published: Reply) -> Doubt:
-    """Without a result it may still be known that there is a record."""
+    """What a missing result leaves open. It may still be known that there is a record."""
     doubt = doubt.over(SPF_NOT_AUTHORISED).over(SPF_NEUTRAL)
     return doubt if any(is_spf(txt.text) for txt in published.texts) else doubt.over(SPF_MISSING)
 
 
-def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict, *, alone: bool) -> Iterator[Fact]:
-    """What one list says. One that cannot be believed is told of by itself, and only keeps what it said before.
-
-    `alone`: it has named very many at once, and no other list agrees. Then it is neither proven nor refuted.
-    """
+def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict) -> Iterator[Fact]:
+    """What one list says. An unhealthy list has findings of its own, and here only keeps an active finding."""
     of, listing = verdict.blocklist, verdict.listing
     if listing:
         yield LISTED(

@@ -1,4 +1,4 @@
-"""How the argument of HELO/EHLO is written: a rule for each way in which RFC 5321 forbids it, or receivers do."""
+"""The syntax of the HELO/EHLO argument: a rule for each form that RFC 5321 forbids or receivers refuse."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from exporter.mail import names
 from exporter.mail.helo import HeloFaultKind, HeloName
 
 
-def judge(said: HeloName, ip: IP, plain: str) -> Iterator[Finding]:
-    """What is wrong with it as it stands, said from this address. `plain` is the name to say instead, in words."""
-    for fault in said.faults:
+def judge(parsed: HeloName, ip: IP, plain: str) -> Iterator[Finding]:
+    """Findings about the name that is said from this address. `plain` says in words which name to use instead."""
+    for fault in parsed.faults:
         rule = RULES[fault.kind]
         known: dict[str, Any] = {
-            "helo": said.text,
+            "helo": parsed.text,
             "plain": plain,
             "where": fault.where,
             "position": fault.position,
             "detail": fault.detail,
         }
         yield rule(**{field: known[field] for field in rule.fields})
-    if said.address:
-        yield _literal(said, said.address, ip, plain)
+    if parsed.address:
+        yield _literal(parsed, parsed.address, ip, plain)
 
 
 OFFICE_365 = "Office 365: 501 5.5.4 Invalid domain name"
@@ -207,10 +207,10 @@ RULES = {
 }
 
 
-def _literal(said: HeloName, address: IP, ip: IP, plain: str) -> Finding:
+def _literal(parsed: HeloName, address: IP, ip: IP, plain: str) -> Finding:
     block = names.not_public(address)
     if block:
-        return PRIVATE_LITERAL(helo=said.text, block=block, plain=plain)
+        return PRIVATE_LITERAL(helo=parsed.text, block=block, plain=plain)
     if address != ip and not names.not_public(ip):
-        return WRONG_LITERAL(helo=said.text, ip=ip, plain=plain)
-    return ADDRESS_LITERAL(helo=said.text, plain=plain)
+        return WRONG_LITERAL(helo=parsed.text, ip=ip, plain=plain)
+    return ADDRESS_LITERAL(helo=parsed.text, plain=plain)

@@ -142,7 +142,7 @@ def _announcement(domain: str, found: PolicyTxt) -> Iterator[Finding]:
 
 
 def _unannounced(domain: str, found: PolicyTxt, doubt: Doubt) -> Doubt:
-    """What a question about the record leaves open; without the record itself that is everything."""
+    """What a missing answer leaves open: everything, if it is the record itself that is not known."""
     if not found.answered:
         return doubt
     asked_apex = found.doubt is not None and found.doubt.question.name == domain
@@ -150,9 +150,11 @@ def _unannounced(domain: str, found: PolicyTxt, doubt: Doubt) -> Doubt:
 
 
 def _unfetched(fetched: Fetched) -> Iterator[Rule]:
-    """What a fetch that brought nothing leaves open besides the policy itself."""
+    """What a failed fetch leaves open besides the policy itself."""
     yield from OF_FETCHES
-    if not fetched.status and fetched.failure is not Failure.MALFORMED:  # else its certificate was good
+    if (
+        not fetched.status and fetched.failure is not Failure.MALFORMED
+    ):  # an answer proves that the certificate was good
         yield POLICY_CERTIFICATE
 
 
@@ -197,7 +199,7 @@ def _policy(domain: str, policy: MtaStsPolicy, fetched: Fetched) -> Iterator[Fac
 
 
 def _testing(target: Domain, net: Net, text: Record) -> Finding:
-    """For how long the policies have been in mode testing, as far as this exporter has seen them."""
+    """Since when the policy has been in mode testing, as far as this exporter has seen. A warning after LONG_TESTED."""
     now = net.clock.wall()
     history = _remembered(net, target, text, now)
     since = history.since
@@ -229,8 +231,8 @@ def _kept(target: Domain, net: Net, record: Record, text: Record) -> Iterator[Fi
 
 
 def _remembered(net: Net, target: Domain, record: Record, now: float) -> RecordHistory:
-    held = net.remembered(target, record.name)
-    return held.now(record, now) if held else RecordHistory(record, now)
+    history = net.remembered(target, record.name)
+    return history.now(record, now) if history else RecordHistory(record, now)
 
 
 def _ids(texts: Iterable[str]) -> set[str]:
@@ -254,8 +256,8 @@ async def _hosts(domain: str, policy: MtaStsPolicy, fetched: Fetched, own: Route
         if host not in listed
     ]
     for host, faults in unproven.items():
-        told = ", ".join(f"{finding} at {ip}" for ip, ids in faults.items() for finding in ids)
-        findings.append(CERTIFICATE(domain=domain, url=url, mode=mode, mail_host=host, faults=told, severity=severity))
+        shown = ", ".join(f"{finding} at {ip}" for ip, ids in faults.items() for finding in ids)
+        findings.append(CERTIFICATE(domain=domain, url=url, mode=mode, mail_host=host, faults=shown, severity=severity))
     used = {pattern for host in hosts for pattern in policy.matching(host)}
     unused = [pattern for pattern in policy.patterns if pattern not in used]
     if unused and hosts and all_seen:

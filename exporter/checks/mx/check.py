@@ -138,7 +138,7 @@ OF_A_SENDER = (NO_SUCH_SENDER, NOWHERE, NULL_SENDER)
 
 
 def _left_open(own: Route) -> Iterator[Doubt]:
-    """Without MX records nothing is known of the route. Without addresses only what they decide is not."""
+    """Without an answer for MX, everything is open. Without one for addresses, only findings about these are."""
     if own.doubt and own.doubt.question.rdtype == "MX":
         yield from _over(own, (*OF_THE_ROUTE, *hosts.OF_THE_HOSTS))
     else:
@@ -157,7 +157,7 @@ def _over(found: Route, rules: Sequence[Rule]) -> Iterator[Doubt]:
 
 
 def _purpose(target: Domain, own: Route) -> Iterator[Fact]:
-    """Does the route fit what the domain is for?"""
+    """Does the route fit `receives_mail` and `sends_mail`?"""
     domain = own.domain
     match own.way:
         case Way.NO_SUCH_DOMAIN:
@@ -166,7 +166,7 @@ def _purpose(target: Domain, own: Route) -> Iterator[Fact]:
         case Way.NOWHERE if target.receives_mail:
             yield NOWHERE(domain=domain)
         case Way.NOWHERE if target.sends_mail and domain not in target.mail_from:
-            # It is said to take no mail; refusal hangs on MAIL FROM, and few receivers look at the From: domain.
+            # It is configured to take no mail. Receivers refuse by MAIL FROM; few look at the From: domain.
             yield NOWHERE(domain=domain, severity=Severity.INFO)
         case Way.IMPLICIT if target.receives_mail and own.implicit:
             yield IMPLICIT(domain=domain, addresses=commas(own.implicit.addresses))
@@ -184,7 +184,7 @@ def _purpose(target: Domain, own: Route) -> Iterator[Fact]:
 def _sender(target: Domain, envelope: Route) -> Iterator[Fact]:
     """May the domain stand in MAIL FROM?"""
     match envelope.way:
-        case Way.NO_SUCH_DOMAIN if envelope.domain != target.name:  # else it is said of the domain itself
+        case Way.NO_SUCH_DOMAIN if envelope.domain != target.name:  # otherwise no-such-domain says so
             yield NO_SUCH_SENDER(domain=envelope.domain)
         case Way.NOWHERE:
             yield NOWHERE(domain=envelope.domain)

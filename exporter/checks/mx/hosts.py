@@ -152,7 +152,7 @@ OF_THE_HOSTS = (IS_ADDRESS, BAD_NAME, TOO_MANY, DUPLICATE, SINGLE, *OF_A_HOST, *
 
 
 def judge(own: Route, hosts: Sequence[Host], net: Net) -> Iterator[Fact]:
-    """All that can be said of the hosts of the MX records, and what their doubts leave open."""
+    """All findings about the hosts of the MX records, and what their doubts leave open."""
     yield from _each(own, hosts)
     yield from _together(own, hosts)
     yield from _unreachable(own, hosts, net)
@@ -161,21 +161,21 @@ def judge(own: Route, hosts: Sequence[Host], net: Net) -> Iterator[Fact]:
 
 
 def implicit(own: Route, host: Host, net: Net) -> Iterator[Fact]:
-    """The same of the domain itself, where its own address stands in for an MX record."""
+    """The same for the domain itself, if its own address takes the place of MX records (RFC 5321 section 5.1)."""
     yield from _address_facts(own.domain, host, severity=Severity.CRITICAL)
     yield from _unreachable(own, [host], net)
     yield from _left_open(host)
 
 
 def _left_open(host: Host) -> Iterator[Doubt]:
-    """What an answer that is missing leaves open: about this host, and about all together."""
+    """What a missing answer leaves open about this host, and about all hosts together."""
     doubt = host.doubt.doubt if host.doubt else None
     if doubt and host.state is HostState.UNKNOWN:
         yield doubt.over(*OF_A_HOST, mail_host=host.name).over(*OF_ALL)
 
 
 def _each(own: Route, hosts: Sequence[Host]) -> Iterator[Fact]:
-    """What is wrong with a single host. That none is left is what makes it critical."""
+    """Findings about each single host. They are critical if no usable host is left."""
     lost = all(host.state.broken or _fictitious(own.domain, host) for host in hosts) and len(own.hosts) <= MOST_HOSTS
     severity = Severity.CRITICAL if lost else None
     for host in hosts:
@@ -205,12 +205,12 @@ def _address_facts(domain: str, host: Host, *, severity: Severity | None) -> Ite
 
 
 def _of_examples(domain: str, host: Host) -> bool:
-    """Is it an example as a whole, whose addresses may be those of examples?"""
+    """Is the domain or the host itself an example? Then its addresses may be for documentation."""
     return names.is_example(domain) or names.is_example(host.name)
 
 
 def _fictitious(domain: str, host: Host) -> bool:
-    """Has it addresses of examples alone?"""
+    """Are all its addresses for documentation, although neither name is an example?"""
     return (
         host.complete
         and bool(host.addresses)
@@ -220,7 +220,7 @@ def _fictitious(domain: str, host: Host) -> bool:
 
 
 def _together(own: Route, hosts: Sequence[Host]) -> Iterator[Fact]:
-    """What can be said of all hosts of a domain at once."""
+    """Findings about all hosts of a domain together."""
     domain = own.domain
     if len(own.hosts) > MOST_HOSTS:
         yield TOO_MANY(domain=domain, count=len(own.hosts), limit=MOST_HOSTS)
@@ -245,7 +245,7 @@ def _unreachable(own: Route, hosts: Sequence[Host], net: Net) -> Iterator[Fact]:
         met = {ip: known for ip in public if (known := net.unreachable(ip, PORT))}
         if not met or len(met) < len(public):
             continue  # another address may be reachable
-        if not host.complete:  # so may one that could not be asked for
+        if not host.complete:  # there may be another address, which could not be looked up
             if host.state is HostState.USABLE and host.doubt and host.doubt.doubt:
                 yield host.doubt.doubt.over(HOST_UNREACHABLE, mail_host=host.name).over(ALL_UNREACHABLE)
             continue
@@ -255,5 +255,5 @@ def _unreachable(own: Route, hosts: Sequence[Host], net: Net) -> Iterator[Fact]:
             domain=own.domain, mail_host=host.name, since=minute(since[host.name]), how=how[host.name]
         )
     if since and len(own.hosts) <= MOST_HOSTS and all(host.name in since or host.state.broken for host in hosts):
-        told = "; ".join(f"{host.name} ({how.get(host.name, host.state)})" for host in hosts)
-        yield ALL_UNREACHABLE(domain=own.domain, since=minute(max(since.values())), hosts=told)
+        shown = "; ".join(f"{host.name} ({how.get(host.name, host.state)})" for host in hosts)
+        yield ALL_UNREACHABLE(domain=own.domain, since=minute(max(since.values())), hosts=shown)

@@ -86,7 +86,7 @@ OF_ADDRESSES = (*OF_CONNECTIONS, *OF_CERTIFICATES)
 
 
 def without_way_out(doubt: Doubt) -> Doubt:
-    """One cause, one conclusion: in the same words for every mail host, and with the remedy."""
+    """The doubt about our own way out, with the same text for every mail host and with the remedy."""
     if doubt.reason is not Reason.EGRESS:
         return doubt
     remedy = "switch smtp_tls and dane off then (checks: {smtp_tls: {enabled: false}, dane: {enabled: false}})"
@@ -94,7 +94,7 @@ def without_way_out(doubt: Doubt) -> Doubt:
 
 
 def _of_names(unsure: Iterable[Doubt], seen: Sequence[IP]) -> Iterator[Doubt]:
-    """Of DNS: what other addresses there may be. Those that are known have been asked."""
+    """The doubt of DNS: there may be more addresses. The known ones have been asked."""
     for doubt in unsure:
         about = doubt.over(*(OF_ADDRESSES if seen else (NO_ADDRESS, *OF_ADDRESSES)))
         for ip in seen:
@@ -126,7 +126,7 @@ def _samples(results: Sequence[SmtpResult]) -> Iterator[Fact]:
 
 
 def _supported(version: Version, results: Sequence[SmtpResult]) -> bool | None:
-    """The worse answer of all addresses: an old version that one speaks, a new one that one lacks."""
+    """The worst answer of all addresses: one speaks an old version, or one lacks a new version."""
     answers = [result.versions.get(version) for result in results]
     if version.obsolete in answers:
         return version.obsolete

@@ -190,7 +190,7 @@ SLOW_SECONDS = 10.0
 
 
 def shut(result: SmtpResult) -> bool:
-    """Is it proven that no mail gets in at this address, or does nobody of us get there?"""
+    """Is it proven that no mail gets in at this address, or can we not reach it?"""
     return result.refused or bool(result.other_protocol or result.passed_over)
 
 
@@ -236,7 +236,7 @@ def of_connection(target: MailHost, result: SmtpResult, *, all_shut: bool) -> It
 
 
 def _without_starttls(target: MailHost, result: SmtpResult, severity: Severity) -> Iterator[Finding]:
-    """Where the cause is told, or that the offer has gone, the lack itself is information: one fault, one alert."""
+    """No STARTTLS. It is info if another finding names the cause or the end of the offer: one fault, one alert."""
     host, ip, port = target.host, result.ip, target.port
     if result.starttls_last is not None:
         yield STARTTLS_GONE(host=host, ip=ip, port=port, last=minute(result.starttls_last), severity=severity)
@@ -245,7 +245,7 @@ def _without_starttls(target: MailHost, result: SmtpResult, severity: Severity) 
 
 
 def left_open(result: SmtpResult) -> Iterator[Rule]:
-    """Which questions a conversation that ended in doubt has not answered."""
+    """The findings that a conversation leaves open if it ended in doubt."""
     yield UNREACHABLE
     if "connect" not in result.seconds:
         yield REFUSED

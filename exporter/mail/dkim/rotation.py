@@ -1,8 +1,8 @@
 """Keys that a provider changes by itself: several selectors, of which one is in use at a time.
 
 A provider that keeps a domain's keys wants to change them without asking the domain's owner. So the owner publishes
-several aliases once, and the provider decides what stands behind them. The key in use is behind one of them. Behind the
-others stands the next key, or none yet, or one that has been revoked (RFC 6376 section 3.6.1):
+several aliases once, and the provider decides what stands behind them. The key in use is behind one of them. The
+others lead to the next key, to none yet, or to one that has been revoked (RFC 6376 section 3.6.1):
 
     selector1._domainkey.example.com.  CNAME  selector1-example-com._domainkey.tenant.onmicrosoft.com.
     selector2._domainkey.example.com.  CNAME  selector2-example-com._domainkey.tenant.onmicrosoft.com.
@@ -10,9 +10,9 @@ others stands the next key, or none yet, or one that has been revoked (RFC 6376 
 Microsoft 365 has two of them, Proton, Fastmail and Amazon SES have three. Such selectors belong together. If one of
 them has a key that verifies, the others may be without.
 
-From outside they are known as follows. Their names at the provider stand beside each other: only the first label
-differs. Where a provider builds its names otherwise, this module says how. The selectors of some providers are the same
-for everybody, so these are known even if the owner has named only one of them.
+From outside, we recognise them by their names at the provider: only the first label differs. If a provider builds its
+names in another way, this module says how. Some providers give all customers the same selectors. We know these even if
+the owner has named only one of them.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _SCATTERED = ("custdkim.salesforce.com", "dkim.hubspotemail.net")
 def other_with_key(
     selector: str, signer: str, siblings: Sequence[str], own: Reply
 ) -> Evaluation[tuple[str, Reply | None]]:
-    """A name beside that of this selector where its provider keeps a key that verifies; else the empty text.
+    """The name of another selector for which the same provider has a key that verifies; empty if there is none.
 
-    `own` is the reply about this selector, which has no such key, and `siblings` are the signer's other selectors.
-    Without a name, the reply that leaves open whether there is one, if there is any.
+    `own` is the reply about this selector, which has no such key, and `siblings` are the signer's other selectors. If
+    there is no such name, the second value is the first inconclusive reply, if there was one.
     """
     doubt = None
     if not _abroad(own.chain, signer):
@@ -55,13 +55,13 @@ def other_with_key(
 
 
 def together(signer: str, own: Sequence[str], other: Sequence[str]) -> bool:
-    """Do two chains of CNAMEs lead from the signer's zone to one provider, who keeps both keys for one customer?"""
+    """Do two chains of CNAMEs lead from the signer's zone to two keys of one customer at one provider?"""
     pairs = product(_abroad(own, signer), _abroad(other, signer))
     return any(a != b and _keeper(a) == _keeper(b) != "" for a, b in pairs)
 
 
 def _in_turns(selector: str, chain: Sequence[str]) -> tuple[str, ...]:
-    """The provider's other selectors, where these are the same for everybody."""
+    """The provider's other selectors, if they are the same for all customers."""
     for zones, selectors in _IN_TURNS.items():
         if selector in selectors and any(names.under(name, zone) for name in chain for zone in zones):
             return tuple(other for other in selectors if other != selector)
@@ -73,7 +73,7 @@ def _abroad(chain: Sequence[str], signer: str) -> list[str]:
 
 
 def _keeper(name: str) -> str:
-    """Who keeps the key at this name, and for whom; nothing, if that cannot be seen."""
+    """The provider and customer of the key at this name, as one text; empty if they cannot be seen."""
     if any(names.under(name, zone) for zone in MICROSOFT_365):  # a tenant has keys below both for a while
         return name.partition("._domainkey.")[2].partition(".")[0]
     for zone in _SCATTERED:
