@@ -38,7 +38,7 @@ class Address(Target):
 class Greeting(Target):
     """What one sender says in HELO/EHLO from one address: `helo` judges it. The name is as configured, unrepaired.
 
-    `lists` are those that the name is looked up in; none if there is no name in it that could be looked up.
+    The name is looked up in `lists`. There are none if it contains no name that can be looked up.
     """
 
     LABELS = ("sender", "ip")
@@ -86,12 +86,12 @@ class Domain(Target):
     NOUN = "each of `domains`"
 
     name: str
-    mail_from: tuple[str, ...]  # its own envelope domains, where SPF is judged; none: all senders use their own
+    mail_from: tuple[str, ...]  # its envelope domains, where SPF is judged; empty if all senders have other ones
     receives_mail: bool = True
     sends_mail: bool = True
     signers: tuple[str, ...] = ()  # the d= domains of its DKIM selectors in use; none: they are not known
     own_machines: bool = False  # some of its mail is sent by machines of ours, as configured and not otherwise
-    foreign_mail_from: bool = False  # some of its mail is sent with an envelope domain of the provider
+    foreign_mail_from: bool = False  # some of its mail has an envelope domain of a provider (`theirs`)
 
     def _names(self) -> tuple[object, ...]:
         return (self.name,)
@@ -117,11 +117,11 @@ class Authorisation(Target):
     """May this sender send for this domain, with these envelope domains? `spf_sender` judges it.
 
     If the sender is our own, it has `egress`. If it is somebody else's, it has `spf_include`: the policy that must be
-    included. A sender that uses envelope domains of its own (`theirs`) has no such target.
+    included. A sender with `mail_from: theirs` has no such target.
     """
 
     LABELS = ("domain", "sender")
-    NOUN = "each of `domains` with each of its senders, but those that send with an envelope domain of their own"
+    NOUN = "each of `domains` with each of its senders, except those with `mail_from: theirs`"
 
     domain: str
     sender: str
@@ -267,7 +267,7 @@ class OwnResolver(Target):
 
 
 def looked_up(made: Iterable[Target]) -> Iterator[IP | str]:
-    """All that blocklists are asked about."""
+    """All addresses and names that blocklists are asked about."""
     for target in made:
         match target:
             case Reputation(subject=subject):
@@ -277,7 +277,7 @@ def looked_up(made: Iterable[Target]) -> Iterator[IP | str]:
 
 
 def lists_of_name(helo: str, lists: Iterable[Blocklist]) -> tuple[Blocklist, ...]:
-    """Those of the lists in which the name that is said in HELO can be looked up."""
+    """The lists in which the HELO name can be looked up."""
     name = parse(helo).host
     return tuple(blocklist for blocklist in lists if blocklist.holds(name)) if name else ()
 
