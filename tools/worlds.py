@@ -17,8 +17,11 @@ _HEADINGS = ("Set-up", "Documented in", "Critical", "Warnings")
 _SOURCE = re.compile(r"^; source: (?P<title>.+?) \((?P<url>https?://\S+)\)(?:, (?P<date>.+))?$", re.MULTILINE)
 _WARNING = re.compile(r"^; warning: (\S+)", re.MULTILINE)
 _MEANT = """\
-Each set-up below is built as its provider's documents say, with real servers on loopback. The tests play it through the
-configuration loader and the whole engine. They fail if anything is found that this table does not show.
+Each set-up below is built as the named documents say: the provider's own, or those of others that describe it. The
+date says when a document was read. Without a date, that day is not known.
+
+The tests play each set-up with real servers on loopback, through the configuration loader and the whole engine. They
+fail if a critical finding or a warning is found that this table does not show.
 """
 _MIRROR = """\
 `tests/worlds/sick` is the mirror: one fault at a time is planted in a healthy set-up. Each must be found, and nothing
@@ -37,7 +40,7 @@ def _row(name: str, text: str) -> tuple[str, ...]:
     if not sources:
         raise ValueError(f"{name}: nothing says where it is documented")
     opening = " ".join(takewhile(_is_prose, (line.removeprefix("; ") for line in text.splitlines())))
-    return f"**{name}** {plain(opening)}", "<br>".join(map(_link, sources)), "0", "<br>".join(_warnings(text)) or "0"
+    return f"**{name}**<br>{plain(opening)}", "<br>".join(map(_link, sources)), "0", "<br>".join(_warnings(text)) or "0"
 
 
 def _is_prose(line: str) -> bool:
