@@ -53,33 +53,33 @@ HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
-class DomainFlags:
-    """What the flags say about the domains on the command line."""
+class Said:
+    """What the flags say of the domains that are named."""
 
     mail_from: tuple[str, ...] = ()
     selectors: tuple[str, ...] = ()
     spf_includes: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, arguments: argparse.Namespace) -> DomainFlags:
-        """Raise ValueError, which names the flag, for a value that is no name."""
+    def read(cls, arguments: argparse.Namespace) -> Said:
+        """Raise ValueError for what is no name, with the flag."""
         return cls(
             mail_from=_envelopes(_record_names("--mail-from", arguments.mail_from)),
             selectors=_selectors(_record_names("--dkim-selector", arguments.selectors)),
             spf_includes=_record_names("--spf-include", arguments.spf_includes),
         )
 
-    def given(self) -> list[str]:
-        """The flags that were given."""
-        values = {
+    def flags(self) -> list[str]:
+        """Those that were given."""
+        given = {
             "--mail-from": self.mail_from,
             "--dkim-selector": self.selectors,
             "--spf-include": self.spf_includes,
         }
-        return [flag for flag, value in values.items() if value]
+        return [flag for flag, names_given in given.items() if names_given]
 
 
-NO_FLAGS = DomainFlags()
+NOTHING_SAID = Said()
 
 
 @dataclass(slots=True)
@@ -105,17 +105,17 @@ class Words:
 
 
 def named(
-    words: Sequence[str], helo: str | None, lists: Iterable[Blocklist], flags: DomainFlags = NO_FLAGS
+    words: Sequence[str], helo: str | None, lists: Iterable[Blocklist], said: Said = NOTHING_SAID
 ) -> list[Target]:
     """Targets for the domains, addresses and mail hosts of a command line; each address sends for each domain.
 
-    Raise ValueError for a word that is none of these, and for flags about a domain if no domain is named.
+    Raise ValueError for a word that is none of these, and for flags that tell of a domain where there is none.
     """
     read = Words.read(words)
     addresses, domains = list(read.addresses), list(read.domains)
-    if flags.given() and not domains:
-        raise ValueError(f"{flags.given()[0]} tells of a domain: name one")
-    if flags.mail_from and len(domains) > 1:
+    if said.flags() and not domains:
+        raise ValueError(f"{said.flags()[0]} tells of a domain: name one")
+    if said.mail_from and len(domains) > 1:
         raise ValueError("--mail-from tells of one domain: name the others in a run of their own")
     lists = tuple(lists)
     of = {kind: tuple(b for b in lists if b.lists is kind) for kind in Lists}
@@ -127,7 +127,7 @@ def named(
         if of[Lists.IPS]:
             made.append(Reputation(subject=ip, lists=of[Lists.IPS]))
     for name in domains:
-        made += _of_domain(name, tuple(Egress(ip, helo or name) for ip in addresses), flags)
+        made += _of_domain(name, tuple(Egress(ip, helo or name) for ip in addresses), said)
         if of[Lists.DOMAINS]:
             made.append(Reputation(subject=name, lists=of[Lists.DOMAINS]))
     made += [MailHost(host=host, port=port, configured=True) for host, port in read.hosts]
@@ -135,18 +135,18 @@ def named(
     return [*made, *deliveries(made, lambda _: receivers.DEFAULT)]
 
 
-def _of_domain(name: str, egress: tuple[Egress, ...], flags: DomainFlags) -> Iterator[Target]:
-    mail_from = flags.mail_from or (name,)
-    keys = tuple(f"{selector}._domainkey.{name}" for selector in flags.selectors)
+def _of_domain(name: str, egress: tuple[Egress, ...], said: Said) -> Iterator[Target]:
+    mail_from = said.mail_from or (name,)
+    keys = tuple(f"{selector}._domainkey.{name}" for selector in said.selectors)
     yield Domain(name=name, mail_from=mail_from, signers=(name,) if keys else ())
-    for selector in flags.selectors:
+    for selector in said.selectors:
         yield Selector(domain=name, selector=selector, signer=name)
     if not keys:
         yield KeyNamespace(domain=name)
     yield Zone(name=name, mail_from=mail_from, keys=keys)
     if egress:
         yield Authorisation(domain=name, sender=SENDER, mail_from=mail_from, egress=egress)
-    for include in flags.spf_includes:
+    for include in said.spf_includes:
         yield Authorisation(domain=name, sender=include, mail_from=mail_from, spf_include=include)
 
 
@@ -218,15 +218,15 @@ def command(arguments: argparse.Namespace) -> int:
 
 async def _check_once(arguments: argparse.Namespace) -> int:
     known, clock, notes = catalogue.load(), SystemClock(), []
-    flags = DomainFlags.read(arguments)
+    said = Said.read(arguments)
     if arguments.config is not None:
-        if flags.given():
-            raise ValueError(f"{flags.given()[0]} cannot stand beside --config.file, which says it")
+        if said.flags():
+            raise ValueError(f"{said.flags()[0]} cannot stand beside --config.file, which says it")
         settings = load(arguments.config, known)
         targets = _chosen(settings, arguments.targets)
     elif arguments.targets:
         settings = defaults(known)
-        targets = named(arguments.targets, arguments.helo, settings.blocklists, flags)
+        targets = named(arguments.targets, arguments.helo, settings.blocklists, said)
         if arguments.helo_name is None and all(isinstance(target, MailHost | OwnResolver) for target in targets):
             raise ValueError("to look at mail hosts alone, --smtp.helo-name NAME must say what we are called")
     else:
@@ -250,18 +250,18 @@ async def _check_once(arguments: argparse.Namespace) -> int:
 async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> int:
     if arguments.targets:
         raise ValueError("--recipients FILE is looked at alone, without TARGET")
-    if given := DomainFlags.read(arguments).given():
-        raise ValueError(f"--recipients FILE is looked at alone, without {given[0]}")
+    if flags := Said.read(arguments).flags():
+        raise ValueError(f"--recipients FILE is looked at alone, without {flags[0]}")
     known, clock = catalogue.load(), SystemClock()
     settings = load(arguments.config, known) if arguments.config is not None else defaults(known)
     settings = clients.resolve_system_nameservers(_asking(settings, arguments))
-    opened = clients.open_clients(settings, DnsblClient(clock, patience=0.0), clock)
+    world = clients.open_clients(settings, DnsblClient(clock, patience=0.0), clock)
     try:
-        judged = recipients.examine(recipients.lines_of(descriptor), lambda: Net(opened.dns, clock))
+        judged = recipients.examine(recipients.lines_of(descriptor), lambda: Net(world.dns, clock))
         name, as_json = printable(arguments.recipients), arguments.format == "json"
         return await recipients.tell(judged, name, sys.stdout.write, as_json=as_json)
     finally:
-        await opened.close()
+        await world.close()
 
 
 def _asking(settings: Settings, arguments: argparse.Namespace) -> Settings:
@@ -298,6 +298,6 @@ def _chosen(settings: Settings, words: Sequence[str]) -> list[Target]:
 
 
 def _called(target: Target) -> set[str]:
-    """The words that choose this target."""
+    """By which words a target is chosen."""
     host = {f"{target.host}:{target.port}"} if isinstance(target, MailHost) else set()
     return {value for _, value in target.identity} | host
