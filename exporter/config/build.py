@@ -143,9 +143,7 @@ class Build:
             self._shared(placed, "a sender with spf_include", OF_A_PROVIDER, OF_A_PROVIDER)
             return
         common = self._shared(placed, "a sender", OF_A_SENDER, OF_A_SENDER)
-        unclear = any(
-            "senders" in domain.failed for domain in self.entries["domains"]
-        )  # it may be `theirs` in the entry that failed
+        unclear = any("senders" in domain.failed for domain in self.entries["domains"])  # one may say `theirs`
         if sender.addresses is None and not placed.failed & {"addresses", "spf_include"} and not unclear:
             self.problems.report(
                 where, "has no addresses; list those that send, or set spf_include if the machines are not yours"

@@ -245,7 +245,7 @@ def _spf_doubt(doubt: Doubt, published: Reply) -> Doubt:
 
 
 def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict) -> Iterator[Fact]:
-    """What one list says. An unhealthy list has findings of its own, and here only keeps an active finding."""
+    """What one list says. One that cannot be believed is told of by itself, and only keeps what it said before."""
     of, listing = verdict.blocklist, verdict.listing
     if listing:
         yield LISTED(

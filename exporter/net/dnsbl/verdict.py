@@ -56,10 +56,10 @@ def silent(verdicts: Sequence[ListVerdict]) -> list[ListVerdict]:
 
 
 def missing(verdicts: Sequence[ListVerdict]) -> Iterator[Doubt]:
-    """Why we cannot say that the subject is on no list: a list that the verdict needs has not answered lately."""
-    if not any(it.quorum for it in verdicts):
-        names = ", ".join(it.blocklist.name for it in verdicts)
-        known = worst(it.doubt for it in verdicts if it.doubt)
+    """Why it cannot be told that the subject is on no list: one that the verdict needs has said nothing of late."""
+    if not any(s.quorum for s in verdicts):
+        names = ", ".join(s.blocklist.name for s in verdicts)
+        known = worst(s.doubt for s in verdicts if s.doubt)
         reason = known.reason if known else Reason.BLOCKLIST_UNHEALTHY
         why = f": {known.detail}" if known else ""
         yield Doubt(reason, f"none of the lists can be believed: {names}{why}" if names else "no list holds it")
