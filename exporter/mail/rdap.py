@@ -97,22 +97,22 @@ def bootstrap(octets: bytes) -> Bootstrap:
 
 def registration(octets: bytes, domain: str) -> RdapRegistration:
     """The answer about this domain. Raise RdapSyntaxError, also for an answer about something else."""
-    told = _object(octets)
-    if told.get("objectClassName") != "domain":
-        raise RdapSyntaxError(f'it is no object of the class "domain" but {_shown(told.get("objectClassName"))}')
-    name = told.get("ldhName")
+    answer = _object(octets)
+    if answer.get("objectClassName") != "domain":
+        raise RdapSyntaxError(f'it is no object of the class "domain" but {_shown(answer.get("objectClassName"))}')
+    name = answer.get("ldhName")
     if not isinstance(name, str) or name[: names.LONGEST_NAME + 1].lower().removesuffix(".") != domain:
         raise RdapSyntaxError(f"it is about {_shown(name)}")
-    events = list(_objects(told, "events"))
+    events = list(_objects(answer, "events"))
     expires = _moments(events, "expiration")
-    if len(expires) > 1:  # which one counts, nobody says
+    if len(expires) > 1:  # nothing says which one counts
         raise RdapSyntaxError("it tells several moments of expiration")
     return RdapRegistration(
         expires=max(expires | set(_of_registrar(events)), default=None),
         registered=min(_moments(events, "registration"), default=None),
-        statuses=frozenset(_statuses(told)),
-        registrar=next(_registrars(told), ""),
-        related=next(_related(told), ""),
+        statuses=frozenset(_statuses(answer)),
+        registrar=next(_registrars(answer), ""),
+        related=next(_related(answer), ""),
     )
 
 

@@ -124,8 +124,8 @@ class Incoming:
         return mark != "-"
 
 
-def _start(told: object) -> str:
-    return f"{told!r:.120}"
+def _start(value: object) -> str:
+    return f"{value!r:.120}"
 
 
 def extensions(ehlo: SmtpReply) -> Extensions:

@@ -1,4 +1,4 @@
-"""How bad a fault is depends on who connects, which the port tells."""
+"""The severity of a fault depends on who connects. The port shows that."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ async def spf(target: Domain, net: Net) -> Facts:
         if policy.record is None:
             continue
         cost = await net.drive(worst_case(policy.name, policy))
-        net.transcript.note(f"worst case of {policy.name}", cost.told, "counted")
+        net.transcript.note(f"worst case of {policy.name}", cost.lines, "counted")
         costs.append(cost)
         yield terms.followed(cost, target)
         if end := terms.open_end(cost, target):

@@ -201,7 +201,7 @@ def _text(record: SpfRecord, policy: SpfPolicy) -> Iterator[Finding]:
 async def obsolete(name: str, target: Domain, net: Net) -> Facts:
     """Records of the type that no receiver asks for any more, so that a server without an answer to it harms nobody.
 
-    What was last seen stands until an answer shows that it is gone.
+    A finding about them stays until an answer shows that they are gone.
     """
     reply = await net.query(name, "SPF")
     record = Record.of(f"{name} SPF", (txt.text for txt in reply.texts))

@@ -31,7 +31,7 @@ async def spf_sender(target: Authorisation, net: Net) -> Facts:
 async def _evaluated(name: str, egress: Egress, net: Net) -> SpfEvaluation:
     result = await net.drive(check_host(egress.ip, name, f"postmaster@{name}", egress.helo))
     question = f"check_host {egress.ip}, MAIL FROM postmaster@{name}, HELO {egress.helo}"
-    net.transcript.note(question, result.told, "evaluated", result.seconds)
+    net.transcript.note(question, result.lines, "evaluated", result.seconds)
     return result
 
 

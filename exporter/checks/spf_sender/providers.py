@@ -151,7 +151,7 @@ async def judge(name: str, sender: str, include: str, replies: Replies) -> Facts
         cost=await replies.drive(worst_case(name)),
         theirs=await replies.drive(worst_case(include)),
     )
-    replies.net.transcript.note(f"worst case of {name}", case.cost.told, "counted")
+    replies.net.transcript.note(f"worst case of {name}", case.cost.lines, "counted")
     if case.cost.policy.reply.doubt:
         yield case.open(case.cost.policy.reply.doubt)
         return
@@ -160,7 +160,7 @@ async def judge(name: str, sender: str, include: str, replies: Replies) -> Facts
     passed, failed, unsure = 0, dict[IP, SpfEvaluation](), list[Doubt]()
     for ip in sample(case.theirs.allowed):
         result = await replies.passes(ip, name)
-        replies.net.transcript.note(f"check_host {ip}, MAIL FROM postmaster@{name}", result.told, "evaluated")
+        replies.net.transcript.note(f"check_host {ip}, MAIL FROM postmaster@{name}", result.lines, "evaluated")
         ours = result.word is SpfResult.PASS
         both = (result,) if ours else (result, await replies.passes(ip, include))
         unsure += [Doubt(it.reason, it.why) for it in both if it.reason]

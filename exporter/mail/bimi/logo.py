@@ -195,6 +195,6 @@ class _Reader:
             if link and not link.startswith(("#", "data:")):
                 self._note(self._elsewhere, link[:_LONGEST])
 
-    def _note(self, told: dict[str, None], what: str) -> None:
-        if len(told) < _MOST:
-            told[what] = None
+    def _note(self, noted: dict[str, None], what: str) -> None:
+        if len(noted) < _MOST:
+            noted[what] = None

@@ -162,8 +162,8 @@ def weaknesses(found: Discovery) -> tuple[Weakness, ...]:
     sources = {source.domain: source for source in (found.source, _above(found)) if source}
     if not sources:
         return () if found.doubt else (Weakness(f"_dmarc.{found.domain}", "there is no DMARC record"),)
-    told = ((source.name, _weakness(source.record, source.domain != found.domain)) for source in sources.values())
-    return tuple(Weakness(name, what) for name, what in told if what)
+    found_weak = ((source.name, _weakness(source.record, source.domain != found.domain)) for source in sources.values())
+    return tuple(Weakness(name, what) for name, what in found_weak if what)
 
 
 def _above(found: Discovery) -> Published | None:

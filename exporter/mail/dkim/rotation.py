@@ -1,7 +1,7 @@
 """Keys that a provider changes by itself: several selectors, of which one is in use at a time.
 
 A provider that keeps a domain's keys wants to change them without asking the domain's owner. So the owner publishes
-several aliases once, and the provider decides what stands behind them. The key in use is behind one of them. The
+several aliases once, and the provider decides what they lead to. One of them leads to the key in use. The
 others lead to the next key, to none yet, or to one that has been revoked (RFC 6376 section 3.6.1):
 
     selector1._domainkey.example.com.  CNAME  selector1-example-com._domainkey.tenant.onmicrosoft.com.

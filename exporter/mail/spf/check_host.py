@@ -74,8 +74,8 @@ class SpfEvaluation:
     first_ten: bool = False
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """For a person: the result, and how it came about."""
+    def lines(self) -> tuple[str, ...]:
+        """Lines for the transcript: the result, and the terms that led to it."""
         return (
             f"{self.word}: {self.why} ({self.lookups} lookups, {self.voids} void)",
             *map(str, self.trace),

@@ -129,8 +129,8 @@ class Cost:
         return max(self.branches, key=lambda b: b.lookups).costliest if self.branches else ""
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """For a person: what is counted, and where it comes from."""
+    def lines(self) -> tuple[str, ...]:
+        """Lines for the transcript: what is counted, and which terms cause it."""
         return (
             f"{self.lookups} lookups, {len(self.voids)} void",
             *(line for branch in self.branches for line in branch.tree()),
@@ -297,7 +297,7 @@ class _Walk:
                 self.allow(mechanism, address, domain)
 
     def addresses(self, name: str) -> Evaluation[tuple[IP, ...] | None]:
-        """Those of one family, if there are any; None if that cannot be told."""
+        """Those of one family, if there are any; None if that is not known."""
         for rdtype in ("A", "AAAA"):
             reply = yield from self.ask(name, rdtype)
             if reply is None or not reply.void:

@@ -1,6 +1,6 @@
 """Remembers how long no server of a zone has answered for it, and whether that can be our own network's doing.
 
-The idea: silence counts only in a run at whose time our own way out is proven. It is proven if servers of others, such
+The idea: silence counts only in a run in which our own way out is proven. It is proven if servers of other zones, such
 as those of the parent zone, have answered with authority over the same IP version and transport since the last silent
 run. Networks that answer in place of the asked server never set AA.
 
@@ -22,10 +22,10 @@ from exporter.facts import IP
 
 SILENT_RUNS = 4
 SILENT_SECONDS = 3600.0  # between the first and the last of them
-LATELY = 3600.0  # seconds that an answer of another proves the way out, before the first silent run
+LATELY = 3600.0  # seconds before the first silent run in which an answer of another server proves the way out
 LONGEST_GAP = 86400.0  # seconds between two silent runs of one silence
 MOST_KEPT = 10_000
-MOST_WITNESSES = 64  # servers for each way
+MOST_WITNESSES = 64  # servers for each egress
 
 Egress: TypeAlias = tuple[int, bool]  # IP version, and whether over TCP
 
@@ -38,7 +38,7 @@ class _Quiet:
 
 
 class ZoneSilences:
-    """By whom a silence is told of, and whoever has answered lately."""
+    """The silent zones, by the domain that is checked, and the servers that have answered lately."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -54,12 +54,12 @@ class ZoneSilences:
             del known[next(iter(known))]
 
     def proven(self, who: str, own: AbstractSet[IP]) -> set[Egress]:
-        """The ways by which servers other than its `own` have answered since its last silent run."""
+        """The egress over which servers other than its `own` have answered since its last silent run."""
         quiet, now = self._quiet.get(who), self._clock.monotonic()
         after = quiet.seen if quiet else now - LATELY
         return {
-            way
-            for way, known in self._witnesses.items()
+            egress
+            for egress, known in self._witnesses.items()
             if any(at > after for server, at in known.items() if server not in own)
         }
 

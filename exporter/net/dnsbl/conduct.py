@@ -146,7 +146,7 @@ class Conduct:
 
 
 def _network(key: str) -> str:
-    """The network of an address; a domain stands for itself."""
+    """The network of an address (/24, IPv6 /48); for a domain, the domain itself."""
     try:
         ip = ip_address(key)
     except ValueError:
