@@ -112,10 +112,10 @@ def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
             f'  unless ignoring (reason) max_over_time({reason}{{reason=~"{here}"}}[{window}]) == 1\n'
             f"  unless on (job, instance) {blind}"
         ),
-        summary="{{ $labels.check }} has not been able to tell for long:" + ANYBODY,
+        summary="{{ $labels.check }} has had no conclusive result for a long time:" + ANYBODY,
         description=(
-            "Every run ended in doubt, so a fault could go unseen. What to do: see why under its reason, and if it can "
-            f"never be told from here, switch the check off: {given.exporter_url}/targets/{ANY_PAGE}"
+            "Every run ended in doubt, so a fault could go unseen. What to do: look at the reason on the page of the "
+            f"target. If it cannot change, switch the check off there: {given.exporter_url}/targets/{ANY_PAGE}"
         ),
         runbook=f"{given.exporter_url}/targets/{ANY_PAGE}",
         severity="warning",
