@@ -89,7 +89,7 @@ def test_the_trace_tells_each_term_with_the_count_of_lookups_so_far() -> None:
     ]
     assert result.why == "-all of example.com matches"
     assert (result.word, result.lookups, result.voids) == (SpfResult.FAIL, 3, 0)
-    assert result.told == (
+    assert result.lines == (
         "fail: -all of example.com matches (3 lookups, 0 void)",
         *map(str, result.trace),
     )
@@ -235,7 +235,7 @@ def test_the_costliest_path_is_named() -> None:
     assert found.lookups == 7
     assert found.costliest.startswith("include:y.example (5) > include:z.example (3) > ")
     assert dict(found.included) == {"x.example": 2, "y.example": 3, "z.example": 5}
-    assert found.told == (
+    assert found.lines == (
         "7 lookups, 2 void",
         "a (1)",
         "include:x.example (1)",
