@@ -64,7 +64,7 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
     if isinstance(record, DkimSyntaxError):
         yield SYNTAX(place=place, holder=holder, error=record, record=texts[0].decode("latin-1"))
         return
-    yield _judge(record, place, holder, foreign=not names.under(holder, names.registrable(target.signer)))
+    yield _judge(record, place, holder, kept=not names.under(holder, names.registrable(target.signer)))
     if record.key:
         known, at = net.remembered(target, now.name), net.clock.wall()
         since = known.now(now, at).since if known else at
@@ -311,8 +311,8 @@ def _absent(name: str, selector: str, reply: Reply, *, alias: bool) -> Finding:
     return MISSING(name=name, selector=selector, answer=_answer(reply))
 
 
-def _judge(record: KeyRecord, place: str, holder: str, *, foreign: bool) -> Iterator[Finding]:
-    """`foreign`: the key is in a provider's zone, not in the signer's."""
+def _judge(record: KeyRecord, place: str, holder: str, *, kept: bool) -> Iterator[Finding]:
+    """`kept`: by a provider, in a zone that is not the signer's."""
     if record.empty_tags:
         yield EMPTY_TAG(place=place, holder=holder)
     if not record.version_first:
@@ -332,6 +332,6 @@ def _judge(record: KeyRecord, place: str, holder: str, *, foreign: bool) -> Iter
     elif record.key.bits < SHORTEST:
         yield TOO_SHORT(place=place, bits=record.key.bits)
     elif record.key.bits < RECOMMENDED:
-        yield WEAK(place=place, bits=record.key.bits, severity=Severity.INFO if foreign else None)
+        yield WEAK(place=place, bits=record.key.bits, severity=Severity.INFO if kept else None)
     elif record.key.bits > LONGEST:
         yield VERY_LONG(place=place, bits=record.key.bits)
