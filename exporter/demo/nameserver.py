@@ -105,9 +105,11 @@ class ZoneData:
         return [_rrset(rrset.name, stored)] if stored else []
 
     def addresses(self, name: str) -> list[IPv4Address | IPv6Address]:
-        """What stands at that very name."""
-        found = [self.find(dns.name.from_text(name), rdtype).answer for rdtype in ("A", "AAAA")]
-        return [ip_address(record.address) for answer in found for rrset in answer for record in rrset]
+        """What a client that asks for them gets, by way of aliases too."""
+        kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
+        found = [self.find(dns.name.from_text(name), kind.name).answer for kind in kinds]
+        rrsets = [rrset for answer in found for rrset in answer if rrset.rdtype in kinds]
+        return [ip_address(record.address) for rrset in rrsets for record in rrset]
 
     def fault(self, name: dns.name.Name, rdtype: str) -> ServerFault | None:
         return self._faults.get((name, rdtype)) or self._faults.get((name, "*"))

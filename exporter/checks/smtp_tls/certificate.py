@@ -157,9 +157,19 @@ RENEWED_BY = 21 * DAY  # before the end; of shorter lives, when a quarter is lef
 LAST_CALL = 3 * DAY
 
 
-def of_certificate(target: MailHost, ip: IP, shown: Shown, now: float) -> Iterator[Finding]:
-    """What is wrong with what one address showed."""
-    host, severity, leaf = target.host, severity_at(target), shown.leaf
+def good(shown: Shown, now: float) -> bool:
+    """Do the roots vouch for it, and for a while?"""
+    return shown.trusted is not False and shown.leaf.not_before <= now and not _ending(shown, now)
+
+
+def _ending(shown: Shown, now: float) -> bool:
+    leaf = shown.leaf
+    return leaf.not_after - now < min(RENEWED_BY, (leaf.not_after - leaf.not_before) / 4)
+
+
+def of_certificate(target: MailHost, ip: IP, shown: Shown, now: float, *, pinned: bool) -> Iterator[Finding]:
+    """What is wrong with what one address showed. `pinned`: DANE vouches for it, whatever its chain and its dates."""
+    host, severity, leaf = target.host, Severity.INFO if pinned else severity_at(target), shown.leaf
     left = leaf.not_after - now
     if left <= 0:
         yield CERTIFICATE_EXPIRED(host=host, ip=ip, date=day(leaf.not_after), subject=leaf.subject, severity=severity)
@@ -167,8 +177,8 @@ def of_certificate(target: MailHost, ip: IP, shown: Shown, now: float) -> Iterat
         yield CERTIFICATE_NOT_YET_VALID(
             host=host, ip=ip, date=day(leaf.not_before), subject=leaf.subject, severity=severity
         )
-    elif left < min(RENEWED_BY, (leaf.not_after - leaf.not_before) / 4):
-        urgent = severity if left < LAST_CALL else Severity.WARNING
+    elif _ending(shown, now):
+        urgent = severity if pinned or left < LAST_CALL else Severity.WARNING
         days, date = f"{left / DAY:.0f}", day(leaf.not_after)
         yield CERTIFICATE_EXPIRING(host=host, ip=ip, days=days, date=date, subject=leaf.subject, severity=urgent)
     if not leaf.matches(host):
@@ -176,7 +186,7 @@ def of_certificate(target: MailHost, ip: IP, shown: Shown, now: float) -> Iterat
         level = Severity.INFO if target.port == SMTP else severity
         yield CERTIFICATE_NAME(host=host, ip=ip, names=", ".join(leaf.names) or "none at all", severity=level)
     if leaf.weak:
-        yield CERTIFICATE_WEAK(host=host, ip=ip, weak=leaf.weak, severity=severity)
+        yield CERTIFICATE_WEAK(host=host, ip=ip, weak=leaf.weak, severity=severity_at(target))
     if shown.trusted is False:
         yield _distrusted(host, ip, shown, severity)
 

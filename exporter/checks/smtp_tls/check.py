@@ -4,6 +4,8 @@ How bad a fault is depends on who connects:
 
 - Mail servers connect to port 25. If they find no TLS or cannot verify the certificate, most of them deliver all the
   same (RFC 7435). The fault costs privacy and reputation: a warning.
+- Servers that know DANE go by TLSA records. One of usage 3 vouches for a key, whoever signed the certificate, and
+  whenever that ends (RFC 7672 section 3.1.1): what is wrong with the chain is then information.
 - Mail programs connect to ports 465 and 587. They verify the certificate and refuse a bad one: critical.
 
 Each address is a question of its own: doubt about one keeps the findings of that one alone.
@@ -16,11 +18,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from exporter.checks.smtp_tls.certificate import NOT_AFTER, OF_CERTIFICATES, of_certificate
+from exporter.checks.smtp_tls.certificate import NOT_AFTER, OF_CERTIFICATES, good, of_certificate
 from exporter.checks.smtp_tls.connection import OF_CONNECTIONS, left_open, of_connection, shut
-from exporter.checks.smtp_tls.severity import severity_at
+from exporter.checks.smtp_tls.severity import SMTP, severity_at
 from exporter.facts import IP, Doubt, Metric, Reason, Rule, Severity
 from exporter.mail import names, smtp
+from exporter.mail.dane.chain import Fit, fit
+from exporter.mail.dane.tlsa import DANE_EE, look_up, usable
 from exporter.mail.dns import doubts
 from exporter.mail.tls import Version
 from exporter.model import Door, Fact, Facts, check
@@ -44,10 +48,11 @@ async def smtp_tls(target: MailHost, net: Net) -> Facts:
         net.transcript.note(target.host, (f"{len(left_out)} more addresses, which are not looked at",))
     results = await asyncio.gather(*(net.probe(target, ip) for ip in seen))
     all_shut = all(map(shut, results))
+    pinned = await _pinned(target, results, net)
     for result in results:
         yield of_connection(target, result, all_shut=all_shut)
         if result.shown:
-            yield of_certificate(target, result.ip, result.shown, net.clock.wall())
+            yield of_certificate(target, result.ip, result.shown, net.clock.wall(), pinned=result.ip in pinned)
         yield _of_address(result)
     yield _samples(results)
     if all(result.passed_over for result in results):
@@ -91,6 +96,24 @@ def without_way_out(doubt: Doubt) -> Doubt:
         return doubt
     remedy = "switch smtp_tls and dane off then (checks: {smtp_tls: {enabled: false}, dane: {enabled: false}})"
     return replace(doubt, detail=f"{doubt.detail}; {remedy}")
+
+
+async def _pinned(target: MailHost, results: Sequence[SmtpResult], net: Net) -> set[IP]:
+    """Where a TLSA record vouches for the very key or certificate that is shown, whoever signed it and for how long.
+
+    Asked only where something is wrong with the certificate.
+    """
+    now = net.clock.wall()
+    amiss = [it for it in results if it.shown and not good(it.shown, now)]
+    if target.port != SMTP or not amiss:
+        return set()
+    found = await net.drive(look_up(target.host, target.port))
+    records = [record for record in usable(found.found) if record.usage == DANE_EE]
+    return {
+        it.ip
+        for it in amiss
+        if it.secured and any(one.fit is Fit.HOLDS for one in fit(records, it.secured.chain, found.base, now))
+    }
 
 
 def _of_names(unsure: Iterable[Doubt], seen: Sequence[IP]) -> Iterator[Doubt]:
