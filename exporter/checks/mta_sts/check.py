@@ -42,7 +42,7 @@ from exporter.facts import Doubt, Finding, Metric, Record, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dns import doubts
 from exporter.mail.mta_sts import RECORD, Mode, MtaStsPolicy, parse, policy_id, policy_url
-from exporter.mail.mx import Route, look_up, route
+from exporter.mail.mx import HostState, Route, look_up, route
 from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
 from exporter.model import Door, Fact, Facts, check
 from exporter.net import Net
@@ -253,7 +253,7 @@ async def _hosts(domain: str, policy: MtaStsPolicy, fetched: Fetched, own: Route
     findings = [
         MX_NOT_LISTED(domain=domain, url=url, mode=mode, mail_host=host, severity=severity)
         for host in hosts
-        if host not in listed
+        if host not in listed and not await _gone(net, host)
     ]
     for host, faults in unproven.items():
         shown = ", ".join(f"{finding} at {ip}" for ip, ids in faults.items() for finding in ids)
@@ -263,6 +263,12 @@ async def _hosts(domain: str, policy: MtaStsPolicy, fetched: Fetched, own: Route
     if unused and hosts and all_seen:
         findings.append(PATTERN_UNUSED(domain=domain, url=url, patterns=", ".join(unused)))
     return findings
+
+
+async def _gone(net: Net, name: str) -> bool:
+    """Does it exist nowhere? No sender gets there with or without a policy, and `mx` tells of it."""
+    host = await net.drive(look_up(name))
+    return host.state is HostState.NO_SUCH_NAME
 
 
 def _faults(net: Net, host: str) -> dict[str, list[str]]:

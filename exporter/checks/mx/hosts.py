@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from exporter.facts import Doubt, Rule, Severity
+from exporter.facts import Doubt, Finding, Rule, Severity
 from exporter.mail import names
 from exporter.mail.mx import NULL, Host, HostState, Route
 from exporter.model import Fact
@@ -14,7 +14,9 @@ from exporter.text import commas, minute
 
 PORT = 25
 MOST_HOSTS = 30  # a bound on our own questions; real domains name fewer than ten
-VERIFICATION = "msv1.invalid"
+GOOGLE = "Google"
+# Below these are MX hosts that never existed: by them a domain shows who owns it.
+VERIFIED_BY = {"msv1.invalid": "Microsoft 365", "mx-verification.google.com": GOOGLE}
 
 IS_ADDRESS = Rule(
     "mx.is-address",
@@ -44,8 +46,9 @@ DANGLING = Rule(
 VERIFICATION_LEFTOVER = Rule(
     "mx.verification-leftover",
     Severity.WARNING,
-    says="{domain} still has the MX {mail_host}, which once proved its ownership to Microsoft 365",
-    why="The name exists nowhere; senders that try it lose time, and it means nothing any more.",
+    says="{domain} still has the MX {mail_host}, which once proved its ownership to {verifier}",
+    why="The name exists nowhere; senders that try it lose time, and it means nothing any more. Google lists it among "
+    "its MX records, so that behind a host that works it is information.",
     fix="Remove the MX {mail_host} from {domain}.",
     ref="RFC 5321 section 5.1; RFC 6761 section 6.4",
     subjects=("mail_host",),
@@ -185,14 +188,26 @@ def _each(own: Route, hosts: Sequence[Host]) -> Iterator[Fact]:
             case HostState.BAD_NAME:
                 yield BAD_NAME(domain=own.domain, host=host.name, severity=severity)
             case HostState.NO_SUCH_NAME:
-                rule = VERIFICATION_LEFTOVER if names.under(host.name, VERIFICATION) else DANGLING
-                yield rule(domain=own.domain, mail_host=host.name, severity=severity)
+                yield _nowhere(own, hosts, host, severity)
             case HostState.NO_ADDRESS:
                 yield NO_ADDRESS(domain=own.domain, mail_host=host.name, severity=severity)
             case _:
                 yield from _address_facts(own.domain, host, severity=severity)
         if host.alias:
             yield ALIAS(domain=own.domain, mail_host=host.name, canonical=host.alias[-1])
+
+
+def _nowhere(own: Route, hosts: Sequence[Host], host: Host, severity: Severity | None) -> Finding:
+    verifier = next((by for zone, by in VERIFIED_BY.items() if names.under(host.name, zone)), "")
+    if not verifier:
+        return DANGLING(domain=own.domain, mail_host=host.name, severity=severity)
+    first = {record.exchange: record.preference for record in reversed(own.records)}  # the best of each
+    behind = verifier == GOOGLE and any(
+        it.state is HostState.USABLE and first[it.name] < first[host.name] for it in hosts
+    )
+    return VERIFICATION_LEFTOVER(
+        domain=own.domain, mail_host=host.name, verifier=verifier, severity=Severity.INFO if behind else severity
+    )
 
 
 def _address_facts(domain: str, host: Host, *, severity: Severity | None) -> Iterator[Fact]:
