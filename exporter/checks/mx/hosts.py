@@ -47,8 +47,8 @@ VERIFICATION_LEFTOVER = Rule(
     "mx.verification-leftover",
     Severity.WARNING,
     says="{domain} still has the MX {mail_host}, which once proved its ownership to {verifier}",
-    why="The name exists nowhere; senders that try it lose time, and it means nothing any more. Google lists it among "
-    "its MX records, so that behind a host that works it is information.",
+    why="The name exists nowhere; senders that try it lose time, and it means nothing any more. Google puts it behind "
+    "its own hosts: there nobody tries it, and it is information.",
     fix="Remove the MX {mail_host} from {domain}.",
     ref="RFC 5321 section 5.1; RFC 6761 section 6.4",
     subjects=("mail_host",),
