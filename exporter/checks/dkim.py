@@ -64,7 +64,12 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
     if isinstance(record, DkimSyntaxError):
         yield SYNTAX(place=place, holder=holder, error=record, record=texts[0].decode("latin-1"))
         return
-    yield _judge(record, place, holder, kept=not names.under(holder, names.registrable(target.signer)))
+    kept, unsure = not names.under(holder, names.registrable(target.signer)), None
+    if not kept and record.key and SHORTEST <= record.key.bits < RECOMMENDED:
+        kept, unsure = await _delegated(target.signer, net)
+    told = _judge(record, place, holder, kept=kept)
+    yield [finding for finding in told if not (unsure and finding.id == WEAK.id)]
+    yield [doubt.over(WEAK, place=place) for doubt in doubts(unsure)]
     if record.key:
         known, at = net.remembered(target, now.name), net.clock.wall()
         since = known.now(now, at).since if known else at
@@ -309,6 +314,25 @@ def _absent(name: str, selector: str, reply: Reply, *, alias: bool) -> Finding:
     if alias:
         return DANGLING_CNAME(name=name, target=reply.chain[-1], answer=_answer(reply))
     return MISSING(name=name, selector=selector, answer=_answer(reply))
+
+
+async def _delegated(signer: str, net: Net) -> tuple[bool, Reply | None]:
+    """Is the signer, below a domain of the owner's, a zone on name servers of somebody else? Some providers want that.
+
+    The reply leaves it open.
+    """
+    apex = names.registrable(signer)
+    name = signer
+    while name != apex and names.under(name, apex):
+        cut = await net.query(name, "NS")
+        if cut.exists:
+            own = await net.query(apex, "NS")
+            foreign = not set(cut.names) & set(own.names) and not any(names.under(it, apex) for it in cut.names)
+            return foreign and own.status.conclusive, None if own.status.conclusive else own
+        if not cut.status.conclusive:
+            return False, cut
+        name = name.partition(".")[2]
+    return False, None
 
 
 def _judge(record: KeyRecord, place: str, holder: str, *, kept: bool) -> Iterator[Finding]:
