@@ -115,6 +115,8 @@ def named(
     addresses, domains = list(read.addresses), list(read.domains)
     if said.flags() and not domains:
         raise ValueError(f"{said.flags()[0]} tells of a domain: name one")
+    if helo is not None and not addresses:
+        raise ValueError("--helo is about an address: name one")
     if said.mail_from and len(domains) > 1:
         raise ValueError("--mail-from tells of one domain: name the others in a run of their own")
     lists = tuple(lists)
@@ -138,9 +140,10 @@ def named(
 def _of_domain(name: str, egress: tuple[Egress, ...], said: Said) -> Iterator[Target]:
     mail_from = said.mail_from or (name,)
     keys = tuple(f"{selector}._domainkey.{name}" for selector in said.selectors)
-    yield Domain(name=name, mail_from=mail_from, signers=(name,) if keys else ())
+    yield Domain(name=name, mail_from=mail_from, signers=(name,) if keys else (), own_machines=bool(egress))
     for selector in said.selectors:
-        yield Selector(domain=name, selector=selector, signer=name)
+        others = tuple(it for it in said.selectors if it != selector)
+        yield Selector(domain=name, selector=selector, signer=name, siblings=others)
     if not keys:
         yield KeyNamespace(domain=name)
     yield Zone(name=name, mail_from=mail_from, keys=keys)

@@ -83,9 +83,9 @@ def test_a_word_that_is_neither_is_an_error_that_says_so() -> None:
 def test_flags_say_how_a_named_domain_sends() -> None:
     said = Said(("bounce.example.com",), ("s1", "s2"), ("_spf.google.com",))
     made = named(["example.com", "192.0.2.1", "MX.example.com.:25"], None, (), said)
-    assert [(t.selector, t.signer) for t in made if isinstance(t, Selector)] == [
-        ("s1", "example.com"),
-        ("s2", "example.com"),
+    assert [(t.selector, t.signer, t.siblings) for t in made if isinstance(t, Selector)] == [
+        ("s1", "example.com", ("s2",)),
+        ("s2", "example.com", ("s1",)),
     ]
     assert not any(isinstance(t, KeyNamespace) for t in made), "its selectors are known"
     (domain,) = (t for t in made if isinstance(t, Domain))

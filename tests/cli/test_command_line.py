@@ -41,7 +41,7 @@ def run(*arguments: str) -> int:
         (["check", "example.com", "--dkim-selector", "s 1"], "--dkim-selector: 's 1' is no name"),
         (["check", "example.com", "--dkim-selector", "s1._domainkey.example.com"], "give the selector alone, s1"),
         (["check", "example.com", "--mail-from", "theirs"], "--mail-from: theirs is a word of the configuration"),
-        (["check", "example.com", "--helo", "mail.example.com"], "--helo tells of an address: name one"),
+        (["check", "example.com", "--helo", "mail.example.com"], "--helo is about an address: name one"),
         (["check", "example.com", "--spf-include", "_spf..com"], "--spf-include: '_spf..com' is no name"),
         (["check", "example.com", "mx.example.com:0"], "its port is no number from 1 to 65535"),
         (["check", "example.com", "mx.example.com:smtp"], "its port is no number from 1 to 65535"),

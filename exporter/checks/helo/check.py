@@ -244,8 +244,11 @@ def _spf_doubt(doubt: Doubt, published: Reply) -> Doubt:
     return doubt if any(is_spf(txt.text) for txt in published.texts) else doubt.over(SPF_MISSING)
 
 
-def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict) -> Iterator[Fact]:
-    """What one list says. One that cannot be believed is told of by itself, and only keeps what it said before."""
+def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict, *, alone: bool) -> Iterator[Fact]:
+    """What one list says. A list that nobody believes has a finding of its own, and only keeps what it said before.
+
+    `alone`: it has named very many at once, and no other list agrees. Then it is neither proven nor refuted.
+    """
     of, listing = verdict.blocklist, verdict.listing
     if listing:
         yield LISTED(

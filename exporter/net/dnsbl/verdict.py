@@ -60,7 +60,8 @@ def missing(verdicts: Sequence[ListVerdict]) -> Iterator[Doubt]:
     if not any(s.quorum for s in verdicts):
         names = ", ".join(s.blocklist.name for s in verdicts)
         known = worst(s.doubt for s in verdicts if s.doubt)
-        reason = known.reason if known else Reason.BLOCKLIST_UNHEALTHY
+        # However they came to be so, they are the cause, and it hits all subjects alike.
+        reason = known.reason if known and known.reason.from_here else Reason.BLOCKLIST_UNHEALTHY
         why = f": {known.detail}" if known else ""
         yield Doubt(reason, f"none of the lists can be believed: {names}{why}" if names else "no list holds it")
         return
