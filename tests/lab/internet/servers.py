@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -34,6 +34,7 @@ _ROOT = dns.name.root
 _TTL = 300
 _SOA = f"SOA a.nic.test. hostmaster.nic.test. 2026050101 3600 600 86400 {_TTL}"
 _BEGIN = "$TTL 300\n$ORIGIN .\n@ SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 300\n"
+_SIGNED = re.compile(r"^; signed: (\S+)", re.MULTILINE)  # names in zones that worlds want signed
 _UNHEEDED = re.compile(r"^;\s*(servfail|refused|timeout|bogus|malformed|no-tcp|octets|at\s\S+):", re.MULTILINE)
 
 Name: TypeAlias = dns.name.Name
@@ -68,7 +69,7 @@ def internet(lab: Lab, worlds: Iterable[World]) -> Internet:
     return Internet(namespace, {"SSL_CERT_FILE": str(roots), "SSL_CERT_DIR": str(lab.folder("no-roots"))})
 
 
-def zones(worlds: Iterable[World]) -> tuple[SignedZone, list[SignedZone], list[SignedZone]]:
+def zones(worlds: Sequence[World]) -> tuple[SignedZone, list[SignedZone], list[SignedZone]]:
     """The root, the top-level zones and all others."""
     records = dict(_together(worlds))
     tops = {Name(name.labels[-2:]) for name, _ in records}
@@ -91,9 +92,16 @@ def zones(worlds: Iterable[World]) -> tuple[SignedZone, list[SignedZone], list[S
         glue = {(it, rdtype) for it in servers if it.is_subdomain(apex) for rdtype in ("A", "AAAA")}
         keys |= glue & records.keys()
     lines = {apex: [_line(key, records) for key in sorted(keys)] for apex, keys in held.items()}
+    wanted = {_zone_of(dns.name.from_text(name), apexes) for world in worlds for name in _SIGNED.findall(world.text)}
+    rest = {
+        apex: _zone(apex, lines[apex], Signing.GOOD if apex in wanted else Signing.NONE)
+        for apex in apexes - tops - {_ROOT}
+    }
+    for apex, served in rest.items():
+        lines[_zone_of(apex.parent(), apexes)] += [served.anchor] if served.anchor else []
     signed = {top: _zone(top, lines[top], Signing.GOOD) for top in tops}
     root = _zone(_ROOT, [*lines[_ROOT], *(it.anchor for it in signed.values() if it.anchor)], Signing.GOOD)
-    return root, [*signed.values()], [_zone(apex, lines[apex]) for apex in apexes - tops - {_ROOT}]
+    return root, [*signed.values()], [*rest.values()]
 
 
 def _zone(apex: Name, lines: Iterable[str], signing: Signing = Signing.NONE) -> SignedZone:
