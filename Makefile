@@ -4,6 +4,7 @@
 # make lint    ruff and mypy
 # make format  lay the code out anew, and mend what ruff can mend
 # make test-slow  the container image, built and run; as root
+# make torture every attack at its full size, in less than an hour; by hand and before a release
 # make docs    make anew what is made from the code: rules, dashboards, the reference, the README's table
 # make lock    choose the pinned packages anew, from pyproject.toml
 # make clean   remove what the others made
@@ -26,7 +27,7 @@ SERVERS := exim4:exim4-daemon-light smtpd:opensmtpd
 WORKERS ?= 2
 SPREAD := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test quick lint format test-slow tools builders docs lock clean
+.PHONY: run test quick lint format test-slow torture tools builders docs lock clean
 
 run: .venv/.for-run
 	$(BIN)/deliverability-exporter demo
@@ -48,6 +49,9 @@ format: .venv/.for-test
 
 test-slow: .venv/.for-test builders
 	$(BIN)/pytest -q -m slow tests/slow
+
+torture: .venv/.for-test tools
+	TORTURE=1 $(BIN)/pytest -q $(SPREAD) -m torture
 
 # At a terminal, whoever starts this is asked before anything is installed on the machine.
 tools:

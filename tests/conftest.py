@@ -9,6 +9,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.lab.process import Lab
+from tests.support import torture
 from tests.support.loopback import keep_to_loopback
 
 keep_to_loopback()
@@ -56,3 +57,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed and isinstance(it, Lab):
         report.sections.append(("lab", it.logs()))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """After `make torture`: what each attack measured, as rows of the table in docs/reliability.md."""
+    if not torture.FULL:
+        return
+    terminalreporter.section("figures")
+    for report in terminalreporter.getreports("passed"):
+        if report.user_properties:
+            figures = ", ".join(f"{name} {value}" for name, value in report.user_properties)
+            attack = report.nodeid.rpartition("::")[2]
+            terminalreporter.write_line(f"| {attack} | {figures} | {report.duration:.0f} s |")
