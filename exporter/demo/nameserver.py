@@ -19,9 +19,10 @@ from __future__ import annotations
 import asyncio
 import difflib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import dns.edns
@@ -32,6 +33,7 @@ import dns.name
 import dns.rcode
 import dns.rdata
 import dns.rdataclass
+import dns.rdataset
 import dns.rdatatype
 import dns.rrset
 import dns.zone
@@ -66,42 +68,43 @@ class ZoneLookup:
     authority: tuple[dns.rrset.RRset, ...] = ()
 
 
+@dataclass(frozen=True)
+class _ZoneFile:
+    """What a text says. `sets`: the records by name, type, and the type that they cover if they are signatures."""
+
+    sets: Mapping[tuple[dns.name.Name, dns.rdatatype.RdataType, dns.rdatatype.RdataType], dns.rdataset.Rdataset]
+    names: frozenset[dns.name.Name]
+    exists: frozenset[dns.name.Name]  # they, and the names above them
+    faults: Mapping[tuple[dns.name.Name, str], ServerFault]
+
+
 class ZoneData:
     """Records of any number of domains in one text; `$ORIGIN` changes the place as usual."""
 
     def __init__(self, text: str) -> None:
         """Raise dns.exception.DNSException for a text that is no zone file, ValueError for an order that is none."""
-        if wrong := next(disorders(text, ORDERS), None):
-            raise ValueError("line {}: {}".format(*wrong))
-        header = "$TTL 300\n$ORIGIN .\n@ SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 300\n@ NS ns.invalid.\n"
-        self._zone = dns.zone.from_text(header + text, origin=".", relativize=False)
-        self._faults = {
-            (dns.name.from_text(name), rdtype.upper()): ServerFault(fault)
-            for fault, name, rdtype in _ORDER.findall(text)
-        }
-        root = dns.name.root
-        for name, rdtype, octets in _OCTETS.findall(text):
-            kind = dns.rdatatype.from_text(rdtype)
-            odd = dns.rdata.GenericRdata(dns.rdataclass.IN, kind, bytes.fromhex(octets))
-            self._zone.find_rdataset(dns.name.from_text(name), kind, create=True).add(odd, 300)
-        self._soa = (_rrset(root, self._zone.get_rdataset(root, dns.rdatatype.SOA)),)
-        self._exists = {parent for name in self._zone.nodes for parent in _parents(name)}
-        for name, serial in _APEX.findall(text):  # a zone file may hold but one SOA record
-            data = f"ns.invalid. hostmaster.invalid. {serial} 3600 600 86400 300"
-            self.put(dns.rrset.from_text(name, 300, "IN", "SOA", data))
+        read = _read(text)
+        self._faults = read.faults
+        self._sets = dict(read.sets)
+        self._names = set(read.names)
+        self._exists = set(read.exists)
+        self._soa = (_rrset(dns.name.root, self._sets[dns.name.root, dns.rdatatype.SOA, dns.rdatatype.NONE]),)
 
     def put(self, rrset: dns.rrset.RRset) -> None:
         """Let the name have these records of that type and no others; with an empty set, none."""
-        self._zone.delete_rdataset(rrset.name, rrset.rdtype)
+        key = (rrset.name, rrset.rdtype, dns.rdatatype.NONE)
         if rrset:
-            self._zone.replace_rdataset(rrset.name, rrset.to_rdataset())
+            self._sets[key] = rrset.to_rdataset()
+            self._names.add(rrset.name)
             self._exists.update(_parents(rrset.name))
         else:
-            self._exists = {parent for name in self._zone.nodes for parent in _parents(name)}
+            self._sets.pop(key, None)
+            self._names = {name for name, *_ in self._sets}
+            self._exists = _with_parents(self._names)
 
     def signatures(self, rrset: dns.rrset.RRset) -> list[dns.rrset.RRset]:
         """The RRSIG records that cover it, as they stand in the text: nothing is signed here."""
-        stored = self._zone.get_rdataset(rrset.name, dns.rdatatype.RRSIG, rrset.rdtype)
+        stored = self._sets.get((rrset.name, dns.rdatatype.RRSIG, rrset.rdtype))
         return [_rrset(rrset.name, stored)] if stored else []
 
     def addresses(self, name: str) -> list[IPv4Address | IPv6Address]:
@@ -122,8 +125,8 @@ class ZoneData:
             owner = self._owner(name)
             if owner is None:
                 return ZoneLookup(dns.rcode.NXDOMAIN, tuple(chain), self._soa)
-            data = self._zone.get_rdataset(owner, wanted)
-            alias = self._zone.get_rdataset(owner, dns.rdatatype.CNAME)
+            data = self._sets.get((owner, wanted, dns.rdatatype.NONE))
+            alias = self._sets.get((owner, dns.rdatatype.CNAME, dns.rdatatype.NONE))
             if data is not None:
                 return ZoneLookup(dns.rcode.NOERROR, (*chain, _rrset(name, data)))
             if alias is None:
@@ -138,11 +141,33 @@ class ZoneData:
         while name != dns.name.root:
             name = name.parent()
             wildcard = dns.name.Name((b"*", *name.labels))
-            if wildcard in self._zone.nodes:
+            if wildcard in self._names:
                 return wildcard
             if name in self._exists:
                 return None
         return None
+
+
+@lru_cache(maxsize=8)  # a world is often read several times: each server has a copy of its own
+def _read(text: str) -> _ZoneFile:
+    if wrong := next(disorders(text, ORDERS), None):
+        raise ValueError("line {}: {}".format(*wrong))
+    header = "$TTL 300\n$ORIGIN .\n@ SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 300\n@ NS ns.invalid.\n"
+    zone = dns.zone.from_text(header + text, origin=".", relativize=False)
+    for owner, rdtype, octets in _OCTETS.findall(text):
+        kind = dns.rdatatype.from_text(rdtype)
+        odd = dns.rdata.GenericRdata(dns.rdataclass.IN, kind, bytes.fromhex(octets))
+        zone.find_rdataset(dns.name.from_text(owner), kind, create=True).add(odd, 300)
+    for owner, serial in _APEX.findall(text):  # a zone file may hold but one SOA record
+        data = f"ns.invalid. hostmaster.invalid. {serial} 3600 600 86400 300"
+        apex = dns.rrset.from_text(owner, 300, "IN", "SOA", data)
+        zone.replace_rdataset(apex.name, apex.to_rdataset())
+    sets = {(name, stored.rdtype, stored.covers): stored for name, stored in zone.iterate_rdatasets()}
+    names = frozenset(name for name, *_ in sets)
+    faults = {
+        (dns.name.from_text(name), rdtype.upper()): ServerFault(fault) for fault, name, rdtype in _ORDER.findall(text)
+    }
+    return _ZoneFile(sets, names, frozenset(_with_parents(names)), faults)
 
 
 def disorders(text: str, known: Collection[str]) -> Iterator[tuple[int, str]]:
@@ -160,6 +185,10 @@ def disorders(text: str, known: Collection[str]) -> Iterator[tuple[int, str]]:
 def _parents(name: dns.name.Name) -> list[dns.name.Name]:
     """The name and its ancestors: an empty non-terminal exists too (RFC 8020)."""
     return [dns.name.Name(name.labels[i:]) for i in range(len(name.labels))]
+
+
+def _with_parents(names: Collection[dns.name.Name]) -> set[dns.name.Name]:
+    return {parent for name in names for parent in _parents(name)}
 
 
 def _rrset(name: dns.name.Name, data: object) -> dns.rrset.RRset:
