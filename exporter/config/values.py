@@ -62,10 +62,16 @@ def record_domain(text: str) -> str:
 
 
 def selector(text: str) -> str:
+    """A selector alone. The name of its key, as in s1._domainkey.example.com, also contains the domain: refused."""
     try:
-        return names.canonical(text, underscores=True)
+        name = names.canonical(text, underscores=True)
     except ValueError as error:
         raise ValueError(f"{quoted(text)} {printable(error, 120)}") from None
+    alone, marker, domain_of_key = f".{name}.".partition("._domainkey.")
+    if marker:
+        meant = [f"selector: {alone[1:] or 'SELECTOR'}", *([f"domain: {domain_of_key[:-1]}"] if domain_of_key else [])]
+        raise ValueError(f"{quoted(text)} is the name of a key; write {', '.join(meant)}")
+    return name
 
 
 def _is_ip(text: str) -> bool:

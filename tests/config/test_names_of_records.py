@@ -49,3 +49,23 @@ def test_a_host_and_the_domain_of_an_address_may_not(read: Read, text: str, plac
 )
 def test_an_address_is_no_name_of_records_either(read: Read, text: str, place: str) -> None:
     assert f"{place}: '192.0.2.1' is an address" in refused(read, f"{SMTP}domains: [{{{text}}}]")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("S1._domainkey.example.com.", "selector: s1, domain: example.com"),
+        ("a.b._domainkey.my_mail.example.com", "selector: a.b, domain: my_mail.example.com"),
+        ("s1._domainkey", "selector: s1"),
+        ("_domainkey.example.com", "selector: SELECTOR, domain: example.com"),
+        ("_domainkey", "selector: SELECTOR"),
+    ],
+)
+def test_the_name_of_a_key_is_no_selector(read: Read, written: str, meant: str) -> None:
+    said = refused(read, f"{SMTP}domains: [{{name: example.com, dkim_selectors: ['{written}']}}]")
+    assert said.endswith(f"dkim_selectors[0].selector: '{written}' is the name of a key; write {meant}")
+
+
+def test_a_selector_may_only_look_like_the_name_of_a_key(read: Read) -> None:
+    settings = read(f"{SMTP}domains: [{{name: example.com, dkim_selectors: [s1_domainkey, a._domainkeys]}}]")
+    assert [key.selector for key in only(settings, Selector)] == ["s1_domainkey", "a._domainkeys"]
