@@ -10,6 +10,7 @@ The rules:
 - A server that answers 429 is not asked for as long as it says.
 - The list of servers is read once a day. If it cannot be read, the last one is used.
 - A failure is not remembered: the next run asks again.
+- A server that answers 401, 403 or 451 refuses us, and not the name: its cause is where we ask from.
 - The registrar's own server is asked too, under the same limits, but only if its date may matter: the registry's date
   is missing or near, or the registry has renewed the name by itself. If it fails, its last date counts.
 
@@ -49,6 +50,7 @@ MOST_KEPT = 10_000  # dates of registrars, and top-level domains that have dates
 ANSWER = 13.0  # seconds for one question; bootstrap and all it stays under the check's deadline
 REGISTRAR = 8.0  # seconds for the question to a registrar, and seconds for which it may wait before
 SOME_TIME = 60.0  # seconds that "later" means when it is not said
+REFUSING_US = frozenset({401, 403, 451})  # RFC 9110 sections 15.5.2, 15.5.4; RFC 7725
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -244,6 +246,9 @@ def _octets(path: Path) -> bytes:
 def _body(fetched: Fetched) -> bytes:
     if fetched.doubt:
         raise CannotTell(fetched.doubt.reason, fetched.doubt.detail)
+    if fetched.status in REFUSING_US:
+        server = urlsplit(fetched.url).netloc
+        raise CannotTell(Reason.EGRESS, f"{server} refuses to answer us here: HTTP status {fetched.status}")
     if fetched.status != 200:
         raise CannotTell(Reason.MALFORMED, f"{fetched.url}: HTTP status {fetched.status}, where 200 is due")
     return fetched.body

@@ -217,10 +217,19 @@ async def test_a_redirect_to_a_private_address_is_not(tmp_path: Path) -> None:
         assert (await ask(rdap))[0] is Reason.NETWORK
 
 
-@pytest.mark.parametrize("status", [200, 204, 400, 401, 403, 410])
+@pytest.mark.parametrize("status", [200, 204, 400, 410])
 async def test_what_is_neither_an_answer_nor_a_no_is_malformed(tmp_path: Path, status: int) -> None:
     async with listed(tmp_path, answering(status)) as (rdap, _, _):
         assert (await ask(rdap))[0] is Reason.MALFORMED
+
+
+@pytest.mark.parametrize("status", [401, 403, 451])
+async def test_a_server_that_refuses_us_has_said_nothing_of_the_name(tmp_path: Path, status: int) -> None:
+    async with listed(tmp_path, answering(status)) as (rdap, _, _):
+        with pytest.raises(CannotTell) as refused:
+            await rdap.look_up(EXAMPLE, lambda _: None)
+    assert refused.value.reason is Reason.EGRESS  # one notice about the cause, not one for each name
+    assert refused.value.detail == f"{NAME} refuses to answer us here: HTTP status {status}"
 
 
 async def test_an_answer_over_a_megabyte_is_malformed(tmp_path: Path) -> None:
