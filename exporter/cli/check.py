@@ -23,6 +23,7 @@ from exporter.clock import SystemClock
 from exporter.config import ConfigError, Nameserver, Settings, defaults, load
 from exporter.config.values import THEIRS, nameserver
 from exporter.engine import catalogue
+from exporter.engine.plan import pairs
 from exporter.mail import names
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.model import Target
@@ -260,7 +261,13 @@ async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> i
     settings = clients.resolve_system_nameservers(_asking(settings, arguments))
     world = clients.open_clients(settings, DnsblClient(clock, patience=0.0), clock)
     try:
-        judged = recipients.examine(recipients.lines_of(descriptor), lambda: Net(world.dns, clock))
+
+        def net() -> Net:
+            return Net(world.dns, clock)
+
+        eyes = [target for target in settings.targets if isinstance(target, OwnResolver)]
+        doubted = await recipients.doubted(pairs(known, eyes, settings.running.__contains__), net, clock)
+        judged = recipients.examine(recipients.lines_of(descriptor), net, doubted)
         name, as_json = printable(arguments.recipients), arguments.format == "json"
         return await recipients.tell(judged, name, sys.stdout.write, as_json=as_json)
     finally:

@@ -2,6 +2,9 @@
 
 One address a line. The list is read as it comes and never held, so it may be of any length; each domain is looked up
 once, at the resolver's pace, and the answers come out in the order of the list.
+
+A resolver that denies or invents names would make "does not exist" of good addresses. So the resolver is tested first
+(`doubted`). If it fails, no domain is looked up, and each is unknown.
 """
 
 from __future__ import annotations
@@ -10,13 +13,15 @@ import asyncio
 import json
 import os
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from exporter import __version__
 from exporter.cli.exit_codes import Exit
-from exporter.engine.evaluate import NetFactory
+from exporter.clock import Clock
+from exporter.engine.evaluate import NetFactory, evaluate
+from exporter.engine.plan import Pair
 from exporter.mail import mailbox, mx
 from exporter.mail.mailbox import Mailbox, MailboxSyntaxError
 from exporter.mail.mx import HostState, Way
@@ -31,7 +36,7 @@ KEPT = 100_000  # domains remembered
 
 class Judgement(StrEnum):
     REFUSED = "refused"  # certain: no server can take it
-    UNKNOWN = "unknown"  # DNS said nothing about the domain
+    UNKNOWN = "unknown"  # DNS said nothing about the domain, or cannot be believed
     DOUBTFUL = "doubtful"
     GOOD = "good"
 
@@ -82,11 +87,23 @@ def _text(line: bytes) -> str:
     return line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
 
 
-class Domains:
-    """What DNS says of the domains of a list, each asked once."""
+async def doubted(tests: Iterable[Pair], net: NetFactory, clock: Clock) -> str:
+    """Why the resolver cannot be believed, by its own tests. Empty if it can."""
+    for check, target in tests:
+        outcome = await evaluate(check, target, net, clock)
+        lies = (found.text for found in outcome.findings if found.rule.doubts)
+        why = next(lies, "") or (f"its own test: {outcome.doubt.detail}" if outcome.doubt else "")
+        if why:
+            return why
+    return ""
 
-    def __init__(self, net: NetFactory) -> None:
+
+class Domains:
+    """What DNS says of the domains of a list, each asked once. None is asked if the resolver is `doubted`."""
+
+    def __init__(self, net: NetFactory, doubted: str) -> None:
         self._net = net
+        self._doubted = doubted
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._known: OrderedDict[str, asyncio.Task[Remark | None]] = OrderedDict()
 
@@ -102,6 +119,9 @@ class Domains:
         return task
 
     async def _ask(self, domain: str) -> Remark | None:
+        if self._doubted:
+            says = f"is in {domain}, of which nothing can be said, because the resolver cannot be believed"
+            return Remark(Judgement.UNKNOWN, f"{says}: {self._doubted}", "Ask again with another --resolver.")
         async with self._slots:
             return remark(await self._net().drive(mx.route(domain)))
 
@@ -155,9 +175,9 @@ def judge(text: str) -> tuple[Mailbox | None, list[Remark]]:
     return found, remarks
 
 
-async def examine(lines: AsyncIterator[str], net: NetFactory) -> AsyncIterator[Recipient]:
-    """Each address of the lines, in their order; empty lines are left out."""
-    domains = Domains(net)
+async def examine(lines: AsyncIterator[str], net: NetFactory, doubted: str = "") -> AsyncIterator[Recipient]:
+    """Each address of the lines, in their order; empty lines are left out. `doubted` says why DNS is not believed."""
+    domains = Domains(net, doubted)
     in_hand: deque[tuple[int, str, list[Remark], asyncio.Task[Remark | None] | None]] = deque()
 
     async def first() -> Recipient:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 ZONE = """
 $TTL 60
 ; servfail: broken.example MX
+com.                         NS  a.gtld-servers.example.
 good.example.                MX  10 mx.good.example.
 gmial.com.                   MX  0 .
 mail.example.com.            A   192.0.2.10
@@ -105,6 +106,22 @@ async def test_recipients_of_a_file_and_of_standard_input(
     assert lines[2].startswith(f'{name}:4: refused: "x y@good.example" has a space at position 2')
     assert lines[3].startswith(f'{name}:6: unknown: "anna@broken.example"')
     assert lines[4] == "5 addresses: 3 refused, 1 unknown, 0 doubtful, 1 good"
+    assert (code, err) == (2, "")
+
+
+async def test_behind_a_resolver_that_denies_everything_no_recipient_is_refused_for_its_domain() -> None:
+    server = NameServer(ZoneData(""))
+    await server.start()
+    try:
+        resolver = f"--resolver=127.0.0.1:{server.address[1]}"
+        code, out, err = await run("check", "--recipients=-", resolver, given=b"anna@gmail.com\nx y@gmail.com\n")
+    finally:
+        await server.stop()
+    first, second, totals = out.splitlines()
+    assert first.startswith('-:1: unknown: "anna@gmail.com" is in gmail.com, of which nothing can be said, because the')
+    assert "com has no name servers (NXDOMAIN)" in first
+    assert second.startswith('-:2: refused: "x y@gmail.com" has a space')
+    assert totals == "2 addresses: 1 refused, 1 unknown, 0 doubtful, 0 good"
     assert (code, err) == (2, "")
 
 

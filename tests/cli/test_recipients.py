@@ -20,8 +20,11 @@ from exporter.cli import recipients
 from exporter.cli.exit_codes import Exit
 from exporter.cli.recipients import Judgement, Lines, Recipient, examine, lines_of, tell
 from exporter.demo.nameserver import ZoneData
+from exporter.engine import catalogue
+from exporter.engine.plan import pairs
 from exporter.mail.dns import Question, Reply, Status
 from exporter.net import Net
+from exporter.targets import OwnResolver
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
 
@@ -95,6 +98,30 @@ async def test_nobody_is_told_to_remove_a_dot_that_belongs_to_an_old_address(add
     told = " ".join(remark.fix for remark in recipient.remarks)
     assert "emove" not in told
     assert f'"{local}"@{domain}' in told
+
+
+@pytest.mark.parametrize(
+    ("zone", "why"),
+    [
+        ("", "the resolver says that com has no name servers (NXDOMAIN)"),
+        ("com. NS a.com.\n*.com. A 192.0.2.1", "the resolver invents addresses for names that do not exist"),
+        ("; servfail: com NS\nelse.example. A 192.0.2.1", "its own test: com NS"),
+        ("com. NS a.com.", ""),
+    ],
+)
+async def test_a_resolver_that_fails_its_own_test_is_not_believed(zone: str, why: str) -> None:
+    dns, clock = MemoryResolver(ZoneData(zone)), FakeClock()
+    known = catalogue.load()
+    tests = pairs(known, [OwnResolver()], lambda _: True)
+    doubted = await recipients.doubted(tests, lambda: Net(dns, clock), clock)
+    assert why in doubted
+    assert bool(why) is bool(doubted)
+    dns.asked.clear()
+    lines = given_lines(["anna@good.example", "anna@gone.example", "x y@gone.example", "anna@[192.0.2.1]"])
+    found = [it.judgement async for it in examine(lines, lambda: Net(dns, clock), doubted)]
+    of_domains = [Judgement.UNKNOWN] if why else [Judgement.REFUSED]
+    assert found == [*(of_domains * 2), Judgement.REFUSED, Judgement.GOOD]
+    assert bool(dns.asked) is not bool(why)
 
 
 async def test_each_domain_is_asked_once_and_the_order_of_the_list_is_kept() -> None:
