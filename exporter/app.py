@@ -33,7 +33,7 @@ from exporter.engine.store import Store
 from exporter.model import Check, Door, Target
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.stats import Histogram
-from exporter.targets import Authorisation, Greeting, looked_up
+from exporter.targets import Authorisation, Domain, Greeting, looked_up
 from exporter.views import metrics
 from exporter.views.metrics import Exposition, OwnHealth
 from exporter.views.web import Web, WebContext
@@ -182,13 +182,17 @@ class Daemon:
         self._own.targets = Counter(type(target).__name__ for target in (*settings.targets, *found))
 
     def _relate(self, target: Target) -> set[Key]:
-        """Expose the info series that comes from a target alone. Return its key, if there is one."""
+        """Expose the info series that come from a target alone. Return their keys."""
         if isinstance(target, Greeting):
             self.exposition.relate(metrics.SENDER, target, ("helo", target.helo))
             return {(metrics.SENDER, target.key)}
         if isinstance(target, Authorisation):
             self.exposition.relate(metrics.DOMAIN_SENDER, target)
             return {(metrics.DOMAIN_SENDER, target.key)}
+        if isinstance(target, Domain):  # with senders that no target tells of
+            name, labels = target.name, target.labels
+            pairs_of_it = (Authorisation(domain=name, sender=it, mail_from=(), labels=labels) for it in target.theirs)
+            return {key for pair in pairs_of_it for key in self._relate(pair)}
         return set()
 
     def _add(self, pair: Pair, *, policy_changed: bool = False) -> Key:

@@ -91,7 +91,7 @@ class Domain(Target):
     sends_mail: bool = True
     signers: tuple[str, ...] = ()  # the d= domains of its DKIM selectors in use; none: they are not known
     own_machines: bool = False  # some of its mail is sent by machines of ours, as configured and not otherwise
-    foreign_mail_from: bool = False  # some of its mail has an envelope domain of a provider (`theirs`)
+    theirs: tuple[str, ...] = ()  # the senders that use an envelope domain of a provider for it
 
     def _names(self) -> tuple[object, ...]:
         return (self.name,)

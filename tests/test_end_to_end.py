@@ -58,12 +58,16 @@ def config(tmp_path: Path, nameserver: NameServer) -> Path:
 
 
 async def test_a_config_goes_in_and_truthful_gauges_come_out(config: Path) -> None:
+    letters = config.read_text().replace("senders: [out]", "senders: [out, {name: letters, mail_from: theirs}]")
+    config.write_text(letters.replace("senders: [{", "senders: [{name: letters}, {"))
     async with daemon(f"--config.file={config}") as running:
         scrape = await running.settled()
         assert scrape.value("deliverability_check_ok", check="spf", domain="example.com") == 1
         assert scrape.value("deliverability_check_ok", check="ptr", ip="192.0.2.10") == 1
         assert scrape.value("deliverability_mx_hosts", domain="example.com") == 1
         assert scrape.value("deliverability_sender_info", sender="out", helo="mail.example.com") == 1
+        senders = scrape.all("deliverability_domain_sender_info", domain="example.com")
+        assert {sample.labels["sender"] for sample in senders} == {"out", "letters"}
         assert scrape.value("deliverability_check_interval_seconds", check="spf") == 2
         assert scrape.value("deliverability_exporter_config_last_reload_successful") == 1
         assert (await running.get("/-/ready"))[0] == 200

@@ -190,7 +190,7 @@ class Build:
                 for use in domain.senders
                 if (named := self._senders.get(use.name))
             ),
-            foreign_mail_from=envelopes.foreign(domain),
+            theirs=envelopes.theirs(domain),
             **common,
         )
         if domain.senders and not domain.sends_mail:

@@ -23,9 +23,9 @@ def all_of(domain: schema.DomainEntry) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*(common(domain) if shared else ()), *own)))
 
 
-def foreign(domain: schema.DomainEntry) -> bool:
-    """Does some of its mail use an envelope domain of a provider?"""
-    return any(use.mail_from == [] for use in domain.senders)
+def theirs(domain: schema.DomainEntry) -> tuple[str, ...]:
+    """The senders that use an envelope domain of a provider for its mail."""
+    return tuple(use.name for use in domain.senders if use.mail_from == [])
 
 
 def only_theirs(domains: Iterable[schema.DomainEntry]) -> frozenset[str]:

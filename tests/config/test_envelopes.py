@@ -31,14 +31,14 @@ def test_each_sender_is_judged_where_it_sends(read: Read) -> None:
     )
     assert judged == {"own": ("example.com",), "sendgrid": ("em1234.example.com",)}
     assert domain.mail_from == ("example.com", "em1234.example.com")
-    assert (domain.foreign_mail_from, domain.own_machines) == (True, True)
+    assert (domain.theirs, domain.own_machines) == (("mailchimp",), True)
 
 
 def test_a_sender_without_its_own_uses_those_of_the_domain_as_before(read: Read) -> None:
     domain, judged = envelopes(read, "senders: [own, sendgrid], mail_from: [example.com, em1234.example.com]")
     both = ("example.com", "em1234.example.com")
     assert judged == {"own": both, "sendgrid": both}
-    assert (domain.mail_from, domain.foreign_mail_from) == (both, False)
+    assert (domain.mail_from, domain.theirs) == (both, ())
 
 
 def test_that_senders_are_judged_crosswise_is_told(read: Read) -> None:
@@ -71,7 +71,8 @@ def test_where_all_use_their_own_nothing_is_left_for_spf_to_allow(read: Read) ->
     domain, judged = envelopes(
         read, "senders: [{name: sendgrid, mail_from: theirs}, {name: mailchimp, mail_from: theirs}]"
     )
-    assert (domain.mail_from, domain.foreign_mail_from, domain.own_machines, judged) == ((), True, False, {})
+    assert (domain.mail_from, domain.own_machines, judged) == ((), False, {})
+    assert domain.theirs == ("sendgrid", "mailchimp")
 
 
 def test_who_is_always_theirs_needs_no_spf_include_and_no_verdict_rests_on_its_spf(read: Read) -> None:

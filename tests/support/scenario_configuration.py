@@ -41,7 +41,6 @@ from exporter.targets import (
 
 CATALOGUE = catalogue.load()
 ANY_IP, ANY_HELO, ANY_SENDER, ANY_DOMAIN = ip_address("192.0.2.10"), "mail.example.com", "out", "example.com"
-THEIRS = "somebody-else"  # a sender that uses envelope domains of its own
 _FIRST = (Authorisation, Greeting, EhloProbe, Selector)  # they say whose an address is, and who signs
 
 
@@ -180,18 +179,18 @@ class _File:
 
     def _domain_itself(self, target: Domain) -> None:
         domain = self._domain(target.name)
-        if target.foreign_mail_from:
-            self.senders[THEIRS] = {"name": THEIRS}
-            domain["senders"].append({"name": THEIRS, "mail_from": "theirs"})
-            if target.mail_from:
-                domain["mail_from"] = list(target.mail_from)
-        else:
+        for sender in target.theirs:
+            self.senders[sender] = {"name": sender}
+            domain["senders"].append({"name": sender, "mail_from": "theirs"})
+        if target.theirs and target.mail_from:
+            domain["mail_from"] = list(target.mail_from)
+        elif not target.theirs:
             self._mail_from(target.name, target.mail_from)
         domain |= {"receives_mail": target.receives_mail, "sends_mail": target.sends_mail} | _options(target)
         for number, signer in enumerate(target.signers):
             if signer not in {key["domain"] for key in domain["dkim_selectors"]}:
                 self._selector(target.name, selector=f"s{number}", domain=signer)
-        if target.own_machines and not any(sender != THEIRS for sender in map(_name, domain["senders"])):
+        if target.own_machines and not any(sender not in target.theirs for sender in map(_name, domain["senders"])):
             self._from(ANY_IP, ANY_HELO)
             domain["senders"].append(ANY_SENDER)
 

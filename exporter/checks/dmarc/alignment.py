@@ -106,7 +106,7 @@ def judge(
     useless_spf, useless_dkim = [it for it in spf if it.never], [it for it in dkim if it.never]
     unsigned = bool(dkim) and len(useless_dkim) == len(dkim)
     if unsigned and len(useless_spf) == len(spf):
-        mail_from = commas([*(it.domain for it in spf), *([THEIRS] if target.foreign_mail_from else [])])
+        mail_from = commas([*(it.domain for it in spf), *([THEIRS] if target.theirs else [])])
         if not target.own_machines:
             yield NOTHING_ALIGNED(domain=name, mail_from=mail_from, signers=signers)
         else:
@@ -121,11 +121,11 @@ def judge(
     else:
         if useless_spf:
             yield SPF_CANNOT_ALIGN(domain=name, mail_from=commas(it.domain for it in useless_spf))
-        if target.foreign_mail_from and unsigned:
+        if target.theirs and unsigned:
             yield PROVIDER_NOT_ALIGNED(domain=name, signers=signers)
         elif useless_dkim:
             yield DKIM_CANNOT_ALIGN(domain=name, signers=commas(it.domain for it in useless_dkim))
-        if target.foreign_mail_from and not dkim:
+        if target.theirs and not dkim:
             yield ALIGNMENT_UNSEEN(domain=name)
     yield from _differences(target, spf, dkim)
 
@@ -133,7 +133,7 @@ def judge(
 def _differences(target: Domain, spf: Sequence[Identifier], dkim: Sequence[Identifier]) -> Iterator[Finding]:
     differing = [it for it in (*spf, *dkim) if it.differs]
     # Where each message has something else that everybody takes, the difference costs nothing.
-    groups = [group for group in (() if target.foreign_mail_from else spf, dkim) if group]
+    groups = [group for group in (() if target.theirs else spf, dkim) if group]
     covered = any(all(it.always for it in group) for group in groups)
     perhaps = any(all(it.always or it.doubt for it in group) for group in groups)
     if differing and covered == perhaps:  # else a doubt leaves it open
