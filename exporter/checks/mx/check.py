@@ -30,10 +30,10 @@ async def mx(target: Domain, net: Net) -> Facts:
             yield _record(envelope)
         yield _sender(target, envelope)
     if target.receives_mail and own.implicit:
-        yield (*hosts.implicit(own, own.implicit, net), *_usable([own.implicit]))
+        yield (*hosts.implicit(own, own.implicit, net), *_usable(own, [own.implicit]))
     if target.receives_mail and own.hosts:
         named = [await net.drive(look_up(name)) for name in own.hosts[:MOST_HOSTS]]
-        yield (*hosts.judge(own, named, net), *_usable(named))
+        yield (*hosts.judge(own, named, net), *_usable(own, named))
 
 
 POSTFIX = "Postfix: 450 4.1.8 Sender address rejected: Domain not found"
@@ -192,9 +192,10 @@ def _sender(target: Domain, envelope: Route) -> Iterator[Fact]:
             yield NULL_SENDER(domain=envelope.domain)
 
 
-def _usable(named: Sequence[Host]) -> Iterator[Fact]:
+def _usable(own: Route, named: Sequence[Host]) -> Iterator[Fact]:
+    """The hosts that can be talked with."""
     for host in named:
-        if host.state is HostState.USABLE:
+        if host.state is HostState.USABLE and hosts.real_addresses(own.domain, host):
             yield MAIL_HOST(1, mail_host=host.name, mail_port=str(PORT))
             yield MailHost(host=host.name, port=PORT)
 

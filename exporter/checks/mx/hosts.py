@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from exporter.facts import Doubt, Finding, Rule, Severity
+from exporter.facts import IP, Doubt, Finding, Rule, Severity
 from exporter.mail import names
 from exporter.mail.mx import NULL, Host, HostState, Route
 from exporter.model import Fact
@@ -219,6 +219,12 @@ def _address_facts(domain: str, host: Host, *, severity: Severity | None) -> Ite
         yield DOCUMENTATION_ADDRESS(domain=domain, mail_host=host.name, addresses=shown, severity=lost)
 
 
+def real_addresses(domain: str, host: Host) -> list[IP]:
+    """The addresses at which somebody can be: public, and not for documentation."""
+    copied = () if _of_examples(domain, host) else host.documentation
+    return [ip for ip in host.addresses if not names.not_public(ip) and ip not in copied]
+
+
 def _of_examples(domain: str, host: Host) -> bool:
     """Is the domain or the host itself an example? Then its addresses may be for documentation."""
     return names.is_example(domain) or names.is_example(host.name)
@@ -256,7 +262,7 @@ def _unreachable(own: Route, hosts: Sequence[Host], net: Net) -> Iterator[Fact]:
     since: dict[str, float] = {}
     how: dict[str, str] = {}
     for host in hosts:
-        public = [ip for ip in host.addresses if not names.not_public(ip)]
+        public = real_addresses(own.domain, host)
         met = {ip: known for ip in public if (known := net.unreachable(ip, PORT))}
         if not met or len(met) < len(public):
             continue  # another address may be reachable

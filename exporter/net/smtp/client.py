@@ -120,7 +120,7 @@ class SmtpClient:
         """Talk with one address of a host. A doubt is in the result; only faults of our own raise."""
         if not self._context.helo_name:
             raise RuntimeError("no smtp.helo_name was given, so checks of mail hosts must be switched off")
-        why = "" if target.configured else await self._egress.closed(ip, target.port)
+        why = await self._egress.closed(target.host, ip, target.port, configured=target.configured)
         if why:
             return SmtpResult(ip, passed_over=why, lines=(f"-- {why}",))
         try:

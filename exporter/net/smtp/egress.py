@@ -23,7 +23,7 @@ from weakref import WeakValueDictionary
 from exporter.clock import Clock
 from exporter.facts import IP
 from exporter.mail import names
-from exporter.net.interfaces import Dial
+from exporter.net.interfaces import Dial, dial_direct
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -68,9 +68,15 @@ class EgressPaths:
                 raise SlotTimeout(f"{ip} was busy with other questions of ours for {queue_timeout:g} s") from None
             yield
 
-    async def closed(self, ip: IP, port: int) -> str:
-        """Why we must not connect to an address that comes from somebody else's DNS; empty if we may."""
-        meaning = names.not_public(ip)
+    async def closed(self, host: str, ip: IP, port: int, *, configured: bool) -> str:
+        """Why we must not connect to this address of a host; empty if we may. A configured host may be private.
+
+        Nobody is at an address for documentation, so a connection could only fail. Hosts of examples have such
+        addresses rightly, and the `dial` of a test leads elsewhere.
+        """
+        if names.documentation(ip) and (self._dial is dial_direct or not names.is_example(host)):
+            return f"{ip} is an address for documentation, where nobody is"
+        meaning = None if configured else names.not_public(ip)
         if meaning and await self._dial(ip, port) == (str(ip), port):
             return f"{ip} is no public address ({meaning}) and not one that the configuration names"
         return ""

@@ -165,7 +165,7 @@ class EhloClient:
         return said
 
     async def _at(self, server: Peer, ip: IP, octets: bytes) -> EhloResult:
-        closed = "" if server.exactly else await self._egress.closed(ip, server.port)
+        closed = await self._egress.closed(server.name, ip, server.port, configured=server.exactly)
         if closed:
             return EhloResult(server.name, doubt=Doubt(Reason.NETWORK, closed), lines=(f"-- {closed}",))
         try:

@@ -160,6 +160,15 @@ async def test_addresses_that_are_not_public_are_dialled_only_when_configured() 
         assert (await redirected.probe(HOST, loopback)).rejected is not None, "the dial knows better"
 
 
+@pytest.mark.parametrize("configured", [False, True])
+async def test_addresses_for_documentation_are_never_dialled(configured: bool) -> None:
+    mail = SmtpClient("probe.example.net", FakeClock(), deadlines=SHORT)
+    for host, ip in (("mx.kunde.de", "203.0.113.25"), ("mx.example.com", "2001:db8::25")):
+        found = await mail.probe(MailHost(host=host, port=25, configured=configured), ip_address(ip))
+        assert found.passed_over == f"{ip} is an address for documentation, where nobody is"
+        assert found.doubt is None
+
+
 async def test_versions_are_asked_once_a_day_and_when_the_handshake_speaks_another() -> None:
     clock = FakeClock()
     async with world(Behaviour(), clock=clock) as (mail, servers):

@@ -115,10 +115,13 @@ FAULTS = [
         "documentation-address",
         f"{BOTH}\n30 copied.acme-lab.com.",
         zone={"copied A": "203.0.113.25"},
-        follows={
-            f"mx.host-unreachable {AT}": "nobody is there",
-            "smtp_tls.refused copied.acme-lab.com": "nobody is there, which is a refusal in this world",
-        },
+    ),
+    mx(
+        "documentation-address",
+        f"{BOTH}\n30 copied.acme-lab.com.",
+        "beside-a-real-one",
+        zone={"copied A": "203.0.113.25\n185.12.41.12"},
+        lines="; smtp: 185.12.41.12:25 name=copied.acme-lab.com",
     ),
     mx(
         "too-many",
