@@ -6,8 +6,9 @@ because of that, and must not be made up either.
 The rules (truth rule 5 of the contract):
 
 - A run without doubt replaces all findings and samples.
-- A run in doubt may add findings. It keeps the earlier findings that its doubts leave open, and changes no sample. It
-  does not move the time of the last conclusive run.
+- A run in doubt may add findings. It keeps the earlier findings that its doubts leave open. It changes the samples of
+  those metrics whose question it answered all the same (`Measured`). It does not move the time of the last conclusive
+  run.
 - A record that has been read is remembered with its latest changes, even if the run then met a doubt.
 - Nothing expires by age.
 
@@ -181,7 +182,9 @@ class CheckState:
         renewed = {s.finding.key for s in new}
         open_still = (s for s in self.findings if outcome.leaves_open(s.finding))
         kept = (s for s in open_still if s.finding.key not in renewed or outcome.singles_out(s.finding))
-        return replace(took, findings=(*kept, *new))
+        held = (it for it in self.samples if it.metric not in outcome.measured)
+        measured = (it for it in outcome.samples if it.metric in outcome.measured)
+        return replace(took, findings=(*kept, *new), samples=(*held, *measured))
 
     def _recorded(self, outcome: Outcome, ended: float) -> tuple[RecordHistory, ...]:
         """Records of a run in doubt count too: each is an answer of its own. But such a run removes no record."""

@@ -257,6 +257,16 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """The question of this metric was answered: its samples of this run count, or their absence, even beside a doubt.
+
+    Without it, a run in doubt changes no sample, because a number may rest on what was not answered.
+    """
+
+    metric: Metric
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What is published under one name, as people read it. Its changes are remembered. No texts: nothing is published.
 

@@ -17,7 +17,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
-from exporter.facts import Doubt, Finding, Labels, LookAgain, Record, Sample, Verdict, worst
+from exporter.facts import Doubt, Finding, Labels, LookAgain, Measured, Metric, Record, Sample, Verdict, worst
 
 Given = TypeVar("Given", bound="Options")
 
@@ -128,7 +128,7 @@ class Target:
         return next((given for given in self.options if isinstance(given, kind)), kind())
 
 
-Fact: TypeAlias = Finding | Sample | Record | Doubt | LookAgain | Target
+Fact: TypeAlias = Finding | Sample | Measured | Record | Doubt | LookAgain | Target
 Facts: TypeAlias = AsyncGenerator[Fact | Iterable[Fact], None]
 Run: TypeAlias = Callable[[Any, Any], Facts]
 
@@ -226,6 +226,7 @@ class Outcome:
     records: tuple[Record, ...] = ()
     found: tuple[Target, ...] = ()
     again: float | None = None  # seconds after which the check wants to look once more
+    measured: frozenset[Metric] = frozenset()  # whose samples count even beside a doubt
 
     @property
     def doubt(self) -> Doubt | None:

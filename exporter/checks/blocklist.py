@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from exporter.facts import Doubt, LookAgain, Metric, Reason, Rule, Severity
+from exporter.facts import Doubt, LookAgain, Measured, Metric, Reason, Rule, Severity
 from exporter.model import Door, Facts, check
 from exporter.net import Net
 from exporter.net.dnsbl.verdict import ListVerdict, missing, resting_on, silent
@@ -34,10 +34,15 @@ async def blocklist(target: Reputation, net: Net) -> Facts:
             yield Doubt(
                 Reason.BLOCKLIST_UNHEALTHY, f"{of.name} has named very many at once, and no other list agrees"
             ).over(LISTED, blocklist=of.name)
-    yield LISTINGS(sum(1 for s, listing in listings if listing.severity.fails and not s.alone(verdicts)))
-    yield CHECKED(resting_on(verdicts))
-    for doubt in missing(verdicts):
-        yield _over(doubt, silent(verdicts) or verdicts)
+    doubts, left_open = list(missing(verdicts)), silent(verdicts) or verdicts
+    count = sum(1 for s, listing in listings if listing.severity.fails and not s.alone(verdicts))
+    before = [(s, net.active(target, LISTED, blocklist=s.blocklist.name)) for s in verdicts if doubts]
+    count += sum(1 for s, it in before if it and it.severity.fails and not s.listing and s in left_open)
+    if count or not doubts or any(it for _, it in before):  # else "none" is not known
+        yield Measured(LISTINGS)
+    yield LISTINGS(count)
+    yield Measured(CHECKED), CHECKED(resting_on(verdicts))
+    yield (_over(doubt, left_open) for doubt in doubts)
     yield [LookAgain(s.again) for s in verdicts if s.again is not None]
 
 

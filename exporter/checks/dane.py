@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from exporter.checks.smtp_tls.check import without_way_out
-from exporter.facts import IP, Doubt, Finding, Metric, Reason, Record, Rule, Severity
+from exporter.facts import IP, Doubt, Finding, Measured, Metric, Reason, Record, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dane.chain import Fit, Fitted, advised, fit
 from exporter.mail.dane.tlsa import DANE_EE, PKIX, TlsaLookup, look_up, malformed, place, usable
@@ -188,7 +188,7 @@ async def _of_host(target: MailHost, net: Net) -> Facts:
             yield RECORDS(0)
         return
     records, left_out = usable(found.found), len(found.addresses) - MOST_ADDRESSES
-    yield RECORDS(len(records))
+    yield Measured(RECORDS), RECORDS(len(records))
     if left_out > 0:
         net.transcript.note(target.host, (f"{left_out} more addresses, which are not looked at",))
     named = replace(target, host=found.base)  # the name that senders ask for in TLS (RFC 7672 section 8.1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from exporter.facts import Doubt, Finding, Metric, Record, Rule, Severity
+from exporter.facts import Doubt, Finding, Measured, Metric, Record, Rule, Severity
 from exporter.mail import names, receiver_replies
 from exporter.mail.cname import dangling
 from exporter.mail.dkim.key_record import SHORTEST, DkimSyntaxError, KeyRecord, attempt, namespaces
@@ -76,6 +76,7 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
         days = int((at - since) / DAY)
         if days > OLD:
             yield OLD_KEY(place=place, holder=holder, days=days, since=day(since))
+        yield (Measured(metric) for metric in (KEY_BITS, KEY_INFO, FIRST_SEEN))
         yield KEY_BITS(record.key.bits)
         yield KEY_INFO(1, key_type=record.key.algorithm)
         yield FIRST_SEEN(since)

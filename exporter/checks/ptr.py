@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.facts import Finding, Metric, Rule, Severity
+from exporter.facts import Finding, Measured, Metric, Rule, Severity
 from exporter.mail import generic_rdns, names
 from exporter.mail.helo import parse
 from exporter.model import Facts, Options, check, option
@@ -33,7 +33,7 @@ async def ptr(target: Address, net: Net) -> Facts:
         return
     pointer = names.pointer(ip)
     found = await net.resolve(pointer, "PTR")
-    yield NAMES(len(found.names))
+    yield Measured(NAMES), NAMES(len(found.names))
     if not found.names:
         yield MISSING(ip=ip, pointer=" -> ".join((pointer, *found.chain)), helo=helo)
         return
@@ -67,7 +67,7 @@ async def ptr(target: Address, net: Net) -> Facts:
             yield PARTLY_CONFIRMED(ip=ip, names=", ".join(strays), rdtype=rdtype)
         elif len(confirmed) == len(listed) > 1:
             yield SEVERAL(ip=ip, count=len(listed), helo=stays)
-        elif net.stands(target, PARTLY_CONFIRMED):  # one of the others was proven not to
+        elif net.active(target, PARTLY_CONFIRMED):  # one of the others was proven not to
             yield (doubt.over(PARTLY_CONFIRMED) for doubt in unsure)
     elif unsure:
         for doubt in unsure:

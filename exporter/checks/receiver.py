@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import cache
 
 from exporter import receivers
-from exporter.facts import Doubt, Finding, Metric, Rule, Severity
+from exporter.facts import Doubt, Finding, Measured, Metric, Rule, Severity
 from exporter.model import Facts, check
 from exporter.net import Net
 from exporter.receivers import Demand, DemandAnswer, DemandState, OpenQuestion, Profile
@@ -33,9 +33,12 @@ async def receiver(target: Delivery, net: Net) -> Facts:
         seen = [(RULES[profile.finding(demand, receiver.id) or ""], it) for demand, it in judged if demand.rests_on]
         unmet = [(rule, answer) for rule, answer in seen if answer.state is DemandState.UNMET]
         yield (_unmet(rule, target, answer) for rule, answer in unmet)
-        if unmet:
-            yield UNMET(len(unmet), receiver=name)
+        # A doubt keeps a finding that is already there.
+        kept = [it for it in seen if it not in unmet and it[1].troubles and net.active(target, it[0])]
+        if unmet or kept:
+            yield UNMET(len(unmet) + len(kept), receiver=name)
         troubles += ((rule, trouble) for rule, answer in seen for trouble in answer.troubles)
+    yield Measured(UNMET)
     yield (Doubt(it.doubt.reason, f"{it.check} of {it.title}: {it.doubt.detail}").over(rule) for rule, it in troubles)
 
 

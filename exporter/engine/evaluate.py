@@ -20,7 +20,7 @@ from contextlib import aclosing
 from typing import TypeAlias
 
 from exporter.clock import Clock
-from exporter.facts import CannotTell, Doubt, Finding, LookAgain, Reason, Record, Sample
+from exporter.facts import CannotTell, Doubt, Finding, LookAgain, Measured, Metric, Reason, Record, Sample
 from exporter.model import Check, Fact, Outcome, Target
 from exporter.net import Net
 
@@ -40,6 +40,7 @@ class _Facts:
         self.found: dict[str, Target] = {}
         self.doubts: list[Doubt] = []
         self.again: float | None = None
+        self.measured: set[Metric] = set()
 
     def take(self, said: Fact | Iterable[Fact]) -> None:
         match said:
@@ -47,6 +48,8 @@ class _Facts:
                 self.findings.setdefault((said.key, said.evidence), said)
             case Sample():
                 self.samples[said.metric, said.labels] = said
+            case Measured():
+                self.measured.add(said.metric)
             case Record():
                 self.records[said.name] = said
             case Doubt():
@@ -93,6 +96,7 @@ async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock:
         records=tuple(facts.records.values()),
         found=tuple(facts.found.values()),
         again=facts.again,
+        measured=frozenset(facts.measured),
     )
 
 

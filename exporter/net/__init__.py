@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from exporter.check_state import CheckState, RecordHistory
 from exporter.clock import Clock
-from exporter.facts import IP, Rule
+from exporter.facts import IP, Finding, Rule
 from exporter.mail.dns import Evaluation, Question, Reply, ServerReply
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Check, Door, Target
@@ -201,12 +201,12 @@ class Net:
         state = self._states.get(self._check.id, target.key) if self._states and self._check else None
         return next((it for it in state.records if it.record.name == name), None) if state else None
 
-    def stands(self, target: Target, rule: Rule, **subject: object) -> bool:
-        """Is a finding of this check active? A doubt that could only keep it does not matter if there is none."""
+    def active(self, target: Target, rule: Rule, **subject: object) -> Finding | None:
+        """The active finding of this check. A doubt that could only keep it does not matter if there is none."""
         state = self._states.get(self._check.id, target.key) if self._states and self._check else None
         wanted = {(name, printable(value)) for name, value in subject.items()}
         findings = (active.finding for active in state.findings) if state else ()
-        return any(finding.id == rule.id and wanted <= set(finding.subject) for finding in findings)
+        return next((it for it in findings if it.id == rule.id and wanted <= set(it.subject)), None)
 
     async def drive(self, evaluation: Evaluation[T]) -> T:
         """Run an evaluation of exporter/mail, and answer its questions."""

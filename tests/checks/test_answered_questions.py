@@ -325,6 +325,14 @@ async def test_a_demand_of_a_receiver_that_is_met_again_ends_beside_doubt_about_
             watch.store.record(await evaluate(CHECKS[check], target, net, watch.clock))
         return set(await watch.sees(world))
 
+    def unmet() -> list[float]:
+        return [sample.value for sample in watch.store["receiver", watch.target.key].samples]
+
     assert await sees(MX) == {"gmail-bulk-dmarc"}
+    assert unmet() == [1]
     assert await sees(record("p=reject")) == set()
+    assert unmet() == []
     assert watch.store["receiver", watch.target.key].doubt is not None
+    assert await sees(MX) == {"gmail-bulk-dmarc"}
+    assert await sees("; servfail: _dmarc.example.com. TXT\n") == {"gmail-bulk-dmarc"}
+    assert unmet() == [1], "the number agrees with the findings that doubt keeps"

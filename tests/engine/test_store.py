@@ -1,4 +1,4 @@
-"""Verdict, findings and measures are held together, and only a run without doubt replaces them (truth rule 5)."""
+"""Verdict, findings and measures are held together, and doubt keeps what it leaves open (truth rule 5)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from exporter.check_state import COMPACT_LINES, CheckState, FindingPolicy, WrongTimes
 from exporter.engine.store import Store
-from exporter.facts import Doubt, Finding, Reason, Record, Severity, Verdict
+from exporter.facts import Doubt, Finding, Measured, Reason, Record, Severity, Verdict
 from exporter.model import Acceptance, Exchange
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, ODD, SAMPLE, SIZE, outcome
 
@@ -37,6 +37,15 @@ def test_an_unknown_run_moves_neither_verdict_nor_findings_nor_measures_nor_thei
     assert [r.value for r in now.samples] == [3]
     assert (now.last_conclusive, now.last_run) == (1000, 2000)
     assert now.doubt is not None
+
+
+def test_a_measure_whose_question_was_answered_moves_beside_a_doubt() -> None:
+    now = held(outcome(SIZE(3), at=1000), outcome(Measured(SIZE), SIZE(4), doubt=Reason.DNS_TIMEOUT, at=2000))
+    assert [r.value for r in now.samples] == [4]
+    assert now.last_conclusive == 1000
+    gone = now.after(outcome(Measured(SIZE), doubt=Reason.DNS_TIMEOUT, at=3000))
+    assert gone.samples == ()
+    assert now.after(outcome(doubt=Reason.DNS_TIMEOUT, at=3000)).samples == now.samples
 
 
 def test_an_unknown_run_keeps_a_pass() -> None:

@@ -7,7 +7,19 @@ from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 
-from exporter.facts import CannotTell, Doubt, Finding, LookAgain, Metric, Reason, Record, Rule, Sample, Severity
+from exporter.facts import (
+    CannotTell,
+    Doubt,
+    Finding,
+    LookAgain,
+    Measured,
+    Metric,
+    Reason,
+    Record,
+    Rule,
+    Sample,
+    Severity,
+)
 from exporter.model import Check, Facts, Outcome, Target, check
 from exporter.targets import Address, Domain
 
@@ -50,7 +62,10 @@ SAMPLE = scripted(list)
 
 
 def outcome(
-    *facts: Finding | Sample | Record | Doubt, doubt: Reason | None = None, at: float = 1000.0, target: Any = EXAMPLE
+    *facts: Finding | Sample | Measured | Record | Doubt,
+    doubt: Reason | None = None,
+    at: float = 1000.0,
+    target: Any = EXAMPLE,
 ) -> Outcome:
     return Outcome(
         check=SAMPLE,
@@ -62,6 +77,7 @@ def outcome(
         started=at,
         duration=0.0,
         records=tuple(f for f in facts if isinstance(f, Record)),
+        measured=frozenset(f.metric for f in facts if isinstance(f, Measured)),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import reduce
 
 from exporter.checks.dmarc import alignment, complaints, reports
-from exporter.facts import Doubt, Finding, Metric, Record, Rule, Severity
+from exporter.facts import Doubt, Finding, Measured, Metric, Record, Rule, Severity
 from exporter.mail import names, receiver_replies
 from exporter.mail.cname import dangling
 from exporter.mail.dmarc.alignment import align
@@ -37,7 +37,7 @@ async def dmarc(target: Domain, net: Net) -> Facts:
             yield (_without_source(found, doubt) for doubt in doubts(found.doubt))
             return
         yield _missing(target, found)
-        yield POLICY_INFO(1, **_labels(None, None, None))
+        yield Measured(POLICY_INFO), POLICY_INFO(1, **_labels(None, None, None))
         yield (doubt.over(AT_APEX) for doubt in doubts(found.apex))
         if found.apex and any(is_record(txt.text) for txt in found.apex.texts):
             yield AT_APEX(domain=target.name)

@@ -65,7 +65,7 @@ async def helo(target: Greeting, net: Net) -> Facts:
         mail = mine if mine.status is Status.NXDOMAIN else await net.query(name, "MX")
         if mail.doubt:
             yield mail.doubt.over(NO_ADDRESS)
-        if not (mail.doubt and net.stands(target, NO_ADDRESS)):  # an active finding keeps its severity
+        if not (mail.doubt and net.active(target, NO_ADDRESS)):  # an active finding keeps its severity
             # An MX contents the receivers that refuse for this; the filters still count it.
             yield NO_ADDRESS(helo=name, rdtype=rdtype, ip=wanted, severity=None if mail.void else Severity.WARNING)
     elif not reachable:
@@ -264,6 +264,6 @@ def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict, *, alon
         if alone and listing.severity.fails:
             many = f"{of.name} has named very many at once, and no other list agrees"
             yield Doubt(Reason.BLOCKLIST_UNHEALTHY, many).over(LISTED, blocklist=of.name)
-    elif not verdict.clean and (verdict.quorum or net.stands(target, LISTED, blocklist=of.name)):
+    elif not verdict.clean and (verdict.quorum or net.active(target, LISTED, blocklist=of.name)):
         doubt = verdict.doubt or Doubt(Reason.PENDING, f"{of.name} was not asked yet")
         yield doubt.over(LISTED, blocklist=of.name)

@@ -38,7 +38,7 @@ from exporter.checks.mta_sts.rules import (
     SHORT_MAX_AGE,
     SYNTAX,
 )
-from exporter.facts import Doubt, Finding, Metric, Record, Rule, Severity
+from exporter.facts import Doubt, Finding, Measured, Metric, Record, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dns import doubts
 from exporter.mail.mta_sts import RECORD, Mode, MtaStsPolicy, parse, policy_id, policy_url
@@ -184,8 +184,8 @@ def _is_text(fetched: Fetched) -> bool:
 def _policy(domain: str, policy: MtaStsPolicy, fetched: Fetched) -> Iterator[Fact]:
     """What the policy says, and what is wrong with that alone."""
     url = fetched.url
-    yield POLICY_INFO(1, mode=policy.mode)
-    yield MAX_AGE(policy.max_age)
+    yield from (Measured(POLICY_INFO), POLICY_INFO(1, mode=policy.mode))
+    yield from (Measured(MAX_AGE), MAX_AGE(policy.max_age))
     if not _is_text(fetched):
         yield POLICY_TYPE(url=url, type=fetched.content_type)
     if policy.faults:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from exporter.checks.mx import hosts
 from exporter.checks.mx.hosts import MOST_HOSTS, PORT
-from exporter.facts import Dead, Doubt, Metric, Record, Rule, Severity
+from exporter.facts import Dead, Doubt, Measured, Metric, Record, Rule, Severity
 from exporter.mail.mx import Host, HostState, Route, Way, look_up, route
 from exporter.model import Fact, Facts, check
 from exporter.net import Net
@@ -20,7 +20,7 @@ async def mx(target: Domain, net: Net) -> Facts:
     own = await net.drive(route(target.name))
     yield _left_open(own)
     if own.way is not Way.UNKNOWN:
-        yield HOSTS(len(own.hosts))
+        yield Measured(HOSTS), HOSTS(len(own.hosts))
         yield _record(own)
     yield _purpose(target, own)
     for domain in dict.fromkeys(target.mail_from if target.sends_mail else ()):

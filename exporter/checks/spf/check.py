@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.checks.spf import record, terms
-from exporter.facts import Doubt, Finding, Metric, Severity
+from exporter.facts import Doubt, Finding, Measured, Metric, Severity
 from exporter.mail import names
 from exporter.mail.dmarc.tree_walk import discover
 from exporter.mail.spf.record import SpfPolicy, read, read_explanation
@@ -46,8 +46,8 @@ async def spf(target: Domain, net: Net) -> Facts:
     if costs and not unsure:
         yield LOOKUPS(max(cost.lookups for cost in costs))
         yield VOIDS(max(len(cost.voids) for cost in costs))
-    if any(policy.texts for policy in policies) and not unsure:
-        yield BYTES(max(len(text) for policy in policies for text in policy.texts))
+    if any(policy.texts for policy in policies) and not any(policy.reply.doubt for policy in policies):
+        yield Measured(BYTES), BYTES(max(len(text) for policy in policies for text in policy.texts))
 
 
 def _unsure(policies: list[SpfPolicy], costs: list[Cost]) -> Iterator[Doubt]:

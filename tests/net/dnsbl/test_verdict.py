@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from exporter.checks.blocklist import blocklist as check
+from exporter.engine.evaluate import evaluate
+from exporter.engine.store import Store
 from exporter.facts import Reason, Verdict
 from exporter.mail.dnsbl.blocklist import Blocklist
+from exporter.net import Net
 from exporter.net.dnsbl.answers import HOUR
 from exporter.net.dnsbl.conduct import WINDOW
 from exporter.net.dnsbl.list_state import TEST_HEALTHY, TEST_UNHEALTHY
 from exporter.net.dnsbl.verdict import missing
+from exporter.targets import Reputation
 from tests.support.lists import (
     IP,
     NAME,
@@ -22,6 +27,37 @@ from tests.support.lists import (
     run,
     stands,
 )
+
+
+async def test_the_number_of_listings_is_that_of_the_findings_while_a_list_is_silent() -> None:
+    first, second = (Scripted(Blocklist(f"l{n}", f"l{n}.example")) for n in range(2))
+    world, store = World([first, second]), Store()
+    lists = first.blocklist, second.blocklist
+
+    async def seen(subject: str = IP) -> tuple[list[str], dict[str, float]]:
+        target = Reputation(subject=ip_address(subject), lists=lists)
+        store.hold(check, target)
+        world.clock.pass_(3 * HOUR)
+        for _ in range(2):  # a second look decides
+            outcome = await evaluate(
+                check, target, lambda: Net(world, world.clock, blocklists=world.client, states=store), world.clock
+            )
+            state = store.record(outcome)
+            world.clock.pass_(HOUR / 2)
+        assert state
+        named = [dict(it.finding.subject)["blocklist"] for it in state.findings]
+        return named, {it.metric.name.rpartition("_")[2]: it.value for it in state.samples}
+
+    assert await seen() == ([], {"checked": 2, "listings": 0})
+    second.mode = Mode.SILENT
+    assert await seen(OTHER) == ([], {"checked": 1}), "none is known, and that is not zero"
+    first.lists[IP] = "127.0.0.2"
+    assert await seen() == (["l0"], {"checked": 1, "listings": 1})
+    second.mode, second.lists[IP] = Mode.GOOD, "127.0.0.2"
+    assert await seen() == (["l0", "l1"], {"checked": 2, "listings": 2})
+    second.mode = Mode.SILENT
+    first.lists.clear()
+    assert await seen() == (["l1"], {"checked": 2, "listings": 1})
 
 
 class TestListingTheWorld:
