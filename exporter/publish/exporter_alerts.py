@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.engine.catalogue import Catalogue
-from exporter.facts import Reason
+from exporter.facts import Dead, Reason
 from exporter.publish.alert import ANY_PAGE, ANYBODY, PREFIX, Alert, page
 from exporter.publish.promql import checks, looking_at, none_of, pattern
 from exporter.publish.thresholds import Thresholds, seconds, together
@@ -110,6 +110,7 @@ def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
             "  and\n"
             f"(min_over_time(deliverability_check_unknown{{{others}}}[{window}]) == 1)\n"
             f'  unless ignoring (reason) max_over_time({reason}{{reason=~"{here}"}}[{window}]) == 1\n'
+            f"{_in_dead_zones(known, window)}"
             f"  unless on (job, instance) {blind}"
         ),
         summary="{{ $labels.check }} has had no conclusive result for a long time:" + ANYBODY,
@@ -163,6 +164,24 @@ def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         severity="warning",
         for_="15m",
         keep_firing_for=given.keep_firing,
+    )
+
+
+def _in_dead_zones(known: Catalogue, window: str) -> str:
+    """Leaves out hosts and HELO names directly below a domain whose zone cannot be had: the finding says so once.
+
+    Alertmanager cannot do this, because their series have no label with the domain. Deeper names are not recognised.
+    """
+    dead = pattern(rule for rule in known.rules.values() if rule.implies is Dead.ZONE)
+    return "".join(
+        f"  unless on (job, instance, {identity})\n"
+        f'(label_replace({series} == 1, "domain", "$1", "{name}", "[^.]+[.](.+)")\n'
+        "  and on (job, instance, domain)\n"
+        f'max_over_time(deliverability_finding{{finding=~"{dead}",severity="critical"}}[{window}]) == 1)\n'
+        for series, name, identity in (
+            ('deliverability_check_unknown{mail_host!=""}', "mail_host", "mail_host, mail_port"),
+            ("deliverability_sender_info", "helo", "sender, ip"),
+        )
     )
 
 

@@ -67,6 +67,32 @@ def gauge(tail: str, *parts: tuple[float, int], **more: str) -> Scraped:
     return {series(f"deliverability_{tail}", **more): steps(*parts)}
 
 
+def a_silent_zone() -> Story:
+    """That its hosts and HELO names cannot be looked up follows from it."""
+    zone = {"check": "zone", "domain": "example.com", "finding": "zone.silent"}
+    at = {"mail_port": "25", "check": "smtp_tls"}
+    scraped = gauge("finding", (1, 460), **zone, severity="critical") | {
+        series("deliverability_finding_since_timestamp_seconds", **zone): during(0, 0, 460)
+    }
+    sender = {"sender": "out", "ip": "192.0.2.10"}
+    other = {"sender": "out", "ip": "192.0.2.11"}
+    for who, helo in ((sender, "mail.example.com"), (other, "mail.example.net")):
+        scraped |= gauge("sender_info", (1, 500), **who, helo=helo)
+    follows = [{**at, "mail_host": "mx.example.com"}, {"check": "helo", **sender}]
+    others = [{**at, "mail_host": "mx.example.net"}, {"check": "helo", **other}]
+    for who in (*follows, *others):
+        scraped |= gauge("check_unknown", (1, 500), **who)
+        scraped |= gauge("check_last_conclusive_timestamp_seconds", (0, 500), **who)
+    return Story(
+        "a silent zone: hosts and HELO names in it raise no alert of their own, others do",
+        up() | scraped,
+        {
+            380: {},
+            **{minute: {"DeliverabilityUnknownTooLong": some} for minute, some in ((400, 2), (459, 2), (499, 4))},
+        },
+    )
+
+
 def stories() -> Iterator[Story]:
     """Defaults: a finding counts at 15 min (critical) or 1 h, then `for` 10 min; window 5 min, kept 10 min."""
     yield Story(
@@ -186,6 +212,7 @@ def watching() -> Iterator[Story]:
         fires=405,
         over=465,
     )
+    yield a_silent_zone()
     tls = {"check": "smtp_tls", "mail_host": "mx.example.com", "mail_port": "25"}
     yield story(
         "DeliverabilityUnknownFromHere",
