@@ -96,7 +96,8 @@ PARTIAL = Rule(
     "dmarc.partial",
     Severity.WARNING,
     says="the record at {name} says pct={value}: a sample, for receivers that still know the tag",
-    why="Older receivers apply the policy to a part of the mail only, newer ones to all of it.",
+    why="Older receivers apply the policy to a part of the mail only, newer ones to all of it. A part is a step of a "
+    "rollout, and information. With pct=0 newer ones do the contrary of what it says.",
     fix="Remove pct= from the TXT record at {name}, or say t=y instead if the policy is still on trial.",
     ref="RFC 9989 appendices A.6, C; RFC 7489 section 6.3",
 )
@@ -133,7 +134,7 @@ def judge(source: Published) -> Iterator[Finding]:
         yield IGNORED_VALUE(name=name, tag=tag, value=value)
     for tag, value in record.removed:
         if tag == "pct" and record.percentage < ALL:
-            yield PARTIAL(name=name, value=value)
+            yield PARTIAL(name=name, value=value, severity=Severity.INFO if record.percentage else None)
         else:
             yield REMOVED_TAG(name=name, tag=tag, value=value)
     for tag in record.unknown[:MOST]:
