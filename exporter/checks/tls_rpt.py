@@ -1,7 +1,7 @@
 """TLS-RPT of a domain (RFC 8460): would its owner be told when mail cannot be delivered over TLS?
 
-No mail is lost without reports. But a domain that demands TLS, by MTA-STS or DANE, can lose mail by its own mistakes.
-Without reports, its owner may learn that too late.
+No mail is refused, delayed or distrusted because there are no reports. So a missing record is information, even beside
+MTA-STS or DANE: what fails under these has findings of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import reduce
 from exporter.facts import Doubt, Finding, Record, Rule, Severity
 from exporter.mail.dns import doubts
 from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
-from exporter.mail.tls_rpt import RECORD, demand, destinations, parse
+from exporter.mail.tls_rpt import RECORD, destinations, parse
 from exporter.model import Facts, check
 from exporter.net import Net
 from exporter.targets import Domain
@@ -33,12 +33,7 @@ async def tls_rpt(target: Domain, net: Net) -> Facts:
         return
     yield doubts(found.doubt)
     if not (found.doubt or found.meant or found.dangling or found.at_apex):
-        demanded = await net.drive(demand(domain))
-        yield (doubt.over(MISSING) for doubt in doubts(demanded.doubt))
-        if demanded.by or not demanded.doubt:  # else how bad it is that there is none is open
-            yield MISSING(
-                domain=domain, demand=demanded.by or NOTHING, severity=Severity.WARNING if demanded.by else None
-            )
+        yield MISSING(domain=domain)
 
 
 UNTOLD = "Senders tell nobody when TLS with the mail hosts of the domain fails."
@@ -46,8 +41,8 @@ UNTOLD = "Senders tell nobody when TLS with the mail hosts of the domain fails."
 MISSING = Rule(
     "tls_rpt.missing",
     Severity.INFO,
-    says="{domain} has no TLS-RPT record, and demands TLS of senders by {demand}",
-    why=UNTOLD + " Who demands TLS loses mail when it fails, and hears of it late.",
+    says="{domain} has no TLS-RPT record",
+    why=UNTOLD + " With MTA-STS or DANE such mail is not delivered, and its senders know it first.",
     fix='Publish at _smtp._tls.{domain} the TXT record "v=TLSRPTv1; rua=mailto:tls-reports@{domain}", with an address '
     "that somebody reads.",
     ref="RFC 8460 section 3",
@@ -95,7 +90,6 @@ BAD_URI = Rule(
 )
 
 OF_NO_RECORD = (MISSING, AT_APEX, DANGLING_CNAME)
-NOTHING = "neither MTA-STS nor DANE"
 
 
 def _announcement(domain: str, found: PolicyTxt) -> Iterator[Finding]:

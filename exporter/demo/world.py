@@ -48,7 +48,7 @@ MAIL_HOSTS = (
     (Behaviour("certificate-expired.example.net", certificate=CertificateKind.EXPIRED), SMTP),
     (Behaviour("certificate-expiring.example.net", certificate=CertificateKind.EXPIRING), SMTP),
     (Behaviour("certificate-for-another-name.example.net", certificate=CertificateKind.WRONG_NAME), SUBMISSION),
-    (Behaviour("certificate-self-signed.example.net", certificate=CertificateKind.SELF_SIGNED), SMTP),
+    (Behaviour("certificate-self-signed.example.net", certificate=CertificateKind.SELF_SIGNED), SUBMISSION),
     (Behaviour("tls-1-0-only.example.net", oldest=Version.TLS_1_0, newest=Version.TLS_1_0), SMTP),
     (Behaviour("tls-1-0-too.example.net", oldest=Version.TLS_1_0), SMTP),
     (Behaviour("no-starttls.example.net", starttls=False), SMTP),
@@ -77,7 +77,7 @@ PAGES = (
     Page(policy_url("example.com"), body=_policy("mx1.example.com", "mx2.example.com")),
     Page(policy_url("mta-sts-other-hosts.example.net"), body=_policy("*.provider.example")),
     Page(policy_url("mta-sts-certificate.example.net"), body=_policy("certificate-expired.example.net")),
-    Page(policy_url("tls-rpt-missing.example.net"), body=_policy("*.example.net")),
+    Page(policy_url("tls-rpt-bad-uri.example.net"), body=_policy("*.example.net")),
     Page("https://brand.example.com/logo.svg", type="image/svg+xml", body=mark.LOGO),
     Page("https://brand.example.com/as-drawn.svg", type="image/svg+xml", body=mark.LOGO.replace("tiny-ps", "full")),
 )

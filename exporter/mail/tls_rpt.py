@@ -16,16 +16,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from exporter.mail import mta_sts, names
-from exporter.mail.dane import tlsa as dane
-from exporter.mail.dns import Evaluation, Question, Reply
-from exporter.mail.mx import route
+from exporter.mail import names
 from exporter.mail.policy_txt import WHITE_SPACE, PolicyTxtKind, PolicyTxtSyntaxError, fields
 
 RECORD = PolicyTxtKind("_smtp._tls", "TLSRPTv1")
-MOST_HOSTS = 30
-SMTP = 25
-
 MOST_DESTINATIONS = 5  # of a text that is none: it is for a person to read
 
 _ANY_URI = re.compile(r"(?:mailto:|https://)[^\s;,]+", re.ASCII | re.IGNORECASE)
@@ -62,27 +56,3 @@ def _is_destination(uri: str) -> bool:
         return False
     found = _MAILTO.fullmatch(uri) or _HTTPS.fullmatch(uri)
     return found is not None and names.is_hostname(found[1])
-
-
-@dataclass(frozen=True, slots=True)
-class TlsDemand:
-    """By what a domain demands TLS of senders: empty if by nothing. `doubt` is a reply that leaves it open."""
-
-    by: str
-    doubt: Reply | None = None
-
-
-def demand(domain: str) -> Evaluation[TlsDemand]:
-    """MTA-STS by its record, or DANE by TLSA records of a mail host that senders believe (RFC 7672 section 2.2)."""
-    reply = yield Question(f"{mta_sts.RECORD.label}.{domain}", "TXT")
-    if any(mta_sts.RECORD.begins(txt.text) for txt in reply.texts):
-        return TlsDemand("MTA-STS")
-    way = yield from route(domain)
-    doubts = [None if reply.status.conclusive else reply, way.doubt]
-    hosts = way.hosts or ((way.domain,) if way.implicit else ())
-    for host in filter(names.is_hostname, hosts[:MOST_HOSTS]):
-        found = yield from dane.look_up(host, SMTP)
-        if found.found:
-            return TlsDemand(f"DANE, by TLSA records of {host}")
-        doubts.append(found.doubt)
-    return TlsDemand("", next(filter(None, doubts), None))

@@ -115,7 +115,7 @@ FAULTS = {
     "zone-contradicts-itself.example.net": {"zone.data-differ"},
     "mta-sts-other-hosts.example.net": {"mta_sts.mx-not-listed"},
     "mta-sts-certificate.example.net": {"mta_sts.certificate"},
-    "tls-rpt-missing.example.net": {"tls_rpt.missing"},
+    "tls-rpt-bad-uri.example.net": {"tls_rpt.bad-uri"},
     "bimi-without-dmarc.example.net": {"bimi.dmarc-too-weak"},
     "bimi-not-tiny-ps.example.net": {"bimi.logo-profile"},
     "record-changed.example.net": set(),  # before and after: no fault, but worth a look

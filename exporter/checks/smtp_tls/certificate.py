@@ -61,9 +61,10 @@ CERTIFICATE_SELF_SIGNED = Rule(
     "smtp_tls.certificate-self-signed",
     Severity.WARNING,
     says="the certificate of {host} at {ip} is signed by nobody but itself",
-    why=VERIFIERS,
+    why="Programs that submit mail refuse it. On port 25 senders encrypt with it all the same, unless MTA-STS or DANE "
+    "asks for more. The checks of those two say so by themselves, so it is information there.",
     fix="Get a certificate for {host} from a public authority, such as any that speaks ACME.",
-    ref="RFC 5280 section 6.1; RFC 8461 section 4.2",
+    ref="RFC 5280 section 6.1; RFC 7435 section 3; RFC 8461 section 4.2",
     subjects=("ip",),
 )
 CERTIFICATE_UNTRUSTED = Rule(
@@ -182,19 +183,23 @@ def of_certificate(target: MailHost, ip: IP, shown: Shown, now: float, *, pinned
         days, date = f"{left / DAY:.0f}", day(leaf.not_after)
         yield CERTIFICATE_EXPIRING(host=host, ip=ip, days=days, date=date, subject=leaf.subject, severity=urgent)
     if not leaf.matches(host):
-        # Whoever looks at the name on port 25 has read of MTA-STS or TLSA records, which have checks of their own.
-        level = Severity.INFO if target.port == SMTP else severity
-        yield CERTIFICATE_NAME(host=host, ip=ip, names=", ".join(leaf.names) or "none at all", severity=level)
+        shown_names = ", ".join(leaf.names) or "none at all"
+        yield CERTIFICATE_NAME(host=host, ip=ip, names=shown_names, severity=_if_verified(target, severity))
     if leaf.weak:
         yield CERTIFICATE_WEAK(host=host, ip=ip, weak=leaf.weak, severity=severity_at(target))
     if shown.trusted is False:
-        yield _distrusted(host, ip, shown, severity)
+        yield _distrusted(target, ip, shown, severity)
 
 
-def _distrusted(host: str, ip: IP, shown: Shown, severity: Severity) -> Finding:
-    flaw, leaf = shown.flaw, shown.leaf
+def _if_verified(target: MailHost, severity: Severity) -> Severity:
+    """Whoever verifies on port 25 has read of MTA-STS or TLSA records, which have checks of their own."""
+    return Severity.INFO if target.port == SMTP else severity
+
+
+def _distrusted(target: MailHost, ip: IP, shown: Shown, severity: Severity) -> Finding:
+    host, flaw, leaf = target.host, shown.flaw, shown.leaf
     if leaf.self_signed:
-        return CERTIFICATE_SELF_SIGNED(host=host, ip=ip, severity=severity)
+        return CERTIFICATE_SELF_SIGNED(host=host, ip=ip, severity=_if_verified(target, severity))
     if flaw is None:
         return CERTIFICATE_UNTRUSTED(host=host, ip=ip, issuer=leaf.issuer, length=shown.length, severity=severity)
     if flaw.kind is FlawKind.PURPOSE:
