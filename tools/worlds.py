@@ -18,7 +18,8 @@ _SOURCE = re.compile(r"^; source: (?P<title>.+?) \((?P<url>https?://\S+)\)(?:, (
 _WARNING = re.compile(r"^; warning: (\S+)", re.MULTILINE)
 _MEANT = """\
 Each set-up below is built as the named documents say: the provider's own, or those of others that describe it. The
-date says when a document was read. Without a date, that day is not known.
+date says when a document was read. A document without a date could not be read for this; the set-up follows what is
+generally known of it.
 
 The tests play each set-up with real servers on loopback, through the configuration loader and the whole engine. They
 fail if a critical finding or a warning is found that this table does not show.

@@ -54,7 +54,7 @@ HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class DomainFlags:
     """What the flags say of the domains that are named."""
 
     mail_from: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Said:
     spf_includes: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, arguments: argparse.Namespace) -> Said:
+    def read(cls, arguments: argparse.Namespace) -> DomainFlags:
         """Raise ValueError for what is no name, with the flag."""
         return cls(
             mail_from=_envelopes(_record_names("--mail-from", arguments.mail_from)),
@@ -70,7 +70,7 @@ class Said:
             spf_includes=_record_names("--spf-include", arguments.spf_includes),
         )
 
-    def flags(self) -> list[str]:
+    def given(self) -> list[str]:
         """Those that were given."""
         given = {
             "--mail-from": self.mail_from,
@@ -80,7 +80,7 @@ class Said:
         return [flag for flag, names_given in given.items() if names_given]
 
 
-NOTHING_SAID = Said()
+NO_FLAGS = DomainFlags()
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ class Words:
 
 
 def named(
-    words: Sequence[str], helo: str | None, lists: Iterable[Blocklist], said: Said = NOTHING_SAID
+    words: Sequence[str], helo: str | None, lists: Iterable[Blocklist], flags: DomainFlags = NO_FLAGS
 ) -> list[Target]:
     """Targets for the domains, addresses and mail hosts of a command line; each address sends for each domain.
 
@@ -114,11 +114,11 @@ def named(
     """
     read = Words.read(words)
     addresses, domains = list(read.addresses), list(read.domains)
-    if said.flags() and not domains:
-        raise ValueError(f"{said.flags()[0]} tells of a domain: name one")
+    if flags.given() and not domains:
+        raise ValueError(f"{flags.given()[0]} tells of a domain: name one")
     if helo is not None and not addresses:
         raise ValueError("--helo is about an address: name one")
-    if said.mail_from and len(domains) > 1:
+    if flags.mail_from and len(domains) > 1:
         raise ValueError("--mail-from tells of one domain: name the others in a run of their own")
     lists = tuple(lists)
     of = {kind: tuple(b for b in lists if b.lists is kind) for kind in Lists}
@@ -130,7 +130,7 @@ def named(
         if of[Lists.IPS]:
             made.append(Reputation(subject=ip, lists=of[Lists.IPS]))
     for name in domains:
-        made += _of_domain(name, tuple(Egress(ip, helo or name) for ip in addresses), said)
+        made += _of_domain(name, tuple(Egress(ip, helo or name) for ip in addresses), flags)
         if of[Lists.DOMAINS]:
             made.append(Reputation(subject=name, lists=of[Lists.DOMAINS]))
     made += [MailHost(host=host, port=port, configured=True) for host, port in read.hosts]
@@ -138,19 +138,19 @@ def named(
     return [*made, *deliveries(made, lambda _: receivers.DEFAULT)]
 
 
-def _of_domain(name: str, egress: tuple[Egress, ...], said: Said) -> Iterator[Target]:
-    mail_from = said.mail_from or (name,)
-    keys = tuple(f"{selector}._domainkey.{name}" for selector in said.selectors)
+def _of_domain(name: str, egress: tuple[Egress, ...], flags: DomainFlags) -> Iterator[Target]:
+    mail_from = flags.mail_from or (name,)
+    keys = tuple(f"{selector}._domainkey.{name}" for selector in flags.selectors)
     yield Domain(name=name, mail_from=mail_from, signers=(name,) if keys else (), own_machines=bool(egress))
-    for selector in said.selectors:
-        others = tuple(it for it in said.selectors if it != selector)
+    for selector in flags.selectors:
+        others = tuple(it for it in flags.selectors if it != selector)
         yield Selector(domain=name, selector=selector, signer=name, siblings=others)
     if not keys:
         yield KeyNamespace(domain=name)
     yield Zone(name=name, mail_from=mail_from, keys=keys)
     if egress:
         yield Authorisation(domain=name, sender=SENDER, mail_from=mail_from, egress=egress)
-    for include in said.spf_includes:
+    for include in flags.spf_includes:
         yield Authorisation(domain=name, sender=include, mail_from=mail_from, spf_include=include)
 
 
@@ -222,15 +222,15 @@ def command(arguments: argparse.Namespace) -> int:
 
 async def _check_once(arguments: argparse.Namespace) -> int:
     known, clock, notes = catalogue.load(), SystemClock(), []
-    said = Said.read(arguments)
+    flags = DomainFlags.read(arguments)
     if arguments.config is not None:
-        if said.flags():
-            raise ValueError(f"{said.flags()[0]} cannot stand beside --config.file, which says it")
+        if flags.given():
+            raise ValueError(f"{flags.given()[0]} cannot stand beside --config.file, which says it")
         settings = load(arguments.config, known)
         targets = _chosen(settings, arguments.targets)
     elif arguments.targets:
         settings = defaults(known)
-        targets = named(arguments.targets, arguments.helo, settings.blocklists, said)
+        targets = named(arguments.targets, arguments.helo, settings.blocklists, flags)
         if arguments.helo_name is None and all(isinstance(target, MailHost | OwnResolver) for target in targets):
             raise ValueError("to look at mail hosts alone, --smtp.helo-name NAME must say what we are called")
     else:
@@ -254,7 +254,7 @@ async def _check_once(arguments: argparse.Namespace) -> int:
 async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> int:
     if arguments.targets:
         raise ValueError("--recipients FILE is looked at alone, without TARGET")
-    if flags := Said.read(arguments).flags():
+    if flags := DomainFlags.read(arguments).given():
         raise ValueError(f"--recipients FILE is looked at alone, without {flags[0]}")
     known, clock = catalogue.load(), SystemClock()
     settings = load(arguments.config, known) if arguments.config is not None else defaults(known)

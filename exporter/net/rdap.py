@@ -287,9 +287,9 @@ def _report(lookup: RdapLookup, say: Say) -> None:
         if lookup.at_registrar is not None:
             say(f"expires by the registrar's word: {_day(lookup.at_registrar)}")
         say(f"registered: {_day(found.registered)}")
-        say(f"status: {', '.join(sorted(found.statuses)) or 'none told'}")
-        say(f"registrar: {found.registrar or 'none told'}")
+        say(f"status: {', '.join(sorted(found.statuses)) or 'unknown'}")
+        say(f"registrar: {found.registrar or 'unknown'}")
 
 
 def _day(moment: float | None) -> str:
-    return "not told" if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+    return "unknown" if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

@@ -66,7 +66,7 @@ def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         ),
         summary="The resolver of {{ $labels.instance }} does not answer, or not truly",
         description=(
-            "Nothing new can be told about any target, or believed. What to do: look at the "
+            "Nothing new that is found about any target can be believed. What to do: look at the "
             f"resolver that is configured under resolver.nameservers: {resolver_page}"
         ),
         runbook=resolver_page,
@@ -272,7 +272,7 @@ def _exporter(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         "BlocklistBudget",
         f"max_over_time({own}blocklist_budget_remaining_ratio[{window}]) < 0.1",
         "{{ $labels.instance }} has used nine tenths of today's questions to {{ $labels.blocklist }}",
-        "Once they are used up, its listings cannot be told until tomorrow. What to do: look at addresses less often "
+        "Once they are used up, its listings are unknown until tomorrow. What to do: look at addresses less often "
         f"({paces}), or agree on more with the list's operator.",
     )
     yield Alert(

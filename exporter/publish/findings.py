@@ -30,6 +30,22 @@ from exporter.publish.thresholds import Thresholds, seconds
 from exporter.targets import ListHealth, OwnResolver
 
 AGE = "deliverability:finding_age:seconds"
+_WORDS = {
+    "domain": "the domain",
+    "helo": "the HELO name",
+    "host": "the mail host",
+    "hosts": "the mail hosts",
+    "ip": "the address",
+    "name": "the name",
+    "plain": "the right name",
+    "record": "the record",
+    "registrar": "the registrar",
+    "sender": "the sender",
+    "server": "the name server",
+    "servers": "the name servers",
+    "subject": "the subject",
+    "zone": "the zone",
+}
 
 
 def name(rule: Rule) -> str:
@@ -89,10 +105,9 @@ def _subject(rule: Rule) -> str:
 
 
 def _general(rule: Rule, sentence: str) -> str:
-    """The sentence with labels in it, and <name> for evidence that is not in a label."""
+    """The sentence with labels in it. Evidence that is in no label is a common word, or left out: the page has it."""
     shown = {
-        name: f"{{{{ $labels.{name} }}}}" if name in rule.subjects else f"<{name.replace('_', ' ')}>"
-        for name in rule.fields
+        name: f"{{{{ $labels.{name} }}}}" if name in rule.subjects else _WORDS.get(name, "…") for name in rule.fields
     }
     return sentence.format_map(shown)
 

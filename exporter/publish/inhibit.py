@@ -65,7 +65,7 @@ def _inhibiting(given: Thresholds, name: str, equal: str, expr: str, summary: st
         f"{PREFIX}{name}",
         expr=f"max by (job, instance{equal}) (\n{expr}\n)",
         summary=summary,
-        description=f"{description} What to do: nothing, this one mutes others.",
+        description=f"{description} What to do: nothing. It holds back alerts that follow from it.",
         runbook=f"{given.exporter_url}/",
         severity="none",
         scope="mute",

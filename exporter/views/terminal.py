@@ -36,7 +36,7 @@ _STATES = {
 
 
 def as_text(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str], stream: TextIO = sys.stdout) -> None:
-    """Worst first: what is wrong with its fix and evidence, what could not be told, what passes."""
+    """Worst first: what is wrong with its fix and evidence, what is unknown, what passes."""
     console = Console(file=stream, highlight=False)
     shown = cards.cards(store, policy, now)
     for note in notes:
@@ -52,7 +52,7 @@ def as_text(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str
             (f"{totals[Verdict.FAIL]} fail", _STYLE[Severity.CRITICAL] if totals[Verdict.FAIL] else ""),
             ", ",
             (
-                f"{totals[Verdict.UNKNOWN]} could not be told",
+                f"{totals[Verdict.UNKNOWN]} unknown",
                 _STYLE[Verdict.UNKNOWN] if totals[Verdict.UNKNOWN] else "",
             ),
             f", {totals[Verdict.PASS]} pass",

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.check_state import FindingPolicy
-from exporter.cli.check import Said, named
+from exporter.cli.check import DomainFlags, named
 from exporter.cli.exit_codes import Exit, exit_code
 from exporter.demo.mailserver import Behaviour, SmtpFault
 from exporter.demo.nameserver import ZoneData
@@ -81,8 +81,8 @@ def test_a_word_that_is_neither_is_an_error_that_says_so() -> None:
 
 
 def test_flags_say_how_a_named_domain_sends() -> None:
-    said = Said(("bounce.example.com",), ("s1", "s2"), ("_spf.google.com",))
-    made = named(["example.com", "192.0.2.1", "MX.example.com.:25"], None, (), said)
+    flags = DomainFlags(("bounce.example.com",), ("s1", "s2"), ("_spf.google.com",))
+    made = named(["example.com", "192.0.2.1", "MX.example.com.:25"], None, (), flags)
     assert [(t.selector, t.signer, t.siblings) for t in made if isinstance(t, Selector)] == [
         ("s1", "example.com", ("s2",)),
         ("s2", "example.com", ("s1",)),
@@ -104,14 +104,14 @@ async def test_one_usable_key_of_a_rotation_is_enough_here_too() -> None:
     case = read(HOME / "dkim" / "key-to-come-ses.zone")
     (key,) = case.written("target")
     assert isinstance(key, Selector)
-    said = Said(selectors=(key.selector, *key.siblings))
-    store = await evaluated(named(["example.com"], None, (), said), "dkim", zone=case.world)
+    flags = DomainFlags(selectors=(key.selector, *key.siblings))
+    store = await evaluated(named(["example.com"], None, (), flags), "dkim", zone=case.world)
     assert [active.finding.id for state in store for active in state.findings] == ["dkim.key-to-come"]
 
 
 async def test_what_the_flags_say_is_judged() -> None:
-    said = Said(("bounce.example.com",), ("s1",), ("_spf.google.com",))
-    store = await evaluated(named(["example.com", "192.0.2.10"], None, (), said), "dkim", "spf", "spf_sender")
+    flags = DomainFlags(("bounce.example.com",), ("s1",), ("_spf.google.com",))
+    store = await evaluated(named(["example.com", "192.0.2.10"], None, (), flags), "dkim", "spf", "spf_sender")
     found = {(state.target.title, active.finding.id) for state in store for active in state.findings}
     assert ("example.com s1", "dkim.missing") in found
     assert ("example.com", "spf.missing") in found, "of the envelope domain"
@@ -120,8 +120,8 @@ async def test_what_the_flags_say_is_judged() -> None:
 
 def test_the_helo_name_is_looked_up_in_lists_of_domains() -> None:
     lists = (Blocklist("ips", "bl.example.org"), Blocklist("names", "dbl.example.org", lists=Lists.DOMAINS))
-    (said,) = (t for t in named(["192.0.2.10"], "mail.example.com", lists) if isinstance(t, Greeting))
-    assert said.lists == lists[1:]
+    (flags,) = (t for t in named(["192.0.2.10"], "mail.example.com", lists) if isinstance(t, Greeting))
+    assert flags.lists == lists[1:]
     (broken,) = (t for t in named(["192.0.2.10"], "MacBook..", lists) if isinstance(t, Greeting))
     assert broken.lists == ()
 

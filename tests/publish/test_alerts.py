@@ -68,17 +68,17 @@ def test_what_an_alert_says(tmp_path: Path) -> None:
     common = {**IDENTITY, "severity": "critical", "deliverability_scope": "target"}
     spf_says = {
         "summary": "example.com: spf: missing",
-        "description": "<name> sends mail but has no SPF record. It has stood for 30m 0s. Gmail, Yahoo and Microsoft "
+        "description": "The name sends mail but has no SPF record. It has stood for 30m 0s. Gmail, Yahoo and Microsoft "
         "want an SPF pass or a DKIM signature from everybody, and both from bulk senders. What to do: Publish at "
-        '<name> one TXT record "v=spf1 ip4:ADDRESS -all" with an ip4:, ip6: or include: term for all that sends in its '
+        'the name one TXT record "v=spf1 ip4:ADDRESS -all" with an ip4:, ip6: or include: term for all that sends in its '
         "name. Evidence, and the fix in full: http://exporter:10554/targets/domain=example.com",
         "runbook_url": "http://exporter:10554/findings/spf.missing",
     }
     list_says = {
         "summary": "192.0.2.10: blocklist: listed (zen)",
-        "description": "<subject> is listed on zen: <meaning> (<codes>); the list says: <text>. It has stood for 30m "
-        "0s. Receivers that use the list refuse or junk mail from what it names. What to do: End the cause (<remedy>), "
-        "then ask for removal at <delist>. Evidence, and the fix in full: http://exporter:10554/targets/ip=192.0.2.10",
+        "description": "The subject is listed on zen: … (…); the list says: …. It has stood for 30m "
+        "0s. Receivers that use the list refuse or junk mail from what it names. What to do: End the cause (…), "
+        "then ask for removal at …. Evidence, and the fix in full: http://exporter:10554/targets/ip=192.0.2.10",
         "runbook_url": "http://exporter:10554/findings/blocklist.listed",
     }
     test: dict[str, object] = {

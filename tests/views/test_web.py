@@ -122,7 +122,7 @@ async def test_the_overview_tells_what_is_wrong_what_is_unknown_and_what_passes(
     site.store.record(outcome(at=9000, target=replace(EXAMPLE, name="good.example")))
     status, body, _ = await site.get("/")
     assert status == 200
-    wrong, _, rest = body.partition("What could not be told")
+    wrong, _, rest = body.partition("What is unknown")
     unknown, _, passing = rest.partition("What passes")
     assert "the thing is broken" in wrong
     assert "Mend the thing." in wrong

@@ -97,7 +97,7 @@ class NotListed:
 
 
 NOT_LISTED = NotListed()
-Said: TypeAlias = NotListed | Listed | ListError
+ParsedAnswer: TypeAlias = NotListed | Listed | ListError
 
 _REFUSALS = {
     "127.255.255.252": ListError(ListFault.ZONE, "127.255.255.252: the zone's name is mistyped"),
@@ -186,7 +186,7 @@ class Blocklist:
         keys = [label for label in self.zone.split(".") if len(label) >= KEY_LENGTH]
         return re.compile("|".join(map(re.escape, (self.zone, *keys))), re.IGNORECASE)
 
-    def read(self, reply: Reply) -> Said:
+    def read(self, reply: Reply) -> ParsedAnswer:
         """What a conclusive reply to an A question says."""
         if reply.void:
             return NOT_LISTED
@@ -262,14 +262,14 @@ class Blocklist:
         return None
 
 
-def _fault(must: Said | None, *must_not: Said | None) -> ListError | None:
+def _fault(must: ParsedAnswer | None, *must_not: ParsedAnswer | None) -> ListError | None:
     """What answers about test points prove against the list."""
-    for said in (must, *must_not):
-        if isinstance(said, ListError):
-            return said
-    for said in must_not:
-        if isinstance(said, Listed):
-            return ListError(ListFault.WORLD, f"the test point that must not be listed is: {', '.join(said.codes)}")
+    for answer in (must, *must_not):
+        if isinstance(answer, ListError):
+            return answer
+    for answer in must_not:
+        if isinstance(answer, Listed):
+            return ListError(ListFault.WORLD, f"the test point that must not be listed is: {', '.join(answer.codes)}")
     return None
 
 

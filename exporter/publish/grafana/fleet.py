@@ -115,7 +115,7 @@ def _numbers() -> list[tuple[int, Json]]:
         ),
         stat(
             "Passing",
-            "Part of the checks with a verdict that pass. What could never be told is not in it.",
+            "Part of the checks with a verdict that pass. What has always been unknown is not in it.",
             f"avg({of(OK)})",
             unit="percentunit",
             decimals=1,

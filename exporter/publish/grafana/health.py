@@ -189,7 +189,7 @@ def _targets() -> Json:
 def _outcomes() -> Json:
     return series(
         "DNS questions, by outcome",
-        "answer, nodata and nxdomain are answers; the others leave something that cannot be told.",
+        "answer, nodata and nxdomain are answers; the others leave something unknown.",
         (per_second(OWN + "dns_responses_total", "outcome"), "{{outcome}}"),
         unit="reqps",
         stacked=True,

@@ -105,7 +105,7 @@ def _hosts(given: Thresholds, links: Links, judged: str) -> Json:
     }
     return table(
         "Mail hosts",
-        f"At most {MOST}, the worst first. An empty cell is what could not be told. Old TLS is offered if any address "
+        f"At most {MOST}, the worst first. An empty cell is what is unknown. Old TLS is offered if any address "
         "of the host does, new TLS only if all do.",
         labels,
         {

@@ -144,7 +144,7 @@ def verdicts(matchers: str, links: Links) -> Json:
             ),
             "judged": (
                 f"max by ({known}) ({links.labelled(f'{of(JUDGED, matchers)} * 1000')})",
-                Column("Last told", width=140, unit=WHEN, texts={"0": ("never", PLAIN)}),
+                Column("Last result", width=140, unit=WHEN, texts={"0": ("never", PLAIN)}),
             ),
         },
         sort=[("Verdict", False), ("Check", False)],
@@ -204,10 +204,10 @@ def untold(links: Links, matchers: str = "") -> Json:
         {
             "judged": (
                 f"max by ({', '.join(labels)}) ({links.labelled(f'bottomk({SHOWN}, {untold}) * 1000')})",
-                Column("Last told", width=140, unit=WHEN, texts={"0": ("never", PLAIN)}),
+                Column("Last result", width=140, unit=WHEN, texts={"0": ("never", PLAIN)}),
             )
         },
-        sort=[("Last told", False)],
+        sort=[("Last result", False)],
     )
 
 

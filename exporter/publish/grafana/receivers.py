@@ -71,7 +71,7 @@ def _numbers(these: str) -> list[tuple[int, Json]]:
         ),
         stat(
             "Cannot tell",
-            "Domains of which some demand rests on what could not be told. Not counted as met.",
+            "Domains of which some demand rests on something unknown. Not counted as met.",
             f"sum({of(UNKNOWN, these)})",
             steps=ANY_IS_DOUBT,
         ),
