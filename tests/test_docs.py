@@ -187,7 +187,7 @@ def test_explain_says_of_the_first_error_what_the_readme_tells() -> None:
 
 def test_the_exit_codes_are_those_that_are_told() -> None:
     told = re.search(
-        r"monitoring plug-in: (\d).*?(\d) warnings.*?(\d) something.*?(\d) something could.*?(\d+) the command",
+        r"monitoring plug-in\. (\d): all.*?(\d): warnings.*?(\d): .*?critical.*?(\d): .*?unknown.*?(\d+): the command",
         PAGES["README.md"],
         re.DOTALL,
     )

@@ -69,8 +69,8 @@ def test_what_an_alert_says(tmp_path: Path) -> None:
     spf_says = {
         "summary": "example.com: spf: missing",
         "description": "The name sends mail but has no SPF record. It has stood for 30m 0s. Gmail, Yahoo and Microsoft "
-        "want an SPF pass or a DKIM signature from everybody, and both from bulk senders. What to do: Publish at "
-        'the name one TXT record "v=spf1 ip4:ADDRESS -all" with an ip4:, ip6: or include: term for all that sends in its '
+        "want an SPF pass or a DKIM signature from everybody, and both from bulk senders. What to do: Publish at the "
+        'name one TXT record "v=spf1 ip4:ADDRESS -all" with an ip4:, ip6: or include: term for all that sends in its '
         "name. Evidence, and the fix in full: http://exporter:10554/targets/domain=example.com",
         "runbook_url": "http://exporter:10554/findings/spf.missing",
     }
@@ -97,6 +97,14 @@ def test_what_an_alert_says(tmp_path: Path) -> None:
         ],
     }
     assert told(RULES, tmp_path, [test]) == ""
+
+
+def test_nobody_reads_a_placeholder() -> None:
+    evidence = {field for rule in CATALOGUE.rules.values() for field in rule.fields}
+    for name, rule in ALERTS.items():
+        said = re.sub(r"\{\{.*?\}\}", "", " ".join(rule["annotations"].values()))
+        named = {word.replace(" ", "_") for word in re.findall(r"[<{]([a-z_ ]+)[>}]", said)}
+        assert not named & evidence, name
 
 
 def test_the_window_is_shorter_than_every_wait() -> None:
