@@ -88,7 +88,7 @@ ALIGNMENT_UNSEEN = Rule(
     Severity.INFO,
     says="some mail of {domain} is sent with an envelope domain of the provider, and no DKIM selector is configured: "
     "its alignment cannot be seen",
-    why="SPF proves the provider there, so this mail passes DMARC only by a DKIM signature with d={domain}.",
+    why="SPF proves the provider there, so this mail passes DMARC only by a DKIM signature with d= of the domain.",
     fix="List in dkim_selectors of {domain} each s= of the DKIM-Signature headers of that mail, with the d= where that "
     "is another domain.",
     ref="RFC 9989 section 4.4; RFC 6376 section 3.5",
