@@ -25,11 +25,14 @@ from exporter.text import printable
 LARGEST = 5 * 1024 * 1024  # bytes of one file
 DEEPEST = 20  # levels of lists and mappings
 MOST_FAULTS = 1000  # told about one file
+MOST_KEYS = 1000  # of one mapping
+MOST_ITEMS = 50_000  # of one list
 LONGEST_KEY = 80  # characters shown of a key
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML was built with it
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}", re.ASCII)
 _WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_NOWHERE = re.compile("[\0\ud800-\udfff]")
 _FORBIDDEN = re.compile("[^\\t\\n\\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\U0010ffff]")
 
 Step: TypeAlias = str | int
@@ -82,12 +85,17 @@ class Node:
 class Document:
     root: Node | None  # None: empty, or so broken that nothing can be told about the rest
     faults: tuple[YamlFault, ...]
+    cut: bool = False  # there is more than is read: `root` is what came before, good for finding faults alone
 
 
 class _Stop(Exception):  # noqa: N818 (no error of anybody's: nothing more can be read)
     def __init__(self, fault: YamlFault) -> None:
         super().__init__(fault.message)
         self.fault = fault
+
+
+class _Cut(_Stop):
+    """What has been read so far is kept."""
 
 
 class _Frame:
@@ -124,6 +132,7 @@ class _Builder:
         self._stack: list[_Frame] = []
         self._root: Node | None = None
         self._documents = 0
+        self._cut = False
 
     def build(self, text: str) -> Document:
         try:
@@ -131,17 +140,20 @@ class _Builder:
                 self._take(event)
         except _Stop as stop:
             self._faults.append(stop.fault)
-            self._root = None
+            self._cut = isinstance(stop, _Cut)
+            self._root = self._root if self._cut else None
         except (yaml.YAMLError, ValueError, OverflowError) as error:  # without libyaml, `"\\UFFFFFFFF"` is the latter
             mark = getattr(error, "problem_mark", None)
             what = printable(getattr(error, "problem", None) or "it cannot be read", 200)
             self._faults.append(YamlFault(mark.line + 1 if mark else 1, (), f"is no valid YAML: {what}"))
             self._root = None
-        return Document(self._root, tuple(self._faults))
+        return Document(self._root, tuple(self._faults), self._cut)
 
     def _take(self, event: Any) -> None:
         line = event.start_mark.line + 1
         match event:
+            case yaml.ScalarEvent():  # first, because most are
+                self._scalar(event, line)
             case yaml.DocumentStartEvent():
                 self._documents += 1
                 if self._documents > 1:
@@ -152,8 +164,6 @@ class _Builder:
                 self._open(event, Node(line, [], broken=False))
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                 self._stack.pop()
-            case yaml.ScalarEvent():
-                self._scalar(event, line)
             case yaml.AliasEvent():
                 self._no_key(line)
                 self._fault(line, f"uses the alias *{_short(event.anchor)}; write the value out")
@@ -171,7 +181,7 @@ class _Builder:
             raise _Stop(YamlFault(node.line, (), f"is nested more than {DEEPEST} levels deep; nothing here needs that"))
 
     def _scalar(self, event: Any, line: int) -> None:
-        if (odd := re.search("[\0\ud800-\udfff]", event.value)) is not None:
+        if (odd := _NOWHERE.search(event.value)) is not None:
             raise _Stop(
                 YamlFault(line, (), f"holds the character U+{ord(odd[0]):04X}, which no name or label may hold")
             )
@@ -192,6 +202,8 @@ class _Builder:
         top.skip = key in children
         if top.skip:
             self._fault(line, f"is written twice: here and in line {children[key].line}; keep one")
+        elif len(children) == MOST_KEYS:
+            raise _Cut(YamlFault(line, top.path, f"has more than {MOST_KEYS} keys; the rest was not read"))
         self._decorations(event, None)
 
     def _decorations(self, event: Any, node: Node | None) -> None:
@@ -214,6 +226,9 @@ class _Builder:
             return
         top = self._stack[-1]
         if isinstance(top.node.value, list):
+            if len(top.node.value) == MOST_ITEMS:
+                how = "the rest was not read; divide them among several files"
+                raise _Cut(YamlFault(node.line, top.path, f"has more than {MOST_ITEMS:,} items; {how}"))
             top.node.value.append(node)
         elif isinstance(top.node.value, dict) and top.key is not None:
             if not top.skip:

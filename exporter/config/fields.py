@@ -18,6 +18,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from exporter.config.problems import did_you_mean, quoted
 from exporter.engine.catalogue import Catalogue
 
+MOST_LISTED = 1000  # items of a list, where it is not a list of entries
 WRITE_A_LIST = "write [...], or a `- ` line for each"
 
 
@@ -163,12 +164,14 @@ class Given:
         return schema["schema"]  # type: ignore[no-any-return]  # the inner one of `T | None`
 
 
-def listed(noun: str, *, empty: bool = True) -> BeforeValidator:
+def listed(noun: str, *, empty: bool = True, most: int = MOST_LISTED) -> BeforeValidator:
     def look(value: object) -> object:
         if not isinstance(value, list):
             raise _wrong(f"expected a list of {noun}, got {kind(value)}; {WRITE_A_LIST}")
         if not value and not empty:
             raise _wrong(f"expected at least one of its {noun}, got an empty list")
+        if len(value) > most:
+            raise _wrong(f"expected at most {most:,} {noun}, got {len(value):,}")
         return value
 
     return BeforeValidator(look)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from exporter.strict_yaml import Node, Path
@@ -29,18 +29,19 @@ class Problem(NamedTuple):
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used. `problems` has all its problems."""
+    """The configuration cannot be used. `problems` has all its problems, or the first and `more` others at least."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], more: int = 0) -> None:
         self.problems = tuple(problems)
+        self.more = more
         super().__init__(self.text)
 
     @property
     def text(self) -> str:
         """One problem a line."""
         lines = [str(problem) for problem in self.problems[:SHOWN]]
-        if len(self.problems) > SHOWN:
-            lines.append(f"… and {len(self.problems) - SHOWN} more problems")
+        if rest := max(0, len(self.problems) - SHOWN) + self.more:
+            lines.append(f"… and {'at least ' if self.more else ''}{rest:,} more problems")
         return "\n".join(lines)
 
 
@@ -86,13 +87,13 @@ class Problems:
             self.add(where.problem(message))
 
     def add(self, problem: Problem) -> None:
-        self._found.append(problem)
         if len(self._found) == MOST_PROBLEMS:
-            raise self.error()
+            raise self.error(more=1)
+        self._found.append(problem)
 
-    def error(self) -> ConfigError:
+    def error(self, more: int = 0) -> ConfigError:
         order = {name: number for number, name in enumerate(self._files)}
-        return ConfigError(sorted(dict.fromkeys(self._found), key=lambda p: (order[p.file], p.line)))
+        return ConfigError(sorted(dict.fromkeys(self._found), key=lambda p: (order[p.file], p.line)), more)
 
 
 def dotted(path: Path) -> str:
@@ -106,11 +107,10 @@ def quoted(value: object) -> str:
     return f"'{printable(value, 60)}'"
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Collection[str]) -> str:
     """The nearest known name. If none is near and there are only a few, all of them."""
-    names = sorted(known)
-    small = len(name) <= LONGEST_GUESS and len(names) <= MOST_GUESSES
-    near = difflib.get_close_matches(name, names, n=1) if small else []
+    names = sorted(known) if len(known) <= MOST_GUESSES else []
+    near = difflib.get_close_matches(name, names, n=1) if len(name) <= LONGEST_GUESS else []
     if near:
         return f"did you mean {near[0]}?"
     return f"known are {', '.join(names)}" if 0 < len(names) <= 12 else "there is none like it"

@@ -133,9 +133,9 @@ class AddressEntry(Keys):
 
 class SenderEntry(TargetEntry):
     name: SenderName = Field(description="what domains, alerts and pages call this sender")
-    addresses: Maybe[Annotated[list[Annotated[AddressEntry, Short("ip")]], listed("IP addresses", empty=False)]] = (
-        Field(None, description="the addresses that send; each may be {ip, helo}")
-    )
+    addresses: Maybe[
+        Annotated[list[Annotated[AddressEntry, Short("ip")]], listed("IP addresses", empty=False, most=10_000)]
+    ] = Field(None, description="the addresses that send; each may be {ip, helo}")
     helo: Maybe[Helo] = Field(
         None, description="the name said in HELO/EHLO, exactly as on the wire: it is judged, not repaired"
     )
