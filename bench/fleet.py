@@ -201,7 +201,7 @@ async def main(options: argparse.Namespace, names: int, web: int, home: Path) ->
     pulse = asyncio.create_task(sampler.pulse())
     make = partial(open_world, web, mail, state)
     seldom_collect_all()  # as the command does, gc.freeze() too
-    daemon = app.Daemon(lambda: load(config, known), make, known, clock, state_path=home / "state.db")
+    daemon = app.Daemon(lambda files: load(config, known, files), make, known, clock, state_path=home / "state.db")
     began, cpu, wrote = time.monotonic(), time.process_time(), written()
     await daemon.start([("127.0.0.1", 0)])
     gc.freeze()

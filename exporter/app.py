@@ -30,6 +30,7 @@ from exporter.engine.plan import Pair, Plan, pairs
 from exporter.engine.schedule import Job, Schedule
 from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
+from exporter.files import PATIENCE, Files, Reader
 from exporter.model import Check, Door, Target
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.stats import Histogram
@@ -51,15 +52,20 @@ class Daemon:
 
     def __init__(
         self,
-        load: Callable[[], Settings],
+        load: Callable[[Files], Settings],
         open_clients: OpenClients,
         catalogue: Catalogue,
         clock: Clock,
         *,
         state_path: Path | None = None,
         lifecycle: bool = False,
+        patience: float = PATIENCE,
+        told: Callable[..., None] = lambda *_lines: None,
     ) -> None:
+        """`patience`: seconds that a reload may take to decide. `told` gets the lines that a service manager reads."""
         self._load = load
+        self._reader = Reader(patience)
+        self._told = told
         self._open_clients = open_clients
         self._catalogue = catalogue
         self._clock = clock
@@ -70,6 +76,8 @@ class Daemon:
         self._blocklists = DnsblClient(clock)
         self._blocklists_saved = (-1, 0.0)  # revision, monotonic seconds
         self._reloading = asyncio.Lock()
+        self._reloads: set[asyncio.Task[list[str]]] = set()
+        self._next_reload: asyncio.Task[list[str]] | None = None  # waits for the one that goes on
         self._retired: set[asyncio.Task[None]] = set()
         self._reload_problems: list[str] = []
         self._own = OwnHealth()
@@ -93,7 +101,7 @@ class Daemon:
 
     async def start(self, addresses: list[tuple[str | None, int]]) -> None:
         """Load, restore, serve, schedule. If one of these fails, raise ConfigError or OSError that says what to do."""
-        settings = await self._read()
+        settings = await self._read(thorough=True)
         if self._state_path:
             self._state_file = StateFile(self._state_path)
         await self._swap(settings)
@@ -104,9 +112,10 @@ class Daemon:
         """Wait DRAIN seconds for the runs, cancel the rest, and write what is queued."""
         await self.web.stop()
         await self.schedule.drain(DRAIN)
-        for task in (*self._retired, *self._mending):
+        rest = (*self._retired, *self._mending, *self._reloads)
+        for task in rest:
             task.cancel()
-        await asyncio.gather(*self._retired, *self._mending, return_exceptions=True)
+        await asyncio.gather(*rest, return_exceptions=True)
         if self._clients:
             await self._clients.close()
         if self._state_file:
@@ -114,23 +123,58 @@ class Daemon:
             await self._state_file.close()
 
     async def reload(self) -> list[str]:
-        """Load a new configuration. If it has problems, return them and keep the old one; else return none."""
+        """Load a new configuration. If it has problems, return them and keep the old one; else return none.
+
+        Whoever asks while one reload goes on shares the next one, which reads the files anew.
+        """
+        if self._next_reload is None:
+            self._next_reload = asyncio.get_running_loop().create_task(self._reload())
+            self._reloads.add(self._next_reload)
+            self._next_reload.add_done_callback(self._reloads.discard)
+        return await asyncio.shield(self._next_reload)
+
+    async def _reload(self) -> list[str]:
         async with self._reloading:
+            self._next_reload = None
+            self._told("RELOADING=1", f"MONOTONIC_USEC={self._clock.monotonic() * 1e6:.0f}")
             try:
                 settings = await self._read()
             except (ConfigError, OSError) as error:
-                self._own.reload_ok = False
-                self._reload_problems = str(error).splitlines()
-                for problem in self._reload_problems:
-                    log.error("configuration not reloaded: %s", problem)  # noqa: TRY400  (the trace says nothing more)
+                self._refuse(str(error).splitlines())
+                return self._reload_problems
+            except Exception as error:
+                log.exception("the configuration could not be read")
+                self._refuse([f"a bug in the exporter: {type(error).__name__}; its log has the trace"])
                 return self._reload_problems
             await self._swap(settings)
-            log.info("configuration reloaded from %s", ", ".join(settings.files))
+            log.info("configuration reloaded from %s", ", ".join(settings.files[:10]))
+            self._told("READY=1", self.status)
             return []
 
-    async def _read(self) -> Settings:
-        """Read the configuration in a thread, because a large file takes seconds."""
-        return await asyncio.get_running_loop().run_in_executor(None, lambda: resolve_system_nameservers(self._load()))
+    def _refuse(self, problems: list[str]) -> None:
+        self._own.reload_ok = False
+        self._reload_problems = problems
+        for problem in problems:
+            log.error("configuration not reloaded: %s", problem)
+        self._told("READY=1", self.status)
+
+    @property
+    def status(self) -> str:
+        """One line for the service manager."""
+        if self._reload_problems:
+            return f"STATUS=The configuration is wrong, and the old one is in force: {self._reload_problems[0]}"
+        return f"STATUS=Looks at {len(self._current.targets)} targets, serves at {' '.join(self.web.addresses)}"
+
+    @property
+    def reading(self) -> bool:
+        """Whether a thread still reads the configuration, wanted or not."""
+        return self._reader.busy
+
+    async def _read(self, *, thorough: bool = False) -> Settings:
+        """Read the configuration in a thread, because a large file takes seconds, and another one never comes."""
+        return await self._reader.read(
+            lambda files: resolve_system_nameservers(self._load(files), files), thorough=thorough
+        )
 
     async def _swap(self, settings: Settings) -> None:
         """Put the new configuration in force. Nothing here can fail."""

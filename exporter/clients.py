@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from exporter.clock import Clock
 from exporter.config import SYSTEM, Nameserver, Settings
+from exporter.files import Files
 from exporter.model import Door
 from exporter.net import Net
 from exporter.net.dns.authoritative import AuthoritativeClient
@@ -82,14 +83,14 @@ def open_clients(
     return Clients(dns, servers, mail, blocklists, web, RdapClient(web, clock, settings.rdap_bootstrap), clock)
 
 
-def resolve_system_nameservers(settings: Settings) -> Settings:
+def resolve_system_nameservers(settings: Settings, files: Files | None = None) -> Settings:
     """The settings with the system's nameservers in place of `system`, also in the target of the check `resolver`.
 
     Raise OSError if the system does not say which they are.
     """
     servers: list[Nameserver] = []
     for server in settings.nameservers:
-        servers.extend(starmap(Nameserver, system_nameservers()) if server.host == SYSTEM else [server])
+        servers.extend(starmap(Nameserver, system_nameservers(files=files)) if server.host == SYSTEM else [server])
     addresses = tuple(ip_address(server.host) for server in servers)
     targets = tuple(replace(t, nameservers=addresses) if isinstance(t, OwnResolver) else t for t in settings.targets)
     return replace(settings, nameservers=tuple(servers), targets=targets)

@@ -19,7 +19,7 @@ LAYERS = """
     facts
     model
     check_state
-    strict_yaml stats
+    strict_yaml stats files systemd
     mail
     receivers
     targets

@@ -20,7 +20,7 @@ from exporter.cli.exit_codes import exit_code
 from exporter.cli.once import evaluated
 from exporter.cli.run import fail, run
 from exporter.clock import SystemClock
-from exporter.config import ConfigError, Nameserver, Settings, defaults, load
+from exporter.config import ConfigError, Nameserver, Settings, defaults, load_in_time
 from exporter.config.values import THEIRS, nameserver
 from exporter.engine import catalogue
 from exporter.engine.plan import pairs
@@ -226,7 +226,7 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     if arguments.config is not None:
         if flags.given():
             raise ValueError(f"{flags.given()[0]} cannot stand beside --config.file, which says it")
-        settings = load(arguments.config, known)
+        settings = load_in_time(arguments.config, known)
         targets = _chosen(settings, arguments.targets)
     elif arguments.targets:
         settings = defaults(known)
@@ -257,7 +257,7 @@ async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> i
     if flags := DomainFlags.read(arguments).given():
         raise ValueError(f"--recipients FILE is looked at alone, without {flags[0]}")
     known, clock = catalogue.load(), SystemClock()
-    settings = load(arguments.config, known) if arguments.config is not None else defaults(known)
+    settings = load_in_time(arguments.config, known) if arguments.config is not None else defaults(known)
     settings = clients.resolve_system_nameservers(_asking(settings, arguments))
     world = clients.open_clients(settings, DnsblClient(clock, patience=0.0), clock)
     try:

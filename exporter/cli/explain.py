@@ -12,7 +12,7 @@ from exporter.cli.exit_codes import Exit
 from exporter.cli.once import evaluated
 from exporter.cli.run import fail, run
 from exporter.clock import SystemClock
-from exporter.config import ConfigError, Settings, load
+from exporter.config import ConfigError, Settings, load_in_time
 from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue
 from exporter.explain import diagnosis, runbook
@@ -36,7 +36,7 @@ def command(arguments: argparse.Namespace) -> int:
     here: list[str] = []
     if arguments.config is not None and findings:
         try:
-            here = run(_here(known, load(arguments.config, known), findings, alone=not declared))
+            here = run(_here(known, load_in_time(arguments.config, known), findings, alone=not declared))
         except (ConfigError, OSError) as error:
             return fail(error)
     if declared:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import gc
 import logging
+import os
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -16,8 +18,9 @@ from exporter.cli.arguments import PORT
 from exporter.cli.exit_codes import Exit
 from exporter.cli.run import fail, run
 from exporter.clock import SystemClock
-from exporter.config import ConfigError, load
+from exporter.config import ConfigError, load, load_in_time
 from exporter.engine import catalogue
+from exporter.systemd import Heart, ServiceManager
 
 SELDOM = 10_000  # collections of the young to one of everything
 
@@ -26,20 +29,31 @@ def daemon(arguments: argparse.Namespace) -> int:
     if arguments.config is None:
         return fail("--config.file=FILE is needed (or one of the commands: check, explain, demo); see --help")
     known = catalogue.load()
-    read = partial(load, arguments.config, known)
     if arguments.check:
         try:
-            settings = read()
-        except ConfigError as error:
+            settings = load_in_time(arguments.config, known)
+        except (ConfigError, OSError) as error:
             return fail(error)
         for warning in settings.warnings:
             print(f"warning: {warning}")
         print(f"{arguments.config}: good, {len(settings.targets)} targets")
         return Exit.OK
+    manager = ServiceManager(os.environ)
     daemon = Daemon(
-        read, clients.open_clients, known, SystemClock(), state_path=arguments.storage, lifecycle=arguments.lifecycle
+        lambda files: load(arguments.config, known, files),
+        clients.open_clients,
+        known,
+        SystemClock(),
+        state_path=arguments.storage,
+        lifecycle=arguments.lifecycle,
+        told=manager.tell,
     )
-    return run(_serve(daemon, arguments.listen or [(None, PORT)]))
+    code = run(_serve(daemon, manager, arguments.listen or [(None, PORT)]))
+    if daemon.reading:
+        # Python would wait for the thread's next step, or break off in the middle of compiled code that cannot bear it.
+        logging.shutdown()
+        os._exit(code)
+    return code
 
 
 def seldom_collect_all() -> None:
@@ -52,7 +66,10 @@ def seldom_collect_all() -> None:
 
 
 async def _serve(
-    daemon: Daemon, addresses: list[tuple[str | None, int]], ready: Callable[[], None] = lambda: None
+    daemon: Daemon,
+    manager: ServiceManager,
+    addresses: list[tuple[str | None, int]],
+    ready: Callable[[], None] = lambda: None,
 ) -> int:
     log = logging.getLogger("exporter")
     loop = asyncio.get_running_loop()
@@ -68,18 +85,48 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, reload)
+    faulthandler.enable()  # when the watchdog ends it with SIGABRT, the log says where it stood
+    heart = loop.create_task(_beat(Heart(manager, lambda: daemon.schedule.alive)))
     try:
-        await daemon.start(addresses)
+        if await _started(daemon, addresses, ended):
+            gc.freeze()  # what the start made stays
+            log.info("deliverability-exporter %s listens on %s", __version__, " ".join(daemon.web.addresses))
+            manager.tell("READY=1", daemon.status)
+            ready()
+            await ended.wait()
     except (ConfigError, OSError) as error:
         await daemon.stop()
         return fail(error)
-    gc.freeze()  # what the start made stays
-    log.info("deliverability-exporter %s listens on %s", __version__, " ".join(daemon.web.addresses))
-    ready()
-    await ended.wait()
-    log.info("stopping")
-    await daemon.stop()
-    return Exit.OK
+    else:
+        log.info("stopping")
+        manager.tell("STOPPING=1", "STATUS=Stopping")
+        await daemon.stop()
+        return Exit.OK
+    finally:
+        heart.cancel()
+
+
+async def _started(daemon: Daemon, addresses: list[tuple[str | None, int]], ended: asyncio.Event) -> bool:
+    """Start. False if it was told to end before it was ready: a file may hang."""
+    start = asyncio.ensure_future(daemon.start(addresses))
+    end = asyncio.ensure_future(ended.wait())
+    await asyncio.wait({start, end}, return_when=asyncio.FIRST_COMPLETED)
+    end.cancel()
+    if not start.done():
+        start.cancel()
+        await asyncio.wait({start})
+        return False
+    await start
+    return True
+
+
+async def _beat(heart: Heart) -> None:
+    try:
+        while True:
+            heart.beat()
+            await asyncio.sleep(heart.interval)
+    finally:
+        heart.stop()
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -92,11 +139,14 @@ async def _demo_served(arguments: argparse.Namespace) -> int:
     known, clock = catalogue.load(), SystemClock()
     async with DemoWorld(clock) as world:
         daemon = Daemon(
-            lambda: world.settings(known),
+            lambda _files: world.settings(known),
             partial(clients.open_clients, dial=world.dial, authorities=world.authorities, pause=PAUSE),
             known,
             clock,
             lifecycle=arguments.lifecycle,
         )
         addresses = arguments.listen or [("127.0.0.1", PORT)]
-        return await _serve(daemon, addresses, ready=lambda: print(world.told(daemon.web.addresses[0]), flush=True))
+        manager = ServiceManager(os.environ)
+        return await _serve(
+            daemon, manager, addresses, ready=lambda: print(world.told(daemon.web.addresses[0]), flush=True)
+        )

@@ -4,7 +4,7 @@ Nothing is guessed, and nothing is done in part: one fault, and nothing changes.
 HELO names, which are judged as they are. Checks do not see Settings; a check finds what it needs in its target.
 """
 
-from exporter.config.load import defaults, load, shipped_blocklists
+from exporter.config.load import defaults, load, load_in_time, shipped_blocklists
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.settings import Settings
 from exporter.config.values import SYSTEM, Nameserver
@@ -17,5 +17,6 @@ __all__ = [
     "Settings",
     "defaults",
     "load",
+    "load_in_time",
     "shipped_blocklists",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from exporter.config import values
 from exporter.config.problems import Problems, Where, did_you_mean
 from exporter.config.schema import BlocklistEntry
+from exporter.files import Files
 from exporter.mail import names
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.mail.dnsbl.catalogue import Shipped
@@ -25,6 +26,7 @@ class BlocklistReader:
     shipped: Shipped
     home: Path
     problems: Problems
+    files: Files
 
     def read(self, entry: BlocklistEntry, where: Where) -> Blocklist | None:
         """The blocklist. If the entry is wrong, the problem is reported and the result is None."""
@@ -76,5 +78,4 @@ class BlocklistReader:
     def _secret(self, entry: BlocklistEntry) -> bytes | None:
         if entry.zone_file is None:
             return os.environb.get(os.fsencode(entry.zone_env or ""))
-        with (self.home / entry.zone_file).open("rb") as file:
-            return file.read(LONGEST_SECRET)
+        return self.files.read(self.home / entry.zone_file, LONGEST_SECRET)

@@ -15,6 +15,7 @@ from exporter.config.problems import Problem, Problems, Where, did_you_mean, quo
 from exporter.config.settings import Settings
 from exporter.engine.catalogue import Catalogue
 from exporter.facts import IP, Labels
+from exporter.files import Files
 from exporter.mail import names, rdap
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.mail.dnsbl.catalogue import Shipped
@@ -63,6 +64,7 @@ class Build:
     home: Path  # the folder that paths are relative to
     top: Where
     failed: frozenset[str]  # top-level keys that could not be understood: nothing is said that rests on them
+    files: Files
     own_blocklists: bool
     nameless: bool  # the name of a sender could not be understood
     problems: Problems
@@ -76,6 +78,7 @@ class Build:
     _senders: dict[str, Placed[schema.SenderEntry]] = field(default_factory=dict)
     _named: set[str] = field(default_factory=set)  # senders that a domain names
     _foreign: frozenset[str] = frozenset()  # senders that are `theirs` in every domain that names them
+    _unclear: bool = False  # of some domain the senders are not understood, and one may be `theirs`
     _claimed: dict[Hashable, Where] = field(default_factory=dict)
 
     def judge(self) -> None:
@@ -87,6 +90,7 @@ class Build:
         self._schedule()
         self._peers = tuple(peers.read(self.config.ehlo_probe.peers, self.top / "ehlo_probe" / "peers", self.problems))
         self.blocklists = tuple(self._blocklists())
+        self._unclear = any("senders" in domain.failed for domain in self.entries["domains"])
         self._foreign = envelopes.only_theirs(domain.value for domain in self.entries["domains"])
         for sender in self.entries["senders"]:
             if self._claim(("sender", sender.value.name), sender.where / "name", f"the sender {sender.value.name}"):
@@ -102,8 +106,8 @@ class Build:
         chosen = receivers.by_domain(self.config.receivers, self.top, domains, self.problems)
         self.targets += list(targets.deliveries(self.targets, chosen.__getitem__))
         self.targets += self._of_exporter()
-        where = self.top / "rdap" / "bootstrap"
-        self._bootstrap = registrations.bootstrap(self.config.rdap.bootstrap, self.home, where, self.problems)
+        given, where = self.config.rdap.bootstrap, self.top / "rdap" / "bootstrap"
+        self._bootstrap = registrations.bootstrap(given, self.home, where, self.problems, self.files)
         self._helo_name()
         self._doubts()
 
@@ -143,8 +147,7 @@ class Build:
             self._shared(placed, "a sender with spf_include", OF_A_PROVIDER, OF_A_PROVIDER)
             return
         common = self._shared(placed, "a sender", OF_A_SENDER, OF_A_SENDER)
-        unclear = any("senders" in domain.failed for domain in self.entries["domains"])  # one may say `theirs`
-        if sender.addresses is None and not placed.failed & {"addresses", "spf_include"} and not unclear:
+        if sender.addresses is None and not placed.failed & {"addresses", "spf_include"} and not self._unclear:
             self.problems.report(
                 where, "has no addresses; list those that send, or set spf_include if the machines are not yours"
             )
@@ -296,8 +299,6 @@ class Build:
         """Does a check ask blocklists about such a target?"""
         return bool(set(self.catalogue.looking_at(kind)) & set(self.catalogue.through(Door.BLOCKLISTS)) - off)
 
-    # What entries share.
-
     def _shared(
         self, placed: Placed[Any], noun: str, checked: tuple[type[Target], ...], judged: tuple[type[Target], ...]
     ) -> dict[str, Any]:
@@ -348,17 +349,15 @@ class Build:
     def _schedule(self) -> None:
         for name, every in self.config.schedule.items():
             check = self.catalogue.checks.get(name)
-            if check and every < check.min_interval:
-                expected = (
-                    f"expected {values.written(check.min_interval)} or more: it asks servers of others, who notice"
-                )
-                self.problems.report(self.top / "schedule" / name, expected)
+            if check and every < (least := check.min_interval):
+                problem = f"expected {values.written(least)} or more: it asks servers of others, who notice"
+                self.problems.report(self.top / "schedule" / name, problem)
 
     def _blocklists(self) -> Iterator[Blocklist]:
         if not self.own_blocklists:
             yield from self.shipped.default
             return
-        reading = BlocklistReader(self.shipped, self.home, self.problems)
+        reading = BlocklistReader(self.shipped, self.home, self.problems, self.files)
         for placed in self.entries["blocklists"]:
             self._claim(("blocklist", placed.value.name), placed.where, "this blocklist")
             if not placed.failed and (made := reading.read(placed.value, placed.where)) is not None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,12 @@ from exporter.config.problems import Problem, Problems, Where
 from exporter.config.schema import Config, Entries, Keys
 from exporter.config.settings import Settings
 from exporter.engine.catalogue import Catalogue
+from exporter.files import Files, Reader
 from exporter.mail.dnsbl import catalogue as dnsbl_catalogue
 from exporter.strict_yaml import Node
+from exporter.text import printable
 
+MOST_FILES = 1000  # read for one configuration
 SHIPPED = Path(__file__).parent.parent / "data" / "blocklists.yaml"
 
 
@@ -33,14 +36,19 @@ def shipped_blocklists() -> dnsbl_catalogue.Shipped:
     return dnsbl_catalogue.shipped(content)
 
 
-def load(path: str | os.PathLike[str], catalogue: Catalogue) -> Settings:
+def load(path: str | os.PathLike[str], catalogue: Catalogue, files: Files | None = None) -> Settings:
     """The configuration in a file and in the files that it includes. Raise ConfigError with all problems."""
-    return _Reading(catalogue).load(Path(path))
+    return _Reading(catalogue, files or Files()).load(Path(path))
+
+
+def load_in_time(path: str | os.PathLike[str], catalogue: Catalogue) -> Settings:
+    """The same for a command. Raise HangsError if a file does not come within 10 s."""
+    return Reader().read_here(partial(load, path, catalogue))
 
 
 def defaults(catalogue: Catalogue) -> Settings:
     """The settings of an empty file: no targets, and the shipped blocklists."""
-    reading = _Reading(catalogue)
+    reading = _Reading(catalogue, Files())
     empty = _Piece("", Node(0, {}, broken=False), {})
     return reading.settings(Config(), reading.build(Config(), Path(), set(), empty))
 
@@ -63,11 +71,13 @@ class _Reading:
     """One attempt to read a configuration."""
 
     catalogue: Catalogue
+    reader: Files
     warnings: list[Problem] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     problems: Problems = field(init=False)
     digest: Any = field(default_factory=hashlib.sha256)
     entries: dict[str, list[Placed[Any]]] = field(default_factory=lambda: {name: [] for name in schema.LISTS})
+    cut: bool = False  # a file was not read to its end
     nameless: bool = False  # the name of a sender could not be understood
 
     def __post_init__(self) -> None:
@@ -85,6 +95,8 @@ class _Reading:
                 if piece is not None:
                     self._strangers(piece, Entries)
                     self._lists(piece, Entries)
+        if self.cut:  # what belongs together is not all there
+            raise self.problems.error()
         build = self.build(config, path.parent, failed, main)
         if self.problems:
             raise self.problems.error()
@@ -97,6 +109,7 @@ class _Reading:
             catalogue=self.catalogue,
             shipped=shipped_blocklists(),
             home=home,
+            files=self.reader,
             top=main.where,
             failed=frozenset(failed),
             own_blocklists="blocklists" in main.content,
@@ -112,11 +125,10 @@ class _Reading:
 
     def _read(self, path: Path) -> _Piece | None:
         """The file as a mapping. If it is none, the problem is reported and the result is None."""
-        name = str(path)
+        name = printable(path)  # a name that a pattern has found may hold anything
         self.files.append(name)
         try:
-            with path.open("rb") as file:
-                content = file.read(strict_yaml.LARGEST + 1)
+            content = self.reader.read(path, strict_yaml.LARGEST + 1)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no path"
             self.problems.add(Problem(name, 0, "", f"cannot be read: {reason}"))
@@ -126,6 +138,7 @@ class _Reading:
         root = read.root or Node(1, {}, broken=False)
         for fault in read.faults:
             self.problems.add(Where(name, root, fault.path).problem(fault.message)._replace(line=fault.line))
+        self.cut = self.cut or read.cut
         if read.root is None and read.faults:
             return None
         found = {} if root.value is None else root.plain()
@@ -182,15 +195,26 @@ class _Reading:
 
     def _included(self, main: Path, top: Where, patterns: Iterable[str]) -> Iterator[Path]:
         """The files the patterns name, each once."""
-        seen = {main.resolve()}
+        seen = {self._real(main)}
         for number, pattern in enumerate(patterns):
             where = top / "include" / number
-            found = glob.glob(pattern, root_dir=main.parent)  # noqa: PTH207 (Path.glob refuses absolute patterns)
+            found = self.reader.matches(pattern, main.parent, MOST_FILES + 1)
             if not found and glob.has_magic(pattern):
                 self.warnings.append(where.problem("matches no file"))
             elif not found:
                 self.problems.report(where, "names a file that does not exist; correct the path or remove it")
+            if len(found) > MOST_FILES:
+                self.problems.report(where, f"names more than {MOST_FILES} files; name those that are meant")
+                continue
             for path in sorted(main.parent / name for name in found):
-                if path.resolve() not in seen:
-                    seen.add(path.resolve())
-                    yield path
+                real = self._real(path)
+                if real in seen:
+                    continue
+                seen.add(real)
+                if len(seen) > MOST_FILES:
+                    self.problems.report(where, f"brings the files to more than {MOST_FILES}; put some together")
+                    return
+                yield path
+
+    def _real(self, path: Path) -> str:
+        return self.reader.waiting_for(path, lambda: os.path.realpath(path))  # Path.resolve raises in a loop of links

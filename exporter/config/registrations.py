@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from exporter.config.problems import Problems, Where
+from exporter.files import Files
 from exporter.mail import names, rdap
 from exporter.model import Target
 from exporter.targets import Domain, Registration
@@ -26,14 +27,13 @@ def registrations(targets: Iterable[Target]) -> Iterator[Registration]:
         )
 
 
-def bootstrap(given: str, home: Path, where: Where, problems: Problems) -> str | Path:
+def bootstrap(given: str, home: Path, where: Where, problems: Problems, files: Files) -> str | Path:
     """A URL is taken as it is. A file must exist and be valid, like any other part of the configuration."""
     if "://" in given:
         return given
     path = home / given
     try:
-        with path.open("rb") as file:
-            rdap.bootstrap(file.read(rdap.LARGEST + 1))
+        rdap.bootstrap(files.read(path, rdap.LARGEST + 1))
     except OSError as error:
         problems.report(where, f"names a file that cannot be read: {error.strerror}")
     except ValueError as error:

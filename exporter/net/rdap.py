@@ -32,6 +32,7 @@ from weakref import WeakValueDictionary
 
 from exporter.clock import Clock
 from exporter.facts import CannotTell, Reason
+from exporter.files import Reader
 from exporter.mail import rdap
 from exporter.mail.rdap import Bootstrap, RdapRegistration, RdapSyntaxError
 from exporter.net.https import Fetched, HttpsClient
@@ -92,6 +93,7 @@ class RdapClient:
         self._source = bootstrap
         self._sleep = sleep
         self._reading = asyncio.Lock()
+        self._reader = Reader()
         self._bootstrap: Bootstrap | CannotTell = CannotTell(Reason.PENDING, "the list of RDAP servers is not read yet")
         self._read_again = float("-inf")  # monotonic, as all moments here
         self._kept: dict[str, tuple[float, RdapLookup]] = {}  # in order of age
@@ -221,7 +223,7 @@ class RdapClient:
     async def _read_bootstrap(self, say: Say) -> Bootstrap:
         if isinstance(self._source, Path):
             say(f"-- the list of servers is in {self._source.name}")
-            octets = await asyncio.get_running_loop().run_in_executor(None, _octets, self._source)
+            octets = await self._octets(self._source)
         else:
             fetched = await self._https.get(
                 self._source, accept="application/json", largest=rdap.LARGEST, redirects=REDIRECTS, deadline=ANSWER
@@ -234,13 +236,11 @@ class RdapClient:
         except RdapSyntaxError as error:
             raise CannotTell(Reason.MALFORMED, f"the list of RDAP servers: {error}") from None
 
-
-def _octets(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(rdap.LARGEST + 1)
-    except OSError as error:
-        raise CannotTell(Reason.NETWORK, f"the list of RDAP servers cannot be read: {error.strerror}") from None
+    async def _octets(self, path: Path) -> bytes:
+        try:
+            return await self._reader.read(lambda files: files.read(path, rdap.LARGEST + 1))
+        except OSError as error:
+            raise CannotTell(Reason.NETWORK, f"the list of RDAP servers cannot be read: {error.strerror}") from None
 
 
 def _body(fetched: Fetched) -> bytes:

@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from exporter.files import Files
+
+LARGEST = 16 * 1024 * 1024  # bytes of one file
+
 
 def system_authorities() -> Iterator[bytes]:
     """The root certificates of this machine, where OpenSSL has them (SSL_CERT_FILE, SSL_CERT_DIR): texts in PEM."""
     places = ssl.get_default_verify_paths()
-    files = [Path(places.cafile)] if places.cafile else []
+    paths = [Path(places.cafile)] if places.cafile else []
     if places.capath:
-        files += sorted(Path(places.capath).glob("[0-9a-f]*.[0-9]"))  # OpenSSL finds them by a hash for a name
-    for file in files:
+        paths += sorted(Path(places.capath).glob("[0-9a-f]*.[0-9]"))  # OpenSSL finds them by a hash for a name
+    files = Files()
+    for path in paths:
         with suppress(OSError):
-            yield file.read_bytes()
+            yield files.read(path, LARGEST)

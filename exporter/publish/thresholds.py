@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter import strict_yaml
+from exporter.files import Files
 from exporter.text import printable
 
 _DURATION = re.compile(r"[1-9][0-9]{0,4}[smhd]", re.ASCII)
@@ -59,7 +60,7 @@ class Thresholds:
     @classmethod
     def read(cls, path: Path) -> Thresholds:
         """The thresholds of a file, and the defaults for the rest. Raise OSError, or ValueError with all faults."""
-        parsed = strict_yaml.parse(path.read_bytes())
+        parsed = strict_yaml.parse(Files().read(path, strict_yaml.LARGEST + 1))
         faults = [f"{path}:{fault.line}: {fault.message}" for fault in parsed.faults]
         given = parsed.root.value if parsed.root else {}
         if not isinstance(given, dict):

@@ -58,7 +58,7 @@ async def test_the_daemon_and_check_come_to_the_same_about_everything() -> None:
             await world.close()
         once = said(store)
 
-        daemon = Daemon(lambda: settings, open_clients, CATALOGUE, clock)
+        daemon = Daemon(lambda _files: settings, open_clients, CATALOGUE, clock)
         await daemon.start([("127.0.0.1", 0)])
         try:
             async with asyncio.timeout(LATEST):

@@ -16,9 +16,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 
 from exporter.clock import Clock
+from exporter.files import Files
 from exporter.mail.dns import Question, Reply, Status
 from exporter.net.dns import wire
 from exporter.net.dns.attempts import Attempts, Response, UpstreamState
@@ -27,17 +29,29 @@ from exporter.net.dns.upstream import Upstream, UpstreamStats
 from exporter.net.rate_limit import RateLimiter
 from exporter.text import printable
 
+LARGEST = 64 * 1024  # bytes of resolv.conf that are read
 MOST_IN_FLIGHT = 128  # a server's socket buffer, of 208 KiB by default, holds fewer than 200 small datagrams
 
 
-def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> tuple[tuple[str, int], ...]:
+def system_nameservers(
+    path: Path = Path("/etc/resolv.conf"), files: Files | None = None
+) -> tuple[tuple[str, int], ...]:
     """The system's nameservers, or this host if none is named (resolv.conf(5)). Search lists are not used for mail.
 
     Raise OSError if the file cannot be read.
     """
-    lines = (line.split() for line in path.read_text("utf-8", "replace").splitlines())
-    found = tuple((words[1], 53) for words in lines if len(words) > 1 and words[0] == "nameserver")
+    lines = (line.split() for line in (files or Files()).read(path, LARGEST).decode("utf-8", "replace").splitlines())
+    named = (words[1] for words in lines if len(words) > 1 and words[0] == "nameserver")
+    found = tuple((host, 53) for host in named if _is_address(host))
     return found or (("127.0.0.1", 53),)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(slots=True)

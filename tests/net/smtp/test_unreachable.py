@@ -170,7 +170,7 @@ async def test_a_reload_that_changes_the_schedule_changes_how_long_it_counts_and
         opened.append(clients.open_clients(settings, blocklists, clock))
         return opened[-1]
 
-    daemon = Daemon(load, open_world, CATALOGUE, SystemClock())
+    daemon = Daemon(lambda _files: load(), open_world, CATALOGUE, SystemClock())
     await daemon.start([("127.0.0.1", 0)])
     try:
         mail = opened[0].mail
