@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bench.fleet_world import HOSTERS, NOW, Names, process, serve_names, serve_policies
-from exporter import app
+from exporter import app, clients
 from exporter.check_state import FindingPolicy
 from exporter.cli.serve import seldom_collect_all
 from exporter.clock import SystemClock
@@ -152,7 +152,7 @@ def open_world(web: int, mail: MailServers, state: dict[str, Any], *rest: Any) -
             return mail.servers[(ip_address("192.0.2.2" if state["news"] else "192.0.2.1"), SMTP)].address
         return "127.0.0.1", web
 
-    world = app.open_clients(*rest, dial=dial, authorities=Authority(NOW, "fleet").pem + mail.pem)
+    world = clients.open_clients(*rest, dial=dial, authorities=Authority(NOW, "fleet").pem + mail.pem)
     state["dns"] = Counting(world.dns)
     object.__setattr__(world, "dns", state["dns"])
     return world

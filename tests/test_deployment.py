@@ -17,6 +17,7 @@ import yaml
 
 import exporter
 from exporter.config import load
+from exporter.engine.schedule import STOPPED
 from tests.lab.process import need
 from tests.support.configuration import CATALOGUE
 
@@ -209,6 +210,23 @@ def test_the_unit_leaves_little_to_attack(tmp_path: Path) -> None:
     told = analyze("security", "--offline=true", unit=tmp_path / UNIT.name)
     (exposure,) = re.findall(r"Overall exposure level for \S+: (\d+\.\d+)", told)
     assert float(exposure) <= EXPOSURE
+
+
+def test_the_unit_and_compose_have_the_same_limits() -> None:
+    limits = dict(re.findall(r"^(MemoryMax|TasksMax|LimitNOFILE)=(\w+)$", UNIT.read_text(), re.MULTILINE))
+    service = services()["exporter"]
+    assert limits == {
+        "MemoryMax": f"{int(service['mem_limit']) >> 30}G",
+        "TasksMax": str(service["pids_limit"]),
+        "LimitNOFILE": str(service["ulimits"]["nofile"]),
+    }
+
+
+def test_the_unit_waits_for_what_the_process_tells() -> None:
+    unit = UNIT.read_text()
+    (seconds,) = re.findall(r"^WatchdogSec=(\d+)$", unit, re.MULTILINE)
+    assert "\nType=notify\n" in unit
+    assert int(seconds) >= 2 * STOPPED, "an unhealthy daemon has time to be well again"
 
 
 def test_the_unit_starts_what_the_command_line_knows() -> None:
