@@ -55,6 +55,7 @@ class Files:
 
     def __init__(self) -> None:
         self.waits: tuple[str, float] | None = None
+        self.wanted = True  # False: nobody waits for the result any more
 
     def read(self, path: str | os.PathLike[str], most: int) -> bytes:
         """At most the first `most` bytes. Raise OSError if it is no regular file, or ValueError if it is no path."""
@@ -69,11 +70,17 @@ class Files:
 
     def waiting_for(self, path: str | os.PathLike[str], work: Callable[[], T]) -> T:
         """Do the work. Meanwhile `waits` names this path."""
+        self.go_on()
         self.waits = printable(path), time.monotonic()
         try:
             return work()
         finally:
             self.waits = None
+
+    def go_on(self) -> None:
+        """Raise HangsError if nobody waits for the result any more."""
+        if not self.wanted:
+            raise HangsError("nobody waits for the files any more")
 
 
 def _read(path: str | os.PathLike[str], most: int) -> bytes:
@@ -119,16 +126,23 @@ class Reader:
         """The result. `thorough`: only a file that hangs is too late; what is made of the files may take longer."""
         thread = self._begin(work)
         done = asyncio.wrap_future(thread.done)
-        while not (await asyncio.wait([done], timeout=self._patience / LOOKS))[0]:
-            self._judge(thread, thorough=thorough)
-        return cast(T, await done)
+        try:
+            while not (await asyncio.wait([done], timeout=self._patience / LOOKS))[0]:
+                self._judge(thread, thorough=thorough)
+            return cast(T, await done)
+        finally:
+            thread.files.wanted = False
+            done.cancel()  # or an error that comes later would be logged as one that nobody took
 
     def read_here(self, work: Callable[[Files], T]) -> T:
         """The same for a command, which has nothing else to do meanwhile: thorough."""
         thread = self._begin(work)
-        while not futures.wait([thread.done], timeout=self._patience / LOOKS).done:
-            self._judge(thread, thorough=True)
-        return cast(T, thread.done.result())
+        try:
+            while not futures.wait([thread.done], timeout=self._patience / LOOKS).done:
+                self._judge(thread, thorough=True)
+            return cast(T, thread.done.result())
+        finally:
+            thread.files.wanted = False
 
     def _begin(self, work: Callable[[Files], T]) -> _Thread:
         self._threads = [thread for thread in self._threads if thread.is_alive()]

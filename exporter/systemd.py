@@ -9,7 +9,6 @@ import faulthandler
 import logging
 import os
 import socket
-import sys
 from collections.abc import Callable, Mapping
 
 from exporter.text import printable
@@ -17,6 +16,7 @@ from exporter.text import printable
 log = logging.getLogger(__name__)
 
 LONGEST_LINE = 300  # characters
+STDERR = 2
 STALL = 5.0  # seconds without a turn of the loop after which it writes where every thread stands
 BEAT = 1.0  # seconds between two signs of life at most
 
@@ -69,7 +69,7 @@ class Heart:
         self.interval = min(BEAT, manager.watchdog / 2 if manager.watchdog else BEAT)
 
     def beat(self) -> None:
-        faulthandler.dump_traceback_later(self._stall, file=sys.__stderr__ or 2)
+        faulthandler.dump_traceback_later(self._stall, file=STDERR)
         if self._manager.watchdog and self._alive():
             self._manager.tell("WATCHDOG=1")
 

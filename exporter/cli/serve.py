@@ -20,7 +20,7 @@ from exporter.cli.run import fail, run
 from exporter.clock import SystemClock
 from exporter.config import ConfigError, load, load_in_time
 from exporter.engine import catalogue
-from exporter.systemd import Heart, ServiceManager
+from exporter.systemd import STDERR, Heart, ServiceManager
 
 SELDOM = 10_000  # collections of the young to one of everything
 
@@ -85,7 +85,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, reload)
-    faulthandler.enable()  # when the watchdog ends it with SIGABRT, the log says where it stood
+    faulthandler.enable(STDERR)  # when the watchdog ends it with SIGABRT, the log says where it stood
     heart = loop.create_task(_beat(Heart(manager, lambda: daemon.schedule.alive)))
     try:
         if await _started(daemon, addresses, ended):

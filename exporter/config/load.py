@@ -25,6 +25,7 @@ from exporter.strict_yaml import Node
 from exporter.text import printable
 
 SOME = 5000  # entries looked at where a file is refused anyway, because it has too many
+LARGEST_TOGETHER = 20 * 1024 * 1024  # bytes of all files
 MOST_FILES = 1000  # read for one configuration
 SHIPPED = Path(__file__).parent.parent / "data" / "blocklists.yaml"
 
@@ -78,6 +79,7 @@ class _Reading:
     problems: Problems = field(init=False)
     digest: Any = field(default_factory=hashlib.sha256)
     entries: dict[str, list[Placed[Any]]] = field(default_factory=lambda: {name: [] for name in schema.LISTS})
+    size: int = 0  # bytes read so far
     cut: bool = False  # a file was not read to its end
     nameless: bool = False  # the name of a sender could not be understood
 
@@ -134,6 +136,11 @@ class _Reading:
             reason = error.strerror if isinstance(error, OSError) else "it is no path"
             self.problems.add(Problem(name, 0, "", f"cannot be read: {reason}"))
             return None
+        self.size += len(content)
+        if self.size > LARGEST_TOGETHER:
+            largest = f"{LARGEST_TOGETHER // 1024 // 1024} MiB"
+            self.problems.add(Problem(name, 0, "", f"brings the files to more than {largest}; divide the fleet"))
+            raise self.problems.error()
         self.digest.update(hashlib.sha256(content).digest())
         read = strict_yaml.parse(content)
         root = read.root or Node(1, {}, broken=False)
@@ -180,6 +187,7 @@ class _Reading:
             self.nameless = self.nameless or key == "senders"
             return
         for number, item in enumerate(items[:SOME] if self.cut else items):
+            self.reader.go_on()
             given = {"name": item} if key == "blocklists" and not isinstance(item, dict | list) else item
             entry, wrong = schema.validate(shape, given, self.catalogue)
             failed: set[str] = set()

@@ -20,6 +20,11 @@ from tests.support.daemon import ROOT
 MANY = 300_000
 
 
+def sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(10 << 30)
+
+
 @pytest.fixture(params=["pipe", "zeros", "kernel", "folder", "loop", "sparse"])
 def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A name that stands for no regular file of a sensible size."""
@@ -30,7 +35,7 @@ def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         "kernel": lambda: path.symlink_to("/proc/self/pagemap"),
         "folder": path.mkdir,
         "loop": lambda: path.symlink_to(path),
-        "sparse": lambda: path.open("wb").truncate(10 << 30),
+        "sparse": lambda: sparse(path),
     }
     kinds[request.param]()
     return path
@@ -73,6 +78,13 @@ def test_a_pattern_that_names_everything_is_refused_before_anything_is_read(read
     assert refused(read, "include: ['/**/*/*/*']").startswith(told)
     both = refused(read, "include: ['many/[0-4]*', 'many/[5-9]*']")
     assert both == "config.yaml:1 include[1]: brings the files to more than 1000; put some together"
+
+
+def test_many_files_together_are_bounded(read: Read) -> None:
+    filler = "#" * (strict_yaml.LARGEST - 1)
+    for number in range(5):
+        Path(f"{number}.yaml").write_text(filler)
+    assert refused(read, "include: ['[0-9].yaml']") == "3.yaml: brings the files to more than 20 MiB; divide the fleet"
 
 
 def test_a_name_that_a_pattern_finds_is_shown_safely(read: Read) -> None:
