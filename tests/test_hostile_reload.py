@@ -127,7 +127,7 @@ async def test_no_mutated_configuration_is_put_in_force_in_part(
     scraping = asyncio.create_task(scrapes.run())
     current = read[-1]
     allowed = {(current.digest, len(current.targets))}
-    swaps, wrong, slowest, leaks, runs = 0, 0, 0.0, 0, size(40, 10_000)
+    swaps, wrong, slowest, leaks, runs = 0, 0, 0.0, 0, size(25, 10_000)
     try:
         for _ in range(runs):
             config.write_bytes(mutated(good, chance).encode("utf-8", "surrogatepass"))

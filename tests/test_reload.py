@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,12 +120,17 @@ async def test_a_storm_of_reloads_reads_twice_and_a_bug_is_told() -> None:
 
 
 @pytest.mark.long
-async def test_a_hung_mount_holds_up_neither_scrapes_nor_the_end(config: Path, gone: Path) -> None:
+@pytest.mark.torture
+async def test_a_hung_mount_holds_up_neither_scrapes_nor_the_end(
+    config: Path, gone: Path, record_property: Callable[[str, object], None]
+) -> None:
     async with process.daemon(f"--config.file={config}") as running:
         config.write_text(f"{EMPTY}include: [{gone}/targets.yaml]\n")
+        began = time.monotonic()
         running.process.send_signal(signal.SIGHUP)
         if FULL:
             await running.until(lambda s: s.value("deliverability_exporter_config_last_reload_successful") == 0, "no")
+            record_property("seconds to refuse a reload on a hung mount", round(time.monotonic() - began, 1))
             assert f"{gone}/targets.yaml: cannot be read within {PATIENCE:g} s" in "".join(running.log)
         for _ in range(20):
             assert await running.scrape()

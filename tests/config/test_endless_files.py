@@ -124,6 +124,7 @@ FAULTS = {
 
 
 @pytest.mark.long
+@pytest.mark.torture
 @pytest.mark.parametrize("kind", FAULTS)
 def test_very_many_faults_are_refused_within_two_seconds(
     read: Read, kind: str, record_property: Callable[[str, object], None]
