@@ -30,9 +30,11 @@ from exporter.engine.plan import Pair, Plan, pairs
 from exporter.engine.schedule import Job, Schedule
 from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
+from exporter.facts import Reason
 from exporter.files import PATIENCE, Files, Reader
 from exporter.model import Check, Door, Target
 from exporter.net.dnsbl.client import DnsblClient
+from exporter.net.dnsbl.snapshot import readable
 from exporter.stats import Histogram
 from exporter.targets import Authorisation, Domain, Greeting, looked_up
 from exporter.views import metrics
@@ -103,7 +105,9 @@ class Daemon:
         """Load, restore, serve, schedule. If one of these fails, raise ConfigError or OSError that says what to do."""
         settings = await self._read(thorough=True)
         if self._state_path:
-            self._state_file = StateFile(self._state_path)
+            self._state_file = await StateFile.open(
+                self._state_path, self._catalogue, sift=readable, save_all=self._save_all, wall=self._clock.wall
+            )
         await self._swap(settings)
         await self.web.start(addresses)
         self.schedule.start()
@@ -137,6 +141,8 @@ class Daemon:
         async with self._reloading:
             self._next_reload = None
             self._told("RELOADING=1", f"MONOTONIC_USEC={self._clock.monotonic() * 1e6:.0f}")
+            if self._state_file:
+                self._state_file.retry()  # whoever has made room says so with a reload
             try:
                 settings = await self._read()
             except (ConfigError, OSError) as error:
@@ -243,9 +249,12 @@ class Daemon:
         check, target = pair
         news = self.store.hold(check, target, self._recall)
         state = self.store[check.id, target.key]
-        interval = self._current.intervals[check.id].total_seconds()
-        fresh = self._clock.wall() - state.last_run < interval
+        interval, now = self._current.intervals[check.id].total_seconds(), self._clock.wall()
+        pending = state.doubt is not None and state.doubt.reason is Reason.PENDING and not state.again
+        fresh = now - state.last_run < interval and not state.ahead and not pending
         self.schedule.add(Job(check, target, interval, at_once=not fresh))
+        if news and state.again:  # a second look that was due before the restart
+            self.schedule.look_again(state.key, state.again - now)
         if news or policy_changed:
             self.exposition.put(state)
         return state.key
@@ -275,7 +284,14 @@ class Daemon:
                 await asyncio.sleep(0)
 
     def _recall(self, new: CheckState) -> CheckState:
-        return self._state_file.recall(new, self._catalogue) if self._state_file else new
+        return self._state_file.recall(new).restored(self._clock.wall()) if self._state_file else new
+
+    def _save_all(self) -> None:
+        """Save all that is known, because the state file is a new one."""
+        if self._state_file:
+            for state in self.store:
+                self._state_file.save(state)
+            self._state_file.save_blocklists(self._blocklists.snapshot())
 
     def _retire(self, clients: Clients) -> None:
         """Close the old clients after the longest timeout of a check. By then, no run uses them."""
@@ -336,7 +352,8 @@ class Daemon:
         if self._state_file is None:
             notices.append("Verdicts are kept in memory only: give --storage.path to keep them across restarts.")
         elif not self._state_file.writable:
-            notices.append("The state file cannot be written; verdicts will not survive a restart.")
+            why = self._state_file.trouble
+            notices.append(f"The state file cannot be written ({why}): verdicts will not survive a restart.")
         if self._settings and (idle := sorted(self._settings.enabled - self._settings.running)):
             notices.append(f"smtp.helo_name is not set: {' and '.join(idle)} do not run.")
         return notices

@@ -11,13 +11,15 @@ The rules (truth rule 5 of the contract):
   run.
 - A record that has been read is remembered with its latest changes, even if the run then met a doubt.
 - Nothing expires by age.
+- No time is in the future. If a saved time is, then the clock of before was wrong, or ours is, and NTP will put it
+  forward soon. So such a time becomes that of the restart, and comes back if our clock is put past it.
 
 All objects here are immutable, so a reader always sees the state of one moment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -28,6 +30,8 @@ Key: TypeAlias = tuple[str, str]  # check id, target key
 
 CHANGES_KEPT = 5  # of one record: enough for a story, and a record that flaps stays small
 COMPACT_LINES = 3  # of each exchange of a run that passed
+AHEAD = 2.0  # seconds by which a time may be ahead of the clock
+DISTINCT = 0.0001  # seconds between times that were ahead: the order of what happened stays
 PENDING = Doubt(Reason.PENDING, "no run has ended yet")
 
 
@@ -61,9 +65,9 @@ class RecordHistory:
     since: float
     changes: tuple[RecordChange, ...] = ()
 
-    def moved(self, times: WrongTimes) -> RecordHistory:
-        changes = tuple(replace(it, at=times.right(it.at)) for it in self.changes)
-        return RecordHistory(self.record, times.right(self.since), changes)
+    def timed(self, right: Callable[[float], float]) -> RecordHistory:
+        changes = tuple(replace(it, at=right(it.at)) for it in self.changes)
+        return RecordHistory(self.record, right(self.since), changes)
 
     def now(self, record: Record, at: float) -> RecordHistory:
         """The history with the record as it is now."""
@@ -120,6 +124,9 @@ class CheckState:
     latest_trouble: Outcome | None = None  # the latest run that did not pass, kept when later ones do
     records: tuple[RecordHistory, ...] = ()
     found: tuple[Target, ...] = ()  # by the latest run without doubt
+    again: float = 0.0  # when the latest run wanted to look again
+    # Times that were in the future: what stands here in their place, and what was saved.
+    ahead: tuple[tuple[float, float], ...] = ()
 
     @property
     def key(self) -> Key:
@@ -155,12 +162,45 @@ class CheckState:
 
     def moved(self, times: WrongTimes) -> CheckState:
         """The state with corrected times; the same object if none was wrong."""
-        findings = tuple(replace(it, since=times.right(it.since)) for it in self.findings)
-        records = tuple(it.moved(times) for it in self.records)
-        run, conclusive = times.right(self.last_run), times.right(self.last_conclusive)
-        if (findings, records, run, conclusive) == (self.findings, self.records, self.last_run, self.last_conclusive):
+        now = times.end + times.seconds
+        back = {held: told for held, told in self.ahead if times.end < told <= now}
+        return self._came_back(back, times.right).up_to(now)
+
+    def restored(self, now: float) -> CheckState:
+        """The state as an earlier process saved it. Its clock may have been ahead; or it was right, and ours is not."""
+        back = {held: told for held, told in self.ahead if told <= now}
+        return self._came_back(back, lambda at: at).up_to(now)
+
+    def _came_back(self, back: Mapping[float, float], right: Callable[[float], float]) -> CheckState:
+        left = tuple((right(held), told) for held, told in self.ahead if held not in back)
+        made = replace(self._timed(lambda at: back.get(at, right(at))), ahead=left)
+        return self if made == self else made
+
+    def up_to(self, now: float) -> CheckState:
+        """The state without a time after `now`; the same object if there was none."""
+        ahead = sorted({at for at in self._times() if at > now + AHEAD})
+        if not ahead:
             return self
-        return replace(self, findings=findings, records=records, last_run=run, last_conclusive=conclusive)
+        held = {at: now - DISTINCT * (len(ahead) - place) for place, at in enumerate(ahead, 1)}
+        told = (*self.ahead, *((new, at) for at, new in held.items()))
+        return replace(self._timed(lambda at: held.get(at, at)), ahead=told)
+
+    def _times(self) -> Iterator[float]:
+        yield from (self.last_run, self.last_conclusive)
+        yield from (it.since for it in self.findings)
+        for it in self.records:
+            yield it.since
+            yield from (change.at for change in it.changes)
+
+    def _timed(self, right: Callable[[float], float]) -> CheckState:
+        """The state with other times."""
+        return replace(
+            self,
+            findings=tuple(replace(it, since=right(it.since)) for it in self.findings),
+            records=tuple(it.timed(right) for it in self.records),
+            last_run=right(self.last_run),
+            last_conclusive=right(self.last_conclusive),
+        )
 
     def after(self, outcome: Outcome) -> CheckState:
         """The state after this run."""
@@ -172,6 +212,7 @@ class CheckState:
             target=outcome.target,
             doubt=outcome.doubt,
             last_run=ended,
+            again=0.0 if outcome.again is None else ended + outcome.again,
             latest=_compact(outcome),
             records=self._recorded(outcome, ended),
         )

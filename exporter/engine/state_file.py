@@ -1,224 +1,291 @@
-"""Saves what must survive a restart: each CheckState, and what is known of the blocklists, in one SQLite file.
+"""Saves what must survive a restart: each CheckState, and what is known of the blocklists.
 
 The problem: after a restart, verdicts should be there at once, without asking the world again. But the event loop must
-not wait for a disk, and a full disk must not stop the exporter.
+not wait for a disk, and neither a bad disk nor a damaged file may stop the exporter.
 
-The idea: one thread of its own does all the writing. The loop puts rows into a list, and never waits.
+The idea: one thread of its own does all that waits for the disk. The loop notes what has changed, and never waits.
 
 The rules:
 
-- A row is written at once if nothing is being written. Rows that come meanwhile are written together in the next
-  transaction.
+- A change is written at once if nothing is being written. Changes that come meanwhile are written together afterwards.
 - So `kill -9` loses at most the runs that ended during one write.
-- The database is read only at the start, because a reader has to wait for the writer.
-- If a write fails, the log says so once and `writable` becomes false; the exporter goes on.
-- A damaged file is renamed, not deleted, and the exporter starts with an empty one.
+- The file is read only when it is opened. What it says is then in memory.
+- What could not be written is not forgotten. Writing is tried again, at first soon and then every LONGEST_WAIT seconds.
+- Before each write, the thread looks whether the file is still the one that it opened. If it was deleted, replaced or
+  damaged, `save_all` is called, so that everything that is known gets into the new file.
+- Each trouble is told once: in the log, by `writable`, and by `trouble` for people.
 - Transcripts are not saved. After a restart, a verdict has no evidence until its next run.
+
+What the file looks like, and how it is mended: state_database.py. What stands in a row: state_rows.py.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import fields, replace
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias, get_type_hints
+from typing import Any, TypeAlias
 
-from exporter.check_state import ActiveFinding, CheckState, Key, RecordChange, RecordHistory
+from exporter.check_state import CheckState, Key
 from exporter.engine.catalogue import Catalogue
-from exporter.facts import Doubt, Finding, Reason, Record, Sample, Severity
-from exporter.model import Check, Target
+from exporter.engine.disk_thread import DiskThread
+from exporter.engine.state_copy import HELD
+from exporter.engine.state_database import Row, StateDatabase
+from exporter.engine.state_lock import StateInUseError
+from exporter.engine.state_rows import UNSOUND, read, written
 
 log = logging.getLogger(__name__)
 
-Row: TypeAlias = tuple[str, tuple[Any, ...]]  # a statement and its values
+Sift: TypeAlias = Callable[[Any], tuple[Any, bool]]
+Change: TypeAlias = CheckState | Any | None  # a state, a snapshot of the blocklists, or None: forgotten
 
-VERSION = 1
-_TABLES = """
-CREATE TABLE IF NOT EXISTS held (check_id TEXT, target TEXT, body TEXT NOT NULL, PRIMARY KEY (check_id, target));
-CREATE TABLE IF NOT EXISTS door (name TEXT PRIMARY KEY, body TEXT NOT NULL);
-"""
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds until writing is tried again
+MOST_AT_ONCE = 5000  # changes of one transaction
+CLOSING = 1.5  # seconds that a disk may take at the end
+BLOCKLISTS = "blocklists"
 
 
 class StateFile:
-    """The state file. `writable`: the latest write succeeded."""
+    """The state file. `writable`: the latest write succeeded. `trouble`: why not."""
 
-    def __init__(self, path: Path) -> None:
-        """Raise OSError that says what to do if the file cannot be used. A damaged file is renamed, not deleted."""
-        self.writable = True
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
-        self._left: set[Key] = set()
-        self._waiting: list[Row] = []
-        self._writing: asyncio.Future[None] | None = None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = self._open(path)
-        except sqlite3.OperationalError as error:
-            raise OSError(f"{path}: {error}; give --storage.path a writable place, or leave it out") from None
-        except sqlite3.DatabaseError as error:
-            aside = path.with_name(f"{path.name}.damaged")
-            path.rename(aside)
-            log.error("%s is no usable state file (%s): moved to %s, starting without", path, error, aside)  # noqa: TRY400  (the trace says nothing more)
-            self._db = self._open(path)
+    def __init__(self, disk: DiskThread, saved: _Saved, save_all: Callable[[], None]) -> None:
+        """For `open` alone."""
+        self.trouble = ""
+        self._disk = disk
+        self._saved = saved
+        self._save_all = save_all
+        self._database: StateDatabase
+        self._changes: dict[Key, Change] = {}
+        self._writing: asyncio.Future[_Written] | None = None
+        self._wait = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
-    def _open(self, path: Path) -> sqlite3.Connection:
-        db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        catalogue: Catalogue,
+        *,
+        sift: Sift = lambda saved: (saved, True),
+        save_all: Callable[[], None] = lambda: None,
+        wall: Callable[[], float] = time.time,
+    ) -> StateFile:
+        """Raise OSError that says what to do if another process has this file. Nothing else stops it.
+
+        `sift` gives what can be read of saved blocklists, and whether that is all. `save_all` shall save all that is
+        known.
+        """
+        disk, saved = DiskThread(), _Saved(catalogue, sift)
+        made = cls(disk, saved, save_all)
         try:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=NORMAL")
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version not in (0, VERSION):
-                raise sqlite3.DatabaseError(f"it is of format {version}, this version writes {VERSION}")
-            db.executescript(_TABLES)
-            db.execute(f"PRAGMA user_version={VERSION}")
-            self._left = set(db.execute("SELECT check_id, target FROM held"))
-        except sqlite3.Error:
-            db.close()
+            made._database = await disk.run(partial(StateDatabase, path, wall))
+            opened = await disk.run(partial(_open, made._database, saved))
+        except BaseException:
+            disk.end()
             raise
-        return db
+        if opened.refused:
+            disk.end()
+            raise opened.refused
+        made._tell(opened)
+        return made
 
-    def recall(self, new: CheckState, catalogue: Catalogue) -> CheckState:
+    @property
+    def writable(self) -> bool:
+        return not self.trouble
+
+    def recall(self, new: CheckState) -> CheckState:
         """The saved state of this pair. `new` if none was saved, it cannot be read, or it was recalled already."""
-        if new.key not in self._left:
-            return new
-        self._left.discard(new.key)
-        row = self._db.execute("SELECT body FROM held WHERE check_id = ? AND target = ?", new.key).fetchone()
-        return _read(new, row[0], catalogue) if row else new
+        return replace(new, **self._saved.held.pop(new.key, {}))
 
     def recall_blocklists(self) -> Any:
         """What was saved of the blocklists; None if nothing was."""
-        row = self._db.execute("SELECT body FROM door WHERE name = 'blocklists'").fetchone()
-        return json.loads(row[0]) if row else None
+        return self._saved.blocklists
 
     def save(self, state: CheckState) -> None:
-        """Queue the writing of one state."""
-        self._queue("REPLACE INTO held VALUES (?, ?, ?)", *state.key, json.dumps(_plain(state)))
+        """Note that one state is to be written."""
+        self._note(state.key, state)
 
     def save_blocklists(self, snapshot: Any) -> None:
-        """Queue the writing of what is known of the blocklists."""
-        self._queue("REPLACE INTO door VALUES ('blocklists', ?)", json.dumps(snapshot))
+        """Note that what is known of the blocklists is to be written."""
+        self._note(("", BLOCKLISTS), snapshot)
 
     def forget(self, key: Key) -> None:
-        self._left.discard(key)
-        self._queue("DELETE FROM held WHERE check_id = ? AND target = ?", *key)
+        self._saved.held.pop(key, None)
+        self._note(key, None)
 
     def left(self) -> set[Key]:
         """The keys that were saved before the restart and are not recalled yet."""
-        return set(self._left)
+        return set(self._saved.held)
 
-    async def close(self) -> None:
-        """Write what is queued, then close the file."""
-        await self.written()
-        self._thread.shutdown()
-        self._db.close()
+    def retry(self) -> None:
+        """Try now to write what waits."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._writing is None and not self._closed:
+            self._begin()
 
     async def written(self) -> None:
-        """Wait until everything that is queued is written."""
+        """Wait until everything that is noted is written, or writing has failed."""
         while self._writing:
             await asyncio.wait([self._writing])
+            await asyncio.sleep(0)  # its callback decides whether there is more
 
-    def _queue(self, statement: str, *values: Any) -> None:
-        self._waiting.append((statement, values))
-        if self._writing is None:
+    async def close(self) -> None:
+        """Write what is noted and close the file, but wait no longer than CLOSING for the disk."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING):
+                await self.written()
+                if self._changes:
+                    self.retry()
+                    await self.written()
+                self._closed = True
+                await self._disk.run(self._database.leave)
+        self._closed = True
+        if self._timer:
+            self._timer.cancel()
+        self._disk.end()
+
+    def _note(self, key: Key, change: Change) -> None:
+        self._changes.pop(key, None)
+        self._changes[key] = change
+        if self._writing is None and self._timer is None and not self._closed:
             self._begin()
 
     def _begin(self) -> None:
-        rows, self._waiting = self._waiting, []
-        self._writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, rows)
-        self._writing.add_done_callback(self._ended)
+        batch = dict(islice(self._changes.items(), MOST_AT_ONCE))
+        for key in batch:
+            del self._changes[key]
+        self._writing = self._disk.run(partial(_write, self._database, batch, self._saved.of()))
+        self._writing.add_done_callback(partial(self._ended, batch))
 
-    def _ended(self, _: asyncio.Future[None]) -> None:
+    def _ended(self, batch: dict[Key, Change], done: asyncio.Future[_Written]) -> None:
         self._writing = None
-        if self._waiting:
+        bug = done.exception()
+        if bug:
+            log.error("a write of the state met a bug", exc_info=bug)
+        result = _Written(f"bug: {bug}") if bug else done.result()
+        if result.error:
+            self._changes = batch | self._changes
+        self._tell(result)
+        if result.renewed:
+            self._save_all()
+        if self._changes and self._timer is None and self._writing is None and not self._closed:
             self._begin()
 
-    def _write(self, rows: list[Row]) -> None:
+    def _tell(self, result: _Written) -> None:
+        """Say what has changed, each thing once, and try again later what has failed."""
+        for line in result.told:
+            log.error("%s", line)
+        if not result.error:
+            if self.trouble:
+                log.info("state is saved again in %s", self._database.path)
+            self.trouble, self._wait = "", 0.0
+            return
+        if not self.trouble:
+            log.error(
+                "state cannot be saved in %s (%s): it is kept in memory and written once it can be; make room there, "
+                "let this user write there, or give another --storage.path",
+                self._database.path,
+                result.error,
+            )
+        self.trouble = result.error
+        self._wait = min(max(2 * self._wait, FIRST_WAIT), LONGEST_WAIT)
+        self._timer = asyncio.get_running_loop().call_later(self._wait, self.retry)
+
+
+@dataclass
+class _Saved:
+    """What the file says. It is the Reader of state_database.py."""
+
+    catalogue: Catalogue
+    sift: Sift
+    held: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    blocklists: Any = None
+
+    def of(self) -> _Saved:
+        """An empty one of this kind."""
+        return _Saved(self.catalogue, self.sift)
+
+    def take(self, table: str, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
         try:
-            with closing(self._db.cursor()) as cursor:
-                cursor.execute("BEGIN")
-                for statement, values in rows:
-                    cursor.execute(statement, values)
-                cursor.execute("COMMIT")
-            self.writable = True
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.rollback()
-            if self.writable:
-                log.error("state cannot be written: %s", error)  # noqa: TRY400  (the trace says nothing more)
-            self.writable = False
+            return self._held(*row) if table == HELD else self._door(*row)
+        except UNSOUND:
+            return None
+
+    def _held(self, check_id: Any, target: Any, body: Any) -> tuple[Any, ...] | None:
+        if not (isinstance(check_id, str) and isinstance(target, str) and isinstance(body, str)):
+            return None
+        check = self.catalogue.checks.get(check_id)
+        self.held[check_id, target] = read(body, check, self.catalogue) if check else {}
+        return check_id, target, body
+
+    def _door(self, name: Any, body: Any) -> tuple[Any, ...] | None:
+        if name != BLOCKLISTS or not isinstance(body, str):
+            return (name, body) if isinstance(name, str) and name != BLOCKLISTS else None
+        self.blocklists, whole = self.sift(json.loads(body))
+        return (name, body) if whole else (name, json.dumps(self.blocklists))
 
 
-def _plain(state: CheckState) -> dict[str, Any]:
-    return {
-        "findings": [[s.finding.id, s.finding.severity, s.finding.evidence, s.since] for s in state.findings],
-        "readings": [[r.metric.name, r.labels, r.value] for r in state.samples],
-        "records": [
-            [r.record.name, r.record.texts, r.record.digest, r.since, [[c.before, c.after, c.at] for c in r.changes]]
-            for r in state.records
-        ],
-        "found": [[type(target).__name__, _own(target)] for target in state.found],
-        "doubt": [state.doubt.reason, state.doubt.detail] if state.doubt else None,
-        "last_run": state.last_run,
-        "last_conclusive": state.last_conclusive,
-    }
+@dataclass(frozen=True)
+class _Written:
+    """The result of one write. `renewed`: the file is another one than before, so everything has to be written."""
+
+    error: str = ""
+    renewed: bool = False
+    told: tuple[str, ...] = ()
+    refused: StateInUseError | None = None
 
 
-def _read(new: CheckState, saved: str, catalogue: Catalogue) -> CheckState:
-    metrics = {m.name: m for m in catalogue.metrics}
+def _open(database: StateDatabase, saved: _Saved) -> _Written:
     try:
-        body = json.loads(saved)
-        return replace(
-            new,
-            findings=tuple(
-                ActiveFinding(Finding(catalogue.rules[rule], _pairs(evidence), Severity(severity)), float(since))
-                for rule, severity, evidence, since in body["findings"]
-                if rule in catalogue.rules
-            ),
-            samples=tuple(
-                Sample(metrics[name], float(value), _pairs(labels))
-                for name, labels, value in body["readings"]
-                if name in metrics
-            ),
-            records=tuple(_remembered(*saved) for saved in body.get("records", ())),
-            found=tuple(_found(new.check, *target) for target in body.get("found", ())),
-            doubt=Doubt(Reason(body["doubt"][0]), body["doubt"][1]) if body["doubt"] else None,
-            # older files do not have the found targets: the check runs at once
-            last_run=float(body["last_run"]) if "found" in body or not new.check.finds else 0.0,
-            last_conclusive=float(body["last_conclusive"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        log.warning("saved state of %s %s cannot be read (%s): it will be evaluated anew", *new.key, error)
-        return new
+        told = database.open(saved)
+    except StateInUseError as error:
+        return _Written(str(error), refused=error)
+    except (OSError, sqlite3.Error) as error:
+        return _Written(str(error))
+    return _Written(told=(told,) if told else ())
 
 
-def _remembered(name: Any, texts: Any, digest: Any, since: Any, changes: Any) -> RecordHistory:
-    made = tuple(RecordChange(_texts(before), _texts(after), float(at)) for before, after, at in changes)
-    return RecordHistory(Record(str(name), _texts(texts), str(digest)), float(since), made)
+def _write(database: StateDatabase, changes: dict[Key, Change], spare: _Saved) -> _Written:
+    """Write the changes. If that fails, open the file anew, since it may have been damaged, and try once more."""
+    told: list[str] = []
+    renewed, error = False, ""
+    if database.gone():
+        told.append(f"{database.path} was deleted or replaced: all that is known is written anew")
+        renewed = True
+    for _ in range(2):
+        if not database.is_open:
+            opened = _open(database, spare)
+            told += opened.told
+            renewed = renewed or bool(opened.told)
+            if opened.error:
+                return _Written(opened.error, renewed, tuple(told))
+        try:
+            refused = database.write(_rows(changes))
+        except (sqlite3.Error, OSError) as failure:
+            error = str(failure)
+        else:
+            return _Written("", renewed, (*told, *(f"not saved: {it}" for it in refused)))
+    return _Written(error, renewed, tuple(told))
 
 
-def _texts(saved: Any) -> tuple[str, ...]:
-    return tuple(map(str, saved))
+def _rows(changes: dict[Key, Change]) -> list[Row]:
+    return [_row(key, change) for key, change in changes.items()]
 
 
-def _pairs(saved: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((str(k), str(v)) for k, v in saved)
-
-
-def _own(target: Target) -> dict[str, Any]:
-    """The fields of this kind of target. The fields that all kinds share come from the configuration."""
-    shared = {field.name for field in fields(Target)}
-    return {field.name: getattr(target, field.name) for field in fields(target) if field.name not in shared}
-
-
-def _found(check: Check, name: Any, own: Any) -> Target:
-    """Raise KeyError, TypeError or ValueError unless it is a target of a kind that the check finds."""
-    kind = {kind.__name__: kind for kind in check.finds}[name]
-    types = get_type_hints(kind)
-    wrong = [key for key, value in own.items() if type(value) is not types[key]]
-    if wrong:
-        raise ValueError(f"{name} has another {', '.join(wrong)}")
-    return kind(**own)
+def _row(key: Key, change: Change) -> Row:
+    if key == ("", BLOCKLISTS):
+        return "REPLACE INTO door VALUES (?, ?)", (BLOCKLISTS, json.dumps(change))
+    if change is None:
+        return "DELETE FROM held WHERE check_id = ? AND target = ?", key
+    return "REPLACE INTO held VALUES (?, ?, ?)", (*key, written(change))

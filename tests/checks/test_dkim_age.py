@@ -89,11 +89,11 @@ async def test_a_run_that_could_not_tell_leaves_the_age_alone() -> None:
 
 
 async def test_the_age_survives_a_restart(tmp_path: Path) -> None:
-    state = StateFile(tmp_path / "state")
+    state = await StateFile.open(tmp_path / "state", CATALOGUE)
     state.save(await Watch().sees(key(KEY)))
     await state.close()
-    state = StateFile(tmp_path / "state")
-    watch = Watch(state.recall(CheckState(CHECK, TARGET), CATALOGUE), START + 400 * 86400)
+    state = await StateFile.open(tmp_path / "state", CATALOGUE)
+    watch = Watch(state.recall(CheckState(CHECK, TARGET)), START + 400 * 86400)
     await state.close()
     held = await watch.sees(key(KEY))
     assert first_seen(held) == START

@@ -151,26 +151,26 @@ async def test_changes_survive_a_restart(tmp_path: Path) -> None:
     before = CheckState(MX, EXAMPLE)
     for run in (outcome(record(NONE), at=1000), outcome(record(REJECT), at=2000)):
         before = before.after(run)
-    state = StateFile(tmp_path / "state")
+    state = await StateFile.open(tmp_path / "state", CATALOGUE)
     state.save(before)
     await state.close()
-    state = StateFile(tmp_path / "state")
-    after = state.recall(CheckState(MX, EXAMPLE), CATALOGUE)
+    state = await StateFile.open(tmp_path / "state", CATALOGUE)
+    after = state.recall(CheckState(MX, EXAMPLE))
     await state.close()
     assert after.records == before.records
 
 
 async def test_a_state_file_from_before_records_is_read(tmp_path: Path) -> None:
     path = tmp_path / "state"
-    state = StateFile(path)
+    state = await StateFile.open(path, CATALOGUE)
     state.save(CheckState(MX, EXAMPLE).after(outcome(at=1000)))
     await state.close()
     with closing(sqlite3.connect(path)) as db, db:
         (body,) = db.execute("SELECT body FROM held").fetchone()
         older = json.dumps({key: value for key, value in json.loads(body).items() if key != "records"})
         db.execute("UPDATE held SET body = ?", (older,))
-    state = StateFile(path)
-    after = state.recall(CheckState(MX, EXAMPLE), CATALOGUE)
+    state = await StateFile.open(path, CATALOGUE)
+    after = state.recall(CheckState(MX, EXAMPLE))
     await state.close()
     assert after.records == ()
     assert after.last_conclusive == 1000

@@ -220,4 +220,4 @@ def test_times_that_a_wrong_clock_told_are_put_right_and_others_stay() -> None:
         "sample.broken": now - 10,
     }
     assert (moved.last_run, moved.last_conclusive, moved.records[0].since) == (now - 10, now - 10, now - 10)
-    assert store.move((SAMPLE.id, EXAMPLE.key), WrongTimes(60, boot, boot + 60)) is None, "nothing is left of that time"
+    assert store.move((SAMPLE.id, EXAMPLE.key), WrongTimes(60, now, now + 60)) is None, "nothing is of that time"

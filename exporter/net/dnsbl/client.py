@@ -43,6 +43,7 @@ from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, ListFaul
 from exporter.net.dnsbl.answers import ListAnswer, Listing, agree, same
 from exporter.net.dnsbl.list_state import ListState, Step
 from exporter.net.dnsbl.recent_verdicts import RecentVerdicts
+from exporter.net.dnsbl.snapshot import readable
 from exporter.net.dnsbl.verdict import ListCondition, ListVerdict
 from exporter.net.interfaces import Asker
 from exporter.text import printable
@@ -135,13 +136,12 @@ class DnsblClient:
         return {"at": self._clock.wall(), "lists": {name: kept.plain(now) for name, kept in self._lists.items()}}
 
     def restore(self, saved: Any) -> None:
-        """Start with a snapshot. If it cannot be read, warn and start without it."""
-        now = self._clock.monotonic()
-        try:
-            elapsed = max(0.0, self._clock.wall() - float(saved["at"]))
-            self._lists = {str(name): ListState.read(kept, now, elapsed) for name, kept in saved["lists"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            log.warning("saved blocklist state cannot be read (%s): the lists are asked anew", type(error).__name__)
+        """Start with a snapshot. If lists cannot be read, warn and start without them."""
+        now, (kept, whole) = self._clock.monotonic(), readable(saved)
+        if not whole:
+            log.warning("not all of the saved blocklist state can be read: those lists are asked anew")
+        elapsed = max(0.0, self._clock.wall() - kept["at"])
+        self._lists = {name: ListState.read(it, now, elapsed) for name, it in kept["lists"].items()}
 
     async def _one(self, net: Asker, subject: Subject, key: str, blocklist: Blocklist) -> ListVerdict:
         base = self._state_of(blocklist)

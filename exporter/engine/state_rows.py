@@ -1,0 +1,157 @@
+"""What the state file says of one check of one target: to JSON, and back.
+
+The problem: a file can be damaged, changed by hand, or written by another version. What is read back is served as a
+verdict, and its texts become labels. So nothing of it may be believed unseen.
+
+The rules:
+
+- A row counts as a whole. If any part of it is not what `written` makes, the pair is evaluated anew.
+- Times and numbers are finite, and times are years that a calendar has.
+- Texts are safe to show, whatever stands in the file.
+- What a newer or older version may have written is no damage: unknown rules and metrics are left out, an unknown reason
+  becomes "pending", and evidence that a sentence has gained is shown as an ellipsis.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+from exporter.check_state import PENDING, ActiveFinding, CheckState, RecordChange, RecordHistory
+from exporter.engine.catalogue import Catalogue
+from exporter.facts import Doubt, Finding, Labels, Metric, Reason, Record, Rule, Sample, Severity
+from exporter.model import Check, Target
+from exporter.text import printable
+
+LONGEST = 1 << 22  # characters of one row
+LATEST = 253_402_300_799.0  # the last second of the year 9999: no calendar shows later times
+PORTS = 65_535
+UNSOUND = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+
+
+def written(state: CheckState) -> str:
+    """As JSON. Transcripts are not saved."""
+    return json.dumps(
+        {
+            "findings": [[s.finding.id, s.finding.severity, s.finding.evidence, s.since] for s in state.findings],
+            "readings": [[r.metric.name, r.labels, r.value] for r in state.samples],
+            "records": [
+                [
+                    r.record.name,
+                    r.record.texts,
+                    r.record.digest,
+                    r.since,
+                    [[c.before, c.after, c.at] for c in r.changes],
+                ]
+                for r in state.records
+            ],
+            "found": [[type(target).__name__, _own(target)] for target in state.found],
+            "doubt": [state.doubt.reason, state.doubt.detail] if state.doubt else None,
+            "last_run": state.last_run,
+            "last_conclusive": state.last_conclusive,
+            "again": state.again,
+            "ahead": state.ahead,
+        }
+    )
+
+
+def read(saved: str, check: Check, catalogue: Catalogue) -> dict[str, Any]:
+    """The fields of a CheckState. Raise one of UNSOUND unless it is what some version of `written` made."""
+    if len(saved) > LONGEST:
+        raise ValueError(f"it has {len(saved)} characters")
+    body = json.loads(saved)
+    known = {m.name: m for m in catalogue.metrics}
+    samples = (_sample(known[name], value, labels) for name, labels, value in body["readings"] if name in known)
+    return {
+        "findings": tuple(
+            ActiveFinding(_finding(catalogue.rules[rule], severity, evidence), moment(since))
+            for rule, severity, evidence, since in body["findings"]
+            if rule in catalogue.rules
+        ),
+        "samples": tuple(sample for sample in samples if sample),
+        "records": tuple(_remembered(*it) for it in body.get("records", ())),
+        "found": tuple(_found(check, *it) for it in body.get("found", ())),
+        "doubt": _doubt(*body["doubt"]) if body["doubt"] else None,
+        # older files do not have the found targets: the check runs at once
+        "last_run": moment(body["last_run"]) if "found" in body or not check.finds else 0.0,
+        "last_conclusive": moment(body["last_conclusive"]),
+        "again": moment(body.get("again", 0.0)),
+        "ahead": tuple((moment(held), moment(told)) for held, told in body.get("ahead", ())),
+    }
+
+
+def moment(saved: Any) -> float:
+    """Unix seconds. Raise ValueError or TypeError for anything that is no time."""
+    seconds = _number(saved)
+    if not 0.0 <= seconds <= LATEST:
+        raise ValueError(f"{seconds:g} is no time")
+    return seconds
+
+
+def _number(saved: Any) -> float:
+    if isinstance(saved, bool) or not isinstance(saved, int | float):
+        raise TypeError(f"{type(saved).__name__} is no number")
+    number = float(saved)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no number")
+    return number
+
+
+def _text(saved: Any) -> str:
+    if not isinstance(saved, str):
+        raise TypeError(f"{type(saved).__name__} is no text")
+    return saved if saved.isprintable() else printable(saved, len(saved))
+
+
+def _texts(saved: Any) -> tuple[str, ...]:
+    if not isinstance(saved, list):
+        raise TypeError(f"{type(saved).__name__} is no list")
+    return tuple(map(_text, saved))
+
+
+def _pairs(saved: Any) -> Labels:
+    return tuple((_text(name), _text(value)) for name, value in saved)
+
+
+def _finding(rule: Rule, severity: Any, saved: Any) -> Finding:
+    evidence = dict(_pairs(saved))
+    if missing := set(rule.subjects) - evidence.keys():
+        raise KeyError(*missing)
+    whole = dict.fromkeys(rule.fields, "…") | evidence
+    return Finding(rule, tuple(sorted(whole.items())), Severity(severity))
+
+
+def _sample(metric: Metric, value: Any, saved: Any) -> Sample | None:
+    labels = _pairs(saved)
+    sample = Sample(metric, _number(value), labels)
+    return sample if tuple(name for name, _ in labels) == metric.labels else None
+
+
+def _doubt(reason: Any, detail: Any) -> Doubt:
+    return Doubt(Reason(reason), _text(detail)) if reason in set(Reason) else PENDING
+
+
+def _remembered(name: Any, texts: Any, digest: Any, since: Any, changes: Any) -> RecordHistory:
+    made = tuple(RecordChange(_texts(before), _texts(after), moment(at)) for before, after, at in changes)
+    return RecordHistory(Record(_text(name), _texts(texts), _text(digest)), moment(since), made)
+
+
+def _own(target: Target) -> Mapping[str, Any]:
+    """The fields of this kind of target. The fields that all kinds share come from the configuration."""
+    shared = {field.name for field in fields(Target)}
+    return {field.name: getattr(target, field.name) for field in fields(target) if field.name not in shared}
+
+
+def _found(check: Check, name: Any, own: Any) -> Target:
+    """Raise one of UNSOUND unless it is a target of a kind that the check finds."""
+    kind = {kind.__name__: kind for kind in check.finds}[name]
+    types = get_type_hints(kind)
+    for key, value in own.items():
+        if type(value) is not types[key]:
+            raise ValueError(f"{name} has another {key}")
+        if (isinstance(value, str) and _text(value) != value) or (isinstance(value, int) and not 0 <= value <= PORTS):
+            raise ValueError(f"{name} has no such {key}")
+    return kind(**own)
