@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.checks import ptr
@@ -131,42 +125,3 @@ async def test_only_the_start_reads(tmp_path: Path) -> None:
     assert recalled(state).last_run == 0, "it is held by now, or was dropped for good"
     assert not said
     await state.close()
-
-
-KILLED = """
-import asyncio, os, signal, sys
-from pathlib import Path
-from tests.engine.test_state_file import CATALOGUE, ran, stored
-from exporter.engine.state_file import StateFile
-
-async def main():
-    store, state = stored(), await StateFile.open(Path(sys.argv[1]), CATALOGUE)
-    for n in range(1, 1_000_000):
-        state.save(store.record(ran(float(n))))
-        await state.written()
-        print(n, flush=True)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.long
-async def test_kill_9_loses_at_most_the_last_run(tmp_path: Path) -> None:
-    for round_ in range(3):
-        path = tmp_path / f"state{round_}"
-        writer = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(path)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        )
-        assert writer.stdout is not None
-        for _ in range(20 * (round_ + 1)):
-            writer.stdout.readline()
-        writer.send_signal(signal.SIGKILL)
-        told = writer.communicate()[0].split()
-        last = int(told[-1]) if told else 20 * (round_ + 1)
-        state = await StateFile.open(path, CATALOGUE)
-        assert recalled(state).last_run >= last
-        await state.close()

@@ -85,12 +85,12 @@ class Daemon:
 
 
 @asynccontextmanager
-async def daemon(*arguments: str, env: dict[str, str] | None = None) -> AsyncIterator[Daemon]:
-    """Run `deliverability-exporter ARGUMENTS` on a port that it picks; its log is kept."""
+async def daemon(
+    *arguments: str, env: dict[str, str] | None = None, through: tuple[str, ...] = (sys.executable, "-m", "exporter")
+) -> AsyncIterator[Daemon]:
+    """Run `deliverability-exporter ARGUMENTS` on a port that it picks; its log is kept. `through`: what runs it."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "exporter",
+        *through,
         *arguments,
         "--web.listen-address=127.0.0.1:0",
         cwd=ROOT,

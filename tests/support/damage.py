@@ -50,7 +50,10 @@ def _flipped(at: int, bit: int) -> Callable[[Path], None]:
 
 
 def _beside(end: str, octets: bytes) -> Callable[[Path], None]:
-    return lambda path: path.with_name(path.name + end).write_bytes(octets) and None
+    def do(path: Path) -> None:
+        path.with_name(path.name + end).write_bytes(octets)
+
+    return do
 
 
 def _sql(*statements: str) -> Callable[[Path], None]:

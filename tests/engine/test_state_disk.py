@@ -1,0 +1,355 @@
+"""Disks that are full or read-only, files that vanish, two processes with one file, and processes that are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from exporter import app, clients
+from exporter.check_state import CheckState
+from exporter.cli import serve
+from exporter.cli.exit_codes import Exit
+from exporter.clock import SystemClock
+from exporter.config import load
+from exporter.engine.state_file import StateFile
+from exporter.engine.state_lock import StateInUseError
+from tests.engine.test_state_damage import (
+    CATALOGUE,
+    CHECK,
+    KNOWN,
+    UNKNOWN,
+    copied,
+    errors,
+    opened,
+    recalled,
+    state_of,
+    target,
+)
+from tests.engine.test_state_damage import whole as whole  # noqa: PLC0414  (a fixture)
+from tests.support.daemon import PATIENCE, Daemon, daemon
+from tests.support.damage import shapes
+from tests.support.torture import FULL, seed, size
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+resolver: {nameservers: ["127.0.0.1:9"], timeout: 1s}
+blocklists: []
+schedule: {default: 1h}
+senders: [{name: out, addresses: [192.0.2.1, 192.0.2.2], helo: mail.example.com}]
+"""
+WRITABLE = "deliverability_exporter_state_writable"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+async def filled(path: Path) -> StateFile:
+    def save_all() -> None:
+        for it in KNOWN.values():
+            state.save(it)
+
+    state = await opened(path, save_all)
+    save_all()
+    await state.written()
+    return state
+
+
+async def test_two_processes_do_not_share_a_file(tmp_path: Path) -> None:
+    first = await filled(tmp_path / "state")
+    (tmp_path / "other").symlink_to(tmp_path / "state")
+    for name in ("state", "other"):
+        with pytest.raises(StateInUseError, match=rf"process {os.getpid()} uses.*--storage\.path"):
+            await opened(tmp_path / name)
+    await first.close()
+    second = await opened(tmp_path / "state")
+    assert recalled(second) == KNOWN
+    await second.close()
+
+
+async def test_the_second_process_says_who_has_the_file_and_ends(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = await opened(config.with_name("state"))
+    read = partial(load, config, CATALOGUE)
+    second = app.Daemon(read, clients.open_clients, CATALOGUE, SystemClock(), state_path=config.with_name("state"))
+    before = gc.get_threshold()
+    assert await serve._serve(second, [("127.0.0.1", 0)]) == Exit.USAGE
+    gc.set_threshold(*before)
+    await first.close()
+    told = capsys.readouterr().err
+    assert f"process {os.getpid()} uses this state file" in told
+    assert "give this one another --storage.path" in told
+
+
+@pytest.mark.parametrize("what", ["deleted", "log deleted", "replaced", "folder deleted"])
+async def test_a_file_that_vanishes_is_noticed_and_everything_is_written_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    path = tmp_path / "folder" / "state"
+    state = await filled(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(UNKNOWN)
+        db.execute("INSERT INTO ledger VALUES (1, 'kept', NULL)")
+    if what == "log deleted":
+        path.with_name("state-wal").unlink()
+    elif what == "replaced":
+        path.rename(path.with_name("before"))
+        path.write_bytes(b"")
+    else:
+        for it in path.parent.iterdir():
+            it.unlink()
+        if what == "folder deleted":
+            path.parent.rmdir()
+    state.save(KNOWN[1])
+    await state.written()
+    (told,) = errors(caplog)
+    assert "was deleted or replaced" in told
+    assert path.stat().st_mode & 0o777 == 0o600
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM held").fetchone() == (len(KNOWN),)
+        if what not in {"replaced", "folder deleted"}:
+            assert db.execute("SELECT said FROM ledger").fetchall() == [("kept",)], "what nobody knows, too"
+    with pytest.raises(StateInUseError):
+        await opened(path)
+    await state.close()
+
+
+async def test_nobody_else_can_read_the_files(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    before = os.umask(0)
+    try:
+        path.touch(0o666)
+        state = await filled(path)
+        modes = {it.name: it.stat().st_mode & 0o777 for it in tmp_path.iterdir()}
+        await state.close()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("state", "state-wal", "state-shm", "state.lock"), 0o600)
+
+
+@asynccontextmanager
+async def on_small_disk(config: Path, prepare: str) -> AsyncIterator[tuple[Daemon, Path, Callable[[str], None]]]:
+    """The real process in a mount namespace of its own, its state on a disk of 400 kB. Commands can be run in there."""
+    disk = config.parent / "disk"
+    disk.mkdir()
+    started = (
+        f"mount -t tmpfs -o size=400k none {disk} && {prepare.format(disk=disk)} && "
+        f'exec {sys.executable} -m exporter "$@"'
+    )
+    flags = (f"--config.file={config}", f"--storage.path={disk / 'state'}")
+    async with daemon(*flags, through=("unshare", "-Urm", "sh", "-c", started, "sh")) as running:
+        pid = running.process.pid
+
+        def inside(command: str) -> None:
+            enter = ["nsenter", f"--target={pid}", "--user", "--mount", "--preserve-credentials", "sh", "-c"]
+            subprocess.run([*enter, command.format(disk=disk)], check=True)
+
+        yield running, Path(f"/proc/{pid}/root{disk}"), inside
+
+
+FILL = "dd if=/dev/zero of={disk}/full bs=1k status=none 2>/dev/null || true"
+BAD = ((FILL, "rm {disk}/full"), ("mount -o remount,ro {disk}", "mount -o remount,rw {disk}"))
+
+
+@pytest.mark.long
+@pytest.mark.torture
+@pytest.mark.parametrize(("prepare", "mend"), BAD[: size(1, 2)], ids=["full", "read-only"][: size(1, 2)])
+async def test_a_bad_disk_at_the_start_is_told_once_and_everything_is_written_once_it_is_good(
+    config: Path, prepare: str, mend: str
+) -> None:
+    async with on_small_disk(config, f"({prepare})") as (running, disk, inside):
+        assert (await running.get("/-/healthy"))[0] == 200
+        scrape = await running.settled()
+        assert scrape.value(WRITABLE) == 0
+        _, page = await running.get("/")
+        assert "The state file cannot be written" in page
+        inside(mend)
+        running.process.send_signal(signal.SIGHUP)
+        await running.until(lambda s: s.value(WRITABLE) == 1, "it is writable")
+        await running.until(lambda _: written(disk, config.parent) == {"192.0.2.1", "192.0.2.2"}, "all is written")
+        assert await running.stop() == 0
+    told = [line for line in running.log if "level=error" in line]
+    assert len(told) == 1
+    assert "state cannot be saved" in told[0]
+
+
+def written(disk: Path, to: Path) -> set[str]:
+    """The addresses whose `ptr` is in the file. It is copied, because SQLite resolves the way into the namespace."""
+    for end in ("", "-wal"):
+        shutil.copy(disk / f"state{end}", to / f"copy{end}")
+    with closing(sqlite3.connect(to / "copy")) as db:
+        return {key.removeprefix("ip=") for (key,) in db.execute("SELECT target FROM held WHERE check_id = 'ptr'")}
+
+
+async def test_a_disk_that_fills_later_loses_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "state"
+    state = await filled(path)
+    later = {number: state_of(number, 2000.0) for number in KNOWN}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        for it in later.values():
+            state.save(it)
+        await state.written()
+        state.retry()
+        await state.written()
+        trouble = state.trouble
+        (told,) = errors(caplog)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert trouble in told
+    assert trouble
+    state.retry()
+    await state.written()
+    assert state.writable
+    await state.close()
+    state = await opened(path)
+    assert recalled(state) == later
+    await state.close()
+    assert errors(caplog) == [told]
+
+
+@pytest.mark.torture
+async def test_a_start_with_very_many_rows_leaves_the_loop_free(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """The loop has to be free while the file is opened, checked and read."""
+    rows, path = size(2000, 100_000), tmp_path / "state"
+    await (await filled(path)).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        (body,) = db.execute("SELECT body FROM held LIMIT 1").fetchone()
+        db.execute("BEGIN")
+        db.executemany("REPLACE INTO held VALUES ('ptr', ?, ?)", ((f"ip=x{it}", body) for it in range(rows)))
+        db.execute("COMMIT")
+    for damaged in (False, True):
+        if damaged:
+            with path.open("r+b") as file:
+                file.seek(20 * 4096)
+                file.write(bytes(4096))
+        late = [0.0]
+
+        async def watch(late: list[float] = late) -> None:
+            while True:
+                before = time.monotonic()
+                await asyncio.sleep(0.01)
+                late.append(time.monotonic() - before - 0.01)
+
+        watching = asyncio.create_task(watch())
+        began = time.monotonic()
+        state = await opened(path)
+        took = time.monotonic() - began
+        watching.cancel()
+        assert len(state.left()) > rows - 100
+        await state.close()
+        record_property(
+            f"{'damaged' if damaged else 'whole'} start", f"{took:.2f} s, loop {max(late) * 1000:.0f} ms late"
+        )
+        assert took < 10
+
+
+FORKS = """
+import asyncio, os, random, signal, sys, time
+from pathlib import Path
+from tests.engine.test_state_damage import KNOWN, opened, state_of
+
+async def write(path, out):
+    state = await opened(path)
+    for at in range(1, 1_000_000):
+        for number in range(1, 9):
+            state.save(state_of(number, float(at)))
+        state.save_blocklists({"at": float(at), "lists": {}})
+        await state.written()
+        os.write(out, b"%d\\n" % at)
+
+for line in sys.stdin:
+    path, seconds = line.split()
+    into, out = os.pipe()
+    child = os.fork()
+    if not child:
+        asyncio.run(write(Path(path), out))
+    os.close(out)
+    time.sleep(float(seconds))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    told = os.fdopen(into).read().split("\\n")[:-1]
+    print(told[-1] if told else 0, flush=True)
+"""
+
+
+@pytest.mark.torture
+async def test_kill_9_at_any_moment_leaves_a_whole_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, record_property: Callable[[str, object], None]
+) -> None:
+    """Each life begins with what the one before has left: the process is forked, so that a thousand take minutes."""
+    chance, path, rounds = random.Random(seed()), tmp_path / "state", size(3, 1000)
+    caplog.set_level(logging.WARNING)
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as forks:  # fmt: skip
+        assert forks.stdin is not None
+        assert forks.stdout is not None
+        early = 0
+        for _ in range(rounds):
+            print(path, chance.uniform(0.0, 0.12), file=forks.stdin, flush=True)
+            last = int(forks.stdout.readline())
+            early += not last
+            state = await opened(path)
+            held = {number: state.recall(CheckState(CHECK, target(number))) for number in range(1, 9)}
+            assert errors(caplog) == []
+            assert all(it.last_run >= last for it in held.values())
+            runs = {it.last_run for it in held.values()}
+            assert len(runs) < 3, "the first is written at once, and the others together"
+            await state.close()
+        forks.stdin.close()
+    record_property("kills", rounds)
+    record_property("corrupt", 0)
+    record_property("before the first write", early)
+
+
+@pytest.mark.torture
+@pytest.mark.long
+async def test_the_real_process_starts_with_any_damage_and_ends_in_order_at_any_moment(
+    whole: Path, config: Path, record_property: Callable[[str, object], None]
+) -> None:
+    chance, rounds, starts, ends = random.Random(seed()), size(1, 200), [], []
+    drawn = [it for it in shapes(whole.stat().st_size, seed(), 10_000) if not it.spares_all][:rounds]
+    for number, damage in enumerate(drawn):
+        path = copied(whole, config.parent / str(number))
+        damage.do(path)
+        began = time.monotonic()
+        async with daemon(f"--config.file={config}", f"--storage.path={path}") as running:
+            assert (await running.get("/-/healthy"))[0] == 200
+            starts.append(time.monotonic() - began)
+            await asyncio.sleep(chance.uniform(0.0, 0.5))  # not for something to happen: the moment is what is tried
+            began = time.monotonic()
+            assert await running.stop() == 0, damage.name
+            ends.append(time.monotonic() - began)
+            told = [line for line in running.log if "level=error" in line]
+            assert len(told) == len(list(path.parent.glob("state.damaged-*Z"))) < 2, (damage.name, told)
+        shutil.rmtree(path.parent)
+    record_property("starts after damage, and SIGTERM", rounds)
+    record_property("slowest start", f"{max(starts):.2f} s")
+    record_property("slowest end", f"{max(ends):.2f} s")
+    assert max(starts) < (5 if FULL else PATIENCE)
+    assert max(ends) < 5
