@@ -367,6 +367,7 @@ class Daemon:
 
     def _health(self) -> OwnHealth:
         own = self._own
+        own.state_configured = self._state_path is not None
         own.state_writable = self._state_file is not None and self._state_file.writable
         own.skipped = self.schedule.skipped
         own.loop_lag = self.schedule.lag

@@ -248,8 +248,8 @@ def _exporter(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     )
     yield alert(
         "StateNotWritable",
-        f"max_over_time({own}state_writable[{window}]) == 0\n  and max_over_time({own}state_writable[1d]) == 1",
-        "{{ $labels.instance }} can no longer save its state",
+        f"max_over_time({own}state_writable[{window}]) == 0\n  and max_over_time({own}state_configured[{window}]) == 1",
+        "{{ $labels.instance }} cannot save its state",
         "A restart would lose since when findings stand. What to do: look at the disk, and at who may write "
         "--storage.path.",
     )

@@ -134,6 +134,7 @@ class OwnHealth:
     config_hash: str = ""
     reload_ok: bool = True
     reload_time: float = 0.0  # unix seconds
+    state_configured: bool = False
     state_writable: bool = False
     loop_lag: float = 0.0  # seconds
     targets: Mapping[str, int] = field(default_factory=dict)  # by kind
@@ -284,6 +285,7 @@ def health(own: OwnHealth, exposition: Exposition) -> Iterator[Metric]:
     yield _gauge("series", "Series about targets that are exposed.", [(one, exposition.series)])
     yield _gauge("series_limit", "Most series about targets.", [(one, exposition.limit)])
     yield _gauge("series_dropped", "Series left out because of the limit.", [(one, exposition.dropped)])
+    yield _gauge("state_configured", "1 if there is a state file (--storage.path).", [(one, own.state_configured)])
     yield _gauge("state_writable", "1 if verdicts are being saved to disk.", [(one, own.state_writable)])
     yield _gauge(
         "loop_lag_seconds", "How late the event loop woke up at worst in the last minute.", [(one, own.loop_lag)]

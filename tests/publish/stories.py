@@ -267,7 +267,7 @@ def watching() -> Iterator[Story]:
     )
     yield story(
         "DeliverabilityStateNotWritable",
-        gauge("exporter_state_writable", (1, 10), (0, 50), (1, 60)),
+        gauge("exporter_state_writable", (1, 10), (0, 50), (1, 60)) | gauge("exporter_state_configured", (1, 120)),
         not_yet=24,
         fires=27,
         over=75,
@@ -361,7 +361,10 @@ def quiet() -> Iterator[Story]:
     )
     yield Story(
         "an exporter that keeps its state in memory, by choice, is no fault",
-        up() | gauge("exporter_state_writable", (0, 60)) | gauge("exporter_series_dropped", (0, 60)),
+        up()
+        | gauge("exporter_state_writable", (0, 60))
+        | gauge("exporter_state_configured", (0, 60))
+        | gauge("exporter_series_dropped", (0, 60)),
         {59: {}},
     )
     yield Story(
