@@ -62,6 +62,7 @@ class StateCopy:
         self.fault: str | None = None
         self.foreign = False  # it is whole, but of another format
         self._format = _format(path)
+        self._changed: dict[tuple[str, tuple[Any, ...]], tuple[Any, ...] | None] = {}  # what is left of a damaged row
 
     @property
     def name(self) -> str:
@@ -85,14 +86,14 @@ class StateCopy:
                     faults += [f"table {name} is not as it was made" for name in COLUMNS if not _is_ours(db, name)]
                 self.foreign = another is not None and not faults and self._format in range(MOST_FORMATS)
                 faults += [another] if another else []
-                faults += _take_all(db, reader)
+                faults += self._take_all(db, reader)
         except DAMAGED as error:
             faults.append(str(error))
-            self._rescue(lambda db: _take_all(db, reader))
+            self._rescue(lambda db: self._take_all(db, reader))
         self.fault = faults[0] if faults else None
 
-    def save(self, target: sqlite3.Connection, reader: Reader) -> None:
-        """Write all that can be read into `target`, tables that nobody knows as well. Raise OSError if it cannot."""
+    def save(self, target: sqlite3.Connection) -> None:
+        """Write all that could be read into `target`, tables that nobody knows as well. Raise OSError if it cannot."""
 
         def copy(db: sqlite3.Connection) -> None:
             for name, sql in _tables(db).items():
@@ -100,10 +101,20 @@ class StateCopy:
                     _take_over(db, target, name, sql)
                     continue
                 for row in _rows(db, name, COLUMNS[name], []):
-                    if kept := reader.take(name, row):
+                    if kept := self._changed.get((name, row), row):
                         _insert(target, name, COLUMNS[name], kept)
 
         self._rescue(copy)
+
+    def _take_all(self, db: sqlite3.Connection, reader: Reader) -> list[str]:
+        faults: list[str] = []
+        for name in COLUMNS.keys() & _tables(db).keys():
+            for row in _rows(db, name, COLUMNS[name], faults):
+                kept = reader.take(name, row)
+                if kept != row:
+                    self._changed[name, row] = kept
+                    faults.append(f"a row of {name} cannot be read")
+        return faults
 
     def _of_another_format(self, db: sqlite3.Connection) -> str | None:
         if self._format == FORMAT or (self._format == 0 and _tables(db).keys() <= COLUMNS.keys()):
@@ -185,15 +196,6 @@ def _tables(db: sqlite3.Connection) -> dict[str, str]:
 def _is_ours(db: sqlite3.Connection, table: str) -> bool:
     found = [(row[1], row[2]) for row in db.execute(f"PRAGMA table_info({table})")]
     return table in _tables(db) and found == [(column, "TEXT") for column in COLUMNS[table]]
-
-
-def _take_all(db: sqlite3.Connection, reader: Reader) -> list[str]:
-    faults: list[str] = []
-    for name in COLUMNS.keys() & _tables(db).keys():
-        for row in _rows(db, name, COLUMNS[name], faults):
-            if reader.take(name, row) != row:
-                faults.append(f"a row of {name} cannot be read")  # noqa: PERF401  (the scan appends to it, too)
-    return faults
 
 
 def _rows(db: sqlite3.Connection, table: str, columns: Iterable[str], faults: list[str]) -> Iterator[tuple[Any, ...]]:

@@ -77,7 +77,7 @@ class StateDatabase:
             copy = StateCopy(self.path)
             copy.read(reader)
             if refused is None and copy.fault:
-                told = self._mend(copy, reader)
+                told = self._mend(copy)
         if refused:
             raise refused
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_NONBLOCK, 0o600))
@@ -150,7 +150,7 @@ class StateDatabase:
             elif new.exists():
                 new.rename(self.path)
 
-    def _mend(self, copy: StateCopy, reader: Reader) -> str:
+    def _mend(self, copy: StateCopy) -> str:
         """Set the file aside, after all that can be read has been written to a new one. Return what was done."""
         new = self._beside(".new")
         remove(new)
@@ -158,7 +158,7 @@ class StateDatabase:
             os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             with closing(made(new)) as db:
                 db.execute("BEGIN")
-                copy.save(db, reader)
+                copy.save(db)
                 db.execute("COMMIT")
         except (OSError, sqlite3.Error):
             remove(new)

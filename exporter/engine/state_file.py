@@ -27,7 +27,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -271,7 +271,8 @@ def _write(database: StateDatabase, changes: dict[Key, Change], spare: _Saved) -
             if opened.error:
                 return _Written(opened.error, renewed, tuple(told))
         try:
-            refused = database.write(_rows(changes))
+            refused: list[str] = []
+            refused += database.write(_rows(changes, refused))
         except (sqlite3.Error, OSError) as failure:
             error = str(failure)
         else:
@@ -279,8 +280,13 @@ def _write(database: StateDatabase, changes: dict[Key, Change], spare: _Saved) -
     return _Written(error, renewed, tuple(told))
 
 
-def _rows(changes: dict[Key, Change]) -> list[Row]:
-    return [_row(key, change) for key, change in changes.items()]
+def _rows(changes: dict[Key, Change], refused: list[str]) -> Iterator[Row]:
+    """What JSON cannot hold is left out: all others must not wait for it."""
+    for key, change in changes.items():
+        try:
+            yield _row(key, change)
+        except UNSOUND as error:
+            refused.append(f"{key}: {error}")
 
 
 def _row(key: Key, change: Change) -> Row:

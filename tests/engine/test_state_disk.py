@@ -233,7 +233,7 @@ async def test_a_disk_that_fills_later_loses_nothing(tmp_path: Path, caplog: pyt
 async def test_a_start_with_very_many_rows_leaves_the_loop_free(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """The loop has to be free while the file is opened, checked and read."""
+    """The loop has to be free while the file is opened, checked and read. The bound is one of CPU time."""
     rows, path = size(2000, 100_000), tmp_path / "state"
     await (await filled(path)).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -241,6 +241,8 @@ async def test_a_start_with_very_many_rows_leaves_the_loop_free(
         db.execute("BEGIN")
         db.executemany("REPLACE INTO held VALUES ('ptr', ?, ?)", ((f"ip=x{it}", body) for it in range(rows)))
         db.execute("COMMIT")
+    before = gc.get_threshold()
+    serve.seldom_collect_all()  # as the daemon does before it starts
     for damaged in (False, True):
         if damaged:
             with path.open("r+b") as file:
@@ -255,16 +257,18 @@ async def test_a_start_with_very_many_rows_leaves_the_loop_free(
                 late.append(time.monotonic() - before - 0.01)
 
         watching = asyncio.create_task(watch())
-        began = time.monotonic()
+        began, busy = time.monotonic(), time.process_time()
         state = await opened(path)
-        took = time.monotonic() - began
+        took, used = time.monotonic() - began, time.process_time() - busy
         watching.cancel()
         assert len(state.left()) > rows - 100
         await state.close()
         record_property(
-            f"{'damaged' if damaged else 'whole'} start", f"{took:.2f} s, loop {max(late) * 1000:.0f} ms late"
+            f"{'damaged' if damaged else 'whole'} start",
+            f"{took:.2f} s, {used:.2f} s of CPU, loop {max(late) * 1000:.0f} ms late",
         )
-        assert took < 10
+        assert used < 10, "four seconds, where nobody else is at work"
+    gc.set_threshold(*before)
 
 
 FORKS = """
@@ -311,7 +315,7 @@ async def test_kill_9_at_any_moment_leaves_a_whole_file(
         assert forks.stdout is not None
         early = 0
         for _ in range(rounds):
-            print(path, chance.uniform(0.0, 0.12), file=forks.stdin, flush=True)
+            print(path, chance.uniform(0.0, 0.25), file=forks.stdin, flush=True)
             last = int(forks.stdout.readline())
             early += not last
             state = await opened(path)

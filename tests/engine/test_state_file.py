@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
+
+import pytest
 
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.checks import ptr
@@ -125,3 +129,20 @@ async def test_only_the_start_reads(tmp_path: Path) -> None:
     assert recalled(state).last_run == 0, "it is held by now, or was dropped for good"
     assert not said
     await state.close()
+
+
+async def test_what_cannot_be_written_holds_up_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held = only_ran(1000)
+    state = await StateFile.open(tmp_path / "state", CATALOGUE)
+    state.save(replace(held, check=replace(CHECK, id="surrogate \ud800")))
+    state.save(replace(held, last_run=object()))  # type: ignore[arg-type]  # nothing that JSON can hold
+    state.save(replace(held, target=replace(HOST, ip=ip_address("192.0.2.9"))))
+    await state.close()
+    assert caplog.text.count("not saved") == 2
+    state = await StateFile.open(tmp_path / "state", CATALOGUE)
+    assert state.left() == {("ptr", "ip=192.0.2.9")}
+    await state.close()
+
+
+def only_ran(at: float) -> CheckState:
+    return CheckState(CHECK, HOST).after(ran(at))
