@@ -41,6 +41,7 @@ from exporter.facts import Doubt, Reason
 from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, ListFault, NotListed
 from exporter.net.dnsbl.answers import ListAnswer, Listing, agree, same
+from exporter.net.dnsbl.conduct import Heard
 from exporter.net.dnsbl.list_state import ListState, Step
 from exporter.net.dnsbl.recent_verdicts import RecentVerdicts
 from exporter.net.dnsbl.snapshot import readable
@@ -71,8 +72,7 @@ class DnsblClient:
         self._patience = patience
         self._lists: dict[str, ListState] = {}
         self._subjects: frozenset[str] | None = None
-        self._order = 0  # of the latest question to any list
-        self._answered = ("", 0), ("", 0)  # the two lists that answered the latest questions, and their order
+        self._place = 0  # of the latest question to any list, or of its end
 
     async def listed(self, net: Asker, subject: Subject, lists: Sequence[Blocklist]) -> list[ListVerdict]:
         """What each list that can hold the subject says of it now, in their order."""
@@ -330,27 +330,26 @@ class DnsblClient:
             detail = f"the {budget.limit} questions a day for {blocklist.name} are spent"
             net.transcript.note(f"{blocklist.hide(name)} {rdtype}", (f"not asked: {detail}",))
             return Reply(Question(blocklist.name, rdtype), Status.RATE_LIMITED, detail=detail)
-        self._order += 1
-        order, asked = self._order, self._clock.monotonic()
+        self._place += 1
+        place, asked = self._place, self._clock.monotonic()
         reply = await net.query(name, rdtype, fresh=fresh, hide=blocklist.hide)
         if reply.transport == "cache":
             budget.used -= 1
             return reply
         if budget.limit and budget.used % max(1, budget.limit // 100) == 0:
             self.revision += 1  # a crash may forget this much of the day's count
+        self._place += 1
         if reply.status.conclusive:
-            conduct.answered(self._others(blocklist.name))
-            latest = {name: at for name, at in self._answered if name != blocklist.name}
-            latest[blocklist.name] = max(order, dict(self._answered).get(blocklist.name, 0))
-            first, second, *_ = sorted([*latest.items(), ("", 0)], key=lambda it: it[1], reverse=True)
-            self._answered = first, second
-        elif reply.status not in _NOT_THE_LISTS_FAULT:
-            conduct.unanswered(order, asked, self._others(blocklist.name))
+            conduct.answered(place)
+        else:
+            conduct.heard.failed = self._place
+            if reply.status not in _NOT_THE_LISTS_FAULT:
+                conduct.unanswered(place, self._place, asked, self._others(blocklist.name))
         return reply
 
-    def _others(self, name: str) -> int:
-        """The place, among all questions, of the latest one that another list has answered."""
-        return max(order for of, order in self._answered if of != name)
+    def _others(self, name: str) -> list[Heard]:
+        """What the other lists have answered of late."""
+        return [kept.conduct.heard for of, kept in self._lists.items() if of != name]
 
     def _state_of(self, blocklist: Blocklist) -> ListState:
         kept, digest = self._lists.get(blocklist.name), _digest(blocklist.zone)

@@ -2,8 +2,9 @@
 
 The rules:
 
-- An unanswered question counts against a list only if another list answers a question that was asked later, and before
-  this list is asked again. If no list answers, our own resolver is at fault.
+- An unanswered question counts against a list only if our resolver was well all the time: meanwhile another list has
+  answered what was asked later, or at least left nothing unanswered; and afterwards it answers again.
+- Of questions that overlap, only one counts: when a resolver falls silent, very many are under way.
 - A list that leaves two questions in a row unanswered over an hour, or half of its last 20, leaves the quorum.
 - A list whose second looks contradicted its first looks about three subjects within 6 hours begins no listing for 24
   hours. Each further contradiction restarts these 24 hours.
@@ -14,7 +15,7 @@ The rules:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -37,43 +38,69 @@ SUSPECT_FOR = 6 * HOUR
 
 
 @dataclass(slots=True)
+class Heard:
+    """What one list has answered of late. Places count all questions to all lists, and the ends of these questions."""
+
+    answered: int = 0  # where the latest question that it has answered was asked
+    failed: int = 0  # where the latest question without an answer ended
+
+
+@dataclass(frozen=True, slots=True)
+class _Unanswered:
+    asked: int  # places, as in Heard
+    ended: int
+    at: float  # when it was asked
+    meanwhile: bool  # until it ended, another list had answered a question that was asked later
+
+
+@dataclass(slots=True)
 class Conduct:
     """Times are monotonic seconds."""
 
     recent: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))  # was it answered?
     silent: int = 0
     silent_since: float = 0.0
-    pending: tuple[int, float] | None = (
-        None  # the latest unanswered question and its time, until it is clear who is at fault
-    )
+    heard: Heard = field(default_factory=Heard)  # what it proves of the resolver
+    undecided: deque[_Unanswered] = field(default_factory=lambda: deque(maxlen=WINDOW))  # whose fault is not clear yet
+    decided: int = 0  # where the latest one ended about which we have decided
     contradictions: list[tuple[float, str]] = field(default_factory=list)  # when, and about whom
     begins_nothing_until: float = 0.0
     named_anew: dict[str, float] = field(default_factory=dict)
     suspect_until: float = 0.0
     suspects: set[str] = field(default_factory=set)  # the subjects that it named then
 
-    def answered(self, others: int) -> None:
-        self.settle(others)
-        self.pending = None
+    def answered(self, asked: int) -> None:
+        """The list has answered the question at that place."""
+        self.heard.answered = max(asked, self.heard.answered)
         self.recent.append(True)
         self.silent = 0
 
-    def unanswered(self, order: int, asked: float, others: int) -> None:
-        """`order` numbers the question among all; `others` is the number of the latest that another list answered."""
-        self.settle(others)
-        self.pending = order, asked
+    def unanswered(self, asked: int, ended: int, at: float, others: Iterable[Heard]) -> None:
+        """A question, asked at that time, has ended without an answer."""
+        latest = self.undecided[-1].ended if self.undecided else self.decided
+        if asked > latest:
+            meanwhile = any(other.answered > asked for other in others)
+            self.undecided.append(_Unanswered(asked, ended, at, meanwhile))
 
-    def settle(self, others: int) -> None:
-        """Count the pending question against the list if another list has answered a later one."""
-        if self.pending and others > self.pending[0]:
-            self.silent_since = self.silent_since if self.silent else self.pending[1]
-            self.silent += 1
+    def settle(self, others: Collection[Heard]) -> None:
+        """Decide about the unanswered questions after whose end another list has answered one."""
+        while self.undecided:
+            first = self.undecided[0]
+            alive = [other for other in others if other.answered > first.ended]
+            if not alive:
+                return
+            self.undecided.popleft()
+            self.decided = first.ended
+            if not first.meanwhile and all(other.failed > first.asked for other in alive):
+                continue  # our resolver may have been silent
             self.recent.append(False)
-            self.pending = None
+            if first.asked > self.heard.answered:
+                self.silent_since = self.silent_since if self.silent else first.at
+                self.silent += 1
 
     @property
     def unanswered_lately(self) -> int:
-        return self.recent.count(False) + (self.pending is not None)
+        return self.recent.count(False) + len(self.undecided)
 
     def unreliable(self, now: float) -> bool:
         return self._silent(SILENT, now) or self.recent.count(False) * 2 >= WINDOW
