@@ -36,6 +36,7 @@ class Reason(StrEnum):
 
     BUG = "bug"
     PENDING = "pending"
+    LOCAL_RESOURCES = "local_resources"
     DEADLINE = "deadline"
     RATE_LIMITED = "rate_limited"
     BLOCKLIST_UNHEALTHY = "blocklist_unhealthy"
@@ -52,7 +53,7 @@ class Reason(StrEnum):
     @property
     def from_here(self) -> bool:
         """Is its cause where the exporter runs? Then it affects many targets at once."""
-        return self in (Reason.EGRESS, Reason.BLOCKLIST_UNHEALTHY, Reason.RATE_LIMITED)
+        return self in (Reason.EGRESS, Reason.BLOCKLIST_UNHEALTHY, Reason.RATE_LIMITED, Reason.LOCAL_RESOURCES)
 
     @property
     def rank(self) -> int:

@@ -6,6 +6,7 @@ a verdict about somebody's mail. So each end of a run has one meaning:
 - A Doubt that the check yields does not end the run. The findings that it leaves open are not decided.
 - CannotTell ends the run. It becomes a Doubt that leaves all findings open.
 - The check's timeout ends the run, with the reason `deadline`.
+- An exception for lack of files, memory or ports has the reason `local_resources`.
 - Any other exception is a bug of ours. It is logged with its trace, and becomes a Doubt with the reason `bug`.
 
 If there are several doubts, people are shown the worst one (`facts.worst`).
@@ -23,6 +24,7 @@ from exporter.clock import Clock
 from exporter.facts import CannotTell, Doubt, Finding, LookAgain, Measured, Metric, Reason, Record, Sample
 from exporter.model import Check, Fact, Outcome, Target
 from exporter.net import Net
+from exporter.net.shortage import shortage
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +83,9 @@ async def evaluate(check: Check, target: Target, net_factory: NetFactory, clock:
     except TimeoutError:
         late = Doubt(Reason.DEADLINE, f"no end within {seconds:g} s")
         facts.take(late if limit.expired() else _bug(check, target))
-    except Exception:  # noqa: BLE001  (the shield: our bug must not become anybody's verdict)
-        facts.take(_bug(check, target))
+    except Exception as error:  # noqa: BLE001  (the shield: our bug must not become anybody's verdict)
+        short = shortage(error)
+        facts.take(Doubt(Reason.LOCAL_RESOURCES, short) if short else _bug(check, target))
     duration = clock.monotonic() - since
     return Outcome(
         check=check,

@@ -32,6 +32,7 @@ class Status(StrEnum):
     TRUNCATED = "truncated"  # TC over UDP and nothing better over TCP
     BOGUS = "bogus"  # the resolver refuses on DNSSEC grounds (RFC 4035 section 5.5)
     RATE_LIMITED = "rate_limited"  # our own pace did not let the question out in time
+    LOCAL_RESOURCES = "local_resources"  # this machine lacks files, memory or ports to ask with
 
     @property
     def conclusive(self) -> bool:
@@ -53,6 +54,7 @@ _REASONS = {
     Status.TRUNCATED: Reason.TRUNCATED,
     Status.BOGUS: Reason.BOGUS,
     Status.RATE_LIMITED: Reason.RATE_LIMITED,
+    Status.LOCAL_RESOURCES: Reason.LOCAL_RESOURCES,
 }
 
 

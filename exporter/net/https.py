@@ -25,6 +25,7 @@ import math
 import re
 import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import zip_longest
@@ -40,6 +41,7 @@ from exporter.facts import Doubt, Reason
 from exporter.mail import names
 from exporter.mail.dns import Question
 from exporter.net.interfaces import Dial, dial_direct
+from exporter.net.shortage import shortage
 from exporter.net.silence import Silence, SilentUrls
 from exporter.net.tls import system_authorities
 from exporter.text import printable
@@ -178,6 +180,7 @@ class HttpsClient:
         self._authorities = authorities
         self._places = asyncio.Semaphore(AT_ONCE)
         self._session: aiohttp.ClientSession | None = None
+        self._blind = False  # no authority is known
         self._answered = -math.inf  # when some server last did, on the loop's clock
 
     async def get(
@@ -229,7 +232,7 @@ class HttpsClient:
         except _Failed as why:
             failed = why
         except aiohttp.ClientConnectorCertificateError as error:
-            how = Failure.CERTIFICATE if self._authorities or any(system_authorities()) else Failure.BLIND
+            how = Failure.BLIND if self._blind else Failure.CERTIFICATE
             failed = _Failed(how, f"{_NOT_GOOD[how]}: {_said(error.certificate_error)}")
         except aiohttp.ClientSSLError as error:
             failed = _Failed(Failure.TLS, f"TLS fails: {error}")
@@ -246,6 +249,8 @@ class HttpsClient:
     def _unconnected(self, error: Exception) -> _Failed:
         """A firewall on our side can refuse a connection too. A refusal counts only if another server has answered."""
         said = f"no connection, or broken off: {error or type(error).__name__}"
+        if short := shortage(error):
+            return _Failed(Failure.CONNECTION, short, Reason.LOCAL_RESOURCES, ours=True)
         if not isinstance(error, OSError) or error.errno != errno.ECONNREFUSED:
             ours = isinstance(error, OSError) and error.errno in _NO_ROUTE
             return _Failed(Failure.CONNECTION, said, ours=ours)
@@ -284,9 +289,13 @@ class HttpsClient:
     def _opened(self) -> aiohttp.ClientSession:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which verifies the chain and the name
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_default_certs()
+        # Not load_default_certs: OpenSSL would open files later, for each chain, and distrust it if it cannot.
+        for text in system_authorities():
+            with suppress(ssl.SSLError):
+                context.load_verify_locations(cadata=text.decode("ascii", "ignore"))
         if self._authorities:
             context.load_verify_locations(cadata=self._authorities.decode("ascii"))
+        self._blind = not context.cert_store_stats()["x509"]
         connector = aiohttp.TCPConnector(
             resolver=self._addresses, use_dns_cache=False, ssl=context, limit=0, force_close=True
         )

@@ -37,6 +37,7 @@ from exporter.mail import rdap
 from exporter.mail.rdap import Bootstrap, RdapRegistration, RdapSyntaxError
 from exporter.net.https import Fetched, HttpsClient
 from exporter.net.rate_limit import TokenBucket
+from exporter.net.shortage import shortage
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +213,7 @@ class RdapClient:
                     self._bootstrap = await self._read_bootstrap(say)
                 except CannotTell as could_not:
                     log.warning("the list of RDAP servers could not be read: %s", could_not)
-                    pause = RETRY
+                    pause = 0.0 if could_not.reason is Reason.LOCAL_RESOURCES else RETRY
                     if isinstance(self._bootstrap, CannotTell):  # else that of yesterday is better than none
                         self._bootstrap = could_not
                 self._read_again = self._clock.monotonic() + pause
@@ -240,7 +241,9 @@ class RdapClient:
         try:
             return await self._reader.read(lambda files: files.read(path, rdap.LARGEST + 1))
         except OSError as error:
-            raise CannotTell(Reason.NETWORK, f"the list of RDAP servers cannot be read: {error.strerror}") from None
+            short = shortage(error)
+            reason = Reason.LOCAL_RESOURCES if short else Reason.NETWORK
+            raise CannotTell(reason, f"the list of RDAP servers cannot be read: {short or error.strerror}") from None
 
 
 def _body(fetched: Fetched) -> bytes:

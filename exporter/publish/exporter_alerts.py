@@ -139,7 +139,9 @@ def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         description=(
             "The cause is where the exporter runs, not at the targets. egress: a way out is closed, such as port 25 or "
             "HTTPS. blocklist_unhealthy: lists refuse the resolver. rate_limited: a limit of questions is used up. "
-            f"What to do: open the way, use a resolver of your own, or switch the check off: {root}"
+            "local_resources: the exporter has no file descriptor or memory left. What to do: open the way, use a "
+            "resolver of your own, raise LimitNOFILE (ulimit -n) or MemoryMax, or switch the check off: "
+            f"{root}"
         ),
         runbook=root,
         severity="warning",

@@ -40,6 +40,7 @@ REASONS: dict[Reason, str] = {
     Reason.BUG: "a fault of the exporter itself; its log has the trace",
     Reason.PENDING: "no run has ended yet",
     Reason.DEADLINE: "the run was not over in time",
+    Reason.LOCAL_RESOURCES: "the exporter has no file descriptor, memory or local port left: raise `LimitNOFILE`",
     Reason.RATE_LIMITED: "a question had to wait too long for its turn: a pace of ours, or a server that wants fewer",
     Reason.BLOCKLIST_UNHEALTHY: "no blocklist that holds the target can be believed at present",
     Reason.EGRESS: "our own way out may be shut, such as port 25 by a firewall",

@@ -13,6 +13,7 @@ The rules:
 - If a nameserver does not understand EDNS, it is asked again without (RFC 6891 section 7).
 - A nameserver that has given an inconclusive answer is not asked again. One that could not be reached is.
 - If there is no conclusive answer, the result is the failure that says most (`_TELLING`). Its detail names them all.
+- A question that this machine could not send, for lack of files or ports, says nothing about the nameserver.
 - A nameserver that was silent for a share of the time is asked last for PENALTY seconds.
 """
 
@@ -28,11 +29,13 @@ from typing import NamedTuple
 from exporter.mail.dns import Status
 from exporter.net.dns import wire
 from exporter.net.dns.upstream import SuspectedSpoofingError, Upstream
+from exporter.net.shortage import shortage
 
 LEAST_ATTEMPTS = 3
 PENALTY = 30.0  # seconds a silent nameserver is asked last
 # Of several failures the one that says most is returned; silence says least.
 _TELLING = (
+    Status.LOCAL_RESOURCES,
     Status.TRUNCATED,
     Status.MALFORMED,
     Status.SERVFAIL,
@@ -40,6 +43,7 @@ _TELLING = (
     Status.TIMEOUT,
     Status.NETWORK,
 )
+_NOT_REACHED = frozenset({Status.NETWORK, Status.LOCAL_RESOURCES})
 
 
 class UpstreamState:
@@ -121,7 +125,7 @@ class Attempts:
                 return self._give_up(now)
             elif self._upcoming and (now >= next_at or not self._open):
                 server = self._upcoming.popleft()
-                if server not in self._responses or self._responses[server].said.status is Status.NETWORK:
+                if server not in self._responses or self._responses[server].said.status in _NOT_REACHED:
                     self._begin(server, now)
                     next_at = now + self._share
             else:
@@ -192,7 +196,8 @@ class Attempts:
             stats.seconds.observe(now - attempt.sent)
         else:
             said = _unheard(attempt, what)
-            server.fell_silent(now)
+            if said.status is not Status.LOCAL_RESOURCES:
+                server.fell_silent(now)
         stats.responses[said.status] += 1
         response = Response(server, attempt.transport, said)
         if said.status.conclusive:
@@ -211,7 +216,7 @@ class Attempts:
             what = "no whole answer" if attempt.truncated else "no answer"
             said = wire.Decoded(status, detail=f"gives {what} in {now - attempt.sent:.2g} s")
             known = self._responses.get(attempt.server)
-            if known is None or known.said.status is Status.NETWORK:
+            if known is None or known.said.status in _NOT_REACHED:
                 self._responses[attempt.server] = Response(attempt.server, attempt.transport, said)
         if not self._responses:  # the loop was late, and the time was over before any question could leave
             return Response(self._upcoming[0], "udp", wire.Decoded(Status.TIMEOUT, detail="was not asked in time"))
@@ -221,6 +226,8 @@ class Attempts:
 
 
 def _unheard(attempt: _Attempt, error: OSError | EOFError) -> wire.Decoded:
+    if short := shortage(error, ipv4=attempt.server.upstream.version == 4):
+        return wire.Decoded(Status.LOCAL_RESOURCES, detail=f"cannot be asked: {short}")
     said = "the connection ended early" if isinstance(error, EOFError) else (error.strerror or str(error))
     if attempt.truncated:
         return wire.Decoded(Status.TRUNCATED, detail=f"sends a truncated answer, and over TCP: {said}")

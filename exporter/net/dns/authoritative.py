@@ -31,6 +31,7 @@ from exporter.net.dns.silence import ZoneSilences
 from exporter.net.dns.upstream import Upstream
 from exporter.net.interfaces import Dial, dial_direct
 from exporter.net.rate_limit import TokenBucket
+from exporter.net.shortage import shortage
 from exporter.text import printable
 
 PORT = 53
@@ -41,7 +42,6 @@ MOST_IN_FLIGHT = 128
 MOST_KEPT = 10_000  # servers whose pace, and zones whose lag is remembered
 
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-_NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class NoRouteError(OSError):
@@ -90,9 +90,11 @@ class AuthoritativeClient:
         except NoRouteError as wrong:
             return passed_over(question, str(wrong))
         except OSError as wrong:
-            ours = wrong.errno in _NO_FILES
-            detail = f"{server} cannot be reached: {wrong.strerror or wrong}"
-            return ServerReply(question, Status.RATE_LIMITED if ours else Status.NETWORK, detail=detail)
+            if short := shortage(wrong):
+                return ServerReply(question, Status.LOCAL_RESOURCES, detail=f"{server} cannot be asked: {short}")
+            return ServerReply(
+                question, Status.NETWORK, detail=f"{server} cannot be reached: {wrong.strerror or wrong}"
+            )
         latest = self._clock.monotonic() + PATIENCE
         if not await self._wait_for_slot(server, latest):
             return _late(question)

@@ -57,7 +57,7 @@ class Cache:
 
 
 def _seconds(reply: Reply) -> float:
-    if reply.status is Status.RATE_LIMITED:
+    if reply.status in (Status.RATE_LIMITED, Status.LOCAL_RESOURCES):
         return 0  # says nothing about the name, only about a moment of ours
     if not reply.status.conclusive:
         return FAILURE

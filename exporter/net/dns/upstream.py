@@ -68,6 +68,7 @@ class Upstream:
         """Raise ValueError if the host is not an IP address, because nameservers are never looked up."""
         ip = ip_address(host)
         self.name = f"[{host}]:{port}" if ip.version == 6 else f"{host}:{port}"
+        self.version = ip.version
         self.stats = UpstreamStats()
         self._host, self._port = host, port
         self._family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET

@@ -58,7 +58,7 @@ WIDTH = 8  # lists asked at once for one subject
 PATIENCE = 900.0  # seconds that a second look waits at most, whatever the TTL
 SECOND_LOOK = 3  # questions of one
 
-_NOT_THE_LISTS_FAULT = (Status.RATE_LIMITED, Status.NETWORK)
+_NOT_THE_LISTS_FAULT = (Status.RATE_LIMITED, Status.NETWORK, Status.LOCAL_RESOURCES)
 
 
 class DnsblClient:

@@ -34,6 +34,7 @@ from exporter.net.dnsbl.conduct import Conduct
 TEST_HEALTHY = 6 * HOUR  # seconds between tests, by the result of the last one
 TEST_UNHEALTHY = HOUR
 TEST_INCONCLUSIVE = HOUR / 2
+TEST_NOT_SENT = 60.0  # this machine could not ask: local_resources
 MOST_CONFIRMATIONS = 12  # tests an hour to confirm changes, besides those above
 TESTED_BEFORE = 60.0  # seconds before a second look, so that a good test need not be repeated after it
 
@@ -77,6 +78,8 @@ class ListState:
     def due(self, now: float) -> bool:
         """Is it time for a test?"""
         interval = TEST_HEALTHY if self.healthy and not self.doubt else TEST_INCONCLUSIVE
+        if self.doubt and self.doubt.reason is Reason.LOCAL_RESOURCES:
+            return now - self.tested >= TEST_NOT_SENT
         return now - self.tested >= (TEST_UNHEALTHY if self.fault else interval)
 
     def may_confirm(self, now: float) -> bool:

@@ -26,7 +26,6 @@ No connection means EGRESS too, unless another address has greeted us lately: th
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -34,6 +33,7 @@ from typing import TypeAlias
 
 from exporter.facts import IP, Doubt, Reason
 from exporter.mail.smtp import ReplySyntaxError, SmtpReply
+from exporter.net.shortage import shortage
 from exporter.net.smtp.connection import SmtpConnection
 from exporter.net.smtp.egress import EgressPaths, SlotTimeout, forget, nothing_answers
 from exporter.net.smtp.probe import SmtpContext
@@ -48,7 +48,6 @@ SLACK = 60.0  # seconds before the end of an interval, so that the next run does
 UNREACHED = 900.0  # seconds until a server that could not be connected to is tried again
 MOST_ADDRESSES = 2  # of one server, while none of them has said a word
 
-_NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 _NOT_THE_NAME = frozenset({500, 502, 503, 521})
 _TWO_LINES = frozenset("\r\n\0")
 
@@ -158,6 +157,8 @@ class EhloClient:
             if said.reached:
                 break
         said = replace(said, lines=lines)
+        if said.doubt and said.doubt.reason is Reason.LOCAL_RESOURCES:
+            return said  # it was not asked
         now, key = self._context.clock.monotonic(), (server.name, server.port, name)
         self._kept.pop(key, None)
         self._kept[key] = _Kept(now, now + (self._interval - SLACK if said.reached else UNREACHED), said)
@@ -201,20 +202,21 @@ class _Call:
         except TimeoutError:
             self._doubt(Reason.NETWORK, f"the conversation did not end within {limit.session:g} s")
         except OSError as broken:
-            self._doubt(Reason.NETWORK, str(broken) or type(broken).__name__)
+            if not self._lacks(broken):
+                self._doubt(Reason.NETWORK, str(broken) or type(broken).__name__)
         finally:
             session.close()
 
     async def _connect(self) -> SmtpConnection | None:
-        """Connect. If that fails, return None; `said` says why. Raise OSError if we have no file descriptors left."""
+        """Connect. If that fails, return None; `said` says why."""
         limit = self._context.deadlines.connect
         try:
             async with asyncio.timeout(limit):
                 host, port = await self._context.dial(self._ip, self._server.port)
                 reader, writer = await asyncio.open_connection(host, port)
         except OSError as broken:
-            if broken.errno in _NO_FILES:
-                raise
+            if self._lacks(broken):
+                return None
             how = f"no connection to {self._server.name} at {self._ip} port {self._server.port}: " + (
                 str(broken) or f"none within {limit:g} s"
             )
@@ -225,6 +227,13 @@ class _Call:
                 self._doubt(Reason.EGRESS, nothing_answers(self._ip, self._server.port))
             return None
         return SmtpConnection(reader, writer, self.lines.append)
+
+    def _lacks(self, error: OSError) -> bool:
+        """Is the error due to this machine alone? Then say so."""
+        short = shortage(error, ipv4=self._ip.version == 4)
+        if short:
+            self._doubt(Reason.LOCAL_RESOURCES, f"no connection to {self._ip} port {self._server.port}: {short}")
+        return short is not None
 
     async def _talk(self, session: SmtpConnection, octets: bytes) -> None:
         greeting = await session.reply()

@@ -22,6 +22,7 @@ from exporter.mail.certificate import CertificateSyntaxError, Roots, Shown
 from exporter.mail.smtp import Extensions, ReplySyntaxError, SmtpReply
 from exporter.mail.tls import Version, VersionAnswer
 from exporter.net.interfaces import Dial
+from exporter.net.shortage import shortage
 from exporter.net.silence import Silence
 from exporter.net.smtp.connection import (
     Secured,
@@ -38,7 +39,6 @@ T = TypeVar("T")
 IMPLICIT_TLS_PORT = 465  # TLS from the first octet: RFC 8314 section 3.3
 
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-_NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 _BEHIND = "NOOP"  # the command that a server must forget if it comes in clear behind STARTTLS
 _NO_COMMON = ("handshake failure", "insufficient security")  # alerts for a hello that offers nothing suitable
 
@@ -143,7 +143,8 @@ class SmtpProbe:
         except TimeoutError as late:
             await self._give_up(session, str(late) or f"the conversation did not end within {limit.session:g} s")
         except OSError as broken:
-            self._doubt(Reason.NETWORK, str(broken) or type(broken).__name__)
+            if not self._lacks(broken):
+                self._doubt(Reason.NETWORK, str(broken) or type(broken).__name__)
         finally:
             session.close()
 
@@ -168,7 +169,7 @@ class SmtpProbe:
             self._doubt(Reason.MALFORMED, str(nonsense))
 
     async def _connect(self) -> SmtpConnection | None:
-        """Connect. If that fails, return None; `found` says why. Raise OSError if we have no file descriptors left."""
+        """Connect. If that fails, return None; `found` says why."""
         self.lines.append(f"-- to {self.ip} port {self.target.port}")
         try:
             async with self._phase("connect", self._context.deadlines.connect):
@@ -177,8 +178,8 @@ class SmtpProbe:
             self.found = replace(self.found, refused=True)
             self.lines.append("-- connection refused")
         except OSError as broken:
-            if broken.errno in _NO_FILES:
-                raise
+            if self._lacks(broken):
+                return None
             if self.ip.version == 6 and broken.errno in _NO_ROUTE and not self._routed:
                 why = f"no way from here to {self.ip}: {broken}"
                 self.found = replace(self.found, passed_over=why)
@@ -186,6 +187,13 @@ class SmtpProbe:
             else:
                 self._doubt(Reason.EGRESS, f"no connection to {self.ip} port {self.target.port}: {broken}")
         return None
+
+    def _lacks(self, error: OSError) -> bool:
+        """Is the error due to this machine alone? Then say so."""
+        short = shortage(error, ipv4=self.ip.version == 4)
+        if short:
+            self._doubt(Reason.LOCAL_RESOURCES, f"no connection to {self.ip} port {self.target.port}: {short}")
+        return short is not None
 
     async def _open(self, say: Callable[[str], None]) -> SmtpConnection:
         host, port = await self._context.dial(self.ip, self.target.port)

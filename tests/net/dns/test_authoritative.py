@@ -173,7 +173,7 @@ async def test_without_a_route_nothing_is_said_about_the_server(fault: int) -> N
 
 async def test_want_of_file_descriptors_is_our_own_trouble() -> None:
     reply = await door(fault=errno.EMFILE).ask(SERVER, SOA)
-    assert reply.status is Status.RATE_LIMITED
+    assert reply.status is Status.LOCAL_RESOURCES
 
 
 @pytest.mark.parametrize("name", ["a..b", "x" * 64 + ".example", "ä.example"])
