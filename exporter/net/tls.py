@@ -15,7 +15,7 @@ LARGEST = 16 * 1024 * 1024  # bytes of one file
 def system_authorities() -> Iterator[bytes]:
     """The root certificates of this machine, where OpenSSL has them (SSL_CERT_FILE, SSL_CERT_DIR): texts in PEM.
 
-    A file that cannot be read is left out. Raise OSError if no file can be opened now, because good chains would look bad.
+    A file that cannot be read is left out. Raise OSError if no file can be opened now: good chains would look bad.
     """
     places = ssl.get_default_verify_paths()
     paths = [Path(places.cafile)] if places.cafile else []

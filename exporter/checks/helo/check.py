@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from exporter.checks.helo import syntax
 from exporter.checks.helo.syntax import NOT_FOUND, SET
-from exporter.facts import IP, Doubt, Finding, Reason, Rule, Severity
+from exporter.facts import IP, Doubt, Finding, LookAgain, Reason, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dns import Reply, Status
 from exporter.mail.helo import parse, receiver
@@ -85,6 +85,7 @@ async def helo(target: Greeting, net: Net) -> Facts:
     verdicts = await net.listed(name, target.lists, within=LOOK_UP_EVERY) if target.lists else []
     for verdict in verdicts:
         yield _listed(target, net, name, verdict, alone=verdict.alone(verdicts))
+    yield [LookAgain(verdict.again) for verdict in verdicts if verdict.again is not None]
 
 
 PEER = Rule(

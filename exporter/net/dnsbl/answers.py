@@ -6,14 +6,19 @@ The rules (truth rule 3 of the contract):
 
 - A change counts only after a second look. It is made past our cache, once the TTL of the first answer is over, and
   must say the same. The list must also pass a test after the first look, and not long before the second or later.
+- A listing begins after three fresh answers more. A second look asks for them at once; but a resolver repeats an answer
+  for its TTL, and then it takes three looks. With fewer, one server of five that is wrong would be believed too often.
 - For each contradiction within a day, one more look must say the same. Each look waits for another TTL.
 - Two looks that disagree are doubt. The verdict from before the first look still counts.
-- A subject that a list names in half of at least 6 looks of the last 6 hours is listed. The looks must be spread over
-  most of that time, because a few looks in a row would be chance. Meanwhile, the listing does not end.
+- A listing does not end while the list names the subject in half of at least 6 looks of the last 6 hours. The looks
+  must be spread over most of that time, because a few looks in a row would be chance.
+- A subject that a list names in every second answer is listed, although its looks disagree. To tell it from one that is
+  named by mistake in every fifth answer takes some 40 answers: it is looked at again and again until that is decided.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -23,8 +28,13 @@ from exporter.facts import Severity
 
 HOUR, DAY = 3600.0, 86400.0
 NEVER = float("-inf")
-LOOKS_FOR = 6 * HOUR  # seconds for which looks are remembered
+LOOKS_FOR = 6 * HOUR  # seconds in which looks count towards LOOKS
+LOOKS_KEPT = 200  # of a day
+NAMED, NOT_NAMED = math.log(0.5 / 0.2), math.log(0.5 / 0.8)  # what an answer says for "every second", not "every fifth"
+SUSPICION = 1.3  # as a sum of these, from where more looks are made,
+CERTAINTY = 8.0  # and from where the subject is listed
 LOOKS = 6  # with fewer looks, we do not know how often a list names the subject
+APART = HOUR / 2  # seconds between those looks: what is seen in a row is one look
 SPREAD = 4.5 * HOUR  # seconds from the first look to the last; likewise
 
 
@@ -77,13 +87,26 @@ def agree(first: ListAnswer, second: Listing | None) -> bool:
     return same(second, first.said) or bool(second and first.said and not first.listing)
 
 
-def often_named(looks: Sequence[Look]) -> Listing | None:
-    """The latest listing, if the list names the subject in half of enough looks, after a "no" too; else None."""
-    named = [listing for _, listing in looks if listing]
-    if len(looks) < LOOKS or len(named) * 2 < len(looks) or looks[-1][0] - looks[0][0] < SPREAD:
-        return None
-    came_back = any(before is None and after for (_, before), (_, after) in pairwise(looks))
-    return named[-1] if came_back else None
+def weight(looks: Sequence[Look]) -> float:
+    """How much the looks say that the list names the subject in every second answer (CUSUM, Page 1954)."""
+    total = 0.0
+    for _, listing in looks:
+        total = min(max(0.0, total + (NAMED if listing else NOT_NAMED)), CERTAINTY)
+    return total
+
+
+def comes_and_goes(looks: Sequence[Look]) -> bool:
+    """Does the list name the subject again and again, so that a "no" does not end a listing?"""
+    if not any(before is None and after for (_, before), (_, after) in pairwise(looks)):
+        return False
+    lately: list[Look] = []
+    for look in looks:
+        if looks[-1][0] - look[0] < LOOKS_FOR and (not lately or look[0] - lately[-1][0] >= APART):
+            lately.append(look)
+    named = sum(1 for _, listing in lately if listing)
+    spread = lately[-1][0] - lately[0][0]
+    half = len(lately) >= LOOKS and named * 2 >= len(lately) and spread >= SPREAD
+    return half or weight(looks) >= SUSPICION
 
 
 def plain(answer: ListAnswer | None, now: float) -> dict[str, Any] | None:

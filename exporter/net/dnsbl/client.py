@@ -42,7 +42,7 @@ from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, ListFault, NotListed
 from exporter.net.dnsbl.answers import ListAnswer, Listing, agree, same
 from exporter.net.dnsbl.conduct import Heard
-from exporter.net.dnsbl.list_state import ListState, Step
+from exporter.net.dnsbl.list_state import FRESH_ANSWERS, ListState, Step
 from exporter.net.dnsbl.recent_verdicts import RecentVerdicts
 from exporter.net.dnsbl.snapshot import readable
 from exporter.net.dnsbl.verdict import ListCondition, ListVerdict
@@ -56,7 +56,6 @@ Subject: TypeAlias = IPv4Address | IPv6Address | str
 RECENT = 3 * 3600.0  # seconds; a "no" counts for so long if later questions get no answer
 WIDTH = 8  # lists asked at once for one subject
 PATIENCE = 900.0  # seconds that a second look waits at most, whatever the TTL
-SECOND_LOOK = 3  # questions of one
 
 _NOT_THE_LISTS_FAULT = (Status.RATE_LIMITED, Status.NETWORK, Status.LOCAL_RESOURCES)
 
@@ -159,7 +158,8 @@ class DnsblClient:
         conduct.settle(self._others(blocklist.name))
         last = kept.latest(key)
         listing = last.listing if last else None
-        wait = last.again - now if last and last.wants_second_look and kept.healthy else None
+        due = last.again if last and last.wants_second_look else kept.more.get(key)
+        wait = due - now if due is not None and kept.healthy else None
         settled = last is not None and not last.unconfirmed and not last.disputed
         return ListVerdict(
             blocklist,
@@ -203,9 +203,9 @@ class DnsblClient:
         """Ask about the subject once, or several times for a second look, and keep the answer."""
         epoch, last = kept.epoch, kept.latest(key)
         second = last is not None and last.wants_second_look
-        said: Listed | NotListed | None = None
+        said: list[Listed | NotListed] = []
         again = 0.0
-        for _ in range(SECOND_LOOK if second else 1):
+        for _ in range(FRESH_ANSWERS if second else 1):
             reply = await self._query(net, blocklist, kept, name, "A", fresh=second)
             if reply.transport == "cache" and _changes(last, blocklist, reply):
                 reply = await self._query(net, blocklist, kept, name, "A", fresh=True)
@@ -223,14 +223,15 @@ class DnsblClient:
                 return _unhealthy(blocklist, answer)
             if kept.epoch != epoch or not kept.healthy:
                 return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} could not be believed while it was asked")
-            said, again = answer, self._clock.monotonic() + min(float(reply.ttl), self._patience)
-            if last and not agree(last, _listing(said, 0.0)):
+            said.append(answer)
+            again = self._clock.monotonic() + min(float(reply.ttl), self._patience)
+            if last and not agree(last, _listing(answer, 0.0)):
                 break
         now = self._clock.monotonic()
-        listing = _listing(said, self._clock.wall())
         known = [it for it in (last.listing, last.said) if it] if last else []
-        listing = next((it for it in known if same(it, listing)), listing)
-        step = kept.take(key, listing, now, again)
+        new = [_listing(it, self._clock.wall()) for it in said]
+        listings = [next((it for it in known if same(it, listing)), listing) for listing in new]
+        step = kept.take(key, listings, now, again)
         after = kept.latest(key)
         if step is not Step.SETTLED or (last and (last.disputed or (after and last.listing != after.listing))):
             self.revision += 1

@@ -29,7 +29,7 @@ ABSENT = 2  # after this many in a row, for as long, no verdict waits for the li
 CONTRADICTIONS = 3  # subjects about which a list contradicted itself
 CONTRADICTED_FOR = 6 * HOUR
 BEGINS_NOTHING_FOR = DAY
-MOST_LOOKS = 4  # after the first, before a change counts
+MOST_LOOKS = 6  # after the first, before a change counts
 SUDDENLY = 3 * HOUR
 SUSPECT_SUBJECTS = 20
 SUSPECT_NETWORKS = 5
@@ -123,9 +123,9 @@ class Conduct:
     def contradicted_lately(self, now: float) -> set[str]:
         return {key for at, key in self.contradictions if now - at < CONTRADICTED_FOR}
 
-    def looks_wanted(self, now: float) -> int:
-        """How many looks after the first must say the same? One, and one more for each contradiction within a day."""
-        return min(1 + sum(now - at < DAY for at, _ in self.contradictions), MOST_LOOKS)
+    def looks_wanted(self, now: float, *, least: int) -> int:
+        """How many looks after the first must say the same? At least `least`; more if it contradicted itself lately."""
+        return min(least + sum(now - at < DAY for at, _ in self.contradictions), MOST_LOOKS)
 
     def begins_nothing(self, now: float) -> bool:
         return now < self.begins_nothing_until

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -27,7 +28,20 @@ from typing import Any
 from exporter.facts import Doubt, Reason
 from exporter.mail.dnsbl.blocklist import ListError, ListFault
 from exporter.net.dnsbl import answers
-from exporter.net.dnsbl.answers import HOUR, LOOKS_FOR, NEVER, ListAnswer, Listing, Look, agree, often_named, same
+from exporter.net.dnsbl.answers import (
+    CERTAINTY,
+    DAY,
+    HOUR,
+    LOOKS_KEPT,
+    NEVER,
+    SUSPICION,
+    ListAnswer,
+    Listing,
+    Look,
+    agree,
+    comes_and_goes,
+    same,
+)
 from exporter.net.dnsbl.budget import QuestionBudget
 from exporter.net.dnsbl.conduct import Conduct
 
@@ -36,6 +50,8 @@ TEST_UNHEALTHY = HOUR
 TEST_INCONCLUSIVE = HOUR / 2
 TEST_NOT_SENT = 60.0  # this machine could not ask: local_resources
 MOST_CONFIRMATIONS = 12  # tests an hour to confirm changes, besides those above
+FRESH_ANSWERS = 3  # after the first, before a listing begins: in one look, or in several if a resolver repeats them
+LOOK_PAUSE = 60.0  # seconds between looks that shall tell how often a subject is named
 TESTED_BEFORE = 60.0  # seconds before a second look, so that a good test need not be repeated after it
 
 
@@ -69,6 +85,8 @@ class ListState:
     clean: dict[str, float] = field(default_factory=dict)
     named: dict[str, tuple[ListAnswer, ListAnswer | None]] = field(default_factory=dict)
     looks: dict[str, list[Look]] = field(default_factory=dict)  # at the subjects that it has named lately
+    repeats: dict[str, float] = field(default_factory=dict)  # until when a resolver repeats the latest of them
+    more: dict[str, float] = field(default_factory=dict)  # subjects that need more looks, and when the next one is due
     ipv6: ListState | None = None
 
     @property
@@ -147,38 +165,50 @@ class ListState:
         just_before = answer.generation < self.good and answer.second_at - self.good_at <= TESTED_BEFORE
         return second < self.good or just_before
 
-    def take(self, key: str, said: Listing | None, now: float, again: float) -> Step:
-        """Keep a new answer. If it is a change, the second look may be made at `again` (monotonic seconds)."""
+    def take(self, key: str, said: Sequence[Listing | None], now: float, again: float) -> Step:
+        """Keep the new answers of one look, of which the last counts.
+
+        The next look may be made at `again` (monotonic seconds). If that is later than now, a resolver has repeated the
+        first answer, and all but the first say nothing.
+        """
+        repeats = again > now
         last = self.latest(key)
         counts = last.listing if last else None
-        repeated = (
-            last is not None and last.unconfirmed and agree(last, said)
-        )  # a second look at a change is no further sample of how often
-        often = self._note(key, None if repeated else (now, said)) if said or counts or key in self.looks else None
+        self._note(key, said[:1] if repeats else said, now, again, listed=counts is not None)
+        step = self._step(key, last, said[-1], now, again, repeats=repeats)
+        after = self.latest(key)
+        if after is None or after.unconfirmed or after.listing or answers.weight(self.looks.get(key, ())) < SUSPICION:
+            self.more.pop(key, None)
+        else:
+            self.more[key] = max(again, now + LOOK_PAUSE)
+        return step
+
+    def _step(
+        self, key: str, last: ListAnswer | None, said: Listing | None, now: float, again: float, *, repeats: bool
+    ) -> Step:
+        counts = last.listing if last else None
+        if not counts and (often := self._certain(key)):
+            return self._agreed(key, ListAnswer(self.generation, now, often), now, again, repeats=repeats)
         if last and last.unconfirmed:
             if agree(last, said):
                 said = replace(said, since=last.said.since) if said and last.said else said
-                return self._agreed(key, replace(last, said=said), now, again, often)
+                return self._agreed(key, replace(last, said=said), now, again, repeats=repeats)
             if not same(said, counts):  # it agrees with neither, so it is a first look again
                 self.keep(key, ListAnswer(self.generation, now, said, counts, again))
                 return Step.FIRST
             self.conduct.contradict(key, now)
-            if often and not counts:
-                return self._agreed(key, replace(last, said=often), now, again, often)
             self.keep(key, ListAnswer(self.generation, now, counts, counts, disputed=True))
             return Step.DISPUTED
         if same(said, counts):
             self.keep(key, ListAnswer(self.generation, now, counts, counts))
             return Step.SETTLED
-        if often and not counts:
-            return self._agreed(key, ListAnswer(self.generation, now, often), now, again, often)
         if said and not counts and key in self.clean:
             self.conduct.name_anew(key, now, len(self.clean) - 1)
         self.keep(key, ListAnswer(self.generation, now, said, counts, again))
         return Step.FIRST
 
-    def _agreed(self, key: str, answer: ListAnswer, now: float, again: float, often: Listing | None) -> Step:
-        if not answer.said and often:  # the listing comes and goes, so it does not end
+    def _agreed(self, key: str, answer: ListAnswer, now: float, again: float, *, repeats: bool) -> Step:
+        if not answer.said and comes_and_goes(self.looks.get(key, ())):
             self.keep(key, ListAnswer(self.generation, now, answer.listing, answer.listing, disputed=True))
             return Step.DISPUTED
         if answer.said and not answer.listing and self.conduct.begins_nothing(now):
@@ -186,22 +216,31 @@ class ListState:
             return Step.REFUSED
         if answer.second is None:
             agreed = answer.agreed + 1
-            if agreed < self.conduct.looks_wanted(now) and not often:
+            least = FRESH_ANSWERS if repeats and answer.said and not answer.listing else 1
+            if agreed < self.conduct.looks_wanted(now, least=least) and not self._certain(key):
                 self.keep(key, replace(answer, agreed=agreed, again=again))
                 return Step.FIRST
             answer = replace(answer, agreed=agreed, second=self.generation, second_at=now)
         self.keep(key, answer)
         return Step.AGREED
 
-    def _note(self, key: str, look: Look | None) -> Listing | None:
-        """Remember the look, if there is one. Return the listing if the list names the subject often."""
-        looks = self.looks.pop(key, [])
-        if look:
-            looks = [*(it for it in looks if look[0] - it[0] < LOOKS_FOR), look]
-        if not any(listing for _, listing in looks):
+    def _certain(self, key: str) -> Listing | None:
+        """The listing, if it is certain by now that the list names the subject in every second answer."""
+        looks = self.looks.get(key, ())
+        if answers.weight(looks) < CERTAINTY or all(listing for _, listing in looks):
             return None
-        self.looks[key] = looks
-        return often_named(looks)
+        return next(listing for _, listing in reversed(looks) if listing)
+
+    def _note(self, key: str, said: Sequence[Listing | None], now: float, again: float, *, listed: bool) -> None:
+        """Remember the answers, unless they repeat one that was given before."""
+        looks = [it for it in self.looks.pop(key, ()) if now - it[0] < DAY]
+        if now >= self.repeats.get(key, NEVER):
+            looks += [(now, listing) for listing in said]
+            self.repeats[key] = again
+        if listed or any(listing for _, listing in looks):
+            self.looks[key] = looks[-LOOKS_KEPT:]
+        else:
+            self.repeats.pop(key, None)
 
     def keep(self, key: str, new: ListAnswer) -> None:
         before, fallback = self.latest(key), None
@@ -229,7 +268,8 @@ class ListState:
 
     def forget(self, key: str) -> None:
         self._drop(key)
-        self.looks.pop(key, None)
+        for kept in (self.looks, self.repeats, self.more):
+            kept.pop(key, None)
         self.conduct.forget([key])
         if self.ipv6:
             self.ipv6.forget(key)

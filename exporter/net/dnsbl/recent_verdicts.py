@@ -31,10 +31,11 @@ class RecentVerdicts:
         return verdicts
 
     def put(self, key: tuple[str, ...], now: float, revision: int, verdicts: Sequence[ListVerdict]) -> None:
-        """Remember the verdicts if each healthy list has answered. Forget those that are too old."""
+        """Remember the verdicts if each healthy list has answered and needs no other look. Forget old ones."""
         while self._verdicts and next(iter(self._verdicts.values()))[0] < now - LONGEST:
             self._verdicts.popitem(last=False)
         self._verdicts.pop(key, None)
         needed = [verdict for verdict in verdicts if verdict.quorum]
-        if all(verdict.doubt is None and (verdict.listing or verdict.clean) for verdict in needed):
+        settled = all(verdict.again is None for verdict in verdicts)
+        if settled and all(verdict.doubt is None and (verdict.listing or verdict.clean) for verdict in needed):
             self._verdicts[key] = now, revision, list(verdicts)
