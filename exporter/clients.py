@@ -52,7 +52,6 @@ class Clients:
         )
 
     async def close(self) -> None:
-        await self.web.close()
         await self.dns.close()
 
 

@@ -23,7 +23,6 @@ import asyncio
 import errno
 import math
 import re
-import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -33,13 +32,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from exporter import __version__
 from exporter.clock import Clock, SystemClock
 from exporter.facts import Doubt, Reason
 from exporter.mail import names
 from exporter.mail.dns import Question
+from exporter.net.https_connection import TooMuch, connect
 from exporter.net.interfaces import Dial, dial_direct
 from exporter.net.shortage import shortage
 from exporter.net.silence import Silence, SilentUrls
@@ -49,13 +48,14 @@ from exporter.text import printable
 if TYPE_CHECKING:
     from exporter.net.interfaces import DnsClient
 
+PORT = 443
 LARGEST = 2**16  # octets of a body, unless the caller wants more
 DEADLINE = 20.0  # seconds, redirects included
 MOST_ADDRESSES = 8  # of one name
 AT_ONCE = 100  # enough for all runs of the three checks that fetch URLs, so that none waits for another check
 LATELY = 90_000.0  # seconds: registries, which every exporter may ask, are asked once a day
 
-_URL = re.compile(r"https://([a-z0-9.-]{1,253})(?::[0-9]{1,5})?(?:[/?][!-~]*)?", re.ASCII | re.IGNORECASE)
+_URL = re.compile(r"https://([a-z0-9.-]{1,253})(?::([0-9]{1,5}))?(?:[/?][!-~]*)?", re.ASCII | re.IGNORECASE)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})  # RFC 9110 section 15.4
 
 
@@ -124,16 +124,15 @@ class _Failed(Exception):  # noqa: N818 (a fact about the server, not an error o
         self.reason = reason or _REASONS.get(failure, Reason.NETWORK)
 
 
-class _Addresses(AbstractResolver):
-    """Our resolver, in the form that aiohttp needs. It leaves out the addresses that must not be connected to."""
+class _Addresses:
+    """Looks up the addresses of a host in our resolver, and leaves out those that must not be connected to."""
 
     def __init__(self, dns: DnsClient, dial: Dial) -> None:
         self._dns = dns
         self._dial = dial
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int) -> list[tuple[str, int]]:
+        """Where to connect to, at least one. Raise _Failed."""
         replies = await asyncio.gather(*(self._dns.ask(Question(host.lower(), rdtype)) for rdtype in ("AAAA", "A")))
         # In turns, since large web hosts have eight IPv6 addresses to a name, and we may have no way to any of them.
         pairs = zip_longest(*(reply.addresses for reply in replies))
@@ -144,7 +143,7 @@ class _Addresses(AbstractResolver):
             if (meaning := names.not_public(ip)) and where == (str(ip), port):
                 refused.append(f"{ip} ({meaning})")
             else:
-                results.append(_result(host, *where))
+                results.append(where)
         if results:
             return results
         for reply in replies:
@@ -154,14 +153,6 @@ class _Addresses(AbstractResolver):
         if not refused:
             raise _Failed(Failure.NO_ADDRESS, f"{host} has no address")
         raise _Failed(Failure.NOT_PUBLIC, f"{host} has no public address: {', '.join(refused)}")
-
-    async def close(self) -> None:
-        """The resolver is not ours to close."""
-
-
-def _result(name: str, host: str, port: int) -> ResolveResult:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return ResolveResult(hostname=name, host=host, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)
 
 
 class HttpsClient:
@@ -179,7 +170,8 @@ class HttpsClient:
         self._addresses = _Addresses(dns, dial)
         self._authorities = authorities
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._session: aiohttp.ClientSession | None = None
+        self._turns = asyncio.Lock()
+        self._context: ssl.SSLContext | None = None
         self._blind = False  # no authority is known
         self._answered = -math.inf  # when some server last did, on the loop's clock
 
@@ -231,11 +223,13 @@ class HttpsClient:
             failed = _Failed(Failure.TIMEOUT, f"no answer within {deadline:g} s")
         except _Failed as why:
             failed = why
-        except aiohttp.ClientConnectorCertificateError as error:
+        except ssl.SSLCertVerificationError as error:
             how = Failure.BLIND if self._blind else Failure.CERTIFICATE
-            failed = _Failed(how, f"{_NOT_GOOD[how]}: {_said(error.certificate_error)}")
-        except aiohttp.ClientSSLError as error:
+            failed = _Failed(how, f"{_NOT_GOOD[how]}: {error.verify_message}")
+        except ssl.SSLError as error:
             failed = _Failed(Failure.TLS, f"TLS fails: {error}")
+        except TooMuch as error:
+            failed = _Failed(Failure.TOO_LARGE if error.in_body else Failure.MALFORMED, f"it sends {error}")
         except aiohttp.InvalidURL:
             failed = _Failed(Failure.URL, "it is no URL")
         except aiohttp.ClientResponseError as error:
@@ -259,36 +253,35 @@ class HttpsClient:
         why = f"{said}; no web server has answered us lately"
         return _Failed(Failure.CONNECTION, why, Reason.EGRESS, ours=True)
 
-    async def close(self) -> None:
-        if self._session:
-            await self._session.close()
-
     async def _once(self, url: str, accept: str, largest: int) -> Fetched:
-        _admit(url)
-        if self._session is None:
-            self._session = self._opened()
-        async with self._session.get(url, headers={"Accept": accept}, allow_redirects=False) as answer:
-            self._answered = asyncio.get_running_loop().time()
-            encoding = answer.headers.get("Content-Encoding", "identity")
-            if encoding.strip().lower() != "identity":
-                raise _Failed(Failure.MALFORMED, f"the body is encoded as {encoding}, which was not asked for")
-            body = bytearray()
-            async for piece in answer.content.iter_any():
-                body += piece
-                if len(body) > largest:
-                    raise _Failed(Failure.TOO_LARGE, f"the body is larger than {largest} octets")
-            return Fetched(
-                url,
-                answer.status,
-                bytes(body),
-                content_type=answer.headers.get("Content-Type", ""),
-                retry_after=answer.headers.get("Retry-After", ""),
-                location=answer.headers.get("Location", ""),
-            )
+        host, port = _admitted(url)
+        if self._context is None:
+            self._context = self._made()
+        found = await self._addresses.resolve(host, port)
+        connection = await connect(found, host, self._context, self._turns)
+        try:
+            async with (
+                aiohttp.ClientSession(
+                    connector=connection.connector(),
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    headers={"User-Agent": f"deliverability-exporter/{__version__}", "Accept-Encoding": "identity"},
+                    timeout=aiohttp.ClientTimeout(total=None),  # get() has the only deadline
+                    auto_decompress=False,
+                ) as session,
+                session.get(url, headers={"Accept": accept}, allow_redirects=False) as answer,
+            ):
+                self._answered = asyncio.get_running_loop().time()
+                connection.allow_body(largest)
+                return await _read(url, answer, largest)
+        except (aiohttp.ClientError, OSError) as error:
+            raise connection.excess or error from None
+        finally:
+            await connection.hang_up()
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _made(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which verifies the chain and the name
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION
         # Not load_default_certs: OpenSSL would open files later, for each chain, and distrust it if it cannot.
         for text in system_authorities():
             with suppress(ssl.SSLError):
@@ -296,26 +289,40 @@ class HttpsClient:
         if self._authorities:
             context.load_verify_locations(cadata=self._authorities.decode("ascii"))
         self._blind = not context.cert_store_stats()["x509"]
-        connector = aiohttp.TCPConnector(
-            resolver=self._addresses, use_dns_cache=False, ssl=context, limit=0, force_close=True
-        )
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": f"deliverability-exporter/{__version__}", "Accept-Encoding": "identity"},
-            timeout=aiohttp.ClientTimeout(total=None),  # get() has the only deadline
-            auto_decompress=False,
-        )
+        return context
 
 
-def _admit(url: str) -> None:
-    """Raise _Failed unless the URL has one meaning only, so that all parsers agree where it leads."""
+async def _read(url: str, answer: aiohttp.ClientResponse, largest: int) -> Fetched:
+    if answer.status < 200:
+        raise _Failed(Failure.MALFORMED, f"its answer has the HTTP status {answer.status}, for which nobody asked")
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise _Failed(Failure.MALFORMED, f"the body is encoded as {encoding}, which was not asked for")
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > largest:
+            raise _Failed(Failure.TOO_LARGE, f"the body is larger than {largest} octets")
+    return Fetched(
+        url,
+        answer.status,
+        bytes(body),
+        content_type=answer.headers.get("Content-Type", ""),
+        retry_after=answer.headers.get("Retry-After", ""),
+        location=answer.headers.get("Location", ""),
+    )
+
+
+def _admitted(url: str) -> tuple[str, int]:
+    """Its host and port. Raise _Failed unless the URL has one meaning only, so that all parsers agree on it."""
     found = _URL.fullmatch(url)
-    if not found:
+    port = int(found[2] or PORT) if found else 0
+    if not found or not 0 < port < 2**16:
         raise _Failed(Failure.URL, "it is no https URL of a host")
     host = found[1]
     if not names.is_hostname(host) or host.rpartition(".")[2].isdigit():
         raise _Failed(Failure.URL, f"{host} is no host name")
+    return host, port
 
 
 def _host(url: str) -> str:
@@ -328,7 +335,3 @@ def _joined(url: str, location: str) -> str:
         return urldefrag(urljoin(url, location)).url
     except ValueError:
         raise _Failed(Failure.URL, f"it leads to {printable(location, 80)}, which is no URL") from None
-
-
-def _said(error: Exception) -> str:
-    return error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error)

@@ -150,7 +150,6 @@ async def test_names_are_looked_up_by_our_own_resolver_aliases_too() -> None:
     dns = MemoryResolver(ZoneData(ZONE))
     https = HttpsClient(dns)
     assert failed(await https.get("https://nowhere.example.com/")) == (Failure.NO_ADDRESS, Reason.NETWORK)
-    await https.close()
     assert [str(question) for question in dns.asked] == ["nowhere.example.com AAAA", "nowhere.example.com A"]
     async with sites(answering()) as https:
         got = await https.get("https://ALIAS.example.com/")
@@ -197,7 +196,6 @@ async def test_a_certificate_of_an_unknown_authority_is_refused() -> None:
         other = Authority(time.time(), "another authority")
         stranger = HttpsClient(good._addresses._dns, dial=good._addresses._dial, authorities=other.pem)
         got = await stranger.get(URL)
-        await stranger.close()
     assert failed(got) == (Failure.CERTIFICATE, Reason.NETWORK)
     assert not got.body
 
@@ -210,7 +208,6 @@ async def test_a_machine_that_knows_no_authority_blames_no_certificate(
     async with sites(answering()) as good:
         blind = HttpsClient(good._addresses._dns, dial=good._addresses._dial)
         got = await blind.get(URL)
-        await blind.close()
     assert failed(got) == (Failure.BLIND, Reason.NETWORK)
 
 
@@ -380,12 +377,6 @@ async def test_every_run_that_asks_the_web_at_the_same_time_has_a_place() -> Non
             await all_there.wait()
         never.set()
         assert {(await it).status for it in asked} == {200}
-
-
-async def test_what_was_never_used_is_closed_without_having_been_opened() -> None:
-    https = HttpsClient(MemoryResolver(ZoneData(ZONE)))
-    await https.close()
-    assert https._session is None
 
 
 async def test_hostile_words_are_shown_escaped() -> None:

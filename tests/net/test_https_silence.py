@@ -65,7 +65,6 @@ async def two_hosts(zone: str = ZONE) -> AsyncIterator[Web]:
     try:
         yield it
     finally:
-        await https.close()
         await servers.stop()
 
 

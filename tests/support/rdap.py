@@ -45,5 +45,4 @@ async def registry(names: Mapping[str, Name], clock: FakeClock) -> AsyncIterator
     try:
         yield RdapClient(https, clock, sleep=sleep), it
     finally:
-        await https.close()
         await it.web.stop()

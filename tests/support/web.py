@@ -45,7 +45,6 @@ async def sites(here: Answer, there: Answer | None = None, zone: str = "") -> As
     try:
         yield https
     finally:
-        await https.close()
         await servers.stop()
 
 
@@ -85,7 +84,6 @@ async def peer(
     try:
         yield https
     finally:
-        await https.close()
         server.close()
         await server.wait_closed()
 
@@ -133,5 +131,4 @@ async def web_door(
     try:
         yield https
     finally:
-        await https.close()
         await servers.stop()
