@@ -370,7 +370,7 @@ class Daemon:
         own.state_configured = self._state_path is not None
         own.state_writable = self._state_file is not None and self._state_file.writable
         own.skipped = self.schedule.skipped
-        own.loop_lag = self.schedule.lag
+        own.loop_lag = self.schedule.lag.take()
         own.budgets = self._blocklists.budgets()
         own.dns = self._clients.dns.stats if self._clients else None
         return own

@@ -35,6 +35,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from exporter.clock import Clock
+from exporter.engine.loop_lag import LoopLag
 from exporter.model import Check, Target
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,6 @@ JUMP = 2.0  # seconds by which wall and monotonic time may drift apart between t
 RUNS_AT_ONCE = 32  # runs of one check at the same time
 MOST_RELEASED = 500  # pairs of one check in one tick; the others wait for the next tick
 DEPENDENTS_PER_SECOND = 50  # pairs that run because of one change: they ask the same servers
-LAG_KEPT = 60.0
 STOPPED = 30.0  # seconds without a tick after which the schedule counts as stopped
 
 
@@ -111,21 +111,15 @@ class Schedule:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._watch: asyncio.TimerHandle | None = None
         self._offset = 0.0
-        self._expected = 0.0
         self._last_tick = 0.0
         self._draining = False
         self.skipped: Counter[tuple[str, str]] = Counter()
-        self._late = deque([0.0], maxlen=int(LAG_KEPT / TICK))
+        self.lag = LoopLag()
 
     @property
     def alive(self) -> bool:
         """Whether the schedule still ticks."""
         return not self._queues or self._clock.monotonic() - self._last_tick < STOPPED
-
-    @property
-    def lag(self) -> float:
-        """How many seconds late the loop woke up at worst, in the last LAG_KEPT seconds."""
-        return max(self._late)
 
     @property
     def idle(self) -> bool:
@@ -138,10 +132,12 @@ class Schedule:
         self._scheduler.start()
         self._offset = self._clock.wall() - self._clock.monotonic()
         self._look_at_clocks()
+        self.lag.start()
 
     async def drain(self, seconds: float) -> None:
         """Start no more runs, wait `seconds` for those that run, then cancel them."""
         self._draining = True
+        self.lag.stop()
         if self._watch:
             self._watch.cancel()
         if self._scheduler.running:
@@ -272,8 +268,6 @@ class Schedule:
             self._fill(key[0], queue)
 
     def _look_at_clocks(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._late.append(max(0.0, loop.time() - self._expected) if self._expected else 0.0)
         offset = self._clock.wall() - self._clock.monotonic()
         jump = offset - self._offset
         if abs(jump) > JUMP:
@@ -282,5 +276,4 @@ class Schedule:
                 job.modify(next_run_time=datetime.now(UTC))
             self._on_jump(jump)
         self._offset = offset
-        self._expected = loop.time() + TICK
-        self._watch = loop.call_later(TICK, self._look_at_clocks)
+        self._watch = asyncio.get_running_loop().call_later(TICK, self._look_at_clocks)

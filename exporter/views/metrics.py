@@ -288,7 +288,7 @@ def health(own: OwnHealth, exposition: Exposition) -> Iterator[Metric]:
     yield _gauge("state_configured", "1 if there is a state file (--storage.path).", [(one, own.state_configured)])
     yield _gauge("state_writable", "1 if verdicts are being saved to disk.", [(one, own.state_writable)])
     yield _gauge(
-        "loop_lag_seconds", "How late the event loop woke up at worst in the last minute.", [(one, own.loop_lag)]
+        "loop_lag_seconds", "How late the event loop woke up at worst since the last scrape.", [(one, own.loop_lag)]
     )
     yield _gauge(
         "blocklist_budget_remaining_ratio",
