@@ -12,6 +12,7 @@ The rules:
   host; fewer are a doubt.
 - The proof must not be older than SILENT_SECONDS. Otherwise, in the first hour of an outage of our own, the silence of
   every host would count.
+- A reply of 4xx to STARTTLS counts in the same way, as a fault of TLS. Here the host itself proves our way out.
 - An address has one conversation at a time, and all together have at most AT_ONCE. We give our configured name in
   EHLO, send one command at a time, and end with QUIT.
 - To learn which versions of TLS a server speaks, we need more connections. So that is asked once a day, and when the
@@ -43,6 +44,7 @@ from exporter.net.smtp.probe import DEADLINES, Deadlines, SmtpContext, SmtpProbe
 from exporter.net.smtp.unreachable import UnreachableHosts
 from exporter.net.tls import system_authorities
 from exporter.targets import MailHost, Peer
+from exporter.text import minute
 
 AT_ONCE = 100  # conversations: the queues of three checks start runs, and a run has one for each address
 DAY = 86400.0
@@ -113,6 +115,7 @@ class SmtpClient:
         self._ehlo = EhloClient(self._context, self._egress, interval=interval, pause=pause)
         self.unreachable = UnreachableHosts(clock)
         self._quiet: dict[tuple[str, IP, int], _Quiet] = {}
+        self._later: dict[tuple[str, IP, int], _Quiet] = {}  # who puts TLS off until later
         self._known: dict[tuple[str, IP, int], _Known] = {}
         self._offers: dict[tuple[str, IP, int], _Offer] = {}
 
@@ -180,6 +183,7 @@ class SmtpClient:
     def _weigh(self, target: MailHost, found: SmtpResult) -> SmtpResult:
         """Decide whose fault a silence is, from earlier runs and from what other hosts did."""
         key, now = (target.host, found.ip, target.port), self._clock.monotonic()
+        quiet = self._later if found.tls_later else self._quiet
         if found.greeting or found.other_protocol:
             self._egress.banner_seen(found.ip, target.port)
         found = self._recall_offer(key, found)
@@ -187,19 +191,23 @@ class SmtpClient:
         if doubt is None:
             if not found.passed_over:
                 self._quiet.pop(key, None)
+                self._later.pop(key, None)
             return found
         if doubt.reason not in _UNHELPFUL:
             return found
-        if not self._egress.proven(found.ip, target.port):
+        if not found.tls_later and not self._egress.proven(found.ip, target.port):
             if doubt.reason is Reason.EGRESS:
                 return replace(found, doubt=Doubt(Reason.EGRESS, nothing_answers(found.ip, target.port)))
             return found
-        before = self._quiet.pop(key, None)
+        before = quiet.pop(key, None)
         began, runs = (before.began, before.silence.runs) if before else (now, 0)
         silence = Silence(began_at(self._clock, began), runs + 1)
-        self._quiet[key] = _Quiet(began, now, silence)
-        forget(self._quiet, lambda old: now - old.seen > DAY)
+        quiet[key] = _Quiet(began, now, silence)
+        forget(quiet, lambda old: now - old.seen > DAY)
         if silence.lasts(now - began):
+            if found.tls_later:
+                how = f"{found.tls_later}, in {silence.runs} runs since {minute(silence.since)}"
+                return replace(found, doubt=None, tls_failure=how)
             return replace(found, doubt=None, silence=silence, last_words=doubt.detail)
         if doubt.reason is Reason.EGRESS:
             return replace(found, doubt=Doubt(Reason.NETWORK, doubt.detail))

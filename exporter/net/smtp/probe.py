@@ -95,6 +95,7 @@ class SmtpResult:
     starttls: bool | None = None  # is it offered? None where it does not matter
     starttls_last: float | None = None  # when it was last offered (unix seconds), if it no longer is
     in_clear: str = ""  # what came in clear after the 220 to STARTTLS
+    tls_later: str = ""  # how it has put TLS off until later; no fact until that lasts
     tls_failure: str = ""  # how the server refused TLS
     secured: Secured | None = None
     shown: Shown | None = None
@@ -219,6 +220,10 @@ class SmtpProbe:
         if reply.code == 421:  # the server closes the connection, whatever the command was: RFC 5321 section 3.8
             self._doubt(Reason.TEMPFAIL, f"to STARTTLS: {reply}")
             return
+        if reply.transient:
+            self.found = replace(self.found, tls_later=f"it answers STARTTLS with {reply}")
+            self._doubt(Reason.TEMPFAIL, f"to STARTTLS: {reply}")
+            return
         if reply.code != 220:
             self._learn_tls_failure(f"it answers STARTTLS with {reply}")
             return
@@ -325,8 +330,9 @@ class SmtpProbe:
         ehlo = await session.command(f"EHLO {self._context.helo_name}") if greeting.code == 220 else greeting
         if ehlo.code != 250:
             return None
-        if (await session.start_tls_and_more(_BEHIND)).code != 220:
-            return False  # it refuses input that comes too early, as Exim does
+        reply = await session.start_tls_and_more(_BEHIND)
+        if reply.code != 220:  # it refuses input that comes too early, as Exim does; "later" says nothing
+            return None if reply.transient else False
         await session.secure(self._context.context, self.target.host)
         first = await session.command("QUIT")
         return first.code == 250 and (await session.reply()).code == 221
