@@ -1,20 +1,15 @@
 """Web servers that do what no server should, in a process of their own: `python -m tests.support.hostile_web`.
 
-It prints a line of JSON: the authority to trust, and the port of each kind. It ends with its standard input.
+It has no part in the event loop that the tests measure.
 """
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import struct
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from cryptography import x509
@@ -24,13 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from exporter.demo.ca import Authority, Identity
 from exporter.demo.website import server_context
+from tests.support.hostile_server import Peer, started, stay
 from tests.support.web import NAME
 
-Peer = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 TLS_RECORD = b"\x16\x03\x03\x40\x00"
-LONGEST = 30.0  # seconds that a client may stay
 
 
 def saying(octets: bytes) -> Peer:
@@ -201,54 +195,22 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def serve(listening: socket.socket, peer: Peer, context: ssl.SSLContext | None) -> None:
-    while True:
-        client, _ = listening.accept()
-        threading.Thread(target=talk, args=(client, peer, context), daemon=True).start()
-
-
-def talk(client: socket.socket, peer: Peer, context: ssl.SSLContext | None) -> None:
-    client.settimeout(LONGEST)
-    try:
-        if context:
-            client = context.wrap_socket(client, server_side=True)
-        peer(client)
-        if isinstance(client, ssl.SSLSocket):
-            client = client.unwrap()
-    except OSError:
-        pass
-    finally:
-        client.close()
-
-
 def main() -> None:
     now = time.time()
     authority = Authority(now, "hostile")
     good = authority.issue(NAME, not_before=now - 86400, not_after=now + 86400)
-    ports: dict[str, int] = {}
+    listening: dict[str, tuple[Peer, ssl.SSLContext | None]] = {}
     for name, kind in kinds().items():
         context = server_context(with_names(authority, kind.names) if kind.names else good) if kind.tls else None
         if context:
             context.num_tickets = kind.tickets
-        listening = socket.create_server(("127.0.0.1", 0), backlog=1000)
-        ports[name] = listening.getsockname()[1]
-        threading.Thread(target=serve, args=(listening, kind.peer, context), daemon=True).start()
-    sys.stdout.write(json.dumps({"pem": authority.pem.decode(), "ports": ports}) + "\n")
-    sys.stdout.flush()
-    sys.stdin.read()
+        listening[name] = (kind.peer, context)
+    stay(authority.pem, listening)
 
 
-@contextmanager
-def hostile_web() -> Iterator[tuple[bytes, dict[str, int]]]:
+def hostile_web() -> AbstractContextManager[tuple[bytes, dict[str, int]]]:
     """The authority, and the port of each kind."""
-    command, pipe, nowhere = [sys.executable, "-m", __name__], subprocess.PIPE, subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere) as child:
-        try:
-            assert child.stdout
-            told = json.loads(child.stdout.readline())
-            yield told["pem"].encode(), told["ports"]
-        finally:
-            child.kill()
+    return started(__name__)
 
 
 if __name__ == "__main__":
