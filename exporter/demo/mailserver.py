@@ -11,6 +11,7 @@ import errno
 import ssl
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -34,6 +35,10 @@ _VERSIONS = {
 }
 _HANDSHAKE_FAILURE = bytes.fromhex("15 0301 0002 02 28")  # an alert record
 _PIECE = 65536
+_LONGEST = 120.0  # seconds of a session
+_MOST_LINES = 1000  # of a session
+_MOST_OPEN = 200  # sessions of one server at the same time
+_MOST_KEPT = 10_000  # sessions
 _OAKLEY_2 = b"""-----BEGIN DH PARAMETERS-----
 MIGHAoGBAP//////////yQ/aoiFowjTExmKLgNwc0SkCTgiKZ8x0Agu+pjsTmyJR
 Sgh5jjQE3e+VGbPNOkMbMCsKbfJfFDdP4TVtbVHCReSFtXZiXn7G9ExC6aY37WsL
@@ -157,11 +162,15 @@ class _Line:
 
 
 class MailServer:
-    """One of them. `address` is where it really listens, `sessions` what each client said."""
+    """One of them. `address` is where it really listens, `sessions` what each of the latest clients said."""
 
-    def __init__(self, behaviour: Behaviour, context: ssl.SSLContext, *, implicit: bool, sleep: Sleep) -> None:
+    def __init__(
+        self, behaviour: Behaviour, context: ssl.SSLContext, *, implicit: bool, sleep: Sleep, longest: float
+    ) -> None:
         self._behaviour, self._context, self._implicit, self._sleep = behaviour, context, implicit, sleep
+        self._longest = longest
         self._open: set[asyncio.Task[Any] | None] = set()
+        self._count = 0
         self.address: tuple[str, int] = ("", 0)
         self.sessions: list[list[str]] = []
 
@@ -179,17 +188,27 @@ class MailServer:
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._open) >= _MOST_OPEN:
+            writer.transport.abort()
+            return
         lines: list[str] = []
         self.sessions.append(lines)
+        del self.sessions[:-_MOST_KEPT]
+        self._count += 1
         me = asyncio.current_task()
         self._open.add(me)
         try:
-            await self._session(_Line(reader, writer), lines)
-        except (_HungUp, ConnectionError):
-            pass
+            with suppress(_HungUp, OSError):  # a timeout is an OSError
+                async with asyncio.timeout(self._longest):
+                    await self._session(_Line(reader, writer), lines)
+            await asyncio.sleep(0)  # uvloop sends at the end of a turn
+            if not writer.transport.get_write_buffer_size():
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
         finally:
             self._open.discard(me)
-            writer.close()
+            writer.transport.abort()  # a client that reads nothing would keep it open for ever
 
     async def _session(self, line: _Line, lines: list[str]) -> None:
         behaviour = self._now
@@ -207,6 +226,9 @@ class MailServer:
         while True:
             said = await line.read_line()
             lines.append(said)
+            if len(lines) > _MOST_LINES:
+                await line.say("421 4.7.0 too many commands [demo]")
+                return
             verb, _, argument = said.partition(" ")
             match verb.upper():
                 case "EHLO" | "HELO":
@@ -226,7 +248,7 @@ class MailServer:
     @property
     def _now(self) -> Behaviour:
         """As it behaves in the latest session."""
-        behaviour, sessions = self._behaviour, len(self.sessions)
+        behaviour, sessions = self._behaviour, self._count
         faultless = behaviour.fault_for is not None and sessions > behaviour.fault_for
         silent = behaviour.offers_for is not None and sessions > behaviour.offers_for
         return replace(
@@ -297,10 +319,17 @@ class MailServers:
     """The mail hosts of a small world: where they are said to be -> how they behave. `pem` is the root they trust.
 
     `dial` is for exporter.net.smtp.client; an address of nobody refuses. `sleep` lets time pass before a slow
-    greeting, `now` is the unix time by which certificates are good or bad.
+    greeting, `now` is the unix time by which certificates are good or bad. A session takes at most `longest` seconds.
     """
 
-    def __init__(self, hosts: Mapping[tuple[IP, int], Behaviour], now: float, *, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        hosts: Mapping[tuple[IP, int], Behaviour],
+        now: float,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        longest: float = _LONGEST,
+    ) -> None:
         self._hosts = dict(hosts)
         signers = Signers(now, {behaviour.certificate for behaviour in self._hosts.values()})
         self.pem = signers.pem
@@ -313,7 +342,7 @@ class MailServers:
                 )
                 context = _context(behaviour, identity, Path(folder))
                 self.servers[ip, port] = MailServer(
-                    behaviour, context, implicit=port == _IMPLICIT_TLS_PORT, sleep=sleep
+                    behaviour, context, implicit=port == _IMPLICIT_TLS_PORT, sleep=sleep, longest=longest
                 )
 
     async def start(self) -> None:
