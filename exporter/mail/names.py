@@ -193,3 +193,8 @@ def is_example(name: str) -> bool:
 def not_public(ip: IP) -> str | None:
     """The special-purpose block an address lies in (RFC 6890), or None: no receiver can ever see it."""
     return next((meaning for network, meaning in _NOT_PUBLIC.items() if ip in network), None)
+
+
+def never_dialled(ip: IP) -> str | None:
+    """Why nobody is ever to be found at an address that somebody else's DNS names, or None."""
+    return not_public(ip) or ("documentation" if documentation(ip) else None)

@@ -140,7 +140,7 @@ class _Addresses:
         results, refused = [], []
         for ip in found[:MOST_ADDRESSES]:
             where = await self._dial(ip, port)
-            if (meaning := names.not_public(ip)) and where == (str(ip), port):
+            if (meaning := names.never_dialled(ip)) and where == (str(ip), port):
                 refused.append(f"{ip} ({meaning})")
             else:
                 results.append(where)
