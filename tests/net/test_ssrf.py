@@ -138,7 +138,7 @@ def test_no_spelling_leads_to_an_address_that_nobody_may_name(
     async def attack() -> None:
         dns, target = Resolver(), [""]
 
-        async def leads(request: web.BaseRequest) -> web.Response:
+        async def leads(request: web.BaseRequest) -> web.StreamResponse:
             return await answering(302, location=target[0])(request)
 
         async with sites(leads) as good:

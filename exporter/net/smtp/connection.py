@@ -29,6 +29,8 @@ if sys.version_info < (3, 13):
 
 _MORE_THAN_EVER_BUFFERED = 2**20  # a StreamReader stops at twice its limit of 64 KiB and one reception
 _MOST_READS = 64  # for one answer to a hello
+_PIECE = 1024  # octets of TLS in one turn of the loop: records may be tiny, and each costs time
+_MOST_TLS = 2**20  # octets of TLS on one connection; certificates and replies take a tenth of it
 _VERSIONS = {
     "TLSv1": Version.TLS_1_0,
     "TLSv1.1": Version.TLS_1_1,
@@ -131,6 +133,7 @@ class SmtpConnection:
         self._encrypted = ssl.MemoryBIO()
         self._to_send = ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
+        self._left = _MOST_TLS
 
     async def reply(self) -> smtp.SmtpReply:
         """Raise HungUp, ReplySyntaxError, TLSRefused, TLSNotPossibleHere, OSError."""
@@ -190,7 +193,7 @@ class SmtpConnection:
         return b""
 
     async def secure(self, context: ssl.SSLContext, host: str) -> Secured:
-        """The handshake. Raise HungUp, TLSRefused, TLSNotPossibleHere, OSError."""
+        """The handshake. Raise HungUp, TLSRefused, TLSNotPossibleHere, ReplySyntaxError, OSError."""
         tunnel = context.wrap_bio(self._encrypted, self._to_send, server_hostname=host)
         received = b""
         while True:
@@ -199,7 +202,7 @@ class SmtpConnection:
                 break
             except ssl.SSLWantReadError:
                 await self._send(self._to_send.read())
-                octets = await self._receive_raw()
+                octets = await self._receive_encrypted()
                 if not received and not tls.is_tls(octets):  # an answer to our hello, as of a server that knows no TLS
                     text = octets[:80].decode("utf-8", "backslashreplace")
                     raise TLSRefused(f"it speaks in clear: {text}") from None
@@ -237,7 +240,8 @@ class SmtpConnection:
             try:
                 octets = self._tls.read(_MORE_THAN_EVER_BUFFERED)
             except ssl.SSLWantReadError:
-                self._encrypted.write(await self._receive_raw())
+                await self._send(self._to_send.read())  # TLS itself may have something to say
+                self._encrypted.write(await self._receive_encrypted())
             except ssl.SSLZeroReturnError:
                 raise HungUp("the server closed the connection") from None
             except ssl.SSLError as error:
@@ -247,8 +251,17 @@ class SmtpConnection:
                     raise HungUp("the server closed the connection")
                 return octets
 
-    async def _receive_raw(self) -> bytes:
-        octets = await self._reader.read(_MORE_THAN_EVER_BUFFERED)
+    async def _receive_encrypted(self) -> bytes:
+        """A piece, and a turn for everybody else before it. Raise ReplySyntaxError for TLS without end."""
+        await asyncio.sleep(0)
+        octets = await self._receive_raw(_PIECE)
+        self._left -= len(octets)
+        if self._left < 0:
+            raise smtp.ReplySyntaxError(f"more than {_MOST_TLS} octets of TLS")
+        return octets
+
+    async def _receive_raw(self, most: int = _MORE_THAN_EVER_BUFFERED) -> bytes:
+        octets = await self._reader.read(most)
         if not octets:
             raise HungUp("the server closed the connection")
         return octets
