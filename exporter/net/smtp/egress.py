@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -77,8 +77,10 @@ class EgressPaths:
         if names.documentation(ip) and (self._dial is dial_direct or not names.is_example(host)):
             return f"{ip} is an address for documentation, where nobody is"
         meaning = None if configured else names.not_public(ip)
-        if meaning and await self._dial(ip, port) == (str(ip), port):
-            return f"{ip} is no public address ({meaning}) and not one that the configuration names"
+        if meaning:
+            with suppress(OSError):  # connecting will tell it
+                if await self._dial(ip, port) == (str(ip), port):
+                    return f"{ip} is no public address ({meaning}) and not one that the configuration names"
         return ""
 
     def banner_seen(self, ip: IP, port: int) -> None:
