@@ -29,6 +29,7 @@ from exporter.clock import SystemClock
 from exporter.config import load
 from exporter.engine.state_file import StateFile
 from exporter.engine.state_lock import StateInUseError
+from exporter.systemd import ServiceManager
 from tests.engine.test_state_damage import (
     CATALOGUE,
     CHECK,
@@ -93,7 +94,7 @@ async def test_the_second_process_says_who_has_the_file_and_ends(
     read = partial(load, config, CATALOGUE)
     second = app.Daemon(read, clients.open_clients, CATALOGUE, SystemClock(), state_path=config.with_name("state"))
     before = gc.get_threshold()
-    assert await serve._serve(second, [("127.0.0.1", 0)]) == Exit.USAGE
+    assert await serve._serve(second, ServiceManager({}), [("127.0.0.1", 0)]) == Exit.USAGE
     gc.set_threshold(*before)
     await first.close()
     told = capsys.readouterr().err
