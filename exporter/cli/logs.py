@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from exporter.text import printable
 
 LONGEST = 2000  # characters of one message
+LONGEST_TRACE = 8000  # characters, of which the last ones tell most
 
 
 class _Line(logging.Formatter):
@@ -21,7 +22,7 @@ class _Line(logging.Formatter):
             "msg": printable(record.getMessage(), LONGEST),
         }
         if record.exc_info:
-            fields["trace"] = self.formatException(record.exc_info)
+            fields["trace"] = self.formatException(record.exc_info)[-LONGEST_TRACE:]
         return fields
 
 
