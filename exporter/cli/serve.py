@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import faulthandler
 import gc
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -65,6 +67,16 @@ def seldom_collect_all() -> None:
     gc.set_threshold(*gc.get_threshold()[:2], SELDOM)
 
 
+def raise_file_limit() -> None:
+    """As many files as the hard limit allows. The soft one is low for programs with select(2), which we do not use.
+
+    Go's runtime does the same at each start, for the same reason.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # some kernels refuse what they call unlimited
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 async def _serve(
     daemon: Daemon,
     manager: ServiceManager,
@@ -75,6 +87,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     seldom_collect_all()
+    raise_file_limit()
     reloads: set[asyncio.Task[list[str]]] = set()
 
     def reload() -> None:
