@@ -228,7 +228,10 @@ class Exposition:
         for until, state in list(self._expiries.values()):
             if until <= self._clock.wall():
                 self.put(state)
-        encoder, content_type = choose_encoder(accept)
+        try:
+            encoder, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # it fails at versions such as "1e999"
+            encoder, content_type = choose_encoder("")
         registry = self._registry.restricted_registry(sorted(names)) if names else self._registry
         own: bytes = encoder(registry)
         families = [
