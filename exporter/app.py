@@ -373,4 +373,5 @@ class Daemon:
         own.loop_lag = self.schedule.lag.take()
         own.budgets = self._blocklists.budgets()
         own.dns = self._clients.dns.stats if self._clients else None
+        own.http = self.web.stats
         return own

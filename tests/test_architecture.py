@@ -41,7 +41,7 @@ RANK = {part: rank for rank, line in enumerate(LAYERS.split("\n")) for part in l
 # Where each third-party package may be imported: replacing one is then a change of so many files.
 DOORS = {
     "aiohappyeyeballs": "net/https_connection.py",
-    "aiohttp": "views/web.py net/https.py net/https_connection.py demo/registry.py demo/website.py",
+    "aiohttp": "views/web.py views/connection.py net/https.py net/https_connection.py demo/registry.py demo/website.py",
     "apscheduler": "engine/schedule.py",
     "cryptography": "mail/bimi/certificate.py mail/certificate.py mail/dane/chain.py mail/dkim/public_key.py demo/*.py",
     "dns": "net/dns/resolver.py net/dns/wire.py demo/nameserver.py demo/zoneserver.py",

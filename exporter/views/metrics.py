@@ -33,6 +33,7 @@ from exporter.model import Target
 from exporter.net.dns.resolver import ResolverStats
 from exporter.stats import Histogram
 from exporter.text import day
+from exporter.views.http_stats import HttpStats
 
 OK = "deliverability_check_ok"
 UNKNOWN = "deliverability_check_unknown"
@@ -144,6 +145,7 @@ class OwnHealth:
     durations: dict[str, Histogram] = field(default_factory=dict)  # by check, seconds
     budgets: Mapping[str, float] = field(default_factory=dict)  # by blocklist, 0 to 1
     dns: ResolverStats | None = None
+    http: HttpStats | None = None
 
 
 class Exposition:
@@ -272,7 +274,7 @@ class _Health(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """The families' names, so that `name[]` finds them."""
-        return health(OwnHealth(dns=ResolverStats()), self._exposition)
+        return health(OwnHealth(dns=ResolverStats(), http=HttpStats()), self._exposition)
 
 
 def health(own: OwnHealth, exposition: Exposition) -> Iterator[Metric]:
@@ -314,6 +316,23 @@ def health(own: OwnHealth, exposition: Exposition) -> Iterator[Metric]:
     )
     if own.dns:
         yield from _dns(own.dns)
+    if own.http:
+        yield from _http(own.http)
+
+
+def _http(stats: HttpStats) -> Iterator[Metric]:
+    yield _gauge("http_connections", "Open connections to the HTTP server.", [((), stats.connections)])
+    yield _gauge("http_connections_limit", "Most connections to the HTTP server.", [((), stats.most_connections)])
+    yield _counter(
+        "http_connections_rejected",
+        "Connections that were ended or not taken, by reason.",
+        [((("reason", r),), n) for r, n in sorted(stats.rejected.items())],
+    )
+    yield _counter(
+        "http_requests",
+        "Answered requests, by status code. 503 to a scrape: too many at once.",
+        [((("code", str(c)),), n) for c, n in sorted(stats.requests.items())],
+    )
 
 
 def _dns(stats: ResolverStats) -> Iterator[Metric]:

@@ -6,22 +6,36 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from exporter.clock import Clock
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.store import Store
+from exporter.views.connection import (
+    BODY,
+    SAFE_HEADERS,
+    Connection,
+    Faults,
+    Limits,
+    Slots,
+    note_requests,
+    plainly,
+    take_in,
+)
+from exporter.views.http_stats import HttpStats
+from exporter.views.listener import Listener, Tls, bound, no_tls
 from exporter.views.metrics import Exposition, compressor
+from exporter.views.origin import is_foreign
 from exporter.views.site import PageNotFoundError, Site
 
 log = logging.getLogger(__name__)
 
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+USUAL = Limits()
+STOPPED = 0.25  # seconds, twice, in which a request that is being answered may end at a stop
+_FREE = ("/-/", "/style.css")  # what costs nothing, and must be answered when all else is busy
 
 
 @dataclass(frozen=True)
@@ -40,10 +54,17 @@ class WebContext:
 class Web:
     """The HTTP server of one daemon."""
 
-    def __init__(self, views: WebContext) -> None:
+    def __init__(self, views: WebContext, limits: Limits = USUAL) -> None:
         self._views = views
+        self._limits = limits
+        self._scrapes = Slots(limits.scrapes, limits.patience)
+        self._pages = Slots(limits.pages, limits.patience)
+        self._faults = Faults()
+        self._listener: Listener | None = None
+        self.stats = HttpStats()
         self._site = Site(views.store, views.catalogue, views.clock, lambda: views.exposition.policy, views.notices)
-        app = web.Application(middlewares=[_safe])
+        app = web.Application(middlewares=[plainly, self._one_of_few], client_max_size=BODY)
+        app.on_response_prepare.append(_safe)
         app.add_routes(
             [
                 web.get("/", self._overview),
@@ -60,34 +81,62 @@ class Web:
                 web.route("*", "/-/reload", self._reload),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(app, shutdown_timeout=STOPPED)
         self.addresses: list[str] = []
 
-    async def start(self, addresses: list[tuple[str | None, int]]) -> None:
+    async def start(self, addresses: list[tuple[str | None, int]], tls: Tls = no_tls) -> None:
         """Raise OSError if an address cannot be listened on."""
         await self._runner.setup()
-        for host, port in addresses:
-            await web.TCPSite(self._runner, host, port).start()
-        self.addresses = [f"http://{f'[{a[0]}]' if ':' in a[0] else a[0]}:{a[1]}" for a in self._runner.addresses]
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("setup makes a server")
+        note_requests(server)
+        listening = [sock for host, port in addresses for sock in bound(host, port)]
+        self._listener = Listener(
+            partial(Connection, server, self._limits, self.stats, self._faults), self._limits, self.stats, self._faults
+        )
+        for sock in listening:
+            self._listener.listen(sock, tls)
+        names = [sock.getsockname() for sock in listening]
+        self.addresses = [f"http://{f'[{a[0]}]' if ':' in a[0] else a[0]}:{a[1]}" for a in names]
 
     async def stop(self) -> None:
+        if self._listener:
+            await self._listener.stop()
         await self._runner.cleanup()
+
+    @web.middleware
+    async def _one_of_few(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer it if not too many like it are being answered. Its slot is free when the client has got the answer."""
+        await take_in(request, self._limits)
+        connection = request.protocol
+        if request.path.startswith(_FREE) or not isinstance(connection, Connection):
+            return await handler(request)
+        slots = self._scrapes if request.path == "/metrics" else self._pages
+        slots.take(connection)
+        try:
+            response = await handler(request)
+            await response.prepare(request)
+            await response.write_eof()
+        except ConnectionError:
+            log.debug("%s hung up before the end of an answer", request.remote)
+            raise
+        finally:
+            slots.free(connection)
+        return response
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         names = frozenset(request.query.getall("name[]", []))
         pieces, content_type = self._views.exposition.render(request.headers.get("Accept", ""), names)
-        response = web.StreamResponse(headers={**_HEADERS, "Content-Type": content_type})
+        response = web.StreamResponse(headers={**SAFE_HEADERS, "Content-Type": content_type})
         response.headers["Vary"] = "Accept, Accept-Encoding"
         squeeze: Callable[[bytes], bytes] | None = None
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             response.headers["Content-Encoding"] = "gzip"
             squeeze = compressor()
-        try:
-            await response.prepare(request)
-            if request.method != "HEAD":
-                await _send(response, pieces, squeeze)
-        except ConnectionError:
-            log.debug("%s hung up in the middle of a scrape", request.remote)
+        await response.prepare(request)
+        if request.method != "HEAD":
+            await _send(response, pieces, squeeze)
         return response
 
     async def _overview(self, request: web.Request) -> web.Response:
@@ -127,6 +176,8 @@ class Web:
             raise web.HTTPForbidden(text="reloading over HTTP is off; start with --web.enable-lifecycle\n")
         if request.method not in ("POST", "PUT"):
             raise web.HTTPMethodNotAllowed(request.method, ["POST", "PUT"], text="use POST or PUT\n")
+        if is_foreign(request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), request.host):
+            raise web.HTTPForbidden(text="a page of another origin may not reload\n")
         problems = await self._views.reload()
         if problems:
             raise web.HTTPInternalServerError(text="the old configuration stays:\n" + "\n".join(problems) + "\n")
@@ -153,15 +204,7 @@ async def _send(
     await response.write_eof()
 
 
-@web.middleware
-async def _safe(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    try:
-        response = await handler(request)
-    except web.HTTPException as refused:
-        refused.headers.update(_HEADERS)
-        raise
-    if not response.prepared:
-        response.headers.update(_HEADERS)
-    return response
+async def _safe(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in SAFE_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = SAFE_HEADERS["Server"]  # aiohttp has set its own by now

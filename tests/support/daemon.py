@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,11 @@ import aiohttp
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 20.0  # seconds a condition may take before the test fails
+EXPORTER = ("-m", "exporter")
+WITHOUT_UVLOOP = (  # on asyncio's own loop
+    "-c",
+    "import sys; sys.modules['uvloop'] = None; from exporter.__main__ import main; sys.exit(main())",
+)
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -86,10 +91,17 @@ class Daemon:
 
 @asynccontextmanager
 async def daemon(
-    *arguments: str, env: dict[str, str] | None = None, through: tuple[str, ...] = (sys.executable, "-m", "exporter")
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    files: int | None = None,
+    through: Sequence[str] = (sys.executable, *EXPORTER),
 ) -> AsyncIterator[Daemon]:
-    """Run `deliverability-exporter ARGUMENTS` on a port that it picks; its log is kept. `through`: what runs it."""
+    """Run `deliverability-exporter ARGUMENTS` on a port that it picks; its log is kept.
+
+    `files` is how many it may open at most. `through` is what runs it.
+    """
     process = await asyncio.create_subprocess_exec(
+        *(("prlimit", f"--nofile={files}:{files}") if files else ()),
         *through,
         *arguments,
         "--web.listen-address=127.0.0.1:0",

@@ -17,9 +17,10 @@ from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.store import Store
 from exporter.facts import Reason, Verdict
 from exporter.targets import Authorisation, OwnResolver
+from exporter.views.connection import Limits
 from exporter.views.metrics import Exposition, OwnHealth
 from exporter.views.site import BREATH, SHOWN
-from exporter.views.web import Web, WebContext
+from exporter.views.web import USUAL, Web, WebContext
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
 from tests.support.clock import FakeClock
 
@@ -30,7 +31,10 @@ class Site:
     """A served store; `reload` is what POST /-/reload calls."""
 
     def __init__(
-        self, reload: Callable[[], Awaitable[list[str]]] | None = None, catalogue: Catalogue = CATALOGUE
+        self,
+        reload: Callable[[], Awaitable[list[str]]] | None = None,
+        catalogue: Catalogue = CATALOGUE,
+        limits: Limits = USUAL,
     ) -> None:
         self.clock = FakeClock(wall=10_000)
         self.store = Store()
@@ -46,7 +50,7 @@ class Site:
             notices=lambda: self.notices,
             reload=reload,
         )
-        self.web = Web(views)
+        self.web = Web(views, limits)
 
     def put(self, *names: str) -> None:
         for name in names:

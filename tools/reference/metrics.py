@@ -15,6 +15,7 @@ from exporter.net.dns.upstream import UpstreamStats
 from exporter.stats import Histogram
 from exporter.targets import Authorisation, Greeting
 from exporter.views import metrics
+from exporter.views.http_stats import Disconnection, HttpStats
 from exporter.views.metrics import HELP, Exposition, OwnHealth, health
 from tools.reference.markdown import MADE, code, codes, joined, plain, table
 
@@ -173,6 +174,7 @@ def own(known: Catalogue) -> Iterator[tuple[str, ...]]:
         durations={"": Histogram((1.0,))},
         budgets={"": 1.0},
         dns=stats,
+        http=HttpStats(rejected=Counter(Disconnection), requests=Counter([200])),
     )
     for family in health(sample, Exposition(known, SystemClock(), 0, OwnHealth)):
         labels = dict.fromkeys(label for one in family.samples for label in one.labels if label != "le")
