@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +38,10 @@ from exporter.net.dnsbl.snapshot import readable
 from exporter.stats import Histogram
 from exporter.targets import Authorisation, Domain, Greeting, looked_up
 from exporter.views import metrics
-from exporter.views.metrics import Exposition, OwnHealth
+from exporter.views.metrics import Exposition
+from exporter.views.own_metrics import OwnHealth
+from exporter.views.security import WebSecurity
+from exporter.views.sockets import Place
 from exporter.views.web import Web, WebContext
 
 log = logging.getLogger(__name__)
@@ -61,6 +64,7 @@ class Daemon:
         *,
         state_path: Path | None = None,
         lifecycle: bool = False,
+        security: WebSecurity | None = None,
         patience: float = PATIENCE,
         told: Callable[..., None] = lambda *_lines: None,
     ) -> None:
@@ -77,6 +81,7 @@ class Daemon:
         self._clients: Clients | None = None
         self._blocklists = DnsblClient(clock)
         self._blocklists_saved = (-1, 0.0)  # revision, monotonic seconds
+        self._security = security or WebSecurity(clock)
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[list[str]]] = set()
         self._next_reload: asyncio.Task[list[str]] | None = None  # waits for the one that goes on
@@ -98,18 +103,20 @@ class Daemon:
                 alive=lambda: self.schedule.alive,
                 notices=self._notices,
                 reload=self.reload if lifecycle else None,
+                security=self._security,
             )
         )
 
-    async def start(self, addresses: list[tuple[str | None, int]]) -> None:
+    async def start(self, places: Sequence[Place]) -> None:
         """Load, restore, serve, schedule. If one of these fails, raise ConfigError or OSError that says what to do."""
+        self._security.open()
         settings = await self._read(thorough=True)
         if self._state_path:
             self._state_file = await StateFile.open(
                 self._state_path, self._catalogue, sift=readable, save_all=self._save_all, wall=self._clock.wall
             )
         await self._swap(settings)
-        await self.web.start(addresses)
+        await self.web.start(places)
         self.schedule.start()
 
     async def stop(self) -> None:
@@ -349,6 +356,10 @@ class Daemon:
             f"The configuration was changed but is wrong; the old one is in force. {p}"
             for p in self._reload_problems[:5]
         ]
+        notices += [
+            f"The web configuration was changed but is wrong; the old one is in force. {p}"
+            for p in self._security.problems[:5]
+        ]
         if self._state_file is None:
             notices.append("Verdicts are kept in memory only: give --storage.path to keep them across restarts.")
         elif not self._state_file.writable:
@@ -371,6 +382,8 @@ class Daemon:
         own.state_writable = self._state_file is not None and self._state_file.writable
         own.skipped = self.schedule.skipped
         own.loop_lag = self.schedule.lag.take()
+        own.web_file_ok = not self._security.problems if self._security.configured else None
+        own.web_refused, own.password_checks = self._security.refused, self._security.passwords.checks
         own.budgets = self._blocklists.budgets()
         own.dns = self._clients.dns.stats if self._clients else None
         own.http = self.web.stats

@@ -41,14 +41,15 @@ RANK = {part: rank for rank, line in enumerate(LAYERS.split("\n")) for part in l
 # Where each third-party package may be imported: replacing one is then a change of so many files.
 DOORS = {
     "aiohappyeyeballs": "net/https_connection.py",
-    "aiohttp": "views/web.py views/connection.py net/https.py net/https_connection.py demo/registry.py demo/website.py",
+    "aiohttp": "views/web.py views/connection.py views/security.py net/https.py net/https_connection.py demo/*.py",
     "apscheduler": "engine/schedule.py",
+    "bcrypt": "views/authentication.py",
     "cryptography": "mail/bimi/certificate.py mail/certificate.py mail/dane/chain.py mail/dkim/public_key.py demo/*.py",
     "dns": "net/dns/resolver.py net/dns/wire.py demo/nameserver.py demo/zoneserver.py",
     "email_validator": "mail/mailbox.py",
     "idna": "mail/names.py",
     "jinja2": "views/pages.py",
-    "prometheus_client": "views/metrics.py",
+    "prometheus_client": "views/metrics.py views/own_metrics.py",
     "publicsuffixlist": "mail/names.py",
     "pydantic": "config/*.py",
     "pydantic_core": "config/*.py",

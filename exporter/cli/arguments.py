@@ -141,6 +141,25 @@ def _web_flags(parser: argparse.ArgumentParser) -> None:
         metavar="[HOST]:PORT",
         help=f"where to serve (repeatable; default :{PORT})",
     )
+    parser.add_argument(
+        "--web.systemd-socket",
+        dest="systemd",
+        action="store_true",
+        help="serve on the sockets that a systemd socket unit passes, not on an address",
+    )
+    parser.add_argument(
+        "--web.config.file",
+        dest="web_config",
+        type=Path,
+        metavar="FILE",
+        help="TLS, client certificates, passwords, headers: the web configuration of Prometheus exporters",
+    )
+    parser.add_argument(
+        "--web.health-without-auth",
+        dest="open_health",
+        action="store_true",
+        help="/-/healthy and /-/ready ask for no password",
+    )
     parser.add_argument("--web.enable-lifecycle", dest="lifecycle", action="store_true", help="allow POST /-/reload")
 
 

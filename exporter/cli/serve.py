@@ -11,7 +11,7 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from exporter import __version__, clients
@@ -19,10 +19,13 @@ from exporter.app import Daemon
 from exporter.cli.arguments import PORT
 from exporter.cli.exit_codes import Exit
 from exporter.cli.run import fail, run
-from exporter.clock import SystemClock
-from exporter.config import ConfigError, load, load_in_time
+from exporter.clock import Clock, SystemClock
+from exporter.config import ConfigError, Problem, Settings, load, load_in_time
+from exporter.config.web_file import WebFile
 from exporter.engine import catalogue
 from exporter.systemd import STDERR, Heart, ServiceManager
+from exporter.views.security import WebSecurity
+from exporter.views.sockets import Place, from_systemd
 
 SELDOM = 10_000  # collections of the young to one of everything
 
@@ -32,30 +35,66 @@ def daemon(arguments: argparse.Namespace) -> int:
         return fail("--config.file=FILE is needed (or one of the commands: check, explain, demo); see --help")
     known = catalogue.load()
     if arguments.check:
-        try:
-            settings = load_in_time(arguments.config, known)
-        except (ConfigError, OSError) as error:
-            return fail(error)
-        for warning in settings.warnings:
-            print(f"warning: {warning}")
-        print(f"{arguments.config}: good, {len(settings.targets)} targets")
-        return Exit.OK
-    manager = ServiceManager(os.environ)
+        return _check(lambda: load_in_time(arguments.config, known), arguments)
+    try:
+        places = _places(arguments, [(None, PORT)])
+    except OSError as error:
+        return fail(error)
+    manager, clock = ServiceManager(os.environ), SystemClock()
     daemon = Daemon(
         lambda files: load(arguments.config, known, files),
         clients.open_clients,
         known,
-        SystemClock(),
+        clock,
         state_path=arguments.storage,
         lifecycle=arguments.lifecycle,
         told=manager.tell,
+        security=_security(arguments, clock),
     )
-    code = run(_serve(daemon, manager, arguments.listen or [(None, PORT)]))
+    code = run(_serve(daemon, manager, places))
     if daemon.reading:
         # Python would wait for the thread's next step, or break off in the middle of compiled code that cannot bear it.
         logging.shutdown()
         os._exit(code)
     return code
+
+
+def _check(read: Callable[[], Settings], arguments: argparse.Namespace) -> int:
+    """Every problem of both files."""
+    problems: list[object] = []
+    warnings: list[Problem] = []
+    targets = 0
+    try:
+        settings = read()
+        warnings += settings.warnings
+        targets = len(settings.targets)
+    except (ConfigError, OSError) as error:
+        problems.append(error)
+    try:
+        warnings += WebFile(arguments.web_config).read().warnings if arguments.web_config else ()
+    except ConfigError as error:
+        problems.append(error)
+    if problems:
+        return fail("\n".join(map(str, problems)))
+    for warning in warnings:
+        print(f"warning: {warning}")
+    print(f"{arguments.config}: good, {targets} targets")
+    if arguments.web_config:
+        print(f"{arguments.web_config}: good")
+    return Exit.OK
+
+
+def _places(arguments: argparse.Namespace, otherwise: list[Place]) -> list[Place]:
+    """Where to listen. Raise OSError."""
+    if not arguments.systemd:
+        return arguments.listen or otherwise
+    if arguments.listen:
+        raise OSError("--web.systemd-socket and --web.listen-address exclude each other; give one")
+    return from_systemd(os.environ, os.getpid())
+
+
+def _security(arguments: argparse.Namespace, clock: Clock) -> WebSecurity:
+    return WebSecurity(clock, arguments.web_config, health_without_auth=arguments.open_health)
 
 
 def seldom_collect_all() -> None:
@@ -80,7 +119,7 @@ def raise_file_limit() -> None:
 async def _serve(
     daemon: Daemon,
     manager: ServiceManager,
-    addresses: list[tuple[str | None, int]],
+    places: Sequence[Place],
     ready: Callable[[], None] = lambda: None,
 ) -> int:
     log = logging.getLogger("exporter")
@@ -101,7 +140,7 @@ async def _serve(
     faulthandler.enable(STDERR)  # when the watchdog ends it with SIGABRT, the log says where it stood
     heart = loop.create_task(_beat(Heart(manager, lambda: daemon.schedule.alive)))
     try:
-        if await _started(daemon, addresses, ended):
+        if await _started(daemon, places, ended):
             gc.freeze()  # what the start made stays
             log.info("deliverability-exporter %s listens on %s", __version__, " ".join(daemon.web.addresses))
             manager.tell("READY=1", daemon.status)
@@ -119,9 +158,9 @@ async def _serve(
         heart.cancel()
 
 
-async def _started(daemon: Daemon, addresses: list[tuple[str | None, int]], ended: asyncio.Event) -> bool:
+async def _started(daemon: Daemon, places: Sequence[Place], ended: asyncio.Event) -> bool:
     """Start. False if it was told to end before it was ready: a file may hang."""
-    start = asyncio.ensure_future(daemon.start(addresses))
+    start = asyncio.ensure_future(daemon.start(places))
     end = asyncio.ensure_future(ended.wait())
     await asyncio.wait({start, end}, return_when=asyncio.FIRST_COMPLETED)
     end.cancel()
@@ -143,10 +182,14 @@ async def _beat(heart: Heart) -> None:
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    return run(_demo_served(arguments))
+    try:
+        places = _places(arguments, [("127.0.0.1", PORT)])
+    except OSError as error:
+        return fail(error)
+    return run(_demo_served(arguments, places))
 
 
-async def _demo_served(arguments: argparse.Namespace) -> int:
+async def _demo_served(arguments: argparse.Namespace, places: Sequence[Place]) -> int:
     from exporter.demo.world import PAUSE, DemoWorld  # noqa: PLC0415  (production never loads the demo)
 
     known, clock = catalogue.load(), SystemClock()
@@ -157,9 +200,9 @@ async def _demo_served(arguments: argparse.Namespace) -> int:
             known,
             clock,
             lifecycle=arguments.lifecycle,
+            security=_security(arguments, clock),
         )
-        addresses = arguments.listen or [("127.0.0.1", PORT)]
         manager = ServiceManager(os.environ)
         return await _serve(
-            daemon, manager, addresses, ready=lambda: print(world.told(daemon.web.addresses[0]), flush=True)
+            daemon, manager, places, ready=lambda: print(world.told(daemon.web.addresses[0]), flush=True)
         )

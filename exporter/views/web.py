@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,10 +27,12 @@ from exporter.views.connection import (
     take_in,
 )
 from exporter.views.http_stats import HttpStats
-from exporter.views.listener import Listener, Tls, bound, no_tls
+from exporter.views.listener import Listener, bound, no_tls
 from exporter.views.metrics import Exposition, compressor
 from exporter.views.origin import is_foreign
+from exporter.views.security import WebSecurity
 from exporter.views.site import PageNotFoundError, Site
+from exporter.views.sockets import Place, cannot_listen, url
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class WebContext:
     alive: Callable[[], bool]
     notices: Callable[[], list[str]]
     reload: Callable[[], Awaitable[list[str]]] | None = None
+    security: WebSecurity | None = None  # None: everybody may do all
 
 
 class Web:
@@ -63,8 +67,9 @@ class Web:
         self._listener: Listener | None = None
         self.stats = HttpStats()
         self._site = Site(views.store, views.catalogue, views.clock, lambda: views.exposition.policy, views.notices)
-        app = web.Application(middlewares=[plainly, self._one_of_few], client_max_size=BODY)
-        app.on_response_prepare.append(_safe)
+        self._security = views.security or WebSecurity(views.clock)
+        app = web.Application(middlewares=[plainly, self._security.guard, self._one_of_few], client_max_size=BODY)
+        app.on_response_prepare.extend((_safe, self._security.headers))
         app.add_routes(
             [
                 web.get("/", self._overview),
@@ -84,26 +89,27 @@ class Web:
         self._runner = web.AppRunner(app, shutdown_timeout=STOPPED)
         self.addresses: list[str] = []
 
-    async def start(self, addresses: list[tuple[str | None, int]], tls: Tls = no_tls) -> None:
+    async def start(self, places: Sequence[Place]) -> None:
         """Raise OSError if an address cannot be listened on."""
         await self._runner.setup()
         server = self._runner.server
         if server is None:
             raise RuntimeError("setup makes a server")
         note_requests(server)
-        listening = [sock for host, port in addresses for sock in bound(host, port)]
+        listening = [sock for place in places for sock in _listening(place)]
         self._listener = Listener(
             partial(Connection, server, self._limits, self.stats, self._faults), self._limits, self.stats, self._faults
         )
+        tls = self._security.tls
         for sock in listening:
-            self._listener.listen(sock, tls)
-        names = [sock.getsockname() for sock in listening]
-        self.addresses = [f"http://{f'[{a[0]}]' if ':' in a[0] else a[0]}:{a[1]}" for a in names]
+            self._listener.listen(sock, tls or no_tls)
+        self.addresses = [url(sock.getsockname(), tls=tls is not None) for sock in listening]
 
     async def stop(self) -> None:
         if self._listener:
             await self._listener.stop()
         await self._runner.cleanup()
+        self._security.close()
 
     @web.middleware
     async def _one_of_few(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -182,6 +188,15 @@ class Web:
         if problems:
             raise web.HTTPInternalServerError(text="the old configuration stays:\n" + "\n".join(problems) + "\n")
         return web.Response(text="configuration reloaded\n")
+
+
+def _listening(place: Place) -> list[socket.socket]:
+    if isinstance(place, socket.socket):
+        return [place]
+    try:
+        return bound(*place)
+    except OSError as error:
+        raise cannot_listen(place, error) from None
 
 
 async def _html(page: Awaitable[str]) -> web.Response:

@@ -24,7 +24,8 @@ from exporter.publish.grafana import boards
 from exporter.publish.grafana.board import Board, row
 from exporter.publish.thresholds import Thresholds
 from exporter.views import metrics
-from exporter.views.metrics import Exposition, OwnHealth
+from exporter.views.metrics import Exposition
+from exporter.views.own_metrics import OwnHealth
 from tests.lab.exporter import ROOT
 from tests.lab.process import Lab, free, until
 from tests.lab.prometheus import Prometheus, prometheus

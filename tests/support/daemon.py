@@ -117,7 +117,7 @@ async def daemon(
             line = (await process.stderr.readline()).decode()
             assert line, "the process ended:\n" + "".join(started.log)
             started.log.append(line)
-            if match := re.search(r"listens on (http://\S+?)[\"\s]", line):
+            if match := re.search(r"listens on (https?://\S+?)[\"\s]", line):
                 started.url = match[1]
 
     async def keep_log() -> None:

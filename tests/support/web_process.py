@@ -1,6 +1,6 @@
 """The HTTP server alone, as a process: short limits, so that attacks on it need not last, and a large /metrics.
 
-`tests.support.daemon.daemon(through=(sys.executable, *PROGRAM))` starts it. It tells how late its loop is, looking all the time.
+`daemon(through=(sys.executable, *PROGRAM))` of tests/support/daemon.py starts it. It tells how late its loop is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from exporter.clock import SystemClock
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.store import Store
 from exporter.views.connection import Limits
-from exporter.views.metrics import SENDER, Exposition, OwnHealth
+from exporter.views.metrics import SENDER, Exposition
+from exporter.views.own_metrics import OwnHealth
 from exporter.views.web import Web, WebContext
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE
 

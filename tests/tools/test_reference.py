@@ -14,7 +14,8 @@ from exporter.engine import catalogue
 from exporter.facts import Reason, Record, Severity
 from exporter.model import Acceptance
 from exporter.views import metrics
-from exporter.views.metrics import HELP, Exposition, OwnHealth
+from exporter.views.metrics import HELP, Exposition
+from exporter.views.own_metrics import OwnHealth
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.markdown import anchors, cells, links

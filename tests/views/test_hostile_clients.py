@@ -65,7 +65,9 @@ class Attacked:
 async def attacked(tmp_path: Path, *, uvloop: bool, domains: int) -> AsyncIterator[Attacked]:
     """A process that may open 300 files, or 1,024 where it is the daemon."""
     if not torture.FULL:
-        async with daemon("--megabytes=3", *([] if uvloop else ["--asyncio"]), through=(sys.executable, *PROGRAM), files=300) as running:
+        async with daemon(
+            "--megabytes=3", *([] if uvloop else ["--asyncio"]), through=(sys.executable, *PROGRAM), files=300
+        ) as running:
             yield Attacked(running, LIMITS)
         return
     config = tmp_path / "config.yaml"

@@ -48,7 +48,10 @@ def run(request: pytest.FixtureRequest) -> Callable[[Test], None]:
 @asynccontextmanager
 async def listening(limits: Limits = LIMITS, tls: Tls = no_tls) -> AsyncIterator[Site]:
     site = Site(limits=limits)
-    await site.web.start([("127.0.0.1", 0)], tls)
+    await site.web.start([("127.0.0.1", 0)])
+    assert site.web._listener
+    for sock in site.web._listener._listening:
+        site.web._listener.listen(sock, tls)
     try:
         yield site
     finally:

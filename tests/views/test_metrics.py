@@ -16,7 +16,8 @@ from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.facts import Reason, Severity
 from exporter.model import Acceptance
-from exporter.views.metrics import Exposition, OwnHealth, compressor, sample
+from exporter.views.metrics import Exposition, compressor, sample
+from exporter.views.own_metrics import OwnHealth
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
 from tests.support.clock import FakeClock
 

@@ -18,7 +18,8 @@ from exporter.engine.store import Store
 from exporter.facts import Reason, Verdict
 from exporter.targets import Authorisation, OwnResolver
 from exporter.views.connection import Limits
-from exporter.views.metrics import Exposition, OwnHealth
+from exporter.views.metrics import Exposition
+from exporter.views.own_metrics import OwnHealth
 from exporter.views.site import BREATH, SHOWN
 from exporter.views.web import USUAL, Web, WebContext
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
