@@ -198,11 +198,8 @@ class WebSettings:
     headers: Mapping[str, str] = field(default_factory=dict)  # an empty one is not sent
     interval: float = 0.0  # seconds between two requests, 0 is without limit
     burst: int = 0
+    locks: frozenset[str] = frozenset()  # the keys that keep somebody out
     warnings: tuple[Problem, ...] = ()
-
-    @property
-    def wants_certificates(self) -> bool:
-        return self.tls is not None and self.tls.verify_mode is ssl.CERT_REQUIRED
 
 
 class WebFile:
@@ -265,6 +262,13 @@ class _WebReading:
         if users and tls is None:
             self._warn(("basic_auth_users",), "asks for passwords without TLS: whoever sees the traffic sees them")
         sans = entry.tls_server_config.client_allowed_sans or ()
+        locks = {
+            "tls_server_config": tls,
+            "client_auth_type": tls and tls.verify_mode is ssl.CERT_REQUIRED,
+            "client_ca_file": entry.tls_server_config.client_ca_file or entry.tls_server_config.client_ca,
+            "client_allowed_sans": sans,
+            "basic_auth_users": users,
+        }
         return WebSettings(
             tls=tls,
             allowed_sans=frozenset(sans),
@@ -272,6 +276,7 @@ class _WebReading:
             headers=MappingProxyType(headers),
             interval=rate.interval,
             burst=rate.burst,
+            locks=frozenset(key for key, closed in locks.items() if closed),
             warnings=tuple(self._warnings),
         )
 

@@ -1,8 +1,8 @@
 """Who may use the HTTP server: TLS, client certificates, passwords, the rate of requests, and headers.
 
 The file of --web.config.file decides, as it is at this request or connection. If it has become wrong, what was in
-force stays. Three things stay until a restart, because a half-written file looks like them: that there is TLS, that
-client certificates are wanted, and that passwords are.
+force stays. A lock that has gone whole (TLS, client certificates, passwords) stays too, until a restart: a file that
+is half written looks the same.
 """
 
 from __future__ import annotations
@@ -92,16 +92,14 @@ class WebSecurity:
 
     def _keep_shut(self, new: WebSettings, path: str) -> None:
         """Raise ConfigError for a change that needs a restart."""
-        old = self._settings
-        if (new.tls is None) != (old.tls is None):
-            what = "tls_server_config has come or gone"
-        elif old.wants_certificates and not new.wants_certificates:
-            what = "client_auth_type no longer wants certificates"
-        elif old.users and not new.users:
-            what = "basic_auth_users has gone"
+        gone = self._settings.locks - new.locks
+        if gone:
+            told = f"no longer has {' and '.join(sorted(gone))}, so that more could get in"
+        elif new.tls is not None and self._settings.tls is None:
+            told = "now has tls_server_config, and connections are taken without TLS"
         else:
             return
-        raise ConfigError([Problem(path, 0, "", f"{what}; restart the exporter if that is meant")])
+        raise ConfigError([Problem(path, 0, "", f"{told}; restart the exporter if that is meant")])
 
     def _say(self) -> None:
         for warning in self._settings.warnings:

@@ -101,7 +101,7 @@ def test_every_documented_key_works(pki: Pki) -> None:
     )
     assert told.tls is not None
     assert told.tls.verify_mode is ssl.CERT_REQUIRED
-    assert told.wants_certificates
+    assert told.locks == {"tls_server_config", "client_auth_type", "client_ca_file", "client_allowed_sans"}
     assert told.allowed_sans == {"prometheus.example", "2001:db8::1", "ops@example.com", "spiffe://example/ns"}
     assert [c["name"] for c in told.tls.get_ciphers() if c["protocol"] == "TLSv1.2"] == [
         "ECDHE-ECDSA-AES256-GCM-SHA384",
