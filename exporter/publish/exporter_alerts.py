@@ -228,6 +228,13 @@ def _exporter(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         "The old one is in force. What to do: run deliverability-exporter --config.check and reload once it is good.",
     )
     yield alert(
+        "WebConfigReloadFailed",
+        f"max_over_time({own}web_config_last_reload_successful[{window}]) == 0",
+        "The web configuration of {{ $labels.instance }} was changed, but is wrong",
+        "The old certificate, passwords and headers are in force, and a certificate ends some day. What to do: see the "
+        "log or the overview for the fault in the file of --web.config.file or in one that it names.",
+    )
+    yield alert(
         "TargetsDropped",
         f"sum by (job, instance) (min_over_time({own}targets[{window}])) * 100\n"
         f"  < {given.targets_percent} * sum by (job, instance) (max_over_time({own}targets[1d]))",

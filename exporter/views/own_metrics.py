@@ -132,7 +132,7 @@ def _web(own: OwnHealth) -> Iterator[Metric]:
     )
     yield _counter(
         "web_requests_refused",
-        "Requests that were refused, by cause.",
+        "Requests that were refused, by cause: certificate, password, busy (too many logins wait), rate.",
         [((("cause", cause),), n) for cause, n in sorted(own.web_refused.items())],
     )
     yield _counter("web_password_checks", "Runs of bcrypt for logins.", [((), own.password_checks)])

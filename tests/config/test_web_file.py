@@ -1,4 +1,4 @@
-"""The file of --web.config.file: what the exporter-toolkit documents works; each fault has its line and a remedy."""
+"""The file of --web.config.file: what the exporter-toolkit documents works, and each fault has its line and remedy."""
 
 from __future__ import annotations
 
@@ -348,16 +348,18 @@ def test_what_this_python_cannot_offer_is_refused_and_not_left_out(pki: Pki) -> 
 
 
 def test_a_file_is_read_only_if_it_is_one_and_small(tmp_path: Path) -> None:
-    path = tmp_path / "web.yml"
-    for told, make in {
-        "cannot be read: No such file or directory": lambda: None,
-        "cannot be read: Is a directory": path.mkdir,
-        "is larger than 256 KiB": lambda: (path.rmdir(), path.write_bytes(b"#" * (LARGEST + 1))),
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "large").write_bytes(b"#" * (LARGEST + 1))
+    os.mkfifo(tmp_path / "pipe")
+    for name, told in {
+        "nowhere": "cannot be read: No such file or directory",
+        "folder": "cannot be read: Is a directory",
+        "pipe": "is no regular file",
+        "large": "is larger than 256 KiB",
     }.items():
-        make()
         with pytest.raises(ConfigError) as caught:
-            WebFile(path).read()
-        assert str(caught.value) == f"{path}: {told}"
+            WebFile(tmp_path / name).read()
+        assert str(caught.value) == f"{tmp_path / name}: {told}"
 
 
 def test_a_change_of_any_of_the_files_is_seen_and_no_other(pki: Pki, tmp_path: Path) -> None:

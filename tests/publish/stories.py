@@ -245,6 +245,13 @@ def watching() -> Iterator[Story]:
         over=75,
     )
     yield story(
+        "DeliverabilityWebConfigReloadFailed",
+        gauge("exporter_web_config_last_reload_successful", (1, 10), (0, 50), (1, 60)),
+        not_yet=24,
+        fires=27,
+        over=75,
+    )
+    yield story(
         "DeliverabilityTargetsDropped",
         gauge("exporter_targets", (100, 30), (40, 60), (100, 60), kind="Domain"),
         not_yet=39,

@@ -26,7 +26,7 @@ class Pki:
 
     def client(self, *names: str, ca: trustme.CA | None = None) -> ssl.SSLContext:
         """A client that trusts the authority. With names, it has a certificate for them."""
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.ca.configure_trust(context)
         if names:
             (ca or self.ca).issue_cert(*names).configure_cert(context)

@@ -83,8 +83,10 @@ class Guarded:
         finally:
             writer.transport.abort()
 
-    async def log_in(self, name: str, password: str, path: str = "/-/ready") -> Answer:
-        return await self.get(path, **basic(name, password))
+    async def log_in(
+        self, name: str, password: str, path: str = "/-/ready", tls: ssl.SSLContext | None = None
+    ) -> Answer:
+        return await self.get(path, "GET", tls, **basic(name, password))
 
 
 async def ask(

@@ -16,7 +16,8 @@ from exporter.stats import Histogram
 from exporter.targets import Authorisation, Greeting
 from exporter.views import metrics
 from exporter.views.http_stats import Disconnection, HttpStats
-from exporter.views.metrics import HELP, Exposition, OwnHealth, health
+from exporter.views.metrics import HELP, Exposition
+from exporter.views.own_metrics import OwnHealth, health
 from tools.reference.markdown import MADE, code, codes, joined, plain, table
 
 _OF_A_CHECK = "who"  # stands for `check`, the target's identity labels, and labels of the user's
@@ -175,6 +176,8 @@ def own(known: Catalogue) -> Iterator[tuple[str, ...]]:
         budgets={"": 1.0},
         dns=stats,
         http=HttpStats(rejected=Counter(Disconnection), requests=Counter([200])),
+        web_file_ok=True,
+        web_refused={"": 1},
     )
     for family in health(sample, Exposition(known, SystemClock(), 0, OwnHealth)):
         labels = dict.fromkeys(label for one in family.samples for label in one.labels if label != "le")
