@@ -17,8 +17,10 @@ import yaml
 
 import exporter
 from exporter.config import load
+from exporter.config.web_file import WebFile
 from exporter.engine.schedule import STOPPED
 from tests.lab.process import need
+from tests.support.certificates import Pki
 from tests.support.configuration import CATALOGUE
 
 pytestmark = pytest.mark.long
@@ -26,6 +28,8 @@ pytestmark = pytest.mark.long
 HOME = Path(__file__).parents[1]
 COMPOSE = HOME / "deploy" / "compose.yml"
 UNIT = HOME / "deploy" / "deliverability-exporter.service"
+SOCKET = HOME / "deploy" / "deliverability-exporter.socket"
+WEB = HOME / "deploy" / "web.yml"
 UNBOUND = HOME / "deploy" / "unbound" / "unbound.conf"
 DOCKERFILES = (HOME / "Dockerfile", HOME / "deploy" / "unbound" / "Dockerfile")
 COMMAND = "/opt/deliverability-exporter/bin/deliverability-exporter"
@@ -197,13 +201,31 @@ def analyze(*arguments: str | Path, unit: Path) -> str:
         pytest.skip("no systemd here, so nobody to ask")
     text = UNIT.read_text()
     assert text.count(COMMAND) == 2
-    unit.write_text(text.replace(COMMAND, "/bin/true"))
+    (unit.parent / UNIT.name).write_text(text.replace(COMMAND, "/bin/true"))
+    if unit.name == SOCKET.name:  # it starts the service of its name, which has to be there
+        shutil.copy(SOCKET, unit)
     return run("systemd-analyze", *arguments, unit)
 
 
 def test_systemd_understands_every_line_of_the_unit(tmp_path: Path) -> None:
     """It exits with 0 although it has ignored a line, but says so."""
     assert analyze("verify", unit=tmp_path / UNIT.name) == ""
+
+
+def test_systemd_understands_every_line_of_the_socket(tmp_path: Path) -> None:
+    assert analyze("verify", unit=tmp_path / SOCKET.name) == ""
+    assert "--web.systemd-socket" in SOCKET.read_text()
+
+
+def test_the_example_of_a_web_configuration_is_good_and_has_no_password(tmp_path: Path) -> None:
+    Pki(tmp_path).serve()
+    shutil.copy(tmp_path / "ca.crt", tmp_path / "clients.crt")
+    for text in (WEB.read_text(), re.sub(r"^  #(client_)", r"  \1", WEB.read_text(), flags=re.MULTILINE)):
+        (tmp_path / "web.yml").write_text(text)
+        settings = WebFile(tmp_path / "web.yml").read()
+        assert settings.warnings == ()
+        assert settings.users.keys() == {"prometheus"}
+    assert settings.allowed_sans == {"prometheus.example.com"}
 
 
 def test_the_unit_leaves_little_to_attack(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from exporter.cli.arguments import parser
 from exporter.cli.exit_codes import Exit
 from exporter.config import load
+from exporter.config.web_file import WebFile
 from exporter.demo.nameserver import ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
@@ -27,6 +28,7 @@ from exporter.publish.thresholds import Thresholds
 from exporter.views.metrics import HELP
 from tests.lab.process import need
 from tests.support import scenario
+from tests.support.certificates import Pki
 from tests.support.clock import FakeClock
 from tests.support.markdown import anchors, blocks, cells, links, prose
 from tests.support.memory import MemoryResolver
@@ -37,7 +39,7 @@ from tools.reference import metrics as families
 HOME = Path(__file__).parents[1]
 CATALOGUE = catalogue.load()
 PAGES = {path.relative_to(HOME).as_posix(): path.read_text() for path in HOME.glob("docs/**/*.md")}
-PAGES |= {name: (HOME / name).read_text() for name in ("README.md", "CONTRIBUTING.md")}
+PAGES |= {name: (HOME / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")}
 WRITTEN = {name: text for name, text in PAGES.items() if not name.startswith("docs/reference/")}
 LARGEST = 300_000  # octets of a picture
 FIRST_SCREEN = 60  # lines
@@ -115,6 +117,14 @@ def test_configurations_are_good(name: str, text: str, tmp_path: Path, monkeypat
     if name == "README.md":
         assert settings.warnings == ()
         assert len(text.splitlines()) == 10
+
+
+@pytest.mark.parametrize(("name", "text"), fenced("yaml web.yml"))
+def test_web_configurations_are_good(name: str, text: str, tmp_path: Path) -> None:
+    Pki(tmp_path).serve()
+    (tmp_path / "ca.crt").rename(tmp_path / "clients.crt")
+    (tmp_path / "web.yml").write_text(text)
+    assert WebFile(tmp_path / "web.yml").read().warnings == ()
 
 
 def test_no_configuration_is_left_unmarked() -> None:

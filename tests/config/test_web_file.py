@@ -300,7 +300,7 @@ REFUSED = {
         "`htpasswd -nBC 10 NAME` makes one"
     ),
     f"basic_auth_users: {{alice: {ALICE.replace('$04$', '$31$')}}}": (
-        "web.yml:1 basic_auth_users.alice: has a cost of 31; write one from 04 to 15, best 10 to 12"
+        "web.yml:1 basic_auth_users.alice: has a cost of 31; write one from 04 to 14, best 10 to 12"
     ),
     "basic_auth_users: {alice: [x]}": "web.yml:1 basic_auth_users.alice: expected a bcrypt hash, got a list",
     f"basic_auth_users: {{'al:ice': {ALICE}}}": (

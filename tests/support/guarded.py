@@ -16,7 +16,8 @@ import pytest
 
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.store import Store
-from exporter.views.metrics import Exposition, OwnHealth
+from exporter.views.metrics import Exposition
+from exporter.views.own_metrics import OwnHealth
 from exporter.views.security import WebSecurity
 from exporter.views.web import Web, WebContext
 from tests.support.checks import BROKEN, SAMPLE, SIZE
