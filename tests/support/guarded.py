@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import multiprocessing
 import ssl
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -97,8 +98,12 @@ async def ask(
     writer.write("\r\n".join([*lines, "", ""]).encode())
     head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     named = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:-2])}
-    length = named.get("content-length")
-    body = await (reader.read() if length is None else reader.readexactly(0 if method == "HEAD" else int(length)))
+    if method == "HEAD":
+        body = b""
+    elif named.get("transfer-encoding") == "chunked":
+        body = await reader.readuntil(b"\r\n0\r\n\r\n")
+    else:
+        body = await reader.readexactly(int(named["content-length"]))
     return Answer(int(head[0].split(" ")[1]), named, body)
 
 
@@ -112,6 +117,49 @@ async def guarded(file: Path, text: str, *, health_without_auth: bool = False) -
         yield it
     finally:
         await it.web.stop()
+
+
+@contextmanager
+def process(file: Path, text: str, loop: str) -> Iterator[str]:
+    """The same server in a process of its own, so that its clients take no time of its loop; its URL."""
+    fork = multiprocessing.get_context("fork")  # what is imported need not be imported again
+    ours, theirs = fork.Pipe()
+
+    async def serve() -> None:
+        async with guarded(file, text) as it:
+            theirs.send(it.web.addresses[0])
+            await asyncio.Event().wait()
+
+    child = fork.Process(target=lambda: played(loop, serve()))
+    child.start()
+    try:
+        assert ours.poll(20), "the server does not start"
+        yield ours.recv()
+    finally:
+        child.kill()
+        child.join()
+
+
+class Clients:
+    """Connections to a server that are used again and again, as many as there are requests at once."""
+
+    def __init__(self, url: str) -> None:
+        self._address = urlsplit(url)
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def get(self, path: str, headers: dict[str, str]) -> Answer:
+        one = (
+            self._idle.pop()
+            if self._idle
+            else await asyncio.open_connection(self._address.hostname, self._address.port)
+        )
+        answer = await ask(*one, path, "GET", headers)
+        self._idle.append(one)
+        return answer
+
+    def close(self) -> None:
+        for _, writer in self._idle:
+            writer.transport.abort()
 
 
 def played(loop: str, play: Coroutine[Any, Any, None]) -> None:
