@@ -153,7 +153,11 @@ class Clients:
             if self._idle
             else await asyncio.open_connection(self._address.hostname, self._address.port)
         )
-        answer = await ask(*one, path, "GET", headers)
+        try:
+            answer = await ask(*one, path, "GET", headers)
+        except BaseException:
+            one[1].transport.abort()
+            raise
         self._idle.append(one)
         return answer
 

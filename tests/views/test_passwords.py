@@ -220,7 +220,7 @@ def test_a_flood_of_logins_does_not_hold_up_a_scrape(
 ) -> None:
     """500 wrong logins a second, each another one, while a scraper comes whose password has been checked before."""
     tenths, cost = torture.size(3, 600), torture.size(4, 10)
-    statuses: Counter[int] = Counter()
+    statuses: Counter[int | str] = Counter()
     took: list[float] = []
 
     async def play(url: str) -> None:
@@ -238,20 +238,23 @@ def test_a_flood_of_logins_does_not_hold_up_a_scrape(
 
     with process(file, f"basic_auth_users: {{alice: {hashed('alice123', cost)}}}\n", loop) as url:
         played("asyncio", play(url))
-    p99 = sorted(took)[int(len(took) * 0.99)]
+    p99 = sorted(took)[int((len(took) - 1) * 0.99)]
     assert p99 < 1
-    assert set(statuses) <= {401, 429, 503}
+    assert set(statuses) <= {401, 429, 503, "no connection"}
     assert statuses.total() == RATE // 10 * tenths
     assert statuses[401] > 0
     record_property("login flood", f"{RATE}/s for {tenths / 10:.0f} s at cost {cost} on {loop}: {dict(statuses)}")
     record_property("scrape beside a login flood, p99", f"{p99 * 1000:.0f} ms ({len(took)} scrapes, {loop})")
 
 
-async def _flood(clients: Clients, statuses: Counter[int], tenths: int) -> None:
+async def _flood(clients: Clients, statuses: Counter[int | str], tenths: int) -> None:
     """Ten times a second a tenth of the rate, whether the last ones have been answered or not."""
 
     async def attempt(number: int) -> None:
-        statuses[(await clients.get("/-/ready", basic("alice", f"wrong{number}"))).status] += 1
+        try:
+            statuses[(await clients.get("/-/ready", basic("alice", f"wrong{number}"))).status] += 1
+        except (OSError, asyncio.IncompleteReadError):
+            statuses["no connection"] += 1
 
     async with asyncio.TaskGroup() as attempts:
         for tenth in range(tenths):
