@@ -73,7 +73,8 @@ class Passwords:
     def __init__(self) -> None:
         self.checks = 0
         self._secret = secrets.token_bytes(32)
-        self._salt = bcrypt.gensalt(4).decode()[7:]
+        salt = bcrypt.gensalt(4).decode()[7:]
+        self._decoys = {f"{cost:02}": f"$2b${cost:02}${salt}{'.' * 31}" for cost in range(4, 32)}
         self._good: OrderedDict[_Key, None] = OrderedDict()
         self._wrong: OrderedDict[_Key, None] = OrderedDict()
         self._running: dict[_Key, asyncio.Future[bool]] = {}
@@ -89,8 +90,8 @@ class Passwords:
         name, password = given
         if len(password) > LONGEST_PASSWORD or any(octet < 32 or octet == 127 for octet in name + password):
             return Login.WRONG
-        known = users.get(name.decode("utf-8", "surrogateescape"))
-        hashed = known or self._decoy(users, name)
+        known, decoy = users.get(name.decode("utf-8", "surrogateescape")), self._decoy(users, name)
+        hashed = known or decoy  # both are made for every name, since that takes time, too
         key = name, hashed, hmac.digest(self._secret, password, hashlib.sha256)
         if key in self._good:
             self._good.move_to_end(key)
@@ -130,4 +131,4 @@ class Passwords:
         """A hash that no password has. A name always gets the same, and all get the costs that real names have."""
         costs = sorted(hashed[4:6] for hashed in users.values())
         chosen = int.from_bytes(hmac.digest(self._secret, name, hashlib.sha256)) % len(costs)
-        return f"$2b${costs[chosen]}${self._salt}{'.' * 31}"
+        return self._decoys[costs[chosen]]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -123,6 +125,32 @@ async def test_the_time_of_an_answer_does_not_tell_who_exists(file: Path) -> Non
                 assert (await it.log_in(name, "wrong")).status == 401
             assert passwords.checks == count
         assert passwords._decoy(it.security.current.users, b"nobody").startswith("$2b$06$")
+
+
+@pytest.mark.torture
+async def test_known_and_unknown_names_cannot_be_told_apart_by_the_clock(
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Welch's t of the logarithms of both times, for new passwords and for such that are known to be wrong."""
+    each = torture.size(50, 5000)
+    passwords, users = Passwords(), {"alice": ALICE, "bob": BOB}
+
+    async def took(name: bytes, number: int) -> float:
+        began = time.perf_counter()
+        assert await passwords.check(users, Credentials(name, b"wrong%d" % number), "") is Login.WRONG
+        return math.log(time.perf_counter() - began)
+
+    for kind in ("new", "known to be wrong"):
+        times: dict[bytes, list[float]] = {b"alice": [], b"nobody": []}
+        for number in range(each):
+            for name in sorted(times, reverse=number % 2 == 0):
+                times[name].append(await took(name, number if kind == "new" else each - 1))
+        one, other = times.values()
+        spread = math.sqrt((statistics.variance(one) + statistics.variance(other)) / each)
+        t = (statistics.fmean(one) - statistics.fmean(other)) / spread
+        assert abs(t) < 4.5, "by chance once in a hundred thousand times"
+        record_property(f"t of known and unknown names, {kind} passwords", f"{t:+.2f} ({each} logins each)")
+    passwords.close()
 
 
 def test_where_costs_differ_an_unknown_name_has_one_of_them() -> None:
