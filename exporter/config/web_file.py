@@ -223,12 +223,14 @@ class WebFile:
         self._seen[path] = _status(path)
         try:
             number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with os.fdopen(number, "rb") as file:
+            try:
                 now = os.fstat(number)
                 if not stat.S_ISREG(now.st_mode):
                     raise ValueError("is no regular file")
                 self._seen[path] = _stamp(now)
-                content = file.read(LARGEST + 1)
+                content = os.read(number, LARGEST + 1)
+            finally:
+                os.close(number)
         except OSError as error:
             raise ValueError(f"cannot be read: {error.strerror}") from None
         if len(content) > LARGEST:

@@ -351,15 +351,17 @@ def test_a_file_is_read_only_if_it_is_one_and_small(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "large").write_bytes(b"#" * (LARGEST + 1))
     os.mkfifo(tmp_path / "pipe")
+    before = list(Path("/proc/self/fd").iterdir())
     for name, told in {
         "nowhere": "cannot be read: No such file or directory",
-        "folder": "cannot be read: Is a directory",
+        "folder": "is no regular file",
         "pipe": "is no regular file",
         "large": "is larger than 256 KiB",
     }.items():
         with pytest.raises(ConfigError) as caught:
             WebFile(tmp_path / name).read()
         assert str(caught.value) == f"{tmp_path / name}: {told}"
+    assert list(Path("/proc/self/fd").iterdir()) == before, "none stays open"
 
 
 def test_a_change_of_any_of_the_files_is_seen_and_no_other(pki: Pki, tmp_path: Path) -> None:
