@@ -6,9 +6,7 @@ The rules (truth rule 3 of the contract):
 
 - A change counts only after a second look. It is made past our cache, once the TTL of the first answer is over, and
   must say the same. The list must also pass a test after the first look, and not long before the second or later.
-- A listing begins after three fresh answers more. A second look asks for them at once; but a resolver repeats an answer
-  for its TTL, and then it takes three looks. With fewer, one server of five that is wrong would be believed too often.
-- For each contradiction within a day, one more look must say the same. Each look waits for another TTL.
+- For each contradiction within a day, two more looks must say the same. Each look waits for another TTL.
 - Two looks that disagree are doubt. The verdict from before the first look still counts.
 - A listing does not end while the list names the subject in half of at least 6 looks of the last 6 hours. The looks
   must be spread over most of that time, because a few looks in a row would be chance.
@@ -95,18 +93,36 @@ def weight(looks: Sequence[Look]) -> float:
     return total
 
 
-def comes_and_goes(looks: Sequence[Look]) -> bool:
-    """Does the list name the subject again and again, so that a "no" does not end a listing?"""
-    if not any(before is None and after for (_, before), (_, after) in pairwise(looks)):
+def half_named(looks: Sequence[Look]) -> bool:
+    """Has the list named the subject in half of enough looks, after a "no" too?"""
+    if not _came_back(looks):
         return False
     lately: list[Look] = []
     for look in looks:
         if looks[-1][0] - look[0] < LOOKS_FOR and (not lately or look[0] - lately[-1][0] >= APART):
             lately.append(look)
     named = sum(1 for _, listing in lately if listing)
-    spread = lately[-1][0] - lately[0][0]
-    half = len(lately) >= LOOKS and named * 2 >= len(lately) and spread >= SPREAD
-    return half or weight(looks) >= SUSPICION
+    return len(lately) >= LOOKS and named * 2 >= len(lately) and lately[-1][0] - lately[0][0] >= SPREAD
+
+
+def comes_and_goes(looks: Sequence[Look]) -> bool:
+    """Does the list name the subject again and again, so that a "no" does not end a listing?"""
+    return half_named(looks) or (_came_back(looks) and weight(looks) >= SUSPICION)
+
+
+def often_named(looks: Sequence[Look]) -> Listing | None:
+    """The latest listing, if the list names the subject in every second answer and its looks disagree; else None.
+
+    Half of a few looks can be chance. It counts only if none were made in between, which would tell more.
+    """
+    total = weight(looks)
+    certain = total >= CERTAINTY and not all(listing for _, listing in looks)
+    half = total >= SUSPICION and half_named(looks) and all(b - a >= APART for (a, _), (b, _) in pairwise(looks))
+    return next(listing for _, listing in reversed(looks) if listing) if certain or half else None
+
+
+def _came_back(looks: Sequence[Look]) -> bool:
+    return any(before is None and after for (_, before), (_, after) in pairwise(looks))
 
 
 def plain(answer: ListAnswer | None, now: float) -> dict[str, Any] | None:

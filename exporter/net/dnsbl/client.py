@@ -42,7 +42,7 @@ from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, ListFault, NotListed
 from exporter.net.dnsbl.answers import ListAnswer, Listing, agree, same
 from exporter.net.dnsbl.conduct import Heard
-from exporter.net.dnsbl.list_state import FRESH_ANSWERS, ListState, Step
+from exporter.net.dnsbl.list_state import ListState, Step
 from exporter.net.dnsbl.recent_verdicts import RecentVerdicts
 from exporter.net.dnsbl.snapshot import readable
 from exporter.net.dnsbl.verdict import ListCondition, ListVerdict
@@ -56,6 +56,7 @@ Subject: TypeAlias = IPv4Address | IPv6Address | str
 RECENT = 3 * 3600.0  # seconds; a "no" counts for so long if later questions get no answer
 WIDTH = 8  # lists asked at once for one subject
 PATIENCE = 900.0  # seconds that a second look waits at most, whatever the TTL
+SECOND_LOOK = 3  # questions of one
 
 _NOT_THE_LISTS_FAULT = (Status.RATE_LIMITED, Status.NETWORK, Status.LOCAL_RESOURCES)
 
@@ -205,7 +206,7 @@ class DnsblClient:
         second = last is not None and last.wants_second_look
         said: list[Listed | NotListed] = []
         again = 0.0
-        for _ in range(FRESH_ANSWERS if second else 1):
+        for _ in range(SECOND_LOOK if second else 1):
             reply = await self._query(net, blocklist, kept, name, "A", fresh=second)
             if reply.transport == "cache" and _changes(last, blocklist, reply):
                 reply = await self._query(net, blocklist, kept, name, "A", fresh=True)

@@ -123,9 +123,9 @@ class Conduct:
     def contradicted_lately(self, now: float) -> set[str]:
         return {key for at, key in self.contradictions if now - at < CONTRADICTED_FOR}
 
-    def looks_wanted(self, now: float, *, least: int) -> int:
-        """How many looks after the first must say the same? At least `least`; more if it contradicted itself lately."""
-        return min(least + sum(now - at < DAY for at, _ in self.contradictions), MOST_LOOKS)
+    def looks_wanted(self, now: float) -> int:
+        """How many looks after the first must say the same? One, and two more for each contradiction within a day."""
+        return min(1 + 2 * sum(now - at < DAY for at, _ in self.contradictions), MOST_LOOKS)
 
     def begins_nothing(self, now: float) -> bool:
         return now < self.begins_nothing_until

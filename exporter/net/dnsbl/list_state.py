@@ -29,7 +29,6 @@ from exporter.facts import Doubt, Reason
 from exporter.mail.dnsbl.blocklist import ListError, ListFault
 from exporter.net.dnsbl import answers
 from exporter.net.dnsbl.answers import (
-    CERTAINTY,
     DAY,
     HOUR,
     LOOKS_KEPT,
@@ -40,6 +39,7 @@ from exporter.net.dnsbl.answers import (
     Look,
     agree,
     comes_and_goes,
+    often_named,
     same,
 )
 from exporter.net.dnsbl.budget import QuestionBudget
@@ -50,7 +50,6 @@ TEST_UNHEALTHY = HOUR
 TEST_INCONCLUSIVE = HOUR / 2
 TEST_NOT_SENT = 60.0  # this machine could not ask: local_resources
 MOST_CONFIRMATIONS = 12  # tests an hour to confirm changes, besides those above
-FRESH_ANSWERS = 3  # after the first, before a listing begins: in one look, or in several if a resolver repeats them
 LOOK_PAUSE = 60.0  # seconds between looks that shall tell how often a subject is named
 TESTED_BEFORE = 60.0  # seconds before a second look, so that a good test need not be repeated after it
 
@@ -175,7 +174,7 @@ class ListState:
         last = self.latest(key)
         counts = last.listing if last else None
         self._note(key, said[:1] if repeats else said, now, again, listed=counts is not None)
-        step = self._step(key, last, said[-1], now, again, repeats=repeats)
+        step = self._step(key, last, said[-1], now, again)
         after = self.latest(key)
         if after is None or after.unconfirmed or after.listing or answers.weight(self.looks.get(key, ())) < SUSPICION:
             self.more.pop(key, None)
@@ -183,16 +182,14 @@ class ListState:
             self.more[key] = max(again, now + LOOK_PAUSE)
         return step
 
-    def _step(
-        self, key: str, last: ListAnswer | None, said: Listing | None, now: float, again: float, *, repeats: bool
-    ) -> Step:
+    def _step(self, key: str, last: ListAnswer | None, said: Listing | None, now: float, again: float) -> Step:
         counts = last.listing if last else None
-        if not counts and (often := self._certain(key)):
-            return self._agreed(key, ListAnswer(self.generation, now, often), now, again, repeats=repeats)
+        if not counts and (often := often_named(self.looks.get(key, ()))):
+            return self._agreed(key, ListAnswer(self.generation, now, often), now, again)
         if last and last.unconfirmed:
             if agree(last, said):
                 said = replace(said, since=last.said.since) if said and last.said else said
-                return self._agreed(key, replace(last, said=said), now, again, repeats=repeats)
+                return self._agreed(key, replace(last, said=said), now, again)
             if not same(said, counts):  # it agrees with neither, so it is a first look again
                 self.keep(key, ListAnswer(self.generation, now, said, counts, again))
                 return Step.FIRST
@@ -207,7 +204,7 @@ class ListState:
         self.keep(key, ListAnswer(self.generation, now, said, counts, again))
         return Step.FIRST
 
-    def _agreed(self, key: str, answer: ListAnswer, now: float, again: float, *, repeats: bool) -> Step:
+    def _agreed(self, key: str, answer: ListAnswer, now: float, again: float) -> Step:
         if not answer.said and comes_and_goes(self.looks.get(key, ())):
             self.keep(key, ListAnswer(self.generation, now, answer.listing, answer.listing, disputed=True))
             return Step.DISPUTED
@@ -216,20 +213,12 @@ class ListState:
             return Step.REFUSED
         if answer.second is None:
             agreed = answer.agreed + 1
-            least = FRESH_ANSWERS if repeats and answer.said and not answer.listing else 1
-            if agreed < self.conduct.looks_wanted(now, least=least) and not self._certain(key):
+            if agreed < self.conduct.looks_wanted(now) and not often_named(self.looks.get(key, ())):
                 self.keep(key, replace(answer, agreed=agreed, again=again))
                 return Step.FIRST
             answer = replace(answer, agreed=agreed, second=self.generation, second_at=now)
         self.keep(key, answer)
         return Step.AGREED
-
-    def _certain(self, key: str) -> Listing | None:
-        """The listing, if it is certain by now that the list names the subject in every second answer."""
-        looks = self.looks.get(key, ())
-        if answers.weight(looks) < CERTAINTY or all(listing for _, listing in looks):
-            return None
-        return next(listing for _, listing in reversed(looks) if listing)
 
     def _note(self, key: str, said: Sequence[Listing | None], now: float, again: float, *, listed: bool) -> None:
         """Remember the answers, unless they repeat one that was given before."""

@@ -27,7 +27,7 @@ from exporter.net import Net
 from exporter.net.dnsbl.client import RECENT, DnsblClient
 from exporter.targets import ListHealth, Reputation
 from tests.support.clock import FakeClock
-from tests.support.torture import seed, size
+from tests.support.torture import FULL, seed, size
 
 HOUR, DAY = 3600.0, 86400.0
 CODE = ip_address("127.0.0.2")
@@ -259,20 +259,26 @@ def test_what_a_list_names_in_every_second_answer_is_listed_once_and_stays_so() 
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("ttl", [0, 60, 300])
-@pytest.mark.parametrize("targets", [1, 2, 12])
-def test_one_wrong_answer_in_five_lists_nobody(
+@pytest.mark.parametrize("ttl", [0, 60, 300] if FULL else [0, 300])
+@pytest.mark.parametrize("targets", [1, 2, 12] if FULL else [1, 12])
+def test_one_wrong_answer_in_five_is_believed_seldom(
     targets: int, ttl: int, record_property: Callable[[str, object], None]
 ) -> None:
-    """Also if there are few targets, and the resolver repeats an answer for its TTL."""
+    """Two wrong answers in a row are a listing (truth rule 3), if the list has not contradicted itself lately.
+
+    A resolver repeats an answer for its TTL. Without that, a second look is three answers.
+    """
     seeds = size(3 if targets < 12 else 1, 30)
+    false = 0
     for chance in range(seeds):
         week = Week({"good": right, "mirror": one_subject_in_five_wrong}, FLEET[:targets], seed() + chance, ttl)
         play(week, size(2, 7))
-        assert week.told["false"] == 0
+        false += week.told["false"]
+        assert week.told["false"] <= (1 if ttl else 0)
         assert (week.told["mirror blocklist_health.contradicts-itself"] > 0) or targets < 3
+    assert false <= max(1, seeds / 3)
     record_property("weeks", seeds)
-    record_property("false listings", 0)
+    record_property("false listings", false)
 
 
 @pytest.mark.parametrize(("ttl", "hours"), [(0, 16), (300, 16), (900, 24)])
