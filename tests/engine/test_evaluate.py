@@ -104,8 +104,11 @@ async def test_a_bug_is_unknown_and_logged_with_its_trace(caplog: pytest.LogCapt
         said = await run(KeyError("ours"))
     assert said.verdict is Verdict.UNKNOWN
     assert said.doubt is not None
-    assert said.doubt.reason is Reason.BUG
-    assert caplog.records[0].exc_info is not None
+    assert said.doubt == Doubt(Reason.BUG, "a fault of the exporter itself; its log has the trace")
+    (record,) = caplog.records
+    assert record.getMessage() == "bug in check sample on domain=example.com"
+    assert record.exc_info
+    assert record.exc_info[0] is KeyError
 
 
 async def test_evidence_that_does_not_fit_the_sentence_is_our_bug() -> None:

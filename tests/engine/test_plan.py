@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from exporter.check_state import Key
+from exporter.check_state import CheckState, Key
 from exporter.checks.mx import mx
 from exporter.checks.ptr import MISSING, ptr
 from exporter.checks.receiver import receiver
@@ -146,3 +146,27 @@ def test_the_order_of_checks_has_no_circle() -> None:
     with pytest.raises(ValueError, match="there is not: x"):
         catalogue.order(chain(a=("x",)))
     assert SAMPLE.after == frozenset()
+
+
+def test_only_the_given_targets_are_planned_if_some_are_given() -> None:
+    fleet = Fleet(HOST, *DOMAINS)
+    assert {target for _, target in fleet.plan.configured([HOST])} == {HOST}
+    assert {target for _, target in fleet.plan.configured()} == {HOST, *DOMAINS}
+    assert list(fleet.plan.configured([])) == []
+
+
+def test_what_finds_no_targets_changes_none() -> None:
+    fleet = Fleet(HOST)
+    assert fleet.plan.learn(fleet.store["ptr", HOST.key]) == ([], [])
+
+
+def test_what_nobody_reads_is_followed_by_nothing_also_the_first_time() -> None:
+    target = Domain(name="example.com", mail_from=())
+    plan = Plan(Catalogue((CatalogueEntry(SAMPLE, (), ()),)), [target], lambda _: True, Store())
+    assert plan.dependents(None, CheckState(SAMPLE, target)) == set()
+
+
+def test_the_first_findings_of_a_pair_that_was_not_known_are_news() -> None:
+    fleet = Fleet(HOST, MAIL)
+    fleet.run(ptr, HOST, BAD)
+    assert fleet.plan.dependents(None, fleet.store["ptr", HOST.key]) == {GMAIL}
