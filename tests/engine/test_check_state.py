@@ -32,7 +32,9 @@ def test_how_long_a_finding_is_accepted_is_known() -> None:
             Acceptance(finding="sample.broken", until=None, reason="for good"),
         ),
     )
-    state = CheckState(SAMPLE, accepting).after(outcome(BROKEN(what="x"), ODD(what="x"), NOTE(what="x"), target=accepting))
+    state = CheckState(SAMPLE, accepting).after(
+        outcome(BROKEN(what="x"), ODD(what="x"), NOTE(what="x"), target=accepting)
+    )
     broken, odd, note = state.findings
     assert state.effective(FindingPolicy({"sample.odd": Severity.CRITICAL}), 4999) == (
         EffectiveFinding(broken, Severity.CRITICAL, float("inf")),
@@ -56,7 +58,9 @@ def test_the_verdict_for_people_knows_policy_and_time() -> None:
     assert CheckState(SAMPLE, EXAMPLE).ok(POLICY, 5000) is None
 
 
-@pytest.mark.parametrize(("at", "right"), [(99.9, 99.9), (100.0, 1100.0), (150.0, 1150.0), (200.0, 1200.0), (200.1, 200.1)])
+@pytest.mark.parametrize(
+    ("at", "right"), [(99.9, 99.9), (100.0, 1100.0), (150.0, 1150.0), (200.0, 1200.0), (200.1, 200.1)]
+)
 def test_times_of_the_wrong_clock_are_those_from_its_begin_to_its_end(at: float, right: float) -> None:
     assert WrongTimes(1000.0, 100.0, 200.0).right(at) == right
 

@@ -92,17 +92,16 @@ async def test_the_schedule_is_alive_while_it_ticks() -> None:
     clock = FakeClock()
     schedule = Schedule(Runs(), clock)
     clock.pass_(STOPPED * 2)
-    assert schedule.alive, "there is nothing to do"
+    alive = [schedule.alive]  # there is nothing to do
     schedule.start()
     add_all(schedule, plans(1))
-    assert schedule.alive
-    clock.pass_(STOPPED - 1)
-    assert schedule.alive
-    clock.pass_(1)
-    assert not schedule.alive
+    for seconds in (0, STOPPED - 1, 1):
+        clock.pass_(seconds)
+        alive.append(schedule.alive)
     schedule.tick("sample")
-    assert schedule.alive
+    alive.append(schedule.alive)
     await schedule.drain(1)
+    assert alive == [True, True, True, False, True]
 
 
 async def test_the_grid_is_where_the_hash_of_the_key_says() -> None:

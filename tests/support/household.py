@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
@@ -18,15 +20,18 @@ from exporter.check_state import CheckState
 from exporter.config import Nameserver, Settings, load
 from exporter.demo.registry import Name
 from exporter.demo.small_world import SmallWorld
+from exporter.demo.website import WebServers
 from exporter.facts import Severity
 from exporter.mail import names
 from exporter.model import Target
 from exporter.publish.thresholds import Thresholds, seconds
 from exporter.targets import ListHealth, OwnResolver
 from tests.support.clock import FakeClock
-from tests.support.weather import Weather, resolvers, way
+from tests.support.weather import Weather, come_again, resolvers, way
+from tests.support.web import answering
 from tests.worlds.world import CATALOGUE, World
 
+POLICY_HOST, POLICY_NAME = ip_address("185.12.42.80"), "mta-sts.acme-lab.com"  # of tests/worlds/sick
 _ALERTS = Thresholds()
 HOLD = {  # age of a finding at which its alert fires
     Severity.CRITICAL: seconds(_ALERTS.critical_after) + seconds(_ALERTS.confirm),
@@ -54,14 +59,21 @@ class Diary:
 
 
 class Household:
-    """Use it between `async with`. `weather` is between the daemon and the world; `daemon` is the one that runs."""
+    """Use it between `async with`. `weather` is between the daemon and the world; `daemon` is the one that runs.
 
-    def __init__(self, world: World, clock: FakeClock, seed: str, state: Path | None = None) -> None:
+    Two servers can stand in for others: `failing` answers 500 for the MTA-STS policy, `greylister` 450 to every EHLO.
+    """
+
+    def __init__(
+        self, world: World, clock: FakeClock, seed: str, state: Path | None = None, *, cycle: float = DAY
+    ) -> None:
+        """`cycle` is the longest interval of any check, in seconds."""
         self.clock = clock
         self.weather = Weather(random.Random(seed))
         self.diary = Diary()
         self._world = world
         self._state = state
+        self._cycle = timedelta(seconds=cycle)
         self._open = AsyncExitStack()
         self._doubted: dict[str, float] = {}
         self.settings: Settings | None = None
@@ -79,10 +91,18 @@ class Household:
                 self.clock,
             )
             self.small = await opening.enter_async_context(small)
+            self.failing = WebServers({POLICY_HOST: (POLICY_NAME, answering(500))}, self.clock.wall())
+            opening.push_async_callback(self.failing.stop)
+            await self.failing.start()
+            self.greylister = await asyncio.start_server(come_again, "127.0.0.1", 0)
+            opening.callback(self.greylister.close)
             stormy = await opening.enter_async_context(resolvers(small.zone, self.weather))
             self._dial = await opening.enter_async_context(way(self.small, self.weather))
+            settings = load(world.config, CATALOGUE)
             self.settings = replace(
-                load(world.config, CATALOGUE), nameservers=tuple(Nameserver(*server.address) for server in stormy)
+                settings,
+                nameservers=tuple(Nameserver(*server.address) for server in stormy),
+                intervals={check: min(every, self._cycle) for check, every in settings.intervals.items()},
             )
             self._open = opening.pop_all()
         await self.begin()
@@ -96,15 +116,12 @@ class Household:
         """Start the daemon. The test ticks its schedule: APScheduler knows no other clock than the machine's."""
         assert self.daemon is None
         assert self.settings
-        opening = partial(clients.open_clients, dial=self._dial, authorities=self.small.authorities, pause=0.0)
+        opening = partial(
+            clients.open_clients, dial=self._dial, authorities=self.small.authorities + self.failing.pem, pause=0.0
+        )
         self.daemon = Daemon(self._load, opening, CATALOGUE, self.clock, state_path=self._state)
         await self.daemon.start([])
         self.daemon.schedule._scheduler.pause()
-
-    async def keep(self, server: asyncio.Server) -> asyncio.Server:
-        """Stop the server when all is over."""
-        self._open.callback(server.close)
-        return server
 
     async def end(self) -> None:
         if self.daemon:
@@ -123,7 +140,7 @@ class Household:
             if script:
                 await script(passed)
             assert self.daemon
-            for check in {check for check, _ in self.daemon.store.keys()}:
+            for check in {state.check.id for state in self.daemon.store}:
                 self.daemon.schedule.tick(check)
             await asyncio.sleep(STEP)
             if self.clock.monotonic() - looked >= MINUTE:
@@ -149,7 +166,7 @@ class Household:
                 self.diary.doubts[state.check.id, state.doubt.reason] += 1
 
     def _mutes(self, state: CheckState, now: float) -> bool:
-        """As exporter/publish/inhibit.py: doubt about the resolver mutes all, doubt about a list what that one names."""
+        """As exporter/publish/inhibit.py: doubt about the resolver mutes all, and about a list what that one names."""
         if not isinstance(state.target, ListHealth | OwnResolver):
             return False
         begun = [it.since for it in state.findings if CATALOGUE.rules[it.finding.id].doubts]

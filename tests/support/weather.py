@@ -10,7 +10,7 @@ import errno
 import os
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -135,3 +135,12 @@ async def way(world: SmallWorld, weather: Weather) -> AsyncIterator[Dial]:
             await twin.start()
             running.push_async_callback(twin.stop)
         yield go
+
+
+async def come_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A mail host that lets nobody introduce himself."""
+    writer.write(b"220 mx ESMTP\r\n")
+    with suppress(ConnectionError):
+        while line := await reader.readline():
+            writer.write(b"221 bye\r\n" if line.startswith(b"QUIT") else b"450 4.7.1 greylisted, come again\r\n")
+    writer.close()

@@ -12,7 +12,7 @@ from exporter.mail.dnsbl.blocklist import ListError, ListFault
 from exporter.net.dnsbl import answers
 from exporter.net.dnsbl.answers import NEVER, ListAnswer, Listing
 from exporter.net.dnsbl.budget import QuestionBudget
-from exporter.net.dnsbl.conduct import SUSPECT_NETWORKS, SUSPECT_SUBJECTS, SUSPECT_FOR, Conduct
+from exporter.net.dnsbl.conduct import SUSPECT_FOR, SUSPECT_NETWORKS, SUSPECT_SUBJECTS, Conduct
 from exporter.net.dnsbl.list_state import ListState
 
 NOW = 1000.0
@@ -100,7 +100,9 @@ def full() -> ListState:
         named={"192.0.2.1": (SETTLED, AGREED), "192.0.2.2": (WAITING, None)},
         looks={"192.0.2.2": [(950.0, LISTING)]},
     )
-    state.ipv6 = ListState("digest", budget=budget, conduct=conduct, generation=3, named={"2001:db8::1": (SETTLED, None)})
+    state.ipv6 = ListState(
+        "digest", budget=budget, conduct=conduct, generation=3, named={"2001:db8::1": (SETTLED, None)}
+    )
     return state
 
 
@@ -197,9 +199,12 @@ def test_the_state_of_an_older_version_is_read() -> None:
     older = {key: value for key, value in NEW.items() if key not in ("looks", "conduct", "ipv6")} | {"day_ago": None}
     read = ListState.read(older, NOW, 0.0)
     assert read.ipv6 is None
-    assert (read.looks, read.conduct, read.budget.day, read.since) == ({}, Conduct(
-        begins_nothing_until=NOW, suspect_until=NOW
-    ), NEVER, None)
+    assert (read.looks, read.conduct, read.budget.day, read.since) == (
+        {},
+        Conduct(begins_nothing_until=NOW, suspect_until=NOW),
+        NEVER,
+        None,
+    )
     assert read.plain(NOW)["day_ago"] is None
 
 
@@ -222,6 +227,32 @@ def test_whoever_leaves_is_forgotten_and_the_others_stay() -> None:
     assert state.conduct.named_anew == {}
     assert state.conduct.suspects == {"192.0.2.8"}
     assert state.ipv6.known() == set()
+
+
+def test_each_change_of_health_has_its_time_and_is_counted() -> None:
+    """A run that asked before such a change must not keep its answer (`epoch`)."""
+    state = ListState("digest")
+    dead, world = ListError(ListFault.DEAD, "dead"), ListError(ListFault.WORLD, "world")
+    seen = []
+    for wall, happens in (
+        (1.0, lambda wall: state.mark_healthy(state.begin_test(wall), wall)),
+        (2.0, lambda wall: state.mark_healthy(state.begin_test(wall), wall)),
+        (3.0, lambda wall: state.mark_unhealthy(dead, wall)),
+        (4.0, lambda wall: state.mark_unhealthy(replace(dead, detail="still"), wall)),
+        (5.0, lambda wall: state.refused(world, 500.0, wall)),
+        (6.0, lambda wall: state.mark_healthy(state.begin_test(wall), wall)),
+    ):
+        happens(wall)
+        seen.append((state.healthy, state.epoch, state.since, state.tested))
+    assert seen == [
+        (True, 1, 1.0, 1.0),
+        (True, 1, 1.0, 2.0),
+        (False, 2, 3.0, 2.0),
+        (False, 2, 3.0, 2.0),
+        (False, 3, 5.0, 500.0),
+        (True, 4, 6.0, 6.0),
+    ]
+    assert state.good_at == 6.0
 
 
 @pytest.mark.parametrize(
