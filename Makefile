@@ -5,6 +5,7 @@
 # make format  lay the code out anew, and mend what ruff can mend
 # make test-slow  the container image, built and run; as root
 # make torture every attack at its full size, in less than an hour; by hand and before a release
+# make mutants  changes of the core, a sample of SAMPLE of each file: how many do its tests notice? by hand
 # make docs    make anew what is made from the code: rules, dashboards, the reference, the README's table
 # make lock    choose the pinned packages anew, from pyproject.toml
 # make clean   remove what the others made
@@ -27,7 +28,7 @@ SERVERS := exim4:exim4-daemon-light smtpd:opensmtpd
 WORKERS ?= 2
 SPREAD := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test quick lint format test-slow torture tools builders docs lock clean
+.PHONY: run test quick lint format test-slow torture mutants tools builders docs lock clean
 
 run: .venv/.for-run
 	$(BIN)/deliverability-exporter demo
@@ -52,6 +53,9 @@ test-slow: .venv/.for-test builders
 
 torture: .venv/.for-test tools
 	TORTURE=1 $(BIN)/pytest -q $(SPREAD) -m torture
+
+mutants: .venv/.for-test
+	$(BIN)/python -m tools.mutants $(or $(SAMPLE),30)
 
 # At a terminal, whoever starts this is asked before anything is installed on the machine.
 tools:
