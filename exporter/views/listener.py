@@ -84,6 +84,7 @@ class Listener:
         self._spare: list[int] = []
         self._emptied = asyncio.Event()
         self._emptied.set()
+        self._stopped = False
         self._refill()
         self._looking = self._keep(self._look())
 
@@ -112,6 +113,7 @@ class Listener:
             for connection in list(self._open):
                 self._drop(connection)
         await asyncio.sleep(0)
+        self._stopped = True
         while self._spare:
             os.close(self._spare.pop())
 
@@ -187,7 +189,7 @@ class Listener:
 
     def _refill(self) -> None:
         try:
-            while len(self._spare) < RESERVE:
+            while len(self._spare) < RESERVE and not self._stopped:
                 self._spare.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         except OSError:  # none left: the next connection that ends gives one back
             pass

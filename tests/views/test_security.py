@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from pathlib import Path
@@ -333,3 +334,16 @@ async def test_a_burst_is_answered_and_then_one_request_an_interval(file: Path) 
         assert it.security.refused == {"rate": 5}
         it.write("rate_limit: {interval: 0, burst: 0}\n" + USERS)
         assert await some(5) == [200] * 5
+
+
+async def test_a_server_that_has_stopped_holds_no_file(pki: Pki, file: Path) -> None:
+    """A connection that ends late must not make it keep files open for scrapes again."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    async with guarded(file, TLS) as it:
+        held = [await it.connect(pki.client()) for _ in range(3)]
+    for _, writer in held:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    await asyncio.sleep(0)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
