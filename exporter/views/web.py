@@ -196,7 +196,8 @@ def _listening(place: Place) -> list[socket.socket]:
     try:
         return bound(*place)
     except OSError as error:
-        raise cannot_listen(place, error) from None
+        cause = error.__cause__
+        raise cannot_listen(place, cause if isinstance(cause, OSError) else error) from None
 
 
 async def _html(page: Awaitable[str]) -> web.Response:

@@ -68,7 +68,7 @@ def test_times_of_the_wrong_clock_are_those_from_its_begin_to_its_end(at: float,
 def test_the_changes_of_a_record_are_put_right_too() -> None:
     changes = RecordChange(("b",), ("c",), 180.0), RecordChange(("a",), ("b",), 50.0)
     history = RecordHistory(Record.of("example.com TXT", ["c"]), 180.0, changes)
-    moved = history.moved(WrongTimes(1000.0, 100.0, 200.0))
+    moved = history.timed(WrongTimes(1000.0, 100.0, 200.0).right)
     assert moved == RecordHistory(
         history.record, 1180.0, (RecordChange(("b",), ("c",), 1180.0), RecordChange(("a",), ("b",), 50.0))
     )

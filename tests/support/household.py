@@ -22,6 +22,7 @@ from exporter.demo.registry import Name
 from exporter.demo.small_world import SmallWorld
 from exporter.demo.website import WebServers
 from exporter.facts import Severity
+from exporter.files import Files
 from exporter.mail import names
 from exporter.model import Target
 from exporter.publish.thresholds import Thresholds, seconds
@@ -128,7 +129,7 @@ class Household:
             await self.daemon.stop()
             self.daemon = None
 
-    def _load(self) -> Settings:
+    def _load(self, _files: Files) -> Settings:
         assert self.settings
         return self.settings
 
