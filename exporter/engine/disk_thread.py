@@ -18,23 +18,26 @@ T = TypeVar("T")
 _Job: TypeAlias = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 
 
-class DiskThread:
-    """One thread. It ends with `end`, once its work is done."""
+class DiskThread(Thread):
+    """One thread, which has begun. It ends with `end`, once its work is done. `waiting`: jobs that are not done."""
 
     def __init__(self) -> None:
+        super().__init__(name="state", daemon=True)
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        Thread(target=self._work, name="state", daemon=True).start()
+        self.waiting = 0
+        self.start()
 
-    def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
+    def do(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """What it returns or raises is the result of the future."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.waiting += 1
         self._jobs.put((work, future))
         return future
 
     def end(self) -> None:
         self._jobs.put(None)
 
-    def _work(self) -> None:
+    def run(self) -> None:
         while job := self._jobs.get():
             work, future = job
             try:
@@ -44,9 +47,9 @@ class DiskThread:
             else:
                 self._tell(future, future.set_result, told)
 
-    @staticmethod
-    def _tell(future: asyncio.Future[Any], tell: Callable[[Any], None], what: Any) -> None:
+    def _tell(self, future: asyncio.Future[Any], tell: Callable[[Any], None], what: Any) -> None:
         def told() -> None:
+            self.waiting -= 1
             if not future.done():
                 tell(what)
 

@@ -44,7 +44,7 @@ _ROWIDS = 2**63
 DAMAGED = (sqlite3.Error, UnicodeDecodeError)  # the latter for names and messages in which damage shows
 
 
-class Reader(Protocol):
+class RowReader(Protocol):
     """Takes the rows of the known sections in."""
 
     def take(self, table: str, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -70,7 +70,7 @@ class StateCopy:
         number = self._format if self._format in range(MOST_FORMATS) else "unknown"
         return f"format{number}" if self.foreign else f"damaged-format{number}"
 
-    def read(self, reader: Reader) -> None:
+    def read(self, reader: RowReader) -> None:
         """Let `reader` take its rows in, and find its faults."""
         if self._path.stat().st_size == 0:
             return
@@ -106,7 +106,7 @@ class StateCopy:
 
         self._rescue(copy)
 
-    def _take_all(self, db: sqlite3.Connection, reader: Reader) -> list[str]:
+    def _take_all(self, db: sqlite3.Connection, reader: RowReader) -> list[str]:
         faults: list[str] = []
         for name in COLUMNS.keys() & _tables(db).keys():
             for row in _rows(db, name, COLUMNS[name], faults):

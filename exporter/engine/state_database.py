@@ -31,7 +31,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from exporter.engine.state_copy import BESIDE, Reader, StateCopy, made, remove
+from exporter.engine.state_copy import BESIDE, RowReader, StateCopy, made, remove
 from exporter.engine.state_lock import StateInUseError, StateLock
 
 MOST_ASIDE = 3
@@ -55,7 +55,7 @@ class StateDatabase:
     def is_open(self) -> bool:
         return self._db is not None
 
-    def open(self, reader: Reader) -> str | None:
+    def open(self, reader: RowReader) -> str | None:
         """Let `reader` take in all that can be read, then be ready to write: make or mend the file if need be.
 
         Return what people must know about that. Raise OSError or sqlite3.Error if it cannot be written now; `reader`

@@ -87,8 +87,8 @@ class StateFile:
         disk, saved = DiskThread(), _Saved(catalogue, sift)
         made = cls(disk, saved, save_all)
         try:
-            made._database = await disk.run(partial(StateDatabase, path, wall))
-            opened = await disk.run(partial(_open, made._database, saved))
+            made._database = await disk.do(partial(StateDatabase, path, wall))
+            opened = await disk.do(partial(_open, made._database, saved))
         except BaseException:
             disk.end()
             raise
@@ -149,7 +149,7 @@ class StateFile:
                     self.retry()
                     await self.written()
                 self._closed = True
-                await self._disk.run(self._database.leave)
+                await self._disk.do(self._database.leave)
         self._closed = True
         if self._timer:
             self._timer.cancel()
@@ -165,7 +165,7 @@ class StateFile:
         batch = dict(islice(self._changes.items(), MOST_AT_ONCE))
         for key in batch:
             del self._changes[key]
-        self._writing = self._disk.run(partial(_write, self._database, batch, self._saved.of()))
+        self._writing = self._disk.do(partial(_write, self._database, batch, self._saved.of()))
         self._writing.add_done_callback(partial(self._ended, batch))
 
     def _ended(self, batch: dict[Key, Change], done: asyncio.Future[_Written]) -> None:
@@ -205,7 +205,7 @@ class StateFile:
 
 @dataclass
 class _Saved:
-    """What the file says. It is the Reader of state_database.py."""
+    """What the file says. It is the RowReader of state_copy.py."""
 
     catalogue: Catalogue
     sift: Sift

@@ -15,7 +15,7 @@ from exporter.publish.findings import name
 from exporter.publish.rules import groups
 from exporter.publish.thresholds import Thresholds
 from tests.publish.promtool import IDENTITY, during, series
-from tests.publish.stories import Scraped, gauge, steps
+from tests.publish.scraped import Scraped, gauge, steps
 
 CATALOGUE = catalogue.load()
 RULES = {rule["alert"]: rule for group in groups(CATALOGUE, Thresholds()) for rule in group["rules"] if "alert" in rule}

@@ -8,63 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from exporter.engine import catalogue
-from exporter.publish import findings
 from tests.publish.promtool import Story, during, series
-
-CATALOGUE = catalogue.load()
-APART = {"registration.expiring", "resolver.denies", "resolver.rewrites", "smtp_tls.certificate-expiring"}
-OF_FINDINGS = {
-    findings.name(rule): rule
-    for rule in CATALOGUE.rules.values()
-    if rule.id not in APART and not rule.id.startswith(("blocklist_health.", "receiver."))
-}
-VALUES = {
-    "domain": "example.com",
-    "sender": "out",
-    "ip": "192.0.2.10",
-    "selector": "s1",
-    "mail_host": "mx.example.com",
-    "mail_port": "25",
-    "blocklist": "zen",
-}
-EVERY_FINDING = dict.fromkeys(OF_FINDINGS, 1)
-FEW = {rule.id.partition(".")[0]: name for name, rule in OF_FINDINGS.items()} | {"ptr": "DeliverabilityPtrMissing"}
-EACH_CHECK = dict.fromkeys(FEW.values(), 1)
-Scraped = dict[str, list[str]]
-
-
-def labels(rule_id: str) -> dict[str, str]:
-    """Identity of a target that the rule's check looks at."""
-    check = CATALOGUE.checks[rule_id.partition(".")[0]]
-    return {label: VALUES[label] for label in check.over[0].LABELS}
-
-
-def standing(
-    severity: str, begin: int, end: int, *, scraped: str = "", since: int | None = None, of_all: bool = False
-) -> Scraped:
-    """One finding of each check, or every one, from minute to minute, on one target each."""
-    made: Scraped = {}
-    for name in OF_FINDINGS if of_all else FEW.values():
-        rule = OF_FINDINGS[name]
-        who = {"check": rule.id.partition(".")[0], **labels(rule.id), "finding": rule.id, "team": "crm"}
-        made[series("deliverability_finding", **who, severity=severity)] = during(1, begin, end, scraped=scraped)
-        age = during((begin if since is None else since) * 60, begin, end, scraped=scraped)
-        made[series("deliverability_finding_since_timestamp_seconds", **who)] = age
-    return made
-
-
-def up(minutes: int = 700) -> Scraped:
-    return {series("up"): during(1, 0, minutes)}
-
-
-def steps(*parts: tuple[float, int]) -> list[str]:
-    """(value, minutes) one after the other."""
-    return [f"{value:g}" for value, minutes in parts for _ in range(minutes)]
-
-
-def gauge(tail: str, *parts: tuple[float, int], **more: str) -> Scraped:
-    return {series(f"deliverability_{tail}", **more): steps(*parts)}
+from tests.publish.quiet import quiet
+from tests.publish.scraped import EACH_CHECK, EVERY_FINDING, Scraped, finding, gauge, standing, steps, up
 
 
 def a_silent_zone() -> Story:
@@ -322,80 +268,4 @@ def watching() -> Iterator[Story]:
         not_yet=99,
         fires=101,
         over=170,
-    )
-
-
-def finding(rule: str, severity: str, who: dict[str, str], begin: int, end: int) -> Scraped:
-    named = {"check": rule.partition(".")[0], **who, "finding": rule}
-    return {
-        series("deliverability_finding", **named, severity=severity): during(1, begin, end),
-        series("deliverability_finding_since_timestamp_seconds", **named): during(begin * 60, begin, end),
-    }
-
-
-def quiet() -> Iterator[Story]:
-    """Faults that are nobody's page, or somebody else's."""
-    outage: Scraped = {}
-    for check in ("ptr", "spf", "dkim", "mx", "blocklist"):
-        who = {"check": check, "domain": "example.com"}
-        outage |= gauge("check_unknown", (0, 60), (1, 300), **who)
-        outage |= gauge("check_ok", (1, 360), **who)
-        outage |= {
-            series("deliverability_check_last_conclusive_timestamp_seconds", **who): [
-                str(min(minute, 59) * 60) for minute in range(360)
-            ]
-        }
-    yield Story(
-        "a resolver that is gone for five hours pages nobody for a target",
-        up() | outage | gauge("check_unknown", (0, 60), (1, 300), check="resolver"),
-        {69: {}, 71: {"DeliverabilityResolverUnhealthy": 1}, 359: {"DeliverabilityResolverUnhealthy": 1}},
-    )
-    one_bad_look = ((0, 30), (1, 1), (0, 30), (1, 4), (0, 60))
-    yield Story(
-        "doubt that lasts for less than the `for` is quiet",
-        up()
-        | gauge("check_unknown", *one_bad_look, check="resolver")
-        | gauge("check_unknown", *one_bad_look, check="blocklist_health", blocklist="zen"),
-        {minute: {} for minute in range(30, 100, 3)},
-    )
-    yield Story(
-        "an accepted certificate is not told of, nor one that has more days than the threshold",
-        up()
-        | gauge("smtp_tls_certificate_not_after_timestamp_seconds", (86400, 60), mail_host="accepted", mail_port="25")
-        | gauge("smtp_tls_certificate_not_after_timestamp_seconds", (20 * 86400, 60), mail_host="later", mail_port="25")
-        | finding("smtp_tls.certificate-expiring", "warning", {"mail_host": "later", "mail_port": "25"}, 0, 60),
-        {59: {}},
-    )
-    yield Story(
-        "an exporter that keeps its state in memory, by choice, is no fault",
-        up()
-        | gauge("exporter_state_writable", (0, 60))
-        | gauge("exporter_state_configured", (0, 60))
-        | gauge("exporter_series_dropped", (0, 60)),
-        {59: {}},
-    )
-    yield Story(
-        "what is first seen has not changed",
-        up() | gauge("record_changed_timestamp_seconds", (0, 300), check="spf", domain="example.com"),
-        {5: {}, 299: {}},
-    )
-    yield Story(
-        "a check that has never run is late, one that runs at its pace is not",
-        up()
-        | gauge("check_last_run_timestamp_seconds", (0, 100), check="zone", domain="example.com")
-        | {
-            series("deliverability_check_last_run_timestamp_seconds", check="mx", domain="example.com"): [
-                str(minute // 60 * 3600) for minute in range(100)
-            ]
-        }
-        | gauge("check_interval_seconds", (900, 100), check="zone")
-        | gauge("check_interval_seconds", (3600, 100), check="mx"),
-        {60: {}, 99: {"DeliverabilityEvaluationStale": 1}},
-    )
-    yield Story(
-        "a target that knows nothing since yesterday, of which the latest run could tell, is no unknown",
-        up()
-        | gauge("check_unknown", (0, 600), check="spf", domain="example.com")
-        | gauge("check_last_conclusive_timestamp_seconds", (0, 600), check="spf", domain="example.com"),
-        {599: {}},
     )

@@ -16,7 +16,8 @@ from exporter.publish.rules import dump, groups
 from exporter.publish.thresholds import Thresholds
 from tests.lab.process import need
 from tests.publish.promtool import IDENTITY, Story, during, series, told
-from tests.publish.stories import EACH_CHECK, OF_FINDINGS, stories, up
+from tests.publish.scraped import EACH_CHECK, OF_FINDINGS, up
+from tests.publish.stories import stories
 from tests.support.checks import BROKEN, ODD
 
 HOME = Path(__file__).parents[2]

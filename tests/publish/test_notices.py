@@ -22,7 +22,7 @@ from tests.lab.alertmanager import SHIPPED, WATCHDOG, Notice, alertmanager, for_
 from tests.lab.process import Lab, need
 from tests.publish.courses import CATALOGUE, RULES, TWIN, Course, Labels, courses
 from tests.publish.promtool import told
-from tests.publish.stories import OF_FINDINGS
+from tests.publish.scraped import OF_FINDINGS
 
 pytestmark = pytest.mark.long
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from exporter.engine.disk_thread import DiskThread
 from tests.support.clock import FakeClock
 
 T = TypeVar("T")
 
+A_MOMENT = 0.01  # real seconds for a thread that works
 FOR_EVER = 20.0  # real seconds without a timer and without anything to read: nothing will ever happen
 
 
@@ -32,8 +35,15 @@ class _Jumping(selectors.EpollSelector):
             ready = super().select(FOR_EVER)
             assert ready, "the simulation waits for nothing"
             return ready
+        if any(map(_works, threading.enumerate())):
+            return super().select(A_MOMENT)
         self._clock.pass_(timeout)
         return ready
+
+
+def _works(thread: threading.Thread) -> bool:
+    """Is the loop about to hear of it? No time passes in threads."""
+    return bool(thread.waiting) if isinstance(thread, DiskThread) else thread.name == "files"
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
