@@ -17,9 +17,9 @@ from exporter.facts import IP
 
 JSON = "application/rdap+json"
 
-IANA, IANA_IP = "data.iana.org", IPv4Address("192.0.2.80")
-REGISTRY, REGISTRY_IP = "rdap.registry.example", IPv4Address("192.0.2.81")
-REGISTRAR, REGISTRAR_IP = "rdap.registrar.example", IPv4Address("192.0.2.89")
+IANA, IANA_IP = "data.iana.org", IPv4Address("185.10.80.80")
+REGISTRY, REGISTRY_IP = "rdap.registry.example", IPv4Address("185.10.81.81")
+REGISTRAR, REGISTRAR_IP = "rdap.registrar.example", IPv4Address("185.10.89.89")
 TOP = ("com", "net", "org", "example")  # what it is the registry of
 
 

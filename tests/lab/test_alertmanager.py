@@ -54,7 +54,7 @@ APEX = "@ SOA ns hostmaster {serial} 3600 600 86400 1\n@ NS ns\nns A 127.0.0.1\n
 NET = """
 @       MX   10 mx
 @       TXT  "v=spf1 ip4:192.0.2.10 ip4:192.0.2.20 {more}-all"
-_dmarc  TXT  "v=DMARC1; p=quarantine; pct=50; rua=mailto:dmarc@example.net"
+_dmarc  TXT  "v=DMARC1; p=quarantine; pct=0; rua=mailto:dmarc@example.net"
 mx      A    192.0.2.25
 mail    A    192.0.2.10
 """

@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 LOOPS = ["asyncio", "uvloop"]
 _BEAT = 0.005  # seconds
+_SETTLED = 2.0  # seconds in which what has ended is put away
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CATALOGUE = Catalogue((CatalogueEntry(SAMPLE, (BROKEN, ODD, NOTE, LISTED), (SIZE,)),))
 
@@ -59,6 +60,7 @@ async def watching() -> AsyncIterator[Watched]:
     found, over = Watched(), threading.Event()
     web = _served()
     await web.start([("127.0.0.1", 0)])
+    await asyncio.to_thread(_get, web.addresses[0])  # uvloop opens a file with the first connection, and keeps it
     before_tasks, before_files, before_memory = len(asyncio.all_tasks()), _files(), _resident()
     scraper = threading.Thread(target=_scrape, args=(web.addresses[0], found.scrapes, over))
     beat = asyncio.create_task(_beat(found, before_memory))
@@ -70,8 +72,9 @@ async def watching() -> AsyncIterator[Watched]:
         await asyncio.to_thread(scraper.join)
         beat.cancel()
         await asyncio.wait([beat])
-        for _ in range(20):
-            await asyncio.sleep(0)
+        until = time.monotonic() + _SETTLED
+        while time.monotonic() < until and (_files() > before_files or len(asyncio.all_tasks()) > before_tasks):
+            await asyncio.sleep(_BEAT)
         found.tasks = len(asyncio.all_tasks()) - before_tasks
         found.files = _files() - before_files
         await web.stop()
@@ -101,14 +104,18 @@ async def _beat(found: Watched, memory: int) -> None:
 
 
 def _scrape(url: str, took: list[float], over: threading.Event) -> None:
-    place = urlsplit(url)
     while not over.wait(0.02):
         since = time.perf_counter()
-        connection = HTTPConnection(place.hostname or "", place.port, timeout=60)
-        connection.request("GET", "/metrics", headers={"Connection": "close"})
-        assert connection.getresponse().read()
-        connection.close()
+        _get(url)
         took.append(time.perf_counter() - since)
+
+
+def _get(url: str) -> None:
+    place = urlsplit(url)
+    connection = HTTPConnection(place.hostname or "", place.port, timeout=60)
+    connection.request("GET", "/metrics", headers={"Connection": "close"})
+    assert connection.getresponse().read()
+    connection.close()
 
 
 def _resident() -> int:

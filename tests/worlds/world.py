@@ -129,8 +129,8 @@ def _common(hosted: Iterable[str]) -> Iterator[str]:
             yield f"{zone}.  NS  {server}."
     yield f"{OWN_NAME}.  A  {OWN_ADDRESS}"
     yield f"{'.'.join(reversed(OWN_ADDRESS.split('.')))}.in-addr.arpa.  PTR  {OWN_NAME}."
-    yield "data.iana.org.  A  192.0.2.80"
-    yield "rdap.registry.example.  A  192.0.2.81"
+    yield "data.iana.org.  A  185.10.80.80"
+    yield "rdap.registry.example.  A  185.10.81.81"
 
 
 def _server(name: str, addresses: Iterable[str], zones: list[str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from weakref import WeakValueDictionary
 from exporter.clock import Clock
 from exporter.facts import IP
 from exporter.mail import names
-from exporter.net.interfaces import Dial, dial_direct
+from exporter.net.interfaces import Dial
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -72,15 +72,19 @@ class EgressPaths:
         """Why we must not connect to this address of a host; empty if we may. A configured host may be private.
 
         Nobody is at an address for documentation, so a connection could only fail. Hosts of examples have such
-        addresses rightly, and the `dial` of a test leads elsewhere.
+        addresses rightly where `dial` leads elsewhere, as in the demonstration.
         """
-        if names.documentation(ip) and (self._dial is dial_direct or not names.is_example(host)):
-            return f"{ip} is an address for documentation, where nobody is"
-        meaning = None if configured else names.not_public(ip)
+        if names.documentation(ip):
+            meaning: str | None = f"{ip} is an address for documentation, where nobody is"
+        else:
+            meaning = None if configured else names.not_public(ip)
+            meaning = meaning and f"{ip} is no public address ({meaning}) and not one that the configuration names"
+        if meaning and names.documentation(ip) and not names.is_example(host):
+            return meaning
         if meaning:
             with suppress(OSError):  # connecting will tell it
                 if await self._dial(ip, port) == (str(ip), port):
-                    return f"{ip} is no public address ({meaning}) and not one that the configuration names"
+                    return meaning
         return ""
 
     def banner_seen(self, ip: IP, port: int) -> None:
