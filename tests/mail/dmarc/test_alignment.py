@@ -148,3 +148,20 @@ async def test_the_short_cut_says_what_two_walks_say(records: dict[str, str], do
     identified = await net.drive(align(found, identifier, "adkim"))
     ours, theirs = await net.drive(climb(domain)), await net.drive(climb(identifier))
     assert identified.new is (domain == identifier or ours.organisational == theirs.organisational)
+
+
+@pytest.mark.parametrize(
+    "identifier", ["news.example.com", "foo.example.com", "foo.example.net", "sub.foo.example.com"]
+)
+async def test_an_identifier_says_whose_it_is_however_the_answer_comes_about(identifier: str) -> None:
+    zone = published({"example.com": ""})
+    assert (await aligned("news.example.com", identifier, zone))[0].domain == identifier
+    if identifier != "news.example.com":
+        silent = f"{zone}; servfail: _dmarc.{identifier}. TXT\n"
+        assert (await aligned("news.example.com", identifier, silent))[0].domain == identifier
+
+
+async def test_the_walk_asks_for_text_and_nothing_else() -> None:
+    dns = MemoryResolver(ZoneData("news.example.com. A 192.0.2.1\n"))
+    await Net(dns, FakeClock()).drive(discover("news.example.com"))
+    assert {question.rdtype for question in dns.asked} == {"TXT"}

@@ -132,3 +132,38 @@ async def test_no_answer_is_no_refusal() -> None:
 async def test_other_schemes_are_left_alone() -> None:
     end, asked = await look("example.com", "example.net", OURS, uri="https://{}/x")
     assert (end.agrees, end.unreachable, end.doubt, asked) == (None, False, None, [])
+
+
+async def test_of_another_scheme_nothing_is_known_but_where_it_would_have_to_agree() -> None:
+    end, asked = await look("example.com", "example.net", OURS + ANYWHERE, "https://{}/report")
+    uri = ReportURI("https://example.net/report", "https", "example.net")
+    assert end == Destination(uri, "example.com._report._dmarc.example.net")
+    assert asked == []
+
+
+async def test_every_answer_is_about_the_destination_that_was_asked() -> None:
+    uri = ReportURI("mailto:d@red.example.net", "mailto", "red.example.net")
+    at = "example.com._report._dmarc.red.example.net"
+    there = f"{OURS}{ANYWHERE}red.example.net. A 192.0.2.1\n"
+    for zone in (
+        there,
+        f"{there}; servfail: {at}. TXT\n",
+        f'{there}{at}. TXT "v=DMARC1"\n',
+    ):
+        end, _ = await look("example.com", "red.example.net", zone)
+        assert (end.uri, end.authorisation, end.foreign, end.foreign_once) == (uri, at, True, True)
+        assert (end.unreachable, end.no_route, end.elsewhere) == (False, None, "")
+    ours, _ = await look("example.com", "reports.example.com", OURS + ANYWHERE)
+    assert (ours.uri.host, ours.authorisation) == (
+        "reports.example.com",
+        "example.com._report._dmarc.reports.example.com",
+    )
+
+
+@pytest.mark.parametrize("host", ["reports.example.com", "red.example.net"])
+async def test_whether_mail_gets_to_the_destination_is_known_or_open(host: str) -> None:
+    nowhere, _ = await look("example.com", host, f"{OURS}{host}. MX 0 .\n")
+    assert (nowhere.unreachable, nowhere.no_route) == (True, None)
+    unsure, _ = await look("example.com", host, f"{OURS}{ANYWHERE}; servfail: {host}. MX\n")
+    assert unsure.unreachable is False
+    assert unsure.no_route is not None
