@@ -8,9 +8,9 @@ import pytest
 
 from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.spf.limits import MOST_VOIDS, Budget, Stop
-from exporter.mail.spf.macro import domain_spec
+from exporter.mail.spf.macro import SpfSyntaxError, domain_spec
 from exporter.mail.spf.provider import is_alias
-from exporter.mail.spf.record import SpfSyntaxError, parse, read
+from exporter.mail.spf.record import parse, read
 from tests.support.spf_zone import cost
 
 

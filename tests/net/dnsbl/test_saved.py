@@ -235,15 +235,15 @@ def test_each_change_of_health_has_its_time_and_is_counted() -> None:
     state = ListState("digest")
     dead, world = ListError(ListFault.DEAD, "dead"), ListError(ListFault.WORLD, "world")
     seen = []
-    steps: tuple[tuple[float, Callable[[float], object]], ...] = (
+    story: list[tuple[float, Callable[[float], None]]] = [
         (1.0, lambda wall: state.mark_healthy(state.begin_test(wall), wall)),
         (2.0, lambda wall: state.mark_healthy(state.begin_test(wall), wall)),
         (3.0, lambda wall: state.mark_unhealthy(dead, wall)),
         (4.0, lambda wall: state.mark_unhealthy(replace(dead, detail="still"), wall)),
         (5.0, lambda wall: state.refused(world, 500.0, wall)),
         (6.0, lambda wall: state.mark_healthy(state.begin_test(wall), wall)),
-    )
-    for wall, happens in steps:
+    ]
+    for wall, happens in story:
         happens(wall)
         seen.append((state.healthy, state.epoch, state.since, state.tested))
     assert seen == [
