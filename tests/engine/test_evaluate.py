@@ -158,3 +158,8 @@ def test_remote_text_is_shown_escaped(hostile: str, shown: str) -> None:
 
 def test_remote_text_is_bounded() -> None:
     assert len(printable("x" * 100_000)) < 600
+
+
+async def test_an_outcome_says_what_ran_and_on_whom() -> None:
+    said = await run(BROKEN(what="x"))
+    assert (said.check.id, said.target) == ("sample", EXAMPLE)

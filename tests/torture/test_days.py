@@ -64,7 +64,8 @@ async def fails(house: Household, passed: float) -> None:
 
 
 async def denies(house: Household, passed: float) -> None:
-    house.weather.rcode = dns.rcode.NXDOMAIN if between(passed, (1, 1.5), (12, 12.5)) else None
+    """While no list is tested: one that is would be called dead until its next test."""
+    house.weather.rcode = dns.rcode.NXDOMAIN if between(passed, (1, 1.5), (14, 14.5)) else None
 
 
 def lists(mood: ListMood, *names: str, begin: float = 0.5) -> Script:

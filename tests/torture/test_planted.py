@@ -1,4 +1,4 @@
-"""A fault is there and the weather is bad: it is found two cycles after the weather is fair, and nothing else ever is.
+"""A fault is there and the weather is bad: it is found two cycles after the weather is fair, and nothing else stands.
 
 The oracle is the fault's own expectation in tests/worlds/sick, which says all that follows from it.
 """
@@ -26,6 +26,7 @@ COUNT = size(3, 1000)
 PARTS = size(1, 20)  # tests, so that several processes share the work
 CYCLE = 20 * MINUTE  # what every check is configured to
 WEATHER = 1.5 * CYCLE
+BLIP = 1.5 * CYCLE  # no alert fires for a finding that is gone by then
 BAD = 0.3  # the part of the time, or of the datagrams, that is bad
 SHORT = [  # rules that a few seconds of `make test` shall see
     "ptr.missing-88.99.40.10",
@@ -104,7 +105,7 @@ async def story(fault: Fault, clock: FakeClock, folder: Path, sky: Sky, number: 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_planted_faults_are_found(part: int, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     faults = [fault for fault in FAULTS if plantable(fault) and (FULL or fault.name in SHORT)]
-    missed, false = [], []
+    missed, false, blips = [], [], 0
     numbers = range(part, COUNT, PARTS)
     for number in numbers:
         chance = random.Random(f"{seed()} plant {number}")
@@ -116,9 +117,13 @@ def test_planted_faults_are_found(part: int, tmp_path: Path, record_property: Ca
         name = f"{number} {fault.name} under {sky.__name__}"
         missed += [f"{name}: {it}" for it in expected(fault) - standing]
         late = standing - expected(fault)
-        early = {" ".join(it) for it in {*diary.targets, *diary.ours}} - expected(fault) - late
+        stood = diary.targets | diary.ours
+        strange = {" ".join(it): age for it, age in stood.items() if " ".join(it) not in expected(fault) | late}
+        early = {it for it, age in strange.items() if age > BLIP}
+        blips += len(strange) - len(early)
         false += [f"{name}: {it}" for it in late] + [f"{name}: {it} meanwhile" for it in early]
     record_property("planted", len(numbers))
     record_property("missed", len(missed))
     record_property("false", len(false))
+    record_property("false until the next run", blips)
     assert (missed, false) == ([], [])

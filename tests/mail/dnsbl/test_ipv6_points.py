@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 
-from exporter.facts import Doubt, Reason
-from exporter.mail.dnsbl.blocklist import Blocklist, ListError, ListFault
+from exporter.facts import Doubt, Reason, Severity
+from exporter.mail.dnsbl.blocklist import Blocklist, Code, Listed, ListError, ListFault
 from tests.mail.dnsbl.test_blocklist import OWN, lost, reply
 
 
@@ -57,3 +59,23 @@ def test_two_lists_are_independent_unless_zone_or_operator_is_one(
     lists = [Blocklist(zone, zone, delist=delist) for zone, delist in (one, other)]
     assert lists[0].independent(lists[1]) is independent
     assert lists[1].independent(lists[0]) is independent
+
+
+def test_a_list_may_hold_addresses_of_one_kind_alone() -> None:
+    for version, address in ((4, "192.0.2.1"), (6, "2001:db8::1")):
+        own = Blocklist("own", "own.example", ipv4=version == 4, ipv6=version == 6)
+        assert own.holds(ip_address(address))
+        assert not own.holds(ip_address("2001:db8::1" if version == 4 else "192.0.2.1"))
+
+
+def test_of_several_codes_the_worst_severity_counts_and_all_meanings_are_told() -> None:
+    codes = {"127.0.0.2": Code("policy", Severity.INFO), "127.0.0.3": Code("spam", Severity.WARNING)}
+    said = Blocklist("own", "own.example", codes=codes).read(reply("127.0.0.2", "127.0.0.3"))
+    assert isinstance(said, Listed)
+    assert (said.severity, said.meaning) == (Severity.WARNING, "policy; spam")
+
+
+def test_a_list_without_codes_says_nothing_of_the_kind() -> None:
+    said = Blocklist("own", "own.example").read(reply("127.0.0.2"))
+    assert isinstance(said, Listed)
+    assert said.meaning == "a listing of no stated kind"
