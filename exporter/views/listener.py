@@ -6,8 +6,9 @@ the process, and no scrape gets in. They also know nothing of a connection befor
 The rules:
 
 - One connection is taken at a time, and then the loop does other work.
-- Where as many are open as may be, the oldest that has asked for nothing ends; then the one idle for longest; then one
-  that does not read its answer. If each is at work for its client, the new one is not taken.
+- Where as many are open as may be, one makes room: of the address that has most of them, the oldest that has asked for
+  nothing; then the one idle for longest; then one that does not read its answer. So a flood drops its own connections.
+  If each is at work for its client, the new one is not taken.
 - RESERVE files are kept open for nothing. If the process has no other left, two of them make room: one for the
   connection, one for what the scrape has to open.
 """
@@ -20,6 +21,7 @@ import os
 import resource
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
@@ -78,7 +80,8 @@ class Listener:
         self._most = stats.most_connections = min(
             limits.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE
         )
-        self._open: dict[Connection, None] = {}  # the oldest first
+        self._open: dict[Connection, str] = {}  # with the client's address; the oldest first
+        self._from: Counter[str] = Counter()  # how many of each address
         self._listening: dict[socket.socket, Tls] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._spare: list[int] = []
@@ -126,7 +129,7 @@ class Listener:
     def _accept(self, on: socket.socket) -> None:
         """Take one of those that wait. The loop calls this again after its other work, as long as somebody waits."""
         try:
-            sock, _ = on.accept()
+            sock, peer = on.accept()
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:  # of one connection that has gone already, or there is no file for it
@@ -136,19 +139,20 @@ class Listener:
                 loop.call_later(PAUSE, self._resume, on)
         else:
             sock.setblocking(False)
-            self._admit(sock, self._listening[on])
+            self._admit(sock, peer[0] if isinstance(peer, tuple) else "", self._listening[on])
 
     def _resume(self, on: socket.socket) -> None:
         if on in self._listening:
             asyncio.get_running_loop().add_reader(on, self._accept, on)
 
-    def _admit(self, sock: socket.socket, tls: Tls) -> None:
+    def _admit(self, sock: socket.socket, address: str, tls: Tls) -> None:
         if len(self._open) >= self._most and not self._make_room(Disconnection.REPLACED):
             self._stats.rejected[Disconnection.FULL] += 1
             sock.close()
             return
         connection = self._connect(sock, self._forget)
-        self._open[connection] = None
+        self._open[connection] = address
+        self._from[address] += 1
         self._emptied.clear()
         self._stats.connections = len(self._open)
         self._keep(self._shake_hands(connection, sock, tls))
@@ -172,7 +176,11 @@ class Listener:
 
     def _make_room(self, why: Disconnection) -> bool:
         now = asyncio.get_running_loop().time()
-        ranks = [(rank, connection) for connection in self._open if (rank := connection.dispensable(now))]
+        ranks = [
+            ((-self._from[address], rank), connection)
+            for connection, address in self._open.items()
+            if (rank := connection.dispensable(now))
+        ]
         if not ranks:
             return False
         self._drop(min(ranks, key=lambda it: it[0])[1], why)
@@ -199,7 +207,10 @@ class Listener:
         connection.drop(why)
 
     def _forget(self, connection: Connection) -> None:
-        self._open.pop(connection, None)
+        address = self._open.pop(connection, None)
+        if address is not None:
+            self._from[address] -= 1
+            self._from += Counter()  # which drops those that have none
         self._stats.connections = len(self._open)
         if not self._open:
             self._emptied.set()

@@ -65,7 +65,9 @@ async def ask(url: str, octets: bytes, source: str = "127.0.0.1") -> bytes:
 
 
 @contextmanager
-def opened(url: str, many: int, octets: bytes, buffer: int | None = None) -> Iterator[list[socket.socket]]:
+def opened(
+    url: str, many: int, octets: bytes, buffer: int | None = None, source: str = "127.0.0.1"
+) -> Iterator[list[socket.socket]]:
     """So many connections on which these octets are sent, and nothing is read. `buffer` is what the kernel takes."""
     address = urlsplit(url)
     made: list[socket.socket] = []
@@ -75,6 +77,7 @@ def opened(url: str, many: int, octets: bytes, buffer: int | None = None) -> Ite
             made.append(sock)
             if buffer:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            sock.bind((source, 0))
             sock.connect((address.hostname, address.port))
             with suppress(ConnectionError):
                 sock.sendall(octets)

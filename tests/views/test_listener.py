@@ -164,6 +164,17 @@ def test_where_all_are_taken_the_oldest_that_asked_for_nothing_makes_room(run: C
     run(test)
 
 
+def test_a_flood_from_one_address_drops_its_own_connections(run: Callable[[Test], None]) -> None:
+    async def test() -> None:
+        async with listening() as site:
+            url = site.web.addresses[0]
+            with opened(url, 1, b"GET ") as (ours,), opened(url, LIMITS.connections, b"GET ", source="127.0.0.2"):
+                await until(lambda: site.web.stats.rejected[Disconnection.REPLACED] >= 1)
+                assert not gone(ours), "although it is the oldest of all that have asked for nothing"
+
+    run(test)
+
+
 def test_a_later_request_has_no_more_time_than_the_first_and_an_idle_client_some(run: Callable[[Test], None]) -> None:
     async def test() -> None:
         async with listening(replace(LIMITS, idle=0.6)) as site:
