@@ -55,8 +55,8 @@ async def loses(house: Household, passed: float) -> None:
 
 
 async def flaps(house: Household, passed: float) -> None:
-    """At other minutes of each hour, so that no run meets it each time."""
-    house.weather.dead = {0, 1} if passed % (11 * MINUTE) < 2 * MINUTE else set()
+    """At the same minutes of each hour, so that some runs meet it each time."""
+    house.weather.dead = {0, 1} if passed % (10 * MINUTE) < 2 * MINUTE else set()
 
 
 async def fails(house: Household, passed: float) -> None:

@@ -342,11 +342,10 @@ class DnsblClient:
             self.revision += 1  # a crash may forget this much of the day's count
         self._place += 1
         if reply.status.conclusive:
-            conduct.answered(place)
-        else:
-            conduct.heard.failed = self._place
-            if reply.status not in _NOT_THE_LISTS_FAULT:
-                conduct.unanswered(place, self._place, asked, self._others(blocklist.name))
+            conduct.answered(place, self._place, self._clock.monotonic())
+        elif reply.status not in _NOT_THE_LISTS_FAULT:
+            now = self._clock.monotonic()
+            conduct.unanswered(place, self._place, asked, now, self._others(blocklist.name))
         return reply
 
     def _others(self, name: str) -> list[Heard]:

@@ -2,8 +2,8 @@
 
 The rules:
 
-- An unanswered question counts against a list only if our resolver was well all the time: meanwhile another list has
-  answered what was asked later, or at least left nothing unanswered; and afterwards it answers again.
+- An unanswered question counts against a list only if our resolver was well: an answer of another list came after this
+  question was sent and before it ended, or at most a MOMENT away; and another list answers afterwards, too.
 - Of questions that overlap, only one counts: when a resolver falls silent, very many are under way.
 - A list that leaves two questions in a row unanswered over an hour, or half of its last 20, leaves the quorum.
 - A list whose second looks contradicted its first looks about three subjects within 6 hours begins no listing for 24
@@ -22,6 +22,7 @@ from typing import Any
 
 from exporter.net.dnsbl.answers import DAY, HOUR
 
+MOMENT = 1.0  # seconds: lists are asked about a subject at the same time, and one may be quicker than we are
 WINDOW = 20  # latest questions; a list that left half of them unanswered is unreliable
 SILENT = 4  # so is one that left this many in a row unanswered,
 SILENT_FOR = HOUR  # for this long
@@ -42,7 +43,8 @@ class Heard:
     """What one list has answered of late. Places count all questions to all lists, and the ends of these questions."""
 
     answered: int = 0  # where the latest question that it has answered was asked
-    failed: int = 0  # where the latest question without an answer ended
+    arrived: int = 0  # where its latest answer came,
+    at: float = float("-inf")  # and when, in monotonic seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class _Unanswered:
     asked: int  # places, as in Heard
     ended: int
     at: float  # when it was asked
-    meanwhile: bool  # until it ended, another list had answered a question that was asked later
+    over: float  # when it ended
+    meanwhile: bool  # until it ended, an answer of another list came
 
 
 @dataclass(slots=True)
@@ -69,18 +72,19 @@ class Conduct:
     suspect_until: float = 0.0
     suspects: set[str] = field(default_factory=set)  # the subjects that it named then
 
-    def answered(self, asked: int) -> None:
-        """The list has answered the question at that place."""
+    def answered(self, asked: int, arrived: int, at: float) -> None:
+        """The list has answered the question at that place. The answer came at the other one, at that time."""
         self.heard.answered = max(asked, self.heard.answered)
+        self.heard.arrived, self.heard.at = arrived, at
         self.recent.append(True)
         self.silent = 0
 
-    def unanswered(self, asked: int, ended: int, at: float, others: Iterable[Heard]) -> None:
-        """A question, asked at that time, has ended without an answer."""
+    def unanswered(self, asked: int, ended: int, at: float, now: float, others: Iterable[Heard]) -> None:
+        """A question, asked at that time, has ended now without an answer."""
         latest = self.undecided[-1].ended if self.undecided else self.decided
         if asked > latest:
-            meanwhile = any(other.answered > asked for other in others)
-            self.undecided.append(_Unanswered(asked, ended, at, meanwhile))
+            meanwhile = any(other.arrived > asked or at - other.at <= MOMENT for other in others)
+            self.undecided.append(_Unanswered(asked, ended, at, now, meanwhile))
 
     def settle(self, others: Collection[Heard]) -> None:
         """Decide about the unanswered questions after whose end another list has answered one."""
@@ -91,7 +95,7 @@ class Conduct:
                 return
             self.undecided.popleft()
             self.decided = first.ended
-            if not first.meanwhile and all(other.failed > first.asked for other in alive):
+            if not first.meanwhile and all(other.at - first.over > MOMENT for other in alive):
                 continue  # our resolver may have been silent
             self.recent.append(False)
             if first.asked > self.heard.answered:
