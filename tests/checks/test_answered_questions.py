@@ -235,11 +235,6 @@ STAYS = {
         *(MX, MX + "; servfail: _domainkey.example.com. TXT\n"),
         {"no-keys": "warning"},
     ),
-    "how bad it is that nobody is told": (
-        *("tls_rpt", EXAMPLE),
-        *(MX + '_mta-sts.example.com. TXT "v=STSv1; id=1"\n', MX + "; servfail: _mta-sts.example.com. TXT\n"),
-        {"missing": "warning"},
-    ),
     "announcement at the domain": (
         *("tls_rpt", EXAMPLE),
         *(MX + 'example.com. TXT "v=TLSRPTv1; rua=mailto:a@example.com"\n', MX + "; servfail: example.com. TXT\n"),
