@@ -12,7 +12,7 @@ from exporter.clock import Clock
 from exporter.config import SYSTEM, Nameserver, Settings
 from exporter.files import Files
 from exporter.model import Door
-from exporter.net import Net
+from exporter.net import Net, rdap
 from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.resolver import Resolver, system_nameservers
 from exporter.net.dnsbl.client import DnsblClient
@@ -67,7 +67,10 @@ def open_clients(
     authorities: bytes = b"",
     pause: float = PAUSE,
 ) -> Clients:
-    """Make the real clients. `dial`, `authorities` and `pause` are passed on to the SMTP and HTTPS clients."""
+    """Make the real clients. `dial` and `authorities` are passed on to the SMTP and HTTPS clients.
+
+    `pause`: seconds between two connections to one mail server; registries wait no longer.
+    """
     dns = Resolver(
         settings.nameservers,
         clock,
@@ -79,7 +82,8 @@ def open_clients(
     mail = SmtpClient(settings.helo_name, clock, dial=dial, authorities=authorities, interval=interval, pause=pause)
     web = HttpsClient(dns, clock, dial=dial, authorities=authorities)
     servers = AuthoritativeClient(clock, dial=dial, timeout=settings.dns_timeout)
-    return Clients(dns, servers, mail, blocklists, web, RdapClient(web, clock, settings.rdap_bootstrap), clock)
+    registries = RdapClient(web, clock, settings.rdap_bootstrap, pause=min(pause, rdap.PAUSE))
+    return Clients(dns, servers, mail, blocklists, web, registries, clock)
 
 
 def resolve_system_nameservers(settings: Settings, files: Files | None = None) -> Settings:

@@ -5,6 +5,7 @@ Who is judged comes out of the configuration loader, wherever a configuration co
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -115,9 +116,8 @@ async def test_scenario_in_memory(case: scenario.Scenario) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("case", SCENARIOS, ids=lambda s: f"{s.check}/{s.name}")
 async def test_scenario_over_the_wire(case: scenario.Scenario) -> None:
-    """Over UDP, and again over TCP, to which answers that do not fit lead."""
-    await play_over_the_wire(case, truncate=False)
-    await play_over_the_wire(case, truncate=True)
+    """Over UDP, and beside it over TCP, to which answers that do not fit lead."""
+    await asyncio.gather(play_over_the_wire(case, truncate=False), play_over_the_wire(case, truncate=True))
 
 
 async def play_over_the_wire(case: scenario.Scenario, *, truncate: bool) -> None:

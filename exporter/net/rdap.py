@@ -45,6 +45,7 @@ REDIRECTS = 3  # RFC 7480 section 5.2 lets a server send us on
 KEPT = 23 * 3600.0  # seconds; a daily run then asks anew, and never finds an answer of yesterday
 DAY = 86400.0
 RETRY = 600.0  # seconds between attempts to read a list of servers that could not be read
+PAUSE = 1.0  # seconds between two questions to one server
 PATIENCE = 40.0  # seconds that a question may wait: one for each run that the schedule starts at once, and some more
 TRIES = 3
 NEAR = 35 * DAY  # seconds before an expiry from which the registrar is asked too
@@ -79,7 +80,10 @@ class RdapLookup:
 
 
 class RdapClient:
-    """`bootstrap` is the URL of the list of servers, or a file in the same format. `sleep` is for tests."""
+    """`bootstrap` is the URL of the list of servers, or a file in the same format. `sleep` is for tests.
+
+    `pause`: seconds between two questions to one server.
+    """
 
     def __init__(
         self,
@@ -87,8 +91,10 @@ class RdapClient:
         clock: Clock,
         bootstrap: str | Path = rdap.IANA,
         *,
+        pause: float = PAUSE,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._per_second = 1 / max(pause, 1e-6)
         self._https = https
         self._clock = clock
         self._source = bootstrap
@@ -192,7 +198,7 @@ class RdapClient:
             left = opens - self._clock.monotonic()
             raise CannotTell(Reason.RATE_LIMITED, f"{server} wants no questions for the next {left:.0f} s")
         await self._until(opens)
-        moment = self._buckets.setdefault(server, TokenBucket(1.0)).take(self._clock.monotonic(), latest)
+        moment = self._buckets.setdefault(server, TokenBucket(self._per_second)).take(self._clock.monotonic(), latest)
         if moment is None:
             raise CannotTell(
                 Reason.RATE_LIMITED, f"too many questions of ours wait for {server}, which gets one a second"
