@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeAlias
 
-from exporter.text import printable
+from exporter.text import listed, printable
 
 IP: TypeAlias = IPv4Address | IPv6Address
 Labels: TypeAlias = tuple[tuple[str, str], ...]
@@ -94,6 +94,10 @@ class Expiry:
     metric: Metric
 
 
+# Evidence that says what has to change: the name of a record, and what serves it. The first that a rule has counts.
+CAUSES = ("name", "place", "helo", "host", "mail_host", "zone", "url")
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A thing that can be wrong, declared once. To call it with its evidence makes a Finding.
@@ -101,6 +105,10 @@ class Rule:
     `says` states the fact about the target, `why` says what it does to mail, and `fix` is one imperative sentence.
     Evidence stands in braces in `says` and `fix`. `ref` names the source. `refusals` quotes what receivers answer
     because of it. `subjects` are the keys of the evidence that become labels of the finding's series.
+
+    `cause` are the keys of the evidence that say what has to change: the findings that agree in them are one problem.
+    Without it, it is the first of CAUSES that is evidence, and else the target. `merged` writes the fix of several
+    findings of one problem; without it, the evidence in which they differ is listed.
 
     For alerts: a rule with `expiry` has a threshold in place of an age. `implies` says what is dead if the finding is
     active. `doubts` means that results that come from the same resolver or blocklist are not reliable meanwhile.
@@ -119,11 +127,26 @@ class Rule:
     implies: Dead | None = None
     doubts: bool = False
     own_alert: bool = False
+    cause: tuple[str, ...] | None = None
+    merged: Callable[[Sequence[Finding]], str] | None = field(default=None, repr=False)
     fields: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         named = {f for text in (self.says, self.fix) for _, f, _, _ in string.Formatter().parse(text) if f}
         object.__setattr__(self, "fields", frozenset(named | set(self.subjects)))
+        if self.cause is None:
+            first = next((name for name in CAUSES if name in self.fields), None)
+            object.__setattr__(self, "cause", (first,) if first else None)
+        elif unknown := set(self.cause) - self.fields:
+            raise TypeError(f"{self.id}: no evidence is called {', '.join(sorted(unknown))}")
+
+    def text_of(self, findings: Sequence[Finding]) -> str:
+        """The fact that several findings of this rule state, in one clause."""
+        return self.says.format_map(_joined(findings))
+
+    def fix_of(self, findings: Sequence[Finding]) -> str:
+        """One fix for several findings of this rule."""
+        return self.merged(findings) if self.merged and len(findings) > 1 else self.fix.format_map(_joined(findings))
 
     def __call__(self, *, severity: Severity | None = None, **evidence: object) -> Finding:
         """Raise TypeError if the evidence is not exactly what the sentences name: that is our bug."""
@@ -162,6 +185,15 @@ class Finding:
     @property
     def fix(self) -> str:
         return self.rule.fix.format_map(dict(self.evidence))
+
+
+def _joined(findings: Sequence[Finding]) -> dict[str, str]:
+    """The evidence of all of them. Of values that differ, the first few are listed."""
+    values: dict[str, dict[str, None]] = {}
+    for finding in findings:
+        for name, value in finding.evidence:
+            values.setdefault(name, {})[value] = None
+    return {name: listed(of) for name, of in values.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,13 @@ def commas(things: Iterable[object]) -> str:
     return ", ".join(map(str, things))
 
 
+def listed(things: Iterable[object], most: int = 5) -> str:
+    """`a, b and 38 more`: the first ones, and how many are left out."""
+    shown = [str(thing) for thing in things]
+    left = len(shown) - most
+    return commas(shown) if left <= 0 else f"{commas(shown[:most])} and {left} more"
+
+
 def day(seconds: float) -> str:
     """Unix seconds as `2027-01-31`, in UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"

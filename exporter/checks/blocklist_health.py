@@ -56,6 +56,7 @@ REFUSES_RESOLVER = Rule(
     why="The list does not serve public or unknown resolvers, so that a listing would go unseen.",
     fix="Set `resolver: nameservers:` to your own recursive resolver, or a `zone_file` with your key for {blocklist}.",
     ref="Spamhaus news article 788",
+    cause=(),
     doubts=True,
 )
 TOO_MANY_QUESTIONS = Rule(

@@ -101,6 +101,7 @@ DANGLING_CNAME = Rule(
     why=UNVERIFIABLE,
     fix="Ask whoever runs {target} to publish the key there, or point the CNAME at {name} to where they keep it.",
     ref="RFC 6376 section 3.6.2.1; RFC 1034 section 3.6.2",
+    cause=("target",),
     refusals=receiver_replies.DKIM_FAILS,
 )
 KEY_TO_COME = Rule(

@@ -94,6 +94,7 @@ NOT_PUBLIC = Rule(
     why="Mail leaves from another address, behind a translation, and that one is not being looked at.",
     fix="Configure the address that receivers see in place of {ip}; a Received header of delivered mail shows it.",
     ref="RFC 6890",
+    cause=("ip",),
 )
 MISSING = Rule(
     "ptr.missing",
@@ -102,6 +103,7 @@ MISSING = Rule(
     why="Large receivers refuse or junk mail from an address without reverse DNS.",
     fix=SET,
     ref="RFC 1035 section 3.5; RFC 8601 section 2.7.3",
+    cause=("ip",),
     refusals=(
         *GMAIL,
         "Office 365: 550 5.7.25 ... must have a reverse DNS record",
@@ -117,6 +119,7 @@ LOCAL_NAME = Rule(
     why="Such a name is a placeholder; receivers treat the address as one without reverse DNS.",
     fix=SET,
     ref="RFC 8601 section 2.7.3; RFC 6761 section 6.3",
+    cause=("ip",),
     refusals=(*GMAIL, POSTFIX),
 )
 BAD_NAME = Rule(
@@ -126,6 +129,7 @@ BAD_NAME = Rule(
     why="Host names are letters, digits and hyphens; filters distrust anything else.",
     fix=SET,
     ref="RFC 1123 section 2.1",
+    cause=("ip",),
 )
 GENERIC_NAME = Rule(
     "ptr.generic-name",
@@ -135,6 +139,7 @@ GENERIC_NAME = Rule(
     "names that are not generic.",
     fix="Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {wanted}.",
     ref="RFC 1912 section 2.1; Yahoo, sender best practices",
+    cause=("ip",),
 )
 UNCONFIRMED = Rule(
     "ptr.unconfirmed",
@@ -143,6 +148,7 @@ UNCONFIRMED = Rule(
     why="A PTR that is not confirmed by a forward lookup counts as no reverse DNS (iprev fails).",
     fix="Publish the record {name} {rdtype} {ip}, or ask the owner of {ip} to set its PTR to a name that has it.",
     ref="RFC 8601 section 2.7.3",
+    cause=("ip",),
     refusals=(*GMAIL, "Gmail: 550 5.7.25 The sending IP does not match the IP address of the hostname", POSTFIX),
 )
 PARTLY_CONFIRMED = Rule(
@@ -152,6 +158,7 @@ PARTLY_CONFIRMED = Rule(
     why="Some servers look at one name only, and the order of the names changes from lookup to lookup.",
     fix="Ask the owner of {ip} to remove the PTR records to {names}, or publish {rdtype} {ip} at these names.",
     ref="RFC 8601 section 2.7.3",
+    cause=("ip",),
 )
 TOO_MANY = Rule(
     "ptr.too-many",
@@ -160,6 +167,7 @@ TOO_MANY = Rule(
     why="Which ones they look at is chance, and so is whether one leads back.",
     fix="Ask the owner of {ip} to leave one PTR record, to {helo}.",
     ref="RFC 8601 section 3; RFC 7208 section 4.6.4",
+    cause=("ip",),
 )
 SEVERAL = Rule(
     "ptr.several",
@@ -168,6 +176,7 @@ SEVERAL = Rule(
     why="One name is the custom; some servers look at the first only, whichever that is at the moment.",
     fix="Consider asking the owner of {ip} to leave one PTR record, to {helo}.",
     ref="RFC 8601 section 2.7.3",
+    cause=("ip",),
 )
 NAMES = Metric("deliverability_ptr_names", "PTR names of the address.")
 

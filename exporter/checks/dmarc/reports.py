@@ -49,6 +49,7 @@ RUA_UNAUTHORISED = Rule(
     why="Receivers silently drop reports for a foreign domain that has not agreed to take them.",
     fix='Ask {destination} to publish at {authorisation} the TXT record "v=DMARC1", or change rua= at {name}.',
     ref="RFC 9990 section 4; RFC 7489 section 7.1",
+    cause=("destination",),
 )
 RUA_AUTHORISATION_DIFFERS = Rule(
     "dmarc.rua-authorisation-differs",
@@ -67,6 +68,7 @@ RUA_REDIRECTED = Rule(
     why="A destination may choose another address at its own domain only; to break that stops its reports altogether.",
     fix="Ask {destination} to remove rua= from the record at {authorisation}, or set rua= at {name} to {elsewhere}.",
     ref="RFC 9990 section 4; RFC 7489 section 7.1",
+    cause=("destination",),
 )
 RUA_UNDELIVERABLE = Rule(
     "dmarc.rua-undeliverable",
@@ -75,6 +77,7 @@ RUA_UNDELIVERABLE = Rule(
     why="The reports are lost, and with them the view of who sends in the domain's name.",
     fix="Change rua= at {name} to an address that receives mail.",
     ref="RFC 9989 section 4.7; RFC 5321 section 5.1",
+    cause=("destination",),
 )
 
 OF_CONSENT = (RUA_UNAUTHORISED, RUA_AUTHORISATION_DIFFERS, RUA_REDIRECTED)

@@ -138,6 +138,7 @@ MX_NOT_LISTED = Rule(
     "Where no other is left, mail to the domain waits and comes back.",
     fix=f'Add the line "mx: {{mail_host}}" to {{url}}, {NEW_ID}.',
     ref="RFC 8461 sections 4.1, 5",
+    cause=("domain",),
     refusals=(
         "Office 365: 451 4.4.8 MX hosts of ... failed MTA-STS validation",
         "Office 365: 550 5.4.8 MX hosts of ... failed MTA-STS validation",

@@ -25,6 +25,7 @@ IS_ADDRESS = Rule(
     why="An MX names a host; an address is looked up as a name and found nowhere.",
     fix="Give the host a name with an address record and publish that name as the MX of {domain}.",
     ref="RFC 5321 section 5.1; RFC 1035 section 3.3.9",
+    cause=("domain",),
 )
 BAD_NAME = Rule(
     "mx.bad-name",
@@ -33,6 +34,7 @@ BAD_NAME = Rule(
     why="Host names are letters, digits and hyphens; many senders refuse to connect to anything else.",
     fix="Publish the MX of {domain} with a valid host name.",
     ref="RFC 1123 section 2.1; RFC 5321 section 4.1.2",
+    cause=("domain",),
 )
 DANGLING = Rule(
     "mx.dangling",
@@ -51,6 +53,7 @@ VERIFICATION_LEFTOVER = Rule(
     "its own hosts: there nobody tries it, and it is information.",
     fix="Remove the MX {mail_host} from {domain}.",
     ref="RFC 5321 section 5.1; RFC 6761 section 6.4",
+    cause=("domain",),
     subjects=("mail_host",),
 )
 NO_ADDRESS = Rule(
@@ -131,6 +134,7 @@ SINGLE = Rule(
     why="While it is down, mail waits at the senders, who retry for some days.",
     fix="Consider a second MX host for {domain}.",
     ref="RFC 5321 sections 4.5.4.1 and 5.1",
+    cause=("domain",),
 )
 SAME_ADDRESS = Rule(
     "mx.same-address",

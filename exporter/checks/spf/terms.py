@@ -45,6 +45,7 @@ TOO_MANY_MX = Rule(
     why="Every evaluation that reaches this term ends in permerror.",
     fix="Replace {term} in the SPF record of {domain} by ip4: and ip6: terms.",
     ref="RFC 7208 section 4.6.4",
+    cause=("domain", "term"),
     refusals=receiver_replies.SPF_FAILS,
 )
 INCLUDE_WITHOUT_RECORD = Rule(
@@ -54,6 +55,7 @@ INCLUDE_WITHOUT_RECORD = Rule(
     why="Every evaluation that reaches this term ends in permerror.",
     fix="Remove {term} from the SPF record of {domain}, or correct its name.",
     ref="RFC 7208 sections 5.2 and 6.1",
+    cause=("term",),
     refusals=receiver_replies.SPF_FAILS,
 )
 INCLUDE_BROKEN = Rule(
@@ -63,6 +65,7 @@ INCLUDE_BROKEN = Rule(
     why="Every evaluation that reaches this term ends in permerror.",
     fix="Have that record corrected, or remove {term} from the SPF record of {domain}.",
     ref="RFC 7208 section 5.2",
+    cause=("term",),
     refusals=receiver_replies.SPF_FAILS,
 )
 LOOP = Rule(
@@ -72,6 +75,7 @@ LOOP = Rule(
     why="Every evaluation that reaches this term runs into the lookup limit and ends in permerror.",
     fix="Remove {term} from the SPF record of {domain}.",
     ref="RFC 7208 section 4.6.4",
+    cause=("domain", "term"),
     refusals=receiver_replies.SPF_FAILS,
 )
 IMPOSSIBLE_NAME = Rule(
@@ -81,6 +85,7 @@ IMPOSSIBLE_NAME = Rule(
     why="Receivers differ: some never match the term, others answer permerror.",
     fix="Correct the name in {term} in the SPF record of {domain}.",
     ref="RFC 7208 section 4.8; RFC 1035 section 2.3.4",
+    cause=("domain", "term"),
 )
 ALLOWS_EVERYONE = Rule(
     "spf.allows-everyone",

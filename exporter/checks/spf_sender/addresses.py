@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address
 
 from exporter.facts import Doubt, Finding, Rule, Severity
 from exporter.mail import receiver_replies
@@ -13,6 +14,31 @@ from exporter.model import Fact
 from exporter.targets import Egress
 from exporter.text import commas
 
+_SHOWN = 20  # networks in one fix: more would not fit into a record that people can read
+
+
+def _merged(findings: Sequence[Finding]) -> str:
+    """One fix for several addresses: the networks that hold exactly them, as terms of the record."""
+    evidence = [dict(finding.evidence) for finding in findings]
+    addresses = [ip_address(it["ip"]) for it in evidence]
+    four = collapse_addresses(IPv4Network(ip) for ip in addresses if isinstance(ip, IPv4Address))
+    six = collapse_addresses(IPv6Network(ip) for ip in addresses if isinstance(ip, IPv6Address))
+    networks: list[IPv4Network | IPv6Network] = [*four, *six]
+    terms = " ".join(f"ip{it.version}:{_term(it)}" for it in networks[:_SHOWN])
+    if len(networks) > _SHOWN:
+        terms += f" and {len(networks) - _SHOWN} more"
+    name, result = evidence[0]["name"], evidence[0].get("result")
+    if result == SpfResult.NONE:
+        return f'Publish at {name} the TXT record "v=spf1 {terms} -all", with all else that sends.'
+    if result == SpfResult.PERMERROR:
+        return f"Repair the SPF policy of {name}, and see that it holds {terms}."
+    return f'Add {terms} to the SPF record of {name}, before "all" and before any term that refuses them.'
+
+
+def _term(network: IPv4Network | IPv6Network) -> str:
+    return str(network if network.num_addresses > 1 else network.network_address)
+
+
 NOT_AUTHORISED = Rule(
     "spf_sender.not-authorised",
     Severity.CRITICAL,
@@ -22,6 +48,7 @@ NOT_AUTHORISED = Rule(
     ref="RFC 7208 sections 2.6 and 4",
     refusals=(receiver_replies.GMAIL_HARD_FAIL, *receiver_replies.SPF_FAILS),
     subjects=("ip",),
+    merged=_merged,
 )
 SOFTFAIL = Rule(
     "spf_sender.softfail",
@@ -32,6 +59,7 @@ SOFTFAIL = Rule(
     ref="RFC 7208 sections 2.6.5 and 8.5",
     refusals=receiver_replies.SPF_DOES_NOT_PASS,
     subjects=("ip",),
+    merged=_merged,
 )
 NEUTRAL = Rule(
     "spf_sender.neutral",
@@ -42,6 +70,7 @@ NEUTRAL = Rule(
     ref="RFC 7208 sections 2.6.2 and 8.2",
     refusals=receiver_replies.SPF_DOES_NOT_PASS,
     subjects=("ip",),
+    merged=_merged,
 )
 DEPENDS_ON_MAILBOX = Rule(
     "spf_sender.depends-on-mailbox",

@@ -11,6 +11,7 @@ NO_SUCH_DOMAIN = Rule(
     why="There is no zone to publish mail's records in.",
     fix="Register or renew {domain}, or correct the name in the configuration.",
     ref="RFC 1034 section 4.2.1",
+    cause=("domain",),
 )
 NONE_AUTHORITATIVE = Rule(
     "zone.none-authoritative",
@@ -39,6 +40,7 @@ LAME = Rule(
     why="Whoever asks it loses time or gets nothing: lookups are slow, and some of them fail.",
     fix="Load {zone} on {server} or mend its transfer, else remove it from the NS records here and at the registrar.",
     ref="RFC 1912 section 2.8; Zonemaster delegation04",
+    cause=("ip", "server"),
     subjects=("ip",),
 )
 SERVER_SILENT = Rule(
@@ -48,6 +50,7 @@ SERVER_SILENT = Rule(
     why="Each resolver that tries it waits for seconds; some lookups during an SMTP session time out.",
     fix="Bring {server} ({ip}) back or open its port 53, else remove it from the NS records here and at the registrar.",
     ref="RFC 2182 section 3; Zonemaster connectivity01",
+    cause=("ip", "server"),
     subjects=("ip",),
 )
 NO_TCP = Rule(
@@ -57,6 +60,7 @@ NO_TCP = Rule(
     why="Answers that do not fit into a datagram are lost, and long SPF and DKIM records are the first of them.",
     fix="Open TCP port 53 on {server} ({ip}), and in front of it.",
     ref="RFC 7766 section 5; Zonemaster connectivity02",
+    cause=("ip", "server"),
     subjects=("ip",),
 )
 STALE_GLUE = Rule(
@@ -67,6 +71,7 @@ STALE_GLUE = Rule(
     why="Whoever comes from the parent zone asks that address first. Lookups are slow, or fail if it is the only one.",
     fix="Correct the address of {server} at the registrar (glue, host record): remove {ip}.",
     ref="RFC 1034 section 4.2.1; RFC 1912 section 2.3; Zonemaster consistency05",
+    cause=("ip", "server"),
     subjects=("ip",),
 )
 NO_ADDRESS = Rule(
@@ -173,6 +178,7 @@ NOT_AUTHORITATIVE = Rule(
     why="Resolvers distrust such an answer. They ask the next server, or fail; then receivers defer or refuse mail.",
     fix="Let {server} answer from the zone itself, not from a cache or a forwarder.",
     ref="RFC 1035 section 4.1.1; RFC 2181 section 5.4.1",
+    cause=("ip", "server"),
     subjects=("ip",),
 )
 SERIALS_DIFFER = Rule(

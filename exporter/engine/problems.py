@@ -1,0 +1,132 @@
+"""Turns findings into problems: what one change repairs is one problem, however many targets show it.
+
+The problem: one wrong SPF record of a domain with 40 addresses makes 40 findings, each with a fix of its own, and one
+mail host that is down hurts every domain that uses it. Whoever reads 40 rows misses the row beside them.
+
+The idea: each rule declares its cause (facts.py), which is what has to change: a record, a host, an address or a name.
+Findings of one rule with one cause are one problem, with one fix.
+
+The rules:
+
+- Only findings that fail a check count: accepted ones and information are no problems.
+- A check that only combines the results of others (`concludes`) repeats their findings. Its own make no problem.
+- A problem hurts the domains whose mail it affects: the target's own domain, those that a sender sends for, or those
+  whose MX records name the host.
+- Problems are sorted by severity, then by how many domains they hurt, then the newest first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from exporter.check_state import CheckState, EffectiveFinding, FindingPolicy
+from exporter.facts import Finding, Labels, Rule, Severity
+from exporter.model import Check, Target
+from exporter.targets import Address, Authorisation, Domain, EhloProbe, Greeting, MailHost, Reputation
+
+_GRAVITY = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One finding of a problem, and the target that has it."""
+
+    check: Check
+    target: Target
+    effective: EffectiveFinding
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Findings that one change repairs. `members` are never empty; `domains` are those whose mail it affects."""
+
+    rule: Rule
+    cause: Labels
+    members: tuple[Member, ...]  # the oldest first
+    domains: frozenset[str]
+
+    @property
+    def severity(self) -> Severity:
+        """That of the worst member."""
+        return min((it.effective.severity for it in self.members), key=_GRAVITY.__getitem__)
+
+    @property
+    def since(self) -> float:
+        """When the first member began, in unix seconds."""
+        return self.members[0].effective.active.since
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(it.effective.finding for it in self.members)
+
+    @property
+    def text(self) -> str:
+        return self.rule.text_of(self.findings)
+
+    @property
+    def fix(self) -> str:
+        """One fix for all members."""
+        return self.rule.fix_of(self.findings)
+
+
+class Affected:
+    """Which domains a target's faults hurt. Built from all states of one moment."""
+
+    def __init__(self, states: Iterable[CheckState]) -> None:
+        self._by_sender: dict[str, set[str]] = defaultdict(set)
+        self._by_host: dict[tuple[str, int], set[str]] = defaultdict(set)
+        senders: dict[object, set[str]] = defaultdict(set)
+        for state in states:
+            match state.target:
+                case Authorisation(domain=domain, sender=sender):
+                    self._by_sender[sender].add(domain)
+                case Greeting(sender=sender, ip=ip):
+                    senders[ip].add(sender)
+                case Domain(name=name):
+                    for found in state.found:
+                        if isinstance(found, MailHost):
+                            self._by_host[found.host, found.port].add(name)
+        self._by_ip = {ip: set().union(*(self._by_sender[it] for it in those)) for ip, those in senders.items()}
+
+    def domains(self, target: Target) -> frozenset[str]:
+        """None for a target that is not of one domain more than of all, such as the resolver."""
+        match target:
+            case Greeting(sender=sender) | EhloProbe(sender=sender):
+                return frozenset(self._by_sender.get(sender, ()))
+            case Address(ip=ip) | Reputation(subject=ip) if ip in self._by_ip:
+                return frozenset(self._by_ip[ip])
+            case MailHost(host=host, port=port):
+                return frozenset(self._by_host.get((host, port), ()))
+        return frozenset(value for label, value in target.identity if label == "domain")
+
+
+def problems(states: Iterable[CheckState], policy: FindingPolicy, now: float) -> list[Problem]:
+    """The problems of these states, the worst first. `now` is unix seconds."""
+    states = list(states)
+    affected = Affected(states)
+    members: dict[tuple[str, Labels], list[Member]] = defaultdict(list)
+    for state in states:
+        if state.check.concludes:
+            continue
+        for effective in state.effective(policy, now):
+            if effective.fails:
+                key = effective.finding.id, cause(effective.finding, state.target)
+                members[key].append(Member(state.check, state.target, effective))
+    found = [_problem(about, those, affected) for (_, about), those in members.items()]
+    return sorted(found, key=lambda it: (_GRAVITY[it.severity], -len(it.domains), -it.since, it.rule.id, it.cause))
+
+
+def cause(finding: Finding, target: Target) -> Labels:
+    """What has to change: the evidence that the rule names as its cause, or else the target."""
+    named = finding.rule.cause
+    if named is None:
+        return target.identity
+    return tuple((name, value) for name, value in finding.evidence if name in named)
+
+
+def _problem(about: Labels, members: list[Member], affected: Affected) -> Problem:
+    ordered = sorted(members, key=lambda it: (it.effective.active.since, it.target.title))
+    hurt = frozenset[str]().union(*(affected.domains(it.target) for it in members))
+    return Problem(members[0].effective.finding.rule, about, tuple(ordered), hurt)
