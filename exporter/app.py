@@ -24,6 +24,7 @@ from exporter.check_state import CheckState, FindingPolicy, Key, WrongTimes
 from exporter.clients import Clients, OpenClients, resolve_system_nameservers, sees_differently
 from exporter.clock import Clock
 from exporter.config import ConfigError, Settings
+from exporter.confirmation import Looks
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Pair, Plan, pairs
@@ -32,11 +33,11 @@ from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
 from exporter.facts import Reason
 from exporter.files import PATIENCE, Files, Reader
-from exporter.model import Check, Door, Target
+from exporter.model import Check, Door, Outcome, Target
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.dnsbl.snapshot import readable
 from exporter.stats import Histogram
-from exporter.targets import Authorisation, Domain, Greeting, looked_up
+from exporter.targets import Authorisation, Domain, Greeting, OwnResolver, looked_up
 from exporter.views import metrics
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
@@ -48,6 +49,7 @@ log = logging.getLogger(__name__)
 
 SLICE = 50  # targets added before the loop may do other work
 NEWS_PAUSE = 1.0  # seconds from a change of a result to the runs that read it
+RESOLVER_PAUSE = 15.0  # seconds between two tests of the resolver that confirmations ask for
 DRAIN = 3.0  # seconds that runs may take to end; the whole stop takes less than 5
 DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)
 
@@ -94,6 +96,7 @@ class Daemon:
         self.schedule = Schedule(self._run, clock, on_jump=self._clock_jumped)
         self._began = clock.wall()  # unix seconds, corrected when the clock is
         self._mending: set[asyncio.Task[None]] = set()
+        self._ripe: set[Key] = set()  # pairs with a finding that waits for the resolver's test
         self.web = Web(
             WebContext(
                 store=self.store,
@@ -254,12 +257,16 @@ class Daemon:
 
     def _add(self, pair: Pair, *, policy_changed: bool = False) -> Key:
         check, target = pair
-        news = self.store.hold(check, target, self._recall)
-        state = self.store[check.id, target.key]
         interval, now = self._current.intervals[check.id].total_seconds(), self._clock.wall()
+        news = self.store.hold(check, target, self._recall, Looks(interval, soon=check.asks_dns_alone))
+        state = self.store[check.id, target.key]
         pending = state.doubt is not None and state.doubt.reason is Reason.PENDING and not state.again
         fresh = now - state.last_run < interval and not state.ahead and not pending
         self.schedule.add(Job(check, target, interval, at_once=not fresh))
+        if state.ripe:
+            self._ripe.add(state.key)
+        if news and state.next_look is not None:
+            self.schedule.look_again(state.key, state.last_run + state.next_look - now)
         if news and state.again:  # a second look that was due before the restart
             self.schedule.look_again(state.key, state.again - now)
         if news or policy_changed:
@@ -319,15 +326,19 @@ class Daemon:
         clients = self._clients
         if clients is None or self._plan.too_early(check, target):
             return
-        outcome = await evaluate(check, target, partial(clients.net, self.store), self._clock)
+        known = self.store.get(check.id, target.key)
+        past_cache = known is not None and known.next_look is not None
+        outcome = await evaluate(check, target, partial(clients.net, self.store, fresh=past_cache), self._clock)
         self._count(check.id, outcome.duration, outcome.doubt.reason if outcome.doubt else None)
         before = self.store.get(check.id, target.key)
         state = self.store.record(outcome)
         if state is None:
             return
         self.exposition.put(state)
-        if outcome.again is not None:
-            self.schedule.look_again(state.key, outcome.again)
+        for wait in (outcome.again, state.next_look):
+            if wait is not None:
+                self.schedule.look_again(state.key, wait)
+        self._confirm(state, outcome)
         self.schedule.run_dependents(sorted(self._plan.dependents(before, state)), NEWS_PAUSE)
         if self._state_file:
             self._state_file.save(state)
@@ -337,6 +348,36 @@ class Daemon:
             self._add(pair)
         for pair in changes.removed:
             self._remove((pair[0].id, pair[1].key))
+
+    def _confirm(self, state: CheckState, outcome: Outcome) -> None:
+        """Confirm what the looks have made certain, once the resolver has passed its own test after them."""
+        if isinstance(state.target, OwnResolver):
+            if outcome.doubts or any(it.rule.doubts for it in outcome.findings):
+                return
+            self._confirmed(outcome.started)
+        elif state.ripe:
+            self._ripe.add(state.key)
+            self._test_resolver()
+
+    def _test_resolver(self) -> None:
+        """Have the resolver tested soon. If that is switched off, its test cannot be waited for."""
+        tests = [(check, OwnResolver().key) for check in self._catalogue.looking_at(OwnResolver)]
+        tests = [key for key in tests if self.store.get(*key)]
+        for key in tests:
+            since = self._clock.wall() - self.store[key].last_run
+            self.schedule.run_soon(key, max(NEWS_PAUSE, RESOLVER_PAUSE - since))
+        if not tests:
+            self._confirmed(float("inf"))
+
+    def _confirmed(self, tested: float) -> None:
+        ripe, self._ripe = self._ripe, set()
+        for key in ripe:
+            if sure := self.store.confirm(key, tested):
+                self.exposition.put(sure)
+                if self._state_file:
+                    self._state_file.save(sure)
+            if (state := self.store.get(*key)) and state.ripe:
+                self._ripe.add(key)
 
     def _save_blocklists(self, every: float = 0.0) -> None:
         revision, at = self._blocklists_saved

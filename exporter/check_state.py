@@ -11,6 +11,8 @@ The rules (truth rule 5 of the contract):
   run.
 - A record that has been read is remembered with its latest changes, even if the run then met a doubt.
 - Nothing expires by age.
+- One look can be wrong. So a finding is confirmed by several bad looks, and a confirmed one ends by several good ones
+  (confirmation.py).
 - No time is in the future. If a saved time is, then the clock of before was wrong, or ours is, and NTP will put it
   forward soon. So such a time becomes that of the restart, and comes back if our clock is put past it.
 
@@ -23,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from exporter.confirmation import ActiveFinding, EndedFinding, Looks
 from exporter.facts import Doubt, Finding, Reason, Record, Sample, Severity, Verdict
 from exporter.model import Check, Exchange, Outcome, Target
 
@@ -78,14 +81,6 @@ class RecordHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class ActiveFinding:
-    """A finding, and since when it is active (unix seconds)."""
-
-    finding: Finding
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
 class EffectiveFinding:
     """An active finding under the operator's policy: its severity here, and until when it is accepted."""
 
@@ -125,6 +120,8 @@ class CheckState:
     records: tuple[RecordHistory, ...] = ()
     found: tuple[Target, ...] = ()  # by the latest run without doubt
     again: float = 0.0  # when the latest run wanted to look again
+    ended: tuple[EndedFinding, ...] = ()  # confirmed findings that ended lately
+    looks: Looks = field(default_factory=Looks)
     # Times that were in the future: what stands here in their place, and what was saved.
     ahead: tuple[tuple[float, float], ...] = ()
 
@@ -188,6 +185,7 @@ class CheckState:
     def _times(self) -> Iterator[float]:
         yield from (self.last_run, self.last_conclusive)
         yield from (it.since for it in self.findings)
+        yield from (it.since for it in self.ended)
         for it in self.records:
             yield it.since
             yield from (change.at for change in it.changes)
@@ -196,7 +194,8 @@ class CheckState:
         """The state with other times."""
         return replace(
             self,
-            findings=tuple(replace(it, since=right(it.since)) for it in self.findings),
+            findings=tuple(it.timed(right) for it in self.findings),
+            ended=tuple(it.timed(right) for it in self.ended),
             records=tuple(it.timed(right) for it in self.records),
             last_run=right(self.last_run),
             last_conclusive=right(self.last_conclusive),
@@ -204,12 +203,26 @@ class CheckState:
 
     def after(self, outcome: Outcome) -> CheckState:
         """The state after this run."""
-        began = {s.finding.key: s.since for s in self.findings}
+        looks = self.looks
+        before = {it.finding.key: it for it in self.findings}
+        lately = {it.key: it for it in self.ended}
         ended = outcome.started + outcome.duration
-        new = tuple(ActiveFinding(f, began.get(f.key, ended)) for f in outcome.findings)
+        new = tuple(_seen(f, before.get(f.key), lately.get(f.key), ended, looks) for f in outcome.findings)
+        renewed = {it.finding.key for it in new}
+        kept, over = [], [it for it in self.ended if it.key not in renewed and it.remembered(ended, looks)]
+        for it in self.findings:
+            if outcome.leaves_open(it.finding):
+                if it.finding.key not in renewed or outcome.singles_out(it.finding):
+                    kept.append(it)
+            elif it.finding.key not in renewed and (still := it.not_seen(ended, looks)):
+                kept.append(still)
+            elif it.finding.key not in renewed and it.confirmed:
+                over.append(EndedFinding(it.finding.key, it.since, ended, it.turns))
         took = replace(
             self,
             target=outcome.target,
+            findings=(*kept, *new),
+            ended=tuple({it.key: it for it in over}.values()),
             doubt=outcome.doubt,
             last_run=ended,
             again=0.0 if outcome.again is None else ended + outcome.again,
@@ -219,13 +232,25 @@ class CheckState:
         if outcome.verdict is not Verdict.PASS:
             took = replace(took, latest_trouble=outcome)
         if not outcome.doubts:
-            return replace(took, findings=new, samples=outcome.samples, found=outcome.found, last_conclusive=ended)
-        renewed = {s.finding.key for s in new}
-        open_still = (s for s in self.findings if outcome.leaves_open(s.finding))
-        kept = (s for s in open_still if s.finding.key not in renewed or outcome.singles_out(s.finding))
+            return replace(took, samples=outcome.samples, found=outcome.found, last_conclusive=ended)
         held = (it for it in self.samples if it.metric not in outcome.measured)
         measured = (it for it in outcome.samples if it.metric in outcome.measured)
-        return replace(took, findings=(*kept, *new), samples=(*held, *measured))
+        return replace(took, samples=(*held, *measured))
+
+    @property
+    def next_look(self) -> float | None:
+        """In how many seconds another look is due, because a finding is neither confirmed nor over. None: no need."""
+        return min((wait for it in self.findings if (wait := it.next_look(self.looks)) is not None), default=None)
+
+    @property
+    def ripe(self) -> bool:
+        """Does a finding only wait for the resolver's own test?"""
+        return any(it.ripe for it in self.findings)
+
+    def confirmed(self, tested: float) -> CheckState:
+        """The state after the resolver has passed its own test, which began at `tested` (unix seconds)."""
+        sure = tuple(replace(it, confirmed=True) if it.ripe and it.looked < tested else it for it in self.findings)
+        return replace(self, findings=sure)
 
     def _recorded(self, outcome: Outcome, ended: float) -> tuple[RecordHistory, ...]:
         """Records of a run in doubt count too: each is an answer of its own. But such a run removes no record."""
@@ -235,6 +260,17 @@ class CheckState:
             for record in outcome.records
         }
         return tuple((known | seen if outcome.doubts else seen).values())
+
+
+def _seen(
+    finding: Finding, before: ActiveFinding | None, lately: EndedFinding | None, at: float, looks: Looks
+) -> ActiveFinding:
+    """The finding after a look that saw it."""
+    if before is not None:
+        return replace(before, finding=finding).seen(at, looks)
+    if lately is not None and lately.remembered(at, looks):
+        return ActiveFinding(finding, lately.since, looked=at, turns=(*lately.turns, at)).again()
+    return ActiveFinding(finding, at, looked=at).again()
 
 
 def _compact(outcome: Outcome) -> Outcome:

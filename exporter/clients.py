@@ -38,11 +38,12 @@ class Clients:
     rdap: RdapClient
     clock: Clock
 
-    def net(self, states: CheckStates) -> Net:
-        """A new Net for one run; `states` are the results of all checks."""
+    def net(self, states: CheckStates, *, fresh: bool = False) -> Net:
+        """A new Net for one run; `states` are the results of all checks. `fresh`: it looks past our own cache."""
         return Net(
             self.dns,
             self.clock,
+            fresh=fresh,
             mail=self.mail,
             web=self.web,
             blocklists=self.blocklists,

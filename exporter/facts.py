@@ -112,6 +112,7 @@ class Rule:
 
     For alerts: a rule with `expiry` has a threshold in place of an age. `implies` says what is dead if the finding is
     active. `doubts` means that results that come from the same resolver or blocklist are not reliable meanwhile.
+    A rule is `certain` if its check has looked several times before it says so: it needs no confirmation.
     A rule with `own_alert` has an alert of its own, although one alert covers the other rules of its check.
     """
 
@@ -127,6 +128,7 @@ class Rule:
     implies: Dead | None = None
     doubts: bool = False
     own_alert: bool = False
+    certain: bool = False
     cause: tuple[str, ...] | None = None
     merged: Callable[[Sequence[Finding]], str] | None = field(default=None, repr=False)
     fields: frozenset[str] = field(init=False, repr=False, compare=False)

@@ -169,6 +169,11 @@ class Check:
     options: type[Options] | None = None
 
     @property
+    def asks_dns_alone(self) -> bool:
+        """Does it visit nobody, so that it may look again at any time?"""
+        return self.doors <= {Door.NAMESERVERS, Door.BLOCKLISTS}
+
+    @property
     def doors(self) -> frozenset[Door]:
         """All clients that it may use."""
         return self.needs | self.may_need

@@ -17,6 +17,7 @@ import pytest
 LAYERS = """
     text clock
     facts
+    confirmation
     model
     check_state
     strict_yaml stats files systemd

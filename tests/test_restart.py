@@ -71,8 +71,13 @@ async def put_right(daemon: Daemon, clock: FakeClock, seconds: float) -> None:
     await asyncio.gather(*daemon._mending)
 
 
+def sure(state: CheckState) -> CheckState:
+    """The same, with confirmed findings."""
+    return replace(state, findings=tuple(replace(it, confirmed=True) for it in state.findings))
+
+
 def found_at(at: float) -> CheckState:
-    return CheckState(CHECK, HOST).after(ran(at))
+    return sure(CheckState(CHECK, HOST).after(ran(at)))
 
 
 async def test_a_finding_that_a_fast_clock_dated_gets_older_from_the_restart_on(tmp_path: Path) -> None:
@@ -137,7 +142,7 @@ async def test_a_second_look_that_was_due_before_a_restart_does_not_wait_for_the
     tmp_path: Path, again: float | None
 ) -> None:
     pending = replace(ran(TRUE), doubts=(Doubt(Reason.PENDING, "it wants a second look"),), again=again)
-    await saved(tmp_path, CheckState(CHECK, HOST).after(pending))
+    await saved(tmp_path, sure(CheckState(CHECK, HOST).after(pending)))
     clock = FakeClock(TRUE + 300)
     async with restarted(tmp_path, clock) as daemon:
         assert due(daemon, clock) == {None: 0.0, 60.0: 1.0, 600.0: pytest.approx(299)}[again]
@@ -148,3 +153,13 @@ async def test_what_is_fresh_and_certain_waits_for_its_time(tmp_path: Path) -> N
     clock = FakeClock(TRUE + 300)
     async with restarted(tmp_path, clock) as daemon:
         assert due(daemon, clock) > 60
+
+
+@pytest.mark.parametrize(("passed", "wait"), [(20.0, 39.0), (300.0, 1.0)])
+async def test_a_look_that_was_to_confirm_a_finding_does_not_wait_for_the_next_hour(
+    tmp_path: Path, passed: float, wait: float
+) -> None:
+    await saved(tmp_path, CheckState(CHECK, HOST).after(ran(TRUE)))
+    clock = FakeClock(TRUE + passed)
+    async with restarted(tmp_path, clock) as daemon:
+        assert due(daemon, clock) == pytest.approx(wait, abs=0.1)

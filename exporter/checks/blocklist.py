@@ -60,6 +60,7 @@ LISTED = Rule(
     why="Receivers that use the list refuse or junk mail from what it names.",
     fix="End the cause ({remedy}), then ask for removal at {delist}.",
     ref="RFC 5782 section 2",
+    certain=True,
     refusals=(
         "Postfix: 554 5.7.1 Service unavailable; Client host ... blocked using",
         "Office 365: 550 5.7.1 Service unavailable, Client host ... blocked using Spamhaus",

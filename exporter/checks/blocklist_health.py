@@ -37,6 +37,7 @@ LISTS_THE_WORLD = Rule(
     why="A list that names everybody says nothing of anybody; it was shut down, or its domain changed hands.",
     fix="Remove {blocklist} from `blocklists` unless its operator repairs it.",
     ref="RFC 5782 section 5; RFC 6471 section 3.4",
+    certain=True,
     doubts=True,
 )
 DEAD = Rule(
@@ -47,6 +48,7 @@ DEAD = Rule(
     fix="Ask {blocklist} through your own recursive resolver (registered, or with a key, where the list wants that), "
     "or remove it from `blocklists`.",
     ref="RFC 5782 section 5",
+    certain=True,
     doubts=True,
 )
 REFUSES_RESOLVER = Rule(
@@ -56,6 +58,7 @@ REFUSES_RESOLVER = Rule(
     why="The list does not serve public or unknown resolvers, so that a listing would go unseen.",
     fix="Set `resolver: nameservers:` to your own recursive resolver, or a `zone_file` with your key for {blocklist}.",
     ref="Spamhaus news article 788",
+    certain=True,
     cause=(),
     doubts=True,
 )
@@ -66,6 +69,7 @@ TOO_MANY_QUESTIONS = Rule(
     why="All questions through this resolver count, those of the mail servers too; a listing would go unseen.",
     fix="Get a key for {blocklist} and set its `zone_file`, or ask less often with `schedule: blocklist:`.",
     ref="Spamhaus page returnc/vol",
+    certain=True,
     doubts=True,
 )
 MISTYPED_ZONE = Rule(
@@ -75,6 +79,7 @@ MISTYPED_ZONE = Rule(
     why="Nothing that is asked there gets a true answer.",
     fix="Correct the zone of {blocklist} in `blocklists`.",
     ref="Spamhaus news article 788",
+    certain=True,
     doubts=True,
 )
 WRONG_ANSWERS = Rule(
@@ -84,6 +89,7 @@ WRONG_ANSWERS = Rule(
     why="The zone is parked or hijacked, or the resolver rewrites answers; taken as a listing it would be a false one.",
     fix="Use a resolver that rewrites nothing; if the answer stays, remove {blocklist} from `blocklists`.",
     ref="RFC 5782 section 2.1",
+    certain=True,
     doubts=True,
 )
 UNRELIABLE = Rule(  # doubts nothing: one that is merely slow says the truth when it answers
@@ -93,6 +99,7 @@ UNRELIABLE = Rule(  # doubts nothing: one that is merely slow says the truth whe
     why="Verdicts no longer wait for this list, so that a new listing there may go unseen.",
     fix="Look at the path to the name servers of {blocklist}; remove it from `blocklists` if it stays so.",
     ref="RFC 6471 section 3.3",
+    certain=True,
 )
 NOT_FOR_IPV6 = Rule(  # doubts nothing: its listings of IPv4 addresses are true, and those of IPv6 began while it was so
     "blocklist_health.not-for-ipv6",
@@ -101,6 +108,7 @@ NOT_FOR_IPV6 = Rule(  # doubts nothing: its listings of IPv4 addresses are true,
     why="Verdicts about IPv6 addresses do not rest on this list, so that a listing there may go unseen.",
     fix="Set `ipv6: false` for {blocklist} in `blocklists`, unless its operator repairs it.",
     ref="RFC 5782 section 5",
+    certain=True,
 )
 SUSPECT = Rule(  # doubts nothing: its new listings alert nobody by themselves, and older ones still count
     "blocklist_health.suspect",
@@ -109,6 +117,7 @@ SUSPECT = Rule(  # doubts nothing: its new listings alert nobody by themselves, 
     why="A list that was broken does so. Its new listings alert nobody for six hours unless another list agrees.",
     fix="Ask the operator of {blocklist}, or look at the pages of the addresses; remove the list if it is wrong.",
     ref="RFC 6471 section 3.4",
+    certain=True,
     own_alert=True,
 )
 CONTRADICTS_ITSELF = Rule(  # doubts nothing: listings that stand have been confirmed
@@ -118,6 +127,7 @@ CONTRADICTS_ITSELF = Rule(  # doubts nothing: listings that stand have been conf
     why="One of its servers answers wrongly. For a day no new listing counts, and no verdict waits for this list.",
     fix="Compare the answers of the name servers of {blocklist}; remove the list from `blocklists` if it stays so.",
     ref="RFC 5782 section 5",
+    certain=True,
 )
 _RULES = {
     ListFault.WORLD: LISTS_THE_WORLD,

@@ -53,6 +53,7 @@ def _rule(finding: str, profile: Profile, demand: Demand) -> Rule:
         why=f"{profile.name} refuses such mail, delays it or takes it for spam{_words(demand)}.",
         fix="Mend {finding} of {target} first: {remedy}",
         ref=str(demand.source),
+        certain=True,  # it repeats findings of other checks
     )
 
 

@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_type_hints
 
-from exporter.check_state import PENDING, ActiveFinding, CheckState, RecordChange, RecordHistory
+from exporter.check_state import PENDING, CheckState, RecordChange, RecordHistory
+from exporter.confirmation import LOOKS, ActiveFinding, EndedFinding
 from exporter.engine.catalogue import Catalogue
 from exporter.facts import Doubt, Finding, Labels, Metric, Reason, Record, Rule, Sample, Severity
 from exporter.model import Check, Target
@@ -36,7 +37,10 @@ def written(state: CheckState) -> str:
     """As JSON. Transcripts are not saved."""
     return json.dumps(
         {
-            "findings": [[s.finding.id, s.finding.severity, s.finding.evidence, s.since] for s in state.findings],
+            "findings": [
+                [it.finding.id, it.finding.severity, it.finding.evidence, it.since, _looks(it)] for it in state.findings
+            ],
+            "ended": [[*it.key, it.since, it.at, it.turns] for it in state.ended],
             "readings": [[r.metric.name, r.labels, r.value] for r in state.samples],
             "records": [
                 [
@@ -67,9 +71,13 @@ def read(saved: str, check: Check, catalogue: Catalogue) -> dict[str, Any]:
     samples = (_sample(known[name], value, labels) for name, labels, value in body["readings"] if name in known)
     return {
         "findings": tuple(
-            ActiveFinding(_finding(catalogue.rules[rule], severity, evidence), moment(since))
-            for rule, severity, evidence, since in body["findings"]
+            _active(_finding(catalogue.rules[rule], severity, evidence), moment(since), *looks)
+            for rule, severity, evidence, since, *looks in body["findings"]
             if rule in catalogue.rules
+        ),
+        "ended": tuple(
+            EndedFinding((_text(rule), _pairs(subject)), moment(since), moment(at), tuple(map(moment, turns)))
+            for rule, subject, since, at, turns in body.get("ended", ())
         ),
         "samples": tuple(sample for sample in samples if sample),
         "records": tuple(_remembered(*it) for it in body.get("records", ())),
@@ -122,6 +130,21 @@ def _finding(rule: Rule, severity: Any, saved: Any) -> Finding:
         raise KeyError(*missing)
     whole = dict.fromkeys(rule.fields, "…") | evidence
     return Finding(rule, tuple(sorted(whole.items())), Severity(severity))
+
+
+def _looks(active: ActiveFinding) -> list[Any]:
+    return [active.confirmed, active.bad, active.good, active.looked, active.well, active.turns]
+
+
+def _active(finding: Finding, since: float, looks: Any = None) -> ActiveFinding:
+    """A finding of an older version has no looks: it was exposed to alerts, so it counts as confirmed."""
+    if looks is None:
+        return ActiveFinding(finding, since, confirmed=True, bad=LOOKS)
+    confirmed, bad, good, looked, well, turns = looks
+    if not (isinstance(confirmed, bool) and bad in range(1, LOOKS + 1) and good in range(LOOKS + 1)):
+        raise ValueError("these are no looks")
+    times = tuple(map(moment, turns))
+    return ActiveFinding(finding, since, confirmed, int(bad), int(good), moment(looked), moment(well), times)
 
 
 def _sample(metric: Metric, value: Any, saved: Any) -> Sample | None:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from exporter.check_state import CheckState, Key, WrongTimes
+from exporter.confirmation import Looks
 from exporter.model import Check, Outcome, Target
+
+DEFAULT_LOOKS = Looks()
 
 
 class Store:
@@ -38,6 +41,15 @@ class Store:
         self._states[key] = replace(state.after(outcome), target=state.target)
         return self._states[key]
 
+    def confirm(self, key: Key, tested: float) -> CheckState | None:
+        """Confirm what only waited for the resolver's test, which began at `tested`. None if nothing did."""
+        state = self._states.get(key)
+        sure = state and state.confirmed(tested)
+        if sure is None or sure == state:
+            return None
+        self._states[key] = sure
+        return sure
+
     def move(self, key: Key, times: WrongTimes) -> CheckState | None:
         """Correct the times of one pair. None if none was wrong."""
         state = self._states.get(key)
@@ -47,17 +59,23 @@ class Store:
         self._states[key] = moved
         return moved
 
-    def hold(self, check: Check, target: Target, recall: Callable[[CheckState], CheckState] = lambda new: new) -> bool:
-        """Keep a state of this pair from now on. True if the pair is new or its target has changed.
+    def hold(
+        self,
+        check: Check,
+        target: Target,
+        recall: Callable[[CheckState], CheckState] = lambda new: new,
+        looks: Looks = DEFAULT_LOOKS,
+    ) -> bool:
+        """Keep a state of this pair from now on. True if the pair is new, or its target or looks have changed.
 
         `recall` may find the saved state of a new pair. A known pair keeps its state, with the new target.
         """
         key = check.id, target.key
         state = self._states.get(key)
         if state is None:
-            self._states[key] = recall(CheckState(check, target))
-        elif state.target != target:
-            self._states[key] = replace(state, target=target)
+            self._states[key] = recall(CheckState(check, target, looks=looks))
+        elif (state.target, state.looks) != (target, looks):
+            self._states[key] = replace(state, target=target, looks=looks)
         else:
             return False
         return True

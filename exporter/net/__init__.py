@@ -37,7 +37,8 @@ T = TypeVar("T")
 class Net:
     """One run's view of the network, and of the results of other checks (`states`).
 
-    Each client is shared by all runs of the daemon. Without `blocklists`, this run gets a client of its own.
+    Each client is shared by all runs of the daemon. Without `blocklists`, this run gets a client of its own. `fresh`:
+    every DNS question goes past our own cache, because this run confirms what an earlier one saw.
 
     A check may use only the clients that it declares (`needs`, `may_need`), and read only the checks that it declares
     (`after`). Anything else raises RuntimeError, because it is a bug.
@@ -48,6 +49,7 @@ class Net:
         dns: DnsClient,
         clock: Clock,
         *,
+        fresh: bool = False,
         blocklists: DnsblClient | None = None,
         mail: SmtpClient | None = None,
         web: HttpsClient | None = None,
@@ -56,6 +58,7 @@ class Net:
         authoritative: AuthoritativeClient | None = None,
     ) -> None:
         self._dns = dns
+        self._fresh = fresh
         self._mail = mail
         self._web = web
         self._rdap = rdap
@@ -96,7 +99,7 @@ class Net:
         `hide` removes a secret from each text that is written down.
         """
         question = Question(name, rdtype)
-        reply = await self._dns.ask(question, fresh=fresh, tcp=tcp)
+        reply = await self._dns.ask(question, fresh=fresh or self._fresh, tcp=tcp)
         asked, got = str(question), shown(reply)
         if hide:
             asked, got = hide(asked), tuple(map(hide, got))

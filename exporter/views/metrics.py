@@ -34,6 +34,7 @@ UNKNOWN = "deliverability_check_unknown"
 REASON = "deliverability_check_unknown_reason"
 FINDING = "deliverability_finding"
 SINCE = "deliverability_finding_since_timestamp_seconds"
+FLAPPING = "deliverability_finding_flapping"
 ACCEPTED = "deliverability_finding_accepted"
 LAST_RUN = "deliverability_check_last_run_timestamp_seconds"
 LAST_CONCLUSIVE = "deliverability_check_last_conclusive_timestamp_seconds"
@@ -47,7 +48,8 @@ HELP = {
     UNKNOWN: "1 while the latest run could not tell, or none has ended yet.",
     REASON: "1 while the latest run could not tell, by reason.",
     FINDING: "1 while the finding stands.",
-    SINCE: "When the finding began to stand.",
+    SINCE: "When the finding was first seen, once further looks have confirmed it.",
+    FLAPPING: "1 while the finding comes and goes.",
     ACCEPTED: "1 while the operator accepts the standing finding, with the day it counts again.",
     LAST_RUN: "When the latest run ended; 0 is never.",
     LAST_CONCLUSIVE: "When the latest run without doubt ended; 0 is never.",
@@ -98,23 +100,29 @@ def lines(state: CheckState, policy: FindingPolicy, now: float) -> Iterator[tupl
 
 
 def _findings(state: CheckState, who: str, policy: FindingPolicy, now: float) -> Iterator[tuple[str, bytes]]:
-    worst: dict[tuple[str, Labels], tuple[Severity, float]] = {}
+    worst: dict[tuple[str, Labels], tuple[Severity, float, bool, bool]] = {}
     for effective in state.effective(policy, now):
-        finding = effective.finding
+        finding, active = effective.finding, effective.active
         if effective.accepted_until is not None:
             until = "" if effective.accepted_until == float("inf") else _day(effective.accepted_until)
             labels = (("finding", finding.id), *finding.subject, *((("until", until),) if until else ()))
             yield ACCEPTED, _line(ACCEPTED, f"{who},{_inside(labels)}", 1)
         elif effective.severity.fails:
-            severity, since = worst.get(finding.key, (effective.severity, effective.active.since))
+            flaps = active.flapping(now, state.looks)
+            told = worst.get(finding.key, (effective.severity, active.since, active.confirmed, flaps))
             worst[finding.key] = (
-                max(severity, effective.severity, key=_WORSE.index),
-                min(since, effective.active.since),
+                max(told[0], effective.severity, key=_WORSE.index),
+                min(told[1], active.since),
+                told[2] or active.confirmed,
+                told[3] or flaps,
             )
-    for (rule, subject), (severity, since) in worst.items():
+    for (rule, subject), (severity, since, confirmed, flapping) in worst.items():
         inside = f"{who},{_inside((('finding', rule), *subject))}"
         yield FINDING, _line(FINDING, f'{inside},severity="{severity}"', 1)
-        yield SINCE, _line(SINCE, inside, min(since, now))  # a clock that is behind now may have been right before
+        if confirmed:
+            yield SINCE, _line(SINCE, inside, min(since, now))  # a clock that is behind now may have been right before
+        if flapping:
+            yield FLAPPING, _line(FLAPPING, inside, 1)
 
 
 def _day(until: float) -> str:

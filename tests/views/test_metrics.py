@@ -59,16 +59,27 @@ def test_a_target_that_never_ran_has_no_verdict_but_is_there() -> None:
 def test_nothing_has_begun_in_the_future() -> None:
     """What a former life has saved may be later than a clock that is wrong now."""
     shown, now = exposition(), FakeClock().wall()
-    shown.put(held(outcome(BROKEN(what="x"), at=now + 3600)))
+    shown.put(held(*(outcome(BROKEN(what="x"), at=now + 3600 * hour) for hour in (1, 2, 3))).confirmed(float("inf")))
     (since,) = (line for line in text(shown).splitlines() if line.startswith("deliverability_finding_since"))
     assert float(since.rpartition(" ")[2]) == now
+
+
+def test_a_finding_has_a_since_for_alerts_once_it_is_confirmed() -> None:
+    shown, runs = exposition(), [outcome(BROKEN(what="x"), at=1000 + 900 * count) for count in range(3)]
+    shown.put(held(*runs[:2]))
+    assert 'finding="sample.broken",severity="critical"} 1' in text(shown)
+    assert "deliverability_finding_since" not in text(shown)
+    shown.put(held(*runs).confirmed(3000))
+    assert 'deliverability_finding_since_timestamp_seconds{check="sample"' in text(shown)
 
 
 def test_the_exposition_of_one_verdict_is_exactly_this() -> None:
     shown = exposition()
     target = replace(EXAMPLE, labels=(("team", 'c"r\\m'),))
     facts = (BROKEN(what="x"), NOTE(what="y"), LISTED(blocklist="a-list"), SIZE(2.5))
-    shown.put(replace(held(outcome(*facts, at=1000), outcome(doubt=Reason.BOGUS, at=2000)), target=target))
+    runs = [outcome(*facts, at=at) for at in (800, 900, 1000)]
+    sure = held(*runs, outcome(doubt=Reason.BOGUS, at=2000)).confirmed(3000)
+    shown.put(replace(sure, target=target))
     assert text(shown) == GOLDEN.read_text()
 
 
@@ -112,13 +123,13 @@ def test_a_removed_target_leaves_nothing_behind() -> None:
 
 
 def test_the_series_limit_drops_whole_targets_and_counts_them() -> None:
-    shown = exposition(limit=10)
+    shown = exposition(limit=9)
     shown.put(held(outcome()))
     assert shown.series == 4
     shown.put(
         replace(held(outcome(BROKEN(what="x"), LISTED(blocklist="a"))), target=replace(EXAMPLE, name="b.example"))
     )
-    assert (shown.series, shown.dropped) == (4, 8)
+    assert (shown.series, shown.dropped) == (4, 6)
     shown.remove(("sample", "domain=b.example"))
     assert shown.dropped == 0
 

@@ -156,6 +156,7 @@ LISTED = Rule(
     "under a listed name.",
     fix="End the cause ({remedy}), then ask for removal of {helo} at {delist}.",
     ref="RFC 5782 section 2.2; Postfix, reject_rhsbl_helo; Spamhaus, Domain Blocklist",
+    certain=True,
     refusals=(
         "Office 365: 550 5.7.1 Service unavailable, Helo domain is listed in Spamhaus",
         "Postfix: 554 5.7.1 Service unavailable; Helo command ... blocked using",

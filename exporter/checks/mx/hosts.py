@@ -92,6 +92,7 @@ HOST_UNREACHABLE = Rule(
     fix="Start the mail server of {mail_host}, or open port 25 in the firewall before it, or remove the host from the "
     "MX records of {domain}.",
     ref="RFC 5321 sections 4.5.4.1 and 5.1",
+    certain=True,
     subjects=("mail_host",),
 )
 ALL_UNREACHABLE = Rule(
@@ -101,6 +102,7 @@ ALL_UNREACHABLE = Rule(
     why="All mail to the domain waits in the senders' queues, and comes back as undeliverable after days.",
     fix="Start a mail server of {domain} or open port 25 in the firewall before it: {hosts}.",
     ref="RFC 5321 sections 4.5.4.1 and 5.1",
+    certain=True,
 )
 ALIAS = Rule(
     "mx.alias",

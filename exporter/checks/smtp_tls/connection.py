@@ -43,6 +43,7 @@ UNREACHABLE = Rule(
     why="Other mail hosts did talk to us meanwhile, so it is not our own network. Mail to this address waits.",
     fix="Look for what keeps {ip} from answering on port {port}: routing, a firewall, a full or stuck mail server.",
     ref="RFC 5321 section 4.5.4.1",
+    certain=True,
     subjects=("ip",),
 )
 NO_SMTP = Rule(
@@ -75,6 +76,7 @@ STARTTLS_GONE = Rule(
     fix="Look for what changed on {host} since {last}: a certificate or key file that cannot be read, a new firewall "
     "with SMTP inspection.",
     ref="RFC 3207 sections 4, 6; RFC 7435 section 3",
+    certain=True,
     refusals=(OFFICE_365_TLS,),
     subjects=("ip",),
 )

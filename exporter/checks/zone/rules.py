@@ -30,6 +30,7 @@ SILENT = Rule(
     why="Nobody can look up anything of the domain: receivers defer or refuse its mail, and none reaches it.",
     fix="Bring the name servers of {zone} back, open their port 53, or delegate {zone} to servers that answer.",
     ref="RFC 2182 section 3; Zonemaster connectivity01",
+    certain=True,
     refusals=("Postfix: 450 4.1.8 Sender address rejected: Domain not found",),
     implies=Dead.ZONE,
 )

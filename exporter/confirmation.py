@@ -1,0 +1,133 @@
+"""When a finding is certain enough to wake somebody, and when it is over.
+
+The problem: one look can be wrong. A name server answers from an old zone, a router drops a packet. An alert for each
+such look wakes people for nothing, and an alert that waits half an hour wakes them too late.
+
+The idea: looks that follow soon. The finding is seen at once, but alerts wait until further looks have confirmed it.
+
+The rules (truth rule 5 of the contract):
+
+- A finding is confirmed after LOOKS bad looks in a row. One good look ends a finding that is not confirmed.
+- A confirmed finding ends after LOOKS good looks in a row. A bad look between them begins the count again.
+- A look in doubt counts for neither.
+- A look counts only if some time has passed since the one before. Else two runs within a second would count twice.
+- A finding is not confirmed before the resolver has passed its own test after the last look. Until then it is `ripe`.
+- A confirmed finding that returns soon after its end keeps its old `since`. Then a few good minutes are not
+  believed: it ends only when good looks have lasted for an interval.
+- Some findings need no confirmation, since their check has looked several times itself (`Rule.certain`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from exporter.facts import Finding, Labels
+
+LOOKS = 3
+WAITS = ((60.0, 0.25), (120.0, 0.5))  # seconds from one look to the next, and at most this part of the interval
+REMEMBERED = 2  # intervals: how long an ended finding is remembered
+FLAPPING = 6  # intervals in which it must have turned bad twice
+TURNS_KEPT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """When a check looks again at what is not certain. `interval` is its usual one, in seconds.
+
+    `soon`: it asks nobody but DNS, so it need not wait for its usual time.
+    """
+
+    interval: float = 900.0
+    soon: bool = True
+
+    @property
+    def apart(self) -> float:
+        """Seconds between two looks that count."""
+        return 0.75 * self._waits[0]
+
+    @property
+    def _waits(self) -> tuple[float, ...]:
+        return tuple(min(wait, self.interval * share) for wait, share in WAITS)
+
+    def wait(self, done: int) -> float | None:
+        """Seconds until the next look, after so many in a row. None: its usual time is right."""
+        return self._waits[done - 1] if self.soon and 0 < done < LOOKS else None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedFinding:
+    """A confirmed finding that is over: its key, since when it was active and when it ended, in unix seconds."""
+
+    key: tuple[str, Labels]
+    since: float
+    at: float
+    turns: tuple[float, ...] = ()
+
+    def timed(self, right: Callable[[float], float]) -> EndedFinding:
+        turns = tuple(map(right, self.turns))
+        return replace(self, since=right(self.since), at=right(self.at), turns=turns)
+
+    def remembered(self, now: float, looks: Looks) -> bool:
+        return now - self.at <= REMEMBERED * looks.interval
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFinding:
+    """A finding, since when it is active (unix seconds), and what the looks at it have said.
+
+    `bad` and `good` count looks in a row, up to LOOKS. `looked` is when the latest look that counts ended, `well` when
+    the first of the good ones did. `turns` are the latest times at which it turned bad again.
+    """
+
+    finding: Finding
+    since: float
+    confirmed: bool = False
+    bad: int = 1
+    good: int = 0
+    looked: float = 0.0
+    well: float = 0.0
+    turns: tuple[float, ...] = ()
+
+    def timed(self, right: Callable[[float], float]) -> ActiveFinding:
+        """The same with other times."""
+        turns = tuple(map(right, self.turns))
+        return replace(self, since=right(self.since), looked=right(self.looked), well=right(self.well), turns=turns)
+
+    @property
+    def ripe(self) -> bool:
+        """Is it confirmed as soon as the resolver has passed its own test?"""
+        return not self.confirmed and self.bad >= LOOKS
+
+    def flapping(self, now: float, looks: Looks) -> bool:
+        return sum(now - turn <= FLAPPING * looks.interval for turn in self.turns) >= 2
+
+    def next_look(self, looks: Looks) -> float | None:
+        """In how many seconds another look is due; None if its usual time is right."""
+        if self.good:
+            return looks.wait(self.good)
+        return None if self.confirmed else looks.wait(self.bad)
+
+    def again(self) -> ActiveFinding:
+        """The same, confirmed if it needs no confirmation, or if it doubts the resolver and is ripe."""
+        rule = self.finding.rule
+        return replace(self, confirmed=True) if rule.certain or (rule.doubts and self.ripe) else self
+
+    def seen(self, at: float, looks: Looks) -> ActiveFinding:
+        """After another bad look."""
+        if self.good:
+            turns = (*self.turns, at)[-TURNS_KEPT:]
+            return replace(self, good=0, well=0.0, looked=at, turns=turns).again()
+        if at - self.looked < looks.apart:
+            return self.again()
+        return replace(self, bad=min(self.bad + 1, LOOKS), looked=at).again()
+
+    def not_seen(self, at: float, looks: Looks) -> ActiveFinding | None:
+        """After a good look; None if it is over."""
+        if not self.confirmed or self.finding.rule.certain:
+            return None
+        if self.good and at - self.looked < looks.apart:
+            return self
+        better = replace(self, good=min(self.good + 1, LOOKS), looked=at, well=self.well or at)
+        lasted = not self.turns or at - better.well >= looks.interval
+        return None if better.good >= LOOKS and lasted else better
