@@ -217,6 +217,7 @@ class ListHealth(Target):
     NOUN = "each of the blocklists that are in use"
 
     blocklist: Blocklist
+    ipv6: bool = False  # it is asked about IPv6 addresses, too
 
     def _names(self) -> tuple[object, ...]:
         return (self.blocklist.name,)

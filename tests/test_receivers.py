@@ -9,7 +9,8 @@ from itertools import product
 import pytest
 
 from exporter import receivers
-from exporter.check_state import ActiveFinding, CheckState
+from exporter.check_state import CheckState
+from exporter.confirmation import ActiveFinding
 from exporter.engine import catalogue
 from exporter.facts import Doubt, Finding, Reason, Severity
 from exporter.model import TargetId

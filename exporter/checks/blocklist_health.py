@@ -15,7 +15,7 @@ from exporter.targets import ListHealth
 async def blocklist_health(target: ListHealth, net: Net) -> Facts:
     """Can the answers of the blocklist be believed?"""
     name = target.blocklist.name
-    condition = await net.list_condition(target.blocklist)
+    condition = await net.list_condition(target.blocklist, ipv6=target.ipv6)
     if condition.fault:
         yield _RULES[condition.fault.fault](blocklist=name, detail=condition.fault.detail)
     elif condition.ipv6:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -223,16 +224,15 @@ class Build:
         yield targets.MailHost(host=host.host, port=host.port, configured=True, **common)
 
     def _of_exporter(self) -> Iterator[Target]:
-        looked_in = {
-            blocklist.name
-            for target in self.targets
-            if isinstance(target, targets.Reputation | targets.Greeting) and self._asks_lists(type(target), target.off)
-            for blocklist in target.lists
-        }
+        looked_in: dict[str, bool] = {}  # whether about IPv6 addresses too
+        for target in self.targets:
+            if isinstance(target, targets.Reputation | targets.Greeting) and self._asks_lists(type(target), target.off):
+                six = isinstance(target, targets.Reputation) and isinstance(target.subject, IPv6Address)
+                looked_in |= {it.name: six or looked_in.get(it.name, False) for it in target.lists}
         others = set(self.config.probe.allow) - {values.CONFIGURED}  # whom /probe may look up
         used = [b for b in self.blocklists if b.name in looked_in or others]
         for blocklist in used:
-            yield targets.ListHealth(blocklist=blocklist, off=self._off)
+            yield targets.ListHealth(blocklist=blocklist, ipv6=looked_in.get(blocklist.name, False), off=self._off)
         yield targets.OwnResolver(uses_blocklists=bool(used), off=self._off)
 
     def _use(

@@ -140,9 +140,9 @@ class Net:
             client.recent.put(key, now, client.revision, verdicts)
         return verdicts
 
-    async def list_condition(self, blocklist: Blocklist) -> ListCondition:
-        """The health of the list."""
-        return await self._through(Door.BLOCKLISTS, self._blocklists).condition(self, blocklist)
+    async def list_condition(self, blocklist: Blocklist, *, ipv6: bool = False) -> ListCondition:
+        """The health of the list; `ipv6`: for IPv6 addresses, too."""
+        return await self._through(Door.BLOCKLISTS, self._blocklists).condition(self, blocklist, ipv6=ipv6)
 
     async def probe(self, target: MailHost, ip: IP) -> SmtpResult:
         """Talk with one address of a mail host. A doubt is in the result, not raised."""

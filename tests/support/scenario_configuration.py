@@ -41,6 +41,7 @@ from exporter.targets import (
 
 CATALOGUE = catalogue.load()
 ANY_IP, ANY_HELO, ANY_SENDER, ANY_DOMAIN = ip_address("192.0.2.10"), "mail.example.com", "out", "example.com"
+ANY_IPV6 = ip_address("2001:db8::10")
 _FIRST = (Authorisation, Greeting, EhloProbe, Selector)  # they say whose an address is, and who signs
 
 
@@ -162,9 +163,9 @@ class _File:
                 for blocklist in lists:
                     self._blocklist(blocklist)
                 self._subject(subject)
-            case ListHealth(blocklist=blocklist):
+            case ListHealth(blocklist=blocklist, ipv6=six):
                 self._blocklist(blocklist)
-                self._subject(ANY_IP if blocklist.holds(ANY_IP) else ANY_DOMAIN)
+                self._subject(ANY_IPV6 if six else ANY_IP if blocklist.holds(ANY_IP) else ANY_DOMAIN)
             case Delivery(domain=name, receivers=receivers):
                 self._domain(name)["receivers"] = list(receivers)
             case OwnResolver(uses_blocklists=uses):

@@ -93,10 +93,11 @@ class DnsblClient:
                 kept.forget(key)
         return [found[place] for place in range(len(asked))]
 
-    async def condition(self, net: Asker, blocklist: Blocklist) -> ListCondition:
-        """The health of the list. A test that is due is made first."""
+    async def condition(self, net: Asker, blocklist: Blocklist, *, ipv6: bool = False) -> ListCondition:
+        """The health of the list, with `ipv6` for IPv6 addresses, too. A test that is due is made first."""
         kept = self._state_of(blocklist)
-        families = [kept, *([kept.ipv6] if kept.ipv6 else [])] if blocklist.ipv4 else [kept.family(6)]
+        six = blocklist.ipv6 and (ipv6 or kept.ipv6 is not None)
+        families = [*([kept] if blocklist.ipv4 else []), *([kept.family(6)] if six or not blocklist.ipv4 else [])]
         tested = [await self._test_if_due(net, blocklist, family) for family in families]
         if not any(tested):
             net.transcript.note(f"test points of {blocklist.name}", ("tested not long ago, not due again",))
