@@ -26,6 +26,7 @@ from exporter.clock import Clock
 from exporter.config import ConfigError, Settings
 from exporter.confirmation import Looks
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.confirmations import Confirmations
 from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Pair, Plan, pairs
 from exporter.engine.schedule import Job, Schedule
@@ -33,11 +34,11 @@ from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
 from exporter.facts import Reason
 from exporter.files import PATIENCE, Files, Reader
-from exporter.model import Check, Door, Outcome, Target
+from exporter.model import Check, Door, Target
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.dnsbl.snapshot import readable
 from exporter.stats import Histogram
-from exporter.targets import Authorisation, Domain, Greeting, OwnResolver, looked_up
+from exporter.targets import Authorisation, Domain, Greeting, looked_up
 from exporter.views import metrics
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
@@ -49,7 +50,6 @@ log = logging.getLogger(__name__)
 
 SLICE = 50  # targets added before the loop may do other work
 NEWS_PAUSE = 1.0  # seconds from a change of a result to the runs that read it
-RESOLVER_PAUSE = 15.0  # seconds between two tests of the resolver that confirmations ask for
 DRAIN = 3.0  # seconds that runs may take to end; the whole stop takes less than 5
 DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)
 
@@ -96,7 +96,7 @@ class Daemon:
         self.schedule = Schedule(self._run, clock, on_jump=self._clock_jumped)
         self._began = clock.wall()  # unix seconds, corrected when the clock is
         self._mending: set[asyncio.Task[None]] = set()
-        self._ripe: set[Key] = set()  # pairs with a finding that waits for the resolver's test
+        self._confirmations = Confirmations(self.store, self.schedule, catalogue, clock, self._changed)
         self.web = Web(
             WebContext(
                 store=self.store,
@@ -263,8 +263,7 @@ class Daemon:
         pending = state.doubt is not None and state.doubt.reason is Reason.PENDING and not state.again
         fresh = now - state.last_run < interval and not state.ahead and not pending
         self.schedule.add(Job(check, target, interval, at_once=not fresh))
-        if state.ripe:
-            self._ripe.add(state.key)
+        self._confirmations.hold(state)
         if news and state.next_look is not None:
             self.schedule.look_again(state.key, state.last_run + state.next_look - now)
         if news and state.again:  # a second look that was due before the restart
@@ -338,7 +337,7 @@ class Daemon:
         for wait in (outcome.again, state.next_look):
             if wait is not None:
                 self.schedule.look_again(state.key, wait)
-        self._confirm(state, outcome)
+        self._confirmations.take(state, outcome)
         self.schedule.run_dependents(sorted(self._plan.dependents(before, state)), NEWS_PAUSE)
         if self._state_file:
             self._state_file.save(state)
@@ -349,35 +348,10 @@ class Daemon:
         for pair in changes.removed:
             self._remove((pair[0].id, pair[1].key))
 
-    def _confirm(self, state: CheckState, outcome: Outcome) -> None:
-        """Confirm what the looks have made certain, once the resolver has passed its own test after them."""
-        if isinstance(state.target, OwnResolver):
-            if outcome.doubts or any(it.rule.doubts for it in outcome.findings):
-                return
-            self._confirmed(outcome.started)
-        elif state.ripe:
-            self._ripe.add(state.key)
-            self._test_resolver()
-
-    def _test_resolver(self) -> None:
-        """Have the resolver tested soon. If that is switched off, its test cannot be waited for."""
-        tests = [(check, OwnResolver().key) for check in self._catalogue.looking_at(OwnResolver)]
-        tests = [key for key in tests if self.store.get(*key)]
-        for key in tests:
-            since = self._clock.wall() - self.store[key].last_run
-            self.schedule.run_soon(key, max(NEWS_PAUSE, RESOLVER_PAUSE - since))
-        if not tests:
-            self._confirmed(float("inf"))
-
-    def _confirmed(self, tested: float) -> None:
-        ripe, self._ripe = self._ripe, set()
-        for key in ripe:
-            if sure := self.store.confirm(key, tested):
-                self.exposition.put(sure)
-                if self._state_file:
-                    self._state_file.save(sure)
-            if (state := self.store.get(*key)) and state.ripe:
-                self._ripe.add(key)
+    def _changed(self, state: CheckState) -> None:
+        self.exposition.put(state)
+        if self._state_file:
+            self._state_file.save(state)
 
     def _save_blocklists(self, every: float = 0.0) -> None:
         revision, at = self._blocklists_saved

@@ -12,7 +12,7 @@ The rules (truth rule 5 of the contract):
 - A record that has been read is remembered with its latest changes, even if the run then met a doubt.
 - Nothing expires by age.
 - One look can be wrong. So a finding is confirmed by several bad looks, and a confirmed one ends by several good ones
-  (confirmation.py).
+  (confirmation.py). A record has changed once the resolver has passed its own test after the change was seen.
 - No time is in the future. If a saved time is, then the clock of before was wrong, or ours is, and NTP will put it
   forward soon. So such a time becomes that of the restart, and comes back if our clock is put past it.
 
@@ -62,20 +62,34 @@ class RecordChange:
 
 @dataclass(frozen=True, slots=True)
 class RecordHistory:
-    """A Record as it is now, since when it is so (unix seconds), and its latest changes, newest first."""
+    """A Record as it is now, since when it is so (unix seconds), and its latest changes, newest first.
+
+    `news`: another record was read, at that time. It does not count before the resolver has passed its own test.
+    """
 
     record: Record
     since: float
     changes: tuple[RecordChange, ...] = ()
+    news: tuple[Record, float] | None = None
 
     def timed(self, right: Callable[[float], float]) -> RecordHistory:
         changes = tuple(replace(it, at=right(it.at)) for it in self.changes)
-        return RecordHistory(self.record, right(self.since), changes)
+        news = self.news and (self.news[0], right(self.news[1]))
+        return RecordHistory(self.record, right(self.since), changes, news)
 
     def now(self, record: Record, at: float) -> RecordHistory:
-        """The history with the record as it is now."""
+        """The history after the record was read."""
         if record.digest == self.record.digest:
+            return replace(self, news=None) if self.news else self
+        if self.news and self.news[0].digest == record.digest:
             return self
+        return replace(self, news=(record, at))
+
+    def confirmed(self, tested: float) -> RecordHistory:
+        """The history with its news, if the resolver passed its own test after they were read."""
+        if self.news is None or self.news[1] >= tested:
+            return self
+        record, at = self.news
         change = RecordChange(self.record.texts, record.texts, at)
         return RecordHistory(record, at, (change, *self.changes[: CHANGES_KEPT - 1]))
 
@@ -209,20 +223,18 @@ class CheckState:
         ended = outcome.started + outcome.duration
         new = tuple(_seen(f, before.get(f.key), lately.get(f.key), ended, looks) for f in outcome.findings)
         renewed = {it.finding.key for it in new}
-        kept, over = [], [it for it in self.ended if it.key not in renewed and it.remembered(ended, looks)]
+        kept = []
         for it in self.findings:
             if outcome.leaves_open(it.finding):
                 if it.finding.key not in renewed or outcome.singles_out(it.finding):
                     kept.append(it)
             elif it.finding.key not in renewed and (still := it.not_seen(ended, looks)):
                 kept.append(still)
-            elif it.finding.key not in renewed and it.confirmed:
-                over.append(EndedFinding(it.finding.key, it.since, ended, it.turns))
         took = replace(
             self,
             target=outcome.target,
             findings=(*kept, *new),
-            ended=tuple({it.key: it for it in over}.values()),
+            ended=tuple(it for it in self.ended if it.key not in renewed and it.remembered(ended, looks)),
             doubt=outcome.doubt,
             last_run=ended,
             again=0.0 if outcome.again is None else ended + outcome.again,
@@ -243,14 +255,31 @@ class CheckState:
         return min((wait for it in self.findings if (wait := it.next_look(self.looks)) is not None), default=None)
 
     @property
-    def ripe(self) -> bool:
-        """Does a finding only wait for the resolver's own test?"""
-        return any(it.ripe for it in self.findings)
+    def unsettled(self) -> bool:
+        """Has it findings that are neither confirmed nor certain to last?"""
+        return any(not it.confirmed or it.good for it in self.findings)
+
+    @property
+    def awaits_test(self) -> bool:
+        """Has it findings or records that only wait for the resolver's own test?"""
+        return any(it.ripe or it.over for it in self.findings) or any(it.news for it in self.records)
 
     def confirmed(self, tested: float) -> CheckState:
         """The state after the resolver has passed its own test, which began at `tested` (unix seconds)."""
-        sure = tuple(replace(it, confirmed=True) if it.ripe and it.looked < tested else it for it in self.findings)
-        return replace(self, findings=sure)
+        ended = [it for it in self.findings if it.over and it.looked < tested]
+        left = tuple(
+            replace(it, confirmed=True) if it.ripe and it.looked < tested else it
+            for it in self.findings
+            if it not in ended
+        )
+        over = (*self.ended, *(EndedFinding(it.finding.key, it.since, it.looked, it.turns) for it in ended))
+        records = tuple(it.confirmed(tested) for it in self.records)
+        return replace(self, findings=left, ended=over, records=records)
+
+    def unproven(self) -> CheckState:
+        """The state when the resolver passes its test again after it failed: the looks before that prove nothing."""
+        records = tuple(replace(it, news=None) if it.news else it for it in self.records)
+        return replace(self, findings=tuple(it.unproven() for it in self.findings), records=records)
 
     def _recorded(self, outcome: Outcome, ended: float) -> tuple[RecordHistory, ...]:
         """Records of a run in doubt count too: each is an answer of its own. But such a run removes no record."""
@@ -269,8 +298,8 @@ def _seen(
     if before is not None:
         return replace(before, finding=finding).seen(at, looks)
     if lately is not None and lately.remembered(at, looks):
-        return ActiveFinding(finding, lately.since, looked=at, turns=(*lately.turns, at)).again()
-    return ActiveFinding(finding, at, looked=at).again()
+        return ActiveFinding(finding, lately.since, looked=at, turns=(*lately.turns, at)).sure()
+    return ActiveFinding(finding, at, looked=at).sure()
 
 
 def _compact(outcome: Outcome) -> Outcome:

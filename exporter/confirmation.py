@@ -7,13 +7,14 @@ The idea: looks that follow soon. The finding is seen at once, but alerts wait u
 
 The rules (truth rule 5 of the contract):
 
-- A finding is confirmed after LOOKS bad looks in a row. One good look ends a finding that is not confirmed.
-- A confirmed finding ends after LOOKS good looks in a row. A bad look between them begins the count again.
+- A finding is `ripe` after LOOKS bad looks in a row. One good look ends a finding that is not confirmed.
+- A confirmed finding is `over` after LOOKS good looks in a row. A bad look between them begins the count again.
 - A look in doubt counts for neither.
 - A look counts only if some time has passed since the one before. Else two runs within a second would count twice.
-- A finding is not confirmed before the resolver has passed its own test after the last look. Until then it is `ripe`.
+- What is ripe is confirmed, and what is over ends, once the resolver has passed its own test after the last look.
+- If the resolver fails its test, the looks of before prove nothing: the count begins again when it passes.
 - A confirmed finding that returns soon after its end keeps its old `since`. Then a few good minutes are not
-  believed: it ends only when good looks have lasted for an interval.
+  believed: it is over only when good looks have lasted for an interval.
 - Some findings need no confirmation, since their check has looked several times itself (`Rule.certain`).
 """
 
@@ -99,6 +100,11 @@ class ActiveFinding:
         """Is it confirmed as soon as the resolver has passed its own test?"""
         return not self.confirmed and self.bad >= LOOKS
 
+    @property
+    def over(self) -> bool:
+        """Is it at its end as soon as the resolver has passed its own test?"""
+        return self.confirmed and self.good >= LOOKS
+
     def flapping(self, now: float, looks: Looks) -> bool:
         return sum(now - turn <= FLAPPING * looks.interval for turn in self.turns) >= 2
 
@@ -106,28 +112,35 @@ class ActiveFinding:
         """In how many seconds another look is due; None if its usual time is right."""
         if self.good:
             return looks.wait(self.good)
-        return None if self.confirmed else looks.wait(self.bad)
+        return None if self.confirmed else looks.wait(self.bad or 1)
 
-    def again(self) -> ActiveFinding:
-        """The same, confirmed if it needs no confirmation, or if it doubts the resolver and is ripe."""
+    def sure(self) -> ActiveFinding:
+        """The same, confirmed if it needs no confirmation, or if it is about the resolver and is ripe."""
         rule = self.finding.rule
         return replace(self, confirmed=True) if rule.certain or (rule.doubts and self.ripe) else self
 
     def seen(self, at: float, looks: Looks) -> ActiveFinding:
         """After another bad look."""
         if self.good:
-            turns = (*self.turns, at)[-TURNS_KEPT:]
-            return replace(self, good=0, well=0.0, looked=at, turns=turns).again()
+            return replace(self, good=0, well=0.0, looked=at, turns=(*self.turns, at)[-TURNS_KEPT:])
         if at - self.looked < looks.apart:
-            return self.again()
-        return replace(self, bad=min(self.bad + 1, LOOKS), looked=at).again()
+            return self.sure()
+        return replace(self, bad=min(self.bad + 1, LOOKS), looked=at).sure()
 
     def not_seen(self, at: float, looks: Looks) -> ActiveFinding | None:
-        """After a good look; None if it is over."""
-        if not self.confirmed or self.finding.rule.certain:
+        """After a good look; None if that ends it."""
+        rule = self.finding.rule
+        if not self.confirmed or rule.certain:
             return None
         if self.good and at - self.looked < looks.apart:
             return self
-        better = replace(self, good=min(self.good + 1, LOOKS), looked=at, well=self.well or at)
-        lasted = not self.turns or at - better.well >= looks.interval
-        return None if better.good >= LOOKS and lasted else better
+        well = self.well or at
+        lasted = not self.turns or at - well >= looks.interval
+        better = replace(self, good=min(self.good + 1, LOOKS if lasted else LOOKS - 1), looked=at, well=well)
+        return None if better.over and rule.doubts else better
+
+    def unproven(self) -> ActiveFinding:
+        """After the resolver has failed its own test: the looks since then may have been wrong."""
+        if self.finding.rule.certain or self.finding.rule.doubts:
+            return self
+        return replace(self, good=0, well=0.0, looked=0.0) if self.confirmed else replace(self, bad=0, looked=0.0)

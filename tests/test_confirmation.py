@@ -11,7 +11,7 @@ import pytest
 from exporter.check_state import CheckState
 from exporter.confirmation import Looks
 from exporter.engine.store import Store
-from exporter.facts import Reason
+from exporter.facts import Reason, Record
 from exporter.model import Door
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, SAMPLE, outcome
 
@@ -110,7 +110,7 @@ def test_doubt_neither_counts_nor_resets() -> None:
 
 def test_nothing_is_confirmed_before_the_resolver_has_passed_its_test_after_the_last_look() -> None:
     state = held(*bad_from(1000), tested=False)
-    assert state.ripe
+    assert state.awaits_test
     assert confirmed(state) == [False]
     assert confirmed(state.confirmed(1180)) == [False], "that test began before the last look ended"
     assert confirmed(state.confirmed(1181)) == [True]
@@ -129,6 +129,53 @@ def test_a_check_that_has_looked_twice_itself_needs_no_confirmation() -> None:
     assert confirmed(state) == [True]
     assert state.next_look is None
     assert held(outcome(CERTAIN(blocklist="a"), at=1000), good(1010)).findings == ()
+
+
+def test_nothing_ends_before_the_resolver_has_passed_its_test_either() -> None:
+    """One that says "no such name" to everything would end what is wrong with a record."""
+    state = held(*bad_from(1000), tested=False).confirmed(1181)
+    for at in (2000, 2060, 2180, 2900):
+        state = state.after(good(at))  # type: ignore[arg-type]  # as above
+    assert confirmed(state) == [True]
+    assert state.confirmed(2181).findings != (), "another look came after it"
+    over = state.confirmed(2901)
+    assert over.findings == ()
+    assert [(it.since, it.at) for it in over.ended] == [(1000, 2900)]
+
+
+def test_looks_of_before_a_failed_test_of_the_resolver_prove_nothing() -> None:
+    lied = held(*bad_from(1000), tested=False).unproven()
+    assert confirmed(lied.confirmed(5000)) == [False]
+    assert lied.after(good(5001)).findings == ()  # type: ignore[arg-type]  # as above
+    true = lied
+    for at in (5001, 5061):
+        true = true.after(bad(at)).confirmed(at + 1)  # type: ignore[arg-type]  # as above
+        assert confirmed(true) == [False]
+    true = true.after(bad(5181))  # type: ignore[arg-type]  # as above
+    assert confirmed(true.confirmed(5182)) == [True]
+    assert true.findings[0].since == 1000, "when it was first seen"
+    healing = held(*bad_from(1000), good(2000), good(2060), tested=True).unproven()
+    assert confirmed(healing.after(good(2180)).confirmed(2181)) == [True]  # type: ignore[arg-type]  # as above
+    certain = held(outcome(CERTAIN(blocklist="a"), at=1000))
+    assert certain.unproven() == certain
+
+
+def test_a_record_has_changed_once_the_resolver_has_passed_its_test() -> None:
+    def read(text: str, at: float) -> object:
+        return outcome(Record.of("example.com TXT", [text]), at=at)
+
+    def changes(state: CheckState) -> list[tuple[str, float]]:
+        return [(change.after[0], change.at) for it in state.records for change in it.changes]
+
+    state = held(read("a", 1000), read("b", 2000), tested=False)
+    assert state.awaits_test
+    assert changes(state) == []
+    assert changes(state.confirmed(2001)) == [("b", 2000)]
+    later = state.after(read("b", 2900))  # type: ignore[arg-type]  # as above
+    assert changes(later.confirmed(2001)) == [("b", 2000)], "it was seen first before the test"
+    back = state.after(read("a", 2900))  # type: ignore[arg-type]  # as above
+    assert changes(back.confirmed(3000)) == [], "what a lie said has never stood"
+    assert changes(state.unproven().confirmed(3000)) == []
 
 
 def healed(*since: float) -> list[object]:

@@ -29,6 +29,7 @@ from exporter.net.smtp.client import SmtpClient
 from exporter.targets import MailHost
 from tests.support import scenario
 from tests.support.authoritative import MemoryAuthoritative, zone_servers
+from tests.support.checks import taken
 from tests.support.clock import FakeClock
 from tests.support.mail import mail_door
 from tests.support.memory import MemoryResolver
@@ -100,7 +101,7 @@ async def play_with(
             for check_id in [case.check] if case.check in own else own:
                 await judge(check_id, target)
         outcome = await judge(case.check, case.target)
-        held.record(outcome)
+        taken(held, outcome)
         change()
     return outcome
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from exporter.facts import Doubt, Finding, Measured, Metric, Record, Rule, Severity
@@ -72,7 +73,7 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
     yield [doubt.over(WEAK, place=place) for doubt in doubts(unsure)]
     if record.key:
         known, at = net.remembered(target, now.name), net.clock.wall()
-        since = known.now(now, at).since if known else at
+        since = known.now(now, at).confirmed(math.inf).since if known else at
         days = int((at - since) / DAY)
         if days > OLD:
             yield OLD_KEY(place=place, holder=holder, days=days, since=day(since))

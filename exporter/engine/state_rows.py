@@ -141,7 +141,7 @@ def _active(finding: Finding, since: float, looks: Any = None) -> ActiveFinding:
     if looks is None:
         return ActiveFinding(finding, since, confirmed=True, bad=LOOKS)
     confirmed, bad, good, looked, well, turns = looks
-    if not (isinstance(confirmed, bool) and bad in range(1, LOOKS + 1) and good in range(LOOKS + 1)):
+    if not (isinstance(confirmed, bool) and bad in range(LOOKS + 1) and good in range(LOOKS + 1)):
         raise ValueError("these are no looks")
     times = tuple(map(moment, turns))
     return ActiveFinding(finding, since, confirmed, int(bad), int(good), moment(looked), moment(well), times)

@@ -42,22 +42,23 @@ class Store:
         return self._states[key]
 
     def confirm(self, key: Key, tested: float) -> CheckState | None:
-        """Confirm what only waited for the resolver's test, which began at `tested`. None if nothing did."""
+        """Take in what only waited for the resolver's test, which began at `tested`. None if nothing did."""
+        return self._replace(key, lambda state: state.confirmed(tested))
+
+    def unproven(self, key: Key) -> CheckState | None:
+        """Begin to count looks again, because the resolver failed its test meanwhile. None if none was counted."""
+        return self._replace(key, CheckState.unproven)
+
+    def _replace(self, key: Key, change: Callable[[CheckState], CheckState]) -> CheckState | None:
         state = self._states.get(key)
-        sure = state and state.confirmed(tested)
-        if sure is None or sure == state:
+        if state is None or (changed := change(state)) == state:
             return None
-        self._states[key] = sure
-        return sure
+        self._states[key] = changed
+        return changed
 
     def move(self, key: Key, times: WrongTimes) -> CheckState | None:
         """Correct the times of one pair. None if none was wrong."""
-        state = self._states.get(key)
-        moved = state and state.moved(times)
-        if moved is None or moved is state:
-            return None
-        self._states[key] = moved
-        return moved
+        return self._replace(key, lambda state: state.moved(times))
 
     def hold(
         self,

@@ -15,6 +15,7 @@ from exporter.model import Target, TargetId
 from exporter.net import Net
 from exporter.net.https import LARGEST, Failure, Fetched
 from exporter.targets import Delivery, Domain, KeyNamespace, Selector
+from tests.support.checks import taken
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
 
@@ -60,8 +61,7 @@ class Watch:
             made.pages = {page.url: page for page in pages}
             return made
 
-        held = self.store.record(await evaluate(self.check, self.target, client, self.clock))
-        assert held
+        held = taken(self.store, await evaluate(self.check, self.target, client, self.clock))
         return {it.finding.id.partition(".")[2]: str(it.finding.severity) for it in held.findings}
 
 

@@ -13,6 +13,7 @@ from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
 from exporter.net import Net
 from exporter.targets import Selector
+from tests.support.checks import taken
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
 
@@ -38,9 +39,7 @@ class Watch:
         dns = MemoryResolver(ZoneData(record))
         outcome = await evaluate(CHECK, TARGET, lambda: Net(dns, self.clock, states=self.store), self.clock)
         assert outcome.verdict == "pass" or outcome.doubt
-        held = self.store.record(outcome)
-        assert held
-        return held
+        return taken(self.store, outcome)
 
 
 def key(tags: str) -> str:

@@ -16,6 +16,7 @@ from exporter.model import Outcome
 from exporter.net import Net
 from exporter.net.https import LARGEST, Failure, Fetched
 from exporter.targets import Domain, MailHost
+from tests.support.checks import taken
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
 
@@ -69,7 +70,7 @@ class Domains:
     async def look(self, after: float = HOUR) -> Outcome:
         self.clock.pass_(after)
         outcome = await evaluate(check, EXAMPLE, self.net, self.clock)
-        self.store.record(outcome)
+        taken(self.store, outcome)
         return outcome
 
     async def kept(self, after: float = HOUR) -> bool:

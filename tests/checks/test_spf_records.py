@@ -10,6 +10,7 @@ from exporter.engine.store import Store
 from exporter.model import Outcome
 from exporter.net import Net
 from exporter.targets import Domain
+from tests.support.checks import taken
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
 
@@ -32,8 +33,7 @@ class Watch:
         """What one run says of this world, and what is held afterwards. An hour passes."""
         dns = MemoryResolver(ZoneData(OTHERS + text))
         outcome = await evaluate(CHECK, TARGET, lambda: Net(dns, self.clock, states=self.store), self.clock)
-        held = self.store.record(outcome)
-        assert held
+        held = taken(self.store, outcome)
         self.clock.pass_(3600)
         return outcome, held
 

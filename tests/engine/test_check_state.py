@@ -77,7 +77,7 @@ def test_the_changes_of_a_record_are_put_right_too() -> None:
 def test_the_latest_changes_of_a_record_are_kept_newest_first() -> None:
     history = RecordHistory(Record.of("example.com TXT", ["0"]), 0.0)
     for n in range(1, CHANGES_KEPT + 3):
-        history = history.now(Record.of("example.com TXT", [str(n)]), float(n))
+        history = history.now(Record.of("example.com TXT", [str(n)]), float(n)).confirmed(n + 1)
         assert history.now(history.record, 99.0) is history
     assert [(it.before, it.after, it.at) for it in history.changes] == [
         ((str(n - 1),), (str(n),), float(n)) for n in range(CHANGES_KEPT + 2, 2, -1)
@@ -89,7 +89,7 @@ def test_when_a_record_last_changed_is_the_newest_of_all() -> None:
     state = CheckState(SAMPLE, EXAMPLE)
     assert state.changed == 0
     for at, one, two in ((10.0, "a", "a"), (20.0, "b", "a"), (30.0, "b", "b"), (40.0, "b", "b")):
-        state = state.after(outcome(Record.of("one", [one]), Record.of("two", [two]), at=at))
+        state = state.after(outcome(Record.of("one", [one]), Record.of("two", [two]), at=at)).confirmed(at + 1)
     assert state.changed == 30.0
 
 

@@ -38,7 +38,7 @@ def record(*texts: str | bytes, name: str = NAME) -> Record:
 def held(*runs: object) -> CheckState:
     now = CheckState(SAMPLE, EXAMPLE)
     for run in runs:
-        now = now.after(run)  # type: ignore[arg-type]  # outcomes, spelled shortly
+        now = now.after(run).confirmed(float("inf"))  # type: ignore[arg-type]  # outcomes, spelled shortly
     return now
 
 
@@ -150,7 +150,7 @@ MX = CATALOGUE.checks["mx"]
 async def test_changes_survive_a_restart(tmp_path: Path) -> None:
     before = CheckState(MX, EXAMPLE)
     for run in (outcome(record(NONE), at=1000), outcome(record(REJECT), at=2000)):
-        before = before.after(run)
+        before = before.after(run).confirmed(float("inf"))
     state = await StateFile.open(tmp_path / "state", CATALOGUE)
     state.save(before)
     await state.close()

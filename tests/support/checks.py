@@ -7,6 +7,8 @@ from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 
+from exporter.check_state import CheckState
+from exporter.engine.store import Store
 from exporter.facts import (
     CannotTell,
     Doubt,
@@ -83,3 +85,10 @@ def outcome(
 
 def cannot(reason: Reason = Reason.DNS_TIMEOUT) -> CannotTell:
     return CannotTell(reason, "no answer")
+
+
+def taken(store: Store, run: Outcome) -> CheckState:
+    """The state after this run, and after the resolver has passed its own test."""
+    state = store.record(run)
+    assert state is not None
+    return store.confirm(state.key, float("inf")) or state

@@ -10,6 +10,7 @@ We do not connect to mail hosts here. The results of `smtp_tls` say whether thei
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -232,7 +233,7 @@ def _kept(target: Domain, net: Net, record: Record, text: Record) -> Iterator[Fi
 
 def _remembered(net: Net, target: Domain, record: Record, now: float) -> RecordHistory:
     history = net.remembered(target, record.name)
-    return history.now(record, now) if history else RecordHistory(record, now)
+    return history.now(record, now).confirmed(math.inf) if history else RecordHistory(record, now)
 
 
 def _ids(texts: Iterable[str]) -> set[str]:

@@ -1,0 +1,100 @@
+"""Confirms findings and changes of records, once the resolver has passed its own test after they were seen.
+
+The problem: a resolver that lies, says "no such name" to everything for instance, shows every domain broken in each
+look. So what the looks have made certain waits for one more test: that of the resolver itself (confirmation.py).
+
+The rules:
+
+- What waits asks for that test, which comes soon, but not more often than every PAUSE seconds.
+- The test must have begun after the look ended, and must leave no doubt about the resolver.
+- When the resolver passes again after it failed, the looks of before count for nothing. What they had begun to show is
+  looked at again at once, within pace.
+- If the operator has switched that test off, nothing waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from exporter.check_state import CheckState, Key
+from exporter.clock import Clock
+from exporter.engine.catalogue import Catalogue
+from exporter.engine.schedule import Schedule
+from exporter.engine.store import Store
+from exporter.model import Outcome
+from exporter.targets import OwnResolver
+
+SOON = 1.0  # seconds until the resolver is tested
+PAUSE = 15.0  # seconds between two such tests
+
+
+class Confirmations:
+    """The pairs that wait for the resolver's test. `changed` is called with each state that a test has changed."""
+
+    def __init__(
+        self,
+        store: Store,
+        schedule: Schedule,
+        catalogue: Catalogue,
+        clock: Clock,
+        changed: Callable[[CheckState], None],
+    ) -> None:
+        self._store = store
+        self._schedule = schedule
+        self._clock = clock
+        self._changed = changed
+        self._tests = [(check, OwnResolver().key) for check in catalogue.looking_at(OwnResolver)]
+        self._waiting: set[Key] = set()
+        self._unsettled: set[Key] = set()  # what is to be looked at again if the resolver turns out to have lied
+        self._failed = False
+
+    def hold(self, state: CheckState) -> None:
+        """Take in a state that is new here, or has changed."""
+        if state.awaits_test:
+            self._waiting.add(state.key)
+        if state.awaits_test or state.unsettled:
+            self._unsettled.add(state.key)
+        else:
+            self._unsettled.discard(state.key)
+
+    def take(self, state: CheckState, outcome: Outcome) -> None:
+        """Take in a run and the state after it."""
+        if state.key in self._tests:
+            self._tested(outcome)
+            return
+        self.hold(state)
+        if state.awaits_test:
+            self._test()
+
+    def _test(self) -> None:
+        tests = [known for key in self._tests if (known := self._store.get(*key))]
+        for known in tests:
+            since = self._clock.wall() - known.last_run
+            self._schedule.run_soon(known.key, max(SOON, PAUSE - since))
+        if not tests:
+            self._confirm(float("inf"))
+
+    def _tested(self, outcome: Outcome) -> None:
+        if outcome.doubts or any(it.rule.doubts for it in outcome.findings):
+            self._failed = True
+        elif self._failed:
+            self._failed = False
+            self._begin_again()
+        else:
+            self._confirm(outcome.started)
+
+    def _begin_again(self) -> None:
+        self._waiting.clear()
+        again = sorted(self._unsettled)
+        for key in again:
+            if state := self._store.unproven(key):
+                self._changed(state)
+        self._schedule.run_dependents(again, SOON)
+
+    def _confirm(self, tested: float) -> None:
+        waiting, self._waiting = self._waiting, set()
+        for key in waiting:
+            if sure := self._store.confirm(key, tested):
+                self._changed(sure)
+            if state := self._store.get(*key):
+                self.hold(state)
