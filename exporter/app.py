@@ -26,7 +26,7 @@ from exporter.clock import Clock
 from exporter.config import ConfigError, Settings
 from exporter.confirmation import Looks
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.confirmations import Confirmations
+from exporter.engine.confirmations import Confirmations, usual_looks
 from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Pair, Plan, pairs
 from exporter.engine.schedule import Job, Schedule
@@ -69,11 +69,13 @@ class Daemon:
         security: WebSecurity | None = None,
         patience: float = PATIENCE,
         told: Callable[..., None] = lambda *_lines: None,
+        looks: Callable[[Check, float], Looks] = usual_looks,
     ) -> None:
         """`patience`: seconds that a reload may take to decide. `told` gets the lines that a service manager reads."""
         self._load = load
         self._reader = Reader(patience)
         self._told = told
+        self._looks = looks
         self._open_clients = open_clients
         self._catalogue = catalogue
         self._clock = clock
@@ -258,7 +260,7 @@ class Daemon:
     def _add(self, pair: Pair, *, policy_changed: bool = False) -> Key:
         check, target = pair
         interval, now = self._current.intervals[check.id].total_seconds(), self._clock.wall()
-        news = self.store.hold(check, target, self._recall, Looks(interval, soon=check.asks_dns_alone))
+        news = self.store.hold(check, target, self._recall, self._looks(check, interval))
         state = self.store[check.id, target.key]
         pending = state.doubt is not None and state.doubt.reason is Reason.PENDING and not state.again
         fresh = now - state.last_run < interval and not state.ahead and not pending

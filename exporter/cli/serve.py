@@ -23,6 +23,7 @@ from exporter.clock import Clock, SystemClock
 from exporter.config import ConfigError, Problem, Settings, load, load_in_time
 from exporter.config.web_file import WebFile
 from exporter.engine import catalogue
+from exporter.engine.confirmations import quick_looks
 from exporter.systemd import STDERR, Heart, ServiceManager
 from exporter.views.security import WebSecurity
 from exporter.views.sockets import Place, from_systemd
@@ -200,6 +201,7 @@ async def _demo_served(arguments: argparse.Namespace, places: Sequence[Place]) -
             known,
             clock,
             lifecycle=arguments.lifecycle,
+            looks=quick_looks,
             security=_security(arguments, clock),
         )
         manager = ServiceManager(os.environ)

@@ -16,7 +16,7 @@ from exporter.engine.store import Store
 from exporter.facts import Doubt, Finding, Metric, Reason, Record, Rule, Severity
 from exporter.model import Acceptance, Check, Exchange, Outcome, Target, TargetId
 from exporter.targets import Address, Authorisation, Delivery, Greeting, OwnResolver
-from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
+from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome, taken
 
 NOW = 1_780_000_000.0
 REFUSED = Rule(
@@ -67,7 +67,7 @@ def fill(store: Store) -> Store:
     """The same store, with all of it."""
     for it in _runs():
         store.hold(it.check, it.target)
-        store.record(it)
+        taken(store, it)
     store.hold(SAMPLE, NEW)
     store.hold(SAMPLE, OwnResolver())
     return store

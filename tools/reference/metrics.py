@@ -29,6 +29,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     metrics.REASON: (_OF_A_CHECK, "reason"),
     metrics.FINDING: (_OF_A_CHECK, "finding", "severity"),
     metrics.SINCE: (_OF_A_CHECK, "finding"),
+    metrics.FLAPPING: (_OF_A_CHECK, "finding"),
     metrics.ACCEPTED: (_OF_A_CHECK, "finding", "until"),
     metrics.LAST_RUN: (_OF_A_CHECK,),
     metrics.LAST_CONCLUSIVE: (_OF_A_CHECK,),
