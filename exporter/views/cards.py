@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from exporter import receivers
 from exporter.check_state import CheckState, EffectiveFinding, FindingPolicy, RecordHistory
+from exporter.confirmation import LOOKS, ActiveFinding
 from exporter.engine.store import Store
 from exporter.facts import Doubt, Labels, Rule, Sample, Severity, Verdict
 from exporter.model import Check, Exchange, Outcome, Target
@@ -33,6 +34,7 @@ class ShownFinding:
     evidence: Labels
     since: float
     accepted_until: float | None  # None: not accepted; infinity: for good
+    certainty: str = ""  # for people: what further looks have to decide
 
     @property
     def accepted(self) -> bool:
@@ -123,7 +125,14 @@ def _finding(effective: EffectiveFinding) -> ShownFinding:
         evidence=finding.evidence,
         since=effective.active.since,
         accepted_until=effective.accepted_until,
+        certainty=_certainty(effective.active) if effective.fails else "",
     )
+
+
+def _certainty(active: ActiveFinding) -> str:
+    if active.good:
+        return f"not seen in the last {active.good} of {LOOKS} looks"
+    return "" if active.confirmed else f"seen in {active.bad} of {LOOKS} looks, not confirmed yet"
 
 
 def _evidence(outcome: Outcome | None) -> RunEvidence | None:

@@ -116,8 +116,10 @@ def test_every_family_is_told_with_the_labels_that_it_has() -> None:
     verdict = CheckState(SAMPLE, target).after(outcome(BROKEN(what="x"), NOTE(what="y"), ODD(what="z"), at=1000))
     record = RecordHistory(Record.of("example.com TXT", ["x"]), 1000.0)
     doubtful = replace(verdict.after(outcome(doubt=Reason.BOGUS, at=2000)), target=target, records=(record,))
+    flapping = tuple(replace(it, confirmed=True, turns=(2500.0, 2900.0)) for it in doubtful.findings)
+    doubtful = replace(doubtful, findings=flapping)
     seen = {name: line for name, line in metrics.lines(doubtful, FindingPolicy(), 3000.0) if name in HELP}
-    assert len(seen) == 9
+    assert len(seen) == 10
     for name, line in seen.items():
         labels = set(re.findall(r'(\w+)="', line.decode()))
         assert labels == {"check", "domain", *families.LABELS[name]} - {families._OF_A_CHECK}, name
