@@ -202,6 +202,8 @@ def monitor(lab: Lab) -> Prometheus:
     until(lambda: bool(monitor.query(told)), "every first run has ended", 60.0, every=0.2)
     rates = "rate(deliverability_exporter_runs_unknown_total[4s])"
     until(lambda: bool(monitor.query(rates)), "there are rates", 20.0, every=0.2)
+    sure = 'deliverability_finding_since_timestamp_seconds{check="smtp_tls"}'
+    until(lambda: bool(monitor.query(sure)), "a finding is confirmed", 60.0, every=0.2)
     return monitor
 
 
