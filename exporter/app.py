@@ -42,6 +42,7 @@ from exporter.targets import Authorisation, Domain, Greeting, looked_up
 from exporter.views import metrics
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
+from exporter.views.public import PublicAddress
 from exporter.views.security import WebSecurity
 from exporter.views.sockets import Place
 from exporter.views.web import Web, WebContext
@@ -67,6 +68,7 @@ class Daemon:
         state_path: Path | None = None,
         lifecycle: bool = False,
         security: WebSecurity | None = None,
+        public: PublicAddress | None = None,
         patience: float = PATIENCE,
         told: Callable[..., None] = lambda *_lines: None,
         looks: Callable[[Check, float], Looks] = usual_looks,
@@ -109,6 +111,7 @@ class Daemon:
                 notices=self._notices,
                 reload=self.reload if lifecycle else None,
                 security=self._security,
+                public=public or PublicAddress(),
             )
         )
 
@@ -377,6 +380,7 @@ class Daemon:
             f"The web configuration was changed but is wrong; the old one is in force. {p}"
             for p in self._security.problems[:5]
         ]
+        notices += self.web.warnings
         if self._state_file is None:
             notices.append("Verdicts are kept in memory only: give --storage.path to keep them across restarts.")
         elif not self._state_file.writable:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from exporter import __version__
 from exporter.cli.exit_codes import Exit
+from exporter.views.public import external_url, route_prefix
 
 PORT = 10554
 
@@ -160,12 +161,38 @@ def _web_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="/-/healthy and /-/ready ask for no password",
     )
+    parser.add_argument(
+        "--web.external-url",
+        dest="external_url",
+        type=_said(external_url),
+        metavar="URL",
+        help="where people open the pages, through a proxy for instance; links begin with its path",
+    )
+    parser.add_argument(
+        "--web.route-prefix",
+        dest="route_prefix",
+        type=_said(route_prefix),
+        metavar="PATH",
+        help="prefix of all paths (default: the path of --web.external-url; / if a proxy takes it off)",
+    )
     parser.add_argument("--web.enable-lifecycle", dest="lifecycle", action="store_true", help="allow POST /-/reload")
 
 
 def _log_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log.level", dest="log_level", choices=("debug", "info", "warning", "error"), default="info")
     parser.add_argument("--log.format", dest="log_format", choices=("logfmt", "json"), default="logfmt")
+
+
+def _said(read: Callable[[str], str]) -> Callable[[str], str | None]:
+    """The same, with its ValueError as argparse shows it. An empty text means that nothing is given."""
+
+    def argument(text: str) -> str | None:
+        try:
+            return read(text) if text else None
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return argument
 
 
 def _address(text: str) -> tuple[str | None, int]:

@@ -25,6 +25,7 @@ from exporter.config.web_file import WebFile
 from exporter.engine import catalogue
 from exporter.engine.confirmations import quick_looks
 from exporter.systemd import STDERR, Heart, ServiceManager
+from exporter.views.public import PublicAddress
 from exporter.views.security import WebSecurity
 from exporter.views.sockets import Place, from_systemd
 
@@ -51,6 +52,7 @@ def daemon(arguments: argparse.Namespace) -> int:
         lifecycle=arguments.lifecycle,
         told=manager.tell,
         security=_security(arguments, clock),
+        public=PublicAddress.of(arguments.external_url, arguments.route_prefix),
     )
     code = run(_serve(daemon, manager, places))
     if daemon.reading:
@@ -144,6 +146,8 @@ async def _serve(
         if await _started(daemon, places, ended):
             gc.freeze()  # what the start made stays
             log.info("deliverability-exporter %s listens on %s", __version__, " ".join(daemon.web.addresses))
+            for warning in daemon.web.warnings:
+                log.warning("%s", warning)
             manager.tell("READY=1", daemon.status)
             ready()
             await ended.wait()
@@ -194,6 +198,7 @@ async def _demo_served(arguments: argparse.Namespace, places: Sequence[Place]) -
     from exporter.demo.world import PAUSE, DemoWorld  # noqa: PLC0415  (production never loads the demo)
 
     known, clock = catalogue.load(), SystemClock()
+    public = PublicAddress.of(arguments.external_url, arguments.route_prefix, for_itself=True)
     async with DemoWorld(clock) as world:
         daemon = Daemon(
             lambda _files: world.settings(known),
@@ -203,8 +208,9 @@ async def _demo_served(arguments: argparse.Namespace, places: Sequence[Place]) -
             lifecycle=arguments.lifecycle,
             looks=quick_looks,
             security=_security(arguments, clock),
+            public=public,
         )
         manager = ServiceManager(os.environ)
         return await _serve(
-            daemon, manager, places, ready=lambda: print(world.told(daemon.web.addresses[0]), flush=True)
+            daemon, manager, places, ready=lambda: print(world.told(public.url or daemon.web.addresses[0]), flush=True)
         )

@@ -13,9 +13,10 @@ from exporter.views.times import ago, timestamp, until
 
 
 class Pages:
-    """Renders the templates beside this file. `now` is unix seconds."""
+    """Renders the templates beside this file. `root` is what links begin with, `now` is unix seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: str = "") -> None:
+        self._root = root
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("exporter.views"),
             autoescape=True,
@@ -25,8 +26,9 @@ class Pages:
         )
         self._templates.globals |= {
             "version": __version__,
-            "target_page": target_page,
-            "receiver_page": receiver_page,
+            "root": root,
+            "target_page": self.target_page,
+            "receiver_page": self.receiver_page,
         }
         self._templates.filters |= {
             "ago": ago,
@@ -39,15 +41,13 @@ class Pages:
     def render(self, name: str, now: float, **context: object) -> str:
         return self._templates.get_template(name).render(now=now, **context)
 
+    def target_page(self, key: str) -> str:
+        """The path of the page of a target."""
+        return f"{self._root}/targets/{quote(key, safe='=,:')}"
 
-def target_page(key: str) -> str:
-    """The path of the page of a target."""
-    return f"/targets/{quote(key, safe='=,:')}"
-
-
-def receiver_page(receiver: str, domain: str = "") -> str:
-    """The path of the page of a receiver, or of what it demands of one domain."""
-    return f"/receivers/{receiver}/{quote(domain)}".rstrip("/")
+    def receiver_page(self, receiver: str, domain: str = "") -> str:
+        """The path of the page of a receiver, or of what it demands of one domain."""
+        return f"{self._root}/receivers/{receiver}/{quote(domain)}".rstrip("/")
 
 
 def reading(sample: Sample) -> str:

@@ -26,7 +26,7 @@ from exporter.views.authentication import Login, Passwords, credentials
 log = logging.getLogger(__name__)
 
 REALM = 'Basic realm="deliverability-exporter", charset="UTF-8"'
-FOR_PROBES = frozenset({"/-/healthy", "/-/ready"})  # free with --web.health-without-auth
+FOR_PROBES = frozenset({"healthy", "ready"})  # routes that are free with --web.health-without-auth
 RETRY = "1"  # seconds
 
 _KINDS = {"DNS", "email", "URI", "IP Address"}
@@ -113,7 +113,7 @@ class WebSecurity:
         settings = self.current
         self._within_rate(settings)
         self._known_certificate(request, settings)
-        if settings.users and not (self._health_without_auth and _path(request) in FOR_PROBES):
+        if settings.users and not (self._health_without_auth and request.match_info.route.name in FOR_PROBES):
             await self._known_user(request, settings)
         response = await handler(request)
         if settings.tls is not None and _context_of(request) is not settings.tls:
@@ -168,12 +168,6 @@ class WebSecurity:
             case Login.BUSY:
                 self.refused["busy"] += 1
                 raise web.HTTPServiceUnavailable(text="too many logins wait\n", headers={"Retry-After": RETRY})
-
-
-def _path(request: web.Request) -> str | None:
-    """The path of what will answer, not of what was written."""
-    resource = request.match_info.route.resource
-    return resource.canonical if resource else None
 
 
 def _context_of(request: web.Request) -> object:

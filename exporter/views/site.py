@@ -46,7 +46,7 @@ class ReceiverRow:
 
 
 class Site:
-    """The pages of one daemon. `policy` and `notices` return the current ones."""
+    """The pages of one daemon. `policy` and `notices` return the current ones. `root` is what links begin with."""
 
     def __init__(
         self,
@@ -55,13 +55,15 @@ class Site:
         clock: Clock,
         policy: Callable[[], FindingPolicy],
         notices: Callable[[], list[str]],
+        root: str = "",
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._clock = clock
         self._policy = policy
         self._notices = notices
-        self._pages = Pages()
+        self._root = root
+        self._pages = Pages(root)
         self._refusals = Refusals(catalogue)
 
     async def overview(self, query: str) -> str:
@@ -122,7 +124,7 @@ class Site:
         """The runbook of a finding, and where it is active."""
         declared = self._catalogue.rules.get(id_)
         if declared is None:
-            raise PageNotFoundError("no such finding; /findings lists them all")
+            raise PageNotFoundError(f"no such finding; {self._root}/findings lists them all")
         active = [it async for it in self._each(lambda it: any(f.finding.rule is declared for f in it.findings))]
         return self._page("finding.html", rule=declared, cards=self._cards(active[:SHOWN]))
 

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import MutableMapping
+from ipaddress import ip_address
 from typing import TypeAlias
 
 FIRST = 3  # the number of the first file that systemd passes (sd_listen_fds(3))
@@ -44,12 +45,20 @@ def _passed(number: int) -> socket.socket:
     return it
 
 
-def url(address: object, *, tls: bool) -> str:
-    """`https://[::1]:10554`, or the path of a Unix socket."""
+def url(address: object, *, tls: bool, path: str = "") -> str:
+    """`https://[::1]:10554` and the path, or the path of a Unix socket."""
     if not isinstance(address, tuple):
         return f"unix:{address!s}"
     host, port = address[:2]
-    return f"http{'s' if tls else ''}://{f'[{host}]' if ':' in (host or '') else host or ''}:{port}"
+    return f"http{'s' if tls else ''}://{f'[{host}]' if ':' in (host or '') else host or ''}:{port}{path}"
+
+
+def is_local(address: object) -> bool:
+    """Whether it can be reached from this machine only: a loopback address, or a Unix socket."""
+    if not isinstance(address, tuple):
+        return True
+    ip = ip_address(address[0].partition("%")[0])
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
 
 
 def cannot_listen(place: Place, error: OSError) -> OSError:

@@ -30,15 +30,17 @@ from exporter.views.http_stats import HttpStats
 from exporter.views.listener import Listener, bound, no_tls
 from exporter.views.metrics import Exposition, compressor
 from exporter.views.origin import is_foreign
+from exporter.views.public import LOCAL, PublicAddress
 from exporter.views.security import WebSecurity
 from exporter.views.site import PageNotFoundError, Site
-from exporter.views.sockets import Place, cannot_listen, url
+from exporter.views.sockets import Place, cannot_listen, is_local, url
 
 log = logging.getLogger(__name__)
 
 USUAL = Limits()
+_UNKNOWN = PublicAddress()
 STOPPED = 0.25  # seconds, twice, in which a request that is being answered may end at a stop
-_FREE = ("/-/", "/style.css")  # what costs nothing, and must be answered when all else is busy
+_FREE = frozenset({"healthy", "ready", "reload", "style"})  # routes that cost nothing: answered when all else is busy
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class WebContext:
     notices: Callable[[], list[str]]
     reload: Callable[[], Awaitable[list[str]]] | None = None
     security: WebSecurity | None = None  # None: everybody may do all
+    public: PublicAddress = _UNKNOWN
 
 
 class Web:
@@ -66,28 +69,36 @@ class Web:
         self._faults = Faults()
         self._listener: Listener | None = None
         self.stats = HttpStats()
-        self._site = Site(views.store, views.catalogue, views.clock, lambda: views.exposition.policy, views.notices)
+        self._public = public = views.public
+        self._site = Site(
+            views.store, views.catalogue, views.clock, lambda: views.exposition.policy, views.notices, public.links
+        )
         self._security = views.security or WebSecurity(views.clock)
         app = web.Application(middlewares=[plainly, self._security.guard, self._one_of_few], client_max_size=BODY)
         app.on_response_prepare.extend((_safe, self._security.headers))
+        below = public.routes
         app.add_routes(
             [
-                web.get("/", self._overview),
-                web.get("/metrics", self._metrics),
-                web.get("/targets/{path:.+}", self._target),
-                web.get("/findings", self._findings),
-                web.get("/findings/{id}", self._finding),
-                web.get("/receivers", self._receivers),
-                web.get("/receivers/{name}", self._receiver),
-                web.get("/receivers/{name}/{domain}", self._reception),
-                web.get("/style.css", self._style),
-                web.get("/-/healthy", self._healthy),
-                web.get("/-/ready", self._ready),
-                web.route("*", "/-/reload", self._reload),
+                web.get(f"{below}/", self._overview),
+                web.get(f"{below}/metrics", self._metrics, name="metrics"),
+                web.get(f"{below}/targets/{{path:.+}}", self._target),
+                web.get(f"{below}/findings", self._findings),
+                web.get(f"{below}/findings/{{id}}", self._finding),
+                web.get(f"{below}/receivers", self._receivers),
+                web.get(f"{below}/receivers/{{name}}", self._receiver),
+                web.get(f"{below}/receivers/{{name}}/{{domain}}", self._reception),
+                web.get(f"{below}/style.css", self._style, name="style"),
+                web.get(f"{below}/-/healthy", self._healthy, name="healthy"),
+                web.get(f"{below}/-/ready", self._ready, name="ready"),
+                web.route("*", f"{below}/-/reload", self._reload, name="reload"),
             ]
         )
+        if below:
+            app.add_routes([web.get(below, self._overview), web.get("/", self._to_prefix)])
+            app.add_routes([web.get("/{rest:.*}", self._nothing)])
         self._runner = web.AppRunner(app, shutdown_timeout=STOPPED)
         self.addresses: list[str] = []
+        self.warnings: list[str] = []  # about the addresses
 
     async def start(self, places: Sequence[Place]) -> None:
         """Raise OSError if an address cannot be listened on."""
@@ -103,7 +114,10 @@ class Web:
         tls = self._security.tls
         for sock in listening:
             self._listener.listen(sock, tls or no_tls)
-        self.addresses = [url(sock.getsockname(), tls=tls is not None) for sock in listening]
+        own = [sock.getsockname() for sock in listening]
+        self.addresses = [url(address, tls=tls is not None, path=self._public.routes) for address in own]
+        known = self._public.origin or self._public.for_itself
+        self.warnings = [] if known or not all(map(is_local, own)) else [LOCAL]
 
     async def stop(self) -> None:
         if self._listener:
@@ -116,9 +130,10 @@ class Web:
         """Answer it if not too many like it are being answered. Its slot is free when the client has got the answer."""
         await take_in(request, self._limits)
         connection = request.protocol
-        if request.path.startswith(_FREE) or not isinstance(connection, Connection):
+        route = request.match_info.route.name
+        if route in _FREE or not isinstance(connection, Connection):
             return await handler(request)
-        slots = self._scrapes if request.path == "/metrics" else self._pages
+        slots = self._scrapes if route == "metrics" else self._pages
         slots.take(connection)
         try:
             response = await handler(request)
@@ -147,6 +162,12 @@ class Web:
 
     async def _overview(self, request: web.Request) -> web.Response:
         return await _html(self._site.overview(request.query.get("q", "")))
+
+    async def _to_prefix(self, _request: web.Request) -> web.Response:
+        raise web.HTTPFound(f"{self._public.routes}/")
+
+    async def _nothing(self, _request: web.Request) -> web.Response:
+        raise web.HTTPNotFound(text=f"not found; paths here begin with {self._public.routes}/\n")
 
     async def _target(self, request: web.Request) -> web.Response:
         return await _html(self._site.target(request.match_info["path"]))
@@ -182,7 +203,8 @@ class Web:
             raise web.HTTPForbidden(text="reloading over HTTP is off; start with --web.enable-lifecycle\n")
         if request.method not in ("POST", "PUT"):
             raise web.HTTPMethodNotAllowed(request.method, ["POST", "PUT"], text="use POST or PUT\n")
-        if is_foreign(request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site"), request.host):
+        origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+        if is_foreign(origin, site, request.host, self._public.origin):
             raise web.HTTPForbidden(text="a page of another origin may not reload\n")
         problems = await self._views.reload()
         if problems:

@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 
 from exporter import __main__ as command
+from exporter.cli.arguments import parser
 from exporter.views.sockets import cannot_listen, from_systemd, url
 from tests.support.certificates import Pki
 from tests.support.daemon import PATIENCE, ROOT
@@ -91,6 +92,36 @@ def test_a_start_that_fails_says_which_file_or_address_and_what_to_do(
             assert capsys.readouterr().err.splitlines()[-1] == expected
 
 
+def test_a_url_or_a_prefix_that_is_none_ends_the_start_and_says_what_is_expected(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flag, expected in {
+        "--web.external-url=monitoring.example.com/mail": (
+            "argument --web.external-url: 'monitoring.example.com/mail' is not http://HOST[:PORT][/PATH] or "
+            "https://..., such as https://monitoring.example.com/mail"
+        ),
+        "--web.external-url=https://a.example/a b": (
+            "argument --web.external-url: the path '/a b' wants letters, digits and . _ ~ - between slashes, "
+            "such as /mail"
+        ),
+        "--web.route-prefix=/../x": (
+            "argument --web.route-prefix: the path '/../x' wants letters, digits and . _ ~ - between slashes, "
+            "such as /mail"
+        ),
+    }.items():
+        with pytest.raises(SystemExit) as ended:
+            run(f"--config.file={config}", flag)
+        assert ended.value.code == 64
+        assert capsys.readouterr().err.splitlines()[0] == f"deliverability-exporter: {expected}"
+
+
+def test_an_empty_flag_is_none() -> None:
+    """A unit or a chart may write the flag and leave its value open."""
+    given = parser().parse_args(["--web.external-url=", "--web.route-prefix="])
+    assert (given.external_url, given.route_prefix) == (None, None)
+    assert parser().parse_args(["--web.route-prefix=/"]).route_prefix == ""
+
+
 def test_sockets_for_another_process_or_of_no_number_are_refused() -> None:
     for environment, expected in (
         ({"LISTEN_FDS": "1", "LISTEN_PID": "1"}, "they were passed to another process"),
@@ -161,13 +192,15 @@ async def status(address: str, tls: ssl.SSLContext | bool = True, path: str = "/
 
 
 @pytest.mark.long
-async def test_it_serves_on_each_address_with_tls_and_passwords(config: Path, web: Path) -> None:
+async def test_it_serves_on_each_address_below_a_prefix_with_tls_and_passwords(config: Path, web: Path) -> None:
     places = "--web.listen-address=127.0.0.1:0", "--web.listen-address=127.0.0.2:0"
     flags = f"--config.file={config}", f"--web.config.file={web}", "--web.health-without-auth"
     trusts = ssl.create_default_context(cafile=web.parent / "ca.crt")
-    async with started(*flags, *places) as log:
+    async with started(*flags, *places, "--web.route-prefix=mail") as log:
         addresses = (await told("listens on ", log)).split(" ")
         assert [address.rpartition(":")[0] for address in addresses] == ["https://127.0.0.1", "https://127.0.0.2"]
+        assert {address.rpartition("/")[2] for address in addresses} == {"mail"}
+        assert "--web.external-url is not set" in await told("level=warning", log)
         for address in addresses:
             assert await status(address, trusts) == 200
             assert await status(address, trusts, "/metrics") == 401
@@ -179,6 +212,7 @@ async def test_it_serves_on_each_address_with_tls_and_passwords(config: Path, we
         web.write_text("tls_server_config: {cert_file: server.crt}\n")
         _, page = await get(address, trusts, "/", **basic("alice", "alice123"))
         assert "The web configuration was changed but is wrong; the old one is in force." in page
+        assert "--web.external-url is not set" in page
         assert f"{web}:1 tls_server_config: wants key_file or key, and has neither" in page
         _, scrape = await get(address, trusts, "/metrics", **basic("alice", "alice123"))
         assert "deliverability_exporter_web_config_last_reload_successful 0" in scrape

@@ -9,12 +9,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.long
 
+PREFIX = "/mail/health"
 HOME = Path(__file__).parents[2]
 VERDICTS_WITHIN = 10.0  # seconds from the start of the process, without those in which others had the cores
 ENDED_WITHIN = 5.0
@@ -35,7 +37,7 @@ class Demo:
                 break
         else:
             pytest.fail(process.stderr.read())
-        self.url = re.findall(r"http://\S+?(?=/)", self.told)[0]
+        self.url = re.findall(r"http://\S+(?=/\n)", self.told)[0]
 
     def took(self) -> float:
         """Seconds since the start, without those for which it could have gone on and other processes were let run."""
@@ -49,10 +51,24 @@ class Demo:
             text: str = response.read().decode()
             return text
 
+    def crawl(self) -> int:
+        """Follow every link of every page; return how many there are."""
+        todo = {"/"}
+        seen = set(todo)
+        while todo:
+            page = self.get(todo.pop())
+            links = {unescape(link) for link in re.findall(r'(?:href|action)="([^"]*)"', page)}
+            ours = {link.removeprefix(PREFIX) for link in links if not link.startswith("https://")}
+            assert all(link.startswith(PREFIX + "/") for link in links if not link.startswith("https://")), links
+            todo |= ours - seen
+            seen |= ours
+        return len(seen)
+
 
 @pytest.fixture
 def demo() -> Iterator[Demo]:
-    command = [sys.executable, "-W", "error", "-m", "exporter", "demo", "--web.listen-address=127.0.0.1:0"]
+    flags = "--web.listen-address=127.0.0.1:0", f"--web.route-prefix={PREFIX}"
+    command = [sys.executable, "-W", "error", "-m", "exporter", "demo", *flags]
     since = time.monotonic()
     with subprocess.Popen(
         command, cwd=HOME, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
@@ -75,6 +91,7 @@ def test_the_demonstration_from_start_to_end(demo: Demo) -> None:
     assert re.search(r'^deliverability_check_ok\{check="resolver"\} 1(\.0)?$', metrics, re.MULTILINE)
     for path in re.findall(rf"{demo.url}(/\S*)", demo.told):
         assert demo.get(path)
+    assert demo.crawl() > 500
 
     demo.process.send_signal(signal.SIGTERM)
     _, log = demo.process.communicate(timeout=ENDED_WITHIN)

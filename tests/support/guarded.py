@@ -19,6 +19,7 @@ from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.store import Store
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
+from exporter.views.public import PublicAddress
 from exporter.views.security import WebSecurity
 from exporter.views.web import Web, WebContext
 from tests.support.checks import BROKEN, SAMPLE, SIZE
@@ -47,7 +48,7 @@ def basic(name: str, password: str) -> dict[str, str]:
 class Guarded:
     """A server whose web configuration stands in `file`."""
 
-    def __init__(self, file: Path, *, health_without_auth: bool = False) -> None:
+    def __init__(self, file: Path, *, health_without_auth: bool = False, public: PublicAddress | None = None) -> None:
         self.file = file
         self.clock = FakeClock()
         self.security = WebSecurity(self.clock, file, health_without_auth=health_without_auth)
@@ -66,6 +67,7 @@ class Guarded:
                 notices=list,
                 reload=reload,
                 security=self.security,
+                public=public or PublicAddress(),
             )
         )
 
@@ -109,9 +111,11 @@ async def ask(
 
 
 @asynccontextmanager
-async def guarded(file: Path, text: str, *, health_without_auth: bool = False) -> AsyncIterator[Guarded]:
+async def guarded(
+    file: Path, text: str, *, health_without_auth: bool = False, public: PublicAddress | None = None
+) -> AsyncIterator[Guarded]:
     file.write_text(text)
-    it = Guarded(file, health_without_auth=health_without_auth)
+    it = Guarded(file, health_without_auth=health_without_auth, public=public)
     it.security.open()
     await it.web.start([("127.0.0.1", 0)])
     try:

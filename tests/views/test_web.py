@@ -20,6 +20,7 @@ from exporter.targets import Authorisation, OwnResolver
 from exporter.views.connection import Limits
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
+from exporter.views.public import PublicAddress
 from exporter.views.site import BREATH, SHOWN
 from exporter.views.web import USUAL, Web, WebContext
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
@@ -36,6 +37,7 @@ class Site:
         reload: Callable[[], Awaitable[list[str]]] | None = None,
         catalogue: Catalogue = CATALOGUE,
         limits: Limits = USUAL,
+        public: PublicAddress | None = None,
     ) -> None:
         self.clock = FakeClock(wall=10_000)
         self.store = Store()
@@ -50,6 +52,7 @@ class Site:
             alive=lambda: self.alive,
             notices=lambda: self.notices,
             reload=reload,
+            public=public or PublicAddress(),
         )
         self.web = Web(views, limits)
 
