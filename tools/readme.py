@@ -9,8 +9,8 @@ from typing import Any
 from exporter import strict_yaml
 from exporter.config.values import written
 from exporter.engine.catalogue import Catalogue
+from exporter.publish.markdown import code, plain, table
 from tools.reference.checks import every
-from tools.reference.markdown import code, plain, table
 
 NAME = "README.md"
 SHIPPED = Path(__file__).with_name("causes.yaml")

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 
-from tools.reference.markdown import MADE, joined, plain, table
+from exporter.publish.markdown import joined, plain, table
+from tools.reference.made import MADE
 
 NAME = "docs/worlds.md"
 WORLDS = Path(__file__).parents[1] / "tests" / "worlds"
@@ -55,4 +56,4 @@ def _link(source: re.Match[str]) -> str:
 
 def _warnings(text: str) -> Iterator[str]:
     for rule, times in sorted(Counter(_WARNING.findall(text)).items()):
-        yield f"{times} [`{rule}`](reference/findings.md#{rule})"
+        yield f"{times} [`{rule}`](reference/findings/{rule.partition('.')[0]}.md#{rule})"

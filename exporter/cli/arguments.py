@@ -74,11 +74,23 @@ def parser() -> argparse.ArgumentParser:
     _log_flags(tell)
 
     made = commands.add_parser(
-        "publish", help="write alert rules, routes and dashboards of this version", allow_abbrev=False
+        "publish", help="write alert rules, routes, dashboards and finding pages", allow_abbrev=False
     )
     made.add_argument("directory", type=Path, metavar="DIR", help="where to; it is made if need be")
     made.add_argument(
         "--thresholds", type=Path, metavar="FILE", help="your own values, as prometheus/thresholds.yml has"
+    )
+    made.add_argument(
+        "--external-url",
+        dest="exporter_url",
+        type=_said(external_url),
+        metavar="URL",
+        help="where people open the exporter's pages: its --web.external-url (default: the instance that is scraped)",
+    )
+    made.add_argument(
+        "--runbook-url",
+        metavar="URL",
+        help="where the finding pages are hosted (default: the exporter's own pages)",
     )
     made.set_defaults(log_level="info", log_format="logfmt")
 

@@ -1,4 +1,4 @@
-"""Makes the published files from the catalogue: alert rules, dashboards and the Alertmanager configuration.
+"""Makes the published files from the catalogue: alert rules, dashboards, the Alertmanager configuration, finding pages.
 
 Each part is a function from the catalogue to its files. `publish DIR` writes all of them. The same files are committed
 in the project, and a test compares them with the code. tools/ makes the project's own documents.
@@ -11,6 +11,7 @@ from pathlib import Path
 from string import Template
 
 from exporter.engine.catalogue import Catalogue
+from exporter.publish import finding_pages
 from exporter.publish.grafana import dashboards
 from exporter.publish.promql import checks, none_of
 from exporter.publish.rules import rules
@@ -26,6 +27,7 @@ def files(known: Catalogue, given: Thresholds) -> Iterator[tuple[str, str]]:
     yield "prometheus/thresholds.yml", given.text()
     yield "alertmanager/alertmanager.yml", routes(known)
     yield from dashboards(known, given)
+    yield from finding_pages.pages(known)
 
 
 def routes(known: Catalogue) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from exporter.engine.catalogue import Catalogue
 from exporter.facts import Dead, Reason
 from exporter.publish.alert import ANY_PAGE, ANYBODY, PREFIX, Alert, page
+from exporter.publish.links import runbook
 from exporter.publish.promql import checks, looking_at, none_of, pattern
 from exporter.publish.thresholds import Thresholds, seconds, together
 from exporter.targets import ListHealth, OwnResolver, Reputation
@@ -36,7 +37,7 @@ def _expiries(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
                 f"Once it has ended, mail suffers. What to do: renew it, and see that the new one is in use: "
                 f"{given.exporter_url}/targets/{page(check)}"
             ),
-            runbook=f"{given.exporter_url}/findings/{rule.id}",
+            runbook=runbook(given, rule.id, given.exporter_url),
             scope="target",
             for_=given.confirm,
             keep_firing_for=given.keep_firing,

@@ -26,6 +26,7 @@ from exporter.engine.catalogue import CatalogueEntry
 from exporter.facts import Rule
 from exporter.model import Check
 from exporter.publish.alert import PREFIX, Alert, page, who
+from exporter.publish.links import runbook
 from exporter.publish.thresholds import Thresholds, seconds
 from exporter.targets import ListHealth, OwnResolver
 
@@ -85,7 +86,7 @@ def alerts(entry: CatalogueEntry, given: Thresholds) -> Iterator[Alert]:
                 f"{rule.why} What to do: {_sentence(_general(rule, rule.fix))} Evidence, and the fix in full: "
                 f"{given.exporter_url}/targets/{page(entry.check)}"
             ),
-            runbook=f"{given.exporter_url}/findings/{rule.id}",
+            runbook=runbook(given, rule.id, given.exporter_url),
             scope="exporter" if OwnResolver in entry.check.over else "target",
             for_=given.confirm,
             keep_firing_for=given.keep_firing,

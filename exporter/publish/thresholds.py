@@ -13,7 +13,7 @@ from exporter.text import printable
 
 _DURATION = re.compile(r"[1-9][0-9]{0,4}[smhd]", re.ASCII)
 _WHOLE = "a whole number from 1 to 10000"
-_TEXTS = ("job", "exporter_url")
+_TEXTS = ("job", "exporter_url", "runbook_url")
 
 
 def _as(default: Any, says: str) -> Any:
@@ -26,6 +26,7 @@ class Thresholds:
 
     job: str = _as("deliverability-exporter", "the job of the scrape configuration")
     exporter_url: str = _as("http://{{ $labels.instance }}", "what links to the exporter begin with")
+    runbook_url: str = _as("", "where finding pages are hosted, as --runbook-url; empty: the exporter's own")
     gap: str = _as("5m", "scrapes may fail for so long without an effect; shorter than `confirm`")
     confirm: str = _as("10m", "the `for` of most alerts")
     keep_firing: str = _as("10m", "their `keep_firing_for`")

@@ -17,5 +17,5 @@ def test_what_is_kept_in_the_project_is_what_this_version_publishes() -> None:
     assert [name for name, text in PUBLISHED.items() if (HOME / name).read_text() != text] == []
 
 
-def test_only_what_runs_beside_the_exporter_is_published() -> None:
-    assert {Path(name).parts[0] for name in PUBLISHED} == {"prometheus", "alertmanager", "grafana"}
+def test_only_what_is_used_beside_the_exporter_is_published() -> None:
+    assert {Path(name).parts[0] for name in PUBLISHED} == {"prometheus", "alertmanager", "grafana", "docs"}

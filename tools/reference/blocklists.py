@@ -9,8 +9,9 @@ from exporter.config.build import EVERY
 from exporter.config.values import written
 from exporter.engine.catalogue import Catalogue
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
+from exporter.publish.markdown import NONE, code, joined, plain, table
 from exporter.targets import Reputation
-from tools.reference.markdown import MADE, NONE, code, joined, plain, table
+from tools.reference.made import MADE
 
 _HEAD = """\
 What the exporter knows of blocklists, as of {known}. A list's own pages have the last word: read the terms of each

@@ -9,12 +9,13 @@ from exporter.config.values import written
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.facts import Rule, Severity
 from exporter.model import Check, Door
-from tools.reference.markdown import MADE, code, codes, joined, plain, table
+from exporter.publish.markdown import code, codes, joined, plain, table
+from tools.reference.made import MADE
 
 _HEAD = """\
 A check asks one question about one kind of target, every so often. What it comes to is *pass*, *fail* or *unknown* with
-a reason; [metrics.md](metrics.md) tells which series say so, and [findings.md](findings.md) what each finding means.
-Only findings of severity critical or warning fail a check.
+a reason; [metrics.md](metrics.md) tells which series say so, and [findings](findings/README.md) what each finding
+means. Only findings of severity critical or warning fail a check.
 
 `schedule` in the configuration sets another pace, and `checks: {NAME: {enabled: false}}` switches a check off, in
 general or on one entry: [config.md](config.md)."""
@@ -54,7 +55,7 @@ def every(check: Check) -> timedelta:
 def _check(entry: CatalogueEntry) -> str:
     check = entry.check
     found = [
-        (f"[{code(rule.id)}](findings.md#{rule.id})", str(rule.severity), plain(rule.says))
+        (f"[{code(rule.id)}](findings/{entry.check.id}.md#{rule.id})", str(rule.severity), plain(rule.says))
         for rule in sorted(entry.rules, key=by_severity)
     ]
     measured = [(code(m.name), codes(m.labels), plain(m.help)) for m in entry.metrics]

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from exporter.config import schema
-from tools.reference.markdown import MADE, code, joined, plain, sentence, table
+from exporter.publish.markdown import code, joined, plain, sentence, table
+from tools.reference.made import MADE
 
 _Schema: TypeAlias = dict[str, Any]
 

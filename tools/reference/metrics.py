@@ -12,13 +12,14 @@ from exporter.mail.dns import Status
 from exporter.model import IDENTITY_LABELS
 from exporter.net.dns.resolver import ResolverStats
 from exporter.net.dns.upstream import UpstreamStats
+from exporter.publish.markdown import code, codes, joined, plain, table
 from exporter.stats import Histogram
 from exporter.targets import Authorisation, Greeting
 from exporter.views import metrics
 from exporter.views.http_stats import Disconnection, HttpStats
 from exporter.views.metrics import HELP, Exposition
 from exporter.views.own_metrics import OwnHealth, health
-from tools.reference.markdown import MADE, code, codes, joined, plain, table
+from tools.reference.made import MADE
 
 _OF_A_CHECK = "who"  # stands for `check`, the target's identity labels, and labels of the user's
 
@@ -124,7 +125,7 @@ the last conclusive one, and is absent until there is one."""
 _MISSING = """\
 The series of one target go only when it leaves the configuration. A finding's series is there while the finding
 stands; what is accepted or for information has none. Where a target can have one finding several times
-([findings.md](findings.md) says so), a label more tells which: """
+([findings](findings/README.md) say so), a label more tells which: """
 
 
 def page(known: Catalogue) -> str:

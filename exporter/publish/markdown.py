@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-MADE = "<!-- Made by `make docs`; changes are lost with the next one. -->"
 NONE = "-"  # in a cell that has nothing to say
 
 _SPECIAL = re.compile(r"[\\*<\[\]~]|&(?=[#\w]+;)|(?<!\w)_|_(?!\w)")

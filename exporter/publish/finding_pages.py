@@ -1,0 +1,80 @@
+"""One page for each check, as Markdown: what its findings say, what they do to mail, how to fix them.
+
+Runbook links of alerts may lead to them, because whatever shows Markdown can host them, and is up when the exporter is
+not. So no page links to what is not beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.facts import Rule, Severity
+from exporter.publish.markdown import code, codes, joined, plain, sentence, table
+
+FOLDER = "docs/reference/findings"
+INDEX = "README.md"  # code hosts show it for the folder
+MADE = "<!-- Made by `deliverability-exporter publish`; changes are lost with the next one. -->"
+
+_HEAD = """\
+A finding is a fact about a target that matters to its mail. Words in braces stand for what was found; the page of the
+target shows it, with the questions that were asked and their answers. The running exporter has the same texts at
+`/findings/ID`, and `deliverability-exporter explain ID` prints them. With a refusal in hand, begin with
+`deliverability-exporter explain "THE REPLY"`.
+
+| Severity | Means |
+| --- | --- |
+| critical | mail is being refused now |
+| warning | it will be, or is distrusted; the check fails as well |
+| info | worth knowing: it is shown on pages alone, no check fails because of it, and it is no series |
+
+`severities` in the configuration judges one otherwise, and `accept` on an entry lives with it for a while. Those of
+severity critical and warning are `deliverability_finding{finding="ID"}`, and alerts tell of them."""
+
+
+def pages(known: Catalogue) -> Iterator[tuple[str, str]]:
+    """Path below the directory, and content: the index, and a page for each check."""
+    yield f"{FOLDER}/{INDEX}", _index(known)
+    for entry in known.entries:
+        yield f"{FOLDER}/{entry.check.id}.md", _check(entry)
+
+
+def anchor(finding: str) -> str:
+    """What code hosts call the heading `spf.missing`; GitLab and others know no anchor but those of headings."""
+    return finding.replace(".", "")
+
+
+def _index(known: Catalogue) -> str:
+    rows = [
+        (
+            f"[{code(entry.check.id)}]({entry.check.id}.md)",
+            plain(entry.check.question),
+            *(str(sum(rule.severity is severity for rule in entry.rules)) for severity in Severity),
+        )
+        for entry in known.entries
+    ]
+    return joined("# Findings", MADE, _HEAD, table(("Check", "Question", *map(str, Severity)), rows))
+
+
+def _check(entry: CatalogueEntry) -> str:
+    return joined(
+        f"# Findings of {entry.check.id}",
+        MADE,
+        f"{plain(entry.check.question)} What the words below mean, and the findings of other checks: [index]({INDEX}).",
+        *(_finding(rule) for rule in sorted(entry.rules, key=lambda rule: rule.id)),
+    )
+
+
+def _finding(rule: Rule) -> str:
+    """The id is an anchor, too, where a page may have its own: links need not know how a heading becomes one."""
+    lines = [f"- To do: {plain(rule.fix)}"]
+    lines += [f"- Receivers: {code(refusal)}" for refusal in rule.refusals]
+    lines += [f"- One for each: {codes(rule.subjects)}"] if rule.subjects else []
+    lines += [f"- Source: {plain(rule.ref)}"]
+    return joined(
+        f'<a id="{rule.id}"></a>',
+        f"## {rule.id}",
+        f"**{rule.severity}**: {plain(sentence(rule.says))}",
+        plain(rule.why),
+        "\n".join(lines),
+    )
