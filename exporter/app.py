@@ -347,6 +347,9 @@ class Daemon:
         if self._state_file:
             self._state_file.save(state)
             self._save_blocklists(every=1.0)
+        self._learn(state)
+
+    def _learn(self, state: CheckState) -> None:
         changes = self._plan.learn(state)
         for pair in changes.added:
             self._add(pair)
@@ -357,6 +360,7 @@ class Daemon:
         self.exposition.put(state)
         if self._state_file:
             self._state_file.save(state)
+        self._learn(state)
 
     def _save_blocklists(self, every: float = 0.0) -> None:
         revision, at = self._blocklists_saved

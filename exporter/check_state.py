@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from exporter.confirmation import ActiveFinding, EndedFinding, Looks
+from exporter.confirmation import LOOKS, ActiveFinding, EndedFinding, Looks
 from exporter.facts import Doubt, Finding, Reason, Record, Sample, Severity, Verdict
 from exporter.model import Check, Exchange, Outcome, Target
 
@@ -132,7 +132,8 @@ class CheckState:
     latest: Outcome | None = None
     latest_trouble: Outcome | None = None  # the latest run that did not pass, kept when later ones do
     records: tuple[RecordHistory, ...] = ()
-    found: tuple[Target, ...] = ()  # by the latest run without doubt
+    found: tuple[Target, ...] = ()  # by the latest run without doubt; and `missed`
+    missed: tuple[Target, ...] = ()  # found before, but not by that run: they go after the resolver's own test
     again: float = 0.0  # when the latest run wanted to look again
     ended: tuple[EndedFinding, ...] = ()  # confirmed findings that ended lately
     looks: Looks = field(default_factory=Looks)
@@ -244,7 +245,10 @@ class CheckState:
         if outcome.verdict is not Verdict.PASS:
             took = replace(took, latest_trouble=outcome)
         if not outcome.doubts:
-            return replace(took, samples=outcome.samples, found=outcome.found, last_conclusive=ended)
+            again = {it.key for it in outcome.found}
+            missed = tuple(it for it in self.found if it.key not in again)
+            found = (*outcome.found, *missed)
+            return replace(took, samples=outcome.samples, found=found, missed=missed, last_conclusive=ended)
         held = (it for it in self.samples if it.metric not in outcome.measured)
         measured = (it for it in outcome.samples if it.metric in outcome.measured)
         return replace(took, samples=(*held, *measured))
@@ -261,8 +265,9 @@ class CheckState:
 
     @property
     def awaits_test(self) -> bool:
-        """Has it findings or records that only wait for the resolver's own test?"""
-        return any(it.ripe or it.over for it in self.findings) or any(it.news for it in self.records)
+        """Has it findings, records or found targets that only wait for the resolver's own test?"""
+        news = any(it.news for it in self.records) or bool(self.missed)
+        return news or any(it.ripe or it.over for it in self.findings)
 
     def confirmed(self, tested: float) -> CheckState:
         """The state after the resolver has passed its own test, which began at `tested` (unix seconds)."""
@@ -274,12 +279,15 @@ class CheckState:
         )
         over = (*self.ended, *(EndedFinding(it.finding.key, it.since, it.looked, it.turns) for it in ended))
         records = tuple(it.confirmed(tested) for it in self.records)
-        return replace(self, findings=left, ended=over, records=records)
+        known = replace(self, findings=left, ended=over, records=records)
+        if not self.missed or self.last_conclusive >= tested:
+            return known
+        return replace(known, found=tuple(it for it in self.found if it not in self.missed), missed=())
 
     def unproven(self) -> CheckState:
         """The state when the resolver passes its test again after it failed: the looks before that prove nothing."""
         records = tuple(replace(it, news=None) if it.news else it for it in self.records)
-        return replace(self, findings=tuple(it.unproven() for it in self.findings), records=records)
+        return replace(self, findings=tuple(it.unproven() for it in self.findings), records=records, missed=())
 
     def _recorded(self, outcome: Outcome, ended: float) -> tuple[RecordHistory, ...]:
         """Records of a run in doubt count too: each is an answer of its own. But such a run removes no record."""
@@ -298,7 +306,7 @@ def _seen(
     if before is not None:
         return replace(before, finding=finding).seen(at, looks)
     if lately is not None and lately.remembered(at, looks):
-        return ActiveFinding(finding, lately.since, looked=at, turns=(*lately.turns, at)).sure()
+        return ActiveFinding(finding, lately.since, bad=LOOKS, looked=at, turns=(*lately.turns, at)).sure()
     return ActiveFinding(finding, at, looked=at).sure()
 
 

@@ -13,8 +13,9 @@ The rules (truth rule 5 of the contract):
 - A look counts only if some time has passed since the one before. Else two runs within a second would count twice.
 - What is ripe is confirmed, and what is over ends, once the resolver has passed its own test after the last look.
 - If the resolver fails its test, the looks of before prove nothing: the count begins again when it passes.
-- A confirmed finding that returns soon after its end keeps its old `since`. Then a few good minutes are not
-  believed: it is over only when good looks have lasted for an interval.
+- The good looks last for a few minutes at least (HEALED). So what is bad and good by turns is not told anew each time.
+- A confirmed finding that returns soon after its end keeps its old `since`, and one bad look confirms it again. From
+  then on, each time that it turned bad again costs it another interval of good looks.
 - Some findings need no confirmation, since their check has looked several times itself (`Rule.certain`).
 """
 
@@ -26,7 +27,8 @@ from dataclasses import dataclass, replace
 from exporter.facts import Finding, Labels
 
 LOOKS = 3
-WAITS = ((60.0, 0.25), (120.0, 0.5))  # seconds from one look to the next, and at most this part of the interval
+WAITS = ((60.0, 0.25), (120.0, 0.5))  # seconds from one bad look to the next, and at most this part of the interval
+HEALED = 450.0, 0.5  # seconds that good looks last at least, and at most this part of the interval
 REMEMBERED = 2  # intervals: how long an ended finding is remembered
 FLAPPING = 6  # intervals in which it must have turned bad twice
 TURNS_KEPT = 4
@@ -51,9 +53,20 @@ class Looks:
     def _waits(self) -> tuple[float, ...]:
         return tuple(min(wait, self.interval * share) for wait, share in WAITS)
 
-    def wait(self, done: int) -> float | None:
-        """Seconds until the next look, after so many in a row. None: its usual time is right."""
+    def after_bad(self, done: int) -> float | None:
+        """Seconds until the next look, after so many bad ones in a row. None: its usual time is right."""
         return self._waits[done - 1] if self.soon and 0 < done < LOOKS else None
+
+    def after_good(self, done: int, lasted: float) -> float | None:
+        """The same after so many good ones in a row, which have lasted for so many seconds."""
+        if not self.soon or not 0 < done < LOOKS:
+            return None
+        return self._waits[0] if done == 1 else max(self._waits[0], self.healed(0) - lasted)
+
+    def healed(self, turns: int) -> float:
+        """Seconds that good looks last before they are believed, if it has turned bad again so many times."""
+        seconds, share = HEALED
+        return turns * self.interval if turns else min(seconds, share * self.interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +124,8 @@ class ActiveFinding:
     def next_look(self, looks: Looks) -> float | None:
         """In how many seconds another look is due; None if its usual time is right."""
         if self.good:
-            return looks.wait(self.good)
-        return None if self.confirmed else looks.wait(self.bad or 1)
+            return None if self.turns else looks.after_good(self.good, self.looked - self.well)
+        return None if self.confirmed else looks.after_bad(self.bad or 1)
 
     def sure(self) -> ActiveFinding:
         """The same, confirmed if it needs no confirmation, or if it is about the resolver and is ripe."""
@@ -135,7 +148,7 @@ class ActiveFinding:
         if self.good and at - self.looked < looks.apart:
             return self
         well = self.well or at
-        lasted = not self.turns or at - well >= looks.interval
+        lasted = at - well >= looks.healed(len(self.turns))
         better = replace(self, good=min(self.good + 1, LOOKS if lasted else LOOKS - 1), looked=at, well=well)
         return None if better.over and rule.doubts else better
 

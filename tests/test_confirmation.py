@@ -12,8 +12,8 @@ from exporter.check_state import CheckState
 from exporter.confirmation import Looks
 from exporter.engine.store import Store
 from exporter.facts import Reason, Record
-from exporter.model import Door
-from tests.support.checks import BROKEN, EXAMPLE, LISTED, SAMPLE, outcome
+from exporter.model import Door, Target
+from tests.support.checks import BROKEN, EXAMPLE, HOST, LISTED, SAMPLE, outcome
 
 QUARTER = Looks(900)
 SLOW = Looks(1800, soon=False)
@@ -60,13 +60,15 @@ def test_a_finding_is_seen_at_once_and_confirmed_by_the_third_look() -> None:
     assert [it.since for it in state.findings] == [1000], "the time of the first look"
 
 
-def test_looks_come_after_one_minute_and_after_three() -> None:
+def test_bad_looks_come_after_one_minute_and_after_three_good_ones_within_eight() -> None:
     """So a critical finding of DNS is confirmed three minutes after it was first seen."""
     assert held(bad(1000)).next_look == 60
     assert held(bad(1000), bad(1060)).next_look == 120
     assert held(*bad_from(1000)).next_look is None
     assert held(*bad_from(1000), good(2000)).next_look == 60
-    assert held(*bad_from(1000), good(2000), good(2060)).next_look == 120
+    assert held(*bad_from(1000), good(2000), good(2060)).next_look == 390
+    assert held(*bad_from(1000), good(2000), good(2460)).next_look == 60, "three looks all the same"
+    assert held(bad(1000), looks=Looks(2)).next_look == 0.5
 
 
 def test_a_check_that_visits_others_waits_for_its_usual_time() -> None:
@@ -90,10 +92,12 @@ def test_one_good_look_ends_what_is_not_confirmed() -> None:
     assert [it.since for it in held(bad(1000), good(1060), bad(1120)).findings] == [1120]
 
 
-@pytest.mark.parametrize("looks", [[good(2000)], [good(2000), good(2060)], [good(2000), good(2060), good(2065)]])
+@pytest.mark.parametrize(
+    "looks", [[good(2000)], [good(2000), good(2060)], [good(2000), good(2060), good(2180), good(2449)]]
+)
 def test_a_confirmed_finding_stays_until_three_good_looks(looks: list[object]) -> None:
     assert confirmed(held(*bad_from(1000), *looks)) == [True]
-    assert held(*bad_from(1000), *looks, good(2180), good(2240)).findings == ()
+    assert held(*bad_from(1000), *looks, good(2500), good(2560)).findings == ()
 
 
 def test_a_bad_look_between_good_ones_begins_the_count_again() -> None:
@@ -105,7 +109,7 @@ def test_a_bad_look_between_good_ones_begins_the_count_again() -> None:
 def test_doubt_neither_counts_nor_resets() -> None:
     assert confirmed(held(bad(1000), unsure(1060), unsure(1180), bad(1240), unsure(1300))) == [False]
     assert confirmed(held(bad(1000), unsure(1060), bad(1180), bad(1300))) == [True]
-    assert held(*bad_from(1000), good(2000), unsure(2060), good(2120), unsure(2180), good(2240)).findings == ()
+    assert held(*bad_from(1000), good(2000), unsure(2060), good(2120), unsure(2180), good(2450)).findings == ()
 
 
 def test_nothing_is_confirmed_before_the_resolver_has_passed_its_test_after_the_last_look() -> None:
@@ -178,26 +182,48 @@ def test_a_record_has_changed_once_the_resolver_has_passed_its_test() -> None:
     assert changes(state.unproven().confirmed(3000)) == []
 
 
+def test_a_found_target_that_is_missed_goes_after_the_test_of_the_resolver() -> None:
+    """One that says "no such name" to everything finds no mail host any more."""
+
+    def found(*targets: Target, at: float) -> object:
+        return replace(outcome(at=at), found=targets)
+
+    state = held(found(HOST, at=1000))
+    missed = held(found(HOST, at=1000)).after(found(at=2000))  # type: ignore[arg-type]  # as above
+    assert missed.awaits_test
+    assert missed.found == missed.confirmed(2000).found == state.found
+    assert missed.confirmed(2001).found == ()
+    assert missed.unproven().confirmed(3000).found == state.found
+    assert not missed.after(found(HOST, at=3000)).awaits_test  # type: ignore[arg-type]  # as above
+    twice = missed.after(found(at=3000))  # type: ignore[arg-type]  # as above
+    assert twice.confirmed(2001).found == state.found, "another look came after it"
+    assert twice.confirmed(3001).found == ()
+
+
 def healed(*since: float) -> list[object]:
     return [good(it) for it in since]
 
 
 def test_what_returns_within_two_intervals_keeps_its_old_since() -> None:
     """Fifteen minutes bad, fifteen good: it is one finding that flaps."""
-    once = [*bad_from(1000), *healed(1900, 1960, 2080)]
+    once = [*bad_from(1000), *healed(1900, 1960, 2350)]
     assert held(*once).findings == ()
-    back = held(*once, bad(2800))
+    back = held(*once).after(bad(2800))  # type: ignore[arg-type]  # as above
     assert [(it.since, it.confirmed) for it in back.findings] == [(1000, False)]
-    assert confirmed(held(*once, *bad_from(2800))) == [True]
-    late = held(*once, bad(2080 + 2 * 900 + 1))
-    assert [it.since for it in late.findings] == [2080 + 2 * 900 + 1]
+    assert confirmed(back.confirmed(2800)) == [False]
+    assert confirmed(back.confirmed(2801)) == [True], "it was confirmed a few minutes ago"
+    late = held(*once, bad(2350 + 2 * 900 + 1))
+    assert [(it.since, it.confirmed) for it in late.findings] == [(2350 + 2 * 900 + 1, False)]
 
 
 def test_what_has_returned_ends_only_after_good_looks_for_an_interval() -> None:
-    back = [*bad_from(1000), *healed(1900, 1960, 2080), *bad_from(2800)]
+    back = [*bad_from(1000), *healed(1900, 1960, 2350), *bad_from(2800)]
     assert confirmed(held(*back, *healed(3700, 3760, 3880))) == [True]
     assert confirmed(held(*back, *healed(3700, 3760, 3880), bad(4600))) == [True]
     assert held(*back, *healed(3700, 3760, 3880, 4600)).findings == ()
+    again = [*back, good(3700), bad(4600), good(5500), good(6400)]
+    assert confirmed(held(*again)) == [True], "it has turned bad twice: it takes two intervals"
+    assert held(*again, good(7300)).findings == ()
 
 
 def flaps(period: float, hours: float = 24) -> Iterable[tuple[float, CheckState]]:
@@ -216,6 +242,16 @@ def test_what_flaps_every_quarter_of_an_hour_ends_at_most_once() -> None:
     ends = [now for (_, before), (now, after) in pairwise(course) if before and not after]
     assert len(ends) == 1
     assert all(alerting for now, alerting in course if now > 7200), "two hours after it began it is there for good"
+
+
+@pytest.mark.parametrize(("period", "most"), [(600, 1), (900, 0), (1200, 2)])
+def test_what_is_bad_and_good_by_turns_is_away_but_for_minutes(period: float, most: int) -> None:
+    """So that an alert that fires for ten minutes longer does not end: of that kind of ends there are a few alone."""
+    course = [(now, bool(state.findings and state.findings[0].confirmed)) for now, state in flaps(period)]
+    ends = [now for (_, before), (now, after) in pairwise(course) if before and not after]
+    begins = [now for (_, before), (now, after) in pairwise(course) if after and not before]
+    long = [end for end in ends if min((it for it in begins if it > end), default=float("inf")) - end > 600]
+    assert len(long) <= most
 
 
 def test_it_is_said_to_flap_while_it_does() -> None:

@@ -5,8 +5,10 @@ look. So what the looks have made certain waits for one more test: that of the r
 
 The rules:
 
-- What waits asks for that test, which comes soon, but not more often than every PAUSE seconds.
+- What waits asks for that test, which comes soon, but not more often than every PAUSE seconds. What has only begun to
+  show asks for it too: a lie that is over before the last look has then been noticed.
 - The test must have begun after the look ended, and must leave no doubt about the resolver.
+- While the resolver fails, it is tested every AGAIN seconds, so that its recovery is noticed soon.
 - When the resolver passes again after it failed, the looks of before count for nothing. What they had begun to show is
   looked at again at once, within pace.
 - If the operator has switched that test off, nothing waits for it.
@@ -22,11 +24,13 @@ from exporter.confirmation import Looks
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.schedule import Schedule
 from exporter.engine.store import Store
+from exporter.facts import Reason
 from exporter.model import Check, Outcome
 from exporter.targets import OwnResolver
 
 SOON = 1.0  # seconds until the resolver is tested
 PAUSE = 15.0  # seconds between two such tests
+AGAIN = 60.0  # seconds from a test that failed to the next one
 QUICK = 4.0  # seconds: looks come after a quarter and a half of them
 
 
@@ -61,22 +65,30 @@ class Confirmations:
         self._failed = False
 
     def hold(self, state: CheckState) -> None:
-        """Take in a state that is new here, or has changed."""
+        """Take in a state that is new here, or has changed. The resolver's own comes after those that wait for it."""
+        self._note(state)
+        if state.key in self._tests:  # it may be what an earlier process saved
+            self._failed = self._failed or _fails(state)
+            if self._failed or self._waiting:
+                self._schedule.look_again(state.key, SOON)
+
+    def take(self, state: CheckState, outcome: Outcome) -> None:
+        """Take in a run and the state after it."""
+        self._note(state)
+        if state.key in self._tests:
+            self._tested(outcome)
+            if self._failed or state.awaits_test:
+                self._schedule.look_again(state.key, AGAIN)
+        elif state.awaits_test or state.unsettled:
+            self._test()
+
+    def _note(self, state: CheckState) -> None:
         if state.awaits_test:
             self._waiting.add(state.key)
         if state.awaits_test or state.unsettled:
             self._unsettled.add(state.key)
         else:
             self._unsettled.discard(state.key)
-
-    def take(self, state: CheckState, outcome: Outcome) -> None:
-        """Take in a run and the state after it."""
-        if state.key in self._tests:
-            self._tested(outcome)
-            return
-        self.hold(state)
-        if state.awaits_test:
-            self._test()
 
     def _test(self) -> None:
         tests = [known for key in self._tests if (known := self._store.get(*key))]
@@ -109,4 +121,10 @@ class Confirmations:
             if sure := self._store.confirm(key, tested):
                 self._changed(sure)
             if state := self._store.get(*key):
-                self.hold(state)
+                self._note(state)
+
+
+def _fails(state: CheckState) -> bool:
+    """Did the resolver fail its latest test?"""
+    doubted = state.doubt is not None and state.doubt.reason is not Reason.PENDING
+    return doubted or any(it.finding.rule.doubts and not it.good for it in state.findings)
