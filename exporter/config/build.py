@@ -129,6 +129,7 @@ class Build:
             blocklists=self.blocklists,
             label_names=tuple(config.label_names),
             series_limit=config.limits.series,
+            reload_drop=config.limits.reload_drop,
             targets=tuple(self.targets),
             warnings=tuple(self.warnings),
             files=files,

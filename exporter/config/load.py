@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -15,8 +14,8 @@ from exporter import strict_yaml
 from exporter.config import schema
 from exporter.config.build import Build, Placed
 from exporter.config.fields import WRITE_A_LIST, kind
-from exporter.config.problems import Problem, Problems, Where
-from exporter.config.schema import Config, Entries, Keys
+from exporter.config.problems import Problem, Problems, Where, quoted
+from exporter.config.schema import Config, Entries, IncludeEntry, Keys
 from exporter.config.settings import Settings
 from exporter.engine.catalogue import Catalogue
 from exporter.files import Files, Reader
@@ -202,16 +201,18 @@ class _Reading:
             elif key == "senders":
                 self.nameless = True
 
-    def _included(self, main: Path, top: Where, patterns: Iterable[str]) -> Iterator[Path]:
+    def _included(self, main: Path, top: Where, patterns: Iterable[IncludeEntry]) -> Iterator[Path]:
         """The files the patterns name, each once."""
         seen = {self._real(main)}
         for number, pattern in enumerate(patterns):
             where = top / "include" / number
-            found = self.reader.matches(pattern, main.parent, MOST_FILES + 1)
-            if not found and glob.has_magic(pattern):
-                self.warnings.append(where.problem("matches no file"))
-            elif not found:
-                self.problems.report(where, "names a file that does not exist; correct the path or remove it")
+            found = self.reader.matches(pattern.path, main.parent, MOST_FILES + 1)
+            if not found and not pattern.optional:
+                self.problems.report(
+                    where,
+                    f"{quoted(pattern.path)} matches no file; correct it, or write "
+                    f"{{path: {quoted(pattern.path)}, optional: true}} if there may be none",
+                )
             if len(found) > MOST_FILES:
                 self.problems.report(where, f"names more than {MOST_FILES} files; name those that are meant")
                 continue

@@ -59,6 +59,7 @@ ReceiverName: TypeAlias = Annotated[
     str, Parsed("the name of a receiver", values.receiver, f"({'|'.join(receivers.shipped())})")
 ]
 Pattern: TypeAlias = Annotated[str, Parsed("a path or pattern of paths", values.path)]
+Percent: TypeAlias = Annotated[int, Parsed("a percentage such as 20%", values.percent, "(100|[1-9]?[0-9])%")]
 Bootstrap: TypeAlias = Annotated[str, Parsed("a file or an https URL", values.file_or_url)]
 Allowed: TypeAlias = Annotated[Network | str, Parsed("configured, a network or a domain", values.allowed)]
 DomainWithNames: TypeAlias = Annotated[str, Parsed("a domain", values.domain_with_names)]
@@ -267,6 +268,17 @@ class LimitsSection(Keys):
     series: Annotated[int, Whole(1_000, 100_000_000)] = Field(
         1_000_000, description="the most time series shown; what is over it is dropped and counted"
     )
+    reload_drop: Percent = Field(
+        20,
+        description="a reload is refused if more of the senders, domains and mail_hosts, and at least 10, would leave; "
+        "100%: never. Default: 20%",
+        json_schema_extra={"default": "20%"},
+    )
+
+
+class IncludeEntry(Keys):
+    path: Pattern = Field(description="a path or pattern of paths; relative to this file")
+    optional: bool = Field(False, description="true: it may match no file")
 
 
 class Entries(Keys):
@@ -303,11 +315,11 @@ class Config(Entries):
     )
     checks: OptionsByCheck = Field({}, description="checks switched off or on everywhere")
     severities: dict[FindingId, Grade] = Field({}, description="another severity for a finding")
-    include: Annotated[list[Pattern], listed("paths or patterns of paths")] = Field(
-        [], description="files with more senders, domains and mail_hosts; relative to this one"
+    include: Annotated[list[Annotated[IncludeEntry, Short("path")]], listed("paths or patterns of paths")] = Field(
+        [], description="files with more senders, domains and mail_hosts; each may be {path, optional}"
     )
     probe: ProbeSection = Field(ProbeSection(), description="for a path that is still to come; nothing uses it yet")
-    limits: LimitsSection = Field(LimitsSection(), description="bounds that protect Prometheus")
+    limits: LimitsSection = Field(LimitsSection(), description="bounds that protect Prometheus and you")
 
 
 LISTS: Mapping[str, type[Keys]] = {

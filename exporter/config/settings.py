@@ -12,6 +12,7 @@ from exporter.config.values import Nameserver
 from exporter.facts import Severity
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Check, Door, Target
+from exporter.targets import Authorisation, Domain, Greeting, MailHost
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,17 @@ class Settings:
     blocklists: tuple[Blocklist, ...]
     label_names: tuple[str, ...]
     series_limit: int
+    reload_drop: int  # percent of `entries` that may leave with a reload
     targets: tuple[Target, ...]
     warnings: tuple[Problem, ...]  # legal, but doubtful
     files: tuple[str, ...]  # what was read, the main file first
     digest: str  # SHA-256 of these files; secrets are not in it
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The senders, domains and mail hosts that something is checked of, each once: `domain example.com`."""
+        named = (_entry(target) for target in self.targets)
+        return tuple(dict.fromkeys(filter(None, named)))
 
     @property
     def running(self) -> frozenset[str]:
@@ -44,3 +52,15 @@ class Settings:
     def visit_interval(self, door: Door) -> float:
         """The shortest interval, in seconds, of the checks that need this door in every run."""
         return min(self.intervals[name].total_seconds() for name, check in self.checks.items() if door in check.needs)
+
+
+def _entry(target: Target) -> str:
+    match target:
+        case Domain():
+            return f"domain {target.name}"
+        case Greeting() | Authorisation():
+            return f"sender {target.sender}"
+        case MailHost():
+            return f"mail host {target.host}:{target.port}"
+        case _:
+            return ""

@@ -35,6 +35,7 @@ LIST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_PERCENT = re.compile(r"(100|[1-9]?[0-9])%", re.ASCII)
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -122,6 +123,13 @@ def written(length: timedelta) -> str:
     seconds = int(length.total_seconds())
     unit, size = next((u, s) for u, s in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)) if seconds % s == 0)
     return f"{seconds // size}{unit}"
+
+
+def percent(text: str) -> int:
+    """`20%` as 20."""
+    if not (found := _PERCENT.fullmatch(text)):
+        raise ValueError
+    return int(found[1])
 
 
 def name(text: str) -> str:

@@ -80,6 +80,8 @@ def test_what_is_commented_out_in_the_example_is_right_too(read: Read, monkeypat
         text.replace("/run/secrets/zen-zone", "zen").replace("  - spamhaus-zen ", "  #").replace("  - spamhaus-dbl", "")
     )
     Path("zen").write_text("zen.example.net")
+    Path("targets.d").mkdir()
+    Path("targets.d/more.yaml").write_text("domains: [{name: more.example, senders: [mail-out-1]}]")
     assert {blocklist.zone for blocklist in read(text).blocklists} >= {"zen.example.net", "dbl.example.net"}
 
 

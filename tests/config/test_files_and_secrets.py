@@ -30,6 +30,15 @@ def test_included_files_add_entries_and_are_part_of_the_digest(read: Read) -> No
     assert read(text).digest != settings.digest
 
 
+def test_an_include_that_may_match_no_file_says_so(read: Read) -> None:
+    settings = read("include: [{path: 'targets.d/*.yaml', optional: true}, {path: more.yaml, optional: true}]")
+    assert len(settings.files) == 1
+    assert not [warning for warning in settings.warnings if "include" in str(warning)]
+    Path("more.yaml").write_text("domains: [{name: a.example, sends_mail: false}]")
+    text = "smtp: {helo_name: p.example.net}\ninclude: [{path: more.yaml, optional: true}]"
+    assert len(read(text).files) == 2
+
+
 def test_faults_of_included_files_name_their_file_and_nothing_is_half_done(read: Read) -> None:
     Path("more.yaml").write_text("domains: [{name: a.example, senders: [nobody]}]\nresolver: {}\n")
     Path("twice.yaml").write_text("\n\nmail_hosts: [{host: mx.example.com}]\n")

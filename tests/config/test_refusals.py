@@ -39,6 +39,15 @@ REFUSED = {
     ),
     "limits: {series: yes}": "config.yaml:1 limits.series: expected a whole number from 1000 to 100000000, got 'yes'",
     "limits: {series: true}": "config.yaml:1 limits.series: expected a whole number from 1000 to 100000000, got true",
+    "limits: {reload_drop: 20}": "config.yaml:1 limits.reload_drop: expected a percentage such as 20%, got '20'",
+    "limits: {reload_drop: 101%}": "config.yaml:1 limits.reload_drop: expected a percentage such as 20%, got '101%'",
+    "include: ['targets.d/*.yaml']": (
+        "config.yaml:1 include[0]: 'targets.d/*.yaml' matches no file; correct it, or write {path: 'targets.d/*.yaml', "
+        "optional: true} if there may be none"
+    ),
+    "include: [{path: 'a.yaml', optionl: true}]": (
+        "config.yaml:1 include[0].optionl: is an unknown key; did you mean optional?"
+    ),
     "limits: {series: 10}": (
         "config.yaml:1 limits.series: expected a whole number from 1000 to 100000000, got the number 10"
     ),
@@ -181,7 +190,8 @@ REFUSED = {
     ),
     "probe: {allow: [192.0.2.1/24]}": "config.yaml:1 probe.allow[0]: 192.0.2.1/24 has host bits set",
     "include: [targets.yaml]": (
-        "config.yaml:1 include[0]: names a file that does not exist; correct the path or remove it"
+        "config.yaml:1 include[0]: 'targets.yaml' matches no file; correct it, or write {path: 'targets.yaml', "
+        "optional: true} if there may be none"
     ),
     # Labels
     "label_names: [instance]": (

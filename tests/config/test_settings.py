@@ -343,17 +343,32 @@ def test_doubtful_things_are_warnings(read: Read) -> None:
     settings = read(
         """
 smtp: {helo_name: p.example.net}
-include: ["targets.d/*.yaml"]
 senders: [{name: a, addresses: [10.0.0.1], helo: h.example}]
 domains: [{name: a.example}]
 """
     )
     assert [str(warning) for warning in settings.warnings] == [
-        "config.yaml:3 include[0]: matches no file",
         (
-            "config.yaml:4 senders[0].addresses[0]: 10.0.0.1 is private use: receivers never see it; "
+            "config.yaml:3 senders[0].addresses[0]: 10.0.0.1 is private use: receivers never see it; "
             "set the address that they see"
         ),
-        "config.yaml:5 domains[0]: has no senders: whether SPF authorises the machines that send is not checked",
-        "config.yaml:4 senders[0]: is named by no domain: whether SPF authorises it is not checked",
+        "config.yaml:4 domains[0]: has no senders: whether SPF authorises the machines that send is not checked",
+        "config.yaml:3 senders[0]: is named by no domain: whether SPF authorises it is not checked",
     ]
+
+
+def test_how_much_a_reload_may_drop(read: Read) -> None:
+    assert read("").reload_drop == 20
+    assert read("limits: {reload_drop: 100%}").reload_drop == 100
+
+
+def test_entries_are_counted_by_what_is_checked_of_them(read: Read) -> None:
+    text = """
+smtp: {helo_name: p.example.net}
+senders:
+  - {name: pool, addresses: [{ip: 192.0.2.1, helo: a.example}, {ip: 192.0.2.2, helo: b.example}]}
+  - {name: theirs, spf_include: spf.example}
+domains: [{name: a.example, senders: [pool, theirs]}]
+mail_hosts: [{host: mx.example, port: 587}]
+"""
+    assert set(read(text).entries) == {"sender pool", "sender theirs", "domain a.example", "mail host mx.example:587"}
