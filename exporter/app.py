@@ -20,13 +20,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from exporter.check_state import CheckState, FindingPolicy, Key, WrongTimes
-from exporter.clients import Clients, OpenClients, resolve_system_nameservers, sees_differently
+from exporter.check_state import CheckState, FindingPolicy, Key
+from exporter.clients import Clients, OpenClients, RetiredClients, resolve_system_nameservers, sees_differently
 from exporter.clock import Clock
-from exporter.config import ConfigError, Settings
+from exporter.config import ConfigError, Settings, drops
 from exporter.confirmation import Looks
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.clock_steps import ClockSteps
 from exporter.engine.confirmations import Confirmations, usual_looks
+from exporter.engine.departures import Departures
 from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Pair, Plan, pairs
 from exporter.engine.schedule import Job, Schedule
@@ -91,15 +93,17 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[list[str]]] = set()
         self._next_reload: asyncio.Task[list[str]] | None = None  # waits for the one that goes on
-        self._retired: set[asyncio.Task[None]] = set()
+        self._retired = RetiredClients()
         self._reload_problems: list[str] = []
+        self._forced = False  # the next reload may drop as much as it likes
+        self._dropped: str | None = None  # that a start knows much less than the state file
         self._own = OwnHealth()
         self.store = Store()
         self._plan = Plan(catalogue, (), lambda _: False, self.store)
         self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
-        self.schedule = Schedule(self._run, clock, on_jump=self._clock_jumped)
-        self._began = clock.wall()  # unix seconds, corrected when the clock is
-        self._mending: set[asyncio.Task[None]] = set()
+        self._departures = Departures(clock)
+        self.clock_steps = ClockSteps(self.store, self._departures, clock, self._changed)
+        self.schedule = Schedule(self._run, clock, on_jump=self.clock_steps.jumped)
         self._confirmations = Confirmations(self.store, self.schedule, catalogue, clock, self._changed)
         self.web = Web(
             WebContext(
@@ -123,6 +127,7 @@ class Daemon:
             self._state_file = await StateFile.open(
                 self._state_path, self._catalogue, sift=readable, save_all=self._save_all, wall=self._clock.wall
             )
+            self._departures.open(self._state_file)
         await self._swap(settings)
         await self.web.start(places)
         self.schedule.start()
@@ -131,7 +136,7 @@ class Daemon:
         """Wait DRAIN seconds for the runs, cancel the rest, and write what is queued."""
         await self.web.stop()
         await self.schedule.drain(DRAIN)
-        rest = (*self._retired, *self._mending, *self._reloads)
+        rest = (*self._retired.tasks, *self.clock_steps.tasks, *self._reloads)
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
@@ -141,11 +146,13 @@ class Daemon:
             self._save_blocklists()
             await self._state_file.close()
 
-    async def reload(self) -> list[str]:
+    async def reload(self, *, force: bool = False) -> list[str]:
         """Load a new configuration. If it has problems, return them and keep the old one; else return none.
 
-        Whoever asks while one reload goes on shares the next one, which reads the files anew.
+        Whoever asks while one reload goes on shares the next one, which reads the files anew. `force`: it may drop
+        more than `limits.reload_drop` says.
         """
+        self._forced = self._forced or force
         if self._next_reload is None:
             self._next_reload = asyncio.get_running_loop().create_task(self._reload())
             self._reloads.add(self._next_reload)
@@ -154,7 +161,7 @@ class Daemon:
 
     async def _reload(self) -> list[str]:
         async with self._reloading:
-            self._next_reload = None
+            self._next_reload, forced, self._forced = None, self._forced, False
             self._told("RELOADING=1", f"MONOTONIC_USEC={self._clock.monotonic() * 1e6:.0f}")
             if self._state_file:
                 self._state_file.retry()  # whoever has made room says so with a reload
@@ -166,6 +173,9 @@ class Daemon:
             except Exception as error:
                 log.exception("the configuration could not be read")
                 self._refuse([f"a bug in the exporter: {type(error).__name__}; its log has the trace"])
+                return self._reload_problems
+            if not forced and (why := drops.refusal(self._current, settings)):
+                self._refuse([why])
                 return self._reload_problems
             await self._swap(settings)
             log.info("configuration reloaded from %s", ", ".join(settings.files[:10]))
@@ -202,7 +212,7 @@ class Daemon:
         clients, before = self._clients, self._settings
         if clients is None or before is None or sees_differently(before, settings):
             if clients is not None:
-                self._retire(clients)
+                self._retired.add(clients, max(it.timeout for it in self._catalogue.checks.values()))
             clients = self._clients = self._open_clients(settings, self._blocklists, self._clock)
         clients.mail.unreachable.interval = settings.visit_interval(Door.SMTP)
         self._settings = settings
@@ -225,7 +235,7 @@ class Daemon:
 
         It works in slices, so that scrapes and runs continue meanwhile.
         """
-        left = self.store.keys() | (self._state_file.left() if self._state_file else set())
+        left = self.store.keys()
         relations = self.exposition.relations()
         # in place first, because runs that end meanwhile must use it
         plan = self._plan = Plan(self._catalogue, settings.targets, settings.running.__contains__, self.store)
@@ -242,6 +252,9 @@ class Daemon:
             left.discard(self._add(pair, policy_changed=policy_changed))
         for key in left:
             self._remove(key)
+        self._dropped = drops.warning(*self._departures.settle(self.store.keys()), settings.reload_drop)
+        if self._dropped:
+            log.warning("%s", self._dropped)
         for key in relations:
             self.exposition.remove(key)
         self._own.targets = Counter(type(target).__name__ for target in (*settings.targets, *found))
@@ -263,7 +276,7 @@ class Daemon:
     def _add(self, pair: Pair, *, policy_changed: bool = False) -> Key:
         check, target = pair
         interval, now = self._current.intervals[check.id].total_seconds(), self._clock.wall()
-        news = self.store.hold(check, target, self._recall, self._looks(check, interval))
+        news = self.store.hold(check, target, self._departures.recall, self._looks(check, interval))
         state = self.store[check.id, target.key]
         pending = state.doubt is not None and state.doubt.reason is Reason.PENDING and not state.again
         fresh = now - state.last_run < interval and not state.ahead and not pending
@@ -278,52 +291,19 @@ class Daemon:
         return state.key
 
     def _remove(self, key: Key) -> None:
+        if state := self.store.get(*key):
+            self._departures.leave(state)
         self.store.remove(key)
         self.schedule.remove(key)
         self.exposition.remove(key)
-        if self._state_file:
-            self._state_file.forget(key)
-
-    def _clock_jumped(self, seconds: float) -> None:
-        """Correct the times that a wrong clock gave, so that no age is absurd and no finding began in the future."""
-        times = WrongTimes(seconds, self._began, self._clock.wall() - seconds)
-        self._began += seconds
-        task = asyncio.get_running_loop().create_task(self._mend(times))
-        self._mending.add(task)
-        task.add_done_callback(self._mending.discard)
-
-    async def _mend(self, times: WrongTimes) -> None:
-        for count, key in enumerate(self.store.keys(), 1):
-            if state := self.store.move(key, times):
-                self.exposition.put(state)
-                if self._state_file:
-                    self._state_file.save(state)
-            if count % SLICE == 0:
-                await asyncio.sleep(0)
-
-    def _recall(self, new: CheckState) -> CheckState:
-        return self._state_file.recall(new).restored(self._clock.wall()) if self._state_file else new
 
     def _save_all(self) -> None:
         """Save all that is known, because the state file is a new one."""
         if self._state_file:
             for state in self.store:
                 self._state_file.save(state)
+            self._departures.save_all()
             self._state_file.save_blocklists(self._blocklists.snapshot())
-
-    def _retire(self, clients: Clients) -> None:
-        """Close the old clients after the longest timeout of a check. By then, no run uses them."""
-        longest = max(check.timeout.total_seconds() for check in self._catalogue.checks.values())
-
-        async def later() -> None:
-            try:
-                await asyncio.sleep(longest)
-            finally:
-                await clients.close()
-
-        task = asyncio.get_running_loop().create_task(later())
-        self._retired.add(task)
-        task.add_done_callback(self._retired.discard)
 
     async def _run(self, check: Check, target: Target) -> None:
         """One run: evaluate, keep the result, expose it, save it. Targets that it has found are added."""
@@ -380,6 +360,7 @@ class Daemon:
             f"The configuration was changed but is wrong; the old one is in force. {p}"
             for p in self._reload_problems[:5]
         ]
+        notices += [self._dropped] if self._dropped else []
         notices += [
             f"The web configuration was changed but is wrong; the old one is in force. {p}"
             for p in self._security.problems[:5]

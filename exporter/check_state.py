@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from exporter.confirmation import LOOKS, ActiveFinding, EndedFinding, Looks
+from exporter.confirmation import ActiveFinding, EndedFinding, Looks
 from exporter.facts import Doubt, Finding, Reason, Record, Sample, Severity, Verdict
 from exporter.model import Check, Exchange, Outcome, Target
 
@@ -199,11 +199,14 @@ class CheckState:
 
     def _times(self) -> Iterator[float]:
         yield from (self.last_run, self.last_conclusive)
-        yield from (it.since for it in self.findings)
-        yield from (it.since for it in self.ended)
+        for active in self.findings:
+            yield from (active.since, active.looked, active.well, *active.turns)
+        for ended in self.ended:
+            yield from (ended.since, ended.at, *ended.turns)
         for it in self.records:
-            yield it.since
-            yield from (change.at for change in it.changes)
+            yield from (it.since, *(change.at for change in it.changes))
+            if it.news:
+                yield it.news[1]
 
     def _timed(self, right: Callable[[float], float]) -> CheckState:
         """The state with other times."""
@@ -235,7 +238,7 @@ class CheckState:
             self,
             target=outcome.target,
             findings=(*kept, *new),
-            ended=tuple(it for it in self.ended if it.key not in renewed and it.remembered(ended, looks)),
+            ended=tuple(it for it in self.ended if it.key not in renewed and _goes_on(it, outcome, looks)),
             doubt=outcome.doubt,
             last_run=ended,
             again=0.0 if outcome.again is None else ended + outcome.again,
@@ -306,8 +309,13 @@ def _seen(
     if before is not None:
         return replace(before, finding=finding).seen(at, looks)
     if lately is not None and lately.remembered(at, looks):
-        return ActiveFinding(finding, lately.since, bad=LOOKS, looked=at, turns=(*lately.turns, at)).sure()
+        return lately.again(finding, at)
     return ActiveFinding(finding, at, looked=at).sure()
+
+
+def _goes_on(it: EndedFinding, outcome: Outcome, looks: Looks) -> bool:
+    """Is a finding that this run has not seen still remembered?"""
+    return it.remembered(outcome.started + outcome.duration, looks) and bool(outcome.doubts or not it.left)
 
 
 def _compact(outcome: Outcome) -> Outcome:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from ipaddress import ip_address
 from itertools import starmap
 from typing import TypeAlias
@@ -57,6 +59,26 @@ class Clients:
 
 
 OpenClients: TypeAlias = Callable[[Settings, DnsblClient, Clock], Clients]
+
+
+class RetiredClients:
+    """Clients of an earlier configuration. They close when no run uses them any more."""
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, clients: Clients, longest: timedelta) -> None:
+        """Close them after the longest timeout of a check."""
+
+        async def later() -> None:
+            try:
+                await asyncio.sleep(longest.total_seconds())
+            finally:
+                await clients.close()
+
+        task = asyncio.get_running_loop().create_task(later())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
 
 def open_clients(

@@ -16,6 +16,7 @@ The rules (truth rule 5 of the contract):
 - The good looks last for a few minutes at least (HEALED). So what is bad and good by turns is not told anew each time.
 - A confirmed finding that returns soon after its end keeps its old `since`, and one bad look confirms it again. From
   then on, each time that it turned bad again costs it another interval of good looks.
+- The same `since` returns with a target that is back in the configuration, but it is confirmed there anew.
 - Some findings need no confirmation, since their check has looked several times itself (`Rule.certain`).
 """
 
@@ -71,19 +72,30 @@ class Looks:
 
 @dataclass(frozen=True, slots=True)
 class EndedFinding:
-    """A confirmed finding that is over: its key, since when it was active and when it ended, in unix seconds."""
+    """A confirmed finding that is over: its key, since when it was active and when it ended, in unix seconds.
+
+    `left`: its target left the configuration, and is back since `at`.
+    """
 
     key: tuple[str, Labels]
     since: float
     at: float
     turns: tuple[float, ...] = ()
+    left: bool = False
 
     def timed(self, right: Callable[[float], float]) -> EndedFinding:
         turns = tuple(map(right, self.turns))
         return replace(self, since=right(self.since), at=right(self.at), turns=turns)
 
     def remembered(self, now: float, looks: Looks) -> bool:
-        return now - self.at <= REMEMBERED * looks.interval
+        """Does it keep its `since` if it is seen again? What has left does until a run without doubt has looked."""
+        return self.left or now - self.at <= REMEMBERED * looks.interval
+
+    def again(self, finding: Finding, at: float) -> ActiveFinding:
+        """The finding after a look that saw it again."""
+        if self.left:
+            return ActiveFinding(finding, self.since, looked=at).sure()
+        return ActiveFinding(finding, self.since, bad=LOOKS, looked=at, turns=(*self.turns, at)[-TURNS_KEPT:]).sure()
 
 
 @dataclass(frozen=True, slots=True)

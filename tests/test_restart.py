@@ -67,8 +67,8 @@ def exposed(daemon: Daemon) -> float:
 
 async def put_right(daemon: Daemon, clock: FakeClock, seconds: float) -> None:
     clock.step_wall(seconds)
-    daemon._clock_jumped(seconds)
-    await asyncio.gather(*daemon._mending)
+    daemon.clock_steps.jumped(seconds)
+    await asyncio.gather(*daemon.clock_steps.tasks)
 
 
 def sure(state: CheckState) -> CheckState:

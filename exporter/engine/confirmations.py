@@ -94,7 +94,7 @@ class Confirmations:
         tests = [known for key in self._tests if (known := self._store.get(*key))]
         for known in tests:
             since = self._clock.wall() - known.last_run
-            self._schedule.run_soon(known.key, max(SOON, PAUSE - since))
+            self._schedule.run_soon(known.key, min(PAUSE, max(SOON, PAUSE - since)))
         if not tests:
             self._confirm(float("inf"))
 

@@ -27,7 +27,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -36,16 +36,17 @@ from typing import Any, TypeAlias
 
 from exporter.check_state import CheckState, Key
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.departed import Kept
 from exporter.engine.disk_thread import DiskThread
 from exporter.engine.state_copy import HELD
 from exporter.engine.state_database import Row, StateDatabase
 from exporter.engine.state_lock import StateInUseError
-from exporter.engine.state_rows import UNSOUND, read, written
+from exporter.engine.state_rows import UNSOUND, read, read_departed, written, written_of_departed
 
 log = logging.getLogger(__name__)
 
 Sift: TypeAlias = Callable[[Any], tuple[Any, bool]]
-Change: TypeAlias = CheckState | Any | None  # a state, a snapshot of the blocklists, or None: forgotten
+Change: TypeAlias = CheckState | Kept | Any | None  # the last but one is a snapshot of the blocklists; None: forgotten
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds until writing is tried again
 MOST_AT_ONCE = 5000  # changes of one transaction
@@ -118,13 +119,24 @@ class StateFile:
         """Note that what is known of the blocklists is to be written."""
         self._note(("", BLOCKLISTS), snapshot)
 
-    def forget(self, key: Key) -> None:
+    def keep(self, key: Key, kept: Kept | None) -> None:
+        """Note that this is kept of a pair that has left; None: it is forgotten."""
         self._saved.held.pop(key, None)
-        self._note(key, None)
+        self._note(key, kept)
 
     def left(self) -> set[Key]:
         """The keys that were saved before the restart and are not recalled yet."""
         return set(self._saved.held)
+
+    def depart(self, key: Key, now: float) -> Kept | None:
+        """What is to be kept of a saved pair that was not recalled."""
+        saved = self._saved.held.pop(key, {})
+        return Kept.of(now, saved.get("findings", ()), saved.get("ended", ()), saved.get("records", ()))
+
+    @property
+    def departed(self) -> Mapping[Key, Kept]:
+        """What the file said, when it was opened, of pairs that had left."""
+        return self._saved.departed
 
     def retry(self) -> None:
         """Try now to write what waits."""
@@ -210,6 +222,7 @@ class _Saved:
     catalogue: Catalogue
     sift: Sift
     held: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    departed: dict[Key, Kept] = field(default_factory=dict)
     blocklists: Any = None
 
     def of(self) -> _Saved:
@@ -226,6 +239,9 @@ class _Saved:
         if not (isinstance(check_id, str) and isinstance(target, str) and isinstance(body, str)):
             return None
         check = self.catalogue.checks.get(check_id)
+        if kept := read_departed(body):
+            self.departed[check_id, target] = kept
+            return check_id, target, body
         self.held[check_id, target] = read(body, check, self.catalogue) if check else {}
         return check_id, target, body
 
@@ -294,4 +310,5 @@ def _row(key: Key, change: Change) -> Row:
         return "REPLACE INTO door VALUES (?, ?)", (BLOCKLISTS, json.dumps(change))
     if change is None:
         return "DELETE FROM held WHERE check_id = ? AND target = ?", key
-    return "REPLACE INTO held VALUES (?, ?, ?)", (*key, written(change))
+    body = written_of_departed(change) if isinstance(change, Kept) else written(change)
+    return "REPLACE INTO held VALUES (?, ?, ?)", (*key, body)

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, get_type_hints
 
 from exporter.check_state import PENDING, CheckState, RecordChange, RecordHistory
 from exporter.confirmation import LOOKS, ActiveFinding, EndedFinding
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.departed import Kept
 from exporter.facts import Doubt, Finding, Labels, Metric, Reason, Record, Rule, Sample, Severity
 from exporter.model import Check, Target
 from exporter.text import printable
@@ -40,18 +41,9 @@ def written(state: CheckState) -> str:
             "findings": [
                 [it.finding.id, it.finding.severity, it.finding.evidence, it.since, _looks(it)] for it in state.findings
             ],
-            "ended": [[*it.key, it.since, it.at, it.turns] for it in state.ended],
+            "ended": _ended(state.ended),
             "readings": [[r.metric.name, r.labels, r.value] for r in state.samples],
-            "records": [
-                [
-                    r.record.name,
-                    r.record.texts,
-                    r.record.digest,
-                    r.since,
-                    [[c.before, c.after, c.at] for c in r.changes],
-                ]
-                for r in state.records
-            ],
+            "records": _records(state.records),
             "found": [[type(target).__name__, _own(target)] for target in state.found],
             "doubt": [state.doubt.reason, state.doubt.detail] if state.doubt else None,
             "last_run": state.last_run,
@@ -62,11 +54,51 @@ def written(state: CheckState) -> str:
     )
 
 
-def read(saved: str, check: Check, catalogue: Catalogue) -> dict[str, Any]:
-    """The fields of a CheckState. Raise one of UNSOUND unless it is what some version of `written` made."""
+def written_of_departed(kept: Kept) -> str:
+    """As JSON, so that a version that keeps nothing of them reads a pair without a run."""
+    pending = {"findings": [], "readings": [], "doubt": [PENDING.reason, PENDING.detail]}
+    never = {"last_run": 0.0, "last_conclusive": 0.0}
+    known = {"ended": _ended(kept.findings), "records": _records(kept.records)}
+    return json.dumps({"left": kept.at, **pending, **never, **known})
+
+
+def _ended(ended: Iterable[EndedFinding]) -> list[Any]:
+    return [[*it.key, it.since, it.at, it.turns, *([True] if it.left else [])] for it in ended]
+
+
+def _records(records: Iterable[RecordHistory]) -> list[Any]:
+    return [
+        [it.record.name, it.record.texts, it.record.digest, it.since, [[c.before, c.after, c.at] for c in it.changes]]
+        for it in records
+    ]
+
+
+def read_departed(saved: str) -> Kept | None:
+    """What is kept of a pair that left; None if the row is of one that is there. Raise one of UNSOUND as `read`."""
+    body = _loaded(saved)
+    if "left" not in body:
+        return None
+    return Kept(moment(body["left"]), *_past(body))
+
+
+def _loaded(saved: str) -> dict[str, Any]:
     if len(saved) > LONGEST:
         raise ValueError(f"it has {len(saved)} characters")
     body = json.loads(saved)
+    if not isinstance(body, dict):
+        raise TypeError(f"{type(body).__name__} is no row")
+    return body
+
+
+def _past(body: Mapping[str, Any]) -> tuple[tuple[EndedFinding, ...], tuple[RecordHistory, ...]]:
+    ended = tuple(_ended_finding(*it) for it in body.get("ended", ()))
+    return ended, tuple(_remembered(*it) for it in body.get("records", ()))
+
+
+def read(saved: str, check: Check, catalogue: Catalogue) -> dict[str, Any]:
+    """The fields of a CheckState. Raise one of UNSOUND unless it is what some version of `written` made."""
+    body = _loaded(saved)
+    ended, records = _past(body)
     known = {m.name: m for m in catalogue.metrics}
     samples = (_sample(known[name], value, labels) for name, labels, value in body["readings"] if name in known)
     return {
@@ -75,12 +107,9 @@ def read(saved: str, check: Check, catalogue: Catalogue) -> dict[str, Any]:
             for rule, severity, evidence, since, *looks in body["findings"]
             if rule in catalogue.rules
         ),
-        "ended": tuple(
-            EndedFinding((_text(rule), _pairs(subject)), moment(since), moment(at), tuple(map(moment, turns)))
-            for rule, subject, since, at, turns in body.get("ended", ())
-        ),
+        "ended": ended,
         "samples": tuple(sample for sample in samples if sample),
-        "records": tuple(_remembered(*it) for it in body.get("records", ())),
+        "records": records,
         "found": tuple(_found(check, *it) for it in body.get("found", ())),
         "doubt": _doubt(*body["doubt"]) if body["doubt"] else None,
         # older files do not have the found targets: the check runs at once
@@ -130,6 +159,12 @@ def _finding(rule: Rule, severity: Any, saved: Any) -> Finding:
         raise KeyError(*missing)
     whole = dict.fromkeys(rule.fields, "…") | evidence
     return Finding(rule, tuple(sorted(whole.items())), Severity(severity))
+
+
+def _ended_finding(rule: Any, subject: Any, since: Any, at: Any, turns: Any, left: Any = False) -> EndedFinding:
+    if not isinstance(left, bool):
+        raise TypeError(f"{type(left).__name__} is no yes or no")
+    return EndedFinding((_text(rule), _pairs(subject)), moment(since), moment(at), tuple(map(moment, turns)), left)
 
 
 def _looks(active: ActiveFinding) -> list[Any]:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -43,9 +44,15 @@ STOPPED = 0.25  # seconds, twice, in which a request that is being answered may 
 _FREE = frozenset({"healthy", "ready", "reload", "style"})  # routes that cost nothing: answered when all else is busy
 
 
+class Reload(Protocol):
+    """Puts the new configuration in force, or returns its problems."""
+
+    def __call__(self, *, force: bool) -> Awaitable[list[str]]: ...
+
+
 @dataclass(frozen=True)
 class WebContext:
-    """What the HTTP server may use of the daemon. `reload` returns the problems of the new configuration."""
+    """What the HTTP server may use of the daemon."""
 
     store: Store
     exposition: Exposition
@@ -53,7 +60,7 @@ class WebContext:
     clock: Clock
     alive: Callable[[], bool]
     notices: Callable[[], list[str]]
-    reload: Callable[[], Awaitable[list[str]]] | None = None
+    reload: Reload | None = None
     security: WebSecurity | None = None  # None: everybody may do all
     public: PublicAddress = _UNKNOWN
 
@@ -206,7 +213,10 @@ class Web:
         origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
         if is_foreign(origin, site, request.host, self._public.origin):
             raise web.HTTPForbidden(text="a page of another origin may not reload\n")
-        problems = await self._views.reload()
+        force = request.query.get("force", "false")
+        if force not in ("true", "false"):
+            raise web.HTTPBadRequest(text="force is true or false\n")
+        problems = await self._views.reload(force=force == "true")
         if problems:
             raise web.HTTPInternalServerError(text="the old configuration stays:\n" + "\n".join(problems) + "\n")
         return web.Response(text="configuration reloaded\n")

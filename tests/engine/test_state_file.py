@@ -82,7 +82,7 @@ async def test_what_left_the_configuration_is_not_brought_back(tmp_path: Path) -
     await saved(tmp_path / "state", ran(1000))
     state = await StateFile.open(tmp_path / "state", CATALOGUE)
     assert state.left() == {("ptr", "ip=192.0.2.1")}
-    state.forget(("ptr", "ip=192.0.2.1"))
+    state.keep(("ptr", "ip=192.0.2.1"), None)
     await state.close()
     state = await StateFile.open(tmp_path / "state", CATALOGUE)
     assert recalled(state).last_run == 0

@@ -54,7 +54,7 @@ class Guarded:
         self.security = WebSecurity(self.clock, file, health_without_auth=health_without_auth)
         exposition = Exposition(CATALOGUE, self.clock, 1000, OwnHealth)
 
-        async def reload() -> list[str]:
+        async def reload(*, force: bool = False) -> list[str]:
             return []
 
         self.web = Web(

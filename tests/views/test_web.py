@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
 from exporter.views.public import PublicAddress
 from exporter.views.site import BREATH, SHOWN
-from exporter.views.web import USUAL, Web, WebContext
+from exporter.views.web import USUAL, Reload, Web, WebContext
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
 from tests.support.clock import FakeClock
 
@@ -34,7 +34,7 @@ class Site:
 
     def __init__(
         self,
-        reload: Callable[[], Awaitable[list[str]]] | None = None,
+        reload: Reload | None = None,
         catalogue: Catalogue = CATALOGUE,
         limits: Limits = USUAL,
         public: PublicAddress | None = None,
@@ -293,7 +293,7 @@ async def test_reload_over_http_is_off_unless_enabled(site: Site) -> None:
 async def test_reload_takes_post_and_put_only(method: str, status: int) -> None:
     calls: list[int] = []
 
-    async def reload() -> list[str]:
+    async def reload(*, force: bool = False) -> list[str]:
         calls.append(1)
         return []
 
@@ -303,7 +303,7 @@ async def test_reload_takes_post_and_put_only(method: str, status: int) -> None:
 
 
 async def test_a_refused_reload_says_why() -> None:
-    async def reload() -> list[str]:
+    async def reload(*, force: bool = False) -> list[str]:
         return ["config.yaml:3 domains[0]: no name"]
 
     async for site in served(Site(reload)):

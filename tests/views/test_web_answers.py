@@ -66,7 +66,7 @@ async def test_head_is_answered_wherever_get_is(site: Site) -> None:
 
 
 async def test_a_fault_of_ours_is_a_plain_500_and_few_lines_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    async def reload() -> list[str]:
+    async def reload(*, force: bool = False) -> list[str]:
         raise ValueError("a secret")
 
     async for it in served(Site(reload)):
@@ -102,7 +102,7 @@ async def test_pages_of_others_may_not_reload(headers: dict[str, str], status: i
     """A browser sends such headers; curl does not."""
     calls: list[int] = []
 
-    async def reload() -> list[str]:
+    async def reload(*, force: bool = False) -> list[str]:
         calls.append(1)
         return []
 
