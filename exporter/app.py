@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from exporter.check_state import CheckState, FindingPolicy, Key
+from exporter.check_state import CheckState, Key
 from exporter.clients import Clients, OpenClients, RetiredClients, resolve_system_nameservers, sees_differently
 from exporter.clock import Clock
 from exporter.config import ConfigError, Settings, drops
@@ -30,6 +29,7 @@ from exporter.engine.clock_steps import ClockSteps
 from exporter.engine.confirmations import Confirmations, usual_looks
 from exporter.engine.departures import Departures
 from exporter.engine.evaluate import evaluate
+from exporter.engine.families import DOMAIN_SENDER, SENDER
 from exporter.engine.plan import Pair, Plan, pairs
 from exporter.engine.schedule import Job, Schedule
 from exporter.engine.state_file import StateFile
@@ -39,9 +39,7 @@ from exporter.files import PATIENCE, Files, Reader
 from exporter.model import Check, Door, Target
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.dnsbl.snapshot import readable
-from exporter.stats import Histogram
 from exporter.targets import Authorisation, Domain, Greeting, looked_up
-from exporter.views import metrics
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
 from exporter.views.public import PublicAddress
@@ -54,7 +52,6 @@ log = logging.getLogger(__name__)
 SLICE = 50  # targets added before the loop may do other work
 NEWS_PAUSE = 1.0  # seconds from a change of a result to the runs that read it
 DRAIN = 3.0  # seconds that runs may take to end; the whole stop takes less than 5
-DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)
 
 
 class Daemon:
@@ -216,22 +213,21 @@ class Daemon:
             clients = self._clients = self._open_clients(settings, self._blocklists, self._clock)
         clients.mail.unreachable.interval = settings.visit_interval(Door.SMTP)
         self._settings = settings
-        policy = FindingPolicy(settings.severities)
-        policy_changed = policy != self.exposition.policy
-        self.exposition.policy, self.exposition.limit = policy, settings.series_limit
-        self.exposition.intervals({check: every.total_seconds() for check, every in settings.intervals.items()})
+        anew = self.exposition.configure(settings)
+        self._own.begin(settings.running)
         if before is None and self._state_file and (saved := self._state_file.recall_blocklists()) is not None:
             self._blocklists.restore(saved)
-        await self._apply(settings, policy_changed=policy_changed)
+        await self._apply(settings, anew=anew)
         self._blocklists.keep_only(settings.blocklists, looked_up(settings.targets))
+        self.exposition.totals.release()
         self._own.config_hash = settings.digest
         self._own.reload_ok, self._own.reload_time = True, self._clock.wall()
         self._reload_problems = []
         for warning in settings.warnings:
             log.warning("%s", warning)
 
-    async def _apply(self, settings: Settings, *, policy_changed: bool) -> None:
-        """Schedule exactly these targets and those that their runs have found.
+    async def _apply(self, settings: Settings, *, anew: bool) -> None:
+        """Schedule exactly these targets and those that their runs have found. `anew`: write all their series again.
 
         It works in slices, so that scrapes and runs continue meanwhile.
         """
@@ -242,14 +238,13 @@ class Daemon:
         for count, target in enumerate(settings.targets, 1):
             relations -= self._relate(target)
             for pair in plan.configured([target]):
-                key = self._add(pair, policy_changed=policy_changed)
+                key = self._add(pair, anew=anew)
                 left.discard(key)
                 plan.learn(self.store[key])
             if count % SLICE == 0:
                 await asyncio.sleep(0)
-        found = plan.found
-        for pair in pairs(self._catalogue, found, settings.running.__contains__):
-            left.discard(self._add(pair, policy_changed=policy_changed))
+        for pair in pairs(self._catalogue, plan.found, settings.running.__contains__):
+            left.discard(self._add(pair, anew=anew))
         for key in left:
             self._remove(key)
         self._dropped = drops.warning(*self._departures.settle(self.store.keys()), settings.reload_drop)
@@ -257,23 +252,22 @@ class Daemon:
             log.warning("%s", self._dropped)
         for key in relations:
             self.exposition.remove(key)
-        self._own.targets = Counter(type(target).__name__ for target in (*settings.targets, *found))
 
     def _relate(self, target: Target) -> set[Key]:
         """Expose the info series that come from a target alone. Return their keys."""
         if isinstance(target, Greeting):
-            self.exposition.relate(metrics.SENDER, target, ("helo", target.helo))
-            return {(metrics.SENDER, target.key)}
+            self.exposition.relate(SENDER, target, ("helo", target.helo))
+            return {(SENDER, target.key)}
         if isinstance(target, Authorisation):
-            self.exposition.relate(metrics.DOMAIN_SENDER, target)
-            return {(metrics.DOMAIN_SENDER, target.key)}
+            self.exposition.relate(DOMAIN_SENDER, target)
+            return {(DOMAIN_SENDER, target.key)}
         if isinstance(target, Domain):  # with senders that no target tells of
             name, labels = target.name, target.labels
             pairs_of_it = (Authorisation(domain=name, sender=it, mail_from=(), labels=labels) for it in target.theirs)
             return {key for pair in pairs_of_it for key in self._relate(pair)}
         return set()
 
-    def _add(self, pair: Pair, *, policy_changed: bool = False) -> Key:
+    def _add(self, pair: Pair, *, anew: bool = False) -> Key:
         check, target = pair
         interval, now = self._current.intervals[check.id].total_seconds(), self._clock.wall()
         news = self.store.hold(check, target, self._departures.recall, self._looks(check, interval))
@@ -286,7 +280,7 @@ class Daemon:
             self.schedule.look_again(state.key, state.last_run + state.next_look - now)
         if news and state.again:  # a second look that was due before the restart
             self.schedule.look_again(state.key, state.again - now)
-        if news or policy_changed:
+        if news or anew:
             self.exposition.put(state)
         return state.key
 
@@ -313,7 +307,7 @@ class Daemon:
         known = self.store.get(check.id, target.key)
         past_cache = known is not None and known.next_look is not None
         outcome = await evaluate(check, target, partial(clients.net, self.store, fresh=past_cache), self._clock)
-        self._count(check.id, outcome.duration, outcome.doubt.reason if outcome.doubt else None)
+        self._own.count(outcome)
         before = self.store.get(check.id, target.key)
         state = self.store.record(outcome)
         if state is None:
@@ -375,18 +369,12 @@ class Daemon:
             notices.append(f"smtp.helo_name is not set: {' and '.join(idle)} do not run.")
         return notices
 
-    def _count(self, check_id: str, seconds: float, reason: str | None) -> None:
-        own = self._own
-        own.runs[check_id] += 1
-        if reason:
-            own.unknown[check_id, reason] += 1
-        own.durations.setdefault(check_id, Histogram(DURATION_BOUNDS)).observe(seconds)
-
     def _health(self) -> OwnHealth:
         own = self._own
         own.state_configured = self._state_path is not None
-        own.state_writable = self._state_file is not None and self._state_file.writable
-        own.skipped = self.schedule.skipped
+        if file := self._state_file:
+            own.state_writable, own.state_size, own.state_saved = file.writable, file.size, file.saved_at
+        own.skipped, own.queued = self.schedule.skipped, self.schedule.queued
         own.loop_lag = self.schedule.lag.take()
         own.web_file_ok = not self._security.problems if self._security.configured else None
         own.web_refused, own.password_checks = self._security.refused, self._security.passwords.checks

@@ -92,6 +92,7 @@ class Target:
     LABELS: ClassVar[tuple[str, ...]] = ()
     ONE_OF_LABELS: ClassVar[bool] = False  # a target of this kind has one of them, or else it has all
     NOUN: ClassVar[str] = ""
+    KIND: ClassVar[str] = ""  # what people call it, as a label value; several classes may say the same
 
     labels: Labels = ()
     off: frozenset[str] = frozenset()
@@ -122,6 +123,10 @@ class Target:
     @property
     def title(self) -> str:
         return _title(self.identity)
+
+    @property
+    def kind(self) -> str:
+        return self.KIND
 
     def option(self, kind: type[Given]) -> Given:
         """The configured options of the check that declares this kind."""

@@ -26,6 +26,7 @@ class Address(Target):
 
     LABELS = ("ip",)
     NOUN = "each address in `senders[].addresses`"
+    KIND = "sender_ip"
 
     ip: IP
     helo: tuple[str, ...]  # every HELO name said from it
@@ -43,6 +44,7 @@ class Greeting(Target):
 
     LABELS = ("sender", "ip")
     NOUN = "each HELO name that a sender says from one of its addresses"
+    KIND = "sender_helo"
 
     sender: str
     ip: IP
@@ -68,6 +70,7 @@ class EhloProbe(Target):
 
     LABELS = ("sender", "ip")
     NOUN = "each HELO name that a sender says from one of its addresses, once `ehlo_probe.peers` names receivers"
+    KIND = "sender_helo"
 
     sender: str
     ip: IP
@@ -84,6 +87,7 @@ class Domain(Target):
 
     LABELS = ("domain",)
     NOUN = "each of `domains`"
+    KIND = "domain"
 
     name: str
     mail_from: tuple[str, ...]  # its envelope domains, where SPF is judged; empty if all senders have other ones
@@ -103,6 +107,7 @@ class Zone(Target):
 
     LABELS = ("domain",)
     NOUN = "the DNS zone of each of `domains`"
+    KIND = "domain"
 
     name: str
     mail_from: tuple[str, ...] = ()  # envelope domains
@@ -122,6 +127,7 @@ class Authorisation(Target):
 
     LABELS = ("domain", "sender")
     NOUN = "each of `domains` with each of its senders, except those with `mail_from: theirs`"
+    KIND = "domain_sender"
 
     domain: str
     sender: str
@@ -139,6 +145,7 @@ class Selector(Target):
 
     LABELS = ("domain", "selector")
     NOUN = "each of `domains[].dkim_selectors`"
+    KIND = "dkim_selector"
 
     domain: str
     selector: str
@@ -159,6 +166,7 @@ class KeyNamespace(Target):
 
     LABELS = ("domain",)
     NOUN = "each of `domains` that sends mail and names no DKIM selector in use"
+    KIND = "domain"
 
     domain: str
 
@@ -172,6 +180,7 @@ class MailHost(Target):
 
     LABELS = ("mail_host", "mail_port")
     NOUN = "each MX host of the domains, found in DNS, and each of `mail_hosts`"
+    KIND = "mail_host"
 
     host: str
     port: int = 25
@@ -187,6 +196,7 @@ class Registration(Target):
 
     LABELS = ("domain",)
     NOUN = "each registered name that the domains are or lie below"
+    KIND = "registration"
 
     domain: str
 
@@ -205,6 +215,10 @@ class Reputation(Target):
     subject: IP | str
     lists: tuple[Blocklist, ...]
 
+    @property
+    def kind(self) -> str:
+        return (Domain if isinstance(self.subject, str) else Address).KIND
+
     def _names(self) -> tuple[object, ...]:
         return (self.subject, None) if isinstance(self.subject, str) else (None, self.subject)
 
@@ -215,6 +229,7 @@ class ListHealth(Target):
 
     LABELS = ("blocklist",)
     NOUN = "each of the blocklists that are in use"
+    KIND = "blocklist"
 
     blocklist: Blocklist
     ipv6: bool = False  # it is asked about IPv6 addresses, too
@@ -232,6 +247,7 @@ class Delivery(Target):
 
     LABELS = ("domain",)
     NOUN = "each of `domains` that sends mail, with the receivers that are chosen for it"
+    KIND = "domain"
 
     domain: str
     receivers: tuple[str, ...]  # ids of their profiles
@@ -249,6 +265,7 @@ class OwnResolver(Target):
     """
 
     NOUN = "the resolver of the exporter itself"
+    KIND = "resolver"
 
     nameservers: tuple[IP, ...] = ()
     uses_blocklists: bool = True

@@ -23,7 +23,7 @@ from exporter.engine.departures import DAY, Departures
 from exporter.engine.state_file import StateFile
 from exporter.facts import Record
 from exporter.targets import Domain, MailHost
-from exporter.views.metrics import FINDING, SINCE
+from exporter.engine.families import FINDING, SINCE
 from tests.engine.test_state_file import CHECK, ran
 from tests.support.checks import EXAMPLE
 from tests.support.clock import FakeClock

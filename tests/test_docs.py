@@ -20,12 +20,12 @@ from exporter.config.web_file import WebFile
 from exporter.demo.nameserver import ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
+from exporter.engine.families import HELP
 from exporter.explain import refusals
 from exporter.explain.diagnosis import as_text
 from exporter.facts import Rule
 from exporter.net import Net
 from exporter.publish.thresholds import Thresholds
-from exporter.views.metrics import HELP
 from tests.lab.process import need
 from tests.support import scenario
 from tests.support.certificates import Pki

@@ -16,9 +16,9 @@ from exporter.app import Daemon
 from exporter.check_state import CheckState
 from exporter.config import load
 from exporter.engine import catalogue
+from exporter.engine.families import SINCE
 from exporter.engine.state_file import StateFile
 from exporter.facts import Doubt, Reason
-from exporter.views.metrics import SINCE
 from tests.engine.test_state_file import CHECK, ran
 from tests.support.checks import HOST
 from tests.support.clock import FakeClock

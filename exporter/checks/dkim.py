@@ -77,9 +77,10 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
         days = int((at - since) / DAY)
         if days > OLD:
             yield OLD_KEY(place=place, holder=holder, days=days, since=day(since))
-        yield (Measured(metric) for metric in (KEY_BITS, KEY_INFO, FIRST_SEEN))
-        yield KEY_BITS(record.key.bits)
-        yield KEY_INFO(1, key_type=record.key.algorithm)
+        yield (Measured(metric) for metric in (KEY_SIZE, KEY_INFO, FIRST_SEEN))
+        yield KEY_SIZE(record.key.bits / 8)
+        if record.key.algorithm != USUAL:
+            yield KEY_INFO(1, key_type=record.key.algorithm)
         yield FIRST_SEEN(since)
 
 
@@ -270,17 +271,21 @@ OLD_KEY = Rule(
     "that has been delivered: after a week or so.",
     ref="M3AAWG, DKIM Key Rotation Best Common Practices (2019); RFC 6376 section 3.1",
 )
-KEY_BITS = Metric(
-    "deliverability_dkim_key_bits", "Bits of the DKIM public key: of the RSA modulus, or 256 for Ed25519."
+KEY_SIZE = Metric(
+    "deliverability_dkim_key_size_bytes",
+    "Size of the DKIM public key: of the RSA modulus (2048 bits are 256), or 32 for Ed25519.",
 )
 KEY_INFO = Metric(
-    "deliverability_dkim_key_info", "Always 1; the type of the DKIM public key: rsa or ed25519.", ("key_type",)
+    "deliverability_dkim_key_info",
+    "Always 1; the type of the DKIM public key where it is not RSA: ed25519.",
+    ("key_type",),
 )
 FIRST_SEEN = Metric(
     "deliverability_dkim_key_first_seen_timestamp_seconds",
     "When the DKIM public key that is published now was first seen, in unix seconds.",
 )
 
+USUAL = "rsa"  # nearly all keys: a series for each would tell nothing
 RECOMMENDED, LONGEST = 2048, 4096  # bits of an RSA key (RFC 8301 section 3.2)
 OLD = 365  # days; twice what M3AAWG advises
 DAY = 86400

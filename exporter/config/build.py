@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from exporter import targets
-from exporter.config import check_options, envelopes, peers, receivers, registrations, schema, selectors, values
+from exporter.config import check_options, envelopes, labels, peers, receivers, registrations, schema, selectors, values
 from exporter.config.blocklists import BlocklistReader
 from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
 from exporter.config.settings import Settings
@@ -20,15 +20,12 @@ from exporter.files import Files
 from exporter.mail import names, rdap
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.mail.dnsbl.catalogue import Shipped
-from exporter.model import IDENTITY_LABELS, Acceptance, Door, Target
+from exporter.model import Acceptance, Door, Target
 from exporter.targets import Peer
 
 T = TypeVar("T")
 
 EVERY = timedelta(minutes=15)  # for checks without a pace of their own
-OWN_LABELS = ("finding", "severity", "reason", "version", "phase", "policy", "helo", "until")
-PROMETHEUS_LABELS = ("job", "instance", "le", "quantile", "alertname")
-TAKEN_PREFIXES = ("exported_", "__")
 
 OF_A_SENDER = (targets.Address, targets.Greeting, targets.EhloProbe, targets.Authorisation, targets.Reputation)
 OF_A_PROVIDER = (targets.Authorisation,)
@@ -86,7 +83,7 @@ class Build:
         """Report all problems and warnings, and make the targets."""
         self._off = check_options.off(frozenset(), self.config.checks)
         check_options.judge(self.config.checks, self.catalogue, self.top / "checks", self.problems)
-        self._label_names()
+        labels.judge(self.config, self.failed, self.catalogue, self.top, self.problems, self._claim)
         self._nameservers()
         self._schedule()
         self._peers = tuple(peers.read(self.config.ehlo_probe.peers, self.top / "ehlo_probe" / "peers", self.problems))
@@ -130,6 +127,8 @@ class Build:
             label_names=tuple(config.label_names),
             series_limit=config.limits.series,
             reload_drop=config.limits.reload_drop,
+            denied_families=frozenset(config.metrics.deny),
+            totals_by=tuple(config.metrics.totals_by),
             targets=tuple(self.targets),
             warnings=tuple(self.warnings),
             files=files,
@@ -331,16 +330,6 @@ class Build:
         return tuple((name, given[name]) for name in self.config.label_names if name in given)
 
     # The rest of the file.
-
-    def _label_names(self) -> None:
-        taken = {*IDENTITY_LABELS, *OWN_LABELS, *PROMETHEUS_LABELS} | {
-            label for measure in self.catalogue.metrics for label in measure.labels
-        }
-        for number, name in enumerate(self.config.label_names):
-            where = self.top / "label_names" / number
-            self._claim(("label", name), where, f"the label {name}")
-            if name in taken or name.startswith(TAKEN_PREFIXES):
-                self.problems.report(where, f"{name} is used by the exporter or by Prometheus; choose another name")
 
     def _nameservers(self) -> None:
         for number, server in enumerate(self.config.resolver.nameservers):

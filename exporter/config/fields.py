@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from exporter.config.problems import did_you_mean, quoted
+from exporter.engine import families
 from exporter.engine.catalogue import Catalogue
 
 MOST_LISTED = 1000  # items of a list, where it is not a list of entries
@@ -75,25 +76,37 @@ class Parsed:
 
 @dataclass(frozen=True)
 class CatalogueId:
-    """The id of a check or of a finding; the catalogue comes as the context of the validation."""
+    """A name out of the catalogue, which comes as the context of the validation."""
 
-    noun: Literal["check", "finding"]
+    noun: Literal["check", "finding", "metric family"]
     besides: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_plain_validator_function(self._read)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "title": f"the id of a {self.noun}"}
+        return {"type": "string", "title": f"{self._word} of a {self.noun}"}
+
+    @property
+    def _word(self) -> str:
+        return "the name" if self.noun == "metric family" else "the id"
 
     def _read(self, value: object, info: ValidationInfo) -> str:
         catalogue = cast(Catalogue, info.context)
-        known = {*(catalogue.checks if self.noun == "check" else catalogue.rules), *self.besides}
+        known = {*self._all(catalogue), *self.besides}
         if not isinstance(value, str):
-            raise _wrong(f"expected the id of a {self.noun}, got {kind(value)}")
+            raise _wrong(f"expected {self._word} of a {self.noun}, got {kind(value)}")
         if value not in known:
             raise _wrong(f"is no {self.noun} that exists; {did_you_mean(value, known)}")
         return value
+
+    def _all(self, catalogue: Catalogue) -> Collection[str]:
+        match self.noun:
+            case "check":
+                return catalogue.checks
+            case "finding":
+                return catalogue.rules
+        return families.names(catalogue)
 
 
 @dataclass(frozen=True)

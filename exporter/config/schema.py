@@ -75,6 +75,7 @@ Timeout: TypeAlias = Annotated[
 CheckId: TypeAlias = Annotated[str, CatalogueId("check")]
 PaceId: TypeAlias = Annotated[str, CatalogueId("check", besides=("default",))]
 FindingId: TypeAlias = Annotated[str, CatalogueId("finding")]
+FamilyName: TypeAlias = Annotated[str, CatalogueId("metric family")]
 
 
 class Keys(BaseModel):
@@ -259,19 +260,17 @@ class EhloProbeSection(Keys):
 class ProbeSection(Keys):
     allow: Annotated[list[Allowed], listed("networks, domains or the word configured")] = Field(
         [values.CONFIGURED],
-        description="what a path that is still to come may look at; nothing uses it yet: configured, networks, domains "
-        "with all below them. Default: [configured]",
+        description="for a path that is still to come: configured, networks, domains with all below. Default: [configured]",
     )
 
 
 class LimitsSection(Keys):
     series: Annotated[int, Whole(1_000, 100_000_000)] = Field(
-        1_000_000, description="the most time series shown; what is over it is dropped and counted"
+        1_000_000, description="the most time series; more are dropped"
     )
     reload_drop: Percent = Field(
         20,
-        description="a reload is refused if more of the senders, domains and mail_hosts, and at least 10, would leave; "
-        "100%: never. Default: 20%",
+        description="how many of the senders, domains and mail_hosts may leave with a reload; 10 may. Default: 20%",
         json_schema_extra={"default": "20%"},
     )
 
@@ -279,6 +278,15 @@ class LimitsSection(Keys):
 class IncludeEntry(Keys):
     path: Pattern = Field(description="a path or pattern of paths; relative to this file")
     optional: bool = Field(False, description="true: it may match no file")
+
+
+class MetricsSection(Keys):
+    deny: Annotated[list[FamilyName], listed("names of metric families")] = Field(
+        [], description="families that /metrics leaves out; alerts and dashboards that need them say nothing then"
+    )
+    totals_by: Annotated[list[LabelName], listed("label names")] = Field(
+        [], description="declared labels by which deliverability_targets and deliverability_checks are counted"
+    )
 
 
 class Entries(Keys):
@@ -320,6 +328,7 @@ class Config(Entries):
     )
     probe: ProbeSection = Field(ProbeSection(), description="for a path that is still to come; nothing uses it yet")
     limits: LimitsSection = Field(LimitsSection(), description="bounds that protect Prometheus and you")
+    metrics: MetricsSection = Field(MetricsSection(), description="which series there are")
 
 
 LISTS: Mapping[str, type[Keys]] = {

@@ -32,6 +32,8 @@ class Settings:
     label_names: tuple[str, ...]
     series_limit: int
     reload_drop: int  # percent of `entries` that may leave with a reload
+    denied_families: frozenset[str]
+    totals_by: tuple[str, ...]  # some of label_names
     targets: tuple[Target, ...]
     warnings: tuple[Problem, ...]  # legal, but doubtful
     files: tuple[str, ...]  # what was read, the main file first

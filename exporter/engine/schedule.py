@@ -47,6 +47,7 @@ JUMP = 2.0  # seconds by which wall and monotonic time may drift apart between t
 RUNS_AT_ONCE = 32  # runs of one check at the same time
 MOST_RELEASED = 500  # pairs of one check in one tick; the others wait for the next tick
 DEPENDENTS_PER_SECOND = 50  # pairs that run because of one change: they ask the same servers
+SKIPS = ("missed", "overlap")  # the causes in `skipped`
 STOPPED = 30.0  # seconds without a tick after which the schedule counts as stopped
 
 
@@ -125,6 +126,11 @@ class Schedule:
     def idle(self) -> bool:
         """Whether nothing runs or waits to run."""
         return not any(queue.waiting or queue.running for queue in self._queues.values())
+
+    @property
+    def queued(self) -> dict[str, int]:
+        """How many runs are due and wait for their turn, by check."""
+        return {check: len(queue.waiting) for check, queue in self._queues.items()}
 
     def start(self) -> None:
         """Must be called on the running loop."""

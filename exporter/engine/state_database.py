@@ -55,6 +55,14 @@ class StateDatabase:
     def is_open(self) -> bool:
         return self._db is not None
 
+    def size(self) -> int:
+        """Bytes on the disk, with what SQLite keeps beside the file."""
+        total = 0
+        for end in ("", *BESIDE):
+            with contextlib.suppress(OSError):
+                total += self._beside(end).stat().st_size
+        return total
+
     def open(self, reader: RowReader) -> str | None:
         """Let `reader` take in all that can be read, then be ready to write: make or mend the file if need be.
 

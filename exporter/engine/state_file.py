@@ -55,11 +55,19 @@ BLOCKLISTS = "blocklists"
 
 
 class StateFile:
-    """The state file. `writable`: the latest write succeeded. `trouble`: why not."""
+    """The state file. `writable`: the latest write succeeded. `trouble`: why not.
 
-    def __init__(self, disk: DiskThread, saved: _Saved, save_all: Callable[[], None]) -> None:
+    `size` is in bytes, and `saved_at` is when a write last succeeded, in unix seconds; None and 0 before the first one.
+    """
+
+    def __init__(
+        self, disk: DiskThread, saved: _Saved, save_all: Callable[[], None], wall: Callable[[], float]
+    ) -> None:
         """For `open` alone."""
         self.trouble = ""
+        self.size: int | None = None
+        self.saved_at = 0.0
+        self._wall = wall
         self._disk = disk
         self._saved = saved
         self._save_all = save_all
@@ -86,7 +94,7 @@ class StateFile:
         known.
         """
         disk, saved = DiskThread(), _Saved(catalogue, sift)
-        made = cls(disk, saved, save_all)
+        made = cls(disk, saved, save_all, wall)
         try:
             made._database = await disk.do(partial(StateDatabase, path, wall))
             opened = await disk.do(partial(_open, made._database, saved))
@@ -188,6 +196,8 @@ class StateFile:
         result = _Written(f"bug: {bug}") if bug else done.result()
         if result.error:
             self._changes = batch | self._changes
+        else:
+            self.size, self.saved_at = result.size, self._wall()
         self._tell(result)
         if result.renewed:
             self._save_all()
@@ -260,6 +270,7 @@ class _Written:
     renewed: bool = False
     told: tuple[str, ...] = ()
     refused: StateInUseError | None = None
+    size: int | None = None
 
 
 def _open(database: StateDatabase, saved: _Saved) -> _Written:
@@ -292,7 +303,8 @@ def _write(database: StateDatabase, changes: dict[Key, Change], spare: _Saved) -
         except (sqlite3.Error, OSError) as failure:
             error = str(failure)
         else:
-            return _Written("", renewed, (*told, *(f"not saved: {it}" for it in refused)))
+            not_saved = (f"not saved: {it}" for it in refused)
+            return _Written("", renewed, (*told, *not_saved), size=database.size())
     return _Written(error, renewed, tuple(told))
 
 

@@ -14,8 +14,9 @@ The rules:
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 import prometheus_client
 from prometheus_client.exposition import choose_encoder
@@ -23,41 +24,33 @@ from prometheus_client.registry import CollectorRegistry
 
 from exporter.check_state import CheckState, FindingPolicy, Key
 from exporter.clock import Clock
+from exporter.config import Settings
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.earliest import Earliest
+from exporter.engine.families import (
+    ACCEPTED_UNTIL,
+    CHECKS,
+    DOMAIN_SENDER,
+    FINDING,
+    FLAPPING,
+    HELP,
+    INTERVAL,
+    LAST_CONCLUSIVE,
+    OK,
+    REASON,
+    RECORD_CHANGED,
+    SENDER,
+    SINCE,
+    TARGETS,
+    UNKNOWN,
+)
+from exporter.engine.lateness import Lateness, patience
 from exporter.facts import Labels, Severity
 from exporter.model import Target
-from exporter.text import day
 from exporter.views.own_metrics import HealthCollector, OwnHealth
+from exporter.views.totals import Totals
 
-OK = "deliverability_check_ok"
-UNKNOWN = "deliverability_check_unknown"
-REASON = "deliverability_check_unknown_reason"
-FINDING = "deliverability_finding"
-SINCE = "deliverability_finding_since_timestamp_seconds"
-FLAPPING = "deliverability_finding_flapping"
-ACCEPTED = "deliverability_finding_accepted"
-LAST_RUN = "deliverability_check_last_run_timestamp_seconds"
-LAST_CONCLUSIVE = "deliverability_check_last_conclusive_timestamp_seconds"
-RECORD_CHANGED = "deliverability_record_changed_timestamp_seconds"
-INTERVAL = "deliverability_check_interval_seconds"
-DOMAIN_SENDER = "deliverability_domain_sender_info"
-SENDER = "deliverability_sender_info"
-
-HELP = {
-    OK: "1 or 0: the last conclusive verdict, from a background evaluation; absent until the first one.",
-    UNKNOWN: "1 while the latest run could not tell, or none has ended yet.",
-    REASON: "1 while the latest run could not tell, by reason.",
-    FINDING: "1 while the finding stands.",
-    SINCE: "When the finding was first seen, once further looks have confirmed it.",
-    FLAPPING: "1 while the finding comes and goes.",
-    ACCEPTED: "1 while the operator accepts the standing finding, with the day it counts again.",
-    LAST_RUN: "When the latest run ended; 0 is never.",
-    LAST_CONCLUSIVE: "When the latest run without doubt ended; 0 is never.",
-    RECORD_CHANGED: "When a record that the check looks at last changed; 0 is not since it was first seen.",
-    INTERVAL: "Configured seconds between two runs of the check on one target.",
-    DOMAIN_SENDER: "The domain's mail is sent by this sender.",
-    SENDER: "The sender greets with this HELO name from this address.",
-}
+CHANGES_SHOWN = 30 * 86400.0  # seconds for which the change of a record is exposed
 PIECE = 500  # lines joined at once: 60 KiB, and half a megabyte with the longest labels; each scrape holds two of them
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _WORSE = [Severity.INFO, Severity.WARNING, Severity.CRITICAL]
@@ -74,7 +67,10 @@ def _inside(labels: Labels) -> str:
 
 def _line(name: str, inside: str, value: float) -> bytes:
     """Surrogates are replaced, because they cannot be encoded and would break the whole scrape."""
-    number = str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    if abs(value) < 1e15:
+        number = str(int(value)) if value == int(value) else repr(value)
+    else:
+        number = "+Inf" if value == float("inf") else repr(value)
     return (f"{name}{{{inside}}} {number}\n" if inside else f"{name} {number}\n").encode("utf-8", "replace")
 
 
@@ -88,11 +84,10 @@ def lines(state: CheckState, policy: FindingPolicy, now: float) -> Iterator[tupl
     yield UNKNOWN, _line(UNKNOWN, who, state.doubt is not None)
     if state.doubt:
         yield REASON, _line(REASON, f'{who},reason="{state.doubt.reason}"', 1)
-    yield LAST_RUN, _line(LAST_RUN, who, state.last_run)
-    yield LAST_CONCLUSIVE, _line(LAST_CONCLUSIVE, who, state.last_conclusive)
+        yield LAST_CONCLUSIVE, _line(LAST_CONCLUSIVE, who, state.last_conclusive)
     if state.findings:
         yield from _findings(state, who, policy, now)
-    if state.records:
+    if now < state.changed + CHANGES_SHOWN:
         yield RECORD_CHANGED, _line(RECORD_CHANGED, who, state.changed)
     for it in state.samples:
         name = it.metric.name
@@ -101,12 +96,11 @@ def lines(state: CheckState, policy: FindingPolicy, now: float) -> Iterator[tupl
 
 def _findings(state: CheckState, who: str, policy: FindingPolicy, now: float) -> Iterator[tuple[str, bytes]]:
     worst: dict[tuple[str, Labels], tuple[Severity, float, bool, bool]] = {}
+    accepted: dict[tuple[str, Labels], float] = {}
     for effective in state.effective(policy, now):
         finding, active = effective.finding, effective.active
         if effective.accepted_until is not None:
-            until = "" if effective.accepted_until == float("inf") else _day(effective.accepted_until)
-            labels = (("finding", finding.id), *finding.subject, *((("until", until),) if until else ()))
-            yield ACCEPTED, _line(ACCEPTED, f"{who},{_inside(labels)}", 1)
+            accepted[finding.key] = effective.accepted_until
         elif effective.severity.fails:
             flaps = active.flapping(now, state.looks)
             told = worst.get(finding.key, (effective.severity, active.since, active.confirmed, flaps))
@@ -116,6 +110,8 @@ def _findings(state: CheckState, who: str, policy: FindingPolicy, now: float) ->
                 told[2] or active.confirmed,
                 told[3] or flaps,
             )
+    for (rule, subject), until in accepted.items():
+        yield ACCEPTED_UNTIL, _line(ACCEPTED_UNTIL, f"{who},{_inside((('finding', rule), *subject))}", until)
     for (rule, subject), (severity, since, confirmed, flapping) in worst.items():
         inside = f"{who},{_inside((('finding', rule), *subject))}"
         yield FINDING, _line(FINDING, f'{inside},severity="{severity}"', 1)
@@ -125,24 +121,24 @@ def _findings(state: CheckState, who: str, policy: FindingPolicy, now: float) ->
             yield FLAPPING, _line(FLAPPING, inside, 1)
 
 
-def _day(until: float) -> str:
-    return day(until - 1)
-
-
 class Exposition:
     """The lines of all targets, by family."""
 
     def __init__(self, catalogue: Catalogue, clock: Clock, limit: int, own: Callable[[], OwnHealth]) -> None:
         self._clock = clock
         self.limit = limit
-        self.series = 0
         self.dropped = 0
         self.policy = FindingPolicy()
+        self.denied: frozenset[str] = frozenset()
+        self.totals = Totals()
+        self.lateness = Lateness(clock)
+        self._about_targets = 0  # series
         self._help = HELP | {m.name: m.help for m in catalogue.metrics}
         self._lines: dict[str, dict[Key, bytes]] = {name: {} for name in self._help}
         self._written: dict[Key, tuple[int, tuple[str, ...]]] = {}  # how many lines, in which families
         self._dropped: dict[Key, int] = {}
-        self._expiries: dict[Key, tuple[float, CheckState]] = {}
+        self._expiries = Earliest()  # when lines of a state change because time has passed
+        self._expiring: dict[Key, CheckState] = {}
         self._registry = CollectorRegistry()
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         for collector in (
@@ -151,39 +147,77 @@ class Exposition:
             prometheus_client.GCCollector,
         ):
             collector(registry=self._registry)
-        self._registry.register(HealthCollector(own, self))
+        self._registry.register(HealthCollector(own, self, clock))
+
+    @property
+    def series(self) -> int:
+        """Series that are exposed, without those about the exporter itself."""
+        return self._about_targets + len(self.totals)
+
+    def configure(self, settings: Settings) -> bool:
+        """Take over what a configuration says. True if the lines of all states have to be written anew.
+
+        Totals stay as they are until `totals.release`, which follows when all targets are in place.
+        """
+        self.totals.hold()
+        before = self.policy, self.denied, self.totals.by
+        self.policy, self.denied = FindingPolicy(settings.severities), settings.denied_families
+        self.totals.by, self.limit = settings.totals_by, settings.series_limit
+        seconds = {check: every.total_seconds() for check, every in sorted(settings.intervals.items())}
+        self.lateness.patience = {
+            check: patience(every, settings.checks[check].timeout.total_seconds()) for check, every in seconds.items()
+        }
+        rows = [(INTERVAL, sample(INTERVAL, (("check", check),), every)) for check, every in seconds.items()]
+        self._write((INTERVAL, ""), rows)
+        return before != (self.policy, self.denied, self.totals.by)
 
     def put(self, state: CheckState) -> None:
         """Replace the lines of this state. They keep their place, so scrapes keep their order."""
-        now = self._clock.wall()
-        self._write(state.key, lines(state, self.policy, now))
-        self._expiries.pop(state.key, None)
-        if state.target.accept:
-            ends = [a.until for a in state.target.accept if a.until is not None and a.until > now]
-            if ends:
-                self._expiries[state.key] = (min(ends), state)
+        now, key = self._clock.wall(), state.key
+        self.totals.put(state, self.policy, now)
+        self.lateness.put(state)
+        self._write(key, lines(state, self.policy, now))
+        ends = [a.until for a in state.target.accept if a.until is not None and a.until > now]
+        if now < (end := state.changed + CHANGES_SHOWN):
+            ends.append(end)
+        if ends:
+            self._expiries.put(key, min(ends))
+            self._expiring[key] = state
+        else:
+            self._keeps(key)
+
+    def _keeps(self, key: Key) -> None:
+        self._expiries.remove(key)
+        self._expiring.pop(key, None)
 
     def relate(self, family: str, target: Target, *more: tuple[str, str]) -> None:
         """Add an info series that comes from the configuration alone, with the target's labels and more."""
         inside = (*target.identity, *more, *target.labels)
         self._write((family, target.key), [(family, sample(family, inside, 1))])
 
-    def intervals(self, seconds: Mapping[str, float]) -> None:
-        rows = [(INTERVAL, sample(INTERVAL, (("check", check),), value)) for check, value in sorted(seconds.items())]
-        self._write((INTERVAL, ""), rows)
-
     def remove(self, key: Key) -> None:
         """Remove the lines of a state (its key), or of an info series (its family and target key)."""
         self._write(key, ())
-        self._expiries.pop(key, None)
+        self._keeps(key)
+        self.totals.remove(key)
+        self.lateness.remove(key)
 
     def relations(self) -> set[Key]:
         return {key for family in (SENDER, DOMAIN_SENDER) for key in self._lines[family]}
+
+    def _write_totals(self) -> None:
+        made: dict[str, dict[Key, bytes]] = {TARGETS: {}, CHECKS: {}}
+        for family, labels, count in self.totals.rows():
+            if family not in self.denied:
+                made[family][family, str(labels)] = sample(family, labels, count)
+        self._lines.update(made)
 
     def _write(self, key: Key, written: Iterable[tuple[str, bytes]]) -> None:
         new: dict[str, bytes] = {}
         count = 0
         for family, line in written:
+            if family in self.denied:
+                continue
             new[family] = new[family] + line if family in new else line
             count += 1
         before, families = self._written.get(key, (0, ()))
@@ -197,7 +231,7 @@ class Exposition:
                 del self._lines[family][key]
         for family, text in new.items():
             self._lines[family][key] = text
-        self.series += count - before
+        self._about_targets += count - before
         if new:
             self._written[key] = count, tuple(new)
         else:
@@ -208,13 +242,13 @@ class Exposition:
 
         The content is fixed when this returns, even if the pieces are read slowly.
         """
-        for until, state in list(self._expiries.values()):
-            if until <= self._clock.wall():
-                self.put(state)
+        for key, _ in list(self._expiries.take_before(math.nextafter(self._clock.wall(), math.inf))):
+            self.put(self._expiring[key])
         try:
             encoder, content_type = choose_encoder(accept)
         except (TypeError, ValueError):  # it fails at versions such as "1e999"
             encoder, content_type = choose_encoder("")
+        self._write_totals()
         registry = self._registry.restricted_registry(sorted(names)) if names else self._registry
         own: bytes = encoder(registry)
         families = [

@@ -11,20 +11,29 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from exporter import __version__
-from exporter.facts import Labels
+from exporter.clock import Clock
+from exporter.engine.families import OWN_PREFIX
+from exporter.engine.lateness import Lateness
+from exporter.engine.schedule import SKIPS
+from exporter.facts import Labels, Reason
+from exporter.model import Outcome
 from exporter.net.dns.resolver import ResolverStats
 from exporter.stats import Histogram
 from exporter.views.http_stats import HttpStats
 
-_OWN = "deliverability_exporter_"
+DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)  # seconds
 
 
 class SeriesCounts(Protocol):
-    """How many series about targets there are, may be, and were left out."""
+    """How many series about targets there are, may be, and were left out, and how late their runs are."""
 
-    series: int
+    @property
+    def series(self) -> int: ...
+
     limit: int
     dropped: int
+    denied: frozenset[str]
+    lateness: Lateness
 
 
 @dataclass
@@ -37,7 +46,10 @@ class OwnHealth:
     state_configured: bool = False
     state_writable: bool = False
     loop_lag: float = 0.0  # seconds
-    targets: Mapping[str, int] = field(default_factory=dict)  # by kind
+    state_size: int | None = None  # bytes; None: there is no state file, or it cannot be read
+    state_saved: float = 0.0  # unix seconds
+    checks: frozenset[str] = frozenset()  # those that run: their counters are told from the first scrape on
+    queued: Mapping[str, int] = field(default_factory=dict)  # runs that wait for their turn, by check
     runs: Counter[str] = field(default_factory=Counter)  # by check
     unknown: Counter[tuple[str, str]] = field(default_factory=Counter)  # by check and reason
     skipped: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by check and cause
@@ -49,22 +61,53 @@ class OwnHealth:
     web_refused: Mapping[str, int] = field(default_factory=dict)  # requests, by cause
     password_checks: int = 0
 
+    def count(self, outcome: Outcome) -> None:
+        """Count a run that has ended."""
+        check = outcome.check.id
+        self.runs[check] += 1
+        if outcome.doubt:
+            self.unknown[check, outcome.doubt.reason] += 1
+        self._durations_of(check).observe(outcome.duration)
+
+    def begin(self, checks: frozenset[str]) -> None:
+        """These checks run from now on. Their counters begin at 0, and keep what they have if they had begun."""
+        self.checks = checks
+        for check in sorted(checks):
+            self.runs[check] += 0
+            self._durations_of(check)
+            for reason in Reason:
+                if reason is not Reason.PENDING:
+                    self.unknown[check, reason] += 0
+
+    def _durations_of(self, check: str) -> Histogram:
+        return self.durations.setdefault(check, Histogram(DURATION_BOUNDS))
+
 
 class HealthCollector(Collector):
-    def __init__(self, own: Callable[[], OwnHealth], exposition: SeriesCounts) -> None:
+    def __init__(self, own: Callable[[], OwnHealth], exposition: SeriesCounts, clock: Clock) -> None:
         self._own = own
         self._exposition = exposition
+        self._clock = clock
 
     def collect(self) -> Iterable[Metric]:
-        return health(self._own(), self._exposition)
+        for family in health(self._own(), self._exposition, self._clock):
+            if shown_name(family) not in self._exposition.denied:
+                yield family
 
     def describe(self) -> Iterable[Metric]:
         """The families' names, so that `name[]` finds them."""
-        own = OwnHealth(dns=ResolverStats(), http=HttpStats(), web_file_ok=True)
-        return health(own, self._exposition)
+        own = OwnHealth(
+            dns=ResolverStats(), http=HttpStats(), web_file_ok=True, state_configured=True, state_size=0, state_saved=1
+        )
+        return health(own, self._exposition, self._clock)
 
 
-def health(own: OwnHealth, exposition: SeriesCounts) -> Iterator[Metric]:
+def shown_name(family: Metric) -> str:
+    """Its name on the page: prometheus_client keeps those of counters without `_total`."""
+    return f"{family.name}_total" if family.type == "counter" else family.name
+
+
+def health(own: OwnHealth, exposition: SeriesCounts, clock: Clock) -> Iterator[Metric]:
     """The families about the exporter itself."""
     one: Labels = ()
     yield _gauge("build_info", "Version of the exporter.", [((("version", __version__),), 1)])
@@ -73,12 +116,24 @@ def health(own: OwnHealth, exposition: SeriesCounts) -> Iterator[Metric]:
     yield _gauge(
         "config_last_reload_success_timestamp_seconds", "When a reload last succeeded.", [(one, own.reload_time)]
     )
-    yield _gauge("targets", "Targets by kind.", [((("kind", k),), n) for k, n in sorted(own.targets.items())])
+    yield _gauge("time_seconds", "The clock of the exporter. Ages are right against it.", [(one, clock.wall())])
+    yield _gauge(
+        "overdue_targets",
+        "Targets that no run of the check has looked at for two intervals and a little more.",
+        _by_check(exposition.lateness.overdue()),
+    )
+    yield _gauge(
+        "oldest_run_timestamp_seconds",
+        "When the run ended that is longest ago, of the targets that have had one.",
+        _by_check(exposition.lateness.oldest()),
+    )
+    yield _gauge("queue_length", "Runs that are due and wait for their turn.", _by_check(own.queued))
     yield _gauge("series", "Series about targets that are exposed.", [(one, exposition.series)])
     yield _gauge("series_limit", "Most series about targets.", [(one, exposition.limit)])
     yield _gauge("series_dropped", "Series left out because of the limit.", [(one, exposition.dropped)])
     yield _gauge("state_configured", "1 if there is a state file (--storage.path).", [(one, own.state_configured)])
-    yield _gauge("state_writable", "1 if verdicts are being saved to disk.", [(one, own.state_writable)])
+    if own.state_configured:
+        yield from _state(own)
     yield _gauge(
         "loop_lag_seconds", "How late the event loop woke up at worst since the last scrape.", [(one, own.loop_lag)]
     )
@@ -87,7 +142,7 @@ def health(own: OwnHealth, exposition: SeriesCounts) -> Iterator[Metric]:
         "Part of the day's questions to the blocklist that is left.",
         [((("blocklist", name),), left) for name, left in sorted(own.budgets.items())],
     )
-    yield _counter("runs", "Ended runs.", [((("check", c),), n) for c, n in sorted(own.runs.items())])
+    yield _counter("runs", "Ended runs.", _by_check(own.runs))
     yield _counter(
         "runs_unknown",
         "Ended runs that could not tell.",
@@ -96,7 +151,7 @@ def health(own: OwnHealth, exposition: SeriesCounts) -> Iterator[Metric]:
     yield _counter(
         "runs_skipped",
         "Runs that did not start when they were due.",
-        [((("check", c), ("cause", r)), n) for (c, r), n in sorted(own.skipped.items())],
+        [((("check", c), ("cause", r)), n) for (c, r), n in sorted((_no_skips(own) | dict(own.skipped)).items())],
     )
     yield _histogram(
         "check_duration_seconds", "Duration of one run.", [((("check", c),), h) for c, h in own.durations.items()]
@@ -107,6 +162,22 @@ def health(own: OwnHealth, exposition: SeriesCounts) -> Iterator[Metric]:
         yield from _http(own.http)
     if own.web_file_ok is not None:
         yield from _web(own)
+
+
+def _by_check(numbers: Mapping[str, float]) -> list[tuple[Labels, float]]:
+    return [((("check", check),), number) for check, number in sorted(numbers.items())]
+
+
+def _no_skips(own: OwnHealth) -> dict[tuple[str, str], int]:
+    return {(check, cause): 0 for check in own.checks for cause in SKIPS}
+
+
+def _state(own: OwnHealth) -> Iterator[Metric]:
+    yield _gauge("state_writable", "1 if verdicts are being saved to disk.", [((), own.state_writable)])
+    if own.state_size is not None:
+        yield _gauge("state_size_bytes", "Size of the state file on disk.", [((), own.state_size)])
+    if own.state_saved:
+        yield _gauge("state_saved_timestamp_seconds", "When the state file was last written.", [((), own.state_saved)])
 
 
 def _http(stats: HttpStats) -> Iterator[Metric]:
@@ -168,7 +239,7 @@ def _family(
     samples: Iterable[tuple[Labels, float]],
 ) -> Metric:
     rows = list(samples)
-    family = kind(_OWN + name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
+    family = kind(OWN_PREFIX + name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
     for labels, value in rows:
         family.add_metric([v for _, v in labels], value)
     return family
@@ -176,7 +247,7 @@ def _family(
 
 def _histogram(name: str, help_: str, samples: Iterable[tuple[Labels, Histogram]]) -> Metric:
     rows = list(samples)
-    family = HistogramMetricFamily(_OWN + name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
+    family = HistogramMetricFamily(OWN_PREFIX + name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
     for labels, value in rows:
         bounds = [*map(str, value.bounds), "+Inf"]
         buckets = list(zip(bounds, value.cumulative, strict=True))

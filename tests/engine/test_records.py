@@ -43,8 +43,9 @@ def held(*runs: object) -> CheckState:
 
 
 def changed(now: CheckState) -> float:
+    """0: there is no such series."""
     lines = dict(metrics.lines(now, FindingPolicy(), 9999))
-    return float(lines[CHANGED].split()[-1])
+    return float(lines[CHANGED].split()[-1]) if CHANGED in lines else 0.0
 
 
 def test_the_order_of_answers_is_no_change() -> None:
@@ -230,8 +231,7 @@ async def test_the_real_process_tells_what_changed_and_remembers_it(tmp_path: Pa
     flags = (f"--config.file={config}", f"--storage.path={tmp_path / 'state'}")
     async with daemon(*flags) as running:
         first = await running.settled()
-        assert {s.labels["check"] for s in first.all(CHANGED)} >= WATCHED
-        assert moved(first) == set()
+        assert first.all(CHANGED) == []
         await server.stop()
         text = ZONE
         for old, new in EDITS:

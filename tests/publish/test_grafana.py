@@ -18,12 +18,11 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from exporter.engine import catalogue
+from exporter.engine import catalogue, families
 from exporter.net.dns.resolver import ResolverStats
 from exporter.publish.grafana import boards
 from exporter.publish.grafana.board import Board, row
 from exporter.publish.thresholds import Thresholds
-from exporter.views import metrics
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
 from tests.lab.exporter import ROOT
@@ -164,7 +163,7 @@ def test_every_metric_exists() -> None:
     pieces, _ = exposition.render()
     own = dict(re.findall(r"# TYPE (\w+) (\w+)", b"".join(pieces).decode()))
     names = {f"{name}_bucket" if kind == "histogram" else name for name, kind in own.items()}
-    names |= metrics.HELP.keys() | {measure.name for measure in CATALOGUE.metrics} | OF_THE_SCRAPE
+    names |= families.HELP.keys() | {measure.name for measure in CATALOGUE.metrics} | OF_THE_SCRAPE
     for board in BOARDS.values():
         asked = [variable["query"]["query"] for variable in board["templating"]["list"] if variable["type"] == "query"]
         asked += [mark["expr"] for mark in board["annotations"]["list"] if "expr" in mark]

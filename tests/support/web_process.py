@@ -16,9 +16,10 @@ import uvloop
 
 from exporter.clock import SystemClock
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.engine.families import SENDER
 from exporter.engine.store import Store
 from exporter.views.connection import Limits
-from exporter.views.metrics import SENDER, Exposition
+from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
 from exporter.views.web import Web, WebContext
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from exporter.check_state import CheckState, FindingPolicy, RecordHistory
+from exporter.check_state import CheckState, FindingPolicy, RecordChange, RecordHistory
 from exporter.config import schema, shipped_blocklists
 from exporter.engine import catalogue
+from exporter.engine.families import HELP
 from exporter.facts import Reason, Record
 from exporter.model import Acceptance
 from exporter.publish import finding_pages, markdown
 from exporter.views import metrics
-from exporter.views.metrics import HELP, Exposition
+from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
@@ -93,12 +94,12 @@ def test_every_family_is_told_with_the_labels_that_it_has() -> None:
     assert families.LABELS.keys() == HELP.keys()
     target = replace(EXAMPLE, accept=(Acceptance(finding="sample.odd", until=1e9, reason="x"),))
     verdict = CheckState(SAMPLE, target).after(outcome(BROKEN(what="x"), NOTE(what="y"), ODD(what="z"), at=1000))
-    record = RecordHistory(Record.of("example.com TXT", ["x"]), 1000.0)
+    record = RecordHistory(Record.of("example.com TXT", ["x"]), 1000.0, (RecordChange((), ("x",), 1000.0),))
     doubtful = replace(verdict.after(outcome(doubt=Reason.BOGUS, at=2000)), target=target, records=(record,))
     flapping = tuple(replace(it, confirmed=True, turns=(2500.0, 2900.0)) for it in doubtful.findings)
     doubtful = replace(doubtful, findings=flapping)
     seen = {name: line for name, line in metrics.lines(doubtful, FindingPolicy(), 3000.0) if name in HELP}
-    assert len(seen) == 10
+    assert len(seen) == 8
     for name, line in seen.items():
         labels = set(re.findall(r'(\w+)="', line.decode()))
         assert labels == {"check", "domain", *families.LABELS[name]} - {families._OF_A_CHECK}, name

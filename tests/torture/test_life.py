@@ -17,7 +17,7 @@ import pytest
 
 from exporter.demo.nameserver import records
 from exporter.publish.thresholds import Thresholds, seconds
-from exporter.views.metrics import FINDING, SINCE
+from exporter.engine.families import FINDING, SINCE
 from tests.support.clock import FakeClock
 from tests.support.household import HOUR, MINUTE, Household
 from tests.support.simulation import simulate

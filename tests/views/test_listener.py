@@ -19,10 +19,10 @@ import trustme
 import uvloop
 
 from exporter.cli.serve import raise_file_limit
+from exporter.engine.families import SENDER
 from exporter.views.connection import Limits
 from exporter.views.http_stats import Disconnection
 from exporter.views.listener import RESERVE, SHARE, Tls, bound, no_tls
-from exporter.views.metrics import SENDER
 from tests.support.checks import EXAMPLE
 from tests.support.http_clients import GET, ask, gone, opened
 from tests.views.test_web import Site

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.engine.families import ACCEPTED_UNTIL
 from exporter.facts import Reason, Severity
 from exporter.model import Acceptance
 from exporter.views.metrics import Exposition, compressor, sample
@@ -53,7 +54,8 @@ def test_a_target_that_never_ran_has_no_verdict_but_is_there() -> None:
     assert "deliverability_check_ok{" not in told
     assert 'deliverability_check_unknown{check="sample",domain="example.com"} 1' in told
     assert 'deliverability_check_unknown_reason{check="sample",domain="example.com",reason="pending"} 1' in told
-    assert 'deliverability_check_last_run_timestamp_seconds{check="sample",domain="example.com"} 0' in told
+    assert 'deliverability_check_last_conclusive_timestamp_seconds{check="sample",domain="example.com"} 0' in told
+    assert 'deliverability_checks{check="sample",status="pending"} 1' in told
 
 
 def test_nothing_has_begun_in_the_future() -> None:
@@ -99,12 +101,22 @@ def test_accepted_findings_are_no_finding_series_until_their_day_is_over() -> No
     shown.put(replace(held(outcome(ODD(what="x"), at=900)), target=target))
     told = text(shown)
     assert "deliverability_finding{" not in told
-    assert 'finding="sample.odd",until="1970-01-01"} 1' in told
+    assert f'{ACCEPTED_UNTIL}{{check="sample",domain="example.com",finding="sample.odd"}} 86400' in told
     assert 'deliverability_check_ok{check="sample",domain="example.com"} 1' in told
     clock.pass_(86400)
     told = text(shown)
     assert 'deliverability_check_ok{check="sample",domain="example.com"} 0' in told
-    assert "deliverability_finding_accepted{" not in told
+    assert f"{ACCEPTED_UNTIL}{{" not in told
+
+
+def test_findings_accepted_for_good_have_no_end_and_one_series_each() -> None:
+    shown = exposition()
+    target = replace(EXAMPLE, accept=(Acceptance(finding="sample.odd", until=None, reason="so be it"),))
+    shown.put(replace(held(outcome(ODD(what="x"), ODD(what="y"))), target=target))
+    (line,) = [line for line in text(shown).splitlines() if line.startswith(f"{ACCEPTED_UNTIL}{{")]
+    assert line.endswith('finding="sample.odd"} +Inf')
+    (family,) = parse_text(f"{line}\n")
+    assert family.samples[0].value == float("inf")
 
 
 def test_severities_follow_the_policy() -> None:
@@ -123,15 +135,16 @@ def test_a_removed_target_leaves_nothing_behind() -> None:
 
 
 def test_the_series_limit_drops_whole_targets_and_counts_them() -> None:
-    shown = exposition(limit=9)
+    shown = exposition(limit=7)
     shown.put(held(outcome()))
-    assert shown.series == 4
+    assert shown.series == 4, "two of the check, and two totals"
     shown.put(
         replace(held(outcome(BROKEN(what="x"), LISTED(blocklist="a"))), target=replace(EXAMPLE, name="b.example"))
     )
-    assert (shown.series, shown.dropped) == (4, 6)
+    assert (shown.series, shown.dropped) == (5, 4)
+    assert 'deliverability_checks{check="sample",status="fail"} 1' in text(shown), "totals are of all targets"
     shown.remove(("sample", "domain=b.example"))
-    assert shown.dropped == 0
+    assert (shown.series, shown.dropped) == (4, 0)
 
 
 def test_both_formats_are_what_their_parsers_expect() -> None:

@@ -174,7 +174,7 @@ async def test_below_a_prefix_passwords_hold_and_probes_are_as_free(tmp_path: Pa
     ],
 )
 async def test_a_page_of_the_external_url_may_reload(headers: dict[str, str], status: int) -> None:
-    async def reload() -> list[str]:
+    async def reload(*, force: bool) -> list[str]:
         return []
 
     site = Site(reload, public=PublicAddress.of(PROXY, ""))

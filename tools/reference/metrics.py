@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
+from exporter.check_state import CheckState
 from exporter.clock import SystemClock
+from exporter.engine import families
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.engine.families import HELP
 from exporter.facts import Reason
 from exporter.mail.dns import Status
 from exporter.model import IDENTITY_LABELS
@@ -14,30 +18,30 @@ from exporter.net.dns.resolver import ResolverStats
 from exporter.net.dns.upstream import UpstreamStats
 from exporter.publish.markdown import code, codes, joined, plain, table
 from exporter.stats import Histogram
-from exporter.targets import Authorisation, Greeting
-from exporter.views import metrics
+from exporter.targets import Authorisation, Domain, Greeting
 from exporter.views.http_stats import Disconnection, HttpStats
-from exporter.views.metrics import HELP, Exposition
-from exporter.views.own_metrics import OwnHealth, health
+from exporter.views.metrics import Exposition
+from exporter.views.own_metrics import OwnHealth, health, shown_name
 from tools.reference.made import MADE
 
 _OF_A_CHECK = "who"  # stands for `check`, the target's identity labels, and labels of the user's
 
 # The labels that a family has besides, or that it has at all where there is no _OF_A_CHECK.
 LABELS: dict[str, tuple[str, ...]] = {
-    metrics.OK: (_OF_A_CHECK,),
-    metrics.UNKNOWN: (_OF_A_CHECK,),
-    metrics.REASON: (_OF_A_CHECK, "reason"),
-    metrics.FINDING: (_OF_A_CHECK, "finding", "severity"),
-    metrics.SINCE: (_OF_A_CHECK, "finding"),
-    metrics.FLAPPING: (_OF_A_CHECK, "finding"),
-    metrics.ACCEPTED: (_OF_A_CHECK, "finding", "until"),
-    metrics.LAST_RUN: (_OF_A_CHECK,),
-    metrics.LAST_CONCLUSIVE: (_OF_A_CHECK,),
-    metrics.RECORD_CHANGED: (_OF_A_CHECK,),
-    metrics.INTERVAL: ("check",),
-    metrics.DOMAIN_SENDER: Authorisation.LABELS,
-    metrics.SENDER: (*Greeting.LABELS, "helo"),
+    families.OK: (_OF_A_CHECK,),
+    families.UNKNOWN: (_OF_A_CHECK,),
+    families.REASON: (_OF_A_CHECK, "reason"),
+    families.FINDING: (_OF_A_CHECK, "finding", "severity"),
+    families.SINCE: (_OF_A_CHECK, "finding"),
+    families.FLAPPING: (_OF_A_CHECK, "finding"),
+    families.ACCEPTED_UNTIL: (_OF_A_CHECK, "finding"),
+    families.LAST_CONCLUSIVE: (_OF_A_CHECK,),
+    families.RECORD_CHANGED: (_OF_A_CHECK,),
+    families.INTERVAL: ("check",),
+    families.DOMAIN_SENDER: Authorisation.LABELS,
+    families.SENDER: (*Greeting.LABELS, "helo"),
+    families.TARGETS: ("kind",),
+    families.CHECKS: ("check", "status"),
 }
 
 REASONS: dict[Reason, str] = {
@@ -63,7 +67,10 @@ QUERIES: tuple[tuple[str, str], ...] = (
     ("What is being refused now?", 'deliverability_finding{severity="critical"}'),
     ("How much is wrong, by team (a label of your own)?", "sum by (team, severity) (deliverability_finding)"),
     ("For how many days has each finding stood?", "(time() - deliverability_finding_since_timestamp_seconds) / 86400"),
-    ("What part of the targets passes each check?", "avg by (check) (deliverability_check_ok)"),
+    (
+        "What part of the targets passes each check?",
+        ('sum by (check) (deliverability_checks{status="pass"})\n  / sum by (check) (deliverability_checks)'),
+    ),
     ("What cannot be told, and why?", "count by (check, reason) (deliverability_check_unknown_reason)"),
     (
         "What has had no answer for six hours (0 is never)?",
@@ -71,7 +78,7 @@ QUERIES: tuple[tuple[str, str], ...] = (
     ),
     (
         "Which records have changed within a day?",
-        "time() - (deliverability_record_changed_timestamp_seconds > 0) < 86400",
+        "time() - deliverability_record_changed_timestamp_seconds < 86400",
     ),
     (
         "Which domains suffer from a mail host with something critical?",
@@ -170,7 +177,10 @@ def own(known: Catalogue) -> Iterator[tuple[str, ...]]:
     stats = ResolverStats({"": UpstreamStats(queries=1)})
     stats.nameservers[""].responses.update([Status.ANSWER])
     sample = OwnHealth(
-        targets={"": 1},
+        state_configured=True,
+        state_size=1,
+        state_saved=1.0,
+        queued={"": 1},
         runs=Counter([""]),
         unknown=Counter([("", "")]),
         skipped={("", ""): 1},
@@ -181,7 +191,9 @@ def own(known: Catalogue) -> Iterator[tuple[str, ...]]:
         web_file_ok=True,
         web_refused={"": 1},
     )
-    for family in health(sample, Exposition(known, SystemClock(), 0, OwnHealth)):
+    shown = Exposition(known, SystemClock(), 0, OwnHealth)
+    (check, *_) = (it for it in known.checks.values() if Domain in it.over)
+    shown.put(replace(CheckState(check, Domain(name="", mail_from=())), last_run=1.0))
+    for family in health(sample, shown, SystemClock()):
         labels = dict.fromkeys(label for one in family.samples for label in one.labels if label != "le")
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        yield code(name), family.type, codes(labels), plain(family.documentation)
+        yield code(shown_name(family)), family.type, codes(labels), plain(family.documentation)

@@ -45,7 +45,8 @@ async def spf(target: Domain, net: Net) -> Facts:
     yield unsure
     if costs and not unsure:
         yield LOOKUPS(max(cost.lookups for cost in costs))
-        yield VOIDS(max(len(cost.voids) for cost in costs))
+        if voids := max(len(cost.voids) for cost in costs):
+            yield VOIDS(voids)
     if any(policy.texts for policy in policies) and not any(policy.reply.doubt for policy in policies):
         yield Measured(BYTES), BYTES(max(len(text) for policy in policies for text in policy.texts))
 
@@ -85,6 +86,7 @@ LOOKUPS = Metric(
     "deliverability_spf_dns_lookups", "DNS lookups of the SPF policy if every term is reached; the limit is 10."
 )
 VOIDS = Metric(
-    "deliverability_spf_void_lookups", "SPF terms whose DNS lookups come back empty if every term is reached; limit 2."
+    "deliverability_spf_void_lookups",
+    "SPF terms whose DNS lookups come back empty if every term is reached; limit 2. Absent if there is none.",
 )
 BYTES = Metric("deliverability_spf_record_bytes", "Size of the SPF record in bytes.")

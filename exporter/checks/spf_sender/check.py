@@ -25,7 +25,8 @@ async def spf_sender(target: Authorisation, net: Net) -> Facts:
                 yield fact
     if results and not any(result.reason for result in results):
         yield LOOKUPS(max(result.lookups for result in results))
-        yield VOIDS(max(result.voids for result in results))
+        if voids := max(result.voids for result in results):
+            yield VOIDS(voids)
 
 
 async def _evaluated(name: str, egress: Egress, net: Net) -> SpfEvaluation:
@@ -42,5 +43,5 @@ LOOKUPS = Metric(
 VOIDS = Metric(
     "deliverability_spf_sender_void_lookups",
     "SPF terms whose DNS lookups really come back empty for the sender's costliest address; the third ends it in "
-    "permerror.",
+    "permerror. Absent if there is none.",
 )

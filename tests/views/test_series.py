@@ -1,0 +1,145 @@
+"""Which series there are: few of a domain where all is well, those that the operator wants, and counters from 0 on."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from exporter.check_state import CheckState
+from exporter.config import Settings, defaults
+from exporter.engine import catalogue, families
+from exporter.facts import Record
+from exporter.net.dns.resolver import ResolverStats
+from exporter.views.http_stats import HttpStats
+from exporter.views.metrics import CHANGES_SHOWN, Exposition
+from exporter.views.own_metrics import OwnHealth
+from tests.lab.prometheus import check_metrics
+from tests.support.checks import EXAMPLE, SAMPLE, outcome
+from tests.support.clock import FakeClock
+from tests.support.household import Household
+from tests.support.simulation import simulate
+from tests.worlds.world import HOME, World
+
+CATALOGUE = catalogue.load()
+BEFORE = 75  # series with a label `domain`, counted in the same way before this was so
+NOW = FakeClock().wall()
+
+
+def exposed(shown: Exposition) -> str:
+    return b"".join(shown.render("")[0]).decode()
+
+
+def names(text: str) -> Counter[str]:
+    return Counter(re.findall(r"^(\w+)(?:\{.*\})? \S+$", text, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def of_one_domain() -> str:
+    """What is exposed of one domain with one sender, one selector and one MX host, once all has run."""
+    world, clock = World("postfix-vps", (HOME / "postfix-vps.zone").read_text()), FakeClock()
+
+    async def story() -> str:
+        async with Household(world, clock, "series") as house:
+            await house.live(1800)
+            assert house.unknown() == set()
+            assert house.daemon
+            return exposed(house.daemon.exposition)
+
+    return simulate(clock, story())
+
+
+def test_a_domain_where_all_is_well_has_few_series(
+    of_one_domain: str, record_property: Callable[[str, object], None]
+) -> None:
+    of_the_domain = [line for line in of_one_domain.splitlines() if re.search(r'[{,]domain="', line)]
+    record_property("series of a domain", len(of_the_domain))
+    record_property("before", BEFORE)
+    assert len(of_the_domain) == 39
+    told = names("\n".join(of_the_domain))
+    assert (told[families.OK], told[families.UNKNOWN]) == (13, 13), "two of each check"
+    assert len(told) == 2 + 13, "and one of each measure and relation"
+
+
+@pytest.mark.lab
+def test_promtool_has_no_complaint(of_one_domain: str) -> None:
+    check_metrics(of_one_domain)
+
+
+def shown(settings: Settings, *states: CheckState, clock: FakeClock | None = None) -> Exposition:
+    made = Exposition(CATALOGUE, clock or FakeClock(), 1000, OwnHealth)
+    made.configure(settings)
+    for state in states:
+        made.put(state)
+    made.totals.release()
+    return made
+
+
+DEFAULTS = defaults(CATALOGUE)
+LOOKED = CheckState(CATALOGUE.checks["mx"], EXAMPLE).after(outcome(at=NOW))
+
+
+def test_the_names_that_can_be_denied_are_those_that_there_are() -> None:
+    own = OwnHealth(
+        state_configured=True, state_size=0, state_saved=1.0, web_file_ok=True, dns=ResolverStats(), http=HttpStats()
+    )
+    text = exposed(Exposition(CATALOGUE, FakeClock(), 1, lambda: own))
+    made = re.findall(r"^# TYPE (deliverability_exporter_\w+) ", text, re.MULTILINE)
+    assert sorted(made) == sorted(families.OWN)
+
+
+def test_denied_families_are_left_out_of_both_kinds_and_come_back() -> None:
+    denied = frozenset({families.OK, families.CHECKS, families.INTERVAL, "deliverability_exporter_runs_total"})
+    less = shown(replace(DEFAULTS, denied_families=denied), LOOKED)
+    assert denied & names(exposed(less)).keys() == set()
+    assert less.configure(DEFAULTS), "all has to be written anew"
+    less.put(LOOKED)
+    less.totals.release()
+    assert {families.OK, families.CHECKS, families.INTERVAL} <= names(exposed(less)).keys()
+
+
+def test_totals_are_also_by_the_labels_that_the_operator_names() -> None:
+    of_crm = replace(LOOKED, target=replace(EXAMPLE, labels=(("team", "crm"), ("env", "prod"))))
+    text = exposed(shown(replace(DEFAULTS, totals_by=("team",)), of_crm))
+    assert 'deliverability_targets{kind="domain",team="crm"} 1' in text
+    assert 'deliverability_checks{check="mx",status="pass",team="crm"} 1' in text
+
+
+def test_a_change_of_a_record_is_told_for_thirty_days() -> None:
+    clock, name = FakeClock(), "example.com MX"
+    was, now = (outcome(Record.of(name, [text]), at=NOW + n) for n, text in enumerate("ab"))
+    clock.pass_(1)
+    told = shown(DEFAULTS, CheckState(SAMPLE, EXAMPLE).after(was).after(now).confirmed(float("inf")), clock=clock)
+    assert f'{families.RECORD_CHANGED}{{check="sample",domain="example.com"}} {NOW + 1:.0f}\n' in exposed(told)
+    clock.pass_(CHANGES_SHOWN - 1)
+    assert names(exposed(told))[families.RECORD_CHANGED] == 1
+    clock.pass_(1)
+    assert names(exposed(told))[families.RECORD_CHANGED] == 0
+    assert len(told._expiries) == 0
+
+
+def test_counters_of_checks_that_run_begin_at_0() -> None:
+    own = OwnHealth()
+    own.begin(frozenset({"mx"}))
+    text = exposed(Exposition(CATALOGUE, FakeClock(), 1000, lambda: own))
+    for line in (
+        'runs_total{check="mx"} 0.0',
+        'runs_unknown_total{check="mx",reason="dns_timeout"} 0.0',
+        'runs_skipped_total{cause="overlap",check="mx"} 0.0',
+        'check_duration_seconds_count{check="mx"} 0.0',
+    ):
+        assert f"deliverability_exporter_{line}\n" in text
+    own.count(outcome())
+    own.begin(frozenset({"mx", "spf"}))
+    assert own.runs == {"mx": 0, "spf": 0, "sample": 1}
+
+
+def test_without_a_state_file_nothing_is_said_of_it() -> None:
+    assert not [name for name in names(exposed(shown(DEFAULTS))) if "_state_" in name and "configured" not in name]
+    own = OwnHealth(state_configured=True, state_writable=True, state_size=4096, state_saved=NOW)
+    text = exposed(Exposition(CATALOGUE, FakeClock(), 1000, lambda: own))
+    for line in ("state_writable 1.0", "state_size_bytes 4096.0", "state_saved_timestamp_seconds 1.78e+09"):
+        assert f"deliverability_exporter_{line}\n" in text
