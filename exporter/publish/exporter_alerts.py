@@ -151,16 +151,10 @@ def _eyes(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     )
     yield Alert(
         "DeliverabilityEvaluationStale",
-        expr=(
-            "count by (job, instance, check) (\n"
-            f"  time() - max_over_time(deliverability_check_last_run_timestamp_seconds[{window}])\n"
-            "    > on (job, instance, check) group_left ()\n"
-            f"  ({given.stale_intervals} * max_over_time(deliverability_check_interval_seconds[{window}]) + 300)\n"
-            ")"
-        ),
+        expr=(f"max_over_time(deliverability_exporter_overdue_targets[{window}]) > 0"),
         summary="{{ $labels.check }} is late for {{ $value }} targets of {{ $labels.instance }}",
         description=(
-            f"They were not looked at for more than {given.stale_intervals} intervals, and what is shown is old. What "
+            "They were not looked at for more than two intervals, and what is shown is old. What "
             "to do: see whether the exporter is short of CPU, its resolver slow or queries_per_second too low."
         ),
         runbook=f"{given.exporter_url}/",
@@ -237,8 +231,8 @@ def _exporter(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     )
     yield alert(
         "TargetsDropped",
-        f"sum by (job, instance) (min_over_time({own}targets[{window}])) * 100\n"
-        f"  < {given.targets_percent} * sum by (job, instance) (max_over_time({own}targets[1d]))",
+        f"sum by (job, instance) (min_over_time(deliverability_targets[{window}])) * 100\n"
+        f"  < {given.targets_percent} * max_over_time(sum by (job, instance) (deliverability_targets)[1d:{window}])",
         f"{{{{ $labels.instance }}}} has less than {given.targets_percent}% of the last day's targets",
         "A configuration that was meant otherwise watches nothing. What to do: see that every file that `include` "
         "names is there and whole. If it was meant, this ends by itself within a day.",
@@ -258,7 +252,7 @@ def _exporter(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     )
     yield alert(
         "StateNotWritable",
-        f"max_over_time({own}state_writable[{window}]) == 0\n  and max_over_time({own}state_configured[{window}]) == 1",
+        f"max_over_time({own}state_writable[{window}]) == 0",
         "{{ $labels.instance }} cannot save its state",
         "A restart would lose since when findings stand. What to do: look at the disk, and at who may write "
         "--storage.path.",
@@ -287,7 +281,7 @@ def _exporter(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     )
     yield Alert(
         "DeliverabilityRecordChanged",
-        expr=f"time() - (max_over_time(deliverability_record_changed_timestamp_seconds[{window}]) > 0) < 3600",
+        expr=f"time() - max_over_time(deliverability_record_changed_timestamp_seconds[{window}]) < 3600",
         summary="A record that {{ $labels.check }} looks at has changed:" + ANYBODY,
         description=(
             "Somebody has changed what is published. What to do: see on its page what it was and what it is, and "

@@ -37,7 +37,6 @@ class Thresholds:
     down_after: str = _as("5m", "how long scrapes may fail before the exporter is down")
     mute_for: str = _as("6h", "how long, at most, doubt about a resolver or a blocklist mutes what was found")
     settle: str = _as("75m", "how long trouble leaves traces: the longest interval of a check, `gap`, `keep_firing`")
-    stale_intervals: int = _as(3, "intervals without a run")
     certificate_days: int = _as(14, "days that a certificate is still good for")
     registration_days: int = _as(30, "days that a registration is still good for")
     series_percent: int = _as(90, "part of limits.series that is used")

@@ -43,29 +43,20 @@ def quiet() -> Iterator[Story]:
     )
     yield Story(
         "an exporter that keeps its state in memory, by choice, is no fault",
-        up()
-        | gauge("exporter_state_writable", (0, 60))
-        | gauge("exporter_state_configured", (0, 60))
-        | gauge("exporter_series_dropped", (0, 60)),
+        up() | gauge("exporter_state_configured", (0, 60)) | gauge("exporter_series_dropped", (0, 60)),
         {59: {}},
     )
     yield Story(
-        "what is first seen has not changed",
-        up() | gauge("record_changed_timestamp_seconds", (0, 300), check="spf", domain="example.com"),
-        {5: {}, 299: {}},
+        "a target that is overdue for some minutes is nobody's business",
+        up() | gauge("exporter_overdue_targets", (0, 60), (1, 8), (0, 40), check="zone"),
+        {minute: {} for minute in range(60, 108, 3)},
     )
     yield Story(
-        "a check that has never run is late, one that runs at its pace is not",
+        "targets that get another label are none that are gone",
         up()
-        | gauge("check_last_run_timestamp_seconds", (0, 100), check="zone", domain="example.com")
-        | {
-            series("deliverability_check_last_run_timestamp_seconds", check="mx", domain="example.com"): [
-                str(minute // 60 * 3600) for minute in range(100)
-            ]
-        }
-        | gauge("check_interval_seconds", (900, 100), check="zone")
-        | gauge("check_interval_seconds", (3600, 100), check="mx"),
-        {60: {}, 99: {"DeliverabilityEvaluationStale": 1}},
+        | gauge("targets", (100, 30), (0, 270), kind="domain", team="crm")
+        | gauge("targets", (0, 30), (100, 270), kind="domain", team="sales"),
+        {minute: {} for minute in range(25, 300, 5)},
     )
     yield Story(
         "a target that knows nothing since yesterday, of which the latest run could tell, is no unknown",

@@ -171,11 +171,10 @@ def watching() -> Iterator[Story]:
     )
     yield story(
         "DeliverabilityEvaluationStale",
-        gauge("check_last_run_timestamp_seconds", (600, 120), (7200, 60), **spf)
-        | gauge("check_interval_seconds", (900, 180), check="spf"),
+        gauge("exporter_overdue_targets", (0, 60), (7, 60), (0, 60), check="spf"),
         not_yet=74,
-        fires=78,
-        over=135,
+        fires=76,
+        over=136,
     )
     down = Story("a down exporter is told of", {series("up"): steps((1, 10), (0, 20), (1, 60))})
     down.fires = {14: {}, 16: {"DeliverabilityExporterDown": 1}, 44: {"DeliverabilityExporterDown": 1}, 46: {}}
@@ -199,7 +198,7 @@ def watching() -> Iterator[Story]:
     )
     yield story(
         "DeliverabilityTargetsDropped",
-        gauge("exporter_targets", (100, 30), (40, 60), (100, 60), kind="Domain"),
+        gauge("targets", (100, 30), (40, 60), (100, 60), kind="domain"),
         not_yet=39,
         fires=42,
         over=110,
@@ -220,7 +219,7 @@ def watching() -> Iterator[Story]:
     )
     yield story(
         "DeliverabilityStateNotWritable",
-        gauge("exporter_state_writable", (1, 10), (0, 50), (1, 60)) | gauge("exporter_state_configured", (1, 120)),
+        gauge("exporter_state_writable", (1, 10), (0, 50), (1, 60)),
         not_yet=24,
         fires=27,
         over=75,
@@ -264,7 +263,7 @@ def watching() -> Iterator[Story]:
     )
     yield story(
         "DeliverabilityRecordChanged",
-        gauge("record_changed_timestamp_seconds", (0, 100), (6000, 200), **spf),
+        {series("deliverability_record_changed_timestamp_seconds", **spf): during(6000, 100, 300)},
         not_yet=99,
         fires=101,
         over=170,

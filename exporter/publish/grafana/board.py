@@ -224,7 +224,7 @@ def _record_changes(matchers: str) -> Json:
         "enable": True,
         "hide": False,
         "iconColor": "purple",
-        "expr": f"topk({MARKS}, {changed} @ end() > 0) * 1000",
+        "expr": f"topk({MARKS}, {changed} @ end()) * 1000",
         "useValueForTime": True,
         "titleFormat": "{{check}} record changed",
         "textFormat": "{{domain}} {{selector}} {{ip}} {{sender}}",

@@ -125,7 +125,7 @@ def _keys(links: Links) -> Json:
         {
             "state": (f"{worst(by, matchers)}", Column("State", width=100, texts=WORST)),
             "bits": (
-                f"max by ({by}) ({of('deliverability_dkim_key_bits', THIS)})",
+                f"8 * max by ({by}) ({of('deliverability_dkim_key_size_bytes', THIS)})",
                 Column("Bits", width=65, unit="none"),
             ),
             "seen": (f"max by ({by}) ({seen}) * 1000", Column("First seen", width=120, unit=WHEN)),

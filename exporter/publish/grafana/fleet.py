@@ -11,8 +11,10 @@ from exporter.publish.grafana.panels import (
     ANY_IS_DOUBT,
     BAD,
     DOUBT,
+    PLAIN,
     SEVERITIES,
     WARN,
+    WHEN,
     Column,
     Json,
     bars,
@@ -23,7 +25,6 @@ from exporter.publish.grafana.panels import (
 from exporter.publish.grafana.parts import (
     FEW,
     FINDING,
-    JUDGED,
     OK,
     REASON,
     SHOWN,
@@ -31,7 +32,6 @@ from exporter.publish.grafana.parts import (
     changes,
     days_left,
     findings,
-    late,
     listings,
     total,
     untold,
@@ -101,15 +101,16 @@ def _numbers() -> list[tuple[int, Json]]:
             steps=ANY_IS_DOUBT,
         ),
         stat(
-            "Late",
-            "Checks of a target without a conclusive run for three intervals, or ever. Their verdicts are old.",
-            f"count({late()}) or 0 * sum({of(UNKNOWN)})",
+            "Overdue",
+            "Targets that a check has not looked at for two intervals. What is shown of them is old.",
+            f"sum({of('deliverability_exporter_overdue_targets')})",
             steps=ANY_IS_DOUBT,
         ),
         stat(
-            "Oldest verdict",
-            "Of those that have one. A check of a day's interval may be a day old.",
-            f"max(time() - ({of(JUDGED)} > 0))",
+            "Oldest look",
+            "Of those that have had one. That of a check of a day's interval may be a day old.",
+            f"max({of('deliverability_exporter_time_seconds')} - on (job, instance) group_right () "
+            f"{of('deliverability_exporter_oldest_run_timestamp_seconds')})",
             unit="s",
             decimals=0,
         ),
@@ -259,14 +260,20 @@ def _accepted(links: Links) -> Json:
     labels = {
         "finding": Column("Finding", width=220, links=(links.runbook(),)),
         "target": Column("Target", links=links.target()),
-        "until": Column("Until", width=110),
         **TOLD,
     }
-    accepted = links.labelled(f"topk({SHOWN}, {of('deliverability_finding_accepted')})")
+    until = of("deliverability_finding_accepted_until_timestamp_seconds")
+    until = f"({until} < +Inf or 0 * ({until} == bool +Inf))"  # 0: no end
+    accepted = links.labelled(f"bottomk({SHOWN}, {until}) * 1000")
     return table(
         "Accepted findings",
         "They stand, but were accepted in the configuration: no check fails because of them until that day.",
         labels,
-        {"stands": (f"max by ({', '.join(labels)}) ({accepted})", Column("stands", hidden=True))},
+        {
+            "until": (
+                f"max by ({', '.join(labels)}) ({accepted})",
+                Column("Until", width=140, unit=WHEN, texts={"0": ("no end", PLAIN)}),
+            )
+        },
         sort=[("Until", False)],
     )

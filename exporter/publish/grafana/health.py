@@ -19,7 +19,7 @@ from exporter.publish.grafana.panels import (
     stat,
     table,
 )
-from exporter.publish.grafana.parts import UNKNOWN, late
+from exporter.publish.grafana.parts import UNKNOWN
 from exporter.publish.thresholds import Thresholds
 
 OWN = "deliverability_exporter_"
@@ -65,7 +65,7 @@ def _numbers(given: Thresholds) -> list[tuple[int, Json]]:
         stat(
             "State saved",
             "Whether verdicts survive a restart. Memory only: started without --storage.path, or it cannot be written.",
-            f"min({of(OWN + 'state_writable')})",
+            f"min({of(OWN + 'state_writable')} or {of(OWN + 'state_configured')})",
             texts=SAVED,
         ),
         stat(
@@ -78,9 +78,9 @@ def _numbers(given: Thresholds) -> list[tuple[int, Json]]:
         ),
         stat("Series left out", "Because of the limit.", f"sum({of(OWN + 'series_dropped')})", steps=ANY_IS_BAD),
         stat(
-            "Late verdicts",
-            "Without a conclusive run for three intervals, or ever.",
-            f"count({late()}) or 0 * sum({of(UNKNOWN)})",
+            "Overdue",
+            "Targets that a check has not looked at for two intervals, whatever it found.",
+            f"sum({of(OWN + 'overdue_targets')})",
             steps=((None, "text"), (1, DOUBT)),
         ),
         stat(
@@ -158,9 +158,9 @@ def _durations() -> Json:
 
 def _late() -> Json:
     return bars(
-        "Late verdicts, by check",
-        "Without a conclusive run for three intervals, or ever. Empty while none is, if there is data above.",
-        f"sort_desc(count by (check) ({late()}))",
+        "Overdue, by check",
+        "Targets that it has not looked at for two intervals, whatever it found.",
+        f"sort_desc(sum by (check) ({of(OWN + 'overdue_targets')}))",
         "{{check}}",
         steps=((None, DOUBT),),
     )
@@ -180,7 +180,7 @@ def _targets() -> Json:
     return bars(
         "Targets, by kind",
         "A sudden loss is a list of targets that was lost.",
-        f"sort_desc(sum by (kind) ({of(OWN + 'targets')}))",
+        f"sort_desc(sum by (kind) ({of('deliverability_targets')}))",
         "{{kind}}",
         steps=((None, "blue"),),
     )

@@ -46,12 +46,6 @@ def total(metric: str, matchers: str = "", targets: str = "") -> str:
     return f"sum({of(metric, matchers)}) or 0 * sum({of(UNKNOWN, targets)})"
 
 
-def late() -> str:
-    """Checks without a conclusive run for three intervals, or without any."""
-    due = f"3 * {of('deliverability_check_interval_seconds')}"
-    return f"{of(JUDGED)} + on (job, instance, check) group_left () {due} < time()"
-
-
 def worst(by: str, matchers: str) -> str:
     """The worst state of each, as in WORST. It is pass only if the check has a conclusive result and no finding."""
     unknown = of(UNKNOWN, matchers)
@@ -144,7 +138,7 @@ def verdicts(matchers: str, links: Links) -> Json:
             ),
             "judged": (
                 f"max by ({known}) ({links.labelled(f'{of(JUDGED, matchers)} * 1000')})",
-                Column("Last result", width=140, unit=WHEN, texts={"0": ("never", PLAIN)}),
+                Column("Not known since", width=140, unit=WHEN, texts={"0": ("never known", PLAIN)}),
             ),
         },
         sort=[("Verdict", False), ("Check", False)],
@@ -179,10 +173,10 @@ def changes(links: Links, matchers: str = "") -> Json:
         "target": Column("Target", links=links.target()),
         **TOLD,
     }
-    changed = links.labelled(f"topk({FEW}, {of(CHANGED, matchers)} > 0) * 1000")
+    changed = links.labelled(f"topk({FEW}, {of(CHANGED, matchers)}) * 1000")
     return table(
         "Records changed last",
-        f"What the {FEW} latest changes were is on the target's page. Empty: none has changed since it was first seen.",
+        f"What the {FEW} latest changes were is on the target's page. Empty: none has changed for 30 days.",
         labels,
         {"when": (f"max by ({', '.join(labels)}) ({changed})", Column("Changed", width=140, unit=WHEN))},
         sort=[("Changed", True)],
