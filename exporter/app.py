@@ -30,6 +30,7 @@ from exporter.engine.confirmations import Confirmations, usual_looks
 from exporter.engine.departures import Departures
 from exporter.engine.evaluate import evaluate
 from exporter.engine.families import DOMAIN_SENDER, SENDER
+from exporter.engine.finding_log import FindingLog
 from exporter.engine.plan import Pair, Plan, pairs
 from exporter.engine.schedule import Job, Schedule
 from exporter.engine.state_file import StateFile
@@ -99,6 +100,7 @@ class Daemon:
         self._plan = Plan(catalogue, (), lambda _: False, self.store)
         self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
         self._departures = Departures(clock)
+        self._finding_log = FindingLog(clock)
         self.clock_steps = ClockSteps(self.store, self._departures, clock, self._changed)
         self.schedule = Schedule(self._run, clock, on_jump=self.clock_steps.jumped)
         self._confirmations = Confirmations(self.store, self.schedule, catalogue, clock, self._changed)
@@ -276,6 +278,8 @@ class Daemon:
         fresh = now - state.last_run < interval and not state.ahead and not pending
         self.schedule.add(Job(check, target, interval, at_once=not fresh))
         self._confirmations.hold(state)
+        if news:
+            self._finding_log.hold(state, self.exposition.policy)
         if news and state.next_look is not None:
             self.schedule.look_again(state.key, state.last_run + state.next_look - now)
         if news and state.again:  # a second look that was due before the restart
@@ -290,6 +294,7 @@ class Daemon:
         self.store.remove(key)
         self.schedule.remove(key)
         self.exposition.remove(key)
+        self._finding_log.forget(key)
 
     def _save_all(self) -> None:
         """Save all that is known, because the state file is a new one."""
@@ -308,19 +313,18 @@ class Daemon:
         past_cache = known is not None and known.next_look is not None
         outcome = await evaluate(check, target, partial(clients.net, self.store, fresh=past_cache), self._clock)
         self._own.count(outcome)
+        self._finding_log.ran(outcome)
         before = self.store.get(check.id, target.key)
         state = self.store.record(outcome)
         if state is None:
             return
-        self.exposition.put(state)
+        self._changed(state)
         for wait in (outcome.again, state.next_look):
             if wait is not None:
                 self.schedule.look_again(state.key, wait)
         self._confirmations.take(state, outcome)
         self.schedule.run_dependents(sorted(self._plan.dependents(before, state)), NEWS_PAUSE)
-        if self._state_file:
-            self._state_file.save(state)
-            self._save_blocklists(every=1.0)
+        self._save_blocklists(every=1.0)
         self._learn(state)
 
     def _learn(self, state: CheckState) -> None:
@@ -331,6 +335,8 @@ class Daemon:
             self._remove((pair[0].id, pair[1].key))
 
     def _changed(self, state: CheckState) -> None:
+        """Log, expose and save what is new of a pair."""
+        self._finding_log.take(state, self.exposition.policy)
         self.exposition.put(state)
         if self._state_file:
             self._state_file.save(state)

@@ -20,10 +20,10 @@ from exporter.checks.smtp_tls.connection import NO_STARTTLS
 from exporter.config import load
 from exporter.engine import catalogue
 from exporter.engine.departures import DAY, Departures
+from exporter.engine.families import FINDING, SINCE
 from exporter.engine.state_file import StateFile
 from exporter.facts import Record
 from exporter.targets import Domain, MailHost
-from exporter.engine.families import FINDING, SINCE
 from tests.engine.test_state_file import CHECK, ran
 from tests.support.checks import EXAMPLE
 from tests.support.clock import FakeClock

@@ -69,6 +69,15 @@ async def test_a_config_goes_in_and_truthful_gauges_come_out(config: Path) -> No
         senders = scrape.all("deliverability_domain_sender_info", domain="example.com")
         assert {sample.labels["sender"] for sample in senders} == {"out", "letters"}
         assert scrape.value("deliverability_check_interval_seconds", check="spf") == 2
+        assert scrape.value("deliverability_targets", kind="domain") == 1
+        assert scrape.value("deliverability_checks", check="spf", status="pass") == 1
+        assert scrape.value("deliverability_exporter_overdue_targets", check="spf") == 0
+        now = scrape.value("deliverability_exporter_time_seconds")
+        oldest = scrape.value("deliverability_exporter_oldest_run_timestamp_seconds", check="spf")
+        assert now
+        assert oldest
+        assert 0 <= now - oldest < 10
+        assert not scrape.all("deliverability_exporter_state_writable"), "there is no state file"
         assert scrape.value("deliverability_exporter_config_last_reload_successful") == 1
         assert (await running.get("/-/ready"))[0] == 200
         assert (await running.get("/-/healthy"))[0] == 200
@@ -82,7 +91,7 @@ async def test_a_config_goes_in_and_truthful_gauges_come_out(config: Path) -> No
 async def test_what_receivers_demand_follows_the_verdicts_that_it_rests_on(config: Path) -> None:
     """Within seconds, although that check itself looks every five minutes only."""
     config.write_text(config.read_text() + MORE)
-    async with daemon(f"--config.file={config}") as running:
+    async with daemon(f"--config.file={config}", "--log.level=debug") as running:
         scrape = await running.settled()
         unmet = {"microsoft": 1, "gmail": 1}
         assert {
@@ -95,6 +104,10 @@ async def test_what_receivers_demand_follows_the_verdicts_that_it_rests_on(confi
         assert scrape.value("deliverability_check_ok", check="receiver", domain="example.com") == 1
         assert not scrape.all("deliverability_receiver_unmet", domain="example.com")
         assert "not met" in (await running.get("/receivers/gmail/example.net"))[1]
+        began = 'msg="finding began" check=receiver domain=example.net finding=receiver.gmail-spf-fail severity=warning'
+        (line,) = [line for line in running.log if began in line]
+        assert "level=info" in line
+        assert [line for line in running.log if "level=debug" in line and 'msg="run ended" check=receiver' in line]
 
 
 async def test_sighup_reloads_all_or_nothing_and_a_metric_tells(config: Path) -> None:

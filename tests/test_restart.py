@@ -22,6 +22,9 @@ from exporter.facts import Doubt, Reason
 from tests.engine.test_state_file import CHECK, ran
 from tests.support.checks import HOST
 from tests.support.clock import FakeClock
+from tests.support.household import Household
+from tests.support.simulation import simulate
+from tests.worlds.world import HOME, World
 
 CATALOGUE = catalogue.load()
 CONFIG = """
@@ -163,3 +166,27 @@ async def test_a_look_that_was_to_confirm_a_finding_does_not_wait_for_the_next_h
     clock = FakeClock(TRUE + passed)
     async with restarted(tmp_path, clock) as daemon:
         assert due(daemon, clock) == pytest.approx(wait, abs=0.1)
+
+
+def test_a_finding_that_was_confirmed_without_a_test_of_the_resolver_is_confirmed_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    """Where that test is switched off, the last look itself confirms: it is that which has to be saved."""
+    zone = (HOME / "postfix-vps.zone").read_text().replace("mail._domainkey", "old._domainkey")
+    world = World("no-key", zone, tmp_path)
+    world.config.write_text((HOME / "postfix-vps.yaml").read_text() + "checks: {resolver: {enabled: false}}\n")
+
+    def confirmed(house: Household) -> list[bool]:
+        assert house.daemon
+        return [it.confirmed for it in house.daemon.store["dkim", "domain=acme-home.com,selector=mail"].findings]
+
+    async def story() -> list[bool]:
+        async with Household(world, clock, "no key", tmp_path / "state") as house:
+            while confirmed(house) != [True]:
+                await house.live(5)
+            await house.end()
+            await house.begin()
+            return confirmed(house)
+
+    clock = FakeClock()
+    assert simulate(clock, story()) == [True]

@@ -1,4 +1,7 @@
-"""Log lines as logfmt or JSON on standard error: one event a line, remote text escaped."""
+"""Log lines as logfmt or JSON on standard error: one event a line, remote text escaped.
+
+An event may have fields of its own: `extra={"fields": {...}}`, text by name.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ class _Line(logging.Formatter):
             "logger": record.name,
             "msg": printable(record.getMessage(), LONGEST),
         }
+        own: dict[str, str] = getattr(record, "fields", {})
+        fields |= {name: printable(value, LONGEST) for name, value in own.items() if name not in fields}
         if record.exc_info:
             fields["trace"] = self.formatException(record.exc_info)[-LONGEST_TRACE:]
         return fields

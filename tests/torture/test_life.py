@@ -16,8 +16,8 @@ import dns.rcode
 import pytest
 
 from exporter.demo.nameserver import records
-from exporter.publish.thresholds import Thresholds, seconds
 from exporter.engine.families import FINDING, SINCE
+from exporter.publish.thresholds import Thresholds, seconds
 from tests.support.clock import FakeClock
 from tests.support.household import HOUR, MINUTE, Household
 from tests.support.simulation import simulate
