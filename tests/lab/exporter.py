@@ -101,7 +101,7 @@ class Exporter:
     def settled(self) -> None:
         """Wait until every check of every target has ended a first run, and Prometheus knows."""
         ran, pending = (
-            "deliverability_check_last_run_timestamp_seconds{%} > 0",
+            "deliverability_exporter_oldest_run_timestamp_seconds{%}",
             'deliverability_check_unknown_reason{%,reason="pending"}',
         )
 

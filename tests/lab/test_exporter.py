@@ -196,7 +196,7 @@ def test_numbers_and_relations_are_what_the_servers_say(exporter: Exporter, port
     assert {name: " ".join(sorted(versions)) for name, versions in spoken.items()} == table(TLS)
     limits = exporter.query("deliverability_smtp_size_limit_bytes{%} != 10240000")  # Postfix's own default
     assert {ports[dict(who)["mail_port"]]: limit for who, limit in limits.items()} == {"small": 10240}
-    bits = exporter.query("deliverability_dkim_key_bits{%}")
+    bits = exporter.query("8 * deliverability_dkim_key_size_bytes{%}")
     assert {dict(who)["selector"]: size for who, size in bits.items()} == {"s1": 2048, "s2": 1024}
     assert exporter.one('deliverability_spf_dns_lookups{%,domain="example.net"}') == 1
     hurt = 'deliverability_domain_sender_info{%} and on (sender) deliverability_finding{%,check="helo"}'
@@ -260,7 +260,7 @@ def test_a_wall_clock_that_steps_delays_no_run_by_more_than_an_interval(
     for offset in (-3600, 3600, 10 * YEAR, 0):
         clock.step(offset)
         runs_on(clocked, 2, f"two runs after the clock went to {offset:+d} s")
-        last = clocked.one("max(deliverability_check_last_run_timestamp_seconds{%})")
+        last = clocked.one("max(deliverability_exporter_oldest_run_timestamp_seconds{%})")
         assert abs(last - time.time() - offset) < 10, "the process has seen the step"
     assert clocked.get("/-/healthy")
     for scrapes in clocked.history("deliverability_exporter_runs_total{%}", since):
@@ -281,7 +281,7 @@ def test_after_a_stall_every_check_runs_within_an_interval(lab: Lab, stalled: Ex
     back = time.time()
     lab.send("stalled", signal.SIGCONT)
     stalled.until(
-        lambda: stalled.one("min(deliverability_check_last_run_timestamp_seconds{%})") > back,
+        lambda: stalled.one("min(deliverability_exporter_oldest_run_timestamp_seconds{%})") > back,
         "a run of each check",
         CALM + TICK + 2 * SCRAPES,
     )
@@ -302,7 +302,9 @@ def test_what_was_known_is_served_after_kill_9_though_the_resolver_is_down(
     it.until(lambda: not it.up(during=2 * SCRAPES), "its end is seen")
     back = time.time()
     exporters.start("kept", kept.config, f"--storage.path={lab.home / 'state'}", env=servers.trust)
-    it.until(lambda: it.one("min(deliverability_check_last_run_timestamp_seconds{%})") > back, "runs of everything")
+    it.until(
+        lambda: it.one("min(deliverability_exporter_oldest_run_timestamp_seconds{%})") > back, "runs of everything"
+    )
     after = in_doubt(before, "network")
     for who in after:
         if who.startswith("blocklist ") and after[who] == "pass":  # a "no" is not saved, a listing is

@@ -47,7 +47,12 @@ OF_THE_SCRAPE = {"up", "scrape_duration_seconds"}
 
 SCRAPES = 1.0  # seconds between two
 CHOSEN = {  # values of variables: data for one of them is enough
-    "domain": ("example.com", "spf-and-dkim-forgotten.example.net", "dmarc-missing.example", "not-answered.example.net"),
+    "domain": (
+        "example.com",
+        "spf-and-dkim-forgotten.example.net",
+        "dmarc-missing.example",
+        "not-answered.example.net",
+    ),
     "ip": ("198.51.100.31", "192.0.2.10", "198.51.100.23"),
     "mail_host": (".+",),
     "owner": ("team",),

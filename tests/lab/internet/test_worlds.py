@@ -66,10 +66,11 @@ class LiveDaemon:
     def has_run(self, besides: str = "") -> bool:
         """Has everything ended a first run, not counting one check?"""
         try:
-            ran = self.series()["check_last_run_timestamp_seconds"]
+            checks = self.series()["checks"]
         except OSError:  # it does not listen yet
             return False
-        return bool(ran) and all(value for labels, value in ran if labels["check"] != besides)
+        waiting = {labels["check"] for labels, _ in checks if labels["status"] == "pending"}
+        return bool(checks) and waiting <= {besides}
 
     def settled(self, besides: set[tuple[str, str]]) -> None:
         """What rests on other checks runs again when they have told: wait for that. In vain if it stays unknown."""
