@@ -185,7 +185,9 @@ def test_every_verdict_of_the_world_is_the_truth_and_there_is_no_other(
     never = exporter.query("deliverability_check_last_conclusive_timestamp_seconds{%} == 0")
     assert len(never) == sum("unknown" in said for said in table(TRUTH).values())
     findings = exporter.query("sum without (severity) (deliverability_finding{%})")
-    assert findings.keys() == exporter.query("deliverability_finding_since_timestamp_seconds{%}").keys()
+    assert findings.keys() >= exporter.query("deliverability_finding_since_timestamp_seconds{%}").keys(), (
+        "confirmed ones"
+    )
 
 
 def test_numbers_and_relations_are_what_the_servers_say(exporter: Exporter, ports: dict[str, str]) -> None:
@@ -274,7 +276,7 @@ def test_a_wall_clock_that_steps_delays_no_run_by_more_than_an_interval(
 def test_after_a_stall_every_check_runs_within_an_interval(lab: Lab, stalled: Exporter) -> None:
     missed = 'deliverability_exporter_runs_skipped_total{%,cause="missed"}'
     stalled.settled()
-    assert not stalled.query(missed)
+    assert not stalled.query(f"{missed} > 0")
     lab.send("stalled", signal.SIGSTOP)
     # one more than needs to be missed: scrapes may have been late already when it stopped
     stalled.until(lambda: not stalled.up(during=3 * CALM + 1), "a stall of intervals")
