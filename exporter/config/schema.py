@@ -259,14 +259,13 @@ class EhloProbeSection(Keys):
 
 class ProbeSection(Keys):
     allow: Annotated[list[Allowed], listed("networks, domains or the word configured")] = Field(
-        [values.CONFIGURED],
-        description="for a path that is still to come: configured, networks, domains with all below. Default: [configured]",
+        [values.CONFIGURED], description="for a path still to come: configured, networks, domains with all below"
     )
 
 
 class LimitsSection(Keys):
     series: Annotated[int, Whole(1_000, 100_000_000)] = Field(
-        1_000_000, description="the most time series; more are dropped"
+        1_000_000, description="the most time series that are shown"
     )
     reload_drop: Percent = Field(
         20,
