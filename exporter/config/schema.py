@@ -264,9 +264,7 @@ class ProbeSection(Keys):
 
 
 class LimitsSection(Keys):
-    series: Annotated[int, Whole(1_000, 100_000_000)] = Field(
-        1_000_000, description="the most time series that are shown"
-    )
+    series: Annotated[int, Whole(1_000, 100_000_000)] = Field(1_000_000, description="the most time series")
     reload_drop: Percent = Field(
         20,
         description="how many of the senders, domains and mail_hosts may leave with a reload; 10 may. Default: 20%",
