@@ -10,6 +10,7 @@ REASON = "deliverability_check_unknown_reason"
 FINDING = "deliverability_finding"
 SINCE = "deliverability_finding_since_timestamp_seconds"
 FLAPPING = "deliverability_finding_flapping"
+INFO = "deliverability_finding_info"
 ACCEPTED_UNTIL = "deliverability_finding_accepted_until_timestamp_seconds"
 LAST_CONCLUSIVE = "deliverability_check_last_conclusive_timestamp_seconds"
 RECORD_CHANGED = "deliverability_record_changed_timestamp_seconds"
@@ -26,6 +27,7 @@ HELP = {  # of the families that are no measures of a check
     FINDING: "1 while the finding stands.",
     SINCE: "When the finding was first seen, once further looks have confirmed it.",
     FLAPPING: "1 while the finding comes and goes.",
+    INFO: "What notices say of the finding: title, impact on mail, and fix.",
     ACCEPTED_UNTIL: "Until when the operator accepts the standing finding; +Inf is for good.",
     LAST_CONCLUSIVE: "While the latest run could not tell: when the latest one without doubt ended; 0 is never.",
     RECORD_CHANGED: "When a record that the check looks at last changed; absent 30 days after that.",

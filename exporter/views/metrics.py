@@ -34,6 +34,7 @@ from exporter.engine.families import (
     FINDING,
     FLAPPING,
     HELP,
+    INFO,
     INTERVAL,
     LAST_CONCLUSIVE,
     OK,
@@ -45,6 +46,7 @@ from exporter.engine.families import (
     UNKNOWN,
 )
 from exporter.engine.lateness import Lateness, patience
+from exporter.explain.notices import notices
 from exporter.facts import Labels, Severity
 from exporter.model import Target
 from exporter.views.own_metrics import HealthCollector, OwnHealth
@@ -148,6 +150,7 @@ class Exposition:
         ):
             collector(registry=self._registry)
         self._registry.register(HealthCollector(own, self, clock))
+        self._texts(catalogue)
 
     @property
     def series(self) -> int:
@@ -194,6 +197,10 @@ class Exposition:
         """Add an info series that comes from the configuration alone, with the target's labels and more."""
         inside = (*target.identity, *more, *target.labels)
         self._write((family, target.key), [(family, sample(family, inside, 1))])
+
+    def _texts(self, catalogue: Catalogue) -> None:
+        rows = [(("finding", rule), *zip(text._fields, text, strict=True)) for rule, text in notices(catalogue)]
+        self._lines[INFO][INFO, ""] = b"".join(sample(INFO, row, 1) for row in sorted(rows))
 
     def remove(self, key: Key) -> None:
         """Remove the lines of a state (its key), or of an info series (its family and target key)."""

@@ -34,6 +34,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     families.FINDING: (_OF_A_CHECK, "finding", "severity"),
     families.SINCE: (_OF_A_CHECK, "finding"),
     families.FLAPPING: (_OF_A_CHECK, "finding"),
+    families.INFO: ("finding", "title", "impact", "fix"),
     families.ACCEPTED_UNTIL: (_OF_A_CHECK, "finding"),
     families.LAST_CONCLUSIVE: (_OF_A_CHECK,),
     families.RECORD_CHANGED: (_OF_A_CHECK,),
