@@ -86,14 +86,6 @@ class Dead(StrEnum):
     ZONE = "zone"  # its data cannot be had, or not by everybody: not knowing follows; what is found wrong is wrong
 
 
-@dataclass(frozen=True, slots=True)
-class Expiry:
-    """Ends at a known time: the metric says when. The threshold `NOUN_days` says when the alert begins."""
-
-    noun: str
-    metric: Metric
-
-
 # Evidence that says what has to change: the name of a record, and what serves it. The first that a rule has counts.
 CAUSES = ("name", "place", "helo", "host", "mail_host", "zone", "url")
 
@@ -110,10 +102,9 @@ class Rule:
     Without it, it is the first of CAUSES that is evidence, and else the target. `merged` writes the fix of several
     findings of one problem; without it, the evidence in which they differ is listed.
 
-    For alerts: a rule with `expiry` has a threshold in place of an age. `implies` says what is dead if the finding is
-    active. `doubts` means that results that come from the same resolver or blocklist are not reliable meanwhile.
+    For alerts: `implies` says what is dead if the finding is active. `doubts` means that results from the same
+    resolver or blocklist are not reliable meanwhile.
     A rule is `certain` if its check has looked several times before it says so: it needs no confirmation.
-    A rule with `own_alert` has an alert of its own, although one alert covers the other rules of its check.
     """
 
     id: str
@@ -124,10 +115,8 @@ class Rule:
     ref: str
     refusals: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
-    expiry: Expiry | None = None
     implies: Dead | None = None
     doubts: bool = False
-    own_alert: bool = False
     certain: bool = False
     cause: tuple[str, ...] | None = None
     merged: Callable[[Sequence[Finding]], str] | None = field(default=None, repr=False)

@@ -118,7 +118,6 @@ SUSPECT = Rule(  # doubts nothing: its new listings alert nobody by themselves, 
     fix="Ask the operator of {blocklist}, or look at the pages of the addresses; remove the list if it is wrong.",
     ref="RFC 6471 section 3.4",
     certain=True,
-    own_alert=True,
 )
 CONTRADICTS_ITSELF = Rule(  # doubts nothing: listings that stand have been confirmed
     "blocklist_health.contradicts-itself",

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from exporter.facts import Doubt, Expiry, Metric, Reason, Rule, Severity
+from exporter.facts import Doubt, Metric, Reason, Rule, Severity
 from exporter.mail.dns import Status
 from exporter.mail.rdap import AUTO_RENEWED as AUTO_RENEWED_STATUS
 from exporter.mail.rdap import RdapRegistration
@@ -83,7 +83,6 @@ EXPIRING = Rule(
     "from or to it can be delivered.",
     fix="Renew {domain} with its registrar ({registrar}) before {date}.",
     ref="RFC 9083 section 4.5",
-    expiry=Expiry("registration", EXPIRY),
 )
 AUTO_RENEWED = Rule(
     "registration.auto-renewed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -91,6 +92,21 @@ def parser() -> argparse.ArgumentParser:
         "--runbook-url",
         metavar="URL",
         help="where the finding pages are hosted (default: the exporter's own pages)",
+    )
+    made.add_argument(
+        "--style", choices=("generic", "each"), default="generic", help="a few alerts, or one for each finding"
+    )
+    made.add_argument(
+        "--format",
+        choices=("prometheus", "prometheusrule", "mimir"),
+        default="prometheus",
+        help="rules as a file of Prometheus, as objects of its operator, or for mimirtool",
+    )
+    made.add_argument(
+        "--cluster-label",
+        type=_label_name,
+        metavar="NAME",
+        help="a label that all series of a cluster share",
     )
     made.set_defaults(log_level="info", log_format="logfmt")
 
@@ -205,6 +221,12 @@ def _said(read: Callable[[str], str]) -> Callable[[str], str | None]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return argument
+
+
+def _label_name(text: str) -> str:
+    if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a label")
+    return text
 
 
 def _address(text: str) -> tuple[str | None, int]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from exporter.model import TARGET_LABELS, Check
+from exporter.model import TARGET_LABELS
+from exporter.publish.thresholds import Thresholds
 from exporter.targets import OwnResolver
 
 PREFIX = "Deliverability"
+# Where a target is scraped says nothing about the target. A pod that is replaced, and one of a pair, changes nothing.
+SCRAPED = "instance, pod, container, endpoint"
+INFO = "deliverability_finding_info"
 
 
 @dataclass(frozen=True)
@@ -42,40 +46,39 @@ class Alert:
         return rule
 
 
-# Of a series of whatever check.
-ANYBODY = "".join(f"{{{{ with $labels.{label} }}}} {{{{ . }}}}{{{{ end }}}}" for label in TARGET_LABELS)
-ANY_PAGE = (  # of the domain, the address or the mail host: a page shows all targets that have the label
-    "{{ with $labels.domain }}domain={{ . }}{{ else }}{{ with $labels.ip }}ip={{ . }}{{ else }}"
-    "mail_host={{ $labels.mail_host }}{{ end }}{{ end }}"
+def record(name: str, expr: str) -> dict[str, Any]:
+    return {"record": name, "expr": expr}
+
+
+_ASIDE = ("mail_port",)  # told beside another one
+# `example.com, 192.0.2.10` of whatever target.
+WHO = '{{ $and := "" }}' + "".join(
+    f"{{{{ with $labels.{label} }}}}{{{{ $and }}}}{{{{ . }}}}"
+    + ("{{ with $labels.mail_port }}:{{ . }}{{ end }}" if label == "mail_host" else "")
+    + '{{ $and = ", " }}{{ end }}'
+    for label in TARGET_LABELS
+    if label not in _ASIDE
+)
+# The path of the target's page: a page shows all targets that have the label.
+ANY_PAGE = (
+    "/targets/"
+    + "".join(
+        f"{{{{ with $labels.{label} }}}}{label}={{{{ . }}}}{{{{ else }}}}"
+        for label in ("domain", "ip", "mail_host", "blocklist")
+    )
+    + OwnResolver().key
+    + "{{ end }}" * 4
 )
 
 
-def _identities(check: Check) -> list[tuple[str, ...]]:
-    """The identity labels of one target that the check looks at, in each way that there is."""
-    return list(dict.fromkeys(labels for kind in check.over for labels in kind.identities()))
+def here(given: Thresholds) -> str:
+    """What links begin with in an alert that has the label `instance`."""
+    return given.exporter_url or "http://{{ $labels.instance }}"
 
 
-def who(check: Check) -> str:
-    """`example.com: ` once Prometheus has filled it in."""
-    identities = _identities(check)
-    first = list(dict.fromkeys(labels[0] for labels in identities if labels))
-    if not first:
-        return ""
-    text = f"{{{{ $labels.{first[-1]} }}}}"
-    for label in reversed(first[:-1]):
-        text = f"{{{{ with $labels.{label} }}}}{{{{ . }}}}{{{{ else }}}}{text}{{{{ end }}}}"
-    for label in dict.fromkeys(label for labels in identities for label in labels[1:]):
-        everybody = all(label in labels for labels in identities)
-        text += (
-            f" {{{{ $labels.{label} }}}}" if everybody else f"{{{{ with $labels.{label} }}}} {{{{ . }}}}{{{{ end }}}}"
-        )
-    return f"{text}: "
-
-
-def page(check: Check) -> str:
-    """The path of the target's page below /targets/; where there are several identities, the first labels suffice."""
-    identities = _identities(check)
-    if len(identities) == 1:
-        return ",".join(f"{label}={{{{ $labels.{label} }}}}" for label in identities[0]) or OwnResolver().key
-    first = dict.fromkeys(labels[0] for labels in identities)
-    return "".join(f"{{{{ with $labels.{label} }}}}{label}={{{{ . }}}}{{{{ end }}}}" for label in first)
+def anywhere(given: Thresholds) -> str:
+    """The same in an alert about a target: any exporter that can be scraped."""
+    if given.exporter_url:
+        return given.exporter_url
+    first = f'{{{{ with query "up{{job=~\\"{given.job}\\"}} == 1" }}}}{{{{ . | first | label "instance" }}}}'
+    return f"http://{first}{{{{ else }}}}localhost:10554{{{{ end }}}}"

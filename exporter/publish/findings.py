@@ -1,52 +1,37 @@
-"""Makes one alert for each finding. It fires when the finding has been active for some time.
+"""Makes the alerts about findings: two for all of them, or one for each.
 
 The problem: `for` alone starts again after a restart of Prometheus, and after each failed scrape. A fault could stay
 for days without an alert.
 
-The idea: the exporter exposes since when a finding is active, and the alert compares this age with a threshold.
+The idea: the exporter says since when a confirmed finding stands, and the alert compares this age with a threshold.
+So no `for` is needed: one bad look is not confirmed, and pages nobody.
 
 The rules:
 
-- The expressions read gauges through a window (`max_over_time`), so a failed scrape does not reset `for`.
-- The window is shorter than `for`, so one bad sample cannot cause an alert.
 - The severity is a label of the series. If the operator changes it in the exporter's configuration, or accepts a
   finding, these rules need no change.
-- The labels `deliverability_scope` (target, blocklist, exporter or mute) and `deliverability_dead` are for inhibition
-  in data/alertmanager.yml.
-- All expressions are valid for Prometheus 2.42.
+- The texts come from the series `deliverability_finding_info`, so a new check changes no rule.
+- The label `deliverability_scope` (target, exporter or mute) is for inhibition in data/alertmanager.yml.
+- Findings about the resolver have an alert in eyes.py. Those of a check that `concludes` have none: they repeat others.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from exporter.engine.catalogue import CatalogueEntry
+from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.explain.notices import NoticeText, notice
 from exporter.facts import Rule
-from exporter.model import Check
-from exporter.publish.alert import PREFIX, Alert, page, who
-from exporter.publish.links import runbook
+from exporter.publish import links
+from exporter.publish.alert import ANY_PAGE, INFO, PREFIX, SCRAPED, WHO, Alert, anywhere
+from exporter.publish.promql import none_of, pattern
+from exporter.publish.records import AGE
 from exporter.publish.thresholds import Thresholds, seconds
-from exporter.targets import ListHealth, OwnResolver
+from exporter.targets import OwnResolver
 
-AGE = "deliverability:finding_age:seconds"
-_WORDS = {
-    "domain": "the domain",
-    "helo": "the HELO name",
-    "host": "the mail host",
-    "hosts": "the mail hosts",
-    "ip": "the address",
-    "name": "the name",
-    "plain": "the right name",
-    "record": "the record",
-    "registrar": "the registrar",
-    "sender": "the sender",
-    "server": "the name server",
-    "servers": "the name servers",
-    "subject": "the subject",
-    "zone": "the zone",
-}
+FLAPPING = "deliverability_finding_flapping"
+SEVERITIES = ("critical", "warning")
 
 
 def name(rule: Rule) -> str:
@@ -54,64 +39,110 @@ def name(rule: Rule) -> str:
     return PREFIX + "".join(word.capitalize() for word in re.split(r"[._-]", rule.id))
 
 
-def age(given: Thresholds) -> dict[str, Any]:
-    """The severity is on one series, the beginning on another. The window covers failed scrapes."""
-    window = given.gap
-    return {
-        "record": AGE,
-        "expr": (
-            f"max_over_time(deliverability_finding[{window}])\n"
-            "  * ignoring (severity) group_left ()\n"
-            f"(time() - min_over_time(deliverability_finding_since_timestamp_seconds[{window}]))"
-        ),
-    }
+def generic(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
+    """Two alerts for all findings, told apart by their labels `finding` and `check`."""
+    yield from _of_all(given, none_of("check", [it.check.id for it in known.entries if not _alerts(it)]))
 
 
-def alerts(entry: CatalogueEntry, given: Thresholds) -> Iterator[Alert]:
-    if entry.check.concludes:
-        return  # it repeats what other findings cause, and they have alerts of their own
-    for rule in sorted(entry.rules, key=lambda rule: rule.id):
-        if _apart(entry.check, rule):
-            continue
-        yield Alert(
-            name(rule),
-            expr=(
-                f'{AGE}{{finding="{rule.id}",severity="critical"}} >= {seconds(given.critical_after)}\n'
-                "or\n"
-                f'{AGE}{{finding="{rule.id}",severity!="critical"}} >= {seconds(given.warning_after)}'
-            ),
-            summary=f"{who(entry.check)}{rule.id.replace('.', ': ', 1).replace('-', ' ')}{_subject(rule)}",
-            description=(
-                f"{_sentence(_general(rule, rule.says))} It has stood for {{{{ $value | humanizeDuration }}}}. "
-                f"{rule.why} What to do: {_sentence(_general(rule, rule.fix))} Evidence, and the fix in full: "
-                f"{given.exporter_url}/targets/{page(entry.check)}"
-            ),
-            runbook=runbook(given, rule.id, given.exporter_url),
-            scope="exporter" if OwnResolver in entry.check.over else "target",
-            for_=given.confirm,
-            keep_firing_for=given.keep_firing,
-            labels={"deliverability_dead": str(rule.implies)} if rule.implies else {},
+def _of_all(given: Thresholds, others: str) -> Iterator[Alert]:
+    for severity in SEVERITIES:
+        yield _alert(
+            given,
+            f"{PREFIX}{severity.capitalize()}",
+            _old_enough(given, {"severity": severity}, others),
+            NoticeText("{{ $labels.finding }}", "", ""),
+            "{{ $labels.finding }}",
         )
 
 
-def _apart(check: Check, rule: Rule) -> bool:
-    """The rule has its alert in exporter_alerts.py: one with a threshold, or one that it shares with other rules."""
-    return bool(rule.expiry) or rule.doubts or (ListHealth in check.over and not rule.own_alert)
+def each(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
+    """One alert for each finding that is critical or a warning, by check. The two generic ones have the rest.
+
+    The rest are findings that are only worth knowing, unless the operator's `severities` say otherwise.
+    """
+    for entry in known.entries:
+        for rule in sorted(alerting(entry), key=lambda rule: rule.id):
+            expr = "\nor\n".join(
+                _old_enough(given, {"finding": rule.id, "check": entry.check.id, "severity": severity})
+                for severity in SEVERITIES
+            )
+            yield _alert(given, name(rule), expr, notice(rule), rule.id)
+    rest = [rule for entry in known.entries if _alerts(entry) for rule in entry.rules if not rule.severity.fails]
+    yield from _of_all(given, f'finding=~"{pattern(rest)}"')
 
 
-def _subject(rule: Rule) -> str:
-    """The subject, such as ` (zen)`: findings of one rule on one target differ in it."""
-    named = " ".join(f"{{{{ $labels.{label} }}}}" for label in rule.subjects)
-    return f" ({named})" if named else ""
+def flapping(given: Thresholds) -> Alert:
+    return Alert(
+        f"{PREFIX}FindingFlapping",
+        expr=f"max without ({SCRAPED}) (max_over_time({FLAPPING}[{given.gap}])) == 1",
+        summary=f"{{{{ $labels.finding }}}} comes and goes: {WHO}",
+        description=(
+            "Its answers change from look to look. What to do: compare the servers that answer; one of them may have "
+            f"old data. {anywhere(given)}{ANY_PAGE}"
+        ),
+        runbook=links.runbook(given, links.FINDING, anywhere(given)),
+        severity="warning",
+        scope="target",
+        keep_firing_for="1h",
+    )
 
 
-def _general(rule: Rule, sentence: str) -> str:
-    """The sentence with labels in it. Evidence that is in no label is a common word, or left out: the page has it."""
-    shown = {
-        name: f"{{{{ $labels.{name} }}}}" if name in rule.subjects else _WORDS.get(name, "…") for name in rule.fields
-    }
-    return sentence.format_map(shown)
+def alerting(entry: CatalogueEntry) -> list[Rule]:
+    """What has an alert of its own in the style of each."""
+    return [rule for rule in entry.rules if rule.severity.fails] if _alerts(entry) else []
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+def _alerts(entry: CatalogueEntry) -> bool:
+    return not entry.check.concludes and entry.check.over != (OwnResolver,)
+
+
+def _alert(given: Thresholds, title: str, expr: str, text: NoticeText, finding: str) -> Alert:
+    """Without a text it is looked up in the series with the texts; so is the exporter that links lead to."""
+    at = given.exporter_url or '{{ with . | first | label "instance" }}http://{{ . }}{{ end }}'
+    runbook = links.runbook(given, finding, at)
+    said, todo = text.title, f"{text.impact} {text.fix} "
+    if not text.fix:
+        said = f"{{{{ with {_QUERY} }}}}{_LOOKED_UP.format('title')}{{{{ else }}}}{finding}{{{{ end }}}}"
+        todo = f"{_LOOKED_UP.format('impact')} {_LOOKED_UP.format('fix')} "
+    return Alert(
+        title,
+        expr=f"max without ({SCRAPED}) (\n{expr}\n)",
+        summary=f"{said}: {WHO}",
+        description=_with_series(f"{todo}{at}{ANY_PAGE}", "The page of the target says what to do."),
+        runbook=_with_series(runbook, _SOMEWHERE),
+        scope="target",
+        keep_firing_for=given.keep_firing,
+    )
+
+
+# Of the same job, since another one may look at other targets.
+_QUERY = f'query (printf "{INFO}{{finding=%q,job=%q}}" $labels.finding $labels.job)'
+_LOOKED_UP = '{{{{ . | first | label "{}" }}}}'
+_SOMEWHERE = "https://prometheus.io/docs/practices/alerting/"
+
+
+def _with_series(text: str, otherwise: str) -> str:
+    """The text, if it looks something up in the series with the texts, and something else if that is not there."""
+    return f"{{{{ with {_QUERY} }}}}{text}{{{{ else }}}}{otherwise}{{{{ end }}}}" if "| first" in text else text
+
+
+def _old_enough(given: Thresholds, own: dict[str, str], *matchers: str) -> str:
+    """The ages that count, each held to the first threshold that fits it. `own` are labels that all of them have."""
+    inside = ",".join([*(f'{label}="{value}"' for label, value in own.items()), *matchers])
+    default = getattr(given, f"{own['severity']}_after")
+    before: list[str] = []
+    bands: list[str] = []
+    for other in given.findings:
+        if any(own.get(label, value) != value for label, value in other.labels):
+            continue
+        more = ",".join(f'{label}="{value}"' for label, value in other.labels if label not in own)
+        these = f"{AGE}{{{','.join(filter(None, (inside, more)))}}}"
+        if other.after:
+            bands.append(f"{_unless(these, before)} >= {seconds(other.after)}")
+        before.append(these)
+    bands.append(f"{_unless(f'{AGE}{{{inside}}}', before)} >= {seconds(default)}")
+    return "\nor\n".join(bands)
+
+
+def _unless(these: str, before: list[str]) -> str:
+    return f"({' unless '.join((these, *before))})" if before else these

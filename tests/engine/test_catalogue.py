@@ -12,7 +12,6 @@ import pytest
 from exporter.engine import catalogue
 from exporter.facts import Metric, Rule
 from exporter.model import Target
-from exporter.publish.thresholds import Thresholds
 from exporter.targets import ListHealth, MailHost, OwnResolver, Registration, Reputation
 from tests.lab.prometheus import check_metrics
 
@@ -115,15 +114,6 @@ def test_only_the_eyes_of_the_exporter_cast_doubt(entry: catalogue.CatalogueEntr
         assert eyes or not rule.doubts
         assert not rule.implies or all("domain" in kind.LABELS for kind in entry.check.over)
         assert not (rule.implies and not rule.severity.fails)
-
-
-@each_entry
-def test_what_ends_has_a_measure_of_its_check_and_a_threshold(entry: catalogue.CatalogueEntry) -> None:
-    for rule in entry.rules:
-        if rule.expiry:
-            assert rule.expiry.metric in entry.metrics
-            assert len(entry.check.over) == 1
-            assert Thresholds().days(rule.expiry.noun) > 0
 
 
 @each_metric

@@ -27,7 +27,7 @@ _http = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback
 
 
 class Notice(NamedTuple):
-    """One alert in a notice. `who` are the values of its identity labels."""
+    """One alert in a notice: the finding, or the name of another alert. `who` are the values of its identity labels."""
 
     receiver: str
     status: str
@@ -71,7 +71,7 @@ class Sink:
                 alert["status"],
                 alert["labels"].get("job", ""),
                 alert["labels"].get("instance", ""),
-                alert["labels"]["alertname"],
+                alert["labels"].get("finding") or alert["labels"]["alertname"],
                 who(alert["labels"]),
             )
             for alert in body["alerts"]
@@ -155,7 +155,11 @@ class Alertmanager:
         with _http.open(f"http://{self.at}/api/v2/alerts?active=false&inhibited=true", timeout=5) as response:
             alerts = json.load(response)
         return {
-            (it["labels"].get("instance", ""), it["labels"]["alertname"], who(it["labels"]))
+            (
+                it["labels"].get("instance", ""),
+                it["labels"].get("finding") or it["labels"]["alertname"],
+                who(it["labels"]),
+            )
             for it in alerts
             if it["status"]["inhibitedBy"]
         }

@@ -34,7 +34,7 @@ confirm: 2s
 keep_firing: 2s
 critical_after: 1s
 warning_after: 1s
-blind_after: 2s
+hold: 1s
 down_after: 2s
 settle: 5s
 """
@@ -64,11 +64,11 @@ OTHERS = {"com": ("", Signing.GOOD), "2.0.192.in-addr.arpa": ("10 PTR mail.examp
 LISTS_ONE = LISTED + "127.0.0.2\n192.0.2.20\n"
 LISTS_NONE = LISTED + "127.0.0.2\n"
 
-PTR = "DeliverabilityPtrMissing", "192.0.2.20"
-POLICY = "DeliverabilityDmarcPartial", "example.net"
-FICKLE = "DeliverabilityBlocklistListed", "192.0.2.20 fickle"
-SOUND = "DeliverabilityBlocklistListed", "192.0.2.20 sound"
-DEAD = "DeliverabilityMxNoSuchDomain", "dying.example.org"
+PTR = "ptr.missing", "192.0.2.20"
+POLICY = "dmarc.partial", "example.net"
+FICKLE = "blocklist.listed", "192.0.2.20 fickle"
+SOUND = "blocklist.listed", "192.0.2.20 sound"
+DEAD = "mx.no-such-domain", "dying.example.org"
 
 
 def told(receiver: str, status: str, instance: str, alert: str, who: str = "") -> Notice:
@@ -170,14 +170,30 @@ def exporters(lab: Lab, world: World, at: dict[str, Endpoint]) -> Exporters:
 
 
 def firing(monitor: Prometheus, instance: str) -> set[str]:
-    series = monitor.query(f'ALERTS{{alertstate="firing",instance="{instance}",severity!="none"}}')
-    return {dict(labels)["alertname"].removeprefix("Deliverability") for labels in series}
+    """What fires: findings, and alerts of one exporter."""
+    series = monitor.query('ALERTS{alertstate="firing",severity!="none"}')
+    told = [dict(labels) for labels in series]
+    return {
+        it.get("finding") or it["alertname"].removeprefix("Deliverability")
+        for it in told
+        if it.get("instance", instance) == instance
+    }
 
 
 @pytest.fixture(scope="module")
 def before(exporters: Exporters, to: Sink) -> set[Notice]:
-    """What is told of the world as it is, once Prometheus has found its targets: that takes five seconds."""
-    return to.learns(0, 11, 20)
+    """What is told of the world as it is, once Prometheus has found its targets: that takes five seconds.
+
+    On a busy machine exporters take their time, and are told to be down until then.
+    """
+    expected = {
+        told("pager", "firing", "", *PTR),
+        told("mail", "firing", "", *POLICY),
+        told("mail", "firing", "", *FICKLE),
+    }
+    until(lambda: expected <= to.news(), "what is wrong from the beginning is told", 40)
+    to.rounds(10)
+    return to.news()
 
 
 @pytest.fixture(scope="module")
@@ -200,10 +216,10 @@ def broken(
     lab.kill("unbound-blind")
     lab.kill("gone")
     world.publish(world.zones(dead=True, more="ip4:192.0.2.30 "), OF_THE_WORLD, LISTS_ONE)
-    parts = {"SpfMissing", "SpfSenderNotAuthorised", "MxNoSuchDomain", "BlocklistUnhealthy"}
+    parts = {"spf.missing", "spf_sender.not-authorised", "mx.no-such-domain", "blocklist_health.lists-the-world"}
     until(lambda: firing(monitor, "home") >= parts, "the parts of a dead domain fire", 20)
     until(lambda: firing(monitor, "blind") >= {"ResolverUnhealthy"}, "the loss of a resolver fires", 20)
-    until(lambda: firing(monitor, "gone") == {"ExporterDown"}, "all that an exporter told has ended", 20)
+    until(lambda: firing(monitor, "gone") >= {"ExporterDown"}, "the loss of an exporter fires", 20)
     came = to.learns(mark, 5)
     muted |= server.muted()
     return came
@@ -216,52 +232,52 @@ def mended(broken: set[Notice], world: World, exporters: Exporters, monitor: Pro
     world.publish(world.zones(), LISTS_ONE, LISTS_NONE)
     world.another_resolver("unbound-blind", at=exporters.resolver["blind"])
     exporters.start("gone")
-    standing = {"PtrMissing", "DmarcPartial", "BlocklistListed"}
+    standing = {"ptr.missing", "dmarc.partial", "blocklist.listed", "blocklist_health.lists-the-world", "RecordChanged"}
     for name in ("blind", "gone"):
-        until(lambda: firing(monitor, name) == standing, f"{name} is as before", 20)  # noqa: B023  # called at once
+        until(lambda: firing(monitor, name) <= standing, f"{name} is as before", 20)  # noqa: B023  # called at once
     until(lambda: not monitor.query('ALERTS{alertname="DeliverabilityDomainDead"}'), "the domain is back", 20)
     return to.learns(mark, 4)
 
 
 def test_a_finding_is_told_of_by_its_severity(before: set[Notice]) -> None:
-    expected = {told("pager", status, "", "DeliverabilityExporterAbsent") for status in ("firing", "resolved")}
-    for name in NAMES:
-        expected |= {
-            told("pager", "firing", name, *PTR),
-            told("mail", "firing", name, *POLICY),
-            told("mail", "firing", name, *FICKLE),
-        }
-    assert before == expected
+    expected = {
+        Notice("pager", status, "", "", "DeliverabilityExporterAbsent", "") for status in ("firing", "resolved")
+    }
+    expected |= {
+        told("pager", "firing", "", *PTR),
+        told("mail", "firing", "", *POLICY),
+        told("mail", "firing", "", *FICKLE),
+    }
+    assert {it for it in before if it.alert != "DeliverabilityExporterDown"} == expected
 
 
 def test_only_the_trouble_itself_is_told_of(broken: set[Notice]) -> None:
-    """A resolver and an exporter are lost, a domain is dead, a list lists the world, another one lists an address."""
+    """A resolver and an exporter are lost, a domain is dead, a list lists the world, another one lists an address.
+
+    Three exporters tell of each finding; people are told once.
+    """
     assert for_people(broken) == {
         told("mail", "firing", "blind", "DeliverabilityResolverUnhealthy"),
-        told("pager", "firing", "gone", "DeliverabilityExporterDown"),
-        told("pager", "firing", "home", *DEAD),
-        told("mail", "firing", "home", "DeliverabilityBlocklistUnhealthy", "fickle"),
-        told("mail", "firing", "home", *SOUND),
+        told("mail", "firing", "gone", "DeliverabilityExporterDown"),
+        told("pager", "firing", "", *DEAD),
+        told("mail", "firing", "", "blocklist_health.lists-the-world", "fickle"),
+        told("mail", "firing", "", *SOUND),
     }
 
 
 def test_a_changed_record_is_told_to_nobody(broken: set[Notice]) -> None:
-    assert told("nobody", "firing", "home", "DeliverabilityRecordChanged", "example.net") in broken
+    assert told("nobody", "firing", "", "DeliverabilityRecordChanged", "example.net") in broken
 
 
 def test_what_follows_from_the_trouble_fires_and_is_muted(
     broken: set[Notice], muted: set[tuple[str, str, str]]
 ) -> None:
-    """And nothing else: the pair's other half still tells of the same address."""
+    """And nothing else: what stood goes on, whoever has told of it."""
     scoped = {it for it in muted if it[1] != "DeliverabilityRecordChanged"}  # of a dead domain, those too
     assert scoped == {
-        ("blind", *PTR),
-        ("blind", *POLICY),
-        ("blind", *FICKLE),
-        ("home", *FICKLE),
-        ("home", "DeliverabilitySpfMissing", "dying.example.org"),
-        ("home", "DeliverabilitySpfSenderNotAuthorised", "dying.example.org out 192.0.2.10"),
-        ("home", "DeliverabilitySpfSenderNotAuthorised", "dying.example.org out 192.0.2.20"),
+        ("", "spf.missing", "dying.example.org"),
+        ("", "spf_sender.not-authorised", "dying.example.org out 192.0.2.10"),
+        ("", "spf_sender.not-authorised", "dying.example.org out 192.0.2.20"),
     }
 
 
@@ -269,9 +285,9 @@ def test_only_the_trouble_is_over_when_it_is_over(mended: set[Notice]) -> None:
     """What stood all the while was neither over nor is it told anew; the list is tested again within the hour."""
     assert for_people(mended) == {
         told("mail", "resolved", "blind", "DeliverabilityResolverUnhealthy"),
-        told("pager", "resolved", "gone", "DeliverabilityExporterDown"),
-        told("pager", "resolved", "home", *DEAD),
-        told("mail", "resolved", "home", *SOUND),
+        told("mail", "resolved", "gone", "DeliverabilityExporterDown"),
+        told("pager", "resolved", "", *DEAD),
+        told("mail", "resolved", "", *SOUND),
     }
 
 

@@ -1,7 +1,7 @@
 """Hours of trouble: what Prometheus scrapes, all that then fires, and what people are told of it. Written by hand.
 
-Times are minutes. Defaults: a critical finding counts at 15 min and any other at 1 h, then comes a `for` of 10 min;
-windows are 5 min, what has ended goes on for 10 min, doubt mutes for 6 h.
+Times are minutes. Defaults: a critical finding counts at 4 min and any other at 1 h; windows are 5 min, and what has
+ended goes on for 20 min.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from exporter.engine import catalogue
-from exporter.publish.findings import name
 from exporter.publish.rules import groups
 from exporter.publish.thresholds import Thresholds
-from tests.publish.promtool import IDENTITY, during, series
-from tests.publish.scraped import Scraped, gauge, steps
+from tests.publish.promtool import IDENTITY, series
+from tests.publish.scraped import Exporter, Scraped, gauge, inside
 
 CATALOGUE = catalogue.load()
-RULES = {rule["alert"]: rule for group in groups(CATALOGUE, Thresholds()) for rule in group["rules"] if "alert" in rule}
+ALERTS = [rule for group in groups(CATALOGUE, Thresholds()) for rule in group["rules"] if "alert" in rule]
 Labels: TypeAlias = Mapping[str, str]
-TWIN = {"instance": "twin:10554"}
+TWIN = "twin:10554"
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Alert:
 
 @dataclass
 class Course:
-    """`looks` are the minutes at which it is looked at: what each brings, as `pager: +PtrMissing 192.0.2.10`."""
+    """`looks` are the minutes at which it is looked at: what each brings, as `pager: +ptr.missing 192.0.2.10`."""
 
     name: str
     end: int
@@ -42,31 +41,36 @@ class Course:
     alerts: list[Alert] = field(default_factory=list)
     looks: dict[int, set[str]] = field(default_factory=dict)
 
-    def fires(self, alert: str, begin: int, end: int, **labels: str) -> None:
+    def fires(self, alert: str, begin: int, end: int, severity: str = "", **labels: str) -> None:
         """An alert between these minutes; what a minute or two more or less matters is not looked at."""
-        rule = RULES[f"Deliverability{alert}"]
-        self.alerts.append(Alert({"alertname": rule["alert"], **IDENTITY, **rule["labels"], **labels}, begin, end))
+        (fixed,) = [
+            rule["labels"]
+            for rule in ALERTS
+            if rule["alert"] == f"Deliverability{alert}"
+            and rule["labels"].get("severity", severity) in (severity, "none")
+        ]
+        told = {"alertname": f"Deliverability{alert}", "job": IDENTITY["job"], "severity": severity}
+        self.alerts.append(Alert({**told, **fixed, **labels}, begin, end))
 
-    def found(self, rule: str, severity: str, begin: int, end: int, fires: int, until: int, **who: str) -> None:
+    def found(
+        self, by: Exporter, rule: str, severity: str, stands: tuple[int, int], fires: tuple[int, int] | None, **who: str
+    ) -> None:
         """A finding from minute to minute, and its alert."""
-        labels = {"check": rule.partition(".")[0], "finding": rule, **who}
-        self.scraped[series("deliverability_finding", **labels, severity=severity)] = during(1, max(begin, 0), end)
-        since = series("deliverability_finding_since_timestamp_seconds", **labels)
-        self.scraped[since] = during(begin * 60, max(begin, 0), end)
+        begin, end = stands
+        self.scraped |= by.finding(rule, severity, (max(begin, 0), end), since=lambda _: begin, who=who)
         if fires:
-            self.fires(
-                name(CATALOGUE.rules[rule]).removeprefix("Deliverability"), fires, until, severity=severity, **labels
-            )
+            labels = {"check": rule.partition(".")[0], "finding": rule, **who}
+            self.fires(severity.capitalize(), fires[0], fires[1], severity, **labels)
 
-    def unknown(self, begin: int, end: int, **labels: str) -> None:
-        """A check that cannot tell from minute to minute; before and after it can."""
-        self.scraped |= gauge("check_unknown", (0, begin), (1, end - begin), (0, self.end - end), **labels)
-        known = [minute if not begin <= minute < end else begin - 1 for minute in range(self.end)]
-        told = series("deliverability_check_last_conclusive_timestamp_seconds", **labels)
-        self.scraped[told] = [f"{minute * 60}" for minute in known]
-
-    def up(self, *parts: tuple[float, int], **labels: str) -> None:
-        self.scraped[series("up", **labels)] = steps(*(parts or ((1, self.end),)))
+    def unknown(self, begin: int, **labels: str) -> None:
+        """A check that cannot tell, for long before, from this minute on."""
+        meanwhile = inside([(begin, self.end)])
+        for name, more, value in (
+            ("unknown_reason", {"reason": "bogus"}, "1"),
+            ("last_conclusive_timestamp_seconds", {}, f"{begin * 60}"),
+        ):
+            told = series(f"deliverability_check_{name}", **labels, **more)
+            self.scraped[told] = [value if meanwhile(minute) else "stale" for minute in range(self.end)]
 
     def at(self, minute: int) -> list[Labels]:
         return [alert.labels for alert in self.alerts if alert.begin <= minute < alert.end]
@@ -78,94 +82,53 @@ class Course:
 
 def courses() -> Iterator[Course]:
     yield without_a_resolver()
-    yield with_a_resolver_that_lies("rewrites")
-    yield with_a_resolver_that_lies("denies")
-    yield a_blocklist_in_doubt()
     yield a_domain_that_dies()
     yield a_dead_domain_of_no_weight()
     yield a_bogus_zone()
-    yield one_exporter_of_two()
+    yield what_becomes_worse()
+    yield one_exporter_of_a_pair()
+    yield one_exporter_leaves()
     yield no_exporter_at_all()
 
 
+def begun(name: str, end: int) -> tuple[Course, Exporter]:
+    it, exporter = Course(name, end), Exporter(end=end)
+    it.scraped |= exporter.scraped()
+    return it, exporter
+
+
 def without_a_resolver() -> Course:
-    """8 hours. What stood is still there, what was found in the last minutes before is told of after 6 of them."""
-    it = Course("without a resolver", 660)
-    it.up()
-    it.found("ptr.missing", "critical", -600, it.end, 10, it.end, ip="192.0.2.10")
-    it.found("ptr.missing", "critical", 55, it.end, 80, it.end, ip="192.0.2.11")
-    it.unknown(60, 540, check="resolver")
-    for check, again in (("ptr", 541), ("spf", 550), ("zone", 599)):
-        it.unknown(60, again, check=check, domain="example.com")
-    it.unknown(100, 590, check="blocklist_health", blocklist="zen")
-    it.fires("ResolverInDoubt", 60, 425)
-    it.fires("BlocklistInDoubt", 100, 465, blocklist="zen")
-    it.fires("ResolverUnhealthy", 70, 555, check="resolver")
+    """What stood is still there; the exporter confirms nothing meanwhile."""
+    it, exporter = begun("without a resolver", 220)
+    it.found(exporter, "ptr.missing", "critical", (-600, 220), (0, 220), ip="192.0.2.10")
+    it.scraped |= gauge("check_unknown", (0, 60), (1, 60), (0, 100), check="resolver")
+    it.fires("ResolverUnhealthy", 70, 145, severity="warning", instance=IDENTITY["instance"])
     it.looks = {
-        50: {"pager: +PtrMissing 192.0.2.10"},
+        50: {"pager: +ptr.missing 192.0.2.10"},
         75: {"mail: +ResolverUnhealthy"},
-        90: set(),
-        410: set(),
-        440: {"pager: +PtrMissing 192.0.2.11"},
-        535: set(),
-        570: {"mail: -ResolverUnhealthy"},
-        650: set(),
-    }
-    return it
-
-
-def with_a_resolver_that_lies(how: str) -> Course:
-    """What is found meanwhile is told of after 6 hours, or a resolver that nobody mends would hide it for good."""
-    it = Course(f"a resolver that {how}", 460)
-    it.up()
-    it.found(f"resolver.{how}", "warning", 60, it.end, 0, 0)
-    it.found("ptr.missing", "critical", 62, it.end, 87, it.end, ip="192.0.2.12")
-    it.fires("ResolverInDoubt", 60, 425)
-    it.fires("ResolverUnhealthy", 70, it.end, check="resolver", finding=f"resolver.{how}")
-    it.looks = {75: {"mail: +ResolverUnhealthy"}, 90: set(), 410: set(), 440: {"pager: +PtrMissing 192.0.2.12"}}
-    return it
-
-
-def a_blocklist_in_doubt() -> Course:
-    """Its own listings wait, for 6 hours; those of others do not, nor those of a list that is merely slow."""
-    it = Course("a blocklist in doubt", 460)
-    it.up()
-    for blocklist, rule in (("zen", "dead"), ("slow", "unreliable")):
-        it.found(f"blocklist_health.{rule}", "warning", 60, it.end, 0, 0, blocklist=blocklist)
-        it.scraped |= gauge("check_ok", (1, 60), (0, it.end - 60), check="blocklist_health", blocklist=blocklist)
-        it.fires("BlocklistUnhealthy", 75, it.end, check="blocklist_health", blocklist=blocklist)
-    for blocklist, begin in (("zen", 50), ("sbl", 70), ("slow", 70)):
-        who = {"ip": "192.0.2.13", "blocklist": blocklist}
-        it.found("blocklist.listed", "critical", begin, it.end, begin + 25, it.end, **who)
-    it.fires("BlocklistInDoubt", 60, 425, blocklist="zen")
-    it.looks = {
-        85: {"mail: +BlocklistUnhealthy zen", "mail: +BlocklistUnhealthy slow"},
-        100: {"pager: +BlocklistListed 192.0.2.13 sbl", "pager: +BlocklistListed 192.0.2.13 slow"},
-        410: set(),
-        440: {"pager: +BlocklistListed 192.0.2.13 zen"},
+        120: set(),
+        150: {"mail: -ResolverUnhealthy"},
     }
     return it
 
 
 def a_domain_that_dies() -> Course:
-    """Its parts are seen to be missing before it is, and for a while after it is back."""
-    it = Course("a domain that dies", 420)
-    it.up()
+    """Its parts are seen to be missing before or after it is, and for a while after it is back."""
+    it, exporter = begun("a domain that dies", 420)
     who = {"domain": "example.com"}
-    it.found("dkim.missing", "critical", 61, 315, 86, 330, **who, selector="s1")
-    it.found("spf.missing", "warning", 62, 314, 132, 329, **who)
-    it.found("mx.no-such-domain", "critical", 74, 300, 99, 315, **who)
-    it.found("registration.on-hold", "critical", 80, 330, 105, 345, **who)
-    it.found("zone.no-such-domain", "warning", 100, 355, 170, 370, **who)
-    it.found("spf.missing", "critical", 61, it.end, 86, it.end, domain="example.net")
-    it.fires("DomainDead", 74, 395, **who)
+    it.found(exporter, "mx.no-such-domain", "critical", (74, 300), (78, 325), **who)
+    it.found(exporter, "dkim.missing", "critical", (75, 315), (79, 340), **who, selector="s1")
+    it.found(exporter, "spf.missing", "warning", (76, 314), (136, 339), **who)
+    it.found(exporter, "registration.on-hold", "critical", (80, 330), (84, 355), **who)
+    it.found(exporter, "spf.missing", "critical", (61, 420), (65, 420), domain="example.net")
+    it.fires("DomainDead", 74, 399, **who)
     it.looks = {
-        90: {"pager: +SpfMissing example.net"},
-        102: {"pager: +MxNoSuchDomain example.com"},
-        110: {"pager: +RegistrationOnHold example.com"},
+        72: {"pager: +spf.missing example.net"},
+        82: {"pager: +mx.no-such-domain example.com"},
+        90: {"pager: +registration.on-hold example.com"},
         200: set(),
-        320: {"pager: -MxNoSuchDomain example.com"},
-        350: {"pager: -RegistrationOnHold example.com"},
+        328: {"pager: -mx.no-such-domain example.com"},
+        360: {"pager: -registration.on-hold example.com"},
         410: set(),
     }
     return it
@@ -173,70 +136,87 @@ def a_domain_that_dies() -> Course:
 
 def a_dead_domain_of_no_weight() -> Course:
     """Where the operator wants no page for it, its parts still page."""
-    it = Course("a dead domain of no weight", 200)
-    it.up()
-    it.found("mx.no-such-domain", "warning", 60, it.end, 130, it.end, domain="example.com")
-    it.found("dkim.missing", "critical", 60, it.end, 85, it.end, domain="example.com", selector="s1")
-    it.looks = {90: {"pager: +DkimMissing example.com s1"}, 140: {"mail: +MxNoSuchDomain example.com"}}
+    it, exporter = begun("a dead domain of no weight", 150)
+    it.found(exporter, "mx.no-such-domain", "warning", (60, 150), (120, 150), domain="example.com")
+    it.found(exporter, "dkim.missing", "critical", (60, 150), (64, 150), domain="example.com", selector="s1")
+    it.looks = {70: {"pager: +dkim.missing example.com s1"}, 130: {"mail: +mx.no-such-domain example.com"}}
     return it
 
 
 def a_bogus_zone() -> Course:
     """That nothing can be told of it needs no telling; what is known to be wrong does."""
-    it = Course("a bogus zone", 480)
-    it.up()
-    it.found("zone.bogus", "critical", 60, it.end, 85, it.end, domain="example.com")
-    it.found("dkim.missing", "critical", 50, it.end, 75, it.end, domain="example.com", selector="s1")
+    it, exporter = begun("a bogus zone", 480)
+    it.found(exporter, "zone.bogus", "critical", (60, 480), (64, 480), domain="example.com")
+    it.found(exporter, "dkim.missing", "critical", (50, 480), (54, 480), domain="example.com", selector="s1")
     for domain in ("example.com", "example.net"):
-        it.unknown(60, it.end, check="spf", domain=domain)
-        it.fires("UnknownTooLong", 449, it.end, check="spf", domain=domain)
+        it.unknown(60, check="spf", domain=domain)
+        it.fires("UnknownTooLong", 450, 480, severity="warning", check="spf", domain=domain)
     it.looks = {
-        90: {"pager: +ZoneBogus example.com", "pager: +DkimMissing example.com s1"},
+        70: {"pager: +zone.bogus example.com", "pager: +dkim.missing example.com s1"},
         460: {"mail: +UnknownTooLong example.net"},
     }
     return it
 
 
-def one_exporter_of_two() -> Course:
-    """The other one goes on telling. What the lost one had told of is neither over nor told anew when it is back."""
-    it = Course("one exporter of two", 200)
-    it.up()
-    it.up((1, 60), (0, 40), (1, 100), **TWIN)
-    it.found("ptr.missing", "critical", -600, it.end, 10, it.end, ip="192.0.2.10")
-    it.found("dkim.missing", "critical", 50, it.end, 75, it.end, domain="example.com", selector="s1")
-    it.found("ptr.missing", "critical", -600, it.end, 10, 75, ip="192.0.2.10", **TWIN)
-    for family in list(it.scraped):
-        if TWIN["instance"] in family and not family.startswith("up"):
-            values = it.scraped[family]
-            it.scraped[family] = [*values[:60], "stale", *["_"] * 39, *values[100:]]
-    it.alerts.append(Alert(it.alerts[-1].labels, 110, it.end))
-    it.fires("ExporterDown", 65, 115, **TWIN)
+def what_becomes_worse() -> Course:
+    """The page takes the mail's place: the mail is not told that it is over."""
+    it, exporter = begun("what becomes worse", 150)
+    who = {"ip": "192.0.2.10"}
+    it.found(exporter, "blocklist.listed", "warning", (-600, 60), (0, 85), **who, blocklist="zen")
+    since = {name: values[:60] for name, values in it.scraped.items() if "since" in name}
+    it.found(exporter, "blocklist.listed", "critical", (60, 150), (64, 150), **who, blocklist="zen")
+    for name, values in since.items():
+        it.scraped[name] = values + it.scraped[name][60:]
     it.looks = {
-        50: {"pager: +PtrMissing 192.0.2.10", "pager: +PtrMissing 192.0.2.10 of the twin"},
-        70: {"pager: +ExporterDown of the twin"},
-        90: {"pager: +DkimMissing example.com s1"},
-        112: set(),
-        120: {"pager: -ExporterDown of the twin"},
+        50: {"mail: +blocklist.listed 192.0.2.10 zen"},
+        70: {"pager: +blocklist.listed 192.0.2.10 zen"},
+        100: set(),
     }
+    return it
+
+
+def one_exporter_of_a_pair() -> Course:
+    """The other one goes on telling, and tells what is over. What both tell is told once."""
+    end = 200
+    it, exporter = begun("one exporter of a pair", end)
+    twin = Exporter(end=end, instance=TWIN, down=[(60, 105)])
+    it.scraped |= twin.scraped()
+    it.found(exporter, "ptr.missing", "critical", (-600, end), (0, end), ip="192.0.2.10")
+    it.found(twin, "ptr.missing", "critical", (-600, end), None, ip="192.0.2.10")
+    it.found(exporter, "spf.missing", "critical", (-600, 70), (0, 95), domain="example.net")
+    it.found(twin, "spf.missing", "critical", (-600, 60), None, domain="example.net")
+    it.found(exporter, "dkim.missing", "critical", (70, end), (74, end), domain="example.com", selector="s1")
+    for severity, begin in (("warning", 65), ("critical", 90)):
+        it.fires("ExporterDown", begin, 125, severity=severity, instance=TWIN)
+    it.looks = {
+        50: {"pager: +ptr.missing 192.0.2.10", "pager: +spf.missing example.net"},
+        68: {"mail: +ExporterDown of the twin"},
+        80: {"pager: +dkim.missing example.com s1"},
+        94: {"pager: +ExporterDown of the twin"},
+        102: {"pager: -spf.missing example.net"},
+        130: {"pager: -ExporterDown of the twin", "mail: -ExporterDown of the twin"},
+    }
+    return it
+
+
+def one_exporter_leaves() -> Course:
+    """One cause, one notice; what it told last is not over."""
+    it, _ = begun("one exporter leaves", 150)
+    twin = Exporter(end=150, instance=TWIN, hash_="two", gone=60)
+    it.scraped |= twin.scraped()
+    it.found(twin, "ptr.missing", "critical", (-600, 60), (0, 150), ip="192.0.2.10")
+    it.fires("ExporterGone", 71, 150, severity="warning")
+    it.fires("TargetsDropped", 71, 150, severity="warning")
+    it.looks = {50: {"pager: +ptr.missing 192.0.2.10"}, 80: {"mail: +ExporterGone"}, 140: set()}
     return it
 
 
 def no_exporter_at_all() -> Course:
     """Nothing is scraped any more, and nothing is over because of that."""
-    it = Course("no exporter at all", 200)
-    it.up((1, 60))
-    it.scraped[series("up")].append("stale")
-    it.found("ptr.missing", "critical", -600, 60, 10, 75, ip="192.0.2.10")
-    it.alerts.append(
-        Alert(
-            {
-                **RULES["DeliverabilityExporterAbsent"]["labels"],
-                "alertname": "DeliverabilityExporterAbsent",
-                "job": IDENTITY["job"],
-            },
-            70,
-            it.end,
-        )
-    )
-    it.looks = {50: {"pager: +PtrMissing 192.0.2.10"}, 73: {"pager: +ExporterAbsent"}, 90: set()}
+    it = Course("no exporter at all", 150)
+    exporter = Exporter(end=150, gone=60)
+    it.scraped |= exporter.scraped()
+    it.found(exporter, "ptr.missing", "critical", (-600, 60), (0, 150), ip="192.0.2.10")
+    it.fires("ExporterAbsent", 71, 150, severity="critical")
+    it.looks = {50: {"pager: +ptr.missing 192.0.2.10"}, 80: {"pager: +ExporterAbsent"}, 140: set()}
     return it

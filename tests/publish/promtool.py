@@ -15,6 +15,16 @@ from pathlib import Path
 from tests.lab.process import need
 
 IDENTITY = {"job": "deliverability-exporter", "instance": "exporter:10554"}
+_FIRING = 'ALERTS{alertstate="firing",severity!="none"'
+# Of whatever style: findings by their labels, everything else by its name.
+_FINDINGS = (
+    f'count by (finding, severity) ({_FIRING},finding!="",deliverability_scope="target",'
+    'alertname!="DeliverabilityFindingFlapping"})'
+)
+_OTHERS = (
+    f'count by (alertname, severity) ({_FIRING},finding=""}} or {_FIRING},deliverability_scope!="target"}} '
+    f'or {_FIRING},alertname="DeliverabilityFindingFlapping"}})'
+)
 
 
 def series(name: str, **labels: str) -> str:
@@ -33,28 +43,39 @@ def during(value: float, begin: int, end: int, *, scraped: str = "") -> list[str
 
 @dataclass
 class Story:
-    """What Prometheus scrapes, and at each minute the alerts that fire: name -> how many."""
+    """What Prometheus scrapes, and at each minute all that fires: `spf.missing critical` or `ExporterDown warning`."""
 
     name: str
-    scraped: dict[str, list[str]] = field(default_factory=dict)
+    scraped: Mapping[str, list[str]]
     fires: dict[int, Mapping[str, int]] = field(default_factory=dict)
-    of_all: bool = False  # findings, or of one for each check, which is quicker
+
+    @property
+    def findings(self) -> set[str]:
+        return {told.split()[0] for fires in self.fires.values() for told in fires if "." in told}
+
+    @property
+    def others(self) -> set[str]:
+        return {told for fires in self.fires.values() for told in fires if "." not in told}
 
     def plain(self) -> dict[str, object]:
+        looks = []
+        for minute, fires in self.fires.items():
+            findings: list[dict[str, object]] = []
+            others: list[dict[str, object]] = []
+            for told, count in fires.items():
+                name, severity = told.split()
+                label = f'finding="{name}"' if "." in name else f'alertname="Deliverability{name}"'
+                sample = {"labels": f'{{{label},severity="{severity}"}}', "value": count}
+                (findings if "." in name else others).append(sample)
+            looks += [
+                {"expr": expr, "eval_time": f"{minute}m", "exp_samples": samples}
+                for expr, samples in ((_FINDINGS, findings), (_OTHERS, others))
+            ]
         return {
             "name": self.name,
             "interval": "1m",
             "input_series": [{"series": name, "values": " ".join(values)} for name, values in self.scraped.items()],
-            "promql_expr_test": [
-                {
-                    "expr": 'count by (alertname) (ALERTS{alertstate="firing", severity!="none"})',
-                    "eval_time": f"{minute}m",
-                    "exp_samples": [
-                        {"labels": f'{{alertname="{alert}"}}', "value": count} for alert, count in fires.items()
-                    ],
-                }
-                for minute, fires in self.fires.items()
-            ],
+            "promql_expr_test": looks,
         }
 
 

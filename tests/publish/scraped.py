@@ -1,55 +1,19 @@
-"""What Prometheus may have scraped of an exporter, in short: for stories and courses."""
+"""What Prometheus may have scraped of an exporter, in short: for stories and courses.
+
+An exporter that is well is scraped once a minute. `Exporter` says when it is down, and what it tells while it is up.
+"""
 
 from __future__ import annotations
 
-from exporter.engine import catalogue
-from exporter.publish import findings
-from tests.publish.promtool import during, series
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
-CATALOGUE = catalogue.load()
-APART = {"registration.expiring", "resolver.denies", "resolver.rewrites", "smtp_tls.certificate-expiring"}
-OF_FINDINGS = {
-    findings.name(rule): rule
-    for rule in CATALOGUE.rules.values()
-    if rule.id not in APART and not rule.id.startswith(("blocklist_health.", "receiver."))
-}
-VALUES = {
-    "domain": "example.com",
-    "sender": "out",
-    "ip": "192.0.2.10",
-    "selector": "s1",
-    "mail_host": "mx.example.com",
-    "mail_port": "25",
-    "blocklist": "zen",
-}
-EVERY_FINDING = dict.fromkeys(OF_FINDINGS, 1)
-FEW = {rule.id.partition(".")[0]: name for name, rule in OF_FINDINGS.items()} | {"ptr": "DeliverabilityPtrMissing"}
-EACH_CHECK = dict.fromkeys(FEW.values(), 1)
+from tests.publish.promtool import IDENTITY, series
+
 Scraped = dict[str, list[str]]
-
-
-def labels(rule_id: str) -> dict[str, str]:
-    """Identity of a target that the rule's check looks at."""
-    check = CATALOGUE.checks[rule_id.partition(".")[0]]
-    return {label: VALUES[label] for label in check.over[0].LABELS}
-
-
-def standing(
-    severity: str, begin: int, end: int, *, scraped: str = "", since: int | None = None, of_all: bool = False
-) -> Scraped:
-    """One finding of each check, or every one, from minute to minute, on one target each."""
-    made: Scraped = {}
-    for name in OF_FINDINGS if of_all else FEW.values():
-        rule = OF_FINDINGS[name]
-        who = {"check": rule.id.partition(".")[0], **labels(rule.id), "finding": rule.id, "team": "crm"}
-        made[series("deliverability_finding", **who, severity=severity)] = during(1, begin, end, scraped=scraped)
-        age = during((begin if since is None else since) * 60, begin, end, scraped=scraped)
-        made[series("deliverability_finding_since_timestamp_seconds", **who)] = age
-    return made
-
-
-def up(minutes: int = 700) -> Scraped:
-    return {series("up"): during(1, 0, minutes)}
+Spans = Iterable[tuple[int, int]]
+NOBODY: Mapping[str, str] = {}
+_DAY = 1440
 
 
 def steps(*parts: tuple[float, int]) -> list[str]:
@@ -61,9 +25,78 @@ def gauge(tail: str, *parts: tuple[float, int], **more: str) -> Scraped:
     return {series(f"deliverability_{tail}", **more): steps(*parts)}
 
 
-def finding(rule: str, severity: str, who: dict[str, str], begin: int, end: int) -> Scraped:
-    named = {"check": rule.partition(".")[0], **who, "finding": rule}
-    return {
-        series("deliverability_finding", **named, severity=severity): during(1, begin, end),
-        series("deliverability_finding_since_timestamp_seconds", **named): during(begin * 60, begin, end),
-    }
+def inside(spans: Spans) -> Callable[[int], bool]:
+    known = list(spans)
+    return lambda minute: any(begin <= minute < end for begin, end in known)
+
+
+@dataclass
+class Exporter:
+    """One from minute 0 to `end`. `down` are spans in which no scrape succeeds. `restarts` are when processes begin.
+
+    It leaves service discovery at `gone`, and comes into it at `there`.
+    """
+
+    end: int = 320
+    down: Spans = ()
+    restarts: Iterable[int] = ()
+    there: int = 0
+    gone: int = 0
+    instance: str = IDENTITY["instance"]
+    hash_: str = "one"
+    targets: Callable[[int], float] = lambda _: 100
+    skew: Callable[[int], float] = lambda _: 0.0
+    more: dict[str, str] = field(default_factory=dict)
+
+    def scraped(self) -> Scraped:
+        """Of the exporter itself."""
+        started = sorted(self.restarts)
+        made = {
+            "deliverability_exporter_time_seconds": self._while_up(lambda minute: minute * 60 + self.skew(minute)),
+            "process_start_time_seconds": self._while_up(
+                lambda minute: max((it for it in started if it <= minute), default=-_DAY) * 60
+            ),
+        }
+        return {
+            self._series("up"): self._told(lambda minute: f"{int(not inside(self.down)(minute))}"),
+            **{self._series(name): values for name, values in made.items()},
+            self._series("deliverability_exporter_config_hash_info", hash=self.hash_): self._while_up(lambda _: 1),
+            self._series("deliverability_targets", kind="domain"): self._while_up(self.targets),
+        }
+
+    def finding(
+        self,
+        rule: str,
+        severity: str,
+        *stands: tuple[int, int],
+        since: Callable[[int], int] | None = None,
+        unsure: Spans = (),
+        who: Mapping[str, str] = NOBODY,
+    ) -> Scraped:
+        """It stands in these spans, and is confirmed but for those that are `unsure`."""
+        labels = {"check": rule.partition(".")[0], "finding": rule, **who}
+        first = since or (lambda _: min(begin for begin, _ in stands))
+        standing, not_sure = inside(stands), inside(unsure)
+        return {
+            self._series("deliverability_finding", **labels, severity=severity): self._while_up(lambda _: 1, standing),
+            self._series("deliverability_finding_since_timestamp_seconds", **labels): self._while_up(
+                lambda minute: first(minute) * 60 + self.skew(minute),
+                lambda minute: standing(minute) and not not_sure(minute),
+            ),
+        }
+
+    def _series(self, name: str, **labels: str) -> str:
+        return series(name, **{"instance": self.instance, **self.more, **labels})
+
+    def _while_up(self, value: Callable[[int], float], when: Callable[[int], bool] = lambda _: True) -> list[str]:
+        down = inside(self.down)
+        return self._told(lambda minute: f"{value(minute):g}" if when(minute) and not down(minute) else "stale")
+
+    def _told(self, value: Callable[[int], str]) -> list[str]:
+        """Ends with `stale` once it has left service discovery."""
+        last = self.gone or self.end
+        return ["_"] * self.there + [value(minute) for minute in range(self.there, last)] + ["stale"] * bool(self.gone)
+
+
+def together(*scraped: Scraped) -> Scraped:
+    return {name: values for one in scraped for name, values in one.items()}

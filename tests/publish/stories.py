@@ -1,270 +1,300 @@
-"""What Prometheus may see of an exporter, and the alerts that must fire for it, minute by minute: written by hand.
+"""What Prometheus may see of findings, and the alerts that must fire for them, minute by minute: written by hand.
 
-Defaults: a finding counts at 15 min (critical) or 1 h, then comes a `for` of 10 min; windows are 5 min, and what has
-ended goes on for 10 min.
+Defaults: a critical finding counts once it is confirmed and 4 min old, any other at 1 h; windows are 5 min, and what
+has ended goes on for 20 min. The exporter confirms after 3 min.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-from tests.publish.promtool import Story, during, series
-from tests.publish.quiet import quiet
-from tests.publish.scraped import EACH_CHECK, EVERY_FINDING, Scraped, finding, gauge, standing, steps, up
+from tests.publish.promtool import Story, series
+from tests.publish.scraped import Exporter, together
+
+ADDRESS = {"ip": "192.0.2.10"}
+KEY = {"domain": "example.com", "selector": "s1"}
+HOST = {"mail_host": "mx.test", "mail_port": "25"}
+PTR = {"ptr.missing critical": 1}
+FLAPS = series("deliverability_finding_flapping", check="ptr", finding="ptr.missing", **ADDRESS)
+WARNED = {"ptr.missing warning": 1}
 
 
-def a_silent_zone() -> Story:
-    """That its hosts and HELO names cannot be looked up follows from it."""
-    zone = {"check": "zone", "domain": "example.com", "finding": "zone.silent"}
-    at = {"mail_port": "25", "check": "smtp_tls"}
-    scraped = gauge("finding", (1, 460), **zone, severity="critical") | {
-        series("deliverability_finding_since_timestamp_seconds", **zone): during(0, 0, 460)
-    }
-    sender = {"sender": "out", "ip": "192.0.2.10"}
-    other = {"sender": "out", "ip": "192.0.2.11"}
-    for who, helo in ((sender, "mail.example.com"), (other, "mail.example.net")):
-        scraped |= gauge("sender_info", (1, 500), **who, helo=helo)
-    follows = [{**at, "mail_host": "mx.example.com"}, {"check": "helo", **sender}]
-    others = [{**at, "mail_host": "mx.example.net"}, {"check": "helo", **other}]
-    for who in (*follows, *others):
-        scraped |= gauge("check_unknown", (1, 500), **who)
-        scraped |= gauge("check_last_conclusive_timestamp_seconds", (0, 500), **who)
-    return Story(
-        "a silent zone: hosts and HELO names in it raise no alert of their own, others do",
-        up() | scraped,
+def always(fires: Mapping[str, int], *minutes: int) -> dict[int, Mapping[str, int]]:
+    return dict.fromkeys(minutes, fires)
+
+
+def life() -> Iterator[Story]:
+    it = Exporter()
+    yield Story(
+        "a critical finding pages five minutes after it was seen, and ends 25 minutes after it is over",
+        together(it.scraped(), it.finding("ptr.missing", "critical", (30, 120), unsure=[(30, 33)], who=ADDRESS)),
+        {33: {}, **always(PTR, 35, 119, 143), 147: {}},
+    )
+    yield Story(
+        "a warning waits for an hour",
+        together(it.scraped(), it.finding("ptr.missing", "warning", (30, 160), unsure=[(30, 33)], who=ADDRESS)),
+        {89: {}, **always(WARNED, 91, 159, 183), 187: {}},
+    )
+    yield Story(
+        "what is not confirmed pages nobody, however long it is seen",
+        together(
+            it.scraped(),
+            it.finding("smtp_tls.refused", "critical", (30, 200), unsure=[(0, 999)], who=HOST),
+        ),
+        always({}, 31, 60, 150),
+    )
+    yield Story(
+        "a finding that stood before Prometheus started pages at once",
+        together(it.scraped(), it.finding("ptr.missing", "critical", (0, 60), since=lambda _: -600, who=ADDRESS)),
+        always(PTR, 1, 59),
+    )
+    yield Story(
+        "a warning that becomes critical pages at once",
+        together(
+            it.scraped(),
+            it.finding("ptr.missing", "warning", (0, 120), who=ADDRESS),
+            it.finding("ptr.missing", "critical", (120, 200), since=lambda _: 0, who=ADDRESS),
+            {
+                series(
+                    "deliverability_finding_since_timestamp_seconds", check="ptr", finding="ptr.missing", **ADDRESS
+                ): ["0"] * 200
+            },
+        ),
+        {59: {}, 61: WARNED, 121: WARNED | PTR, 140: WARNED | PTR, 147: PTR},
+    )
+    yield Story(
+        "a label that changes makes an alert for whom it names now, and ends the other",
+        together(
+            it.scraped(),
+            it.finding("ptr.missing", "critical", (0, 60), who={"team": "crm", **ADDRESS}),
+            it.finding("ptr.missing", "critical", (60, 200), since=lambda _: 0, who={"team": "web", **ADDRESS}),
+        ),
+        {59: PTR, 61: {"ptr.missing critical": 2}, 83: {"ptr.missing critical": 2}, 90: PTR},
+    )
+    for bad, good in ((15, 15), (30, 15)):
+        again = 30 + bad + good
+        yield Story(
+            f"{bad} minutes bad and {good} good: one alert that stays, and one warning that it flaps",
+            together(
+                it.scraped(),
+                it.finding(
+                    "ptr.missing",
+                    "critical",
+                    (30, 30 + bad + 3),  # over after three good looks; after its return only once it lasts
+                    (again, 320),
+                    since=lambda _: 30,
+                    unsure=[(30, 33), (again, again + 3)],
+                    who=ADDRESS,
+                ),
+                {
+                    series("deliverability_finding_flapping", check="ptr", finding="ptr.missing", **ADDRESS): ["_"]
+                    * 150
+                    + ["1"] * 170
+                },
+            ),
+            {
+                33: {},
+                **always(PTR, 35, again - 1, again + 2, again + 4, 149),
+                **always(PTR | {"FindingFlapping warning": 1}, 151, 200),
+            },
+        )
+
+
+def troubles() -> Iterator[Story]:
+    """Of scrapes and exporters: nothing ends because of them, and nothing begins."""
+    gaps = [alone(f"gap{minutes}", down=[(60, 60 + minutes)]) for minutes in (1, 4, 8, 30)]
+    four = {"ptr.missing critical": 4}
+    yield Story(
+        "no scrape for 1, 4, 8 and 30 minutes ends nothing",
+        together(
+            *(it.scraped() for it in gaps),
+            *(it.finding("ptr.missing", "critical", (0, 320), who={"ip": it.hash_}) for it in gaps),
+        ),
+        always(four, 59, 64, 125, 160)
+        | {67: four | {"ExporterDown warning": 2}, 89: four | {"ExporterDown warning": 1}},
+    )
+    it = Exporter(down=[(60, 180)])
+    down = {"ExporterDown warning": 1, "ExporterDown critical": 1}
+    yield Story(
+        "no scrape for two hours ends nothing, warns and then pages",
+        together(
+            it.scraped(),
+            it.finding("ptr.missing", "critical", (0, 320), who=ADDRESS),
+            it.finding("dkim.missing", "critical", (58, 320), who=KEY),
+        ),
+        {64: PTR, 67: PTR | {"ExporterDown warning": 1}, 89: PTR | {"ExporterDown warning": 1}}
+        | always(PTR | down, 92, 120, 179)
+        | {182: PTR | down | {"dkim.missing critical": 1}, 203: PTR | {"dkim.missing critical": 1}},
+    )
+    flaky = [(minute, minute + 3) for minute in range(32, 120, 4)]
+    it = Exporter(down=flaky)
+    yield Story(
+        "three failed scrapes out of four hide nothing",
+        together(it.scraped(), it.finding("ptr.missing", "critical", (31, 400), who=ADDRESS)),
+        {31: {}, **always(PTR, 40, 80, 119)},
+    )
+    it = Exporter(down=[(60, 61)], restarts=[61])
+    yield Story(
+        "a restart without state: what stood is looked at anew, and goes on",
+        together(
+            it.scraped(),
+            it.finding(
+                "ptr.missing",
+                "critical",
+                (0, 60),
+                (63, 320),
+                since=lambda minute: 0 if minute < 63 else 63,
+                unsure=[(63, 66)],
+                who=ADDRESS,
+            ),
+            it.finding(  # at the pace that is owed to mail hosts
+                "smtp_tls.refused",
+                "critical",
+                (0, 60),
+                (70, 320),
+                since=lambda minute: 0 if minute < 70 else 70,
+                unsure=[(70, 160)],
+                who=HOST,
+            ),
+            it.finding("dkim.missing", "critical", (0, 60), who=KEY),  # mended meanwhile
+        ),
+        always(PTR | {"smtp_tls.refused critical": 1}, 110, 159, 170)
+        | always(PTR | {"smtp_tls.refused critical": 1, "dkim.missing critical": 1}, 59, 62, 64, 75),
+    )
+    yield from crash_loops()
+    yield from several()
+
+
+def crash_loops() -> Iterator[Story]:
+    """With and without a state file. Without one, what is looked at anew is confirmed after four minutes at best."""
+    scraped = []
+    for up, down in ((3, 2), (8, 4), (12, 2)):
+        begins = [60 + number * (up + down) for number in range(120 // (up + down))]
+        downs = [(begin + up, begin + up + down) for begin in begins]
+        starts = [end for _, end in downs]
+        for kept in (True, False):
+            it = alone(f"{up}/{down} {kept}", down=downs, restarts=starts)
+            lost = [] if kept else [(start, start + 1) for start in starts]
+            stands = zip([0, *(end for _, end in lost)], [*(begin for begin, _ in lost), 320], strict=True)
+            unsure = [] if kept else [(start, start + 4) for start in starts]
+            who = {"ip": it.instance}
+            found = it.finding("ptr.missing", "critical", *stands, since=lambda _: 0, unsure=unsure, who=who)
+            scraped += [it.scraped(), found]
+    six, loops = {"ptr.missing critical": 6}, {"ExporterCrashLoop critical": 6}
+    yield Story(
+        "crash loops of 3/2, 8/4 and 12/2 minutes, with and without state, page in half an hour and end nothing",
+        together(*scraped),
+        {**always(six, 59, 62), **always(six | loops, 60 + 30, 110, 150, 175), 240: six},
+    )
+
+
+def alone(name: str, **more: Any) -> Exporter:
+    """One whose targets no other one looks at."""
+    return Exporter(instance=name, hash_=name, **more)
+
+
+def several() -> Iterator[Story]:
+    """Two exporters: a pair, or each with targets of its own; and one that replaces another."""
+    twin = "twin:10554"
+    one, other = Exporter(down=[(60, 100)]), Exporter(instance=twin)
+    yield Story(
+        "of a pair one is down, and the other one says when a finding is over",
+        together(
+            one.scraped(),
+            other.scraped(),
+            *(it.finding("ptr.missing", "critical", (0, 75), who=ADDRESS) for it in (one, other)),
+            *(it.finding("dkim.missing", "critical", (0, 320), who=KEY) for it in (one, other)),
+        ),
         {
-            380: {},
-            **{minute: {"DeliverabilityUnknownTooLong": some} for minute, some in ((400, 2), (459, 2), (499, 4))},
+            59: PTR | {"dkim.missing critical": 1},
+            70: PTR | {"dkim.missing critical": 1, "ExporterDown warning": 1},
+            103: {"dkim.missing critical": 1, "ExporterDown warning": 1, "ExporterDown critical": 1},
+            130: {"dkim.missing critical": 1},
+        },
+    )
+    one, other = Exporter(down=[(60, 100)], hash_="two"), Exporter(instance=twin)
+    yield Story(
+        "of two with targets of their own one is down: what it told stands, the other one's ends",
+        together(
+            one.scraped(),
+            other.scraped(),
+            one.finding("ptr.missing", "critical", (0, 75), who=ADDRESS),
+            other.finding("dkim.missing", "critical", (0, 75), who=KEY),
+        ),
+        {
+            59: PTR | {"dkim.missing critical": 1},
+            98: PTR | {"dkim.missing critical": 1, "ExporterDown warning": 1, "ExporterDown critical": 1},
+            102: PTR | {"ExporterDown warning": 1, "ExporterDown critical": 1},
+            150: {},
+        },
+    )
+    one, other = Exporter(gone=60, hash_="two"), Exporter(instance=twin)
+    fires = PTR | {"ExporterGone warning": 1, "TargetsDropped warning": 1}
+    yield Story(
+        "one of two with targets of their own leaves service discovery: told in 20 minutes, and nothing ends",
+        together(one.scraped(), other.scraped(), one.finding("ptr.missing", "critical", (0, 60), who=ADDRESS)),
+        {59: PTR, 66: PTR, **always(fires, 80, 130, 190)},
+    )
+    one = Exporter(gone=60)
+    yield Story(
+        "the only exporter leaves service discovery: it pages in 20 minutes, and nothing ends",
+        together(one.scraped(), one.finding("ptr.missing", "critical", (0, 60), who=ADDRESS)),
+        {59: PTR, 66: PTR, **always(PTR | {"ExporterAbsent critical": 1}, 80, 130, 190)},
+    )
+    old = Exporter(gone=60, more={"pod": "a", "container": "c", "endpoint": "http"})
+    new = Exporter(
+        there=61,
+        restarts=[61],
+        instance="10.0.0.2:10554",
+        hash_="two",
+        more={"pod": "b", "container": "c", "endpoint": "http"},
+    )
+    yield Story(
+        "a pod that is replaced, with another configuration and without state, changes nothing",
+        together(
+            old.scraped(),
+            new.scraped(),
+            old.finding("ptr.missing", "critical", (0, 60), who=ADDRESS),
+            new.finding("ptr.missing", "critical", (64, 320), unsure=[(64, 75)], who=ADDRESS),
+        ),
+        always(PTR, 59, 62, 68, 74, 77, 90, 130),
+    )
+    old, new = Exporter(gone=62), Exporter(there=58, restarts=[58], instance="10.0.0.2:10554")
+    yield Story(
+        "a pod that is replaced while the old one is still there changes nothing, and what ends does end",
+        together(
+            old.scraped(),
+            new.scraped(),
+            old.finding("ptr.missing", "critical", (0, 62), who=ADDRESS),
+            new.finding("ptr.missing", "critical", (58, 90), since=lambda _: 0, who=ADDRESS),
+        ),
+        always(PTR, 57, 61, 66, 89, 113) | {120: {}},
+    )
+
+
+def clocks() -> Iterator[Story]:
+    def wrong(hours: int) -> Callable[[int], float]:
+        return lambda minute: hours * 3600 if 60 <= minute < 100 else 0
+
+    four = [alone(f"{hours} h", skew=wrong(hours)) for hours in (1, -1, 2, -2)]
+    critical, warned = {"dkim.missing critical": 4}, {"ptr.missing warning": 4}
+    yield Story(
+        "clocks that are wrong by an hour or two, for 40 minutes, make nothing older or younger",
+        together(
+            *(it.scraped() for it in four),
+            *(it.finding("ptr.missing", "warning", (50, 300), who={"ip": it.instance}) for it in four),
+            *(it.finding("dkim.missing", "critical", (30, 300), who={"domain": it.instance}) for it in four),
+        ),
+        {
+            **always(critical, 59, 63),
+            **always(critical | {"ClockSkew warning": 4}, 67, 99, 105),
+            **always(critical | warned, 125, 160),
         },
     )
 
 
 def stories() -> Iterator[Story]:
-    """Defaults: a finding counts at 15 min (critical) or 1 h, then `for` 10 min; window 5 min, kept 10 min."""
-    yield Story(
-        "critical findings fire 25 minutes after they began, and end a quarter of an hour after them",
-        up() | standing("critical", 30, 120, of_all=True),
-        {29: {}, 54: {}, 56: EVERY_FINDING, 121: EVERY_FINDING, 133: EVERY_FINDING, 138: {}},
-        of_all=True,
-    )
-    yield Story(
-        "warnings wait for an hour and ten minutes",
-        up() | standing("warning", 30, 160),
-        {99: {}, 101: EACH_CHECK, 159: EACH_CHECK, 178: {}},
-    )
-    yield Story(
-        "a scrape that fails every fourth minute changes nothing",
-        up() | standing("critical", 30, 120, scraped="111_"),
-        {54: {}, 56: EACH_CHECK, 121: EACH_CHECK, 138: {}},
-    )
-    yield Story(
-        "three failed scrapes out of four change nothing",
-        up() | standing("critical", 30, 120, scraped="1___"),
-        {54: {}, 58: EACH_CHECK, 119: EACH_CHECK, 138: {}},
-    )
-    yield Story(
-        "what one run found and the next one did not, a quarter of an hour later, pages nobody",
-        up() | standing("critical", 30, 45),
-        {minute: {} for minute in range(30, 90, 3)},
-    )
-    yield Story(
-        "a finding that stood before Prometheus started does not wait anew for its age",
-        up() | standing("critical", 0, 60, since=-600),
-        {9: {}, 11: EACH_CHECK},
-    )
-    yield Story(
-        "the exporter restarts: nothing ends in between",
-        up()
-        | {
-            name: values[:60] + ["stale"] + ["_"] * 5 + values[66:]
-            for name, values in standing("critical", 0, 120, since=-600).items()
-        },
-        {59: EACH_CHECK, 63: EACH_CHECK, 67: EACH_CHECK, 119: EACH_CHECK},
-    )
-    missing = {"check": "ptr", "ip": "192.0.2.10", "finding": "ptr.missing"}
-    yield Story(
-        "a finding that becomes critical is one anew, at once old enough",
-        up()
-        | {series("deliverability_finding", **missing, severity="warning"): during(1, 0, 120)}
-        | {series("deliverability_finding", **missing, severity="critical"): during(1, 120, 200)}
-        | {series("deliverability_finding_since_timestamp_seconds", **missing): during(0, 0, 200)},
-        {
-            69: {},
-            71: {"DeliverabilityPtrMissing": 1},
-            131: {"DeliverabilityPtrMissing": 2},
-            140: {"DeliverabilityPtrMissing": 1},
-        },
-    )
-    yield from watching()
-    yield from quiet()
-
-
-def watching() -> Iterator[Story]:
-    """One for each alert about the exporter and its eyes: it fires, and it ends."""
-
-    def story(alert: str, scraped: Scraped, *, not_yet: int, fires: int, over: int | None) -> Story:
-        expected: dict[int, Mapping[str, int]] = {not_yet: {}, fires: {alert: 1}}
-        if over is not None:
-            expected[over] = {}
-        return Story(f"{alert} fires and ends", up() | scraped, expected)
-
-    unknown, ok = "check_unknown", "check_ok"
-    yield story(
-        "DeliverabilityResolverUnhealthy",
-        gauge(unknown, (0, 10), (1, 50), (0, 60), check="resolver"),
-        not_yet=19,
-        fires=21,
-        over=78,
-    )
-    for lie in ("resolver.rewrites", "resolver.denies"):
-        yield story(
-            "DeliverabilityResolverUnhealthy",
-            finding(lie, "warning", {}, 10, 60),
-            not_yet=19,
-            fires=21,
-            over=78,
-        )
-    of_list = {"check": "blocklist_health", "blocklist": "zen"}
-    yield story(
-        "DeliverabilityBlocklistUnhealthy",
-        gauge(unknown, (0, 10), (1, 50), (0, 60), **of_list),
-        not_yet=24,
-        fires=26,
-        over=78,
-    )
-    yield story(
-        "DeliverabilityBlocklistUnhealthy",
-        gauge(ok, (1, 10), (0, 50), (1, 60), **of_list),
-        not_yet=24,
-        fires=26,
-        over=78,
-    )
-    suspect = {**of_list, "finding": "blocklist_health.suspect"}
-    yield story(  # alone: nothing else is told of a list that is only suspect
-        "DeliverabilityBlocklistHealthSuspect",
-        gauge(ok, (1, 10), (0, 150), (1, 60), **of_list)
-        | gauge("finding", (0, 10), (1, 150), **suspect, severity="warning")
-        | {series("deliverability_finding_since_timestamp_seconds", **suspect): during(600, 10, 160)},
-        not_yet=79,
-        fires=81,
-        over=178,
-    )
-    spf = {"check": "spf", "domain": "example.com"}
-    yield story(
-        "DeliverabilityUnknownTooLong",
-        gauge(unknown, (0, 10), (1, 440), (0, 60), **spf)
-        | gauge("check_last_conclusive_timestamp_seconds", (600, 450), (27000, 60), **spf),
-        not_yet=395,
-        fires=405,
-        over=465,
-    )
-    yield a_silent_zone()
-    tls = {"check": "smtp_tls", "mail_host": "mx.example.com", "mail_port": "25"}
-    yield story(
-        "DeliverabilityUnknownFromHere",
-        {series("deliverability_check_unknown_reason", **tls, reason="egress"): during(1, 0, 400)}
-        | gauge(unknown, (1, 400), (0, 60), **tls)
-        | gauge("check_last_conclusive_timestamp_seconds", (0, 400), (24000, 60), **tls),
-        not_yet=389,
-        fires=395,
-        over=416,
-    )
-    yield story(
-        "DeliverabilityEvaluationStale",
-        gauge("exporter_overdue_targets", (0, 60), (7, 60), (0, 60), check="spf"),
-        not_yet=74,
-        fires=76,
-        over=136,
-    )
-    down = Story("a down exporter is told of", {series("up"): steps((1, 10), (0, 20), (1, 60))})
-    down.fires = {14: {}, 16: {"DeliverabilityExporterDown": 1}, 44: {"DeliverabilityExporterDown": 1}, 46: {}}
-    yield down
-    absent = Story("an exporter that nobody scrapes is told of", {series("up"): during(1, 0, 20)})
-    absent.fires = {25: {}, 36: {"DeliverabilityExporterAbsent": 1}}
-    yield absent
-    yield story(
-        "DeliverabilityConfigReloadFailed",
-        gauge("exporter_config_last_reload_successful", (1, 10), (0, 50), (1, 60)),
-        not_yet=24,
-        fires=27,
-        over=75,
-    )
-    yield story(
-        "DeliverabilityWebConfigReloadFailed",
-        gauge("exporter_web_config_last_reload_successful", (1, 10), (0, 50), (1, 60)),
-        not_yet=24,
-        fires=27,
-        over=75,
-    )
-    yield story(
-        "DeliverabilityTargetsDropped",
-        gauge("targets", (100, 30), (40, 60), (100, 60), kind="domain"),
-        not_yet=39,
-        fires=42,
-        over=110,
-    )
-    yield story(
-        "DeliverabilitySeriesDropped",
-        gauge("exporter_series_dropped", (0, 10), (7, 50), (0, 60)),
-        not_yet=24,
-        fires=27,
-        over=75,
-    )
-    yield story(
-        "DeliverabilitySeriesBudget",
-        gauge("exporter_series", (800, 10), (950, 50), (800, 60)) | gauge("exporter_series_limit", (1000, 120)),
-        not_yet=19,
-        fires=21,
-        over=78,
-    )
-    yield story(
-        "DeliverabilityStateNotWritable",
-        gauge("exporter_state_writable", (1, 10), (0, 50), (1, 60)),
-        not_yet=24,
-        fires=27,
-        over=75,
-    )
-    bug = {"check": "spf", "reason": "bug"}
-    first = {series("deliverability_exporter_runs_unknown_total", **bug): ["_"] * 10 + steps((1, 200))}
-    yield story("DeliverabilityExporterBug", first, not_yet=9, fires=11, over=90)
-    more = gauge("exporter_runs_unknown_total", (1, 100), (2, 200), **bug)
-    yield story("DeliverabilityExporterBug", more, not_yet=99, fires=103, over=190)
-    yield story(
-        "DeliverabilityLoopLag",
-        gauge("exporter_loop_lag_seconds", (0.01, 10), (2.5, 50), (0.01, 60)),
-        not_yet=24,
-        fires=27,
-        over=75,
-    )
-    yield story(
-        "DeliverabilityBlocklistBudget",
-        gauge("exporter_blocklist_budget_remaining_ratio", (0.5, 10), (0.05, 50), (1, 60), blocklist="zen"),
-        not_yet=24,
-        fires=27,
-        over=75,
-    )
-    tls = {"mail_host": "mx.example.com", "mail_port": "25"}
-    yield story(
-        "DeliverabilityCertificateExpiring",
-        finding("smtp_tls.certificate-expiring", "warning", tls, 10, 6 * 60)
-        | gauge("smtp_tls_certificate_not_after_timestamp_seconds", (14 * 86400 + 3600, 400), **tls),
-        not_yet=69,
-        fires=73,
-        over=6 * 60 + 20,
-    )
-    domain = {"domain": "example.com"}
-    yield story(
-        "DeliverabilityRegistrationExpiring",
-        finding("registration.expiring", "critical", domain, 10, 6 * 60)
-        | gauge("registration_expiry_timestamp_seconds", (30 * 86400 + 3600, 400), **domain),
-        not_yet=69,
-        fires=73,
-        over=6 * 60 + 20,
-    )
-    yield story(
-        "DeliverabilityRecordChanged",
-        {series("deliverability_record_changed_timestamp_seconds", **spf): during(6000, 100, 300)},
-        not_yet=99,
-        fires=101,
-        over=170,
-    )
+    yield from life()
+    yield from troubles()
+    yield from clocks()

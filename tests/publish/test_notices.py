@@ -16,36 +16,21 @@ from pathlib import Path
 
 import pytest
 
-from exporter.publish.rules import dump, groups
-from exporter.publish.thresholds import Thresholds
 from tests.lab.alertmanager import SHIPPED, WATCHDOG, Notice, alertmanager, for_people, sink
 from tests.lab.process import Lab, need
-from tests.publish.courses import CATALOGUE, RULES, TWIN, Course, Labels, courses
+from tests.publish.courses import ALERTS, TWIN, Course, Labels, courses
 from tests.publish.promtool import told
-from tests.publish.scraped import OF_FINDINGS
 
 pytestmark = pytest.mark.long
 
 COURSES = list(courses())
-SILENT = {alert for alert, rule in RULES.items() if rule["labels"].get("severity") == "none"}
+SILENT = {rule["alert"] for rule in ALERTS if rule["labels"].get("severity") == "none"}
+RULES = Path(__file__).parents[2] / "prometheus" / "alerts.yml"
 by_name = pytest.mark.parametrize("course", COURSES, ids=lambda course: course.name.replace(" ", "-"))
 
 
-@pytest.fixture(scope="module")
-def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Those that are shipped, without the findings of which no course tells."""
-    used = {alert.labels["alertname"] for course in COURSES for alert in course.alerts}
-    kept = [
-        {**group, "rules": [rule for rule in group["rules"] if rule.get("alert") not in OF_FINDINGS.keys() - used]}
-        for group in groups(CATALOGUE, Thresholds())
-    ]
-    file: Path = tmp_path_factory.mktemp("rules") / "alerts.yml"
-    file.write_text(dump({"groups": kept}))
-    return file
-
-
 @by_name
-def test_these_alerts_fire_and_no_other(course: Course, rules: Path, tmp_path: Path) -> None:
+def test_these_alerts_fire_and_no_other(course: Course, tmp_path: Path) -> None:
     firing = {
         minute: [{"__name__": "ALERTS", "alertstate": "firing", **labels} for labels in course.at(minute)]
         for minute in course.looks
@@ -62,7 +47,7 @@ def test_these_alerts_fire_and_no_other(course: Course, rules: Path, tmp_path: P
             for minute, alerts in firing.items()
         ],
     }
-    assert told(rules, tmp_path, [test]) == ""
+    assert told(RULES, tmp_path, [test]) == ""
 
 
 def _braced(labels: Labels) -> str:
@@ -81,8 +66,8 @@ def notices(lab: Lab) -> dict[str, list[set[str]]]:
             going_on = [course for course in COURSES if step < len(course.looks)]
             for course in going_on:
                 before, now = course.at_step(step - 1), course.at_step(step)
-                for of_targets in (False, True):  # what mutes has been there for minutes by then
-                    some = [it for it in now if (it["deliverability_scope"] == "target") is of_targets]
+                for late in (False, True):  # what mutes has been there for minutes by then
+                    some = [it for it in now if (it["severity"] == "warning") is late]
                     server.post(_as_posted(course, it) for it in some)
                 server.post((_as_posted(course, it) for it in before if it not in now), over=True)
             news = to.learns(mark, sum(len(course.looks[[*course.looks][step]]) for course in going_on))
@@ -96,15 +81,14 @@ def notices(lab: Lab) -> dict[str, list[set[str]]]:
 
 def _as_posted(course: Course, labels: Labels) -> Mapping[str, str]:
     """As the job of this course."""
-    of_it = {"instance": f"{labels['instance']} {course.name}"} if "instance" in labels else {}
-    return {**labels, "job": course.name, **of_it}
+    return {**labels, "job": course.name}
 
 
 def _words(course: Course, notices: set[Notice]) -> set[str]:
     """In the words of the courses."""
     return {
         f"{it.receiver}: {'+' if it.status == 'firing' else '-'}{it.alert.removeprefix('Deliverability')}"
-        f"{' ' if it.who else ''}{it.who}{' of the twin' if TWIN['instance'] in it.instance else ''}"
+        f"{' ' if it.who else ''}{it.who}{' of the twin' if TWIN in it.instance else ''}"
         for it in notices
         if it.job == course.name
     }
@@ -118,7 +102,7 @@ def test_people_are_told_exactly_this(course: Course, notices: dict[str, list[se
 @pytest.mark.parametrize(
     ("labels", "receiver"),
     [
-        ({"alertname": "DeliverabilityPtrMissing", "severity": "critical"}, "pager"),
+        ({"alertname": "DeliverabilityCritical", "severity": "critical"}, "pager"),
         ({"alertname": "DeliverabilityExporterDown", "severity": "critical"}, "pager"),
         ({"alertname": "DeliverabilityPtrMissing", "severity": "warning"}, "mail"),
         ({"alertname": "DeliverabilityResolverUnhealthy", "severity": "warning"}, "mail"),
@@ -148,4 +132,4 @@ def test_whatever_is_muted_by_a_silent_alert_is_muted_by_one_that_is_shipped() -
     for alert in SILENT - {WATCHDOG}:
         assert f'source_matchers: [alertname="{alert}"]' in shipped
     named = {it for it in shipped.replace('"', " ").split() if it.startswith("Deliverability") and it.isalpha()}
-    assert named <= RULES.keys()
+    assert named <= {rule["alert"] for rule in ALERTS}

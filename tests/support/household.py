@@ -16,7 +16,6 @@ from typing import Self
 
 from exporter import clients
 from exporter.app import Daemon
-from exporter.check_state import CheckState
 from exporter.config import Nameserver, Settings, load
 from exporter.demo.registry import Name
 from exporter.demo.small_world import SmallWorld
@@ -34,11 +33,10 @@ from tests.worlds.world import CATALOGUE, World
 
 POLICY_HOST, POLICY_NAME = ip_address("185.12.42.80"), "mta-sts.acme-lab.com"  # of tests/worlds/sick
 _ALERTS = Thresholds()
-HOLD = {  # age of a finding at which its alert fires
-    Severity.CRITICAL: seconds(_ALERTS.critical_after) + seconds(_ALERTS.confirm),
-    Severity.WARNING: seconds(_ALERTS.warning_after) + seconds(_ALERTS.confirm),
+HOLD = {  # age of a confirmed finding at which its alert fires
+    Severity.CRITICAL: seconds(_ALERTS.critical_after),
+    Severity.WARNING: seconds(_ALERTS.warning_after),
 }
-MUTE, GAP = seconds(_ALERTS.mute_for), 2 * seconds(_ALERTS.gap)  # the window, and then keep_firing_for
 STEP = 5.0  # seconds between two looks of the schedule, and of us
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
@@ -55,7 +53,7 @@ class Diary:
 
     targets: dict[Found, float] = field(default_factory=dict)  # findings that fail, but for those in `ours`
     ours: dict[Found, float] = field(default_factory=dict)  # about the resolver and the lists
-    pages: set[Found] = field(default_factory=set)  # of `targets`: old enough for an alert, and nothing mutes it
+    pages: set[Found] = field(default_factory=set)  # of `targets`: confirmed, and old enough for an alert
     doubts: Counter[tuple[str, str]] = field(default_factory=Counter)  # check and reason
 
 
@@ -76,7 +74,6 @@ class Household:
         self._state = state
         self._cycle = timedelta(seconds=cycle)
         self._open = AsyncExitStack()
-        self._doubted: dict[str, float] = {}
         self.settings: Settings | None = None
         self.daemon: Daemon | None = None
 
@@ -152,7 +149,6 @@ class Household:
     def _note(self) -> None:
         assert self.daemon
         now = self.clock.wall()
-        muted = {who(state.target) for state in self.daemon.store if self._mutes(state, now)}
         for state in self.daemon.store:
             ours = isinstance(state.target, ListHealth | OwnResolver)
             for it in state.effective(self.daemon.exposition.policy, now):
@@ -160,22 +156,11 @@ class Household:
                     key, age = (it.finding.id, who(state.target)), now - it.active.since
                     mine = self.diary.ours if ours else self.diary.targets
                     mine[key] = max(mine.get(key, 0.0), age)
-                    subjects = {"exporter", *dict(it.finding.subject).values()}
-                    if not ours and age >= HOLD[it.severity] and not state.check.concludes and not subjects & muted:
+                    told = it.active.confirmed and age >= HOLD[it.severity]
+                    if told and not ours and not state.check.concludes:
                         self.diary.pages.add(key)
             if state.doubt:
                 self.diary.doubts[state.check.id, state.doubt.reason] += 1
-
-    def _mutes(self, state: CheckState, now: float) -> bool:
-        """As exporter/publish/inhibit.py: doubt about the resolver mutes all, and about a list what that one names."""
-        if not isinstance(state.target, ListHealth | OwnResolver):
-            return False
-        begun = [it.since for it in state.findings if CATALOGUE.rules[it.finding.id].doubts]
-        if state.doubt:
-            begun.append(state.last_conclusive)
-        if any(now - since < MUTE for since in begun):
-            self._doubted[who(state.target)] = now
-        return now - self._doubted.get(who(state.target), -DAY) < GAP
 
     def standing(self) -> set[str]:
         """All findings of whatever severity, as `RULE WHO`."""

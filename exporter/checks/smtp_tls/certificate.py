@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.checks.smtp_tls.severity import SMTP, severity_at
-from exporter.facts import IP, Expiry, Finding, Metric, Rule, Severity
+from exporter.facts import IP, Finding, Metric, Rule, Severity
 from exporter.mail.certificate import FlawKind, Shown
 from exporter.targets import MailHost
 from exporter.text import day
@@ -44,7 +44,6 @@ CERTIFICATE_EXPIRING = Rule(
     fix="Renew the certificate {subject} and reload the mail server, which goes on showing the old one until then.",
     ref="RFC 5280 section 4.1.2.5",
     subjects=("ip",),
-    expiry=Expiry("certificate", NOT_AFTER),
 )
 CERTIFICATE_NAME = Rule(
     "smtp_tls.certificate-name",

@@ -115,7 +115,7 @@ class Links:
     def __init__(self, known: Catalogue, given: Thresholds) -> None:
         own = "|".join(checks(known, OwnResolver))
         self._pages = ((OwnResolver().key, f"({own});.*"), *_PAGES)
-        self._exporter = given.exporter_url.replace("{{ $labels.instance }}", "${__data.fields.instance}")
+        self._exporter = given.exporter_url or "http://${__data.fields.instance}"
 
     def labelled(self, expr: str) -> str:
         """With labels for people: `target`, its `page` on the exporter, and `kind` and `name` of its dashboard."""
