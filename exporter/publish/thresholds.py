@@ -24,8 +24,8 @@ def _as(default: Any, says: str) -> Any:
 
 
 _OTHER_AGES = """other ages, by finding, check, severity and labels; the first that fits counts. For example:
-#   - {finding: dmarc.policy-none, after: never}
-#   - {check: smtp_tls, severity: warning, after: 6h}
+#   - {finding: ID, after: never}
+#   - {check: ID, severity: warning, after: 6h}
 #   - {labels: {env: test}, severity: critical, after: 1d}"""
 
 

@@ -154,7 +154,7 @@ class Exporters:
     resolver: dict[str, Endpoint]
 
     def start(self, name: str) -> None:
-        file = self.lab.write(f"{name}.yaml", config(self.resolver[name], TARGETS, *CHECKS, every=1))
+        file = self.lab.write(f"{name}.yaml", config(self.resolver[name], TARGETS, *CHECKS, every=3))
         command = [sys.executable, "-m", "exporter", f"--config.file={file}", f"--web.listen-address={self.at[name]}"]
         state = f"--storage.path={self.lab.home / f'{name}.state'}"
         self.lab.start(name, [*command, state], lambda: True, env={"PYTHONPATH": str(ROOT)})
@@ -217,9 +217,9 @@ def broken(
     lab.kill("gone")
     world.publish(world.zones(dead=True, more="ip4:192.0.2.30 "), OF_THE_WORLD, LISTS_ONE)
     parts = {"spf.missing", "spf_sender.not-authorised", "mx.no-such-domain", "blocklist_health.lists-the-world"}
-    until(lambda: firing(monitor, "home") >= parts, "the parts of a dead domain fire", 20)
-    until(lambda: firing(monitor, "blind") >= {"ResolverUnhealthy"}, "the loss of a resolver fires", 20)
-    until(lambda: firing(monitor, "gone") >= {"ExporterDown"}, "the loss of an exporter fires", 20)
+    until(lambda: firing(monitor, "home") >= parts, "the parts of a dead domain fire", 40)
+    until(lambda: firing(monitor, "blind") >= {"ResolverUnhealthy"}, "the loss of a resolver fires", 40)
+    until(lambda: firing(monitor, "gone") >= {"ExporterDown"}, "the loss of an exporter fires", 40)
     came = to.learns(mark, 5)
     muted |= server.muted()
     return came
@@ -234,8 +234,8 @@ def mended(broken: set[Notice], world: World, exporters: Exporters, monitor: Pro
     exporters.start("gone")
     standing = {"ptr.missing", "dmarc.partial", "blocklist.listed", "blocklist_health.lists-the-world", "RecordChanged"}
     for name in ("blind", "gone"):
-        until(lambda: firing(monitor, name) <= standing, f"{name} is as before", 20)  # noqa: B023  # called at once
-    until(lambda: not monitor.query('ALERTS{alertname="DeliverabilityDomainDead"}'), "the domain is back", 20)
+        until(lambda: firing(monitor, name) <= standing, f"{name} is as before", 40)  # noqa: B023  # called at once
+    until(lambda: not monitor.query('ALERTS{alertname="DeliverabilityDomainDead"}'), "the domain is back", 40)
     return to.learns(mark, 4)
 
 

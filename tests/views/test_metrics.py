@@ -37,7 +37,8 @@ def whole(shown: Exposition, accept: str = "", *names: str) -> bytes:
 def text(shown: Exposition, accept: str = "", *names: str) -> str:
     """The lines about targets."""
     lines = whole(shown, accept, *names).decode().splitlines(keepends=True)
-    return "".join(line for line in lines if "deliverability_" in line and "deliverability_exporter_" not in line)
+    own = ("deliverability_exporter_", "deliverability_finding_info")
+    return "".join(line for line in lines if "deliverability_" in line and not any(name in line for name in own))
 
 
 def held(*runs: object) -> CheckState:

@@ -11,6 +11,7 @@ from exporter.clock import SystemClock
 from exporter.engine import families
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.families import HELP
+from exporter.explain.notices import NoticeText
 from exporter.facts import Reason
 from exporter.mail.dns import Status
 from exporter.model import IDENTITY_LABELS
@@ -34,7 +35,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     families.FINDING: (_OF_A_CHECK, "finding", "severity"),
     families.SINCE: (_OF_A_CHECK, "finding"),
     families.FLAPPING: (_OF_A_CHECK, "finding"),
-    families.INFO: ("finding", "title", "impact", "fix"),
+    families.INFO: ("finding", *NoticeText._fields),
     families.ACCEPTED_UNTIL: (_OF_A_CHECK, "finding"),
     families.LAST_CONCLUSIVE: (_OF_A_CHECK,),
     families.RECORD_CHANGED: (_OF_A_CHECK,),
