@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
@@ -96,7 +97,7 @@ def _parted(made: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     part: list[dict[str, Any]] = []
     room, size = OBJECT * 3 // 4, 0  # what is indented more deeply takes more
     for group in made:
-        length = len(dump([group]).encode())
+        length = len(json.dumps(group, ensure_ascii=False).encode())
         if part and size + length > room:
             yield part
             part = []

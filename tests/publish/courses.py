@@ -114,22 +114,22 @@ def without_a_resolver() -> Course:
 
 def a_domain_that_dies() -> Course:
     """Its parts are seen to be missing before or after it is, and for a while after it is back."""
-    it, exporter = begun("a domain that dies", 420)
+    it, exporter = begun("a domain that dies", 220)
     who = {"domain": "example.com"}
-    it.found(exporter, "mx.no-such-domain", "critical", (74, 300), (78, 325), **who)
-    it.found(exporter, "dkim.missing", "critical", (75, 315), (79, 340), **who, selector="s1")
-    it.found(exporter, "spf.missing", "warning", (76, 314), (136, 339), **who)
-    it.found(exporter, "registration.on-hold", "critical", (80, 330), (84, 355), **who)
-    it.found(exporter, "spf.missing", "critical", (61, 420), (65, 420), domain="example.net")
-    it.fires("DomainDead", 74, 399, **who)
+    it.found(exporter, "mx.no-such-domain", "critical", (24, 100), (28, 125), **who)
+    it.found(exporter, "dkim.missing", "critical", (25, 115), (29, 140), **who, selector="s1")
+    it.found(exporter, "spf.missing", "warning", (26, 114), (86, 139), **who)
+    it.found(exporter, "registration.on-hold", "critical", (30, 130), (34, 155), **who)
+    it.found(exporter, "spf.missing", "critical", (11, 220), (15, 220), domain="example.net")
+    it.fires("DomainDead", 24, 199, **who)
     it.looks = {
-        72: {"pager: +spf.missing example.net"},
-        82: {"pager: +mx.no-such-domain example.com"},
-        90: {"pager: +registration.on-hold example.com"},
-        200: set(),
-        328: {"pager: -mx.no-such-domain example.com"},
-        360: {"pager: -registration.on-hold example.com"},
-        410: set(),
+        20: {"pager: +spf.missing example.net"},
+        32: {"pager: +mx.no-such-domain example.com"},
+        40: {"pager: +registration.on-hold example.com"},
+        95: set(),
+        128: {"pager: -mx.no-such-domain example.com"},
+        160: {"pager: -registration.on-hold example.com"},
+        210: set(),
     }
     return it
 
@@ -145,15 +145,15 @@ def a_dead_domain_of_no_weight() -> Course:
 
 def a_bogus_zone() -> Course:
     """That nothing can be told of it needs no telling; what is known to be wrong does."""
-    it, exporter = begun("a bogus zone", 480)
-    it.found(exporter, "zone.bogus", "critical", (60, 480), (64, 480), domain="example.com")
-    it.found(exporter, "dkim.missing", "critical", (50, 480), (54, 480), domain="example.com", selector="s1")
+    it, exporter = begun("a bogus zone", 130)
+    it.found(exporter, "zone.bogus", "critical", (60, 130), (64, 130), domain="example.com")
+    it.found(exporter, "dkim.missing", "critical", (50, 130), (54, 130), domain="example.com", selector="s1")
     for domain in ("example.com", "example.net"):
-        it.unknown(60, check="spf", domain=domain)
-        it.fires("UnknownTooLong", 450, 480, severity="warning", check="spf", domain=domain)
+        it.unknown(-300, check="spf", domain=domain)
+        it.fires("UnknownTooLong", 91, 130, severity="warning", check="spf", domain=domain)
     it.looks = {
         70: {"pager: +zone.bogus example.com", "pager: +dkim.missing example.com s1"},
-        460: {"mail: +UnknownTooLong example.net"},
+        100: {"mail: +UnknownTooLong example.net"},
     }
     return it
 
