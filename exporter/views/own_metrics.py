@@ -62,8 +62,10 @@ class OwnHealth:
     password_checks: int = 0
 
     def count(self, outcome: Outcome) -> None:
-        """Count a run that has ended."""
+        """Count a run that has ended, unless its check was switched off meanwhile."""
         check = outcome.check.id
+        if check not in self.checks:
+            return
         self.runs[check] += 1
         if outcome.doubt:
             self.unknown[check, outcome.doubt.reason] += 1
@@ -72,6 +74,9 @@ class OwnHealth:
     def begin(self, checks: frozenset[str]) -> None:
         """These checks run from now on. Their counters begin at 0, and keep what they have if they had begun."""
         self.checks = checks
+        self.runs = Counter({check: count for check, count in self.runs.items() if check in checks})
+        self.unknown = Counter({key: count for key, count in self.unknown.items() if key[0] in checks})
+        self.durations = {check: seconds for check, seconds in self.durations.items() if check in checks}
         for check in sorted(checks):
             self.runs[check] += 0
             self._durations_of(check)
@@ -127,7 +132,11 @@ def health(own: OwnHealth, exposition: SeriesCounts, clock: Clock) -> Iterator[M
         "When the run ended that is longest ago, of the targets that have had one.",
         _by_check(exposition.lateness.oldest()),
     )
-    yield _gauge("queue_length", "Runs that are due and wait for their turn.", _by_check(own.queued))
+    yield _gauge(
+        "queue_length",
+        "Runs that are due and wait for their turn.",
+        _by_check({check: own.queued.get(check, 0) for check in own.checks}),
+    )
     yield _gauge("series", "Series about targets that are exposed.", [(one, exposition.series)])
     yield _gauge("series_limit", "Most series about targets.", [(one, exposition.limit)])
     yield _gauge("series_dropped", "Series left out because of the limit.", [(one, exposition.dropped)])
@@ -151,7 +160,11 @@ def health(own: OwnHealth, exposition: SeriesCounts, clock: Clock) -> Iterator[M
     yield _counter(
         "runs_skipped",
         "Runs that did not start when they were due.",
-        [((("check", c), ("cause", r)), n) for (c, r), n in sorted((_no_skips(own) | dict(own.skipped)).items())],
+        [
+            ((("check", check), ("cause", cause)), own.skipped.get((check, cause), 0))
+            for check in sorted(own.checks)
+            for cause in SKIPS
+        ],
     )
     yield _histogram(
         "check_duration_seconds", "Duration of one run.", [((("check", c),), h) for c, h in own.durations.items()]
@@ -166,10 +179,6 @@ def health(own: OwnHealth, exposition: SeriesCounts, clock: Clock) -> Iterator[M
 
 def _by_check(numbers: Mapping[str, float]) -> list[tuple[Labels, float]]:
     return [((("check", check),), number) for check, number in sorted(numbers.items())]
-
-
-def _no_skips(own: OwnHealth) -> dict[tuple[str, str], int]:
-    return {(check, cause): 0 for check in own.checks for cause in SKIPS}
 
 
 def _state(own: OwnHealth) -> Iterator[Metric]:

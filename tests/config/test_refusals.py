@@ -51,6 +51,25 @@ REFUSED = {
     "limits: {series: 10}": (
         "config.yaml:1 limits.series: expected a whole number from 1000 to 100000000, got the number 10"
     ),
+    "metrics: {deny: [deliverability_check_okay]}": (
+        "config.yaml:1 metrics.deny[0]: is no metric family that exists; did you mean deliverability_check_ok?"
+    ),
+    "metrics: {deny: [deliverability_exporter_serie]}": (
+        "config.yaml:1 metrics.deny[0]: is no metric family that exists; did you mean deliverability_exporter_series?"
+    ),
+    "metrics: {deny: [7]}": "config.yaml:1 metrics.deny[0]: expected the name of a metric family, got the number 7",
+    "metrics: {deny: deliverability_check_ok}": (
+        f"config.yaml:1 metrics.deny: expected a list of names of metric families, got text; {WRITE}"
+    ),
+    "label_names: [team]\nmetrics: {totals_by: [taem]}": (
+        "config.yaml:2 metrics.totals_by[0]: taem is not declared in label_names; did you mean team?"
+    ),
+    "metrics: {totals_by: [team]}": (
+        "config.yaml:1 metrics.totals_by[0]: team is not declared in label_names; none are"
+    ),
+    "label_names: [status]": (
+        "config.yaml:1 label_names[0]: status is used by the exporter or by Prometheus; choose another name"
+    ),
     # Keys
     "lables: {}": "config.yaml:1 lables: is an unknown key; did you mean label_names?",
     "resolver:\n  timout: 5s": "config.yaml:2 resolver.timout: is an unknown key; did you mean timeout?",

@@ -12,7 +12,7 @@ import pytest
 from exporter.check_state import CheckState
 from exporter.config import Settings, defaults
 from exporter.engine import catalogue, families
-from exporter.facts import Record
+from exporter.facts import Reason, Record
 from exporter.net.dns.resolver import ResolverStats
 from exporter.views.http_stats import HttpStats
 from exporter.views.metrics import CHANGES_SHOWN, Exposition
@@ -25,7 +25,8 @@ from tests.support.simulation import simulate
 from tests.worlds.world import HOME, World
 
 CATALOGUE = catalogue.load()
-BEFORE = 75  # series with a label `domain`, counted in the same way before this was so
+BEFORE = {"domain": 70, "registered name": 5, "address": 16, "mail host": 21, "blocklist": 4}  # this was so
+GROWS = {"domain": "domain", "ip": "address", "mail_host": "mail host", "blocklist": "blocklist"}  # by a label
 NOW = FakeClock().wall()
 
 
@@ -35,6 +36,20 @@ def exposed(shown: Exposition) -> str:
 
 def names(text: str) -> Counter[str]:
     return Counter(re.findall(r"^(\w+)(?:\{.*\})? \S+$", text, re.MULTILINE))
+
+
+def by_what(text: str) -> dict[str, list[str]]:
+    """The lines about targets, by what they grow with."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        labels = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', line))
+        if line.startswith("#") or families.OWN_PREFIX in line or "kind" in labels or "status" in labels:
+            continue
+        if "registration" in line and families.INTERVAL not in line:
+            found.setdefault("registered name", []).append(line)
+        elif what := next((name for label, name in GROWS.items() if label in labels), None):
+            found.setdefault(what, []).append(line)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +70,15 @@ def of_one_domain() -> str:
 def test_a_domain_where_all_is_well_has_few_series(
     of_one_domain: str, record_property: Callable[[str, object], None]
 ) -> None:
-    of_the_domain = [line for line in of_one_domain.splitlines() if re.search(r'[{,]domain="', line)]
-    record_property("series of a domain", len(of_the_domain))
+    of_what = {what: names("\n".join(told)) for what, told in by_what(of_one_domain).items()}
+    (lists,) = Counter(re.findall(r'^deliverability_check_ok\{.*,blocklist="', of_one_domain, re.MULTILINE)).values()
+    counted = {what: told.total() // (lists if what == "blocklist" else 1) for what, told in of_what.items()}
+    record_property("series", counted)
     record_property("before", BEFORE)
-    assert len(of_the_domain) == 39
-    told = names("\n".join(of_the_domain))
-    assert (told[families.OK], told[families.UNKNOWN]) == (13, 13), "two of each check"
-    assert len(told) == 2 + 13, "and one of each measure and relation"
+    assert counted == {"domain": 36, "registered name": 3, "address": 10, "mail host": 16, "blocklist": 2}
+    told = of_what["domain"]
+    assert (told[families.OK], told[families.UNKNOWN]) == (12, 12), "two of each check"
+    assert len(told) == 2 + 12, "and one of each measure and relation"
 
 
 @pytest.mark.lab
@@ -132,9 +149,15 @@ def test_counters_of_checks_that_run_begin_at_0() -> None:
         'check_duration_seconds_count{check="mx"} 0.0',
     ):
         assert f"deliverability_exporter_{line}\n" in text
-    own.count(outcome())
-    own.begin(frozenset({"mx", "spf"}))
-    assert own.runs == {"mx": 0, "spf": 0, "sample": 1}
+    own.begin(frozenset({"mx", "sample"}))
+    own.count(outcome(doubt=Reason.NETWORK))
+    own.begin(frozenset({"spf", "sample"}))
+    assert own.runs == {"spf": 0, "sample": 1}, "a check that is switched off has no series"
+    assert own.unknown["sample", Reason.NETWORK] == 1
+    own.begin(frozenset({"spf"}))
+    own.count(outcome())  # it had begun before
+    own.skipped, own.queued = {("sample", "missed"): 3}, {"sample": 1}
+    assert 'check="sample"' not in exposed(Exposition(CATALOGUE, FakeClock(), 1000, lambda: own))
 
 
 def test_without_a_state_file_nothing_is_said_of_it() -> None:
