@@ -183,6 +183,10 @@ async def test_after_a_restart_verdicts_are_served_as_saved_before_anything_runs
     flags = (f"--config.file={config}", f"--storage.path={tmp_path / 'state'}")
     async with daemon(*flags) as running:
         before = await running.settled()
+        size, saved = (f"deliverability_exporter_state_{what}" for what in ("size_bytes", "saved_timestamp_seconds"))
+        written = await running.until(lambda s: s.value(saved), "a write")
+        assert (written.value(size) or 0) >= 4096
+        assert 0 <= (written.value("deliverability_exporter_time_seconds") or 0) - (written.value(saved) or 0) < 20
         assert await running.stop() == 0
     asked = len(nameserver.asked)
     async with daemon(*flags) as running:
