@@ -156,9 +156,11 @@ def shows(exporter: Exporter, expected: dict[str, str], ports: dict[str, str], w
 
 
 def all_told(exporter: Exporter, ports: dict[str, str]) -> dict[str, str]:
-    """Its verdicts, once none is in doubt."""
+    """Its verdicts, once none is in doubt and every finding is confirmed."""
     exporter.settled()
     exporter.until(lambda: not exporter.query("deliverability_check_unknown{%} == 1"), "everything is known")
+    unsure = "deliverability_finding{%} unless ignoring (severity) deliverability_finding_since_timestamp_seconds{%}"
+    exporter.until(lambda: not exporter.query(unsure), "everything is confirmed", 60)
     return exporter.verdicts(ports)
 
 
