@@ -20,7 +20,7 @@ from exporter.cli.arguments import PORT
 from exporter.cli.exit_codes import Exit
 from exporter.cli.run import fail, run
 from exporter.clock import Clock, SystemClock
-from exporter.config import ConfigError, Problem, Settings, load, load_in_time
+from exporter.config import ConfigError, ConfigProblem, Settings, load, load_in_time
 from exporter.config.web_file import WebFile
 from exporter.engine import catalogue
 from exporter.engine.confirmations import quick_looks
@@ -65,7 +65,7 @@ def daemon(arguments: argparse.Namespace) -> int:
 def _check(read: Callable[[], Settings], arguments: argparse.Namespace) -> int:
     """Every problem of both files."""
     problems: list[object] = []
-    warnings: list[Problem] = []
+    warnings: list[ConfigProblem] = []
     targets = 0
     try:
         settings = read()

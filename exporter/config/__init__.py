@@ -5,15 +5,15 @@ HELO names, which are judged as they are. Checks do not see Settings; a check fi
 """
 
 from exporter.config.load import defaults, load, load_in_time, shipped_blocklists
-from exporter.config.problems import ConfigError, Problem
+from exporter.config.problems import ConfigError, ConfigProblem
 from exporter.config.settings import Settings
 from exporter.config.values import SYSTEM, Nameserver
 
 __all__ = [
     "SYSTEM",
     "ConfigError",
+    "ConfigProblem",
     "Nameserver",
-    "Problem",
     "Settings",
     "defaults",
     "load",

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from exporter import targets
 from exporter.config import check_options, envelopes, labels, peers, receivers, registrations, schema, selectors, values
 from exporter.config.blocklists import BlocklistReader
-from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
+from exporter.config.problems import ConfigProblem, Problems, Where, did_you_mean, quoted
 from exporter.config.settings import Settings
 from exporter.engine.catalogue import Catalogue
 from exporter.facts import IP, Labels
@@ -66,7 +66,7 @@ class Build:
     own_blocklists: bool
     nameless: bool  # the name of a sender could not be understood
     problems: Problems
-    warnings: list[Problem]
+    warnings: list[ConfigProblem]
     targets: list[Target] = field(default_factory=list)
     blocklists: tuple[Blocklist, ...] = ()
     _peers: tuple[Peer, ...] = ()

@@ -14,7 +14,7 @@ from exporter import strict_yaml
 from exporter.config import schema
 from exporter.config.build import Build, Placed
 from exporter.config.fields import WRITE_A_LIST, kind
-from exporter.config.problems import Problem, Problems, Where, quoted
+from exporter.config.problems import ConfigProblem, Problems, Where, quoted
 from exporter.config.schema import Config, Entries, IncludeEntry, Keys
 from exporter.config.settings import Settings
 from exporter.engine.catalogue import Catalogue
@@ -73,7 +73,7 @@ class _Reading:
 
     catalogue: Catalogue
     reader: Files
-    warnings: list[Problem] = field(default_factory=list)
+    warnings: list[ConfigProblem] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     problems: Problems = field(init=False)
     digest: Any = field(default_factory=hashlib.sha256)
@@ -133,12 +133,12 @@ class _Reading:
             content = self.reader.read(path, strict_yaml.LARGEST + 1)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no path"
-            self.problems.add(Problem(name, 0, "", f"cannot be read: {reason}"))
+            self.problems.add(ConfigProblem(name, 0, "", f"cannot be read: {reason}"))
             return None
         self.size += len(content)
         if self.size > LARGEST_TOGETHER:
             largest = f"{LARGEST_TOGETHER // 1024 // 1024} MiB"
-            self.problems.add(Problem(name, 0, "", f"brings the files to more than {largest}; divide the fleet"))
+            self.problems.add(ConfigProblem(name, 0, "", f"brings the files to more than {largest}; divide the fleet"))
             raise self.problems.error()
         self.digest.update(hashlib.sha256(content).digest())
         read = strict_yaml.parse(content)

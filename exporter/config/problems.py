@@ -15,7 +15,7 @@ LONGEST_GUESS = 64  # characters of a name for which a near one is looked for
 MOST_GUESSES = 600  # names that a near one is looked for among
 
 
-class Problem(NamedTuple):
+class ConfigProblem(NamedTuple):
     """`config.yaml:31 domains[2].dkim_selectors: expected a list of names, got text`."""
 
     file: str
@@ -31,7 +31,7 @@ class Problem(NamedTuple):
 class ConfigError(Exception):
     """The configuration cannot be used. `problems` has all its problems, or the first and `more` others at least."""
 
-    def __init__(self, problems: Iterable[Problem], more: int = 0) -> None:
+    def __init__(self, problems: Iterable[ConfigProblem], more: int = 0) -> None:
         self.problems = tuple(problems)
         self.more = more
         super().__init__(self.text)
@@ -64,8 +64,8 @@ class Where(NamedTuple):
         """Has the YAML reader already reported a fault there?"""
         return self.root.at(self.path)[0].broken
 
-    def problem(self, message: str) -> Problem:
-        return Problem(self.file, self.line, dotted(self.path), message)
+    def problem(self, message: str) -> ConfigProblem:
+        return ConfigProblem(self.file, self.line, dotted(self.path), message)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} {dotted(self.path)}"
@@ -76,7 +76,7 @@ class Problems:
 
     def __init__(self, files: Sequence[str]) -> None:
         self._files = files
-        self._found: list[Problem] = []
+        self._found: list[ConfigProblem] = []
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -86,7 +86,7 @@ class Problems:
         if not where.broken:
             self.add(where.problem(message))
 
-    def add(self, problem: Problem) -> None:
+    def add(self, problem: ConfigProblem) -> None:
         if len(self._found) == MOST_PROBLEMS:
             raise self.error(more=1)
         self._found.append(problem)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from exporter.config.problems import Problem
+from exporter.config.problems import ConfigProblem
 from exporter.config.values import Nameserver
 from exporter.facts import Severity
 from exporter.mail.dnsbl.blocklist import Blocklist
@@ -35,7 +35,7 @@ class Settings:
     denied_families: frozenset[str]
     totals_by: tuple[str, ...]  # some of label_names
     targets: tuple[Target, ...]
-    warnings: tuple[Problem, ...]  # legal, but doubtful
+    warnings: tuple[ConfigProblem, ...]  # legal, but doubtful
     files: tuple[str, ...]  # what was read, the main file first
     digest: str  # SHA-256 of these files; secrets are not in it
 

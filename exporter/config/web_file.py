@@ -30,7 +30,7 @@ from pydantic import Field
 
 from exporter import strict_yaml
 from exporter.config.fields import Parsed, Whole, kind, listed
-from exporter.config.problems import Problem, Problems, Where, did_you_mean, quoted
+from exporter.config.problems import ConfigProblem, Problems, Where, did_you_mean, quoted
 from exporter.config.schema import Keys, Maybe, validate
 from exporter.config.web_tls import (
     CIPHERS,
@@ -199,7 +199,7 @@ class WebSettings:
     interval: float = 0.0  # seconds between two requests, 0 is without limit
     burst: int = 0
     locks: frozenset[str] = frozenset()  # the keys that keep somebody out
-    warnings: tuple[Problem, ...] = ()
+    warnings: tuple[ConfigProblem, ...] = ()
 
 
 class WebFile:
@@ -244,7 +244,7 @@ class _WebReading:
         self._content = content
         self._problems = Problems([str(path)])
         self._top = Where(str(path), Node(1, {}, broken=False), ())
-        self._warnings: list[Problem] = []
+        self._warnings: list[ConfigProblem] = []
         self._reported = 0
 
     def settings(self) -> WebSettings:
@@ -287,7 +287,7 @@ class _WebReading:
         try:
             content = self._content(self._path)
         except ValueError as error:
-            self._problems.add(Problem(str(self._path), 0, "", str(error)))
+            self._problems.add(ConfigProblem(str(self._path), 0, "", str(error)))
             raise self._problems.error() from None
         document = strict_yaml.parse(content)
         if document.root is not None:

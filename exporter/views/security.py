@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from exporter.clock import Clock
-from exporter.config import ConfigError, Problem
+from exporter.config import ConfigError, ConfigProblem
 from exporter.config.web_file import WebFile, WebSettings
 from exporter.views.authentication import Login, Passwords, credentials
 
@@ -99,7 +99,7 @@ class WebSecurity:
             told = "now has tls_server_config, and connections are taken without TLS"
         else:
             return
-        raise ConfigError([Problem(path, 0, "", f"{told}; restart the exporter if that is meant")])
+        raise ConfigError([ConfigProblem(path, 0, "", f"{told}; restart the exporter if that is meant")])
 
     def _say(self) -> None:
         for warning in self._settings.warnings:
