@@ -99,7 +99,7 @@ def test_every_family_is_told_with_the_labels_that_it_has() -> None:
     flapping = tuple(replace(it, confirmed=True, turns=(2500.0, 2900.0)) for it in doubtful.findings)
     doubtful = replace(doubtful, findings=flapping)
     seen = {name: line for name, line in metrics.lines(doubtful, FindingPolicy(), 3000.0) if name in HELP}
-    assert len(seen) == 8
+    assert len(seen) == 9
     for name, line in seen.items():
         labels = set(re.findall(r'(\w+)="', line.decode()))
         assert labels == {"check", "domain", *families.LABELS[name]} - {families._OF_A_CHECK}, name

@@ -43,7 +43,8 @@ def by_what(text: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         labels = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', line))
-        if line.startswith("#") or families.OWN_PREFIX in line or "kind" in labels or "status" in labels:
+        ours = families.OWN_PREFIX in line or line.startswith(families.INFO)
+        if line.startswith("#") or ours or "kind" in labels or "status" in labels:
             continue
         if "registration" in line and families.INTERVAL not in line:
             found.setdefault("registered name", []).append(line)
