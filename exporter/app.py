@@ -216,6 +216,7 @@ class Daemon:
         clients.mail.unreachable.interval = settings.visit_interval(Door.SMTP)
         self._settings = settings
         anew = self.exposition.configure(settings)
+        self._confirmations.policy = self.exposition.policy
         self._own.begin(settings.running)
         if before is None and self._state_file and (saved := self._state_file.recall_blocklists()) is not None:
             self._blocklists.restore(saved)
@@ -323,6 +324,7 @@ class Daemon:
             if wait is not None:
                 self.schedule.look_again(state.key, wait)
         self._confirmations.take(state, outcome)
+        state = self.store.get(*state.key) or state  # it may have been confirmed
         self.schedule.run_dependents(sorted(self._plan.dependents(before, state)), NEWS_PAUSE)
         self._save_blocklists(every=1.0)
         self._learn(state)

@@ -117,6 +117,10 @@ class FindingPolicy:
 
     severities: Mapping[str, Severity] = field(default_factory=dict)
 
+    def counts(self, finding: Finding) -> bool:
+        """Is it more than information?"""
+        return self.severities.get(finding.id, finding.severity).fails
+
 
 @dataclass(frozen=True, slots=True)
 class CheckState:

@@ -17,7 +17,8 @@ The rules (truth rule 5 of the contract):
 - A confirmed finding that returns soon after its end keeps its old `since`, and one bad look confirms it again. From
   then on, each time that it turned bad again costs it another interval of good looks.
 - The same `since` returns with a target that is back in the configuration, but it is confirmed there anew.
-- Some findings need no confirmation, since their check has looked several times itself (`Rule.certain`).
+- Some findings need no confirmation, since their check has looked several times itself (`Rule.certain`). If such a
+  one is about a blocklist that cannot be believed, it waits for the resolver's test alone.
 """
 
 from __future__ import annotations
@@ -142,6 +143,8 @@ class ActiveFinding:
     def sure(self) -> ActiveFinding:
         """The same, confirmed if it needs no confirmation, or if it is about the resolver and is ripe."""
         rule = self.finding.rule
+        if rule.certain and rule.doubts:
+            return replace(self, bad=LOOKS)  # a resolver that denies everything makes every list look dead
         return replace(self, confirmed=True) if rule.certain or (rule.doubts and self.ripe) else self
 
     def seen(self, at: float, looks: Looks) -> ActiveFinding:
@@ -166,6 +169,8 @@ class ActiveFinding:
 
     def unproven(self) -> ActiveFinding:
         """After the resolver has failed its own test: the looks since then may have been wrong."""
-        if self.finding.rule.certain or self.finding.rule.doubts:
+        rule = self.finding.rule
+        of_a_list = rule.certain and rule.doubts and not self.confirmed
+        if (rule.certain or rule.doubts) and not of_a_list:
             return self
         return replace(self, good=0, well=0.0, looked=0.0) if self.confirmed else replace(self, bad=0, looked=0.0)

@@ -11,14 +11,15 @@ The rules:
 - While the resolver fails, it is tested every AGAIN seconds, so that its recovery is noticed soon.
 - When the resolver passes again after it failed, the looks of before count for nothing. What they had begun to show is
   looked at again at once, within pace.
-- If the operator has switched that test off, nothing waits for it.
+- If the operator has switched that test off, nothing waits for it. What the operator has made mere information, for a
+  network without a way to the Internet's DNS, is no failure of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from exporter.check_state import CheckState, Key
+from exporter.check_state import CheckState, FindingPolicy, Key
 from exporter.clock import Clock
 from exporter.confirmation import Looks
 from exporter.engine.catalogue import Catalogue
@@ -55,6 +56,7 @@ class Confirmations:
         clock: Clock,
         changed: Callable[[CheckState], None],
     ) -> None:
+        self.policy = FindingPolicy()
         self._store = store
         self._schedule = schedule
         self._clock = clock
@@ -66,21 +68,29 @@ class Confirmations:
 
     def hold(self, state: CheckState) -> None:
         """Take in a state that is new here, or has changed. The resolver's own comes after those that wait for it."""
-        self._note(state)
-        if state.key in self._tests:  # it may be what an earlier process saved
-            self._failed = self._failed or _fails(state)
-            if self._failed or self._waiting:
-                self._schedule.look_again(state.key, SOON)
+        if state.key not in self._tests:
+            self._note(state)
+            return
+        self._failed = self._failed or self._fails(state)  # as an earlier process saved it
+        if self._failed or self._waiting:
+            self._schedule.look_again(state.key, SOON)
 
     def take(self, state: CheckState, outcome: Outcome) -> None:
         """Take in a run and the state after it."""
-        self._note(state)
         if state.key in self._tests:
             self._tested(outcome)
-            if self._failed or state.awaits_test:
+            if self._failed:
                 self._schedule.look_again(state.key, AGAIN)
-        elif state.awaits_test or state.unsettled:
+            return
+        self._note(state)
+        if state.awaits_test or state.unsettled:
             self._test()
+
+    def _fails(self, state: CheckState) -> bool:
+        """Did the resolver fail its latest test?"""
+        doubted = state.doubt is not None and state.doubt.reason is not Reason.PENDING
+        found = (it.finding for it in state.findings if not it.good)
+        return doubted or any(it.rule.doubts and self.policy.counts(it) for it in found)
 
     def _note(self, state: CheckState) -> None:
         if state.awaits_test:
@@ -99,13 +109,18 @@ class Confirmations:
             self._confirm(float("inf"))
 
     def _tested(self, outcome: Outcome) -> None:
-        if outcome.doubts or any(it.rule.doubts for it in outcome.findings):
+        if outcome.doubts or any(it.rule.doubts and self.policy.counts(it) for it in outcome.findings):
             self._failed = True
         elif self._failed:
             self._failed = False
             self._begin_again()
         else:
             self._confirm(outcome.started)
+            own = outcome.check.id, outcome.target.key
+            if sure := self._store.confirm(
+                own, float("inf")
+            ):  # what this very test has seen, such as a public resolver
+                self._changed(sure)
 
     def _begin_again(self) -> None:
         self._waiting.clear()
@@ -122,9 +137,3 @@ class Confirmations:
                 self._changed(sure)
             if state := self._store.get(*key):
                 self._note(state)
-
-
-def _fails(state: CheckState) -> bool:
-    """Did the resolver fail its latest test?"""
-    doubted = state.doubt is not None and state.doubt.reason is not Reason.PENDING
-    return doubted or any(it.finding.rule.doubts and not it.good for it in state.findings)
