@@ -103,7 +103,9 @@ class Daemon:
         self._finding_log = FindingLog(clock)
         self.clock_steps = ClockSteps(self.store, self._departures, clock, self._changed)
         self.schedule = Schedule(self._run, clock, on_jump=self.clock_steps.jumped)
-        self._confirmations = Confirmations(self.store, self.schedule, catalogue, clock, self._changed)
+        self._confirmations = Confirmations(
+            self.store, self.schedule, catalogue, clock, self._changed, self._forget_answers
+        )
         self.web = Web(
             WebContext(
                 store=self.store,
@@ -335,6 +337,10 @@ class Daemon:
             self._add(pair)
         for pair in changes.removed:
             self._remove((pair[0].id, pair[1].key))
+
+    def _forget_answers(self) -> None:
+        if self._clients:
+            self._clients.dns.forget_answers()
 
     def _changed(self, state: CheckState) -> None:
         """Log, expose and save what is new of a pair."""

@@ -126,7 +126,7 @@ async def test_it_is_the_same_with_a_check_that_was_off_and_across_restarts(tmp_
         began = await stood(daemon, clock)
     without = SENDER + what if "false" in what else what
     async with running(tmp_path, clock, without):
-        clock.pass_(3 * DAY)
+        clock.pass_(3.9 * DAY)
     async with running(tmp_path, clock, without):
         clock.pass_(3 * DAY)
     async with running(tmp_path, clock, SENDER) as daemon:
@@ -149,6 +149,18 @@ async def test_the_time_of_leaving_is_kept_across_restarts(tmp_path: Path) -> No
         "the file keeps no more of it"
     )
     await file.close()
+    async with running(tmp_path, clock, SENDER) as daemon:
+        assert comes_back(daemon, clock)[-1] == [clock.wall() - 180]
+
+
+async def test_what_last_ran_long_before_a_start_without_it_is_forgotten(tmp_path: Path) -> None:
+    """The exporter was off for eight days, and is then started without the target."""
+    clock = FakeClock(TRUE)
+    async with running(tmp_path, clock, SENDER) as daemon:
+        await stood(daemon, clock)
+    clock.pass_(8 * DAY)
+    async with running(tmp_path, clock, ""):
+        pass
     async with running(tmp_path, clock, SENDER) as daemon:
         assert comes_back(daemon, clock)[-1] == [clock.wall() - 180]
 

@@ -9,8 +9,8 @@ The rules:
   show asks for it too: a lie that is over before the last look has then been noticed.
 - The test must have begun after the look ended, and must leave no doubt about the resolver.
 - While the resolver fails, it is tested every AGAIN seconds, so that its recovery is noticed soon.
-- When the resolver passes again after it failed, the looks of before count for nothing. What they had begun to show is
-  looked at again at once, within pace.
+- When the resolver passes again after it failed, the looks of before count for nothing, and no answer of before is used
+  any more. What they had begun to show is looked at again at once, within pace.
 - If the operator has switched that test off, nothing waits for it. What the operator has made mere information, for a
   network without a way to the Internet's DNS, is no failure of it.
 """
@@ -55,12 +55,15 @@ class Confirmations:
         catalogue: Catalogue,
         clock: Clock,
         changed: Callable[[CheckState], None],
+        recovered: Callable[[], None] = lambda: None,
     ) -> None:
+        """`recovered` is called when the resolver passes its test again."""
         self.policy = FindingPolicy()
         self._store = store
         self._schedule = schedule
         self._clock = clock
         self._changed = changed
+        self._recovered = recovered
         self._tests = [(check, OwnResolver().key) for check in catalogue.looking_at(OwnResolver)]
         self._waiting: set[Key] = set()
         self._unsettled: set[Key] = set()  # what is to be looked at again if the resolver turns out to have lied
@@ -113,6 +116,7 @@ class Confirmations:
             self._failed = True
         elif self._failed:
             self._failed = False
+            self._recovered()
             self._begin_again()
         else:
             self._confirm(outcome.started)

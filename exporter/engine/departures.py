@@ -6,7 +6,7 @@ they come back, a fault that has stood for weeks must not look new.
 The rules (truth rule 5 of the contract):
 
 - Confirmed findings and changes of records are kept for KEPT seconds, also across restarts. At most MOST pairs are.
-- What is in the state file but not in the configuration of a start left then.
+- What is in the state file but not in the configuration of a start left after its last run.
 - A pair that comes back is pending, so it runs at once. A finding that is confirmed there anew has its old `since`.
 """
 
@@ -20,6 +20,7 @@ from exporter.engine.state_file import StateFile
 DAY = 86400.0
 KEPT = 7 * DAY
 MOST = 100_000
+NOT_THEIRS = ("blocklist=", "resolver")  # how the keys of targets begin that are no entries
 
 
 class Departures:
@@ -35,7 +36,7 @@ class Departures:
     def open(self, file: StateFile) -> None:
         self._file = file
         self._kept = dict(sorted(file.departed.items(), key=lambda it: it[1].at))
-        self._saved = {target for _, target in file.left()}
+        self._saved = {target for _, target in file.left() if not target.startswith(NOT_THEIRS)}
 
     def leave(self, state: CheckState) -> None:
         """Its pair has just left."""
@@ -65,7 +66,7 @@ class Departures:
                 del self._kept[key]
                 self._write(key, None)
         saved, self._saved = self._saved, set()
-        return gone - {target for _, target in present}, len(saved)
+        return (gone & saved) - {target for _, target in present}, len(saved)
 
     def move(self, times: WrongTimes) -> None:
         """Correct times that a wrong clock gave."""

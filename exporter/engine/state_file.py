@@ -137,9 +137,14 @@ class StateFile:
         return set(self._saved.held)
 
     def depart(self, key: Key, now: float) -> Kept | None:
-        """What is to be kept of a saved pair that was not recalled."""
+        """What is to be kept of a saved pair that was not recalled. It was there when it last ran."""
         saved = self._saved.held.pop(key, {})
-        return Kept.of(now, saved.get("findings", ()), saved.get("ended", ()), saved.get("records", ()))
+        return Kept.of(
+            min(saved.get("last_run") or now, now),
+            saved.get("findings", ()),
+            saved.get("ended", ()),
+            saved.get("records", ()),
+        )
 
     @property
     def departed(self) -> Mapping[Key, Kept]:

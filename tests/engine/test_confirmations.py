@@ -36,12 +36,18 @@ class Life:
         self.clock, self.store = FakeClock(), Store()
         self.schedule = Schedule(self._run, self.clock)
         self.changed: list[CheckState] = []
-        self.confirmations = Confirmations(self.store, self.schedule, CATALOGUE, self.clock, self.changed.append)
+        self.recoveries = 0
+        self.confirmations = Confirmations(
+            self.store, self.schedule, CATALOGUE, self.clock, self.changed.append, self.recover
+        )
         pairs: list[tuple[Check, Target]] = [(PTR, HOST), (LIST, A_LIST), *([(TEST, RESOLVER)] if tested else [])]
         for check, target in pairs:
             self.store.hold(check, target, lambda new: saved if saved and saved.key == new.key else new)
             self.schedule.add(Job(check, target, 900.0))
             self.confirmations.hold(self.store[check.id, target.key])
+
+    def recover(self) -> None:
+        self.recoveries += 1
 
     async def _run(self, check: Check, target: Target) -> None:
         raise AssertionError("nothing ticks")
@@ -108,6 +114,7 @@ async def test_after_a_failure_all_that_had_begun_to_show_is_looked_at_again_at_
     assert life.sure(PTR, HOST) == [False]
     assert life.due(PTR, HOST) == pytest.approx(1.0)
     assert life.changed, "the series say so"
+    assert life.recoveries == 1
     life.test()
     assert life.sure(PTR, HOST) == [False], "it has to be seen three times anew"
     life.clock.pass_(60)

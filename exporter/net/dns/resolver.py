@@ -136,6 +136,11 @@ class Resolver:
                 return _closed(question)
             raise
 
+    def forget_answers(self) -> None:
+        """Ask everything anew: what was answered so far cannot be believed."""
+        self._cache.clear()
+        self._asking.clear()
+
     def _forget(self, question: Question, task: asyncio.Task[Reply]) -> None:
         self._tasks.discard(task)
         if self._asking.get(question) is task:

@@ -97,6 +97,17 @@ async def test_fresh_passes_the_cache_by_and_fills_it() -> None:
         assert (await resolver.ask(A)).ttl == 90
 
 
+async def test_answers_that_cannot_be_believed_are_forgotten() -> None:
+    addresses = iter(["192.0.2.66", "192.0.2.1"])
+    async with (
+        Hostile(lambda query: [response(query, f"www.example. 60 IN A {next(addresses)}")]) as server,
+        resolving(server) as resolver,
+    ):
+        assert [str(it) for it in (await resolver.ask(A)).addresses] == ["192.0.2.66"]
+        resolver.forget_answers()
+        assert [str(it) for it in (await resolver.ask(A)).addresses] == ["192.0.2.1"]
+
+
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MOST", 10)
     kept = cache.Cache(FakeClock())
