@@ -341,6 +341,7 @@ class Daemon:
     def _forget_answers(self) -> None:
         if self._clients:
             self._clients.dns.forget_answers()
+        self._blocklists.test_again()
 
     def _changed(self, state: CheckState) -> None:
         """Log, expose and save what is new of a pair."""

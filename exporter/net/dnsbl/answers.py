@@ -23,6 +23,8 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from exporter.facts import Severity
+from exporter.mail.dns import Reply
+from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError
 
 HOUR, DAY = 3600.0, 86400.0
 NEVER = float("-inf")
@@ -173,3 +175,15 @@ def plain_looks(looks: Sequence[Look], now: float) -> list[Any]:
 
 def read_looks(saved: Any, then: float) -> list[Look]:
     return [(then - float(ago), read_listing(listing) if listing else None) for ago, listing in saved]
+
+
+def changes(before: ListAnswer | None, blocklist: Blocklist, reply: Reply) -> bool:
+    """Would the answer change what is kept? A fault, and the first answer, count as a change."""
+    if not reply.status.conclusive:
+        return False
+    said = blocklist.read(reply)
+    if before is None or before.disputed or isinstance(said, ListError):
+        return True
+    if isinstance(said, Listed):
+        return before.unconfirmed or before.listing is None or before.listing.codes != said.codes
+    return before.unconfirmed or before.listing is not None

@@ -40,7 +40,7 @@ from exporter.clock import Clock
 from exporter.facts import Doubt, Reason
 from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, ListFault, NotListed
-from exporter.net.dnsbl.answers import ListAnswer, Listing, agree, same
+from exporter.net.dnsbl.answers import ListAnswer, Listing, agree, changes, same
 from exporter.net.dnsbl.conduct import Heard
 from exporter.net.dnsbl.list_state import ListState, Step
 from exporter.net.dnsbl.recent_verdicts import RecentVerdicts
@@ -119,6 +119,11 @@ class DnsblClient:
         now = self._clock.monotonic()
         left = {name: kept.budget.remaining(now) for name, kept in self._lists.items()}
         return {name: ratio for name, ratio in left.items() if ratio is not None}
+
+    def test_again(self) -> None:
+        """Tests that went badly are due now, because the resolver had failed meanwhile."""
+        for kept in self._lists.values():
+            kept.test_again()
 
     def keep_only(self, lists: Iterable[Blocklist], subjects: Iterable[Subject]) -> None:
         """Forget lists and subjects that are not named. From now on, other subjects are forgotten after their run."""
@@ -209,7 +214,7 @@ class DnsblClient:
         again = 0.0
         for _ in range(SECOND_LOOK if second else 1):
             reply = await self._query(net, blocklist, kept, name, "A", fresh=second)
-            if reply.transport == "cache" and _changes(last, blocklist, reply):
+            if reply.transport == "cache" and changes(last, blocklist, reply):
                 reply = await self._query(net, blocklist, kept, name, "A", fresh=True)
             if not reply.status.conclusive:
                 why = blocklist.hide(reply.detail or reply.status)
@@ -385,15 +390,3 @@ def _ipv4(blocklist: Blocklist, base: ListState) -> ListError | Doubt | None:
         return ListError(ListFault.DEAD, "the test point of IPv6 that must be listed is not")
     unknown = Doubt(Reason.PENDING, f"{blocklist.name} is not tested yet")
     return None if base.healthy else base.fault or base.doubt or unknown
-
-
-def _changes(before: ListAnswer | None, blocklist: Blocklist, reply: Reply) -> bool:
-    """Would the answer change what is kept? A fault, and the first answer, count as a change."""
-    if not reply.status.conclusive:
-        return False
-    said = blocklist.read(reply)
-    if before is None or before.disputed or isinstance(said, ListError):
-        return True
-    if isinstance(said, Listed):
-        return before.unconfirmed or before.listing is None or before.listing.codes != said.codes
-    return before.unconfirmed or before.listing is not None

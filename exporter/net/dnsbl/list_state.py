@@ -99,6 +99,12 @@ class ListState:
             return now - self.tested >= TEST_NOT_SENT
         return now - self.tested >= (TEST_UNHEALTHY if self.fault else interval)
 
+    def test_again(self) -> None:
+        """If the latest test went badly, another one is due now."""
+        for kept in (self, self.ipv6):
+            if kept and (kept.fault or kept.doubt):
+                kept.tested = NEVER
+
     def may_confirm(self, now: float) -> bool:
         while self.confirmations and now - self.confirmations[0] >= HOUR:
             self.confirmations.popleft()

@@ -47,6 +47,22 @@ class TestBelief:
         assert not stands(await first)
         assert Counter(world.names())[TEST[0]] == 1
 
+    @pytest.mark.parametrize("mode", [Mode.DEAD, Mode.SILENT])
+    async def test_what_went_badly_while_the_resolver_lied_is_tested_again_at_once(
+        self, world: World, one: Scripted, mode: Mode
+    ) -> None:
+        one.mode = mode
+        assert (await health(world, one)).verdict is not Verdict.PASS
+        one.mode = Mode.GOOD
+        world.clock.pass_(60)
+        assert (await health(world, one)).verdict is not Verdict.PASS, "its test is not due"
+        world.client.test_again()
+        assert (await health(world, one)).verdict is Verdict.PASS
+        since = len(world.asked)
+        world.client.test_again()
+        await health(world, one)
+        assert world.asked[since:] == [], "one that went well stays as it is"
+
     async def test_a_test_for_a_new_listing_is_no_doubt_about_the_list(self, world: World, one: Scripted) -> None:
         await world.look(OTHER)
         one.lists[IP] = "127.0.0.2"
