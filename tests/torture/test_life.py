@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import dns.name
 import dns.rcode
 import pytest
 
@@ -44,6 +45,8 @@ _OWN = {rule.id for rule in CATALOGUE.rules.values() if rule.id.startswith("reso
 
 def put(house: Household, entry: tuple[str, str, tuple[str, ...]], *, there: bool) -> None:
     name, kind, data = entry
+    if bool(house.small.zone.find(dns.name.from_text(name), kind).answer) == there:
+        return
     house.small.zone.put(records(name, kind, *(data if there else ())))
 
 
@@ -69,17 +72,17 @@ class Course:
 
 
 def _series(house: Household, family: str) -> list[str]:
+    return [line.partition("{")[2].rpartition("}")[0] for line in _lines(house, family)]
+
+
+def _lines(house: Household, family: str) -> list[str]:
+    """What a scrape shows of it. Scraping every few seconds of a day would take most of the time."""
     assert house.daemon
-    pieces, _ = house.daemon.exposition.render(names=frozenset({family}))
-    lines = b"".join(pieces).decode().splitlines()
-    return [line.partition("{")[2].rpartition("}")[0] for line in lines if line.startswith(f"{family}{{")]
+    return b"".join(house.daemon.exposition._lines[family].values()).decode().splitlines()
 
 
 def age(house: Household, series: str) -> float:
-    assert house.daemon
-    pieces, _ = house.daemon.exposition.render(names=frozenset({SINCE}))
-    lines = b"".join(pieces).decode().splitlines()
-    return house.clock.wall() - next(float(line.split()[-1]) for line in lines if series in line)
+    return house.clock.wall() - next(float(line.split()[-1]) for line in _lines(house, SINCE) if series in line)
 
 
 def rule(series: str) -> str:
