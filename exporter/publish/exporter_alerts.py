@@ -93,14 +93,14 @@ def _running(given: Thresholds) -> Iterator[Alert]:
 
 
 def _targets(given: Thresholds) -> Iterator[Alert]:
-    before = usual(TARGETS)
-    down = f'count by ({given.by_job}) (min_over_time(up{{job=~"{given.job}"}}[{given.confirm}]) == 0)'
+    before, now = usual(TARGETS), f"max_over_time({TARGETS}[{given.gap}])"
+    down = f'count by ({given.by_job}) (avg_over_time(up{{job=~"{given.job}"}}[{given.confirm}]) <= 0.5)'
     for severity, percent in (("warning", given.dropped_percent), ("critical", given.page_dropped_percent)):
         yield _alert(
             given,
             "TargetsDropped",
-            f"100 * {TARGETS} < {100 - percent} * {before}\n"
-            f"  and {before} - {TARGETS} >= {given.dropped_least}\n"
+            f"100 * {now} < {100 - percent} * {before}\n"
+            f"  and {before} - {now} >= {given.dropped_least}\n"
             f"  unless on ({given.by_job}) {down}",
             f"The exporters of {{{{ $labels.job }}}} have lost more than {percent}% of the last day's targets",
             "What is gone is looked at by nobody. What to do: see that every file that `include` names is there and "

@@ -43,7 +43,7 @@ def alerts(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         f"{PREFIX}RecordChanged",
         expr=(
             f"max without ({SCRAPED}) (\n"
-            f"  last_over_time({TIME}[{given.gap}])\n"
+            f"  max by ({given.by_exporter}) (last_over_time({TIME}[{given.gap}]))\n"
             f"  - on ({given.by_exporter}) group_right ()\n"
             f"  (max_over_time(deliverability_record_changed_timestamp_seconds[{given.gap}]) > 0)\n"
             ") < 3600"
@@ -127,7 +127,7 @@ def _unknowns(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     blind = _blind(known, given)
     from_here = "|".join(it for it in Reason if it.from_here)
     long_ago = (
-        f"(last_over_time({TIME}[{window}])\n"
+        f"(max by ({given.by_exporter}) (last_over_time({TIME}[{window}]))\n"
         f"  - on ({given.by_exporter}) group_right ()\n"
         f"max_over_time({CONCLUSIVE}[{window}])) >= {seconds(given.unknown_after)}"
     )

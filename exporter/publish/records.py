@@ -65,7 +65,7 @@ def records(given: Thresholds) -> Iterator[dict[str, Any]]:
         yield record(usual(what), f"max_over_time({steady(what)}[1d])")
     yield record(
         TROUBLED,
-        f"count by ({by_exporter}) (min_over_time({up}[{given.confirm}]) == 0)\n"
+        f"count by ({by_exporter}) ({up} == 0)\n"
         "or\n"
         f"count by ({by_exporter}) (\n"
         f"  max by ({by_exporter}) ({TIME})\n"
@@ -91,13 +91,12 @@ def records(given: Thresholds) -> Iterator[dict[str, Any]]:
         AGE,
         f"(max_over_time(deliverability_finding[{window}])\n"
         "  * ignoring (severity) group_left ()\n"
-        f"(last_over_time({TIME}[{window}])\n"
+        f"(max by ({by_exporter}) (last_over_time({TIME}[{window}]))\n"
         f"  - on ({by_exporter}) group_right ()\n"
         f"last_over_time(deliverability_finding_since_timestamp_seconds[{window}])))\n"
         "or\n"
-        f"(last_over_time({AGE}[{window}])\n"
-        f"  and max_over_time(deliverability_finding[{window}]))\n"
+        # The latest value, and no window: what one good scrape did not show does not come back with the next bad one.
+        f"({AGE} and max_over_time(deliverability_finding[{window}]))\n"
         "or\n"
-        f"(last_over_time({AGE}[{window}])\n"
-        f"  and on ({by_exporter}) {SILENT})",
+        f"({AGE} and on ({by_exporter}) {SILENT})",
     )

@@ -147,7 +147,9 @@ def dropped() -> Iterator[Story]:
         (100, 45, warned | {"TargetsDropped critical": 1}),
     ):
         it = Exporter(end=90, targets=targets(before, after))
-        yield Story(f"of {before} targets {after} are left", it.scraped(), {39: {}, 48: {}, 55: fires, 85: fires})
+        yield Story(f"of {before} targets {after} are left", it.scraped(), {39: {}, 48: {}, 60: fires, 85: fires})
+    it = Exporter(end=90, targets=targets(100, 80), down=[(minute, minute + 1) for minute in range(3, 90, 4)])
+    yield Story("targets leave, and a scrape in four fails", it.scraped(), {39: {}, 65: warned, 85: warned})
 
 
 def stories() -> Iterator[Story]:
