@@ -113,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="the daemon on an embedded mail world on loopback", allow_abbrev=False)
     _web_flags(demo)
     _log_flags(demo)
+    demo.set_defaults(log_level="warning")  # its hundreds of findings would hide what it says to people
     return top
 
 

@@ -27,7 +27,7 @@ def test_style_format_links_and_cluster_label(tmp_path: Path, capsys: pytest.Cap
         if rule.get("alert") == "DeliverabilityPtrMissing"
     ]
     assert "https://mail.example.net/x/targets/" in rule["annotations"]["description"]
-    assert rule["annotations"]["runbook_url"] == "https://wiki.example.net/ptr.missing"
+    assert rule["annotations"]["runbook_url"] == "https://wiki.example.net/ptr.md#ptrmissing"
     routes = yaml.safe_load((tmp_path / "alertmanager" / "alertmanager.yml").read_text())
     assert "cluster" in routes["route"]["group_by"]
 

@@ -76,7 +76,7 @@ async def watching() -> AsyncIterator[Watched]:
         while time.monotonic() < until and (_files() > before_files or len(asyncio.all_tasks()) > before_tasks):
             await asyncio.sleep(_BEAT)
         found.tasks = len(asyncio.all_tasks()) - before_tasks
-        found.files = _files() - before_files
+        found.files = max(0, _files() - before_files)
         await web.stop()
 
 
