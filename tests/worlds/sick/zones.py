@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.worlds.sick.fault import Fault
 
 AT = "acme-lab.com"
+TOMORROW = f"{datetime.now(UTC) + timedelta(days=1):%Y%m%d%H%M%S}"  # as the end of a signature
 SOON = {"receivers: []": "receivers: []\nresolver: {timeout: 1s}"}  # it has to wait for an answer that never comes
 V4_A, V4_B = "185.77.53.53", "194.77.53.53"
 V6_A, V6_B = "2a02:77:53::53", "2a03:77:53::53"
@@ -113,7 +115,7 @@ FAULTS = [
         finds=f"zone.ds-without-key {AT}",
         zone={"@ DS": "4711 13 2 0000000000000000000000000000000000000000000000000000000000000000"},
     ),
-    Fault(finds=f"zone.signature-expiring {AT}", text={"20991231000000": "20261202000000"}),
+    Fault(finds=f"zone.signature-expiring {AT}", text={"20991231000000": TOMORROW}),
     Fault(finds=f"zone.unsigned {AT}", zone={"@ DS": "", "@ DNSKEY": "", "@ RRSIG": ""}),
     Fault(
         finds=f"zone.lame {AT}",
