@@ -283,8 +283,8 @@ class Daemon:
         self._confirmations.hold(state)
         if news:
             self._finding_log.hold(state, self.exposition.policy)
-        if news and state.next_look is not None:
-            self.schedule.look_again(state.key, state.last_run + state.next_look - now)
+        if news and (wait := state.next_look(self.exposition.policy)) is not None:
+            self.schedule.look_again(state.key, state.last_run + wait - now)
         if news and state.again:  # a second look that was due before the restart
             self.schedule.look_again(state.key, state.again - now)
         if news or anew:
@@ -313,7 +313,7 @@ class Daemon:
         if clients is None or self._plan.too_early(check, target):
             return
         known = self.store.get(check.id, target.key)
-        past_cache = known is not None and known.next_look is not None
+        past_cache = known is not None and known.next_look(self.exposition.policy) is not None
         outcome = await evaluate(check, target, partial(clients.net, self.store, fresh=past_cache), self._clock)
         self._own.count(outcome)
         self._finding_log.ran(outcome)
@@ -322,14 +322,13 @@ class Daemon:
         if state is None:
             return
         self._changed(state)
-        for wait in (outcome.again, state.next_look):
+        for wait in (outcome.again, state.next_look(self.exposition.policy)):
             if wait is not None:
                 self.schedule.look_again(state.key, wait)
         self._confirmations.take(state, outcome)
         state = self.store.get(*state.key) or state  # it may have been confirmed
         self.schedule.run_dependents(sorted(self._plan.dependents(before, state)), NEWS_PAUSE)
         self._save_blocklists(every=1.0)
-        self._learn(state)
 
     def _learn(self, state: CheckState) -> None:
         changes = self._plan.learn(state)

@@ -5,14 +5,15 @@ because of that, and must not be made up either.
 
 The rules (truth rule 5 of the contract):
 
-- A run without doubt replaces all findings and samples.
+- A run without doubt replaces all samples, and all findings that are not confirmed.
 - A run in doubt may add findings. It keeps the earlier findings that its doubts leave open. It changes the samples of
   those metrics whose question it answered all the same (`Measured`). It does not move the time of the last conclusive
   run.
 - A record that has been read is remembered with its latest changes, even if the run then met a doubt.
 - Nothing expires by age.
 - One look can be wrong. So a finding is confirmed by several bad looks, and a confirmed one ends by several good ones
-  (confirmation.py). A record has changed once the resolver has passed its own test after the change was seen.
+  (confirmation.py). What only informs wakes nobody, so it waits for the usual looks.
+- A record has changed once the resolver has passed its own test after the change was seen.
 - No time is in the future. If a saved time is, then the clock of before was wrong, or ours is, and NTP will put it
   forward soon. So such a time becomes that of the restart, and comes back if our clock is put past it.
 
@@ -260,15 +261,14 @@ class CheckState:
         measured = (it for it in outcome.samples if it.metric in outcome.measured)
         return replace(took, samples=(*held, *measured))
 
-    @property
-    def next_look(self) -> float | None:
-        """In how many seconds another look is due, because a finding is neither confirmed nor over. None: no need."""
-        return min((wait for it in self.findings if (wait := it.next_look(self.looks)) is not None), default=None)
+    def next_look(self, policy: FindingPolicy) -> float | None:
+        """In how many seconds another look is due, because what counts is neither confirmed nor over. None: no need."""
+        waits = (it.next_look(self.looks) for it in self.findings if policy.counts(it.finding))
+        return min((wait for wait in waits if wait is not None), default=None)
 
-    @property
-    def unsettled(self) -> bool:
-        """Has it findings that are neither confirmed nor certain to last?"""
-        return any(not it.confirmed or it.good for it in self.findings)
+    def unsettled(self, policy: FindingPolicy) -> bool:
+        """Has it findings that count, and are neither confirmed nor certain to last?"""
+        return any((not it.confirmed or it.good) and policy.counts(it.finding) for it in self.findings)
 
     @property
     def awaits_test(self) -> bool:

@@ -8,14 +8,15 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.check_state import CheckState
+from exporter.check_state import CheckState, FindingPolicy
 from exporter.confirmation import Looks
 from exporter.engine.store import Store
-from exporter.facts import Reason, Record
+from exporter.facts import Reason, Record, Severity
 from exporter.model import Door, Target
-from tests.support.checks import BROKEN, EXAMPLE, HOST, LISTED, SAMPLE, outcome
+from tests.support.checks import BROKEN, EXAMPLE, HOST, LISTED, NOTE, SAMPLE, outcome
 
 QUARTER = Looks(900)
+POLICY = FindingPolicy()
 SLOW = Looks(1800, soon=False)
 CERTAIN = replace(LISTED, certain=True)
 DOUBTING = replace(BROKEN, id="sample.lies", doubts=True)
@@ -62,22 +63,38 @@ def test_a_finding_is_seen_at_once_and_confirmed_by_the_third_look() -> None:
 
 def test_bad_looks_come_after_one_minute_and_after_three_good_ones_within_eight() -> None:
     """So a critical finding of DNS is confirmed three minutes after it was first seen."""
-    assert held(bad(1000)).next_look == 60
-    assert held(bad(1000), bad(1060)).next_look == 120
-    assert held(*bad_from(1000)).next_look is None
-    assert held(*bad_from(1000), good(2000)).next_look == 60
-    assert held(*bad_from(1000), good(2000), good(2060)).next_look == 390
-    assert held(*bad_from(1000), good(2000), good(2460)).next_look == 60, "three looks all the same"
-    assert held(bad(1000), looks=Looks(2)).next_look == 0.5
+    assert held(bad(1000)).next_look(POLICY) == 60
+    assert held(bad(1000), bad(1060)).next_look(POLICY) == 120
+    assert held(*bad_from(1000)).next_look(POLICY) is None
+    assert held(*bad_from(1000), good(2000)).next_look(POLICY) == 60
+    assert held(*bad_from(1000), good(2000), good(2060)).next_look(POLICY) == 390
+    assert held(*bad_from(1000), good(2000), good(2460)).next_look(POLICY) == 60, "three looks all the same"
+    assert held(bad(1000), looks=Looks(2)).next_look(POLICY) == 0.5
+
+
+def test_what_only_informs_waits_for_the_usual_looks() -> None:
+    def noted(at: float) -> object:
+        return outcome(NOTE(what="x"), at=at)
+
+    told = held(noted(1000))
+    assert told.next_look(POLICY) is None
+    assert not told.unsettled(POLICY)
+    raised = FindingPolicy({NOTE.id: Severity.CRITICAL})
+    assert told.next_look(raised) == 60
+    assert told.unsettled(raised)
+    assert held(bad(1000)).next_look(FindingPolicy({BROKEN.id: Severity.INFO})) is None
+    usual = held(noted(1000), noted(1900), noted(2800))
+    assert confirmed(usual) == [True], "an operator who raises it later need not wait again"
+    assert held(noted(1000), outcome(NOTE(what="x"), BROKEN(what="x"), at=1900)).next_look(POLICY) == 60
 
 
 def test_a_check_that_visits_others_waits_for_its_usual_time() -> None:
-    assert held(bad(1000), looks=SLOW).next_look is None
+    assert held(bad(1000), looks=SLOW).next_look(POLICY) is None
     assert confirmed(held(bad(1000), bad(2800), bad(4600), looks=SLOW)) == [True]
 
 
 def test_a_check_that_runs_every_few_seconds_confirms_within_seconds() -> None:
-    assert held(bad(1000), looks=Looks(2)).next_look == 0.5
+    assert held(bad(1000), looks=Looks(2)).next_look(POLICY) == 0.5
     assert confirmed(held(bad(1000), bad(1002), bad(1004), looks=Looks(2))) == [True]
 
 
@@ -131,7 +148,7 @@ def test_a_finding_about_the_resolver_does_not_wait_for_the_resolver() -> None:
 def test_a_check_that_has_looked_twice_itself_needs_no_confirmation() -> None:
     state = held(outcome(CERTAIN(blocklist="a"), at=1000), tested=False)
     assert confirmed(state) == [True]
-    assert state.next_look is None
+    assert state.next_look(POLICY) is None
     assert held(outcome(CERTAIN(blocklist="a"), at=1000), good(1010)).findings == ()
 
 
@@ -234,7 +251,7 @@ def flaps(period: float, hours: float = 24) -> Iterable[tuple[float, CheckState]
         state = state.after(run).confirmed(now + 1)  # type: ignore[arg-type]  # as above
         yield now, state
         due = due + 900 if now >= due else due
-        now = min(due, now + (state.next_look or 900))
+        now = min(due, now + (state.next_look(POLICY) or 900))
 
 
 def test_what_flaps_every_quarter_of_an_hour_ends_at_most_once() -> None:

@@ -86,7 +86,7 @@ class Confirmations:
                 self._schedule.look_again(state.key, AGAIN)
             return
         self._note(state)
-        if state.awaits_test or state.unsettled:
+        if state.awaits_test or state.unsettled(self.policy):
             self._test()
 
     def _fails(self, state: CheckState) -> bool:
@@ -98,7 +98,7 @@ class Confirmations:
     def _note(self, state: CheckState) -> None:
         if state.awaits_test:
             self._waiting.add(state.key)
-        if state.awaits_test or state.unsettled:
+        if state.awaits_test or state.unsettled(self.policy):
             self._unsettled.add(state.key)
         else:
             self._unsettled.discard(state.key)
@@ -120,10 +120,8 @@ class Confirmations:
             self._begin_again()
         else:
             self._confirm(outcome.started)
-            own = outcome.check.id, outcome.target.key
-            if sure := self._store.confirm(
-                own, float("inf")
-            ):  # what this very test has seen, such as a public resolver
+            # what this very test has seen, such as a public resolver
+            if sure := self._store.confirm((outcome.check.id, outcome.target.key), float("inf")):
                 self._changed(sure)
 
     def _begin_again(self) -> None:
