@@ -4,7 +4,7 @@ This is the only module that knows all parts. The rules:
 
 - A reload first reads the whole configuration and then puts it in force. If the configuration has a fault, nothing
   changes, and the old one stays in force.
-- A reload keeps what is known of targets that stay. It removes what is known of the others.
+- A reload keeps what is known of targets that stay. What is known of the others is put aside (departures.py).
 - A reload makes new clients only if the new configuration needs them. The old clients close when no run uses them.
 - Work over all targets goes in slices, so scrapes and runs continue meanwhile.
 - A stop waits DRAIN seconds for the runs, cancels the rest, and writes what is queued. A cancelled run leaves no
@@ -343,7 +343,7 @@ class Daemon:
         self._blocklists.test_again()
 
     def _changed(self, state: CheckState) -> None:
-        """Log, expose and save what is new of a pair."""
+        """Log, expose and save what is new of a pair, and take up the targets that it has found."""
         self._finding_log.take(state, self.exposition.policy)
         self.exposition.put(state)
         if self._state_file:
