@@ -59,12 +59,13 @@ WHO = '{{ $and := "" }}' + "".join(
     for label in TARGET_LABELS
     if label not in _ASIDE
 )
-# The path of the target's page: a page shows all targets that have the label.
+# The path of the target's page: a page shows all targets that have the label. A finding can name an ip or a mail_host
+# besides those of its target, and only a target's mail_host has a port.
 ANY_PAGE = (
     "/targets/"
     + "".join(
-        f"{{{{ with $labels.{label} }}}}{label}={{{{ . }}}}{{{{ else }}}}"
-        for label in ("domain", "ip", "mail_host", "blocklist")
+        f"{{{{ with $labels.{mark} }}}}{label}={{{{ $labels.{label} }}}}{{{{ else }}}}"
+        for mark, label in (("domain", "domain"), ("mail_port", "mail_host"), ("ip", "ip"), ("blocklist", "blocklist"))
     )
     + OwnResolver().key
     + "{{ end }}" * 4

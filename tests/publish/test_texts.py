@@ -45,16 +45,18 @@ def who(of: dict[str, str]) -> str:
     )
 
 
-def page(of: dict[str, str]) -> str:
-    first = next((name for name in ("domain", "ip", "mail_host", "blocklist") if name in of), "")
-    return f"{EXPORTER}/targets/{first}={of[first]}" if first else f"{EXPORTER}/targets/resolver"
+def page(check: Check) -> str:
+    """A page shows targets by their own labels, never by what a finding names besides."""
+    own = check.over[0].LABELS
+    first = next(name for name in ("domain", "mail_host", "ip", "blocklist") if name in own)
+    return f"{EXPORTER}/targets/{first}={VALUES[first]}"
 
 
 def says(check: Check, rule: Rule) -> dict[str, str]:
     text, of = notice(rule), labels(check, rule)
     return {
         "summary": f"{text.title}: {who(of)}",
-        "description": f"{text.impact} {text.fix} {page(of)}",
+        "description": f"{text.impact} {text.fix} {page(check)}",
         "runbook_url": f"{EXPORTER}/findings/{rule.id}",
     }
 
