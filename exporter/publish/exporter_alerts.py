@@ -173,10 +173,11 @@ def _room(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     paces = ", ".join(f"schedule.{check}" for check in checks(known, Reputation))
     by_exporter, window = given.by_exporter, given.gap
     bugs = f'{OWN}runs_unknown_total{{reason="bug"}}'
+    first = f"{bugs} > 0 unless last_over_time({bugs}[1h] offset 1h)"
     yield _alert(
         given,
         "ExporterBug",
-        f"max by ({by_exporter}, check) (\n  increase({bugs}[1h]) > 0\n  or\n  ({bugs} > 0 unless {bugs} offset 1h)\n)",
+        f"max by ({by_exporter}, check) (\n  increase({bugs}[1h]) > 0\n  or\n  ({first})\n)",
         "{{ $labels.instance }} met a fault of its own in {{ $labels.check }}",
         "Those runs told nothing. What to do: report the trace in its log.",
         "",

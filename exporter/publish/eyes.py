@@ -16,6 +16,7 @@ UNKNOWN = "deliverability_check_unknown"
 REASON = "deliverability_check_unknown_reason"
 CONCLUSIVE = "deliverability_check_last_conclusive_timestamp_seconds"
 NOTHING_YET = ("pending", "no_traffic")  # reasons that are no fault
+RESOLVER_UNHEALTHY = f"{PREFIX}ResolverUnhealthy"
 
 
 def alerts(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
@@ -63,7 +64,7 @@ def _resolver(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     resolver, page = looking_at(known, OwnResolver), f"{here(given)}/targets/{OwnResolver().key}"
     lies = pattern(rule for entry in known.over(OwnResolver) for rule in entry.rules if rule.doubts)
     yield Alert(
-        f"{PREFIX}ResolverUnhealthy",
+        RESOLVER_UNHEALTHY,
         expr=(
             f"max by ({given.by_exporter}) (max_over_time({UNKNOWN}{{{resolver}}}[{given.gap}]) == 1)\n"
             "or\n"
@@ -95,17 +96,25 @@ def _resolver(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
 
 
 def _blind(known: Catalogue, given: Thresholds) -> str:
-    """What was not known without the resolver is not known before its next run."""
-    return f"max_over_time({UNKNOWN}{{{looking_at(known, OwnResolver)}}}[{given.settle}]) == 1"
+    """What was not known without the resolver is not known before its next run. A moment of doubt is no trouble."""
+    return (
+        f"(max_over_time({UNKNOWN}{{{looking_at(known, OwnResolver)}}}[{given.gap}]) == 1\n"
+        f'  or max_over_time(ALERTS{{alertname="{RESOLVER_UNHEALTHY}",alertstate="firing"}}[{given.settle}]))'
+    )
 
 
 def _blocklists(known: Catalogue, given: Thresholds) -> Alert:
-    lists = looking_at(known, ListHealth)
+    lists = f"{UNKNOWN}{{{looking_at(known, ListHealth)}}}"
+    doubted = f"max_over_time({UNKNOWN}{{{looking_at(known, OwnResolver)}}}[{given.settle}]) == 1"
+    lasts = f"last_over_time({lists}[{given.gap}] offset {given.settle}) == 1"
     return Alert(
         f"{PREFIX}BlocklistUnhealthy",
         expr=(
             f"max by ({given.by_exporter}, blocklist) (\n"
-            f"  max_over_time({UNKNOWN}{{{lists}}}[{given.gap}]) == 1\n"
+            f"  (max_over_time({lists}[{given.gap}]) == 1\n"
+            # A run in a moment of doubt leaves the list unknown until its next run. What lasts longer is its own fault.
+            f"    unless on ({given.by_exporter}) {doubted}\n"
+            f"  or min_over_time({lists}[{given.settle}]) == 1 and {lasts})\n"
             f"    unless on ({given.by_exporter}) {_blind(known, given)}\n"
             ")"
         ),

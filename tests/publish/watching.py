@@ -81,6 +81,28 @@ def faults() -> Iterator[Story]:
         {9: {}, 11: {"StateNotWritable warning": 1}},
     )
     yield Story(
+        "a fault of the exporter is told for an hour, whatever scrapes fail later",
+        together(Exporter(end=LAST).scraped())
+        | {
+            series("deliverability_exporter_runs_unknown_total", check="spf", reason="bug"): [
+                "stale" if minute in {80, 81, 95} else "3" for minute in range(LAST)
+            ]
+        },
+        {20: {"ExporterBug warning": 1}, 59: {"ExporterBug warning": 1}, **always({}, 85, 141, 142, 156)},
+    )
+    yield Story(
+        "what never had a result is told after half an hour",
+        together(Exporter(end=60).scraped())
+        | {
+            series(f"deliverability_check_{name}", check="spf", domain="new.test", **more): [value] * 60
+            for name, more, value in (
+                ("unknown_reason", {"reason": "dns_timeout"}, "1"),
+                ("last_conclusive_timestamp_seconds", {}, "-1800000000"),  # 1970, to a clock that begins now
+            )
+        },
+        {29: {}, 31: {"UnknownTooLong warning": 1}},
+    )
+    yield Story(
         "a record that has changed is a line for an hour",
         together(Exporter(end=130).scraped())
         | gauge("record_changed_timestamp_seconds", (0, 40), (2400, 90), **spf)
@@ -108,6 +130,7 @@ def eyes() -> Iterator[Story]:
             LAST - 1: {"ptr.missing critical": 1},
         },
     )
+    lasting = {"UnknownTooLong warning": 1, "UnknownFromHere warning": 1}
     short = ((0, 30), (1, 1), (0, 10), (1, 4), (0, 30))
     yield Story(
         "doubt that is soon over is quiet",
@@ -117,6 +140,22 @@ def eyes() -> Iterator[Story]:
             gauge("check_unknown", *short, check="blocklist_health", blocklist="zen"),
         ),
         always({}, 31, 40, 46, 50, 70),
+    )
+    yield Story(
+        "a resolver that falters for a minute each hour excuses nothing that lasts",
+        together(
+            Exporter(end=LAST).scraped(),
+            gauge("check_unknown", *[(0, 59), (1, 1)] * 2, (0, LAST - 120), check="resolver"),
+            gauge("check_unknown", (0, 30), (1, LAST - 30), check="blocklist_health", blocklist="dead"),
+            gauge("check_unknown", (0, 60), (1, 59), (0, LAST - 119), check="blocklist_health", blocklist="asked-then"),
+            unknown("dns_timeout", (0, LAST), check="spf", domain="example.com"),
+            unknown("egress", (0, LAST), check="smtp_tls", mail_host="mx.test", mail_port="25"),
+        ),
+        {
+            50: lasting | {"BlocklistUnhealthy warning": 1},
+            **always(lasting, 96),
+            **always(lasting | {"BlocklistUnhealthy warning": 1}, 118, 160),
+        },
     )
     sender, other = {"sender": "out", "ip": "192.0.2.10"}, {"sender": "out", "ip": "192.0.2.11"}
     hosts = ("mx.example.com", "mx.example.net")
