@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import math
 import re
 import ssl
 from contextlib import suppress
@@ -131,8 +130,8 @@ class _Addresses:
         self._dns = dns
         self._dial = dial
 
-    async def resolve(self, host: str, port: int) -> list[tuple[str, int]]:
-        """Where to connect to, at least one. Raise _Failed."""
+    async def resolve(self, host: str, port: int) -> tuple[list[tuple[str, int]], _Failed | None]:
+        """Where to connect to, at least one, and why there may be more. Raise _Failed."""
         replies = await asyncio.gather(*(self._dns.ask(Question(host.lower(), rdtype)) for rdtype in ("AAAA", "A")))
         # In turns, since large web hosts have eight IPv6 addresses to a name, and we may have no way to any of them.
         pairs = zip_longest(*(reply.addresses for reply in replies))
@@ -144,12 +143,16 @@ class _Addresses:
                 refused.append(f"{ip} ({meaning})")
             else:
                 results.append(where)
-        if results:
-            return results
+        unknown = None
         for reply in replies:
             if not reply.status.conclusive:
                 why = f"{reply.question}: {reply.detail or reply.status}"
-                raise _Failed(Failure.DNS, why, reply.status.reason)
+                unknown = _Failed(Failure.DNS, why, reply.status.reason)
+                break
+        if results:
+            return results, unknown
+        if unknown:
+            raise unknown
         if not refused:
             raise _Failed(Failure.NO_ADDRESS, f"{host} has no address")
         raise _Failed(Failure.NOT_PUBLIC, f"{host} has no public address: {', '.join(refused)}")
@@ -173,7 +176,6 @@ class HttpsClient:
         self._turns = asyncio.Lock()
         self._context: ssl.SSLContext | None = None
         self._blind = False  # no authority is known
-        self._answered = -math.inf  # when some server last did, on the loop's clock
 
     async def get(
         self, url: str, *, accept: str = "*/*", largest: int = LARGEST, redirects: int = 0, deadline: float = DEADLINE
@@ -235,12 +237,12 @@ class HttpsClient:
         except aiohttp.ClientResponseError as error:
             failed = _Failed(Failure.MALFORMED, f"it does not speak HTTP: {error.message}")
         except (aiohttp.ClientError, OSError) as error:
-            failed = self._unconnected(error)
+            failed = self._unconnected(error, _host(found.url))
         trouble = Doubt(failed.reason, printable(f"{found.url}: {failed}"))
         lines.append(f"-- {failed}")
         return Fetched(found.url, failure=failed.failure, trouble=trouble, lines=tuple(lines)), failed
 
-    def _unconnected(self, error: Exception) -> _Failed:
+    def _unconnected(self, error: Exception, host: str) -> _Failed:
         """A firewall on our side can refuse a connection too. A refusal counts only if another server has answered."""
         said = f"no connection, or broken off: {error or type(error).__name__}"
         if short := shortage(error):
@@ -248,17 +250,20 @@ class HttpsClient:
         if not isinstance(error, OSError) or error.errno != errno.ECONNREFUSED:
             ours = isinstance(error, OSError) and error.errno in _NO_ROUTE
             return _Failed(Failure.CONNECTION, said, ours=ours)
-        if asyncio.get_running_loop().time() - self._answered < LATELY:
+        if self._silent.proven(host, LATELY):
             return _Failed(Failure.REFUSED, said)
-        why = f"{said}; no web server has answered us lately"
+        why = f"{said}; no other web server has answered us lately"
         return _Failed(Failure.CONNECTION, why, Reason.EGRESS, ours=True)
 
     async def _once(self, url: str, accept: str, largest: int) -> Fetched:
         host, port = _admitted(url)
         if self._context is None:
             self._context = self._made()
-        found = await self._addresses.resolve(host, port)
-        connection = await connect(found, host, self._context, self._turns)
+        found, unknown = await self._addresses.resolve(host, port)
+        try:
+            connection = await connect(found, host, self._context, self._turns)
+        except OSError as error:  # others may be served well at an address that we do not know
+            raise unknown or error from None
         try:
             async with (
                 aiohttp.ClientSession(
@@ -270,7 +275,6 @@ class HttpsClient:
                 ) as session,
                 session.get(url, headers={"Accept": accept}, allow_redirects=False) as answer,
             ):
-                self._answered = asyncio.get_running_loop().time()
                 connection.allow_body(largest)
                 return await _read(url, answer, largest)
         except (aiohttp.ClientError, OSError) as error:

@@ -225,24 +225,43 @@ class _Given(aiohttp.BaseConnector):
 async def connect(
     found: Sequence[tuple[str, int]], host: str, context: ssl.SSLContext, turns: asyncio.Lock
 ) -> WebConnection:
-    """Connect to the first address that speaks TLS as it should. Raise OSError of the last one if none does."""
+    """Connect to the first address that speaks TLS as it should.
+
+    If none does, raise OSError: of the first that was connected to, or of all if that was none.
+    """
     places: list[aiohappyeyeballs.AddrInfoType] = [
         (socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (ip, port))
         for ip, port in found
     ]
-    while True:
+    fault: OSError | None = None
+    while places:
         try:
-            return await _secured(places, host, context, turns)
-        except OSError:
-            aiohappyeyeballs.pop_addr_infos_interleave(places, 1)
-            if not places:
-                raise
+            connected, place = await _reached(places)
+        except OSError as error:  # each place that was left has been tried
+            raise fault or error from None
+        try:
+            return await _secured(connected, host, context, turns)
+        except OSError as error:
+            fault = fault or error
+        places.remove(place)
+    raise fault or OSError(f"{host} has no address")
 
 
-async def _secured(
-    places: Sequence[aiohappyeyeballs.AddrInfoType], host: str, context: ssl.SSLContext, turns: asyncio.Lock
-) -> WebConnection:
-    connected = await aiohappyeyeballs.start_connection(places, happy_eyeballs_delay=_NEXT)
+async def _reached(
+    places: Sequence[aiohappyeyeballs.AddrInfoType],
+) -> tuple[socket.socket, aiohappyeyeballs.AddrInfoType]:
+    opened: dict[socket.socket, aiohappyeyeballs.AddrInfoType] = {}
+
+    def factory(place: aiohappyeyeballs.AddrInfoType) -> socket.socket:
+        sock = socket.socket(*place[:3])
+        opened[sock] = place
+        return sock
+
+    connected = await aiohappyeyeballs.start_connection(places, happy_eyeballs_delay=_NEXT, socket_factory=factory)
+    return connected, opened[connected]
+
+
+async def _secured(connected: socket.socket, host: str, context: ssl.SSLContext, turns: asyncio.Lock) -> WebConnection:
     try:
         reader, writer = await asyncio.open_connection(sock=connected, limit=PIECE)
     except BaseException:

@@ -50,10 +50,10 @@ class SilentUrls:
         while len(self._answered) > 2:
             del self._answered[next(iter(self._answered))]
 
-    def proven(self, host: str) -> bool:
-        """Has a host other than this one answered us within the last hour?"""
+    def proven(self, host: str, lately: float = SILENT_SECONDS) -> bool:
+        """Has a host other than this one answered us within so many seconds?"""
         now = self._clock.monotonic()
-        return any(other != host and now - at <= SILENT_SECONDS for other, at in self._answered.items())
+        return any(other != host and now - at <= lately for other, at in self._answered.items())
 
     def spoke(self, url: str) -> None:
         """The URL has given a usable answer, with whatever content."""
