@@ -39,7 +39,7 @@ from exporter.mail import names
 from exporter.mail.dns import Question
 from exporter.net.https_connection import TooMuch, connect
 from exporter.net.interfaces import Dial, dial_direct
-from exporter.net.shortage import shortage
+from exporter.net.shortage import no_route, shortage
 from exporter.net.silence import Silence, SilentUrls
 from exporter.net.tls import system_authorities
 from exporter.text import printable
@@ -77,7 +77,6 @@ class Failure(StrEnum):
 
 
 _SILENT = frozenset({Failure.TIMEOUT, Failure.CONNECTION})
-_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _REASONS = {
     Failure.URL: Reason.MALFORMED,
     Failure.MALFORMED: Reason.MALFORMED,
@@ -248,8 +247,7 @@ class HttpsClient:
         if short := shortage(error):
             return _Failed(Failure.CONNECTION, short, Reason.LOCAL_RESOURCES, ours=True)
         if not isinstance(error, OSError) or error.errno != errno.ECONNREFUSED:
-            ours = isinstance(error, OSError) and error.errno in _NO_ROUTE
-            return _Failed(Failure.CONNECTION, said, ours=ours)
+            return _Failed(Failure.CONNECTION, said, ours=no_route(error))
         if self._silent.proven(host, LATELY):
             return _Failed(Failure.REFUSED, said)
         why = f"{said}; no other web server has answered us lately"

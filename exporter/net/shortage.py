@@ -1,4 +1,4 @@
-"""Tells when this machine lacks what a connection needs: such a failure says nothing about the other side.
+"""Tells when this machine lacks what a connection needs, or a way: such a failure says nothing about the other side.
 
 Files (EMFILE, ENFILE), memory (ENOMEM, ENOBUFS) and local ports are meant: connect(2) and socket(2) have the errors.
 """
@@ -16,6 +16,7 @@ _SHORT = {
     errno.ENOBUFS: "this machine has no memory left for network buffers",
     errno.EAGAIN: "this machine has no local port left",  # of UDP; of TCP, it is EADDRNOTAVAIL
 }
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _NUMBERS = re.compile(r"\[Errno ([0-9]+)\]")
 
 
@@ -33,11 +34,20 @@ def shortage(error: BaseException, *, ipv4: bool = False) -> str | None:
         return None
     if error.errno is None and error.__cause__:
         return shortage(error.__cause__, ipv4=ipv4)
-    # If several addresses failed in different ways, aiohttp has the numbers in the text only.
-    numbers = [error.errno] if error.errno else map(int, _NUMBERS.findall(str(error)))
-    for number in numbers:
+    for number in _numbers(error):
         if number in _SHORT:
             return _SHORT[number]
         if number == errno.EADDRNOTAVAIL and ipv4:
             return f"this machine has no local port left ({os.strerror(number)})"
     return None
+
+
+def no_route(error: BaseException) -> bool:
+    """Has this machine no way to where it tried to connect to? The same for several addresses: to none of them?"""
+    numbers = _numbers(error) if isinstance(error, OSError) else []
+    return bool(numbers) and _NO_ROUTE.issuperset(numbers)
+
+
+def _numbers(error: OSError) -> list[int]:
+    """If several addresses failed in different ways, aiohappyeyeballs has the numbers in the text only."""
+    return [error.errno] if error.errno else [int(it) for it in _NUMBERS.findall(str(error))]

@@ -9,6 +9,7 @@ proved that our own way out is open. The proof is never older than that hour, so
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from exporter.clock import Clock, began_at
 
@@ -30,10 +31,44 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
-class _SilentUrl:
+class _Quiet:
     began: float  # monotonic
     seen: float
-    silence: Silence
+    runs: int
+
+
+Key = TypeVar("Key")
+
+
+class Silences(Generic[Key]):
+    """Who is silent, and for how long. A silence in which nobody looked for a day is over: what was, is not known."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._quiet: dict[Key, _Quiet] = {}  # in order of `seen`
+
+    def __len__(self) -> int:
+        return len(self._quiet)
+
+    def seen(self, who: Key) -> float | None:
+        """When the silence that lasts was noticed last, in monotonic seconds."""
+        quiet = self._quiet.get(who)
+        return quiet.seen if quiet and self._clock.monotonic() - quiet.seen <= DAY else None
+
+    def spoke(self, who: Key) -> None:
+        """It has given a usable answer, with whatever content."""
+        self._quiet.pop(who, None)
+
+    def silent(self, who: Key) -> Silence | None:
+        """Count one more run without a usable answer. The silence, once it is a fact."""
+        now = self._clock.monotonic()
+        while self._quiet and now - self._quiet[oldest := next(iter(self._quiet))].seen > DAY:
+            del self._quiet[oldest]
+        before = self._quiet.pop(who, None)
+        quiet = _Quiet(before.began, now, before.runs + 1) if before else _Quiet(now, now, 1)
+        self._quiet[who] = quiet
+        silence = Silence(began_at(self._clock, quiet.began), quiet.runs)
+        return silence if silence.lasts(now - quiet.began) else None
 
 
 class SilentUrls:
@@ -41,7 +76,8 @@ class SilentUrls:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._urls: dict[str, _SilentUrl] = {}
+        self._urls = Silences[str](clock)
+        self.spoke, self.silent = self._urls.spoke, self._urls.silent
         self._answered: dict[str, float] = {}  # the two hosts that answered last, the latest at the end
 
     def answered(self, host: str) -> None:
@@ -54,17 +90,3 @@ class SilentUrls:
         """Has a host other than this one answered us within so many seconds?"""
         now = self._clock.monotonic()
         return any(other != host and now - at <= lately for other, at in self._answered.items())
-
-    def spoke(self, url: str) -> None:
-        """The URL has given a usable answer, with whatever content."""
-        self._urls.pop(url, None)
-
-    def silent(self, url: str) -> Silence | None:
-        """Count one more run without a usable answer. The silence, once it is a fact."""
-        now, before = self._clock.monotonic(), self._urls.pop(url, None)
-        began, runs = (before.began, before.silence.runs) if before else (now, 0)
-        silence = Silence(began_at(self._clock, began), runs + 1)
-        self._urls[url] = _SilentUrl(began, now, silence)  # at the end: they are in order of age
-        while now - self._urls[oldest := next(iter(self._urls))].seen > DAY:
-            del self._urls[oldest]
-        return silence if silence.lasts(now - began) else None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.net.shortage import shortage
+from exporter.net.shortage import no_route, shortage
 from tests.support.torture import FULL, size
 
 ROOT = Path(__file__).parents[2]
@@ -69,3 +69,18 @@ def test_a_port_can_be_missing_over_ipv4_and_an_address_over_ipv6() -> None:
     error = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
     assert shortage(error, ipv4=True)
     assert not shortage(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "none"),
+    [
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), True),
+        (OSError("Multiple exceptions: [Errno 101] Network is unreachable, [Errno 99] Cannot assign"), True),
+        (OSError("Multiple exceptions: [Errno 101] Network is unreachable, [Errno 111] Connection refused"), False),
+        (OSError(errno.ECONNREFUSED, "Connection refused"), False),
+        (OSError("it was closed"), False),
+        (ValueError("[Errno 101]"), False),
+    ],
+)
+def test_no_way_from_here_is_one_to_none_of_the_addresses(error: Exception, none: bool) -> None:
+    assert no_route(error) is none

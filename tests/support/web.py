@@ -14,8 +14,8 @@ from aiohttp import web
 from exporter.demo.ca import Identity
 from exporter.demo.nameserver import ZoneData
 from exporter.demo.website import Answer, Page, WebServers, server_context, websites
-from exporter.facts import IP
-from exporter.net.https import HttpsClient
+from exporter.facts import IP, Reason
+from exporter.net.https import Failure, Fetched, HttpsClient
 from exporter.net.interfaces import DnsClient
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
@@ -132,3 +132,7 @@ async def web_door(
         yield https
     finally:
         await servers.stop()
+
+
+def failed(fetched: Fetched) -> tuple[Failure | None, Reason | None]:
+    return fetched.failure, fetched.doubt.reason if fetched.doubt else None

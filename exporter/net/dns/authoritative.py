@@ -15,7 +15,6 @@ The rules:
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +30,7 @@ from exporter.net.dns.silence import ZoneSilences
 from exporter.net.dns.upstream import Upstream
 from exporter.net.interfaces import Dial, dial_direct
 from exporter.net.rate_limit import TokenBucket
-from exporter.net.shortage import shortage
+from exporter.net.shortage import no_route, shortage
 from exporter.text import printable
 
 PORT = 53
@@ -40,8 +39,6 @@ PER_SERVER = 100.0  # questions to one address: large hosters have tens of thous
 PATIENCE = 30.0  # seconds a question waits until it may leave
 MOST_IN_FLIGHT = 128
 MOST_KEPT = 10_000  # servers whose pace, and zones whose lag is remembered
-
-_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 class NoRouteError(OSError):
@@ -133,7 +130,7 @@ class AuthoritativeClient:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
                 probe.connect(place)  # sends nothing
         except OSError as error:
-            if error.errno in _NO_ROUTE:
+            if no_route(error):
                 raise NoRouteError(f"this machine has no route to {server}: not asked") from None
             raise
         return place

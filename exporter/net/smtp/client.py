@@ -36,7 +36,7 @@ from exporter.facts import IP, Doubt, Reason
 from exporter.mail.certificate import Roots
 from exporter.mail.tls import Version
 from exporter.net.interfaces import Dial, dial_direct
-from exporter.net.silence import Silence
+from exporter.net.silence import Silences
 from exporter.net.smtp.connection import Secured, reading_context, surely_current
 from exporter.net.smtp.egress import EgressPaths, SlotTimeout, forget, nothing_answers
 from exporter.net.smtp.ehlo import EVERY, PAUSE, EhloClient, EhloResult
@@ -51,13 +51,6 @@ DAY = 86400.0
 OFFER_REMEMBERED = 7 * DAY  # seconds for which an earlier offer of STARTTLS counts
 
 _UNHELPFUL = frozenset({Reason.NETWORK, Reason.EGRESS, Reason.TEMPFAIL})
-
-
-@dataclass(frozen=True, slots=True)
-class _Quiet:
-    began: float  # monotonic
-    seen: float
-    silence: Silence
 
 
 @dataclass(slots=True)
@@ -114,8 +107,8 @@ class SmtpClient:
         self._egress = EgressPaths(clock, dial, at_once=at_once)
         self._ehlo = EhloClient(self._context, self._egress, interval=interval, pause=pause)
         self.unreachable = UnreachableHosts(clock)
-        self._quiet: dict[tuple[str, IP, int], _Quiet] = {}
-        self._later: dict[tuple[str, IP, int], _Quiet] = {}  # who puts TLS off until later
+        self._quiet = Silences[tuple[str, IP, int]](clock)
+        self._later = Silences[tuple[str, IP, int]](clock)  # who puts TLS off until later
         self._known: dict[tuple[str, IP, int], _Known] = {}
         self._offers: dict[tuple[str, IP, int], _Offer] = {}
 
@@ -182,16 +175,15 @@ class SmtpClient:
 
     def _weigh(self, target: MailHost, found: SmtpResult) -> SmtpResult:
         """Decide whose fault a silence is, from earlier runs and from what other hosts did."""
-        key, now = (target.host, found.ip, target.port), self._clock.monotonic()
-        quiet = self._later if found.tls_later else self._quiet
+        key = target.host, found.ip, target.port
         if found.greeting or found.other_protocol:
             self._egress.banner_seen(found.ip, target.port)
         found = self._recall_offer(key, found)
         doubt = found.doubt
         if doubt is None:
             if not found.passed_over:
-                self._quiet.pop(key, None)
-                self._later.pop(key, None)
+                self._quiet.spoke(key)
+                self._later.spoke(key)
             return found
         if doubt.reason not in _UNHELPFUL:
             return found
@@ -199,12 +191,7 @@ class SmtpClient:
             if doubt.reason is Reason.EGRESS:
                 return replace(found, doubt=Doubt(Reason.EGRESS, nothing_answers(found.ip, target.port)))
             return found
-        before = quiet.pop(key, None)
-        began, runs = (before.began, before.silence.runs) if before else (now, 0)
-        silence = Silence(began_at(self._clock, began), runs + 1)
-        quiet[key] = _Quiet(began, now, silence)
-        forget(quiet, lambda old: now - old.seen > DAY)
-        if silence.lasts(now - began):
+        if silence := (self._later if found.tls_later else self._quiet).silent(key):
             if found.tls_later:
                 how = f"{found.tls_later}, in {silence.runs} runs since {minute(silence.since)}"
                 return replace(found, doubt=None, tls_failure=how)

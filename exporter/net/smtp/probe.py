@@ -7,7 +7,6 @@ The conversation may end at any point. Whatever was learnt before counts: `SmtpP
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -22,7 +21,7 @@ from exporter.mail.certificate import CertificateSyntaxError, Roots, Shown
 from exporter.mail.smtp import Extensions, ReplySyntaxError, SmtpReply
 from exporter.mail.tls import Version, VersionAnswer
 from exporter.net.interfaces import Dial
-from exporter.net.shortage import shortage
+from exporter.net.shortage import no_route, shortage
 from exporter.net.silence import Silence
 from exporter.net.smtp.connection import (
     Secured,
@@ -38,7 +37,6 @@ T = TypeVar("T")
 
 IMPLICIT_TLS_PORT = 465  # TLS from the first octet: RFC 8314 section 3.3
 
-_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _BEHIND = "NOOP"  # the command that a server must forget if it comes in clear behind STARTTLS
 _NO_COMMON = ("handshake failure", "insufficient security")  # alerts for a hello that offers nothing suitable
 
@@ -181,7 +179,7 @@ class SmtpProbe:
         except OSError as broken:
             if self._lacks(broken):
                 return None
-            if self.ip.version == 6 and broken.errno in _NO_ROUTE and not self._routed:
+            if self.ip.version == 6 and no_route(broken) and not self._routed:
                 why = f"no way from here to {self.ip}: {broken}"
                 self.found = replace(self.found, passed_over=why)
                 self.lines.append(f"-- {why}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from exporter.net.dns.silence import LONGEST_GAP, SILENT_RUNS, ZoneSilences
+from exporter.net.dns.silence import ZoneSilences
+from exporter.net.silence import DAY, SILENT_RUNS
 from tests.support.clock import FakeClock
 
 OWN, OTHER = ip_address("192.0.2.53"), ip_address("198.51.100.53")
@@ -57,7 +58,7 @@ def test_after_a_day_without_a_run_that_counts_it_begins_anew() -> None:
     for _ in range(SILENT_RUNS):
         silences.silent(ZONE)
         clock.pass_(1200)
-    clock.pass_(LONGEST_GAP)
+    clock.pass_(DAY)
     assert silences.silent(ZONE) is None
 
 
