@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.facts import Finding, Measured, Metric, Rule, Severity
+from exporter.facts import Doubt, Finding, Measured, Metric, Reason, Rule, Severity
 from exporter.mail import generic_rdns, names
 from exporter.mail.helo import parse
 from exporter.model import Facts, Options, check, option
@@ -73,7 +73,11 @@ async def ptr(target: Address, net: Net) -> Facts:
         for doubt in unsure:
             narrowed = doubt.over(UNCONFIRMED).over(PARTLY_CONFIRMED)
             yield narrowed if strays else narrowed.over(SEVERAL)
-    elif len(listed) <= MOST_NAMES:  # a name that was not looked at might lead back
+    elif len(listed) > MOST_NAMES:  # a name that was not looked at might lead back
+        if net.active(target, UNCONFIRMED):
+            why = f"{ip} has {len(listed)} PTR names, of which {MOST_NAMES} were looked at"
+            yield Doubt(Reason.MALFORMED, why).over(UNCONFIRMED)
+    else:
         name = helo if helo in strays else next(filter(names.is_hostname, strays), helo)
         yield UNCONFIRMED(ip=ip, names=", ".join(strays), name=name, rdtype=rdtype)
 

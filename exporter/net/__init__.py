@@ -121,9 +121,12 @@ class Net:
         """Which zones had no server that answered, in earlier runs too."""
         return self._through(Door.NAMESERVERS, self._authoritative).silences
 
-    def serial_lag(self, who: str, serials: set[int]) -> float:
-        """For how many seconds a server of `who` has been behind the serial of another; 0 at first."""
-        return self._authoritative.lag(who, serials) if self._authoritative else 0.0
+    def serial_lag(self, who: str, serials: set[int], *, complete: bool) -> float:
+        """For how many seconds a server of `who` has been behind the serial of another; 0 at first.
+
+        `complete`: each server has told its serial.
+        """
+        return self._authoritative.lag(who, serials, complete=complete) if self._authoritative else 0.0
 
     async def listed(self, subject: Subject, lists: Sequence[Blocklist], *, within: float = 0.0) -> list[ListVerdict]:
         """The verdict of each list that can list the subject. It may be up to `within` seconds old."""

@@ -232,6 +232,14 @@ async def test_what_cannot_be_told_in_ptr_stays(fault: str, sick: str, doubtful:
     assert verdict is Verdict.UNKNOWN
 
 
+async def test_more_ptr_names_than_are_looked_at_prove_nothing_of_the_rest() -> None:
+    many = "".join(f"10.2.0.192.in-addr.arpa. PTR b{number:02}.example.com.\n" for number in range(11))
+    watch = Watch("ptr", ADDRESS)
+    assert (await watch.sees(PTR))[0] == {"ptr.unconfirmed"}
+    assert (await watch.sees(many))[0] == {"ptr.unconfirmed", "ptr.too-many"}
+    assert (await watch.sees(many + "b00.example.com. A 192.0.2.10\n"))[0] == {"ptr.too-many", "ptr.partly-confirmed"}
+
+
 async def test_one_ptr_name_that_leads_back_is_enough_where_nothing_was_held_against_the_others() -> None:
     watch = Watch("ptr", ADDRESS)
     world = PTR + OTHER_PTR + A + "; servfail: other.example.com. A\n"

@@ -25,7 +25,9 @@ async def judge(net: Net, domain: str, answers: ZoneAnswers, items: Sequence[Ite
     said: list[Fact] = [fact for gathered in (*first, *again) for fact in _unanswered(answers, gathered)]
     soas = await nameservers.soas(net, answers) if disputed else [answer.soa for answer in answers.good]
     serials = {answer.label: it.serial for answer, it in zip(answers.good, soas, strict=True) if it}
-    late = net.serial_lag(domain, set(serials.values())) > max((it.refresh for it in soas if it), default=0)
+    complete = all(answer.label in serials for answer in answers.servers)
+    lag = net.serial_lag(domain, set(serials.values()), complete=complete)
+    late = lag > max((it.refresh for it in soas if it), default=0)
     if not all(soas):
         missing = Doubt(Reason.NETWORK, f"a server of {answers.zone} does not tell its serial when asked again")
         said.append(missing.over(SERIALS_DIFFER))

@@ -105,10 +105,15 @@ class AuthoritativeClient:
         finally:
             self._slots.release()
 
-    def lag(self, who: str, serials: set[int]) -> float:
-        """For how many seconds a server of `who` has been behind the serial of another; 0 at first."""
+    def lag(self, who: str, serials: set[int], *, complete: bool = True) -> float:
+        """For how many seconds a server of `who` has been behind the serial of another; 0 at first.
+
+        Only if the serials are `complete`, equal ones prove that none is behind any more.
+        """
         now = self._clock.monotonic()
         newest = next((s for s in serials if not any(serial_lt(s, other) for other in serials)), None)
+        if (newest is None or len(serials) < 2) and not complete:
+            return 0.0
         known = self._behind.pop(who, None)
         if newest is None or len(serials) < 2:
             return 0.0

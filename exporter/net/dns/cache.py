@@ -55,9 +55,6 @@ class Cache:
         now = self._clock.monotonic()
         self._kept[reply.question] = (reply, now, now + seconds)
 
-    def clear(self) -> None:
-        self._kept.clear()
-
 
 def _seconds(reply: Reply) -> float:
     if reply.status in (Status.RATE_LIMITED, Status.LOCAL_RESOURCES):

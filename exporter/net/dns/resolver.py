@@ -137,8 +137,8 @@ class Resolver:
             raise
 
     def forget_answers(self) -> None:
-        """Ask everything anew: what was answered so far cannot be believed."""
-        self._cache.clear()
+        """Ask everything anew: what was answered so far cannot be believed, nor what is asked just now."""
+        self._cache = Cache(self._clock)
         self._asking.clear()
 
     def _forget(self, question: Question, task: asyncio.Task[Reply]) -> None:
@@ -159,12 +159,13 @@ class Resolver:
                 await self._slots.acquire()
         except TimeoutError:
             return self._late(question)
+        cache = self._cache
         try:
             reply = await self._exchange(query, tcp=tcp)
         finally:
             self._slots.release()
         if reply.status.conclusive or not tcp:
-            self._cache.put(reply)
+            cache.put(reply)
         return reply
 
     def _late(self, question: Question) -> Reply:

@@ -121,7 +121,8 @@ class DnsblClient:
         return {name: ratio for name, ratio in left.items() if ratio is not None}
 
     def test_again(self) -> None:
-        """Tests that went badly are due now, because the resolver had failed meanwhile."""
+        """Tests that went badly are due now, because the resolver had failed meanwhile. Its answers count no more."""
+        self.recent = RecentVerdicts()
         for kept in self._lists.values():
             kept.test_again()
 

@@ -1,7 +1,7 @@
 """Remembers recent verdicts on a name, for checks that run more often than the lists may be asked.
 
-Only verdicts without a doubt are remembered; unhealthy lists do not matter. A listing is not reused after the state of
-any list has changed, because the listings of a list that dies must not outlive it.
+Only verdicts without a doubt are remembered. Unhealthy lists do not matter beside a healthy one. A listing is not
+reused after the state of any list has changed, because the listings of a list that dies must not outlive it.
 """
 
 from __future__ import annotations
@@ -37,5 +37,9 @@ class RecentVerdicts:
         self._verdicts.pop(key, None)
         needed = [verdict for verdict in verdicts if verdict.quorum]
         settled = all(verdict.again is None for verdict in verdicts)
-        if settled and all(verdict.doubt is None and (verdict.listing or verdict.clean) for verdict in needed):
+        if (
+            needed
+            and settled
+            and all(verdict.doubt is None and (verdict.listing or verdict.clean) for verdict in needed)
+        ):
             self._verdicts[key] = now, revision, list(verdicts)

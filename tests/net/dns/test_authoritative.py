@@ -222,6 +222,19 @@ def test_a_lag_lasts_until_the_last_server_has_what_the_first_one_had() -> None:
     assert servers.lag("example.com", {8, 9}) == 0
 
 
+def test_a_server_that_says_nothing_for_once_has_caught_up_with_nobody() -> None:
+    clock = FakeClock()
+    servers = AuthoritativeClient(clock)
+    servers.lag("example.com", {5, 6})
+    clock.pass_(100)
+    assert servers.lag("example.com", {6}, complete=False) == 0
+    assert servers.lag("example.com", set(), complete=False) == 0
+    clock.pass_(100)
+    assert servers.lag("example.com", {5, 6}) == 200
+    servers.lag("example.com", {6}, complete=False)
+    assert servers.lag("example.com", {6, 7}) == 0, "it has 6 by now"
+
+
 def test_a_serial_that_went_around_is_the_newer_one() -> None:
     clock = FakeClock()
     servers = AuthoritativeClient(clock)

@@ -108,6 +108,20 @@ async def test_answers_that_cannot_be_believed_are_forgotten() -> None:
         assert [str(it) for it in (await resolver.ask(A)).addresses] == ["192.0.2.1"]
 
 
+async def test_an_answer_that_was_under_way_when_they_were_forgotten_is_not_kept() -> None:
+    addresses = iter(["192.0.2.66", "192.0.2.1"])
+
+    def answer(query: bytes) -> list[bytes]:
+        address = next(addresses)
+        if address == "192.0.2.66":
+            resolver.forget_answers()
+        return [response(query, f"www.example. 60 IN A {address}")]
+
+    async with Hostile(answer) as server, resolving(server) as resolver:
+        assert [str(it) for it in (await resolver.ask(A)).addresses] == ["192.0.2.66"]
+        assert [str(it) for it in (await resolver.ask(A)).addresses] == ["192.0.2.1"]
+
+
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MOST", 10)
     kept = cache.Cache(FakeClock())

@@ -47,6 +47,12 @@ def test_a_list_that_nobody_believes_makes_nobody_ask_the_others_again() -> None
     assert recent.get(KEY, 0.0, 1) == [CLEAN, UNBELIEVED]
 
 
+def test_what_no_list_can_tell_is_not_remembered() -> None:
+    recent = RecentVerdicts()
+    recent.put(KEY, 100.0, 1, [UNBELIEVED])
+    assert recent.get(KEY, 0.0, 1) is None
+
+
 def test_what_is_too_old_for_anybody_is_forgotten() -> None:
     recent = RecentVerdicts()
     recent.put(KEY, 100.0, 1, [CLEAN])
