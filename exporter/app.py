@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -248,6 +249,9 @@ class Daemon:
                 plan.learn(self.store[key])
             if count % SLICE == 0:
                 await asyncio.sleep(0)
+        for key in left:  # a run of what leaves may have ended meanwhile, and have found hosts
+            if state := self.store.get(*key):
+                self._learn(replace(state, found=()))
         for pair in pairs(self._catalogue, plan.found, settings.running.__contains__):
             left.discard(self._add(pair, anew=anew))
         for key in left:
@@ -298,6 +302,7 @@ class Daemon:
         self.schedule.remove(key)
         self.exposition.remove(key)
         self._finding_log.forget(key)
+        self._confirmations.forget(key)
 
     def _save_all(self) -> None:
         """Save all that is known, because the state file is a new one."""

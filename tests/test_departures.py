@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from exporter import clients
-from exporter.app import Daemon
+from exporter.app import SLICE, Daemon
 from exporter.check_state import CheckState, Key, RecordHistory
 from exporter.checks.smtp_tls.connection import NO_STARTTLS
 from exporter.config import load
@@ -338,3 +338,21 @@ async def test_a_start_that_knows_much_less_than_the_state_file_warns(
     caplog.clear()
     async with running(tmp_path, clock, domains(1, 3)):
         assert "state file" not in caplog.text, "it is told once"
+
+
+async def test_what_a_domain_finds_while_it_leaves_leaves_with_it(tmp_path: Path) -> None:
+    clock, leaving = FakeClock(TRUE), "- {name: leaving.example}\n"
+    many = 2 * SLICE  # so that runs end while a reload is under way
+    async with running(tmp_path, clock, domains(1, many) + leaving, state=False) as daemon:
+        plan = daemon._plan
+        (tmp_path / "config.yaml").write_text(HEAD + domains(1, many))
+        reloading = asyncio.create_task(daemon.reload(force=True))
+        while daemon._plan is plan:
+            await asyncio.sleep(0)
+        state = daemon.store["mx", "domain=leaving.example"]
+        daemon._changed(replace(state, found=(MailHost(host="mx.leaving.example"),)))
+        assert [it.target.key for it in daemon.store if "mx.leaving" in it.target.key], (
+            "it was found before the reload had ended"
+        )
+        assert await reloading == []
+        assert not [it.target.key for it in daemon.store if "leaving" in it.target.key]

@@ -55,6 +55,10 @@ class Catalogue:
     def metrics(self) -> tuple[Metric, ...]:
         return tuple(metric for entry in self.entries for metric in entry.metrics)
 
+    @cached_property
+    def metrics_by_name(self) -> dict[str, Metric]:
+        return {metric.name: metric for metric in self.metrics}
+
     def over(self, *kinds: type[Target]) -> tuple[CatalogueEntry, ...]:
         """The entries whose check looks at one of these kinds of target only, in the order of the kinds."""
         return tuple(entry for kind in kinds for entry in self.entries if entry.check.over == (kind,))

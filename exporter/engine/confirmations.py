@@ -89,6 +89,11 @@ class Confirmations:
         if state.awaits_test or state.unsettled(self.policy):
             self._test()
 
+    def forget(self, key: Key) -> None:
+        """Nobody waits for it any more."""
+        self._waiting.discard(key)
+        self._unsettled.discard(key)
+
     def _fails(self, state: CheckState) -> bool:
         """Did the resolver fail its latest test?"""
         doubted = state.doubt is not None and state.doubt.reason is not Reason.PENDING

@@ -65,26 +65,33 @@ class FoundTargets:
 
 
 class _Found:
-    """The targets that lead to one found target. Labels are counted, so it is cheap to know which all of them share."""
+    """The targets that lead to one found target, by key.
+
+    Labels are counted, so that those of any one finder tell which ones all of them share.
+    """
 
     def __init__(self, target: Target) -> None:
-        self.finders: set[str] = set()  # their keys
+        self.finders: dict[str, Target] = {}
         self._target = target
         self._labels: Counter[tuple[str, str]] = Counter()
         self._off: Counter[str] = Counter()
 
     def join(self, finder: Target) -> None:
-        self.finders.add(finder.key)
+        self.finders[finder.key] = finder
         self._labels.update(finder.labels)
         self._off.update(finder.off)
 
     def part(self, finder: Target) -> None:
-        self.finders.discard(finder.key)
+        self.finders.pop(finder.key, None)
         self._labels.subtract(finder.labels)
         self._off.subtract(finder.off)
+        for pair in finder.labels:
+            if not self._labels[pair]:
+                del self._labels[pair]
 
     @property
     def target(self) -> Target:
-        labels: Labels = tuple(sorted(pair for pair, count in self._labels.items() if count == len(self.finders)))
-        off = frozenset(check for check, count in self._off.items() if count == len(self.finders))
+        count, any_one = len(self.finders), next(iter(self.finders.values()), self._target)
+        labels: Labels = tuple(sorted(pair for pair in any_one.labels if self._labels[pair] == count))
+        off = frozenset(check for check in any_one.off if self._off[check] == count)
         return replace(self._target, labels=labels, off=off)

@@ -78,8 +78,8 @@ class _Queue:
     """The due times, the queue and the number of runs of one check."""
 
     heap: list[tuple[float, Key]] = field(default_factory=list)
-    waiting: deque[Key] = field(default_factory=deque)
-    running: int = 0
+    waiting: deque[_Entry] = field(default_factory=deque)
+    running: set[Key] = field(default_factory=set)
 
 
 class _EachTick(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no types
@@ -208,6 +208,9 @@ class Schedule:
             entry = self._entries.get(key)
             if entry is None or entry.due != due:
                 continue  # removed or moved since
+            if key in queue.running and not entry.busy:
+                self._move(key, entry, now + TICK)  # it was removed and added again: its old run comes first
+                continue
             missed = int((now - due) // entry.job.interval)
             if missed:
                 self.skipped[check_id, "missed"] += missed
@@ -215,7 +218,7 @@ class Schedule:
                 self.skipped[check_id, "overlap"] += 1
             else:
                 entry.busy = True
-                queue.waiting.append(key)
+                queue.waiting.append(entry)
             self._move(key, entry, self._on_grid(entry.job))
         self._fill(check_id, queue)
 
@@ -250,12 +253,12 @@ class Schedule:
         return now + job.interval - (now - phase) % job.interval
 
     def _fill(self, check_id: str, queue: _Queue) -> None:
-        while queue.waiting and queue.running < RUNS_AT_ONCE and not self._draining:
-            key = queue.waiting.popleft()
-            entry = self._entries.get(key)
-            if entry is None:
-                continue
-            queue.running += 1
+        while queue.waiting and len(queue.running) < RUNS_AT_ONCE and not self._draining:
+            entry = queue.waiting.popleft()
+            key = entry.job.key
+            if self._entries.get(key) is not entry:
+                continue  # removed since
+            queue.running.add(key)
             task = asyncio.get_running_loop().create_task(self._one(key, entry, queue), name=":".join(key))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -266,7 +269,7 @@ class Schedule:
         except Exception:
             log.exception("the run of %s on %s could not be taken in", *key)
         finally:
-            queue.running -= 1
+            queue.running.discard(key)
             entry.busy = False
             if entry.rerun and self._entries.get(key) is entry:
                 entry.rerun = False

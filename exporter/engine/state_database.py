@@ -50,6 +50,7 @@ class StateDatabase:
         self._lock = StateLock(self._beside(".lock"))
         self._db: sqlite3.Connection | None = None
         self._files: tuple[Any, ...] = ()
+        self._told: str | None = None  # what `open` has done and not told yet, because it failed afterwards
 
     @property
     def is_open(self) -> bool:
@@ -80,12 +81,11 @@ class StateDatabase:
         except OSError as error:
             refused = error
         self._adopt()
-        told: str | None = None
         if os.path.lexists(self.path):
             copy = StateCopy(self.path)
             copy.read(reader)
             if refused is None and copy.fault:
-                told = self._mend(copy)
+                self._told, self._files = self._mend(copy), ()
         if refused:
             raise refused
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_NONBLOCK, 0o600))
@@ -94,11 +94,17 @@ class StateDatabase:
                 self._beside(end).chmod(0o600)
         self._db = made(self.path)
         self._files = self._seen()
+        told, self._told = self._told, None
         return told
 
     def gone(self) -> bool:
-        """Has the file been deleted or replaced since it was opened? Then it is closed."""
-        if self._db is None or self._files == self._seen():
+        """Has the file been deleted or replaced since it was last open? Then it is closed, and this is said once."""
+        if self._db is None:
+            if not self._files or self._files[0] == _identity(self.path):
+                return False
+            self._files = ()
+            return True
+        if self._files == self._seen():
             return False
         if not os.path.lexists(self.path):
             new = self._beside(".new")
@@ -108,6 +114,7 @@ class StateDatabase:
             except sqlite3.Error:
                 remove(new)
         self.close()  # before another is opened: this removes the log that has the name
+        self._files = ()
         return True
 
     def write(self, rows: Iterable[Row]) -> list[str]:

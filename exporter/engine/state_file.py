@@ -41,7 +41,7 @@ from exporter.engine.disk_thread import DiskThread
 from exporter.engine.state_copy import HELD
 from exporter.engine.state_database import Row, StateDatabase
 from exporter.engine.state_lock import StateInUseError
-from exporter.engine.state_rows import UNSOUND, read, read_departed, written, written_of_departed
+from exporter.engine.state_rows import UNSOUND, departed, loaded, read, written, written_of_departed
 
 log = logging.getLogger(__name__)
 
@@ -254,10 +254,11 @@ class _Saved:
         if not (isinstance(check_id, str) and isinstance(target, str) and isinstance(body, str)):
             return None
         check = self.catalogue.checks.get(check_id)
-        if kept := read_departed(body):
+        row = loaded(body)
+        if kept := departed(row):
             self.departed[check_id, target] = kept
             return check_id, target, body
-        self.held[check_id, target] = read(body, check, self.catalogue) if check else {}
+        self.held[check_id, target] = read(row, check, self.catalogue) if check else {}
         return check_id, target, body
 
     def _door(self, name: Any, body: Any) -> tuple[Any, ...] | None:
@@ -292,10 +293,10 @@ def _write(database: StateDatabase, changes: dict[Key, Change], spare: _Saved) -
     """Write the changes. If that fails, open the file anew, since it may have been damaged, and try once more."""
     told: list[str] = []
     renewed, error = False, ""
-    if database.gone():
-        told.append(f"{database.path} was deleted or replaced: all that is known is written anew")
-        renewed = True
     for _ in range(2):
+        if database.gone():
+            told.append(f"{database.path} was deleted or replaced: all that is known is written anew")
+            renewed = True
         if not database.is_open:
             opened = _open(database, spare)
             told += opened.told

@@ -18,6 +18,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any, get_type_hints
 
 from exporter.check_state import PENDING, CheckState, RecordChange, RecordHistory
@@ -73,15 +74,15 @@ def _records(records: Iterable[RecordHistory]) -> list[Any]:
     ]
 
 
-def read_departed(saved: str) -> Kept | None:
+def departed(body: Mapping[str, Any]) -> Kept | None:
     """What is kept of a pair that left; None if the row is of one that is there. Raise one of UNSOUND as `read`."""
-    body = _loaded(saved)
     if "left" not in body:
         return None
     return Kept(moment(body["left"]), *_past(body))
 
 
-def _loaded(saved: str) -> dict[str, Any]:
+def loaded(saved: str) -> dict[str, Any]:
+    """One row, for `departed` and `read`. Raise one of UNSOUND if it is none."""
     if len(saved) > LONGEST:
         raise ValueError(f"it has {len(saved)} characters")
     body = json.loads(saved)
@@ -95,11 +96,10 @@ def _past(body: Mapping[str, Any]) -> tuple[tuple[EndedFinding, ...], tuple[Reco
     return ended, tuple(_remembered(*it) for it in body.get("records", ()))
 
 
-def read(saved: str, check: Check, catalogue: Catalogue) -> dict[str, Any]:
+def read(body: Mapping[str, Any], check: Check, catalogue: Catalogue) -> dict[str, Any]:
     """The fields of a CheckState. Raise one of UNSOUND unless it is what some version of `written` made."""
-    body = _loaded(saved)
     ended, records = _past(body)
-    known = {m.name: m for m in catalogue.metrics}
+    known = catalogue.metrics_by_name
     samples = (_sample(known[name], value, labels) for name, labels, value in body["readings"] if name in known)
     return {
         "findings": tuple(
@@ -203,10 +203,15 @@ def _own(target: Target) -> Mapping[str, Any]:
     return {field.name: getattr(target, field.name) for field in fields(target) if field.name not in shared}
 
 
+@cache
+def _kinds(check: Check) -> Mapping[str, tuple[type[Target], Mapping[str, Any]]]:
+    """The kinds of target that a check finds, by name, with the types of their fields."""
+    return {kind.__name__: (kind, get_type_hints(kind)) for kind in check.finds}
+
+
 def _found(check: Check, name: Any, own: Any) -> Target:
     """Raise one of UNSOUND unless it is a target of a kind that the check finds."""
-    kind = {kind.__name__: kind for kind in check.finds}[name]
-    types = get_type_hints(kind)
+    kind, types = _kinds(check)[name]
     for key, value in own.items():
         if type(value) is not types[key]:
             raise ValueError(f"{name} has another {key}")

@@ -137,8 +137,8 @@ async def test_one_that_left_does_not_hold_up_those_behind_it() -> None:
     await settle()
     assert len(runs.names) == 32
     waiting = list(schedule._queues["sample"].waiting)
-    for key in waiting[:2]:
-        schedule.remove(key)
+    for entry in waiting[:2]:
+        schedule.remove(entry.job.key)
     runs.gate.set()
     await settle()
     assert len(waiting) == 3

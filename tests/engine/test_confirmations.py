@@ -77,6 +77,18 @@ class Life:
         return self.schedule._entries[check.id, target.key].due - self.clock.monotonic()
 
 
+async def test_what_has_left_is_not_looked_at_again() -> None:
+    life = Life()
+    life.test()
+    life.look(PTR, HOST, BAD)
+    life.confirmations.forget((PTR.id, HOST.key))
+    due = life.due(PTR, HOST)
+    life.test(LIES)
+    life.test()
+    assert life.recoveries == 1
+    assert life.due(PTR, HOST) >= due - 2, "nothing asked for it"
+
+
 async def test_the_test_is_asked_for_by_what_begins_to_show_and_by_what_is_ripe() -> None:
     life = Life()
     life.look(PTR, HOST, BAD)

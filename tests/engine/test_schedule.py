@@ -162,6 +162,28 @@ async def test_a_target_that_changed_while_it_ran_runs_again() -> None:
     assert len(runs.names) == 2
 
 
+async def test_what_leaves_and_comes_back_while_it_waits_or_runs_is_not_run_twice_at_once() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    runs.gate.clear()
+    jobs = plans(RUNS_AT_ONCE + 1, interval=1000, at_once=True)
+    add_all(schedule, jobs)
+    schedule.tick("sample")
+    await settle()
+    (waiting,) = {it.target.title for it in jobs} - set(runs.names)
+    running = runs.names[0]
+    back = [it for it in jobs if it.target.title in (waiting, running)]
+    for job in back:
+        schedule.remove(job.key)
+        schedule.add(job)
+    await pass_time(schedule, clock, 2)
+    assert runs.most == RUNS_AT_ONCE
+    assert len(runs.names) == RUNS_AT_ONCE, "the one that runs is not run beside itself"
+    runs.gate.set()
+    await pass_time(schedule, clock, 2)
+    assert sorted(runs.names) == sorted([running, *(it.target.title for it in jobs)])
+
+
 async def test_a_run_that_cannot_be_taken_in_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
     async def broken(check: Check, target: Target) -> None:
         raise RuntimeError("ours")

@@ -27,6 +27,7 @@ from exporter.cli import serve
 from exporter.cli.exit_codes import Exit
 from exporter.clock import SystemClock
 from exporter.config import load
+from exporter.engine import state_copy, state_database
 from exporter.engine.state_file import StateFile
 from exporter.engine.state_lock import StateInUseError
 from exporter.systemd import ServiceManager
@@ -132,6 +133,55 @@ async def test_a_file_that_vanishes_is_noticed_and_everything_is_written_anew(
             assert db.execute("SELECT said FROM ledger").fetchall() == [("kept",)], "what nobody knows, too"
     with pytest.raises(StateInUseError):
         await opened(path)
+    await state.close()
+
+
+async def test_a_file_that_vanishes_while_nothing_can_be_written_is_noticed_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, asked = tmp_path / "state", list[str]()
+    await (await filled(path)).close()
+    state = await opened(path, lambda: asked.append("all"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        state.save(KNOWN[1])
+        await state.written()
+        assert state.trouble
+        for it in (path, path.with_name("state-wal"), path.with_name("state-shm")):
+            it.unlink(missing_ok=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    state.retry()
+    await state.written()
+    assert not state.trouble
+    assert asked == ["all"]
+    assert [it for it in errors(caplog) if "was deleted or replaced" in it]
+    await state.close()
+
+
+async def test_what_was_done_to_a_file_is_told_though_the_next_step_failed(
+    whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, asked = copied(whole, tmp_path / "there"), list[str]()
+    with path.open("r+b") as file:
+        file.seek(4 * 4096)
+        file.write(bytes(4096))
+
+    def full(at: Path) -> sqlite3.Connection:
+        if at == path:
+            raise sqlite3.OperationalError("database or disk is full")
+        return state_copy.made(at)
+
+    monkeypatch.setattr(state_database, "made", full)
+    state = await opened(path, lambda: asked.append("all"))
+    assert state.trouble
+    monkeypatch.setattr(state_database, "made", state_copy.made)
+    state.retry()
+    await state.written()
+    assert not state.trouble
+    assert asked == ["all"]
+    assert len([it for it in errors(caplog) if "is damaged" in it]) == 1
     await state.close()
 
 
