@@ -172,6 +172,7 @@ async def test_no_mutated_configuration_is_put_in_force_in_part(
         "secrets shown": leaks + scrapes.leaks,
     }.items():
         record_property(name, figure)
+    assert scrapes.seen
     assert scrapes.seen <= allowed, "each scrape saw one configuration, with all its targets and no other"
     assert swaps
     assert wrong == 0

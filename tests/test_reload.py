@@ -132,6 +132,8 @@ async def test_a_hung_mount_holds_up_neither_scrapes_nor_the_end(
             await running.until(lambda s: s.value("deliverability_exporter_config_last_reload_successful") == 0, "no")
             record_property("seconds to refuse a reload on a hung mount", round(time.monotonic() - began, 1))
             assert f"{gone}/targets.yaml: cannot be read within {PATIENCE:g} s" in "".join(running.log)
+        else:
+            until_it_reads(running.process.pid)
         for _ in range(20):
             assert await running.scrape()
         began = time.monotonic()

@@ -108,6 +108,7 @@ async def story(fault: Fault, clock: FakeClock, folder: Path, sky: Sky, number: 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_planted_faults_are_found(part: int, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     faults = [fault for fault in FAULTS if plantable(fault) and (FULL or fault.name in SHORT)]
+    assert FULL or len(faults) == len(SHORT), "each of these is there under this name"
     missed, false, blips = [], [], 0
     numbers = range(part, COUNT, PARTS)
     for number in numbers:

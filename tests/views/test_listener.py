@@ -87,7 +87,7 @@ def test_a_handshake_that_does_not_end_is_ended_and_makes_room(run: Callable[[Te
                 await healthy()
                 assert stats.connections <= LIMITS.connections
                 await until(lambda: all(gone(sock) for sock in (*silent, *half)))
-            assert sum(stats.rejected.values()) == 40
+            await until(lambda: sum(stats.rejected.values()) == 40)  # the sockets close before the tasks end
             assert (
                 stats.rejected[Disconnection.TLS] + stats.rejected[Disconnection.SLOW_REQUEST] >= LIMITS.connections - 1
             )
