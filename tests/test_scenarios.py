@@ -194,6 +194,11 @@ def test_every_rule_is_expected_by_a_scenario() -> None:
     assert set(CATALOGUE.rules) - expected == set()
 
 
+def test_every_metric_is_measured_by_a_scenario() -> None:
+    measured = {line.split()[0] for case in SCENARIOS for line in case.all("sample")}
+    assert {metric.name for metric in CATALOGUE.metrics} - measured == set()
+
+
 def faults_of_the_opening(text: str) -> list[str]:
     sentences = re.split(r"(?<=[.?!]) +", text)
     return [
