@@ -115,11 +115,11 @@ def named(
     read = Words.read(words)
     addresses, domains = list(read.addresses), list(read.domains)
     if flags.given() and not domains:
-        raise ValueError(f"{flags.given()[0]} tells of a domain: name one")
+        raise ValueError(f"{flags.given()[0]} needs a domain; name one")
     if helo is not None and not addresses:
-        raise ValueError("--helo is about an address: name one")
+        raise ValueError("--helo needs an address; name one")
     if flags.mail_from and len(domains) > 1:
-        raise ValueError("--mail-from tells of one domain: name the others in a run of their own")
+        raise ValueError("--mail-from needs one domain alone; look at the others in a run of their own")
     lists = tuple(lists)
     of = {kind: tuple(b for b in lists if b.lists is kind) for kind in Lists}
     made: list[Target] = [OwnResolver(uses_blocklists=any(of.values()))]
@@ -224,8 +224,8 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     known, clock, notes = catalogue.load(), SystemClock(), []
     flags = DomainFlags.read(arguments)
     if arguments.config is not None:
-        if flags.given():
-            raise ValueError(f"{flags.given()[0]} cannot stand beside --config.file, which says it")
+        if told := [*flags.given(), *(["--helo"] if arguments.helo is not None else [])]:
+            raise ValueError(f"{told[0]} cannot stand beside --config.file, which says it")
         settings = load_in_time(arguments.config, known)
         targets = _chosen(settings, arguments.targets)
     elif arguments.targets:
@@ -254,8 +254,9 @@ async def _check_once(arguments: argparse.Namespace) -> int:
 async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> int:
     if arguments.targets:
         raise ValueError("--recipients FILE is looked at alone, without TARGET")
-    if flags := DomainFlags.read(arguments).given():
-        raise ValueError(f"--recipients FILE is looked at alone, without {flags[0]}")
+    said = {"--helo": arguments.helo, "--smtp.helo-name": arguments.helo_name}
+    if told := [*DomainFlags.read(arguments).given(), *(flag for flag, value in said.items() if value is not None)]:
+        raise ValueError(f"--recipients FILE is looked at alone, without {told[0]}")
     known, clock = catalogue.load(), SystemClock()
     settings = load_in_time(arguments.config, known) if arguments.config is not None else defaults(known)
     settings = clients.resolve_system_nameservers(_asking(settings, arguments))

@@ -281,7 +281,7 @@ async def plainly(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as refused:
         refused.__traceback__ = None
         answer = web.Response(status=refused.status, reason=refused.reason, body=refused.body, headers=refused.headers)
-        if refused.keep_alive is False:
+        if refused.keep_alive is False or request.can_read_body:  # the rest of it is no next request
             answer.force_close()
         return answer
 

@@ -24,5 +24,5 @@ class HttpStats:
 
     connections: int = 0
     most_connections: int = 0  # as many as may be open
-    rejected: Counter[Disconnection] = field(default_factory=Counter)
+    rejected: Counter[Disconnection] = field(default_factory=lambda: Counter(dict.fromkeys(Disconnection, 0)))
     requests: Counter[int] = field(default_factory=Counter)  # answered, by status code

@@ -44,10 +44,13 @@ def no_tls() -> None:
 
 
 def bound(host: str | None, port: int) -> list[socket.socket]:
-    """Sockets that listen there; without a host on all addresses. Raise OSError that names the address."""
+    """Sockets that listen there; without a host on all addresses. Raise OSError."""
     found: list[socket.socket] = []
     unusable: OSError | None = None
-    places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError:  # of a label that is empty or too long
+        raise OSError(errno.EINVAL, f"{host} is no host name") from None
     for family, _, _, _, address in dict.fromkeys(places):
         try:
             found.append(socket.create_server(address[:2], family=family, backlog=BACKLOG))
@@ -57,7 +60,7 @@ def bound(host: str | None, port: int) -> list[socket.socket]:
                 continue
             for it in found:
                 it.close()
-            raise OSError(error.errno, f"cannot listen on {address[0]} port {port}: {error.strerror}") from error
+            raise
     if not found and unusable:
         raise unusable
     return found

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 import prometheus_client
 from prometheus_client.exposition import choose_encoder
@@ -53,6 +54,7 @@ from exporter.views.own_metrics import HealthCollector, OwnHealth
 from exporter.views.totals import Totals
 
 CHANGES_SHOWN = 30 * 86400.0  # seconds for which the change of a record is exposed
+EXPIRIES = 500  # pairs whose series change because time has passed, in one scrape
 PIECE = 500  # lines joined at once: 60 KiB, and half a megabyte with the longest labels; each scrape holds two of them
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _WORSE = [Severity.INFO, Severity.WARNING, Severity.CRITICAL]
@@ -249,7 +251,8 @@ class Exposition:
 
         The content is fixed when this returns, even if the pieces are read slowly.
         """
-        for key, _ in list(self._expiries.take_before(math.nextafter(self._clock.wall(), math.inf))):
+        due = self._expiries.take_before(math.nextafter(self._clock.wall(), math.inf))
+        for key, _ in list(islice(due, EXPIRIES)):  # the others with the next scrape: the loop has other work
             self.put(self._expiring[key])
         try:
             encoder, content_type = choose_encoder(accept)

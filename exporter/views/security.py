@@ -42,7 +42,7 @@ class WebSecurity:
         self._settings = WebSettings()
         self._due = -math.inf  # when the next request is exactly on time (the generic cell rate algorithm)
         self.passwords = Passwords()
-        self.refused: Counter[str] = Counter()
+        self.refused = Counter(certificate=0, password=0, busy=0, rate=0)
         self.problems: list[str] = []  # of the file as it is now, if it could not be put in force
 
     @property
@@ -94,7 +94,7 @@ class WebSecurity:
         """Raise ConfigError for a change that needs a restart."""
         gone = self._settings.locks - new.locks
         if gone:
-            told = f"no longer has {' and '.join(sorted(gone))}, so that more could get in"
+            told = f"no longer has {' and '.join(sorted(gone))}, so more clients could get in"
         elif new.tls is not None and self._settings.tls is None:
             told = "now has tls_server_config, and connections are taken without TLS"
         else:

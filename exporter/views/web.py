@@ -228,8 +228,7 @@ def _listening(place: Place) -> list[socket.socket]:
     try:
         return bound(*place)
     except OSError as error:
-        cause = error.__cause__
-        raise cannot_listen(place, cause if isinstance(cause, OSError) else error) from None
+        raise cannot_listen(place, error) from None
 
 
 async def _html(page: Awaitable[str]) -> web.Response:

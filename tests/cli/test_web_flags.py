@@ -80,6 +80,7 @@ def test_a_start_that_fails_says_which_file_or_address_and_what_to_do(
             (f"--web.listen-address=127.0.0.1:{port}",): (
                 f"cannot listen on 127.0.0.1:{port}: something listens there already; choose another address or port"
             ),
+            ("--web.listen-address=a..example:9000",): "cannot listen on a..example:9000: a..example is no host name",
             ("--web.systemd-socket",): (
                 "--web.systemd-socket wants sockets from systemd, and none was passed; start it by its socket unit, "
                 "deliverability-exporter.socket, or give --web.listen-address"

@@ -44,7 +44,7 @@ async def test_who_is_refused_is_told_how_to_ask_and_gets_the_safe_headers(file:
         assert answer.headers["www-authenticate"].startswith("Basic realm=")
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert it.security.refused == {"password": 1}
+        assert +it.security.refused == {"password": 1}
 
 
 async def test_probes_may_be_free_of_passwords_and_nothing_else_is(file: Path) -> None:

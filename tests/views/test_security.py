@@ -107,6 +107,17 @@ async def test_only_the_chosen_curve_is_offered(pki: Pki, file: Path) -> None:
         assert await shut(it, other)
 
 
+async def test_the_rest_of_a_request_that_was_refused_is_no_request(file: Path) -> None:
+    async with guarded(file, USERS) as it:
+        reader, writer = await it.connect()
+        body = b"x" * 30_000
+        writer.write(b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000\r\n\r\n" + body)
+        answers = await reader.read()
+        assert answers.count(b"HTTP/1.1 ") == answers.count(b"HTTP/1.1 401 ") == 1
+        assert b"\r\nConnection: close\r\n" in answers
+        writer.transport.abort()
+
+
 # ---- Client certificates
 
 
@@ -235,7 +246,7 @@ async def test_a_certificate_that_has_become_wrong_leaves_the_old_one_in_force(p
         assert it.security.problems == []
 
 
-GONE = "no longer has {}, so that more could get in"
+GONE = "no longer has {}, so more clients could get in"
 
 
 @pytest.mark.parametrize(
@@ -331,7 +342,7 @@ async def test_a_burst_is_answered_and_then_one_request_an_interval(file: Path) 
         assert await some(2) == [200, 429]
         it.clock.pass_(3600)
         assert await some(4) == [200, 200, 200, 429]
-        assert it.security.refused == {"rate": 5}
+        assert +it.security.refused == {"rate": 5}
         it.write("rate_limit: {interval: 0, burst: 0}\n" + USERS)
         assert await some(5) == [200] * 5
 

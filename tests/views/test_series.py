@@ -15,7 +15,7 @@ from exporter.engine import catalogue, families
 from exporter.facts import Reason, Record
 from exporter.net.dns.resolver import ResolverStats
 from exporter.views.http_stats import HttpStats
-from exporter.views.metrics import CHANGES_SHOWN, Exposition
+from exporter.views.metrics import CHANGES_SHOWN, EXPIRIES, Exposition
 from exporter.views.own_metrics import OwnHealth
 from tests.lab.prometheus import check_metrics
 from tests.support.checks import EXAMPLE, SAMPLE, outcome
@@ -137,6 +137,20 @@ def test_a_change_of_a_record_is_told_for_thirty_days() -> None:
     clock.pass_(1)
     assert names(exposed(told))[families.RECORD_CHANGED] == 0
     assert len(told._expiries) == 0
+
+
+def test_many_series_that_end_at_the_same_time_end_in_several_scrapes() -> None:
+    """A zone with thousands of domains may have been changed in one second."""
+    clock, many = FakeClock(), 3 * EXPIRIES
+    was, now = (outcome(Record.of("example.com MX", [text]), at=NOW + n) for n, text in enumerate("ab"))
+    changed = CheckState(SAMPLE, EXAMPLE).after(was).after(now).confirmed(float("inf"))
+    clock.pass_(1)
+    told = Exposition(CATALOGUE, clock, 1_000_000, OwnHealth)
+    for number in range(many):
+        told.put(replace(changed, target=replace(EXAMPLE, name=f"d{number}.example.com")))
+    clock.pass_(CHANGES_SHOWN)
+    left = [names(exposed(told))[families.RECORD_CHANGED] for _ in range(3)]
+    assert left == [2 * EXPIRIES, EXPIRIES, 0]
 
 
 def test_counters_of_checks_that_run_begin_at_0() -> None:
