@@ -40,9 +40,9 @@ MISMATCH = Rule(
     "dane.mismatch",
     Severity.CRITICAL,
     says="the certificate of {host} at {ip} fits none of the TLSA records at {name}: {how}",
-    why="Senders that use DANE, among them Exchange Online and many Postfix servers, do not deliver to a host that "
-    "cannot show what its records promise: their mail waits, and comes back. It happens when a certificate is renewed "
-    "and the records are not, or when an issuer (usage 2) is not sent along.",
+    why="Senders that use DANE, such as Exchange Online and many Postfix servers, do not deliver to this host. Their "
+    "mail waits, and then it bounces. Often a certificate was renewed and the records were not, or the server does not "
+    "send the issuer (usage 2).",
     fix="Publish the record {name}. IN TLSA {record}, or load the certificate that the records are for, and its chain.",
     ref="RFC 7672 sections 2.2 and 3.1; RFC 6698 section 2.1",
     refusals=("Office 365: 550 5.7.323 tlsa-invalid: The domain failed DANE validation",),
@@ -122,8 +122,8 @@ MX_NOT_SIGNED = Rule(
     "dane.mx-not-signed",
     Severity.INFO,
     says="the MX records of {domain} are not signed, though its mail hosts have TLSA records: {hosts}",
-    why="Whoever can forge the MX records leads mail to a host of his own, so TLSA records of the true ones protect it "
-    "half at best. No mail is refused because of it.",
+    why="Whoever forges the MX records leads mail to another host, and the TLSA records do not prevent it. No mail is "
+    "refused because of this.",
     fix="Sign {zone} and have its DS record published at the registrar.",
     ref="RFC 7672 section 2.2.1",
 )

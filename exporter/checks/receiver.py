@@ -50,8 +50,8 @@ def _rule(finding: str, profile: Profile, demand: Demand) -> Rule:
         finding,
         Severity.WARNING,
         says=f'mail of {{domain}} does not meet a demand of {profile.name}, "{demand.text}": {{causes}}',
-        why=f"{profile.name} refuses such mail, delays it or takes it for spam{_words(demand)}.",
-        fix="Mend {finding} of {target} first: {remedy}",
+        why=f"{profile.name} may refuse, defer or junk such mail.{_words(demand)}",
+        fix="Fix {finding} of {target} first: {remedy}",
         ref=str(demand.source),
         certain=True,  # it repeats findings of other checks
     )
@@ -59,7 +59,7 @@ def _rule(finding: str, profile: Profile, demand: Demand) -> Rule:
 
 def _words(demand: Demand) -> str:
     """Not as `refusals` of the rule: a refusal that somebody looks up should lead to the cause."""
-    return f', with the words "{demand.refusals[0].rstrip(".")}"' if demand.refusals else ""
+    return f' Its reply: "{demand.refusals[0].rstrip(".")}".' if demand.refusals else ""
 
 
 RULES = {

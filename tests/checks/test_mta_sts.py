@@ -5,8 +5,9 @@ from __future__ import annotations
 import dns.rrset
 import pytest
 
-from exporter.checks.mta_sts import mta_sts as check
-from exporter.checks.smtp_tls import CERTIFICATE_EXPIRED, smtp_tls
+from exporter.checks.mta_sts.check import mta_sts as check
+from exporter.checks.smtp_tls.certificate import CERTIFICATE_EXPIRED
+from exporter.checks.smtp_tls.check import smtp_tls
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate
 from exporter.engine.store import Store

@@ -11,7 +11,7 @@ from exporter.check_state import CheckState, Key
 from exporter.checks.mx import mx
 from exporter.checks.ptr import MISSING, ptr
 from exporter.checks.receiver import receiver
-from exporter.checks.smtp_tls import smtp_tls
+from exporter.checks.smtp_tls.check import smtp_tls
 from exporter.checks.smtp_tls.connection import NO_STARTTLS
 from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue, CatalogueEntry

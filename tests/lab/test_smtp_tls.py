@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from exporter.checks.smtp_tls import smtp_tls as check
+from exporter.checks.smtp_tls.check import smtp_tls as check
 from exporter.clock import SystemClock
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.evaluate import evaluate

@@ -47,7 +47,7 @@ CERTIFICATE_NOT_YET_VALID = Rule(
     Severity.WARNING,
     says="the mark certificate at {url} is not valid before {date}",
     why=NO_LOGO,
-    fix="Publish at {url} the certificate that is valid until then.",
+    fix="Publish a certificate at {url} that is valid now.",
     ref=f"{VMC} section 5.1",
 )
 CERTIFICATE_EXPIRING = Rule(

@@ -12,9 +12,9 @@ NO_POLICY = Rule(
     "dmarc.no-policy",
     Severity.WARNING,
     says="the record at {name} has no p= tag and counts as {meaning}",
-    why="Receivers that live by RFC 7489 refuse the whole record, and the others take it as p=none at best.",
+    why="Receivers take it as p=none if it has a valid rua= tag. Else they ignore the record.",
     fix="Put p=none, p=quarantine or p=reject right behind v=DMARC1 in the TXT record at {name}.",
-    ref="RFC 9989 sections 4.7, 4.10.1; RFC 7489 section 6.3",
+    ref="RFC 9989 sections 4.7, 4.10.1; RFC 7489 sections 6.3, 6.6.3",
     refusals=receiver_replies.NO_DMARC_POLICY,
 )
 BAD_POLICY = Rule(
@@ -87,8 +87,8 @@ NOT_A_SUFFIX = Rule(
     "dmarc.not-a-suffix",
     Severity.WARNING,
     says="the record at {name} says psd=y, but {domain} is no public suffix",
-    why="By psd=y each name right below belongs to an organisation of its own, so what is sent or signed as one of "
-    "them is not aligned with the domain any more.",
+    why="psd=y says that each name right below belongs to another organisation. So mail that is sent or signed as "
+    "such a name does not align with the domain.",
     fix="Remove psd=y from the TXT record at {name}.",
     ref="RFC 9989 sections 4.7, 4.10.2, 5.2",
 )
