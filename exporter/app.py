@@ -30,9 +30,9 @@ from exporter.engine.clock_steps import ClockSteps
 from exporter.engine.confirmations import Confirmations, usual_looks
 from exporter.engine.departures import Departures
 from exporter.engine.evaluate import evaluate
-from exporter.engine.families import DOMAIN_SENDER, SENDER
 from exporter.engine.finding_log import FindingLog
 from exporter.engine.plan import Pair, Plan, pairs
+from exporter.engine.relations import relations
 from exporter.engine.schedule import Job, Schedule
 from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
@@ -41,7 +41,7 @@ from exporter.files import PATIENCE, Files, Reader
 from exporter.model import Check, Door, Target
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.dnsbl.snapshot import readable
-from exporter.targets import Authorisation, Domain, Greeting, looked_up
+from exporter.targets import looked_up
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
 from exporter.views.public import PublicAddress
@@ -238,11 +238,13 @@ class Daemon:
         It works in slices, so that scrapes and runs continue meanwhile.
         """
         left = self.store.keys()
-        relations = self.exposition.relations()
+        gone = self.exposition.relations()
         # in place first, because runs that end meanwhile must use it
         plan = self._plan = Plan(self._catalogue, settings.targets, settings.running.__contains__, self.store)
         for count, target in enumerate(settings.targets, 1):
-            relations -= self._relate(target)
+            for family, about, more in relations(target):
+                self.exposition.relate(family, about, *more)
+                gone.discard((family, about.key))
             for pair in plan.configured([target]):
                 key = self._add(pair, anew=anew)
                 left.discard(key)
@@ -259,22 +261,8 @@ class Daemon:
         self._dropped = drops.warning(*self._departures.settle(self.store.keys()), settings.reload_drop)
         if self._dropped:
             log.warning("%s", self._dropped)
-        for key in relations:
+        for key in gone:
             self.exposition.remove(key)
-
-    def _relate(self, target: Target) -> set[Key]:
-        """Expose the info series that come from a target alone. Return their keys."""
-        if isinstance(target, Greeting):
-            self.exposition.relate(SENDER, target, ("helo", target.helo))
-            return {(SENDER, target.key)}
-        if isinstance(target, Authorisation):
-            self.exposition.relate(DOMAIN_SENDER, target)
-            return {(DOMAIN_SENDER, target.key)}
-        if isinstance(target, Domain):  # with senders that no target tells of
-            name, labels = target.name, target.labels
-            pairs_of_it = (Authorisation(domain=name, sender=it, mail_from=(), labels=labels) for it in target.theirs)
-            return {key for pair in pairs_of_it for key in self._relate(pair)}
-        return set()
 
     def _add(self, pair: Pair, *, anew: bool = False) -> Key:
         check, target = pair

@@ -19,6 +19,7 @@ DOMAIN_SENDER = "deliverability_domain_sender_info"
 SENDER = "deliverability_sender_info"
 TARGETS = "deliverability_targets"
 CHECKS = "deliverability_checks"
+PROBLEMS = "deliverability_problems"
 
 HELP = {  # of the families that are no measures of a check
     OK: "1 or 0: the last conclusive verdict, from a background evaluation; absent until the first one.",
@@ -35,6 +36,7 @@ HELP = {  # of the families that are no measures of a check
     DOMAIN_SENDER: "The domain's mail is sent by this sender.",
     SENDER: "The sender greets with this HELO name from this address.",
     TARGETS: "Targets that checks look at, by kind and by the labels of metrics.totals_by.",
+    PROBLEMS: "Problems by finding: all that one change repairs is one, on however many targets. Confirmed or not.",
     CHECKS: "Checks of targets by status, the first that applies of fail, pending, unknown and pass.",
 }
 OWN_PREFIX = "deliverability_exporter_"

@@ -18,13 +18,16 @@ The rules:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from exporter.check_state import CheckState, EffectiveFinding, FindingPolicy
 from exporter.facts import Finding, Labels, Rule, Severity
 from exporter.model import Check, Target
 from exporter.targets import Address, Authorisation, Domain, EhloProbe, Greeting, MailHost, Reputation
+
+ProblemKey: TypeAlias = tuple[str, Labels]  # the id of its rule, and its cause
 
 _GRAVITY = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -50,7 +53,7 @@ class Problem:
     @property
     def severity(self) -> Severity:
         """That of the worst member."""
-        return min((it.effective.severity for it in self.members), key=_GRAVITY.__getitem__)
+        return worst(it.effective.severity for it in self.members)
 
     @property
     def since(self) -> float:
@@ -69,6 +72,11 @@ class Problem:
     def fix(self) -> str:
         """One fix for all members."""
         return self.rule.fix_of(self.findings)
+
+
+def worst(severities: Iterable[Severity]) -> Severity:
+    """Raise ValueError if there is none."""
+    return min(severities, key=_GRAVITY.__getitem__)
 
 
 class Affected:
@@ -106,16 +114,20 @@ def problems(states: Iterable[CheckState], policy: FindingPolicy, now: float) ->
     """The problems of these states, the worst first. `now` is unix seconds."""
     states = list(states)
     affected = Affected(states)
-    members: dict[tuple[str, Labels], list[Member]] = defaultdict(list)
+    members: dict[ProblemKey, list[Member]] = defaultdict(list)
     for state in states:
-        if state.check.concludes:
-            continue
-        for effective in state.effective(policy, now):
-            if effective.fails:
-                key = effective.finding.id, cause(effective.finding, state.target)
-                members[key].append(Member(state.check, state.target, effective))
+        for key, effective in failing(state, policy, now):
+            members[key].append(Member(state.check, state.target, effective))
     found = [_problem(about, those, affected) for (_, about), those in members.items()]
     return sorted(found, key=lambda it: (_GRAVITY[it.severity], -len(it.domains), -it.since, it.rule.id, it.cause))
+
+
+def failing(state: CheckState, policy: FindingPolicy, now: float) -> Iterator[tuple[ProblemKey, EffectiveFinding]]:
+    """The findings of a state that are part of a problem, with what tells that problem from all others."""
+    if state.findings and not state.check.concludes:
+        for effective in state.effective(policy, now):
+            if effective.fails:
+                yield (effective.finding.id, cause(effective.finding, state.target)), effective
 
 
 def cause(finding: Finding, target: Target) -> Labels:

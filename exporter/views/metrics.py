@@ -39,6 +39,7 @@ from exporter.engine.families import (
     INTERVAL,
     LAST_CONCLUSIVE,
     OK,
+    PROBLEMS,
     REASON,
     RECORD_CHANGED,
     SENDER,
@@ -215,7 +216,7 @@ class Exposition:
         return {key for family in (SENDER, DOMAIN_SENDER) for key in self._lines[family]}
 
     def _write_totals(self) -> None:
-        made: dict[str, dict[Key, bytes]] = {TARGETS: {}, CHECKS: {}}
+        made: dict[str, dict[Key, bytes]] = {TARGETS: {}, PROBLEMS: {}, CHECKS: {}}
         for family, labels, count in self.totals.rows():
             if family not in self.denied:
                 made[family][family, str(labels)] = sample(family, labels, count)

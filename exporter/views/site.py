@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +14,7 @@ from exporter import receivers
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.clock import Clock
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.problems import ProblemKey, failing, worst
 from exporter.engine.store import Store
 from exporter.explain import diagnosis
 from exporter.explain.refusals import Refusals
@@ -22,6 +24,7 @@ from exporter.targets import Delivery
 from exporter.views import cards
 from exporter.views.cards import Card, Reception
 from exporter.views.pages import Pages
+from exporter.views.totals import status
 
 SHOWN = 200  # rows of one table; a fleet's page must stay a page
 MOST_CAUSES = 20  # shown of one demand
@@ -71,24 +74,30 @@ class Site:
         wanted = query.strip().lower()[:100]
         targets: set[str] = set()
         kinds: dict[_Kind, list[CheckState]] = {kind: [] for kind in KINDS}
+        found, statuses = dict[ProblemKey, Severity](), Counter[str]()
+        policy, now = self._policy(), self._clock.wall()
         async for state in self._each(lambda _: True):
             targets.add(state.target.key)
             if _matches(state, wanted):
                 kinds[self._kind(state)].append(state)
-        totals = {kind: len(rows) for kind, rows in kinds.items()}
+                statuses[status(state, policy, now)] += 1
+                for problem, it in failing(state, policy, now):
+                    found[problem] = worst((it.severity, found.get(problem, it.severity)))
         critical, warning = (_first(kinds[kind]) for kind in (Severity.CRITICAL, Severity.WARNING))
         return self._page(
             "overview.html",
             query=wanted,
-            totals=totals,
+            problems=Counter(found.values()),
+            statuses=statuses,
             notices=self._notices(),
             targets=len(targets),
             wrong=await self._carded([*critical, *warning][:SHOWN]),
             unknown=await self._carded(kinds[Verdict.UNKNOWN][:SHOWN]),
             passing=await self._carded(kinds[Verdict.PASS][:SHOWN]),
             left_out={
-                "wrong": max(0, totals[Severity.CRITICAL] + totals[Severity.WARNING] - SHOWN),
-                "unknown": max(0, totals[Verdict.UNKNOWN] - SHOWN),
+                "wrong": max(0, len(kinds[Severity.CRITICAL]) + len(kinds[Severity.WARNING]) - SHOWN),
+                "unknown": max(0, len(kinds[Verdict.UNKNOWN]) - SHOWN),
+                "passing": max(0, len(kinds[Verdict.PASS]) - SHOWN),
             },
         )
 
@@ -126,7 +135,8 @@ class Site:
         if declared is None:
             raise PageNotFoundError(f"no such finding; {self._root}/findings lists them all")
         active = [it async for it in self._each(lambda it: any(f.finding.rule is declared for f in it.findings))]
-        return self._page("finding.html", rule=declared, cards=self._cards(active[:SHOWN]))
+        left_out = max(0, len(active) - SHOWN)
+        return self._page("finding.html", rule=declared, cards=self._cards(active[:SHOWN]), left_out=left_out)
 
     async def receivers(self) -> str:
         domains = dict.fromkeys(receivers.shipped(), 0)

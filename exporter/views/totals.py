@@ -1,6 +1,7 @@
-"""Counts targets and verdicts while they change, so that neither a scrape nor a dashboard has to go over all series.
+"""Counts targets, verdicts and problems while they change, so that neither a scrape nor a dashboard scans all series.
 
-A target is what people call one: the domain example.com is one, however many checks look at it.
+A target is what people call one: the domain example.com is one, however many checks look at it. A problem is what one
+change repairs (engine/problems.py). Its severity is that of its worst finding.
 
 While a new configuration is put in force in slices, what was true before is shown. So no scrape sees a part of it.
 """
@@ -9,11 +10,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from exporter.check_state import CheckState, FindingPolicy, Key
-from exporter.engine.families import CHECKS, TARGETS
-from exporter.facts import Labels, Reason
+from exporter.engine.families import CHECKS, PROBLEMS, TARGETS
+from exporter.engine.problems import ProblemKey, failing, worst
+from exporter.facts import Labels, Reason, Severity
 
 T = TypeVar("T")
 
@@ -29,33 +31,47 @@ def status(state: CheckState, policy: FindingPolicy, now: float) -> str:
     return "pass"
 
 
+_Counted: TypeAlias = tuple[Labels, tuple[Labels, str], tuple[tuple[ProblemKey, Severity], ...]]
+
+
 class Totals:
-    """How many targets and checks there are. `by` are names of labels by which they are counted, too."""
+    """How many targets, checks and problems there are. `by` are names of labels by which they are counted, too."""
 
     def __init__(self) -> None:
         self.by: tuple[str, ...] = ()
-        self._of: dict[Key, tuple[Labels, tuple[Labels, str]]] = {}  # each pair's check, and its target
+        self._of: dict[Key, _Counted] = {}  # each pair's check, its target, and its part in problems
         self._checks: Counter[Labels] = Counter()
         self._pairs: Counter[tuple[Labels, str]] = Counter()  # by target
         self._targets: Counter[Labels] = Counter()
+        self._members: dict[tuple[str, ProblemKey], Counter[Severity]] = {}  # by check and problem
+        self._problems: Counter[Labels] = Counter()
         self._before: list[tuple[str, Labels, int]] | None = None  # shown while a configuration is put in force
         self._same: dict[Labels, Labels] = {}  # equal labels of many pairs are one object
 
     def __len__(self) -> int:
-        return len(self._checks) + len(self._targets)
+        return len(self._checks) + len(self._targets) + len(self._problems)
 
     def put(self, state: CheckState, policy: FindingPolicy, now: float) -> None:
         target = state.target
         more = tuple((name, value) for name, value in target.labels if name in self.by)
         verdict = (("check", state.check.id), ("status", status(state, policy, now)), *more)
-        counted = (verdict, ((("kind", target.kind), *more), target.key))
+        failures = tuple((problem, it.severity) for problem, it in failing(state, policy, now))
+        counted = (verdict, ((("kind", target.kind), *more), target.key), failures)
         if self._of.get(state.key) != counted:
             self.remove(state.key)
             self._add(state.key, *counted)
 
-    def _add(self, key: Key, verdict: Labels, target: tuple[Labels, str]) -> None:
+    def _add(
+        self,
+        key: Key,
+        verdict: Labels,
+        target: tuple[Labels, str],
+        failures: tuple[tuple[ProblemKey, Severity], ...],
+    ) -> None:
         verdict, target = self._one(verdict), (self._one(target[0]), target[1])
-        self._of[key] = verdict, target
+        self._of[key] = verdict, target, failures
+        for problem, severity in failures:
+            self._part(key[0], problem, severity, 1)
         self._checks[verdict] += 1
         self._pairs[target] += 1
         if self._pairs[target] == 1:
@@ -67,11 +83,26 @@ class Totals:
     def remove(self, key: Key) -> None:
         if key not in self._of:
             return
-        verdict, target = self._of.pop(key)
+        verdict, target, failures = self._of.pop(key)
+        for problem, severity in failures:
+            self._part(key[0], problem, severity, -1)
         if _less(self._checks, verdict):
             del self._same[verdict]
         if _less(self._pairs, target) and _less(self._targets, target[0]):
             del self._same[target[0]]
+
+    def _part(self, check: str, problem: ProblemKey, severity: Severity, more: int) -> None:
+        """Count one finding more or less of a problem."""
+        members = self._members.setdefault((check, problem), Counter())
+        if members:
+            _less(self._problems, _labels(check, problem, members))
+        members[severity] += more
+        if not members[severity]:
+            del members[severity]
+        if members:
+            self._problems[_labels(check, problem, members)] += 1
+        else:
+            del self._members[check, problem]
 
     def hold(self) -> None:
         """Show what is true now until `release`."""
@@ -86,7 +117,12 @@ class Totals:
 
     def _rows(self) -> Iterator[tuple[str, Labels, int]]:
         yield from ((TARGETS, labels, count) for labels, count in sorted(self._targets.items()))
+        yield from ((PROBLEMS, labels, count) for labels, count in sorted(self._problems.items()))
         yield from ((CHECKS, labels, count) for labels, count in sorted(self._checks.items()))
+
+
+def _labels(check: str, problem: ProblemKey, members: Counter[Severity]) -> Labels:
+    return ("check", check), ("finding", problem[0]), ("severity", worst(members))
 
 
 def _less(counter: Counter[T], key: T) -> bool:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine import catalogue, families
+from exporter.engine.problems import problems
 from exporter.facts import Reason, Severity
 from exporter.model import Target
 from exporter.targets import Address, Domain, Reputation
@@ -43,6 +44,26 @@ def test_a_status_is_the_first_that_applies(state: CheckState, told: str) -> Non
 
 def test_a_severity_that_the_operator_has_chosen_counts() -> None:
     assert status(PENDING.after(BAD), FindingPolicy({BROKEN.id: Severity.INFO}), NOW) == "pass"
+
+
+def test_one_cause_is_one_problem_of_the_worst_severity_and_repeated_findings_are_none() -> None:
+    totals = Totals()
+    for name, finding in (("a", SHARED(what="x")), ("b", LESS), ("c", SHARED(what="z"))):
+        target = Domain(name=f"{name}.example", mail_from=())
+        totals.put(replace(PENDING.after(outcome(finding)), target=target), POLICY, NOW)
+    assert problem_rows(totals) == {("check=sample", "finding=sample.broken", "severity=critical"): 2}
+    totals.remove(("sample", "domain=a.example"))
+    assert problem_rows(totals) == {
+        ("check=sample", "finding=sample.broken", "severity=critical"): 1,
+        ("check=sample", "finding=sample.broken", "severity=warning"): 1,
+    }
+    repeats = replace(PENDING, check=replace(SAMPLE, id="repeats", concludes=True))
+    totals.put(replace(repeats.after(BAD), check=repeats.check), POLICY, NOW)
+    assert len(problem_rows(totals)) == 2
+
+
+def problem_rows(totals: Totals) -> dict[tuple[str, ...], int]:
+    return {key[1:]: count for key, count in rows(totals).items() if key[0] == families.PROBLEMS}
 
 
 def rows(totals: Totals) -> dict[tuple[str, ...], int]:
@@ -95,7 +116,11 @@ def test_what_was_before_is_shown_until_a_configuration_is_in_force() -> None:
 
 
 TEAMS = st.sampled_from([(), (("team", "crm"),), (("team", "ops"), ("env", "prod"))])
-RUNS = st.sampled_from([None, GOOD, BAD, DOUBTED])
+SHARED = replace(BROKEN, cause=("what",))
+LESS = replace(SHARED(what="x"), severity=Severity.WARNING)
+RUNS = st.sampled_from(
+    [None, GOOD, BAD, DOUBTED, outcome(SHARED(what="x")), outcome(LESS), outcome(LESS, SHARED(what="y"))]
+)
 STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy"), TEAMS, RUNS, st.booleans()), max_size=30)
 
 
@@ -122,5 +147,11 @@ def test_totals_are_those_of_a_count_of_everything(steps: list[tuple[object, ...
         more = tuple(f"{k}={v}" for k, v in state.target.labels if k in by)
         checks[families.CHECKS, f"check={state.check.id}", f"status={status(state, POLICY, NOW)}", *more] += 1
         targets.add(((families.TARGETS, "kind=domain", *more), state.target.key))
-    assert rows(totals) == dict(checks + Counter(row for row, _ in targets))
+    found = Counter[tuple[str, ...]]()
+    for check in "xy":
+        found.update(
+            (families.PROBLEMS, f"check={check}", f"finding={it.rule.id}", f"severity={it.severity}")
+            for it in problems((it for it in states.values() if it.check.id == check), POLICY, NOW)
+        )
+    assert rows(totals) == dict(checks + found + Counter(row for row, _ in targets))
     assert len(totals) == len(rows(totals))

@@ -44,6 +44,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     families.SENDER: (*Greeting.LABELS, "helo"),
     families.TARGETS: ("kind",),
     families.CHECKS: ("check", "status"),
+    families.PROBLEMS: ("check", "finding", "severity"),
 }
 
 REASONS: dict[Reason, str] = {
