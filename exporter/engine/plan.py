@@ -12,6 +12,9 @@ Some checks read the results of other checks, which they name in `after`. Each c
 results that belong together could contradict each other for hours. So when the findings about a target change, the
 checks that read them run again soon. A check that only combines results (`concludes`) also waits for the first run of
 each check that it reads.
+
+A domain that does not exist breaks all that is looked at of it. So when something of a domain breaks, the checks that
+would see that (a rule of theirs `implies` it) run soon: the cause should be known before its consequences raise alerts.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ from exporter.check_state import CheckState, Key
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.discovery import FoundTargets
 from exporter.engine.store import Store
-from exporter.facts import Reason
-from exporter.model import Check, Target
+from exporter.facts import Dead, Reason
+from exporter.model import Check, Target, TargetId
 
 Pair: TypeAlias = tuple[Check, Target]
 
@@ -62,6 +65,7 @@ class Plan:
         for check in catalogue.checks.values():
             for read in check.after:
                 self._readers.setdefault(read, []).append(check)
+        self._see_death = {it.check.id for it in catalogue.entries if any(r.implies is Dead.DOMAIN for r in it.rules)}
         self._resting: dict[str, set[str]] = {}  # by the key of a target, the keys of those that rest on it
         for target in self._targets:
             for other in target.rests_on:
@@ -88,13 +92,21 @@ class Plan:
     def dependents(self, before: CheckState | None, now: CheckState) -> set[Key]:
         """The pairs that must run again because of what a run has changed."""
         readers = self._readers.get(now.check.id, ())
+        cause = self._that_see_the_cause(before, now)
         if not readers:
-            return set()
+            return cause
         key = now.target.key
         related = self._resting.get(key, set()) | self._found.leading_to(key)
         news, doubted = _findings(before) != _findings(now), _reason(before) != _reason(now)
         due = [check for check in readers if news or (check.concludes and doubted)]
         found = {(check.id, other) for check in due for other in related}
+        return cause | {pair for pair in found if self._store.get(*pair)}
+
+    def _that_see_the_cause(self, before: CheckState | None, now: CheckState) -> set[Key]:
+        if now.check.id in self._see_death or now.check.concludes or not _findings(now) - _findings(before):
+            return set()
+        about = tuple((name, value) for name, value in now.target.identity if name == "domain")
+        found = {(check, TargetId(about).key) for check in self._see_death} if about else set()
         return {pair for pair in found if self._store.get(*pair)}
 
     def too_early(self, check: Check, target: Target) -> bool:
@@ -105,7 +117,7 @@ class Plan:
         return any(state and state.doubt and state.doubt.reason is Reason.PENDING for state in read)
 
 
-def _findings(state: CheckState | None) -> object:
+def _findings(state: CheckState | None) -> set[object]:
     """What other checks read of a pair. It does not change if a run finds the same again."""
     return {(active.finding.key, active.finding.severity) for active in state.findings} if state else set()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from exporter.engine.plan import Plan
 from exporter.engine.store import Store
 from exporter.facts import Doubt, Finding, Reason
 from exporter.model import Check, Outcome, Target, TargetId, check
-from exporter.targets import Address, Delivery, Domain, MailHost
+from exporter.targets import Address, Delivery, Domain, MailHost, Selector
 from tests.support.checks import SAMPLE
 
 CATALOGUE = catalogue.load()
@@ -58,6 +59,22 @@ class Fleet:
         for new in self.plan.learn(now).added:
             self.store.hold(*new)
         return self.plan.dependents(before, now)
+
+
+def test_what_breaks_of_a_domain_makes_mx_look_whether_it_exists() -> None:
+    domain = DOMAINS[0]
+    key = Selector(domain="example.com", selector="s1", signer="example.com")
+    fleet = Fleet(*DOMAINS, key, HOST)
+    missing = CATALOGUE.rules["dkim.missing"]
+    evidence: dict[str, Any] = dict.fromkeys(missing.fields, "x")
+    bad = missing(**evidence)
+    dkim = CATALOGUE.checks["dkim"]
+    assert fleet.run(dkim, key) == set(), "nothing is wrong"
+    assert fleet.run(dkim, key, bad) == {("mx", domain.key)}
+    assert fleet.run(dkim, key, bad) == set(), "no news"
+    assert fleet.run(dkim, key) == set(), "it is well again"
+    assert ("mx", domain.key) not in fleet.run(ptr, HOST, BAD), "it is of no domain"
+    assert Fleet(key, off=("mx",)).run(dkim, key, bad) == set(), "nobody looks at it"
 
 
 def test_nothing_is_concluded_from_what_has_not_been_looked_at() -> None:
