@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import quote
 
 import jinja2
@@ -10,6 +11,8 @@ from exporter import __version__
 from exporter.facts import Sample
 from exporter.text import minute
 from exporter.views.times import ago, timestamp, until
+
+BREATH = 500  # pieces of a page, a few milliseconds of work
 
 
 class Pages:
@@ -38,8 +41,14 @@ class Pages:
             "until": until,
         }
 
-    def render(self, name: str, now: float, **context: object) -> str:
-        return self._templates.get_template(name).render(now=now, **context)
+    async def render(self, name: str, now: float, **context: object) -> str:
+        """The page. It is made in slices, and the event loop does other work between them."""
+        pieces: list[str] = []
+        for piece in self._templates.get_template(name).generate(now=now, **context):
+            pieces.append(piece)
+            if len(pieces) % BREATH == 0:
+                await asyncio.sleep(0)
+        return "".join(pieces)
 
     def target_page(self, key: str) -> str:
         """The path of the page of a target."""

@@ -31,7 +31,7 @@ MOST_CAUSES = 20  # shown of one demand
 FEW = 50  # domains judged for one receiver before the loop may do other work
 LONGEST_SEARCH = 4000  # characters: a bounce fits, and more does not fit into a URL
 KINDS = (Severity.CRITICAL, Severity.WARNING, Verdict.UNKNOWN, Verdict.PASS)  # of verdicts, the worst first
-BREATH = 500  # states looked at before the loop may do other work
+BREATH = 100  # states looked at before the loop may do other work
 _Kind: TypeAlias = Severity | Verdict
 
 
@@ -84,18 +84,20 @@ class Site:
                 for problem, it in failing(state, policy, now):
                     found[problem] = worst((it.severity, found.get(problem, it.severity)))
         critical, warning = (_first(kinds[kind]) for kind in (Severity.CRITICAL, Severity.WARNING))
-        return self._page(
+        wrong = await self._carded([*critical, *warning][:SHOWN])
+        rows = [(card, it) for card in wrong for it in card.findings if not it.accepted and it.severity.fails]
+        return await self._page(
             "overview.html",
             query=wanted,
             problems=Counter(found.values()),
             statuses=statuses,
             notices=self._notices(),
             targets=len(targets),
-            wrong=await self._carded([*critical, *warning][:SHOWN]),
+            wrong=rows[:SHOWN],
             unknown=await self._carded(kinds[Verdict.UNKNOWN][:SHOWN]),
             passing=await self._carded(kinds[Verdict.PASS][:SHOWN]),
             left_out={
-                "wrong": max(0, len(kinds[Severity.CRITICAL]) + len(kinds[Severity.WARNING]) - SHOWN),
+                "wrong": len(kinds[Severity.CRITICAL] + kinds[Severity.WARNING]) - len(wrong) + len(rows[SHOWN:]),
                 "unknown": max(0, len(kinds[Verdict.UNKNOWN]) - SHOWN),
                 "passing": max(0, len(kinds[Verdict.PASS]) - SHOWN),
             },
@@ -121,13 +123,13 @@ class Site:
             for name in it.target.receivers
         ]
         left_out = len(found) - len(shown)
-        return self._page("target.html", title=title, cards=made, receivers=links, left_out=left_out)
+        return await self._page("target.html", title=title, cards=made, receivers=links, left_out=left_out)
 
     async def findings(self, query: str) -> str:
         """All findings there are, or the causes of the refusal in the query."""
         asked = query.strip()[:LONGEST_SEARCH]
         answer = diagnosis.explain(self._refusals.find(asked)) if asked else None
-        return self._page("findings.html", entries=self._catalogue.entries, asked=asked, answer=answer)
+        return await self._page("findings.html", entries=self._catalogue.entries, asked=asked, answer=answer)
 
     async def finding(self, id_: str) -> str:
         """The runbook of a finding, and where it is active."""
@@ -136,7 +138,7 @@ class Site:
             raise PageNotFoundError(f"no such finding; {self._root}/findings lists them all")
         active = [it async for it in self._each(lambda it: any(f.finding.rule is declared for f in it.findings))]
         left_out = max(0, len(active) - SHOWN)
-        return self._page("finding.html", rule=declared, cards=self._cards(active[:SHOWN]), left_out=left_out)
+        return await self._page("finding.html", rule=declared, cards=self._cards(active[:SHOWN]), left_out=left_out)
 
     async def receivers(self) -> str:
         domains = dict.fromkeys(receivers.shipped(), 0)
@@ -148,7 +150,7 @@ class Site:
                 domains[name] += 1
                 unmet[name] += any(profile.finding(demand, state.check.id) in active for demand in profile.demands)
         rows = [ReceiverRow(profile, domains[name], unmet[name]) for name, profile in receivers.shipped().items()]
-        return self._page("receivers.html", rows=rows)
+        return await self._page("receivers.html", rows=rows)
 
     async def receiver(self, name: str) -> str:
         """All domains that send to this receiver, the worst first."""
@@ -162,7 +164,7 @@ class Site:
         shown = rows[:SHOWN]
         totals = {state: sum(it.state is state for it in rows) for state in cards.FIRST}
         left_out = len(rows) - len(shown)
-        return self._page("receiver.html", profile=profile, rows=shown, totals=totals, left_out=left_out)
+        return await self._page("receiver.html", profile=profile, rows=shown, totals=totals, left_out=left_out)
 
     async def reception(self, name: str, domain: str) -> str:
         """What a receiver demands of mail of one domain."""
@@ -171,10 +173,10 @@ class Site:
         if found is None:
             raise PageNotFoundError(f"{domain[:200]!r} has no {profile.id} among its receivers")
         reception = cards.reception(profile, *found, self._store.get)
-        return self._page("reception.html", reception=reception, most=MOST_CAUSES)
+        return await self._page("reception.html", reception=reception, most=MOST_CAUSES)
 
-    def style(self) -> str:
-        return self._page("style.css")
+    async def style(self) -> str:
+        return await self._page("style.css")
 
     async def _each(self, wanted: Callable[[CheckState], bool]) -> AsyncIterator[CheckState]:
         for count, state in enumerate(list(self._store), 1):
@@ -205,8 +207,8 @@ class Site:
         await asyncio.sleep(0)
         return self._cards(states)
 
-    def _page(self, template: str, **context: object) -> str:
-        return self._pages.render(template, self._clock.wall(), **context)
+    async def _page(self, template: str, **context: object) -> str:
+        return await self._pages.render(template, self._clock.wall(), **context)
 
 
 def _first(states: list[CheckState]) -> list[CheckState]:

@@ -195,7 +195,7 @@ class Web:
         return await _html(self._site.reception(request.match_info["name"], request.match_info["domain"]))
 
     async def _style(self, _request: web.Request) -> web.Response:
-        return web.Response(text=self._site.style(), content_type="text/css")
+        return web.Response(text=await self._site.style(), content_type="text/css")
 
     async def _healthy(self, _request: web.Request) -> web.Response:
         if self._views.alive():

@@ -177,10 +177,10 @@ async def test_a_state_file_from_before_records_is_read(tmp_path: Path) -> None:
     assert after.last_conclusive == 1000
 
 
-def test_the_page_shows_before_and_after_with_the_time_and_nothing_of_it_is_markup() -> None:
+async def test_the_page_shows_before_and_after_with_the_time_and_nothing_of_it_is_markup() -> None:
     now = held(outcome(record("<b>old</b>"), at=1767225600), outcome(record(), at=1767312000))
     card = cards.card(now, FindingPolicy(), 1767312060)
-    page = Pages().render("target.html", 1767312060, title="example.com", cards=[card], receivers=[], left_out=0)
+    page = await Pages().render("target.html", 1767312060, title="example.com", cards=[card], receivers=[], left_out=0)
     assert "2026-01-02 00:00 UTC" in page
     assert "1 min ago" in page or "60 s ago" in page
     assert "&lt;b&gt;old&lt;/b&gt;" in page

@@ -17,9 +17,11 @@ from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.store import Store
 from exporter.facts import Reason, Verdict
 from exporter.targets import Authorisation, OwnResolver
+from exporter.views import cards
 from exporter.views.connection import Limits
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
+from exporter.views.pages import Pages
 from exporter.views.public import PublicAddress
 from exporter.views.site import BREATH, SHOWN
 from exporter.views.web import USUAL, Reload, Web, WebContext
@@ -202,6 +204,34 @@ async def test_a_page_of_a_fleet_leaves_the_loop_to_others(site: Site) -> None:
         await site.get("/")
         watch.cancel()
     assert 0 < most <= BREATH + SHOWN
+
+
+async def test_a_long_page_is_written_in_slices() -> None:
+    turns = 0
+
+    async def beside() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    watch = asyncio.create_task(beside())
+    state = CheckState(SAMPLE, EXAMPLE).after(outcome(BROKEN(what="it")))
+    many = [cards.card(state, FindingPolicy(), 10_000)] * 1000
+    page = await Pages().render("finding.html", 10_000, rule=BROKEN, cards=many, left_out=0)
+    watch.cancel()
+    assert page.count("it is broken") == 1000
+    assert turns > 10
+
+
+async def test_one_target_with_very_many_findings_makes_no_long_table(site: Site) -> None:
+    """A sender may have ten thousand addresses that a domain does not authorise."""
+    site.put("example.com")
+    many = [BROKEN(what=f"it{number}") for number in range(SHOWN + 7)]
+    site.store.record(outcome(*many, at=9000))
+    _, body, _ = await site.get("/")
+    assert body.count('class="severity">critical') == SHOWN
+    assert "and 7 more" in body
 
 
 async def test_a_target_page_shows_findings_fix_and_evidence(site: Site) -> None:
