@@ -92,15 +92,27 @@ class Plan:
     def dependents(self, before: CheckState | None, now: CheckState) -> set[Key]:
         """The pairs that must run again because of what a run has changed."""
         readers = self._readers.get(now.check.id, ())
-        cause = self._that_see_the_cause(before, now)
+        at_once = self._that_see_the_cause(before, now) | self._that_read_what_was_found(before, now)
         if not readers:
-            return cause
+            return at_once
         key = now.target.key
         related = self._resting.get(key, set()) | self._found.leading_to(key)
         news, doubted = _findings(before) != _findings(now), _reason(before) != _reason(now)
         due = [check for check in readers if news or (check.concludes and doubted)]
         found = {(check.id, other) for check in due for other in related}
-        return cause | {pair for pair in found if self._store.get(*pair)}
+        return at_once | {pair for pair in found if self._store.get(*pair)}
+
+    def _that_read_what_was_found(self, before: CheckState | None, now: CheckState) -> set[Key]:
+        """A target that is found may be known already, by way of another: then its results are news here."""
+        new = {it.key for it in now.found} - {it.key for it in (before.found if before else ())}
+        due = {
+            (reader.id, now.target.key)
+            for key in new
+            for read, readers in self._readers.items()
+            if (state := self._store.get(read, key)) and state.findings
+            for reader in readers
+        }
+        return {pair for pair in due if self._store.get(*pair)}
 
     def _that_see_the_cause(self, before: CheckState | None, now: CheckState) -> set[Key]:
         if now.check.id in self._see_death or now.check.concludes or not _findings(now) - _findings(before):

@@ -117,6 +117,19 @@ def test_domains_follow_what_is_found_at_their_mail_hosts() -> None:
     assert fleet.run(smtp_tls, MX) == both
 
 
+def test_who_finds_a_mail_host_that_is_known_already_hears_of_what_is_wrong_there() -> None:
+    """It ran before it knew that it has to read those results, and nothing there will change."""
+    first, second = DOMAINS
+    fleet = Fleet(*DOMAINS)
+    fleet.run(mx, first, found=(MX,))
+    assert fleet.run(mx, second) == set()
+    fleet.run(smtp_tls, MX, NO_STARTTLS(host=MX.host, ip="192.0.2.25", port=25))
+    told = fleet.run(mx, second, found=(MX,))
+    assert ("mta_sts", second.key) in told
+    assert {key for _, key in told} == {second.key}
+    assert fleet.run(mx, second, found=(MX,)) == set(), "it is no news any more"
+
+
 def test_what_is_switched_off_follows_nothing() -> None:
     fleet = Fleet(*DOMAINS, off=("mta_sts",))
     fleet.run(mx, DOMAINS[0], found=(MX,))
