@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from exporter import __version__
-from exporter.cli.exit_codes import Exit
+from exporter.cli.exit_codes import Exit, FailOn
 from exporter.views.public import external_url, route_prefix
 
 PORT = 10554
@@ -153,6 +153,19 @@ def _check(check: _Parser) -> None:
         dest="helo_name",
         metavar="NAME",
         help="what we say to mail hosts; without it no check that talks to them runs",
+    )
+    check.add_argument("--only", action="append", default=[], metavar="CHECK", help="run this check alone (repeatable)")
+    check.add_argument("--skip", action="append", default=[], metavar="CHECK", help="do not run it (repeatable)")
+    check.add_argument(
+        "--fail-on",
+        dest="fail_on",
+        type=FailOn,
+        choices=tuple(FailOn),
+        default=FailOn.WARNING,
+        help="from which level on the exit code is not 0; unknown counts also what cannot be told from this machine",
+    )
+    check.add_argument(
+        "-v", dest="detail", action="count", default=0, help="with the evidence of what does not pass; -vv: everything"
     )
     check.add_argument("--resolver", action="append", metavar="ADDR", help="nameserver to ask (repeatable)")
     check.add_argument(

@@ -9,201 +9,35 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import Sequence
+from dataclasses import replace
 
-from exporter import clients, receivers
+from exporter import clients
 from exporter.check_state import FindingPolicy
 from exporter.cli import recipients
-from exporter.cli.exit_codes import exit_code
-from exporter.cli.once import evaluated
+from exporter.cli.exit_codes import Exit, exit_code
+from exporter.cli.named import DomainFlags, left_out, named
+from exporter.cli.once import ResolverFailsError, evaluated
 from exporter.cli.run import fail, run
 from exporter.clock import SystemClock
 from exporter.config import ConfigError, Nameserver, Settings, defaults, load_in_time
-from exporter.config.values import THEIRS, nameserver
+from exporter.config.values import nameserver
 from exporter.engine import catalogue
+from exporter.engine.catalogue import Catalogue
 from exporter.engine.plan import pairs
 from exporter.mail import names
-from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.model import Target
 from exporter.net import Net
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.targets import (
     Address,
-    Authorisation,
     Delivery,
     Domain,
-    Egress,
-    Greeting,
-    KeyNamespace,
     MailHost,
     OwnResolver,
-    Registration,
-    Reputation,
-    Selector,
-    Zone,
-    deliveries,
-    lists_of_name,
 )
 from exporter.text import printable
 from exporter.views import json_report, terminal
-
-SENDER = "command-line"
-HIGHEST_PORT = 65535
-
-
-@dataclass(frozen=True, slots=True)
-class DomainFlags:
-    """What the flags say of the domains that are named."""
-
-    mail_from: tuple[str, ...] = ()
-    selectors: tuple[str, ...] = ()
-    spf_includes: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, arguments: argparse.Namespace) -> DomainFlags:
-        """Raise ValueError for what is no name, with the flag."""
-        return cls(
-            mail_from=_envelopes(_record_names("--mail-from", arguments.mail_from)),
-            selectors=_selectors(_record_names("--dkim-selector", arguments.selectors)),
-            spf_includes=_record_names("--spf-include", arguments.spf_includes),
-        )
-
-    def given(self) -> list[str]:
-        """Those that were given."""
-        given = {
-            "--mail-from": self.mail_from,
-            "--dkim-selector": self.selectors,
-            "--spf-include": self.spf_includes,
-        }
-        return [flag for flag, names_given in given.items() if names_given]
-
-
-NO_FLAGS = DomainFlags()
-
-
-@dataclass(slots=True)
-class Words:
-    """The words of a command line, each once, by what they are."""
-
-    addresses: dict[IPv4Address | IPv6Address, None]
-    domains: dict[str, None]
-    hosts: dict[tuple[str, int], None]
-
-    @classmethod
-    def read(cls, words: Sequence[str]) -> Words:
-        """Raise ValueError for a word that is none of these."""
-        read = cls({}, {}, {})
-        for word in words:
-            if (address := _address(word)) is not None:
-                read.addresses[address] = None
-            elif ":" in word:
-                read.hosts[_host_and_port(word)] = None
-            else:
-                read.domains[_domain(word)] = None
-        return read
-
-
-def named(
-    words: Sequence[str], helo: str | None, lists: Iterable[Blocklist], flags: DomainFlags = NO_FLAGS
-) -> list[Target]:
-    """Targets for the domains, addresses and mail hosts of a command line; each address sends for each domain.
-
-    Raise ValueError for a word that is none of these, and for flags that tell of a domain where there is none.
-    """
-    read = Words.read(words)
-    addresses, domains = list(read.addresses), list(read.domains)
-    if flags.given() and not domains:
-        raise ValueError(f"{flags.given()[0]} needs a domain; name one")
-    if helo is not None and not addresses:
-        raise ValueError("--helo needs an address; name one")
-    if flags.mail_from and len(domains) > 1:
-        raise ValueError("--mail-from needs one domain alone; look at the others in a run of their own")
-    lists = tuple(lists)
-    of = {kind: tuple(b for b in lists if b.lists is kind) for kind in Lists}
-    made: list[Target] = [OwnResolver(uses_blocklists=any(of.values()))]
-    for ip in addresses:
-        made.append(Address(ip=ip, helo=(helo,) if helo is not None else ()))
-        if helo is not None:
-            made.append(Greeting(sender=SENDER, ip=ip, helo=helo, lists=lists_of_name(helo, lists)))
-        if of[Lists.IPS]:
-            made.append(Reputation(subject=ip, lists=of[Lists.IPS]))
-    for name in domains:
-        made += _of_domain(name, tuple(Egress(ip, helo or name) for ip in addresses), flags)
-        if of[Lists.DOMAINS]:
-            made.append(Reputation(subject=name, lists=of[Lists.DOMAINS]))
-    made += [MailHost(host=host, port=port, configured=True) for host, port in read.hosts]
-    made += [Registration(domain=name) for name in dict.fromkeys(map(names.registered, domains))]
-    return [*made, *deliveries(made, lambda _: receivers.DEFAULT)]
-
-
-def _of_domain(name: str, egress: tuple[Egress, ...], flags: DomainFlags) -> Iterator[Target]:
-    mail_from = flags.mail_from or (name,)
-    keys = tuple(f"{selector}._domainkey.{name}" for selector in flags.selectors)
-    yield Domain(name=name, mail_from=mail_from, signers=(name,) if keys else (), own_machines=bool(egress))
-    for selector in flags.selectors:
-        others = tuple(it for it in flags.selectors if it != selector)
-        yield Selector(domain=name, selector=selector, signer=name, siblings=others)
-    if not keys:
-        yield KeyNamespace(domain=name)
-    yield Zone(name=name, mail_from=mail_from, keys=keys)
-    if egress:
-        yield Authorisation(domain=name, sender=SENDER, mail_from=mail_from, egress=egress)
-    for include in flags.spf_includes:
-        yield Authorisation(domain=name, sender=include, mail_from=mail_from, spf_include=include)
-
-
-def _address(word: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(word)
-    except ValueError:
-        return None
-
-
-def _host_and_port(word: str) -> tuple[str, int]:
-    host, _, port = word.rpartition(":")
-    if names.as_address(host):
-        raise ValueError(f"{word!r}: a mail host is named, as its certificate is for a name; HOST:PORT is wanted")
-    try:
-        name = names.canonical(host)
-    except ValueError as error:
-        raise ValueError(f"{word!r} is no HOST:PORT: its host {error}") from None
-    if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= HIGHEST_PORT):
-        raise ValueError(f"{word!r} is no HOST:PORT: its port is no number from 1 to {HIGHEST_PORT}")
-    return name, int(port)
-
-
-def _domain(word: str) -> str:
-    try:
-        return names.canonical(word)
-    except ValueError as error:
-        raise ValueError(f"{word!r} is neither an address nor a domain: it {error}") from None
-
-
-def _record_names(flag: str, given: Sequence[str] | None) -> tuple[str, ...]:
-    """Names of records: they may have underscores, as _spf.google.com has."""
-    read = []
-    for text in given or ():
-        try:
-            read.append(names.canonical(text, underscores=True))
-        except ValueError as error:
-            raise ValueError(f"{flag}: {text!r} is no name: it {error}") from None
-    return tuple(dict.fromkeys(read))
-
-
-def _envelopes(given: tuple[str, ...]) -> tuple[str, ...]:
-    if THEIRS in given:
-        raise ValueError(f"--mail-from: {THEIRS} is a word of the configuration; name an envelope domain of your own")
-    return given
-
-
-def _selectors(given: tuple[str, ...]) -> tuple[str, ...]:
-    for text in given:
-        selector, marker, _ = text.partition("._domainkey")
-        if marker:
-            raise ValueError(f"--dkim-selector: {text!r} is where a key stands; give the selector alone, {selector}")
-    return given
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -220,17 +54,22 @@ def command(arguments: argparse.Namespace) -> int:
         return fail(error)
 
 
+MOST_NAMED = 3  # words that the first line repeats
+_RESOLVER = "Fix: name one that answers with --resolver ADDRESS, best one of your own on this host."
+
+
 async def _check_once(arguments: argparse.Namespace) -> int:
-    known, clock, notes = catalogue.load(), SystemClock(), []
+    known, clock = catalogue.load(), SystemClock()
     flags = DomainFlags.read(arguments)
     if arguments.config is not None:
         if told := [*flags.given(), *(["--helo"] if arguments.helo is not None else [])]:
             raise ValueError(f"{told[0]} cannot stand beside --config.file, which says it")
         settings = load_in_time(arguments.config, known)
-        targets = _chosen(settings, arguments.targets)
+        targets, notes = _chosen(settings, arguments.targets), []
     elif arguments.targets:
         settings = defaults(known)
         targets = named(arguments.targets, arguments.helo, settings.blocklists, flags)
+        notes = list(left_out(targets))
         if arguments.helo_name is None and all(isinstance(target, MailHost | OwnResolver) for target in targets):
             raise ValueError("to look at mail hosts alone, --smtp.helo-name NAME must say what we are called")
     else:
@@ -240,15 +79,45 @@ async def _check_once(arguments: argparse.Namespace) -> int:
         settings = replace(settings, helo_name=_helo_name(arguments.helo_name))
     settings = clients.resolve_system_nameservers(replace(settings, targets=tuple(targets)))
     if settings.helo_name is None:
-        notes.append("no SMTP check was made: --smtp.helo-name NAME says what we are called")
-    store = await evaluated(known, settings, settings.running, clock)
+        notes.append("mail hosts. Say what we are called there with --smtp.helo-name NAME.")
+    running = _running(known, settings.running, arguments)
+    began, resolver = clock.monotonic(), " ".join(it.text for it in settings.nameservers)
+    try:
+        store = await evaluated(known, settings, running, clock)
+    except ResolverFailsError as fails:
+        text = f"the resolver {resolver} does not answer, so nothing can be told: {fails}"
+        print(json_report.failed(text, Exit.UNKNOWN) if arguments.format == "json" else f"{text}\n{_RESOLVER}")
+        return Exit.UNKNOWN
     policy, now = FindingPolicy(settings.severities), clock.wall()
-    code = exit_code(store, policy, now)
+    code = exit_code(store, policy, now, arguments.fail_on)
     if arguments.format == "json":
         print(json_report.as_json(store, policy, now, notes, code))
     else:
-        terminal.as_text(store, policy, now, notes)
+        look = terminal.Look(_subject(arguments.targets, targets), clock.monotonic() - began, resolver, notes)
+        terminal.as_text(store, policy, now, look, detail=arguments.detail)
     return code
+
+
+def _running(known: Catalogue, running: frozenset[str], arguments: argparse.Namespace) -> frozenset[str]:
+    """The checks that run and that the flags choose. Raise ValueError for a name that is none."""
+    only, skip = (_check_names(known, flag, getattr(arguments, flag)) for flag in ("only", "skip"))
+    return (running & only if only else running) - skip
+
+
+def _check_names(known: Catalogue, flag: str, given: Sequence[str]) -> frozenset[str]:
+    wanted = [name for text in given for name in text.split(",")]
+    for name in wanted:
+        if name not in known.checks:
+            raise ValueError(f"--{flag}: no check is called {printable(name)!r}; there are {', '.join(known.checks)}")
+    return frozenset(wanted)
+
+
+def _subject(words: Sequence[str], targets: Sequence[Target]) -> str:
+    if 0 < len(words) <= MOST_NAMED:
+        return " ".join(map(printable, words))
+    kinds = {"domain": Domain, "address": Address, "mail host": MailHost}
+    counts = {name: sum(isinstance(it, kind) for it in targets) for name, kind in kinds.items()}
+    return ", ".join(f"{n:,} {name}{'es' if name[-1] == 's' else 's'}" for name, n in counts.items() if n)
 
 
 async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
-from exporter.check_state import FindingPolicy
+from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.store import Store
 from exporter.facts import Severity
+from exporter.model import Door
+from exporter.targets import OwnResolver
 
 
 class Exit(IntEnum):
@@ -19,11 +21,27 @@ class Exit(IntEnum):
     USAGE = 64
 
 
-def exit_code(store: Store, policy: FindingPolicy, now: float) -> Exit:
-    held = list(store)
+class FailOn(StrEnum):
+    """From which level on `check` does not end with 0."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    UNKNOWN = "unknown"
+
+
+def exit_code(store: Store, policy: FindingPolicy, now: float, fail_on: FailOn = FailOn.WARNING) -> Exit:
+    """What is unknown counts if it is the target's own DNS, or if `fail_on` is UNKNOWN."""
+    held = [it for it in store if not it.check.concludes]
     failing = [j for h in held for j in h.effective(policy, now) if j.fails]
     if any(j.severity is Severity.CRITICAL for j in failing):
         return Exit.CRITICAL
-    if any(h.doubt for h in held):
+    if any(it.doubt and (fail_on is FailOn.UNKNOWN or _of_their_dns(it)) for it in held):
         return Exit.UNKNOWN
-    return Exit.WARNING if failing else Exit.OK
+    return Exit.WARNING if failing and fail_on is not FailOn.CRITICAL else Exit.OK
+
+
+def _of_their_dns(state: CheckState) -> bool:
+    """Not of a list, a registry, a mail host or a web server, nor of a way out that is closed here."""
+    if state.doubt is None or state.doubt.reason.from_here:
+        return False
+    return state.check.doors <= {Door.NAMESERVERS} and not isinstance(state.target, OwnResolver)

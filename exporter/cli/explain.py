@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from exporter import clients
 from exporter.cli.exit_codes import Exit
-from exporter.cli.once import evaluated
+from exporter.cli.once import ResolverFailsError, evaluated
 from exporter.cli.run import fail, run
 from exporter.clock import SystemClock
 from exporter.config import ConfigError, Settings, load_in_time
@@ -37,7 +37,7 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.config is not None and findings:
         try:
             here = run(_here(known, load_in_time(arguments.config, known), findings, alone=not declared))
-        except (ConfigError, OSError) as error:
+        except (ConfigError, OSError, ResolverFailsError) as error:
             return fail(error)
     if declared:
         print("\n".join([runbook.runbook(declared), *(["", "Here and now:"] if here else []), *here]))

@@ -16,19 +16,40 @@ from exporter.engine.catalogue import Catalogue
 from exporter.engine.plan import Plan
 from exporter.engine.store import Store
 from exporter.engine.sweep import Sweep
+from exporter.facts import Doubt, Reason
 from exporter.net.dnsbl.client import DnsblClient
+from exporter.targets import OwnResolver
+
+SILENT = (Reason.NETWORK, Reason.DNS_TIMEOUT, Reason.DNS_REFUSED)  # what a resolver that is of no use says
+
+
+class ResolverFailsError(Exception):
+    """The resolver answers nothing, not even its own test."""
+
+    def __init__(self, doubt: Doubt) -> None:
+        super().__init__(doubt.detail)
 
 
 async def evaluated(known: Catalogue, settings: Settings, enabled: frozenset[str], clock: Clock) -> Store:
-    """These checks of everything that is configured, once."""
+    """These checks of everything that is configured, once. The resolver comes first.
+
+    Raise ResolverFailsError if it answers nothing: then nothing can be told of anybody.
+    """
     world = clients.open_clients(settings, DnsblClient(clock, patience=0.0), clock)
     bar = _progress_bar(sys.stderr)
     row = bar.add_task("", total=None)
+    eyes = [target for target in settings.targets if isinstance(target, OwnResolver)]
+    others = [target for target in settings.targets if not isinstance(target, OwnResolver)]
+    progress, store = partial(_show, bar, row), Store()
+    first = store if enabled.issuperset(known.looking_at(OwnResolver)) else Store()
     try:
         with bar:
-            store = Store()
-            plan = Plan(known, settings.targets, enabled.__contains__, store)
-            progress = partial(_show, bar, row)
+            plan = Plan(known, eyes, settings.running.__contains__, first)
+            await Sweep(plan, first, world.net, clock, progress).run()
+            for state in first:
+                if state.doubt and state.doubt.reason in SILENT:
+                    raise ResolverFailsError(state.doubt)
+            plan = Plan(known, others, enabled.__contains__, store)
             await Sweep(plan, store, world.net, clock, progress).run()
             return store
     finally:

@@ -22,6 +22,7 @@ LONGEST_HELO = 512  # characters; longer than any legal one, since wrong ones mu
 LONGEST_LABEL = 128  # characters of a user's label value
 LONGEST_REASON = 300
 SYSTEM = "system"
+DNS_PORT = 53
 CONFIGURED = "configured"
 THEIRS = "theirs"  # as the envelope domain of a sender: one of the provider's own
 
@@ -46,6 +47,13 @@ class Nameserver(NamedTuple):
 
     host: str
     port: int
+
+    @property
+    def text(self) -> str:
+        """As people write it, without the port that is usual."""
+        if self.port == DNS_PORT:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def domain(text: str, *, underscores: bool = False) -> str:
@@ -96,8 +104,8 @@ def ip(text: str) -> IP:
 
 def nameserver(text: str) -> Nameserver:
     if text == SYSTEM:
-        return Nameserver(SYSTEM, 53)
-    host, port = text, "53"
+        return Nameserver(SYSTEM, DNS_PORT)
+    host, port = text, str(DNS_PORT)
     if bracketed := re.fullmatch(r"\[([^\]]*)\](?::([0-9]{1,5}))?", text, re.ASCII):
         host, port = bracketed[1], bracketed[2] or port
     elif plain := re.fullmatch(r"([^:]*):([0-9]{1,5})", text, re.ASCII):

@@ -8,13 +8,16 @@ from typing import TypeAlias
 
 from exporter import __version__
 from exporter.check_state import FindingPolicy, RecordHistory
+from exporter.engine.problems import Problem, problems
 from exporter.engine.store import Store
 from exporter.facts import Doubt, Rule, Sample, Verdict
 from exporter.model import Exchange
-from exporter.receivers import Cause, OpenQuestion
+from exporter.receivers import Cause, DemandState, OpenQuestion
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, RunEvidence, ShownFinding
 from exporter.views.times import timestamp, until
+
+SCHEMA = 1  # changes when a key goes or changes its meaning
 
 JsonObject: TypeAlias = Mapping[str, object]  # what json.dumps takes; an enum is written as the text that it is
 
@@ -23,14 +26,38 @@ def as_json(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str
     """Each verdict with its evidence, in the same words as the pages."""
     shown = cards.cards(store, policy, now)
     body = {
+        "schema": SCHEMA,
         "version": __version__,
         "exit": exit_code,
         "summary": {verdict: sum(card.verdict is verdict for card in shown) for verdict in Verdict},
         "notes": list(notes),
+        "problems": [_problem(problem) for problem in problems(store, policy, now)],
         "verdicts": [_card(card) for card in shown],
         "receivers": [_reception(reception) for reception in cards.receptions(store)],
     }
     return json.dumps(body, indent=2, ensure_ascii=False)
+
+
+def failed(why: str, exit_code: int) -> str:
+    """Nothing could be looked at, for this reason."""
+    return json.dumps({"schema": SCHEMA, "version": __version__, "exit": exit_code, "notes": [why]}, indent=2)
+
+
+def _problem(problem: Problem) -> JsonObject:
+    return {
+        "id": problem.rule.id,
+        "severity": problem.severity,
+        "text": problem.text,
+        "why": problem.rule.why,
+        "fix": problem.fix,
+        "reference": problem.rule.ref,
+        "cause": dict(problem.cause),
+        "domains": sorted(problem.domains),
+        "members": [
+            {"check": it.check.id, "target": dict(it.target.identity), "title": it.target.title}
+            for it in problem.members
+        ],
+    }
 
 
 def _card(card: Card) -> JsonObject:
@@ -69,9 +96,7 @@ def _rule(rule: Rule) -> JsonObject:
     return {
         "id": rule.id,
         "default_severity": rule.severity,
-        "says": rule.says,
         "why": rule.why,
-        "to_fix": rule.fix,
         "reference": rule.ref,
         "refusals": rule.refusals,
     }
@@ -115,8 +140,8 @@ def _reception(reception: Reception) -> JsonObject:
         "question": reception.profile.question,
         "domain": reception.target.domain,
         "labels": dict(reception.target.labels),
-        "counts": reception.counts,
-        "state": reception.state,
+        "counts": {_key(state): count for state, count in reception.counts.items()},
+        "state": _key(reception.state),
         "demands": [_demand(demand) for demand in reception.demands],
     }
 
@@ -125,7 +150,7 @@ def _demand(card: DemandCard) -> JsonObject:
     demand, answer = card.demand, card.answer
     return {
         "demand": demand.text,
-        "state": answer.state,
+        "state": _key(answer.state),
         "finding": card.finding,
         "refusals": demand.refusals,
         "source": {"document": demand.source.document, "url": demand.source.url, "date": demand.source.date},
@@ -133,6 +158,10 @@ def _demand(card: DemandCard) -> JsonObject:
         "unknown": [_trouble(trouble) for trouble in answer.troubles],
         "why": answer.why,
     }
+
+
+def _key(state: DemandState) -> str:
+    return state.replace(" ", "_")
 
 
 def _cause(cause: Cause) -> JsonObject:

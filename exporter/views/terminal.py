@@ -1,24 +1,35 @@
-"""Cards and receptions as text for a terminal."""
+"""What a look has found, as text for a terminal: a page of problems, and on demand all evidence."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
 from rich.console import Console
-from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from exporter.check_state import FindingPolicy
+from exporter.engine.problems import Problem
 from exporter.engine.store import Store
 from exporter.facts import Severity, Verdict
 from exporter.model import Exchange
 from exporter.receivers import DemandState
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, ShownFinding
+from exporter.views.report import Prospect, Report, Unknown, report
 from exporter.views.times import until
 
+SHOWN = 25  # problems on one page
+NAMED = 5  # targets named in one line
+_STATES_OF_ALL: Mapping[Severity | Verdict, str] = {
+    Severity.CRITICAL: "AT RISK",
+    Severity.WARNING: "WARNINGS",
+    Verdict.UNKNOWN: "UNKNOWN",
+    Verdict.PASS: "OK",
+}
 _STYLE: Mapping[Severity | Verdict, str] = {
     Severity.CRITICAL: "bold red",
     Severity.WARNING: "yellow",
@@ -33,31 +44,103 @@ _STATES = {
     DemandState.MET: ("met  ", _STYLE[Verdict.PASS]),
     DemandState.NOT_OBSERVABLE: ("unseen", "dim"),
 }
+_INDENT = 10
 
 
-def as_text(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str], stream: TextIO = sys.stdout) -> None:
-    """Worst first: what is wrong with its fix and evidence, what is unknown, what passes."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the first and the last lines say. `left_out` says what was not looked at, and how to."""
+
+    subject: str
+    seconds: float
+    resolver: str
+    left_out: Sequence[str] = ()
+
+
+def as_text(
+    store: Store, policy: FindingPolicy, now: float, look: Look, stream: TextIO = sys.stdout, *, detail: int = 0
+) -> None:
+    """A page of problems. With `detail` 1 the evidence of what does not pass follows, with 2 everything."""
     console = Console(file=stream, highlight=False)
-    shown = cards.cards(store, policy, now)
-    for note in notes:
-        _line(console, 0, Text(f"note: {note}", style="yellow"))
-    for card in shown:
-        _card(console, card)
-    for reception in cards.receptions(store):
-        _reception(console, reception)
-    totals = {verdict: sum(card.verdict is verdict for card in shown) for verdict in Verdict}
-    console.print(
-        Text.assemble(
-            f"\n{len(shown)} verdicts: ",
-            (f"{totals[Verdict.FAIL]} fail", _STYLE[Severity.CRITICAL] if totals[Verdict.FAIL] else ""),
-            ", ",
-            (
-                f"{totals[Verdict.UNKNOWN]} unknown",
-                _STYLE[Verdict.UNKNOWN] if totals[Verdict.UNKNOWN] else "",
-            ),
-            f", {totals[Verdict.PASS]} pass",
+    found = report(store, policy, now)
+    _summary(console, found, look)
+    for problem in found.problems[:SHOWN]:
+        _problem(console, problem)
+    if len(found.problems) > SHOWN:
+        _line(console, 0, Text(f"... and {len(found.problems) - SHOWN} more problems: --format json lists them"))
+    for unknown in found.unknowns:
+        _unknown(console, unknown)
+    for text in look.left_out:
+        _line(console, 0, Text(f"Not looked at: {text}"))
+    if found.prospects:
+        _line(console, 0, Text("Receivers: ").append(", ".join(map(_prospect, found.prospects))))
+    if detail:
+        _details(console, store, cards.cards(store, policy, now), everything=detail > 1)
+    else:
+        _line(
+            console,
+            0,
+            Text("Evidence: -v   Everything: -vv   One check: --only NAME   For programs: --format json", "dim"),
         )
-    )
+
+
+def _summary(console: Console, found: Report, look: Look) -> None:
+    counts: dict[Severity | Verdict, int] = {
+        Severity.CRITICAL: found.count(Severity.CRITICAL),
+        Severity.WARNING: found.count(Severity.WARNING),
+        Verdict.UNKNOWN: found.unknown,
+        Verdict.PASS: found.passed,
+    }
+    state = found.state
+    line = Text.assemble((look.subject, "bold"), "  ", (_STATES_OF_ALL[state], _STYLE[state]), "  ")
+    for number, (kind, count) in enumerate(counts.items()):
+        line.append(", " if number else "").append(f"{count} {kind}", _STYLE[kind] if count else "")
+    _line(console, 0, line.append(f"  ({look.seconds:.1f} s, resolver {look.resolver})", "dim"))
+    console.print()
+
+
+def _problem(console: Console, problem: Problem) -> None:
+    severity = problem.severity
+    mark = Text(severity.upper(), _STYLE[severity])
+    _line(console, _INDENT, Text.assemble(problem.text, (f"  [{problem.rule.id}]", "dim")), mark)
+    _line(console, _INDENT, Text(problem.rule.why))
+    _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), problem.fix))
+    titles = list(dict.fromkeys(it.target.title for it in problem.members))
+    if len(titles) > 1 or not all(value in problem.text for _, value in problem.members[0].target.identity):
+        hurt = f" It hurts {len(problem.domains)} domains." if len(problem.domains) > 1 else ""
+        _line(console, _INDENT, Text(f"Seen at {_some(titles)}.{hurt}"))
+
+
+def _unknown(console: Console, unknown: Unknown) -> None:
+    text = f"{unknown.check.id}: {unknown.doubt.detail} ({_some(unknown.targets)})"
+    line = Text.assemble(text, (f"  [{unknown.doubt.reason}]", "dim"))
+    _line(console, _INDENT, line, Text("UNKNOWN", _STYLE[Verdict.UNKNOWN]))
+
+
+def _some(titles: Sequence[str]) -> str:
+    more = len(titles) - NAMED
+    if more > 1:
+        return f"{len(titles)} targets: {', '.join(titles[:NAMED])} and {more} more"
+    return ", ".join(titles)
+
+
+def _prospect(prospect: Prospect) -> str:
+    name, domains = prospect.profile.name, len(prospect.domains)
+    states = {"at risk": len(prospect.at_risk), "unknown": len(prospect.unknown)}
+    if domains == 1:
+        return f"{name} {next((state for state, count in states.items() if count), 'OK')}"
+    told = " and ".join(f"{state} for {count} of {domains} domains" for state, count in states.items() if count)
+    return f"{name} {told or 'OK'}"
+
+
+def _details(console: Console, store: Store, shown: Sequence[Card], *, everything: bool) -> None:
+    console.print()
+    for card in shown:
+        if everything or card.verdict is not Verdict.PASS:
+            _card(console, card)
+    if everything:
+        for reception in cards.receptions(store):
+            _reception(console, reception)
 
 
 def _card(console: Console, card: Card) -> None:
@@ -115,9 +198,15 @@ def _demand(console: Console, card: DemandCard) -> None:
         _line(console, 12, Text(answer.why, "dim"))
 
 
-def _line(console: Console, indent: int, text: Text) -> None:
-    """On a terminal wrapped under its indent; elsewhere one whole line, for grep."""
+def _line(console: Console, indent: int, text: Text, mark: Text | None = None) -> None:
+    """On a terminal wrapped under its indent; elsewhere one whole line, for grep. `mark` stands in the indent."""
+    before = mark or Text()
     if console.is_terminal:
-        console.print(Padding(text, (0, 0, 0, indent)))
+        row = Table.grid()
+        row.add_column(width=indent)
+        row.add_column(overflow="fold")
+        row.add_row(before, text)
+        console.print(row)
     else:
-        console.print(Text(" " * indent).append_text(text), soft_wrap=True)
+        before.pad_right(indent - len(before))
+        console.print(before.append_text(text), soft_wrap=True)

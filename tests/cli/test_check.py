@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
 from exporter.check_state import FindingPolicy
-from exporter.cli.check import DomainFlags, named
-from exporter.cli.exit_codes import Exit, exit_code
+from exporter.cli.exit_codes import Exit, FailOn, exit_code
+from exporter.cli.named import DomainFlags, left_out, named
 from exporter.demo.mailserver import Behaviour, SmtpFault
 from exporter.demo.nameserver import ZoneData
 from exporter.engine import catalogue
@@ -20,7 +22,7 @@ from exporter.engine.store import Store
 from exporter.engine.sweep import Sweep
 from exporter.facts import Reason
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
-from exporter.model import Target
+from exporter.model import Check, Door, Outcome, Target
 from exporter.net import Net
 from exporter.net.interfaces import CheckStates
 from exporter.targets import (
@@ -100,6 +102,44 @@ def test_flags_say_how_a_named_domain_sends() -> None:
     assert [t for t in made if isinstance(t, MailHost)] == [MailHost(host="mx.example.com", port=25, configured=True)]
 
 
+@pytest.mark.parametrize("word", ["https://example.com/contact?x=1", "anna@example.com", "smtp://example.com:587"])
+def test_what_people_paste_is_understood(word: str) -> None:
+    assert [it.name for it in named([word], None, ()) if isinstance(it, Domain)] == ["example.com"]
+
+
+@pytest.mark.parametrize(
+    ("words", "helo", "flags", "told"),
+    [
+        (["example.com"], None, DomainFlags(), ["PTR, HELO and listings", "--dkim-selector"]),
+        (["example.com", "192.0.2.1"], None, DomainFlags(selectors=("s1",)), ["--helo"]),
+        (["192.0.2.1"], "mail.example.com", DomainFlags(), []),
+    ],
+)
+def test_what_was_not_looked_at_is_said_with_the_flag(
+    words: list[str], helo: str | None, flags: DomainFlags, told: list[str]
+) -> None:
+    said = list(left_out(named(words, helo, (), flags)))
+    assert len(said) == len(told)
+    assert all(flag in line for flag, line in zip(told, said, strict=True))
+
+
+async def test_one_wrong_record_of_forty_machines_is_one_problem_with_one_fix() -> None:
+    words = ["example.com", *(f"198.51.100.{n}" for n in range(40))]
+    told = text(await evaluated(named(words, None, ()), "spf", "spf_sender"))
+    assert told.count("CRITICAL") == 1
+    assert told.count("Fix: ") == 1
+    assert "198.51.100.0/27" in told
+    assert len(told.splitlines()) < 12
+
+
+async def test_a_fleet_ends_in_a_page_of_problems() -> None:
+    names = [f"d{n}.example" for n in range(60)]
+    zone = "".join(f'{name}. TXT "v=spf1 ipv4:192.0.2.1 -all"\n' for name in names)
+    told = text(await evaluated([Domain(name=it, mail_from=(it,)) for it in names], "spf", zone=zone))
+    assert told.count("CRITICAL") == terminal.SHOWN
+    assert f"... and {60 - terminal.SHOWN} more problems: --format json lists them" in told
+
+
 async def test_one_usable_key_of_a_rotation_is_enough_here_too() -> None:
     case = read(HOME / "dkim" / "key-to-come-ses.zone")
     (key,) = case.written("target")
@@ -166,12 +206,25 @@ async def test_a_domain_is_looked_at_again_once_its_mail_hosts_have_been_met() -
     assert {"mx.host-unreachable", "mx.all-unreachable"} <= {standing.finding.id for standing in mx.findings}
 
 
-def held(*outcomes: object) -> Store:
+REGISTRY = replace(SAMPLE, needs=frozenset({Door.RDAP}))
+CONCLUDING = replace(SAMPLE, concludes=True)
+
+
+def held(*outcomes: Outcome, check: Check = SAMPLE) -> Store:
     store = Store()
-    store.hold(SAMPLE, EXAMPLE)
+    store.hold(check, EXAMPLE)
     for each in outcomes:
-        store.record(each)  # type: ignore[arg-type]  # outcomes, spelled shortly
+        store.record(replace(each, check=check))
     return store
+
+
+LOOK = terminal.Look("example.com", 1.5, "192.0.2.53", ["the moon."])
+
+
+def text(store: Store, look: terminal.Look = LOOK, detail: int = 0) -> str:
+    stream = io.StringIO()
+    terminal.as_text(store, FindingPolicy(), 0, look, stream, detail=detail)
+    return stream.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -191,28 +244,50 @@ def test_exit_codes(store: Store, code: Exit) -> None:
     assert exit_code(store, FindingPolicy(), 0) == code
 
 
+@pytest.mark.parametrize(
+    ("store", "fail_on", "code"),
+    [
+        (held(outcome(ODD(what="x"))), FailOn.CRITICAL, Exit.OK),
+        (held(outcome(BROKEN(what="x"))), FailOn.CRITICAL, Exit.CRITICAL),
+        (held(outcome(doubt=Reason.DNS_TIMEOUT)), FailOn.CRITICAL, Exit.UNKNOWN),
+        (held(outcome(doubt=Reason.EGRESS)), FailOn.WARNING, Exit.OK),
+        (held(outcome(doubt=Reason.EGRESS)), FailOn.UNKNOWN, Exit.UNKNOWN),
+        (held(outcome(doubt=Reason.NETWORK), check=REGISTRY), FailOn.WARNING, Exit.OK),
+        (held(outcome(doubt=Reason.NETWORK), check=REGISTRY), FailOn.UNKNOWN, Exit.UNKNOWN),
+        (held(outcome(ODD(what="x"), doubt=Reason.EGRESS)), FailOn.WARNING, Exit.WARNING),
+        (held(outcome(doubt=Reason.DNS_TIMEOUT), check=CONCLUDING), FailOn.UNKNOWN, Exit.OK),
+    ],
+)
+def test_what_counts_for_the_exit_code(store: Store, fail_on: FailOn, code: Exit) -> None:
+    assert exit_code(store, FindingPolicy(), 0, fail_on) == code
+
+
 def test_text_says_what_is_wrong_and_how_to_fix_it_on_whole_lines() -> None:
-    stream = io.StringIO()
     long = "very " * 60 + "long"
-    terminal.as_text(held(outcome(BROKEN(what=long), doubt=Reason.BOGUS)), FindingPolicy(), 0, ["a note"], stream)
-    told = stream.getvalue()
-    assert f"critical: {long} is broken  [sample.broken]\n" in told
-    assert f"fix: Mend {long}.\n" in told
-    assert "could not tell: because" in told
-    assert "note: a note" in told
+    told = text(held(outcome(BROKEN(what=long), doubt=Reason.BOGUS)))
+    first, second, *_ = told.splitlines()
+    assert first == "example.com  AT RISK  1 critical, 0 warning, 0 unknown, 0 pass  (1.5 s, resolver 192.0.2.53)"
+    assert second == ""
+    assert f"\nCRITICAL  {long} is broken  [sample.broken]\n          W.\n          Fix: Mend {long}.\n" in told
+    assert "\n          Seen at example.com.\n" in told
+    assert "\nUNKNOWN   sample: because (example.com)  [bogus]\n" in told
+    assert "\nNot looked at: the moon.\n" in told
+    assert "could not tell" not in told, "evidence is for -v"
     assert "\x1b" not in told, "no colours into a file"
 
 
 def test_markup_in_remote_text_is_not_obeyed() -> None:
-    stream = io.StringIO()
-    terminal.as_text(held(outcome(BROKEN(what="[bold]x[/bold]"))), FindingPolicy(), 0, [], stream)
-    assert "[bold]x[/bold] is broken" in stream.getvalue()
+    assert "[bold]x[/bold] is broken" in text(held(outcome(BROKEN(what="[bold]x[/bold]"))))
 
 
 def test_json_holds_every_verdict_with_its_evidence() -> None:
     told = json.loads(json_report.as_json(held(outcome(BROKEN(what="x"))), FindingPolicy(), 0, ["a note"], 2))
     assert told["exit"] == 2
+    assert told["schema"] == json_report.SCHEMA
     assert told["summary"] == {"pass": 0, "fail": 1, "unknown": 0}
+    (problem,) = told["problems"]
+    assert (problem["id"], problem["fix"], problem["domains"]) == ("sample.broken", "Mend x.", ["example.com"])
+    assert [it["title"] for it in problem["members"]] == ["example.com"]
     (card,) = told["verdicts"]
     assert card["findings"][0]["id"] == "sample.broken"
     assert card["findings"][0]["fix"] == "Mend x."
@@ -221,9 +296,8 @@ def test_json_holds_every_verdict_with_its_evidence() -> None:
 
 async def test_what_receivers_demand_is_concluded_last_and_told_behind_the_verdicts() -> None:
     store = await evaluated(named(["example.com", "192.0.2.10"], None, ()), "spf", "spf_sender", "ptr", "receiver")
-    stream = io.StringIO()
-    terminal.as_text(store, FindingPolicy(), 0, [], stream)
-    told = stream.getvalue().partition("Will Office 365 take my mail?")[2]
+    assert re.search(r"\nReceivers: .*Gmail at risk, .*\n", text(store))
+    told = text(store, detail=2).partition("Will Office 365 take my mail?")[2]
     assert told
     assert "UNMET  each sending address has a PTR record" in told
     assert "answer: 550 5.7.25 This message was blocked" in told

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -149,5 +151,31 @@ async def test_check_takes_what_dns_alone_does_not_show(nameserver: NameServer) 
     assert {("dkim", "dkim.missing"), ("spf", "spf.missing")} <= found
     senders = {verdict["target"].get("sender") for verdict in told["verdicts"] if verdict["check"] == "spf_sender"}
     assert senders == {"command-line", "_spf.google.com"}
-    assert told["notes"] == ["no SMTP check was made: --smtp.helo-name NAME says what we are called"]
+    assert [re.findall(r"--\S+", note) for note in told["notes"]] == [["--helo"], ["--smtp.helo-name"]]
     assert (code, err) == (2, "")
+
+
+async def test_checks_can_be_chosen(nameserver: NameServer) -> None:
+    at = f"--resolver=127.0.0.1:{nameserver.address[1]}"
+    _, out, _ = await run("check", "good.example", at, "--format=json", "--only", "spf,mx", "--only", "dmarc")
+    assert {it["check"] for it in json.loads(out)["verdicts"]} == {"spf", "mx", "dmarc"}
+    _, out, _ = await run("check", "good.example", at, "--format=json", "--only", "spf,mx", "--skip", "mx")
+    assert {it["check"] for it in json.loads(out)["verdicts"]} == {"spf"}
+    code, _, err = await run("check", "good.example", at, "--skip", "spff")
+    assert code == 64
+    assert "--skip: no check is called 'spff'; there are bimi, " in err
+
+
+async def test_a_resolver_that_does_not_answer_is_said_at_once() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    code, out, err = await run("check", "good.example", f"--resolver=127.0.0.1:{port}")
+    assert (code, err) == (3, "")
+    said, fix = out.splitlines()
+    assert said.startswith(f"the resolver 127.0.0.1:{port} does not answer, so nothing can be told: ")
+    assert fix.startswith("Fix: name one that answers with --resolver")
+    code, out, _ = await run("check", "good.example", f"--resolver=127.0.0.1:{port}", "--format=json")
+    told = json.loads(out)
+    assert (code, told["exit"]) == (3, 3)
+    assert told["notes"][0].partition(": ")[0] == said.partition(": ")[0]

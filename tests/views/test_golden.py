@@ -71,9 +71,11 @@ async def test_the_pages_stay_the_same(site: Site, name: str, tmp_path: Path) ->
 
 
 def test_the_text_for_a_terminal_stays_the_same(tmp_path: Path) -> None:
-    stream = io.StringIO()
-    terminal.as_text(fill(Store()), POLICY, NOW, NOTES, stream)
-    same(stream.getvalue(), "check.txt", tmp_path)
+    look = terminal.Look("6 domains", 1.5, "192.0.2.53", NOTES)
+    for detail in range(3):
+        stream = io.StringIO()
+        terminal.as_text(fill(Store()), POLICY, NOW, look, stream, detail=detail)
+        same(stream.getvalue(), f"check{'-' * bool(detail)}{'v' * detail}.txt", tmp_path)
 
 
 def test_the_json_stays_the_same_key_for_key(tmp_path: Path) -> None:

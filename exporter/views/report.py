@@ -1,0 +1,103 @@
+"""What one look at some targets comes to: problems, what is unknown by its cause, and what receivers will say.
+
+The problem: a look at one domain makes dozens of verdicts, and one at a fleet thousands. A person wants to know what to
+change, and what was not seen.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from exporter import receivers
+from exporter.check_state import CheckState, FindingPolicy
+from exporter.engine.problems import Problem, problems
+from exporter.engine.store import Store
+from exporter.facts import Doubt, Severity, Verdict
+from exporter.model import Check
+from exporter.receivers import DemandState, Profile
+from exporter.views import cards
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """One check that could not tell, for one reason, of these targets."""
+
+    check: Check
+    doubt: Doubt  # of the first of them
+    targets: tuple[str, ...]  # their titles
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What one receiver does with the mail of the domains that send to it. They are sorted."""
+
+    profile: Profile
+    domains: tuple[str, ...]
+    at_risk: tuple[str, ...]  # a demand is not met, or something critical is wrong
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`problems` are in order: by severity, by how many domains they hurt, then the newest. Counts are of checks."""
+
+    problems: tuple[Problem, ...]
+    unknowns: tuple[Unknown, ...]
+    prospects: tuple[Prospect, ...]
+    unknown: int
+    passed: int
+
+    def count(self, severity: Severity) -> int:
+        return sum(it.severity is severity for it in self.problems)
+
+    @property
+    def state(self) -> Severity | Verdict:
+        """The worst that there is."""
+        if self.problems:
+            return self.problems[0].severity
+        return Verdict.UNKNOWN if self.unknown else Verdict.PASS
+
+
+def report(store: Store, policy: FindingPolicy, now: float) -> Report:
+    judging = [state for state in store if not state.check.concludes]
+    verdicts = [state.verdict(policy, now) for state in judging]
+    found = tuple(problems(store, policy, now))
+    return Report(
+        problems=found,
+        unknowns=tuple(_unknowns(state for state in judging if state.doubt)),
+        prospects=tuple(_prospects(store, found)),
+        unknown=sum(it is Verdict.UNKNOWN for it in verdicts),
+        passed=sum(it is Verdict.PASS for it in verdicts),
+    )
+
+
+def _unknowns(states: Iterable[CheckState]) -> list[Unknown]:
+    """The most common first."""
+    alike: dict[tuple[str, str], list[CheckState]] = defaultdict(list)
+    for state in states:
+        if state.doubt:
+            alike[state.check.id, state.doubt.reason].append(state)
+    made = [
+        Unknown(those[0].check, those[0].doubt, tuple(it.target.title for it in those))
+        for those in alike.values()
+        if those[0].doubt
+    ]
+    return sorted(made, key=lambda it: (-len(it.targets), it.check.id))
+
+
+def _prospects(store: Store, found: Iterable[Problem]) -> list[Prospect]:
+    hurt = frozenset[str]().union(*(it.domains for it in found if it.severity is Severity.CRITICAL))
+    by_receiver: dict[str, dict[str, DemandState]] = defaultdict(dict)
+    for reception in cards.receptions(store):
+        by_receiver[reception.profile.id][reception.target.domain] = reception.state
+    return [
+        Prospect(
+            receivers.shipped()[name],
+            domains=tuple(sorted(states)),
+            at_risk=tuple(sorted(it for it in states if it in hurt or states[it] is DemandState.UNMET)),
+            unknown=tuple(sorted(it for it in states if it not in hurt and states[it] is DemandState.CANNOT_TELL)),
+        )
+        for name, states in by_receiver.items()
+    ]
