@@ -19,6 +19,7 @@ from exporter.cli.exit_codes import Exit, exit_code
 from exporter.cli.named import DomainFlags, left_out, named
 from exporter.cli.once import ResolverFailsError, evaluated
 from exporter.cli.run import fail, run
+from exporter.cli.selectors import with_selectors
 from exporter.clock import SystemClock
 from exporter.config import ConfigError, Nameserver, Settings, defaults, load_in_time
 from exporter.config.values import nameserver
@@ -35,6 +36,7 @@ from exporter.targets import (
     Domain,
     MailHost,
     OwnResolver,
+    Selector,
 )
 from exporter.text import printable
 from exporter.views import json_report, terminal
@@ -65,11 +67,11 @@ async def _check_once(arguments: argparse.Namespace) -> int:
         if told := [*flags.given(), *(["--helo"] if arguments.helo is not None else [])]:
             raise ValueError(f"{told[0]} cannot stand beside --config.file, which says it")
         settings = load_in_time(arguments.config, known)
-        targets, notes = _chosen(settings, arguments.targets), []
+        targets, discover = _chosen(settings, arguments.targets), None
     elif arguments.targets:
         settings = defaults(known)
         targets = named(arguments.targets, arguments.helo, settings.blocklists, flags)
-        notes = list(left_out(targets))
+        discover = with_selectors
         if arguments.helo_name is None and all(isinstance(target, MailHost | OwnResolver) for target in targets):
             raise ValueError("to look at mail hosts alone, --smtp.helo-name NAME must say what we are called")
     else:
@@ -78,17 +80,19 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     if arguments.helo_name is not None:
         settings = replace(settings, helo_name=_helo_name(arguments.helo_name))
     settings = clients.resolve_system_nameservers(replace(settings, targets=tuple(targets)))
-    if settings.helo_name is None:
-        notes.append("mail hosts. Say what we are called there with --smtp.helo-name NAME.")
     running = _running(known, settings.running, arguments)
     began, resolver = clock.monotonic(), " ".join(it.text for it in settings.nameservers)
     try:
-        store = await evaluated(known, settings, running, clock)
+        store = await evaluated(known, settings, running, clock, discover)
     except ResolverFailsError as fails:
         text = f"the resolver {resolver} does not answer, so nothing can be told: {fails}"
         print(json_report.failed(text, Exit.UNKNOWN) if arguments.format == "json" else f"{text}\n{_RESOLVER}")
         return Exit.UNKNOWN
     policy, now = FindingPolicy(settings.severities), clock.wall()
+    selectors = {state.target.selector for state in store if isinstance(state.target, Selector)}
+    notes = list(left_out(targets, selectors.difference(flags.selectors))) if discover else []
+    if settings.helo_name is None:
+        notes.append("mail hosts. Say what we are called there with --smtp.helo-name NAME.")
     code = exit_code(store, policy, now, arguments.fail_on)
     if arguments.format == "json":
         print(json_report.as_json(store, policy, now, notes, code))

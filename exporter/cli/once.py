@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TextIO
 
@@ -17,7 +18,9 @@ from exporter.engine.plan import Plan
 from exporter.engine.store import Store
 from exporter.engine.sweep import Sweep
 from exporter.facts import Doubt, Reason
+from exporter.model import Target
 from exporter.net.dnsbl.client import DnsblClient
+from exporter.net.interfaces import DnsClient
 from exporter.targets import OwnResolver
 
 SILENT = (Reason.NETWORK, Reason.DNS_TIMEOUT, Reason.DNS_REFUSED)  # what a resolver that is of no use says
@@ -30,8 +33,16 @@ class ResolverFailsError(Exception):
         super().__init__(doubt.detail)
 
 
-async def evaluated(known: Catalogue, settings: Settings, enabled: frozenset[str], clock: Clock) -> Store:
+async def evaluated(
+    known: Catalogue,
+    settings: Settings,
+    enabled: frozenset[str],
+    clock: Clock,
+    discover: Callable[[list[Target], DnsClient], Awaitable[list[Target]]] | None = None,
+) -> Store:
     """These checks of everything that is configured, once. The resolver comes first.
+
+    `discover` gets the targets then, and returns those that are looked at.
 
     Raise ResolverFailsError if it answers nothing: then nothing can be told of anybody.
     """
@@ -49,6 +60,8 @@ async def evaluated(known: Catalogue, settings: Settings, enabled: frozenset[str
             for state in first:
                 if state.doubt and state.doubt.reason in SILENT:
                     raise ResolverFailsError(state.doubt)
+            if discover:
+                others = await discover(others, world.dns)
             plan = Plan(known, others, enabled.__contains__, store)
             await Sweep(plan, store, world.net, clock, progress).run()
             return store

@@ -1,0 +1,66 @@
+"""Finds DKIM keys of a domain under the selectors that signing programs and providers commonly use.
+
+DNS cannot list the selectors of a domain (RFC 6376 section 3.1). But most come from the manual of a program or a
+provider. A key under such a name is likely in use. A revoked one, or one that a wildcard invents, is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from exporter import receivers
+from exporter.mail.dkim import key_record
+from exporter.mail.dkim.key_record import KeyRecord
+from exporter.mail.dns import Question
+from exporter.model import Target
+from exporter.net.interfaces import DnsClient
+from exporter.targets import Delivery, Domain, KeyNamespace, Selector, Zone, deliveries
+
+MOST_DOMAINS = 20  # of one command: it is a guess, and each costs as many questions as there are names
+COMMON = (
+    *("default", "dkim", "mail", "email", "smtp", "key1", "s1", "s2", "k1", "k2", "k3"),  # programs, panels, SendGrid
+    *("google", "selector1", "selector2", "sig1"),  # Google Workspace, Microsoft 365, iCloud
+    *("fm1", "fm2", "fm3", "protonmail", "protonmail2", "protonmail3", "zmail"),  # Fastmail, Proton, Zoho
+    *("mandrill", "mte1", "mte2", "mailjet", "pic", "cm", "brevo1", "brevo2", "hs1", "hs2"),  # of campaigns
+    *("mlsend", "ctct1", "ctct2", "kl", "kl2", "zendesk1", "zendesk2"),
+)
+
+
+async def with_selectors(targets: Iterable[Target], dns: DnsClient) -> list[Target]:
+    """The targets, with the keys that were found for domains that nobody told a selector of."""
+    targets = list(targets)
+    domains = [it.domain for it in targets if isinstance(it, KeyNamespace)][:MOST_DOMAINS]
+    found = dict(zip(domains, await asyncio.gather(*(_found(it, dns) for it in domains)), strict=True))
+    found = {name: selectors for name, selectors in found.items() if selectors}
+    made = [one for it in targets if not isinstance(it, Delivery) for one in _made(it, found)]
+    return [*made, *deliveries(made, lambda _: receivers.DEFAULT)]
+
+
+async def _found(domain: str, dns: DnsClient) -> tuple[str, ...]:
+    if await _usable(secrets.token_hex(8), domain, dns):
+        return ()  # a wildcard answers for every name
+    there = await asyncio.gather(*(_usable(selector, domain, dns) for selector in COMMON))
+    return tuple(selector for selector, usable in zip(COMMON, there, strict=True) if usable)
+
+
+async def _usable(selector: str, domain: str, dns: DnsClient) -> bool:
+    reply = await dns.ask(Question(f"{selector}._domainkey.{domain}", "TXT"))
+    records = [key_record.attempt(text.text) for text in reply.texts]
+    return any(isinstance(it, KeyRecord) and not it.revoked for it in records)
+
+
+def _made(target: Target, found: Mapping[str, tuple[str, ...]]) -> Iterator[Target]:
+    match target:
+        case KeyNamespace(domain=name) if name in found:
+            for selector in found[name]:
+                others = tuple(it for it in found[name] if it != selector)
+                yield Selector(domain=name, selector=selector, signer=name, siblings=others)
+        case Domain(name=name) if name in found:
+            yield replace(target, signers=(name,))
+        case Zone(name=name) if name in found:
+            yield replace(target, keys=tuple(f"{it}._domainkey.{name}" for it in found[name]))
+        case _:
+            yield target
