@@ -126,7 +126,7 @@ def _check(check: _Parser) -> None:
         help="domain, IP address, or HOST:PORT of a mail host; default: all of the config",
     )
     check.add_argument("--config.file", dest="config", type=Path, metavar="FILE")
-    check.add_argument("--format", choices=("text", "json"), default="text")
+    check.add_argument("--format", choices=("text", "json", "junit", "sarif"), default="text")
     check.add_argument("--helo", metavar="NAME", help="what the named addresses say in HELO/EHLO")
     check.add_argument(
         "--mail-from",

@@ -39,7 +39,7 @@ from exporter.targets import (
     Selector,
 )
 from exporter.text import printable
-from exporter.views import json_report, terminal
+from exporter.views import json_report, pipelines, terminal
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -86,6 +86,8 @@ async def _check_once(arguments: argparse.Namespace) -> int:
         store = await evaluated(known, settings, running, clock, discover)
     except ResolverFailsError as fails:
         text = f"the resolver {resolver} does not answer, so nothing can be told: {fails}"
+        if arguments.format in ("junit", "sarif"):
+            return fail(text, Exit.UNKNOWN)
         print(json_report.failed(text, Exit.UNKNOWN) if arguments.format == "json" else f"{text}\n{_RESOLVER}")
         return Exit.UNKNOWN
     policy, now = FindingPolicy(settings.severities), clock.wall()
@@ -94,11 +96,16 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     if settings.helo_name is None:
         notes.append("mail hosts. Say what we are called there with --smtp.helo-name NAME.")
     code = exit_code(store, policy, now, arguments.fail_on)
-    if arguments.format == "json":
-        print(json_report.as_json(store, policy, now, notes, code))
-    else:
-        look = terminal.Look(_subject(arguments.targets, targets), clock.monotonic() - began, resolver, notes)
-        terminal.as_text(store, policy, now, look, detail=arguments.detail)
+    match arguments.format:
+        case "json":
+            print(json_report.as_json(store, policy, now, notes, code))
+        case "junit":
+            print(pipelines.as_junit(store, policy, now), end="")
+        case "sarif":
+            print(pipelines.as_sarif(store, policy, now))
+        case _:
+            look = terminal.Look(_subject(arguments.targets, targets), clock.monotonic() - began, resolver, notes)
+            terminal.as_text(store, policy, now, look, detail=arguments.detail)
     return code
 
 
@@ -130,6 +137,8 @@ async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> i
     said = {"--helo": arguments.helo, "--smtp.helo-name": arguments.helo_name}
     if told := [*DomainFlags.read(arguments).given(), *(flag for flag, value in said.items() if value is not None)]:
         raise ValueError(f"--recipients FILE is looked at alone, without {told[0]}")
+    if arguments.format not in ("text", "json"):
+        raise ValueError(f"--recipients prints text or json, not {arguments.format}")
     known, clock = catalogue.load(), SystemClock()
     settings = load_in_time(arguments.config, known) if arguments.config is not None else defaults(known)
     settings = clients.resolve_system_nameservers(_asking(settings, arguments))

@@ -13,10 +13,10 @@ from exporter.cli.exit_codes import Exit
 T = TypeVar("T")
 
 
-def fail(message: object) -> int:
+def fail(message: object, code: Exit = Exit.USAGE) -> int:
     """Say it on standard error; return the exit code."""
     print(message, file=sys.stderr)
-    return Exit.USAGE
+    return code
 
 
 def run(main_: Coroutine[Any, Any, T]) -> T:

@@ -52,6 +52,7 @@ def run(*arguments: str) -> int:
         (["check", "--config.file=x.yaml", "--helo", "a.example"], "--helo cannot stand beside --config.file"),
         (["check", "--recipients", "-", "--helo", "a.example"], "looked at alone, without --helo"),
         (["check", "--recipients", "-", "--smtp.helo-name", "a.example"], "alone, without --smtp.helo-name"),
+        (["check", "--recipients", "-", "--format", "sarif"], "--recipients prints text or json, not sarif"),
         (["check", "--recipients", "-", "--mail-from", "b.example"], "without --mail-from"),
         (["check", "example.com", "--no-such-flag", "x"], "unrecognized arguments: --no-such-flag x"),
         (["check", "--recipients", "/no/such/list"], "No such file or directory: '/no/such/list'"),

@@ -12,7 +12,7 @@ from exporter import __version__
 from exporter.engine.store import Store
 from exporter.explain import diagnosis
 from exporter.explain.refusals import Refusals
-from exporter.views import json_report, terminal
+from exporter.views import json_report, pipelines, terminal
 from tests.support.fleet_of_all_verdicts import CATALOGUE, NOW, POLICY, fill
 from tests.views.test_web import Site, served
 
@@ -76,6 +76,13 @@ def test_the_text_for_a_terminal_stays_the_same(tmp_path: Path) -> None:
         stream = io.StringIO()
         terminal.as_text(fill(Store()), POLICY, NOW, look, stream, detail=detail)
         same(stream.getvalue(), f"check{'-' * bool(detail)}{'v' * detail}.txt", tmp_path)
+
+
+def test_what_pipelines_read_stays_the_same(tmp_path: Path) -> None:
+    store = fill(Store())
+    same(pipelines.as_junit(store, POLICY, NOW), "check.junit.xml", tmp_path)
+    told = pipelines.as_sarif(store, POLICY, NOW)
+    same(told.replace(f'"semanticVersion": "{__version__}"', '"semanticVersion": "0"') + "\n", "check.sarif", tmp_path)
 
 
 def test_the_json_stays_the_same_key_for_key(tmp_path: Path) -> None:
