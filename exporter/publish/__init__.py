@@ -12,7 +12,7 @@ from string import Template
 
 from exporter.engine.catalogue import Catalogue
 from exporter.facts import Dead
-from exporter.publish import finding_pages, rules
+from exporter.publish import alert_page, finding_pages, rules
 from exporter.publish.grafana import dashboards
 from exporter.publish.promql import checks, none_of, pattern
 from exporter.publish.rules import Format, Style
@@ -32,6 +32,7 @@ def files(
     yield "alertmanager/alertmanager.yml", routes(known, given)
     yield from dashboards(known, given)
     yield from finding_pages.pages(known)
+    yield from alert_page.pages(known, given)
 
 
 def routes(known: Catalogue, given: Thresholds) -> str:

@@ -29,7 +29,8 @@ target shows it, with the questions that were asked and their answers. The runni
 | info | worth knowing: it is shown on pages alone, no check fails because of it, and it is no series |
 
 `severities` in the configuration judges one otherwise, and `accept` on an entry lives with it for a while. Those of
-severity critical and warning are `deliverability_finding{finding="ID"}`, and alerts tell of them."""
+severity critical and warning are `deliverability_finding{finding="ID"}`, and alerts tell of them. Alerts about the
+exporter itself have [a page of their own](exporter.md)."""
 
 
 def pages(known: Catalogue) -> Iterator[tuple[str, str]]:

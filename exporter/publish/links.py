@@ -11,20 +11,22 @@ LONGEST = 500  # characters of a URL
 _PAGE = "/{check}.md#{anchor}"  # below the place that hosts the finding pages
 _FORBIDDEN = set("{}<>\"'`\\ ")  # what YAML or a template would read otherwise
 FINDING = "{{ $labels.finding }}"  # in a template of Prometheus: that of the series
-_OF_SERIES = {
-    "check": "{{ $labels.check }}",
-    "finding": FINDING,
-    "anchor": '{{ reReplaceAll "[.]" "" $labels.finding }}',
-}
+_WORDS = ("check", "finding", "anchor")  # that a URL may have in braces
+_OF_SERIES = ("{{ $labels.check }}", FINDING, '{{ reReplaceAll "[.]" "" $labels.finding }}')
 
 
 def runbook(given: Thresholds, finding: str, exporter: str) -> str:
     """What a finding means, and how to fix it. `finding` is its id or FINDING; links to the exporter begin with it."""
+    words = (finding.partition(".")[0], finding, anchor(finding)) if finding != FINDING else _OF_SERIES
+    return about(given, *words) or f"{exporter}/findings/{finding}"
+
+
+def about(given: Thresholds, page: str, what: str, anchor: str) -> str:
+    """A place on one of the pages that are hosted; empty if none are."""
     if not given.runbook_url:
-        return f"{exporter}/findings/{finding}"
-    words = {"check": finding.partition(".")[0], "finding": finding, "anchor": anchor(finding)}
+        return ""
     url = given.runbook_url if "{" in given.runbook_url else given.runbook_url.rstrip("/") + _PAGE
-    return _with(url, _OF_SERIES if finding == FINDING else words)
+    return _with(url, dict(zip(_WORDS, (page, what, anchor), strict=True)))
 
 
 def check_runbook_url(text: str) -> None:
@@ -33,7 +35,7 @@ def check_runbook_url(text: str) -> None:
     It may have the words in braces that `runbook` fills in. Without them, it is that of the folder with finding pages.
     """
     try:
-        filled = _with(text, dict.fromkeys(_OF_SERIES, "x"))
+        filled = _with(text, dict.fromkeys(_WORDS, "x"))
         parts = urlsplit(filled)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and not set(filled) & _FORBIDDEN
     except ValueError:

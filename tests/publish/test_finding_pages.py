@@ -14,13 +14,14 @@ import yaml
 from exporter import __main__ as command
 from exporter.engine import catalogue
 from exporter.facts import Severity
-from exporter.publish import finding_pages, links, markdown
+from exporter.publish import alert_page, exporter_alerts, finding_pages, links, markdown
 from exporter.publish.thresholds import Thresholds
 from tests.lab.process import need
 from tests.support import markdown as read
 
 CATALOGUE = catalogue.load()
-PAGES = {Path(name).name: text for name, text in finding_pages.pages(CATALOGUE)}
+MADE = [*finding_pages.pages(CATALOGUE), *alert_page.pages(CATALOGUE, Thresholds())]
+PAGES = {Path(name).name: text for name, text in MADE}
 INDEX = PAGES["README.md"]
 HOSTED = "https://git.example/mail/runbooks"
 
@@ -42,7 +43,7 @@ def test_a_finding_is_told_with_all_that_its_rule_says() -> None:
 
 
 def test_each_check_has_a_page_and_the_index_counts_its_findings() -> None:
-    assert PAGES.keys() == {"README.md", *(f"{check}.md" for check in CATALOGUE.checks)}
+    assert PAGES.keys() == {"README.md", "exporter.md", *(f"{check}.md" for check in CATALOGUE.checks)}
     (meanings, index) = read.cells(INDEX)
     assert [row[0] for row in meanings[1:]] == list(map(str, Severity))
     for row, entry in zip(index[1:], CATALOGUE.entries, strict=True):
@@ -50,6 +51,14 @@ def test_each_check_has_a_page_and_the_index_counts_its_findings() -> None:
         assert f"({entry.check.id}.md)" in row[0]
         assert re.findall(r"^## (.*)$", page, re.MULTILINE) == sorted(rule.id for rule in entry.rules)
         assert sum(map(int, row[2:])) == len(entry.rules)
+
+
+def test_the_page_of_the_exporters_own_alerts_says_what_each_means_and_what_to_do() -> None:
+    page = PAGES["exporter.md"]
+    assert "{{" not in page
+    for alert in exporter_alerts.alerts(CATALOGUE, Thresholds()):
+        told = section(page, f"## {alert.name}")
+        assert "\n- To do: " in told, alert.name
 
 
 def test_a_finding_with_several_places_says_which_label_tells_them() -> None:
@@ -91,6 +100,8 @@ def test_links_of_alerts_lead_to_the_external_url_and_to_the_pages_that_are_publ
     assert "/findings/" not in alerts
     assert f"{given.exporter_url}/targets/" in alerts
     assert f"{given.exporter_url}/" in (tmp_path / "grafana" / "dashboards" / "fleet.json").read_text()
+    watching = {alert.name for alert in exporter_alerts.alerts(CATALOGUE, given)}
+    assert {f"{HOSTED}/exporter.md#{name.lower()}" for name in watching} <= told, "the exporter may be down"
     ours = {links.runbook(given, rule, given.exporter_url) for rule in CATALOGUE.rules}
     assert len(ours) == len(CATALOGUE.rules)
     for url in {url for url in told if url.startswith(HOSTED) and "{{" not in url} | ours:
