@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from exporter.engine.catalogue import Catalogue
-from exporter.publish.grafana.board import Board, Links, of, row
+from exporter.engine.families import CHECKS, OVERDUE, TARGETS
+from exporter.engine.families import OWN_PREFIX as OWN
+from exporter.publish.grafana.board import Board, row
+from exporter.publish.grafana.links import Links
 from exporter.publish.grafana.panels import (
     ANY_IS_BAD,
     BAD,
@@ -19,10 +22,9 @@ from exporter.publish.grafana.panels import (
     stat,
     table,
 )
-from exporter.publish.grafana.parts import UNKNOWN
+from exporter.publish.grafana.queries import of
 from exporter.publish.thresholds import Thresholds
 
-OWN = "deliverability_exporter_"
 DONE = {"1": ("ok", GOOD), "0": ("FAILED", BAD)}
 SAVED = {"1": ("yes", GOOD), "0": ("memory only", NOTICE)}
 
@@ -80,7 +82,7 @@ def _numbers(given: Thresholds) -> list[tuple[int, Json]]:
         stat(
             "Overdue",
             "Targets that a check has not looked at for two intervals, whatever it found.",
-            f"sum({of(OWN + 'overdue_targets')})",
+            f"sum({of(OVERDUE)})",
             steps=((None, "text"), (1, DOUBT)),
         ),
         stat(
@@ -113,7 +115,7 @@ def _exporters(links: Links) -> Json:
                 f"{one(OWN + 'config_last_reload_success_timestamp_seconds')} * 1000",
                 Column("Configuration of", width=160, unit=WHEN),
             ),
-            "checks": (f"count by (instance) ({of(UNKNOWN)})", Column("Checks", width=100, unit="short")),
+            "checks": (f"sum by (instance) ({of(CHECKS)})", Column("Checks", width=100, unit="short")),
             "series": (one(OWN + "series"), Column("Series", width=100, unit="short")),
             "memory": (one("process_resident_memory_bytes"), Column("Memory", width=110, unit="bytes")),
             "files": (
@@ -160,7 +162,7 @@ def _late() -> Json:
     return bars(
         "Overdue, by check",
         "Targets that it has not looked at for two intervals, whatever it found.",
-        f"sort_desc(sum by (check) ({of(OWN + 'overdue_targets')}))",
+        f"sort_desc(sum by (check) ({of(OVERDUE)}))",
         "{{check}}",
         steps=((None, DOUBT),),
     )
@@ -180,7 +182,7 @@ def _targets() -> Json:
     return bars(
         "Targets, by kind",
         "A sudden loss is a list of targets that was lost.",
-        f"sort_desc(sum by (kind) ({of('deliverability_targets')}))",
+        f"sort_desc(sum by (kind) ({of(TARGETS)}))",
         "{{kind}}",
         steps=((None, "blue"),),
     )
