@@ -127,7 +127,7 @@ def _facts(known: Catalogue) -> list[tuple[int, Json]]:
 
 def _trend(known: Catalogue) -> Json:
     return series(
-        "Findings",
+        "Findings of the domain itself",
         "Which stood when. The marks are records that changed.",
         (f"count by (finding) ({apart(of(FINDING, both(THIS, causes(known))))})", "{{finding}}"),
         stacked=True,
@@ -247,8 +247,8 @@ def _receivers(known: Catalogue, links: Links) -> Json:
         "instance": TOLD["instance"],
     }
     return table(
-        "Demands of receivers, not met",
-        "Of Microsoft, Gmail and Yahoo. Empty where all that can be seen is met; the light "
+        "By receiver",
+        "Demands of Microsoft, Gmail and Yahoo that are not met. Empty where all that can be seen is met; the light "
         f"{' and '.join(checks(known, Delivery))} tells.",
         labels,
         {

@@ -31,7 +31,6 @@ from exporter.publish.grafana.panels import (
     table,
 )
 from exporter.publish.grafana.parts import (
-    ENDED,
     FEW,
     SEVERITY,
     SHOWN,
@@ -43,6 +42,7 @@ from exporter.publish.grafana.parts import (
 )
 from exporter.publish.grafana.queries import (
     CRITICAL,
+    ENDED,
     HERE,
     JOB,
     WARNING,
@@ -225,8 +225,8 @@ def _owners(mine: str) -> Json:
         "configuration. Who is not here has none.",
         {"owner": Column("Owner")},
         {
-            "critical": (by(FINDING, mine, CRITICAL), Column("Critical", width=72, steps=ANY_IS_BAD)),
-            "warning": (by(FINDING, mine, WARNING), Column("Warning", width=72, steps=ANY_IS_A_WARNING)),
+            "critical": (by(FINDING, mine, CRITICAL), Column("Critical", width=78, steps=ANY_IS_BAD)),
+            "warning": (by(FINDING, mine, WARNING), Column("Warning", width=78, steps=ANY_IS_A_WARNING)),
             "unknown": (by(REASON, _MINE, ENDED), Column("Unknown", width=80, steps=ANY_IS_DOUBT)),
         },
         sort=[("Critical", True), ("Warning", True)],

@@ -20,8 +20,8 @@ from exporter.publish.grafana.panels import (
     stat,
     table,
 )
-from exporter.publish.grafana.parts import ENDED, FEW, STATE, findings, listed, listings, numbers, untold
-from exporter.publish.grafana.queries import CRITICAL, EXPORTER, HERE, WARNING, among, led, led_among, of, state
+from exporter.publish.grafana.parts import FEW, STATE, findings, listed, listings, numbers, untold
+from exporter.publish.grafana.queries import CRITICAL, ENDED, EXPORTER, HERE, WARNING, among, led, led_among, of, state
 from exporter.publish.promql import looking_at
 from exporter.publish.thresholds import Thresholds
 from exporter.targets import ListHealth

@@ -26,6 +26,7 @@ from exporter.publish.grafana.panels import (
 )
 from exporter.publish.grafana.queries import (
     CRITICAL,
+    ENDED,
     WARNING,
     Selecting,
     active,
@@ -42,7 +43,6 @@ from exporter.targets import Delivery, ListHealth
 
 SHOWN = 100  # rows of each severity: a table stays one whatever the fleet
 FEW = 20
-ENDED = 'reason!="pending"'  # the latest run has ended
 
 SEVERITY = Column("Severity", width=90, texts=SEVERITIES, filled=True)
 STATE = Column("State", width=90, texts=STATES, filled=True)

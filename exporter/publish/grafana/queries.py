@@ -47,7 +47,7 @@ JOB = 'job=~"$job"'
 HERE = f'{JOB},instance=~"$instance"'
 EXPORTER = "job, instance"  # what tells exporters apart
 MAIL_HOST = "deliverability_domain_mail_host_info"
-PENDING = 'reason="pending"'
+ENDED = 'reason!="pending"'  # the latest run has ended
 CRITICAL, WARNING = 'severity="critical"', 'severity="warning"'
 WORDS = ("title", "impact", "fix")
 
@@ -129,10 +129,9 @@ def asking(metric: str, *more: str) -> Making:
 
 
 def _value(matchers: str) -> str:
-    """Of each series that says something bad or unknown, and 0 of each check of a target that has been answered."""
-    told = f"2 * {of(UNKNOWN, matchers)} unless ignoring (reason) {of(REASON, both(matchers, PENDING))}"
+    """Of what is bad or unknown, and of each check of a target: 1 while it is unknown for whatever reason, else 0."""
     bad = f"4 * {of(FINDING, both(matchers, CRITICAL))} or 3 * {of(FINDING, both(matchers, WARNING))}"
-    return f"({bad} or {told} or {of(REASON, both(matchers, PENDING))})"
+    return f"({bad} or 2 * {of(REASON, both(matchers, ENDED))} or {of(UNKNOWN, matchers)})"
 
 
 def state(by: str, select: Selecting) -> str:

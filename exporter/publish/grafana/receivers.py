@@ -17,8 +17,8 @@ from exporter.publish.grafana.panels import (
     stat,
     table,
 )
-from exporter.publish.grafana.parts import ENDED, SHOWN, findings, unmet, untold
-from exporter.publish.grafana.queries import among, apart, both, of, once
+from exporter.publish.grafana.parts import SHOWN, findings, unmet, untold
+from exporter.publish.grafana.queries import ENDED, among, apart, both, of, once
 from exporter.publish.promql import looking_at
 from exporter.publish.thresholds import Thresholds
 from exporter.targets import Delivery
