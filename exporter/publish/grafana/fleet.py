@@ -7,7 +7,7 @@ wrong; bench/dashboards.py measures them.
 from __future__ import annotations
 
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.families import ACCEPTED_UNTIL, CHECKS, FINDING, OVERDUE, PROBLEMS, REASON
+from exporter.engine.families import CHECKS, FINDING, OVERDUE, PROBLEMS, REASON
 from exporter.model import TARGET_LABELS
 from exporter.publish.alert import PREFIX
 from exporter.publish.grafana.board import Board, choice, every, row
@@ -18,7 +18,6 @@ from exporter.publish.grafana.panels import (
     ANY_IS_DOUBT,
     BAD,
     DOUBT,
-    PLAIN,
     UNCONFIRMED,
     WAITING,
     WARN,
@@ -35,7 +34,6 @@ from exporter.publish.grafana.parts import (
     SEVERITY,
     SHOWN,
     changes,
-    days_left,
     findings,
     listings,
     untold,
@@ -51,13 +49,12 @@ from exporter.publish.grafana.queries import (
     both,
     causes,
     grouped,
-    led,
     of,
     once,
     owned,
     total,
-    worded,
 )
+from exporter.publish.grafana.soon import accepted, certificates, registrations
 from exporter.publish.records import EXPORTERS
 from exporter.publish.slo import RATIO
 from exporter.publish.thresholds import Thresholds
@@ -101,8 +98,8 @@ def fleet(known: Catalogue, given: Thresholds) -> Board:
             row("Not known, or not looked at"),
             (8, [(5, _unknown()), (9, _doubts()), (10, untold(links, among(_MINE), FEW))]),
             row("Soon, and lately"),
-            (8, [(8, _certificates(given, links)), (8, _registrations(given, links)), (8, changes(links))]),
-            (8, [(12, listings(known, links)), (12, _accepted(links))]),
+            (8, [(8, certificates(given, links)), (8, registrations(given, links)), (8, changes(links))]),
+            (8, [(12, listings(known, links)), (12, accepted(links))]),
         ],
         changes='check!=""',
     )
@@ -113,7 +110,8 @@ def _status(status: str) -> str:
 
 
 def _numbers() -> list[tuple[int, Json]]:
-    firing = f'count(ALERTS{{{JOB},alertname=~"{PREFIX}.*",alertstate="firing",deliverability_scope!="mute"}})'
+    real = f'{JOB},alertname=~"{PREFIX}.*",alertstate="firing",severity!="none",deliverability_scope!="mute"'
+    firing = f"count(ALERTS{{{real}}})"
     numbers = [
         stat(
             "Critical",
@@ -220,7 +218,7 @@ def _owners(mine: str) -> Json:
         return f"topk({SHOWN}, sum by (owner) ({owned(counted)}))"
 
     return table(
-        "By $owner",
+        "Findings by $owner",
         "Findings and unknown checks by the label that is chosen above. Set `label_names` and `labels` in the "
         "configuration. Who is not here has none.",
         {"owner": Column("Owner")},
@@ -286,63 +284,4 @@ def _doubts() -> Json:
         (once(OVERDUE), "late"),
         decimals=0,
         colors={"unknown": DOUBT, "pending": WAITING, "late": WARN},
-    )
-
-
-def _certificates(given: Thresholds, links: Links) -> Json:
-    ends = of("deliverability_smtp_tls_certificate_not_after_timestamp_seconds")
-    labels = {
-        "mail_host": Column(
-            "Mail host", links=(links.board("mail_host"), links.page("mail_host=${__data.fields.mail_host}"))
-        ),
-        "mail_port": Column("Port", width=70),
-        "instance": TOLD["instance"],
-    }
-    left = f"(min by ({', '.join(labels)}) ({led(f'bottomk({2 * FEW}, {ends})')}) - time()) / 86400"
-    return table(
-        "Certificates that end next",
-        "Of mail hosts, those that end first.",
-        labels,
-        {"left": (left, Column("Days left", width=90, decimals=0, steps=days_left(given.certificate_days)))},
-        sort=[("Days left", False)],
-    )
-
-
-def _registrations(given: Thresholds, links: Links) -> Json:
-    labels = {
-        "domain": Column("Domain", links=(links.board("domain"), links.page("domain=${__data.fields.domain}"))),
-        "instance": TOLD["instance"],
-    }
-    ends = of("deliverability_registration_expiry_timestamp_seconds")
-    left = f"(min by ({', '.join(labels)}) ({led(f'bottomk({2 * FEW}, {ends})')}) - time()) / 86400"
-    return table(
-        "Registrations that end next",
-        "Of domains, those that end first.",
-        labels,
-        {"left": (left, Column("Days left", width=90, decimals=0, steps=days_left(given.registration_days)))},
-        sort=[("Days left", False)],
-    )
-
-
-def _accepted(links: Links) -> Json:
-    labels = {
-        "title": Column("What is wrong", width=250, links=(links.runbook(),)),
-        "target": Column("Where", links=links.target()),
-        "finding": Column("finding", hidden=True),
-        **TOLD,
-    }
-    until = led(of(ACCEPTED_UNTIL))
-    until = f"({until} < +Inf or 0 * ({until} == bool +Inf))"  # 0: no end
-    accepted = worded(links.labelled(f"bottomk({SHOWN}, {until}) * 1000"))
-    return table(
-        "Accepted findings",
-        "They stand, but were accepted in the configuration: no check fails because of them until that day.",
-        labels,
-        {
-            "until": (
-                f"max by ({', '.join(labels)}) ({accepted})",
-                Column("Until", width=140, unit=WHEN, texts={"0": ("no end", PLAIN)}),
-            )
-        },
-        sort=[("Until", False)],
     )

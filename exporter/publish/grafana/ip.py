@@ -76,7 +76,7 @@ def _facts() -> list[tuple[int, Json]]:
         (
             4,
             stat(
-                "Lists believed",
+                "Lists checked",
                 "That the verdict rests on. Those that do not answer, or cannot be believed, are not in it.",
                 f"min({of('deliverability_blocklist_checked', THIS)})",
                 steps=((None, NOTICE), (1, "text")),
@@ -114,11 +114,11 @@ def _greetings(links: Links) -> Json:
 def _trend() -> Json:
     return series(
         "Listings",
-        "How many lists say so, of how many that can be believed.",
-        (f"max({of('deliverability_blocklist_checked', THIS)})", "lists believed"),
+        "How many lists say so, of how many that answer and can be believed.",
+        (f"max({of('deliverability_blocklist_checked', THIS)})", "lists checked"),
         (f"max({of('deliverability_blocklist_listings', THIS)})", "listed on"),
         decimals=0,
-        colors={"listed on": BAD, "lists believed": GOOD},
+        colors={"listed on": BAD, "lists checked": GOOD},
     )
 
 

@@ -169,7 +169,7 @@ def _domains(links: Links) -> Json:
 
 def _smallest() -> Json:
     return bars(
-        "Largest mail that is taken",
+        "Largest accepted mail",
         f"What they announce (SIZE); the {FEW} smallest. 0 is no fixed limit.",
         f"sort(bottomk({FEW}, min by (mail_host, mail_port) ({of('deliverability_smtp_size_limit_bytes', THESE)})))",
         "{{mail_host}}:{{mail_port}}",

@@ -61,7 +61,7 @@ def numbers(select: Selecting, targets: str, matchers: str = "") -> list[tuple[i
         (
             4,
             stat(
-                "Critical",
+                "Critical findings",
                 "Findings because of which mail is being refused or lost, confirmed or not.",
                 counted(select(asking(FINDING, matchers, CRITICAL))),
                 steps=ANY_IS_BAD,
@@ -70,7 +70,7 @@ def numbers(select: Selecting, targets: str, matchers: str = "") -> list[tuple[i
         (
             4,
             stat(
-                "Warnings",
+                "Warning findings",
                 "Findings because of which it is or will be distrusted, confirmed or not.",
                 counted(select(asking(FINDING, matchers, WARNING))),
                 steps=ANY_IS_A_WARNING,
