@@ -4,7 +4,7 @@ A real Prometheus scrapes a fleet that has no network (steady_fleet.py), and get
 read: a day minute by minute, and 30 days of the share of domains without a critical finding. Then each query of each
 dashboard is asked as Grafana asks it, with the steps of a wide screen, while Prometheus has nothing else to do. Told is
 the median of the runs, by panel, and the sum for each dashboard, also in CPU time: what one viewer costs with each
-refresh. CPU time is what to compare where other programs run on the machine.
+refresh. Compare CPU time where other programs run beside it.
 """
 
 from __future__ import annotations

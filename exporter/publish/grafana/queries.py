@@ -3,8 +3,8 @@
 The problem: a fleet of 10,000 domains has 360,000 series. A panel that adds them up costs seconds, for each viewer and
 each refresh. And two exporters with one configuration have each series twice.
 
-The idea: the exporter counts what is a total, and a finding has series only while it stands. So no query of the fleet
-reads a series of what is well.
+The idea: the exporter counts what is a total, and a finding has series only while it stands. So the fleet dashboard
+reads nothing of what is well, but for the dates of what ends next.
 
 The rules:
 
