@@ -40,6 +40,9 @@ HELP = {  # of the families that are no measures of a check
     CHECKS: "Checks of targets by status, the first that applies of fail, pending, unknown and pass.",
 }
 OWN_PREFIX = "deliverability_exporter_"
+BUILD = OWN_PREFIX + "build_info"
+CONFIG = OWN_PREFIX + "config_hash_info"
+OVERDUE = OWN_PREFIX + "overdue_targets"
 OWN = tuple(  # of the exporter itself: views/own_metrics.py makes them
     OWN_PREFIX + name
     for name in (

@@ -19,6 +19,14 @@ def looking_at(known: Catalogue, *kinds: type[Target]) -> str:
     return one_of("check", checks(known, *kinds))
 
 
+def partly(known: Catalogue, *kinds: type[Target]) -> str:
+    """A matcher for the series of the checks that look at one of these kinds, and perhaps at others, too.
+
+    It is cheap where `ip!=""` is not: an index has a list for each value of a label.
+    """
+    return one_of("check", [it.check.id for it in known.entries if set(kinds) & set(it.check.over)])
+
+
 def one_of(label: str, values: Iterable[str]) -> str:
     """`check="a"`, `check=~"a|b"`."""
     return _matcher(label, list(values), "=")

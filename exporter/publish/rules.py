@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from exporter.engine.catalogue import Catalogue
-from exporter.publish import alert_page, exporter_alerts, eyes, findings, inhibit
+from exporter.publish import alert_page, exporter_alerts, eyes, findings, inhibit, slo
 from exporter.publish.alert import Alert
 from exporter.publish.records import records
 from exporter.publish.thresholds import Thresholds
@@ -61,6 +61,7 @@ def groups(known: Catalogue, given: Thresholds, style: Style = Style.GENERIC) ->
         *_groups("findings", _plain([inhibiting, *of_findings, findings.flapping(given)])),
         *_groups("eyes", _plain(eyes.alerts(known, given))),
         *_groups("exporter", _plain(alert_page.hosted(exporter_alerts.alerts(known, given), given))),
+        *_groups("slo", list(slo.records(known, given))),
     ]
 
 

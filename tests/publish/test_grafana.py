@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-import urllib.request
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
@@ -18,56 +16,47 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from exporter.engine import catalogue, families
+from exporter.engine import families
 from exporter.net.dns.resolver import ResolverStats
 from exporter.publish.grafana import boards
 from exporter.publish.grafana.board import Board, row
 from exporter.publish.thresholds import Thresholds
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
-from tests.lab.exporter import ROOT
-from tests.lab.process import Lab, free, until
-from tests.lab.prometheus import Prometheus, prometheus
+from tests.publish.dashboards import (
+    BOARDS,
+    CATALOGUE,
+    CLUSTER,
+    OF_THE_RULES,
+    OF_THE_SCRAPE,
+    PANELS,
+    QUERIES,
+    VARIABLE,
+    asked,
+    clustered,
+)
 from tests.support.clock import FakeClock
-
-CATALOGUE = catalogue.load()
-BOARDS: dict[str, dict[str, Any]] = {board.name: board.json() for board in boards(CATALOGUE, Thresholds())}
-PANELS = [(name, panel) for name, board in BOARDS.items() for panel in board["panels"]]
-QUERIES = [
-    (name, panel["title"], target["expr"], panel["type"])
-    for name, panel in PANELS
-    for target in panel.get("targets", ())
-]
+from tools.grafana_com import shared
 
 # Grafana's model of an annotation leaves these out: they belong to the data source, which reads them where they stand.
 OF_THE_DATA_SOURCE = {"useValueForTime", "titleFormat", "textFormat", "tagKeys", "step"}
 
-# What a query may name besides the exporter's own families: Prometheus makes these when it scrapes.
-OF_THE_SCRAPE = {"up", "scrape_duration_seconds"}
-
-SCRAPES = 1.0  # seconds between two
-CHOSEN = {  # values of variables: data for one of them is enough
-    "domain": (
-        "example.com",
-        "spf-and-dkim-forgotten.example.net",
-        "dmarc-missing.example",
-        "not-answered.example.net",
-    ),
-    "ip": ("198.51.100.31", "192.0.2.10", "198.51.100.23"),
-    "mail_host": (".+",),
-    "owner": ("team",),
-    "job": (".+",),
-    "instance": (".+",),
+# What the fleet may ask for: totals, what exists only while something is wrong, and what is there once.
+CHEAP = {
+    "up",
+    *OF_THE_RULES,
+    families.CONFIG,
+    families.OWN_PREFIX + "config_last_reload_success_timestamp_seconds",
+    *(families.OVERDUE, families.PROBLEMS, families.CHECKS, families.INFO),
+    *(families.FINDING, families.SINCE, families.REASON, families.LAST_CONCLUSIVE),
+    *(families.ACCEPTED_UNTIL, families.RECORD_CHANGED),
 }
-CHANGES = "no record changes in the demonstration"
-EMPTY_BY_DESIGN = {
-    ("fleet", "Records changed last"): CHANGES,
-    ("domain", "Records changed last"): CHANGES,
-}
+# One series for each mail host or domain, of which the few that end first are asked for.
+OF_EACH = {"Certificates that end next", "Registrations that end next"}
 
 _FIELD = re.compile(r"\$\{__data\.fields\.(\w+)\}")
-_METRIC = re.compile(r"\b([a-z][a-z0-9_]+)\{")
-_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
+_METRIC = re.compile(r"\b([A-Za-z_:][A-Za-z0-9_:]*)\{")
+_SELECTOR = re.compile(r"\b([A-Za-z_:][A-Za-z0-9_:]*)\{([^}]*)\}")
 
 
 def test_grafanas_own_model_knows_every_field() -> None:
@@ -143,6 +132,8 @@ def test_every_link_leads_somewhere() -> None:
         }
         for link in links(panel):
             assert set(_FIELD.findall(link["url"])) <= columns, (name, panel["title"], link)
+            if link["url"].startswith("/alerting/list?search="):
+                continue
             board = re.match(r"/d/([\w-]+)\?", link["url"].replace("${__data.fields.kind}", "domain"))
             assert link["url"].startswith("http://${__data.fields.instance}") or (board and board[1] in uids), link
 
@@ -167,7 +158,7 @@ def test_every_metric_exists() -> None:
     pieces, _ = exposition.render()
     own = dict(re.findall(r"# TYPE (\w+) (\w+)", b"".join(pieces).decode()))
     names = {f"{name}_bucket" if kind == "histogram" else name for name, kind in own.items()}
-    names |= families.HELP.keys() | {measure.name for measure in CATALOGUE.metrics} | OF_THE_SCRAPE
+    names |= families.HELP.keys() | {measure.name for measure in CATALOGUE.metrics} | OF_THE_SCRAPE | OF_THE_RULES
     for board in BOARDS.values():
         asked = [variable["query"]["query"] for variable in board["templating"]["list"] if variable["type"] == "query"]
         asked += [mark["expr"] for mark in board["annotations"]["list"] if "expr" in mark]
@@ -178,136 +169,68 @@ def test_every_metric_exists() -> None:
 def test_every_variable_that_is_used_is_there() -> None:
     for name, board in BOARDS.items():
         there = {variable["name"] for variable in board["templating"]["list"]}
-        used = {found for other, _, expr, _ in QUERIES if other == name for found in _VARIABLE.findall(expr)}
+        used = {found for other, _, expr, _ in QUERIES if other == name for found in VARIABLE.findall(expr)}
         assert used - there <= {"__rate_interval"}
 
 
-@pytest.fixture(scope="module")
-def monitor(lab: Lab) -> Prometheus:
-    """A real Prometheus that has scraped the demonstration, until it can tell rates of all that it does."""
-    at = free()
-    config = (
-        f"global: {{scrape_interval: {SCRAPES:g}s}}\n"
-        f"scrape_configs: [{{job_name: demo, honor_labels: true, static_configs: [{{targets: ['{at}']}}]}}]\n"
-    )
-    monitor = prometheus(lab, config)
-    command = [sys.executable, "-m", "exporter", "demo", f"--web.listen-address={at}"]
-
-    def ready() -> bool:
-        try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://{at}/-/ready", timeout=1):
-                return True
-        except OSError:
-            return False
-
-    lab.start("demo", command, ready, within=30.0, env={"PYTHONPATH": str(ROOT)})
-    told = 'count(deliverability_check_unknown) unless count(deliverability_check_unknown_reason{reason="pending"})'
-    until(lambda: bool(monitor.query(told)), "every first run has ended", 60.0, every=0.2)
-    rates = "rate(deliverability_exporter_runs_unknown_total[4s])"
-    until(lambda: bool(monitor.query(rates)), "there are rates", 20.0, every=0.2)
-    sure = 'deliverability_finding_since_timestamp_seconds{check="smtp_tls"}'
-    until(lambda: bool(monitor.query(sure)), "a finding is confirmed", 60.0, every=0.2)
-    return monitor
-
-
-def filled(expr: str, **values: str) -> str:
-    given = {name: them[0] for name, them in CHOSEN.items()} | {"__rate_interval": "4s"} | values
-    return _VARIABLE.sub(lambda found: given[found[1]], expr)
-
-
-def choices(expr: str) -> Iterator[str]:
-    """The query with each value of the one variable that it has of its own."""
-    own = [name for name in ("domain", "ip", "mail_host", "owner") if f"${name}" in expr] or ["job"]
-    for value in CHOSEN[own[0]]:
-        yield filled(expr, **{own[0]: value})
-
-
-@pytest.mark.lab
-def test_every_query_returns_data_or_is_empty_by_design(monitor: Prometheus) -> None:
-    empty = {
-        (name, title) for name, title, expr, _ in QUERIES if not any(monitor.query(asked) for asked in choices(expr))
-    }
-    assert empty <= EMPTY_BY_DESIGN.keys()
-
-
-def as_if_changed(expr: str) -> str:
-    return expr.replace(families.RECORD_CHANGED, families.UNKNOWN)
-
-
-@pytest.mark.lab
-def test_what_is_empty_by_design_would_have_data(monitor: Prometheus) -> None:
-    """If records had changed: asked of a family with the same labels."""
+def test_every_selector_says_whose_exporters() -> None:
     for name, title, expr, _ in QUERIES:
-        if EMPTY_BY_DESIGN.get((name, title)) == CHANGES:
-            assert any(monitor.query(as_if_changed(asked)) for asked in choices(expr)), (name, title)
+        found = _SELECTOR.findall(expr)
+        for metric, matchers in found:
+            wanted = 'job=~"$job"' if metric in OF_THE_RULES else 'job=~"$job",instance=~"$instance"'
+            assert matchers.startswith(wanted), (name, title, metric)
+        named = set(re.findall(r"\bdeliverability[\w:]*", expr)) - {"deliverability_scope"}  # a label of alerts
+        assert named <= {metric for metric, _ in found}, (name, title)
 
 
-@pytest.mark.lab
-def test_the_marks_of_record_changes_have_a_time(monitor: Prometheus) -> None:
-    marks = [mark["expr"] for board in BOARDS.values() for mark in board["annotations"]["list"] if "expr" in mark]
-    assert marks
-    for expr in marks:
-        assert not any(monitor.query(asked) for asked in choices(expr)), "there has been no change"
-        assert any(monitor.query(as_if_changed(asked)) for asked in choices(expr)), expr
+def test_clusters_are_a_variable_only_if_there_is_a_label_for_them() -> None:
+    assert "cluster" not in json.dumps(BOARDS)
+    for made, queries in clustered():
+        assert "cluster" in {variable["name"] for variable in made["templating"]["list"]}
+        for expr in queries:
+            for metric, matchers in _SELECTOR.findall(expr):
+                assert f'{CLUSTER}=~"$cluster"' in matchers, metric
+            for clause in re.findall(r"(?:by|on) \(([^)]*)\)", expr):
+                labels = clause.split(", ")
+                assert ("job" in labels) == (CLUSTER in labels), clause
+        for variable in made["templating"]["list"]:
+            if variable["type"] == "query" and "{" in variable["query"]["query"]:
+                assert f'{CLUSTER}=~"$cluster"' in variable["query"]["query"]
+        assert "${cluster:queryparam}" in json.dumps(made) or made["uid"] == "deliverability-exporter"
 
 
-@pytest.mark.lab
-def test_nothing_known_is_never_shown_as_nothing_wrong(monitor: Prometheus) -> None:
-    """Of an exporter that is not there no panel has a number, and so none has a good one."""
+def test_the_fleet_reads_no_series_of_what_is_well() -> None:
+    """With 10,000 domains there are 360,000 of them; bench/dashboards.py measures what the queries cost."""
     for name, title, expr, _ in QUERIES:
-        assert monitor.query(filled(expr, job="another")) == {}, (name, title)
+        if name == "fleet" and title not in OF_EACH:
+            assert set(_METRIC.findall(expr)) <= CHEAP, title
+    assert {board["refresh"] for board in BOARDS.values()} == {"5m"}
 
 
-@pytest.mark.lab
-def test_a_cell_of_a_table_has_one_value(monitor: Prometheus) -> None:
-    """Queries of a table are joined by their labels: those that share them must agree on what a row is."""
-    for name, panel in PANELS:
-        if panel["type"] != "table":
-            continue
-        columns = set(panel["transformations"][-1]["options"]["indexByName"])
-        for target in panel["targets"]:
-            for asked in choices(target["expr"]):
-                for labels in monitor.query(asked):
-                    assert {label for label, _ in labels} <= columns, (name, panel["title"])
+def test_late_is_not_unknown() -> None:
+    """Each has a number of its own, made from a total of its own."""
+    assert families.OVERDUE in asked("fleet", "Late")
+    assert "status" not in asked("fleet", "Late")
+    for status in ("unknown", "pending"):
+        expr = asked("fleet", status.capitalize())
+        assert f'status="{status}"' in expr
+        assert families.OVERDUE not in expr
 
 
-@pytest.mark.lab
-def test_variables_find_their_values(monitor: Prometheus) -> None:
+def test_there_is_a_way_to_the_alerts_from_everywhere() -> None:
+    for board in BOARDS.values():
+        assert "/alerting/list?search=state:firing%20rule:Deliverability" in {link["url"] for link in board["links"]}
+
+
+def test_what_goes_to_grafana_com_asks_for_its_data_source() -> None:
+    register_default_plugins()
     for name, board in BOARDS.items():
-        for variable in board["templating"]["list"]:
-            if variable["type"] != "query":
-                continue
-            query = variable["query"]["query"]
-            if found := re.fullmatch(r"label_values\((.+), (\w+)\)", query):
-                values = {
-                    v for labels in monitor.query(f"count by ({found[2]}) ({filled(found[1])})") for _, v in labels
-                }
-                assert set(CHOSEN[variable["name"]]) - {".+"} <= values, (name, query)
-                assert values, (name, query)
-            else:
-                (metric,) = re.fullmatch(r"label_names\((.+)\)", query).groups()  # type: ignore[union-attr]  # or fail
-                labels = {label for series in monitor.query(metric) for label, _ in series}
-                wanted = re.compile(variable["regex"].strip("/"))
-                assert {label for label in labels if wanted.match(label)} == {"check", "team", "env"}
-
-
-@pytest.mark.lab
-def test_numbers_are_what_the_exporter_says(monitor: Prometheus) -> None:
-    def column(board: str, title: str, number: int = 0) -> dict[str, float]:
-        """Value by the first of domain, mail host or blocklist."""
-        expr = [expr for name, panel, expr, _ in QUERIES if (name, panel) == (board, title)][number]
-        return {
-            next(value for label, value in labels if label in {"mail_host", "domain", "blocklist", "reason"}): found
-            for labels, found in monitor.query(filled(expr)).items()
-        }
-
-    (critical,) = monitor.query(
-        filled(next(expr for n, t, expr, _ in QUERIES if (n, t) == ("fleet", "Critical")))
-    ).values()
-    assert critical == sum(monitor.query('deliverability_finding{severity="critical"}').values()) > 10
-    for board, title, number in (("fleet", "Certificates that end next", 0), ("mail_host", "Mail hosts", 5)):
-        days = column(board, title, number)
-        assert days["certificate-expired.example.net"] < 0 < days["certificate-expiring.example.net"] < 14
-    assert column("mail_host", "Mail hosts", 0)["refuses-connections.example.net"] == 3
-    assert column("ip", "Blocklists", 0)["dead-list"] == 2
-    assert column("ip", "Blocklists", 1)["spamhaus-zen"] == 1
+        made = shared(board)
+        text = json.dumps(made)
+        assert "${datasource" not in text, name
+        assert [it["name"] for it in made["__inputs"]] == ["DS_PROMETHEUS"]
+        assert {panel["type"] for panel in made["panels"]} - {"row"} <= {it["id"] for it in made["__requires"]}
+        assert made["id"] is None
+        used = {target["datasource"]["uid"] for panel in made["panels"] for target in panel.get("targets", ())}
+        assert used == {"${DS_PROMETHEUS}"}
+        Dashboard.from_json(made)

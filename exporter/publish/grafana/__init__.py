@@ -1,7 +1,8 @@
 """Grafana dashboards, as JSON to import or provision.
 
-Each file below describes one dashboard. panels.py and board.py have the part of Grafana's model that is needed. The
-queries are valid for Prometheus 2.42, use only what the exporter exposes, and need no recording rule.
+Each file below describes one dashboard. panels.py and board.py have the part of Grafana's model that is needed, and
+queries.py the PromQL. The queries are valid for Prometheus 2.42. They use what the exporter exposes; only the share of
+domains without a critical finding, and the alerts, need the published rules.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ def boards(known: Catalogue, given: Thresholds) -> Iterator[Board]:
 
 
 def dashboards(known: Catalogue, given: Thresholds) -> Iterator[tuple[str, str]]:
-    """Path and content of each. Certificates and registrations change colour at the days that alerts wait for."""
+    """Path and content of each. Certificates and registrations turn yellow so many days before they end."""
     for board in boards(known, given):
-        yield f"grafana/dashboards/{board.name.replace('_', '-')}.json", json.dumps(board.json(), indent=2) + "\n"
+        yield (
+            f"grafana/dashboards/{board.name.replace('_', '-')}.json",
+            json.dumps(board.json(given.cluster_label), indent=2) + "\n",
+        )

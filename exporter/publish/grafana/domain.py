@@ -1,134 +1,154 @@
-"""The dashboard of one domain: its findings, what it publishes, and which servers take and send its mail."""
+"""The dashboard of one domain: a traffic light for each check, what is wrong in words, and who sends and takes mail."""
 
 from __future__ import annotations
 
 from exporter.engine.catalogue import Catalogue
-from exporter.publish.grafana.board import TOLD, Board, Links, choice, of, row
-from exporter.publish.grafana.panels import BAD, GOOD, NOTICE, WARN, WHEN, Column, Json, Steps, series, stat, table
-from exporter.publish.grafana.parts import (
-    FINDING,
-    UNKNOWN,
-    WORST,
-    changes,
-    days_left,
-    findings,
-    numbers,
-    unmet,
-    verdicts,
-    worst,
+from exporter.engine.families import DOMAIN_SENDER, FINDING, OK, SENDER, UNKNOWN
+from exporter.publish.grafana.board import Board, choice, row
+from exporter.publish.grafana.links import TOLD, Links
+from exporter.publish.grafana.panels import (
+    ANY_IS_A_WARNING,
+    BAD,
+    GOOD,
+    NOTICE,
+    WARN,
+    WHEN,
+    Column,
+    Json,
+    Steps,
+    lights,
+    series,
+    stat,
+    table,
 )
-from exporter.publish.promql import checks, looking_at
+from exporter.publish.grafana.parts import FEW, STATE, changes, days_left, findings, numbers, unmet, untold
+from exporter.publish.grafana.queries import (
+    EXPORTER,
+    HERE,
+    MAIL_HOST,
+    Making,
+    Selecting,
+    apart,
+    around,
+    both,
+    causes,
+    led,
+    led_among,
+    of,
+    state,
+)
+from exporter.publish.promql import checks, looking_at, partly
 from exporter.publish.thresholds import Thresholds
-from exporter.targets import Delivery, MailHost
+from exporter.targets import Address, Delivery, Domain, EhloProbe, Greeting, MailHost, Reputation
 
 THIS = 'domain="$domain"'
-MAIL_HOSTS = "deliverability_domain_mail_host_info"
-SENDERS = "deliverability_domain_sender_info"
 LOOKUPS: Steps = ((None, GOOD), (8, NOTICE), (11, BAD))  # RFC 7208 section 4.6.4: the eleventh is an error
-VOIDS: Steps = ((None, GOOD), (2, NOTICE), (3, BAD))
 
 
 def domain(known: Catalogue, given: Thresholds) -> Board:
-    links = Links(known, given)
+    links, around_it = Links(known, given), around(known, THIS)
+    one = checks(known, Domain)[0]  # of those that look at every domain: fewer series to search
     return Board(
         "domain",
         "Deliverability / Domain",
-        "Whether mail of this domain is taken, and mail to it arrives.",
-        variables=[choice("domain", "Domain", f'label_values({UNKNOWN}{{job=~"$job",instance=~"$instance"}}, domain)')],
+        "Whether mail of this domain is taken, and mail to it arrives. Its senders and mail hosts count with it.",
+        variables=[choice("domain", "Domain", f'label_values({UNKNOWN}{{{HERE},check="{one}"}}, domain)')],
         panels=[
-            (4, [*numbers(THIS), *_published(given)]),
-            (8, [(24, findings("Wrong now", "A finding leads to its meaning and fix.", THIS, links))]),
-            (12, [(14, verdicts(THIS, links)), (10, _trend())]),
-            row("What it publishes"),
-            (8, [(8, _spf()), (8, _keys(links)), (8, _ends())]),
-            row("Who takes its mail, and who sends it"),
-            (7, [(12, _mail_hosts(known, given, links)), (12, _senders(links))]),
-            (7, [(12, _receivers(known, links)), (12, changes(links, THIS))]),
+            (4, [(24, _lights(around_it))]),
+            (4, [*numbers(around_it, THIS, causes(known)), *_facts(known)]),
+            (
+                9,
+                [
+                    (
+                        24,
+                        findings(
+                            "Wrong now",
+                            "With its senders and mail hosts. A title leads to the meaning, a target to the evidence.",
+                            around_it,
+                            links,
+                            matchers=causes(known),
+                        ),
+                    )
+                ],
+            ),
+            (6, [(12, _senders(known, links)), (12, _mail_hosts(known, given, links))]),
+            (6, [(7, _keys(links)), (4, _receivers(known, links)), (5, _ends()), (8, untold(links, around_it, FEW))]),
+            row("History"),
+            (8, [(14, _trend(known)), (10, changes(links, THIS))]),
         ],
         changes=THIS,
         since="now-7d",
     )
 
 
-def _published(given: Thresholds) -> list[tuple[int, Json]]:
-    policy = of("deliverability_dmarc_policy_info", THIS)
-    mode = of("deliverability_mta_sts_policy_info", THIS)
-    expiry = of("deliverability_registration_expiry_timestamp_seconds", THIS)
+def _lights(around_it: Selecting) -> Json:
+    return lights(
+        "Checks",
+        "A light for each check of this domain, its senders and its mail hosts: red is critical, yellow a warning, "
+        "blue not known, grey not looked at yet. The worst first.",
+        f"sort_desc({state('check', around_it)})",
+        "{{check}}",
+    )
+
+
+def _facts(known: Catalogue) -> list[tuple[int, Json]]:
+    these = looking_at(known, Delivery)
     return [
         (
             4,
             stat(
                 "DMARC policy",
-                "In force for the domain itself; where the record says testing, receivers apply one level less.",
-                f"max by (policy) ({policy})",
+                "In force for the domain itself; where the record says testing, receivers apply one level less. "
+                "No data: there is none, or it is unknown.",
+                f"max by (policy) ({of('deliverability_dmarc_policy_info', THIS)})",
                 legend="{{policy}}",
             ),
         ),
         (
             4,
             stat(
-                "MTA-STS mode",
-                "Of the policy that the domain publishes for mail to it; no data where it publishes none.",
-                f"max by (mode) ({mode})",
-                legend="{{mode}}",
+                "SPF lookups",
+                "Of at most 10, for the costliest sender: what receivers really ask before they know it.",
+                f"max({of('deliverability_spf_sender_dns_lookups', THIS)})",
+                steps=LOOKUPS,
             ),
         ),
         (
             4,
             stat(
-                "Registration, days left",
-                "As the registry has it. Of the registered domain; no data for the domains below one.",
-                f"(min({expiry}) - time()) / 86400",
-                unit="none",
-                decimals=0,
-                steps=days_left(given.registration_days),
+                "Demands not met",
+                "Of Microsoft, Gmail and Yahoo together, as far as they can be seen before mail is sent.",
+                f"count({unmet(known, THIS)}) or 0 * count({of(OK, both(THIS, these))})",
+                steps=ANY_IS_A_WARNING,
             ),
         ),
     ]
 
 
-def _trend() -> Json:
+def _trend(known: Catalogue) -> Json:
     return series(
-        "Findings",
+        "Findings of the domain itself",
         "Which stood when. The marks are records that changed.",
-        (f"sum by (finding) ({of(FINDING, THIS)})", "{{finding}}"),
+        (f"count by (finding) ({apart(of(FINDING, both(THIS, causes(known))))})", "{{finding}}"),
         stacked=True,
-        shades=WARN,
+        shades=BAD,
         decimals=0,
-    )
-
-
-def _spf() -> Json:
-    each = (
-        ("lookups, every term", "deliverability_spf_dns_lookups"),
-        ("lookups, costliest sender", "deliverability_spf_sender_dns_lookups"),
-    )
-    return series(
-        "SPF lookups",
-        "Of at most 10. The whole policy, and what receivers really ask before they know the costliest sender.",
-        *((f"max({of(metric, THIS)})", legend) for legend, metric in each),
-        decimals=0,
-        steps=((None, "transparent"), (11, BAD)),
-        roomy=12,
     )
 
 
 def _keys(links: Links) -> Json:
-    labels = {"selector": Column("Selector"), "instance": TOLD["instance"]}
+    labels = {"selector": Column("Selector", links=(links.page("domain=$domain"),)), "instance": TOLD["instance"]}
     by = ", ".join(labels)
-    matchers = f'{THIS},selector!=""'
     seen = of("deliverability_dkim_key_first_seen_timestamp_seconds", THIS)
+    bits = of("deliverability_dkim_key_size_bytes", THIS)
     return table(
         "DKIM keys",
         "Of the configured selectors. An Ed25519 key has 256 bits, and that is enough.",
-        {**labels, "selector": Column("Selector", links=(links.page("domain=$domain"),))},
+        labels,
         {
-            "state": (f"{worst(by, matchers)}", Column("State", width=100, texts=WORST)),
-            "bits": (
-                f"8 * max by ({by}) ({of('deliverability_dkim_key_size_bytes', THIS)})",
-                Column("Bits", width=65, unit="none"),
-            ),
-            "seen": (f"max by ({by}) ({seen}) * 1000", Column("First seen", width=120, unit=WHEN)),
+            "state": (state(by, led_among(f'{THIS},selector!=""')), STATE),
+            "bits": (f"8 * max by ({by}) ({led(bits)})", Column("Bits", width=55, unit="none")),
+            "seen": (f"max by ({by}) ({led(seen)}) * 1000", Column("First seen", width=110, unit=WHEN)),
         },
         sort=[("State", True)],
     )
@@ -137,18 +157,18 @@ def _keys(links: Links) -> Json:
 def _ends() -> Json:
     each = (
         ("registration", "deliverability_registration_expiry_timestamp_seconds"),
-        ("DNSSEC signature, the earliest", "deliverability_zone_signature_not_after_timestamp_seconds"),
+        ("DNSSEC signature", "deliverability_zone_signature_not_after_timestamp_seconds"),
         ("mark certificate (BIMI)", "deliverability_bimi_certificate_not_after_timestamp_seconds"),
     )
     named = (f'label_replace(min({of(metric, THIS)}), "what", "{what}", "domain", "")' for what, metric in each)
     return table(
-        "What ends",
+        "Ends next",
         "A signature is made anew before its end all the time: a few days are usual. The rest needs somebody.",
         {"what": Column("What")},
         {
             "left": (
                 f"(({' or '.join(named)}) - time()) / 86400",
-                Column("Days left", width=100, unit="none", decimals=0, steps=days_left(1)),
+                Column("Days left", width=85, unit="none", decimals=0, steps=days_left(1)),
             )
         },
         sort=[("Days left", False)],
@@ -164,7 +184,12 @@ def _mail_hosts(known: Catalogue, given: Thresholds, links: Links) -> Json:
         "instance": TOLD["instance"],
     }
     by = ", ".join(labels)
-    here = f"and on ({by}) {of(MAIL_HOSTS, THIS)}"
+    here = f"and on (mail_host, mail_port, {EXPORTER}) {led(of(MAIL_HOST, THIS))}"
+    judged = looking_at(known, MailHost)
+
+    def select(make: Making) -> str:
+        return f"({make(judged)} {here})"
+
     ends = of("deliverability_smtp_tls_certificate_not_after_timestamp_seconds")
     limit = of("deliverability_smtp_size_limit_bytes")
     return table(
@@ -172,7 +197,7 @@ def _mail_hosts(known: Catalogue, given: Thresholds, links: Links) -> Json:
         "That its MX records name. Their state is that of TLS and certificate.",
         labels,
         {
-            "state": (f"({worst(by, looking_at(known, MailHost))}) {here}", Column("State", width=100, texts=WORST)),
+            "state": (state(by, select), STATE),
             "left": (
                 f"(min by ({by}) ({ends} {here}) - time()) / 86400",
                 Column(
@@ -185,25 +210,30 @@ def _mail_hosts(known: Catalogue, given: Thresholds, links: Links) -> Json:
     )
 
 
-def _senders(links: Links) -> Json:
+def _senders(known: Catalogue, links: Links) -> Json:
     labels = {
         "sender": Column("Sender"),
         "ip": Column("Address", links=(links.board("ip"), links.page("ip=${__data.fields.ip}"))),
         "helo": Column("HELO name"),
         "instance": TOLD["instance"],
     }
-    by = ", ".join(labels)
-    sending = f"{of('deliverability_sender_info')} and on (sender, instance) {of(SENDERS, THIS)}"
-    state = worst("ip, instance", 'ip!="",domain="",mail_port=""')
+    sending = led(f"({of(SENDER)} and on (sender, {EXPORTER}) {of(DOMAIN_SENDER, THIS)})")
+
+    addresses = partly(known, Address, Greeting, EhloProbe, Reputation)
+
+    def select(make: Making) -> str:
+        return f"({make(addresses)} and on (ip, {EXPORTER}) {sending})"
+
+    states = state(f"ip, {EXPORTER}", select)
     return table(
         "Senders",
-        "The addresses that its mail is sent from. Their state is that of PTR, HELO name and listings; whether SPF "
-        "authorises them is above. A provider's machines are not ours to judge, and are not here.",
+        "The addresses that its mail is sent from. Their state is that of PTR, HELO name and listings; the light of "
+        "SPF tells whether it authorises them. A provider's machines are not ours to judge, and are not here.",
         labels,
         {
             "state": (
-                f"max by ({by}) (({sending}) * on (ip, instance) group_left () ({state}))",
-                Column("State", width=100, texts=WORST),
+                f"max by ({', '.join(labels)}) ({sending} * on (ip, {EXPORTER}) group_left () ({states}))",
+                STATE,
             )
         },
         sort=[("State", True)],
@@ -211,21 +241,20 @@ def _senders(links: Links) -> Json:
 
 
 def _receivers(known: Catalogue, links: Links) -> Json:
-    concluded = ", ".join(f"`{check}`" for check in checks(known, Delivery))
     labels = {
         "receiver": Column("Receiver", links=(links.receiver(),)),
         "domain": Column("domain", hidden=True),
         "instance": TOLD["instance"],
     }
     return table(
-        "Demands of receivers, not met",
-        "Of Microsoft, Gmail and Yahoo. Empty where all that can be seen is met; "
-        f"{concluded} among the verdicts tells.",
+        "By receiver",
+        "Demands of Microsoft, Gmail and Yahoo that are not met. Empty where all that can be seen is met; the light "
+        f"{' and '.join(checks(known, Delivery))} tells.",
         labels,
         {
             "unmet": (
                 f"count by ({', '.join(labels)}) ({unmet(known, THIS)})",
-                Column("Not met", width=100, steps=((None, WARN),)),
+                Column("Not met", width=75, steps=((None, WARN),)),
             )
         },
         sort=[("Not met", True)],

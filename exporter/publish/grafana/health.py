@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from exporter.engine.catalogue import Catalogue
-from exporter.publish.grafana.board import Board, Links, of, row
+from exporter.engine.families import CHECKS, OVERDUE, TARGETS
+from exporter.engine.families import OWN_PREFIX as OWN
+from exporter.publish.grafana.board import Board, row
+from exporter.publish.grafana.links import Links
 from exporter.publish.grafana.panels import (
     ANY_IS_BAD,
     BAD,
@@ -19,10 +22,9 @@ from exporter.publish.grafana.panels import (
     stat,
     table,
 )
-from exporter.publish.grafana.parts import UNKNOWN
+from exporter.publish.grafana.queries import of
 from exporter.publish.thresholds import Thresholds
 
-OWN = "deliverability_exporter_"
 DONE = {"1": ("ok", GOOD), "0": ("FAILED", BAD)}
 SAVED = {"1": ("yes", GOOD), "0": ("memory only", NOTICE)}
 
@@ -47,8 +49,13 @@ def health(known: Catalogue, given: Thresholds) -> Board:
     )
 
 
-def per_second(metric: str, by: str, matchers: str = "") -> str:
-    return f"sum by ({by}) (rate({of(metric, matchers)}[$__rate_interval]))"
+def per_second(metric: str, by: str, window: str = "$__rate_interval") -> str:
+    return f"sum by ({by}) (rate({of(metric)}[{window}]))"
+
+
+def _quantile(part: float, buckets: str) -> str:
+    """Without NaN, which is what there is while nothing was counted: it would empty the whole graph."""
+    return f"histogram_quantile({part:g}, {buckets}) >= 0"
 
 
 def _numbers(given: Thresholds) -> list[tuple[int, Json]]:
@@ -78,9 +85,9 @@ def _numbers(given: Thresholds) -> list[tuple[int, Json]]:
         ),
         stat("Series left out", "Because of the limit.", f"sum({of(OWN + 'series_dropped')})", steps=ANY_IS_BAD),
         stat(
-            "Overdue",
+            "Late",
             "Targets that a check has not looked at for two intervals, whatever it found.",
-            f"sum({of(OWN + 'overdue_targets')})",
+            f"sum({of(OVERDUE)})",
             steps=((None, "text"), (1, DOUBT)),
         ),
         stat(
@@ -113,7 +120,7 @@ def _exporters(links: Links) -> Json:
                 f"{one(OWN + 'config_last_reload_success_timestamp_seconds')} * 1000",
                 Column("Configuration of", width=160, unit=WHEN),
             ),
-            "checks": (f"count by (instance) ({of(UNKNOWN)})", Column("Checks", width=100, unit="short")),
+            "checks": (f"sum by (instance) ({of(CHECKS)})", Column("Checks", width=100, unit="short")),
             "series": (one(OWN + "series"), Column("Series", width=100, unit="short")),
             "memory": (one("process_resident_memory_bytes"), Column("Memory", width=110, unit="bytes")),
             "files": (
@@ -137,8 +144,8 @@ def _runs() -> Json:
 
 def _unknown() -> Json:
     return series(
-        "Runs a minute that could not tell",
-        "By reason. All reasons at once: look at the resolver and the network first.",
+        "Unknown runs a minute",
+        "That got no usable answer, by reason. All reasons at once: look at the resolver and the network first.",
         (f"60 * {per_second(OWN + 'runs_unknown_total', 'reason')}", "{{reason}}"),
         unit="none",
         stacked=True,
@@ -147,20 +154,20 @@ def _unknown() -> Json:
 
 
 def _durations() -> Json:
-    buckets = per_second(OWN + "check_duration_seconds_bucket", "check, le")
+    buckets = per_second(OWN + "check_duration_seconds_bucket", "check, le", "15m")  # most checks have one run in it
     return series(
         "Duration of a run",
-        "95 of 100 end within this, by check.",
-        (f"histogram_quantile(0.95, {buckets})", "{{check}}"),
+        "95 of 100 end within this, by check. Of the 15 minutes before.",
+        (_quantile(0.95, buckets), "{{check}}"),
         unit="s",
     )
 
 
 def _late() -> Json:
     return bars(
-        "Overdue, by check",
+        "Late, by check",
         "Targets that it has not looked at for two intervals, whatever it found.",
-        f"sort_desc(sum by (check) ({of(OWN + 'overdue_targets')}))",
+        f"sort_desc(topk(10, sum by (check) ({of(OVERDUE)})))",
         "{{check}}",
         steps=((None, DOUBT),),
     )
@@ -180,7 +187,7 @@ def _targets() -> Json:
     return bars(
         "Targets, by kind",
         "A sudden loss is a list of targets that was lost.",
-        f"sort_desc(sum by (kind) ({of('deliverability_targets')}))",
+        f"sort_desc(sum by (kind) ({of(TARGETS)}))",
         "{{kind}}",
         steps=((None, "blue"),),
     )
@@ -201,8 +208,8 @@ def _latency() -> Json:
     return series(
         "Time to an answer",
         "By nameserver: half of the answers are there within p50, 99 of 100 within p99.",
-        (f"histogram_quantile(0.5, {buckets})", "{{nameserver}} p50"),
-        (f"histogram_quantile(0.99, {buckets})", "{{nameserver}} p99"),
+        (_quantile(0.5, buckets), "{{nameserver}} p50"),
+        (_quantile(0.99, buckets), "{{nameserver}} p99"),
         unit="s",
     )
 

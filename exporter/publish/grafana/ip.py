@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from exporter.engine.catalogue import Catalogue
-from exporter.publish.grafana.board import TOLD, Board, Links, choice, of, row
-from exporter.publish.grafana.panels import ANY_IS_BAD, BAD, GOOD, NOTICE, Column, Json, series, stat, table
-from exporter.publish.grafana.parts import FINDING, WORST, findings, listed, listings, numbers, verdicts, worst
+from exporter.engine.families import DOMAIN_SENDER, FINDING, OWN_PREFIX, REASON, SENDER
+from exporter.publish.grafana.board import Board, choice, row
+from exporter.publish.grafana.links import TOLD, Links
+from exporter.publish.grafana.panels import (
+    ANY_IS_BAD,
+    BAD,
+    GOOD,
+    NOTICE,
+    PLAIN,
+    STATES,
+    Column,
+    Json,
+    lights,
+    series,
+    stat,
+    table,
+)
+from exporter.publish.grafana.parts import FEW, STATE, findings, listed, listings, numbers, untold
+from exporter.publish.grafana.queries import CRITICAL, ENDED, EXPORTER, HERE, WARNING, among, led, led_among, of, state
 from exporter.publish.promql import looking_at
 from exporter.publish.thresholds import Thresholds
 from exporter.targets import ListHealth
 
 # Findings of other targets can name an address too: those of a domain's SPF, and of a mail host.
 THIS = 'ip="$ip",domain="",mail_port=""'
-SENDER = "deliverability_sender_info"
 ADDRESS = 'ip="$ip"'
+OF_IT = among(THIS)
+BUDGET = OWN_PREFIX + "blocklist_budget_remaining_ratio"
 
 
 def ip(known: Catalogue, given: Thresholds) -> Board:
@@ -22,17 +39,26 @@ def ip(known: Catalogue, given: Thresholds) -> Board:
         "ip",
         "Deliverability / Sender address",
         "Whether receivers trust this address, and whether the blocklists that say so can be believed.",
-        variables=[choice("ip", "Address", f'label_values({SENDER}{{job=~"$job",instance=~"$instance"}}, ip)')],
+        variables=[choice("ip", "Address", f"label_values({SENDER}{{{HERE}}}, ip)")],
         panels=[
-            (4, [*numbers(THIS), *_facts()]),
-            (7, [(24, findings("Wrong now", "A finding leads to its meaning and fix.", THIS, links))]),
-            (8, [(12, verdicts(THIS, links)), (12, _greetings(links))]),
-            (8, [(12, _trend()), (12, _domains(links))]),
+            (4, [(12, _lights()), *_facts()]),
+            (4, [*numbers(OF_IT, THIS), (12, _trend())]),
+            (7, [(24, findings("Wrong now", "A title leads to the meaning and fix.", OF_IT, links))]),
+            (8, [(8, _greetings(links)), (8, _domains(links)), (8, untold(links, OF_IT, FEW))]),
             row("Blocklists, for every address and domain"),
             (10, [(12, _lists(known, links)), (12, listings(known, links))]),
             (7, [(24, _budgets())]),
         ],
         since="now-7d",
+    )
+
+
+def _lights() -> Json:
+    return lights(
+        "Checks",
+        "A light for each check of this address and of what is said from it. The worst first.",
+        f"sort_desc({state('check', OF_IT)})",
+        "{{check}}",
     )
 
 
@@ -50,7 +76,7 @@ def _facts() -> list[tuple[int, Json]]:
         (
             4,
             stat(
-                "Lists believed",
+                "Lists checked",
                 "That the verdict rests on. Those that do not answer, or cannot be believed, are not in it.",
                 f"min({of('deliverability_blocklist_checked', THIS)})",
                 steps=((None, NOTICE), (1, "text")),
@@ -74,18 +100,13 @@ def _greetings(links: Links) -> Json:
         "helo": Column("HELO name", links=(links.page("ip=$ip"),)),
         "instance": TOLD["instance"],
     }
-    here = of(SENDER, ADDRESS)
-    state = worst("sender, instance", 'ip="$ip",sender!="",domain=""')
+    here = led(of(SENDER, ADDRESS))
+    said = state(f"sender, {EXPORTER}", among('ip="$ip",sender!="",domain=""'))
     return table(
         "What it says in HELO",
         "The state is that of the name, and of what peers answered to it.",
         labels,
-        {
-            "state": (
-                f"max by ({', '.join(labels)}) ({here} * on (sender, instance) group_left () ({state}))",
-                Column("State", width=100, texts=WORST),
-            )
-        },
+        {"state": (f"max by ({', '.join(labels)}) ({here} * on (sender, {EXPORTER}) group_left () ({said}))", STATE)},
         sort=[("State", True)],
     )
 
@@ -93,11 +114,11 @@ def _greetings(links: Links) -> Json:
 def _trend() -> Json:
     return series(
         "Listings",
-        "How many lists say so, of how many that can be believed.",
-        (f"max({of('deliverability_blocklist_checked', THIS)})", "lists believed"),
+        "How many lists say so, of how many that answer and can be believed.",
+        (f"max({of('deliverability_blocklist_checked', THIS)})", "lists checked"),
         (f"max({of('deliverability_blocklist_listings', THIS)})", "listed on"),
         decimals=0,
-        colors={"listed on": BAD, "lists believed": GOOD},
+        colors={"listed on": BAD, "lists checked": GOOD},
     )
 
 
@@ -107,16 +128,23 @@ def _domains(links: Links) -> Json:
         "sender": Column("Sender", width=160),
         "instance": TOLD["instance"],
     }
-    hurt = f"{of('deliverability_domain_sender_info')} and on (sender, instance) {of(SENDER, ADDRESS)}"
-    state = worst("domain, instance", 'domain!=""')
+    hurt = led(f"({of(DOMAIN_SENDER)} and on (sender, {EXPORTER}) {of(SENDER, ADDRESS)})")
+
+    by = f"domain, {EXPORTER}"
+
+    def worst(value: int, metric: str, matchers: str) -> str:
+        return f"{value} * max by ({by}) ({of(metric, matchers)} and on ({by}) {hurt})"
+
+    bad = f"{worst(4, FINDING, CRITICAL)} or {worst(3, FINDING, WARNING)}"
+    states = f"{bad} or {worst(2, REASON, ENDED)} or 0 * group by ({by}) ({hurt})"
     return table(
         "Domains whose mail it sends",
-        "They are hurt when it is refused.",
+        "They are hurt when it is refused. The state is that of the domain itself.",
         labels,
         {
             "state": (
-                f"max by ({', '.join(labels)}) (({hurt}) * on (domain, instance) group_left () ({state}))",
-                Column("State", width=100, texts=WORST),
+                f"max by ({', '.join(labels)}) ({hurt} * on ({by}) group_left () ({states}))",
+                Column("State", width=120, texts=STATES | {"0": ("nothing known", PLAIN)}),
             )
         },
         sort=[("State", True)],
@@ -129,15 +157,15 @@ def _lists(known: Catalogue, links: Links) -> Json:
         "instance": TOLD["instance"],
     }
     by = ", ".join(labels)
-    health = worst(by, looking_at(known, ListHealth))
-    found = f"count by ({by}) ({of(FINDING, listed(known))})"
-    left = of("deliverability_exporter_blocklist_budget_remaining_ratio")
+    health = state(by, led_among(looking_at(known, ListHealth)))
+    found = f"count by ({by}) ({led(of(FINDING, listed(known)))})"
+    left = led(of(BUDGET))
     return table(
         "Blocklists",
         "A list that cannot be believed changes no verdict: neither its yes nor its no counts.",
         labels,
         {
-            "health": (health, Column("Health", width=100, texts=WORST)),
+            "health": (health, Column("Health", width=100, texts=STATES, filled=True)),
             "listed": (f"{found} or 0 * ({health})", Column("Listed", width=80, steps=ANY_IS_BAD)),
             "left": (
                 f"min by ({by}) ({left})",
@@ -159,7 +187,7 @@ def _budgets() -> Json:
         "Questions left today",
         "Part of the day's questions to each list; at 0 it is asked no more before midnight UTC.",
         (
-            f"min by (blocklist) ({of('deliverability_exporter_blocklist_budget_remaining_ratio')})",
+            f"min by (blocklist) ({of(BUDGET)})",
             "{{blocklist}}",
         ),
         unit="percentunit",

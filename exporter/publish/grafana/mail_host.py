@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from exporter.engine.catalogue import Catalogue
-from exporter.publish.grafana.board import TOLD, Board, Links, every, of, row
+from exporter.engine.families import UNKNOWN
+from exporter.publish.grafana.board import Board, every, row
+from exporter.publish.grafana.links import TOLD, Links
 from exporter.publish.grafana.panels import BAD, GOOD, WARN, Column, Json, bars, series, stat, table
-from exporter.publish.grafana.parts import UNKNOWN, WORST, days_left, findings, numbers, worst
+from exporter.publish.grafana.parts import STATE, days_left, findings, numbers
+from exporter.publish.grafana.queries import HERE, MAIL_HOST, among, apart, led, led_among, of, state
 from exporter.publish.promql import looking_at, one_of
 from exporter.publish.thresholds import Thresholds
 from exporter.targets import Domain, MailHost
@@ -27,16 +30,16 @@ def mail_host(known: Catalogue, given: Thresholds) -> Board:
     links = Links(known, given)
     check = looking_at(known, MailHost)
     judged = f"{check},{THESE}"
-    hosts = f'label_values({UNKNOWN}{{{check},job=~"$job",instance=~"$instance"}}, mail_host)'
+    hosts = f"label_values({UNKNOWN}{{{HERE},{check}}}, mail_host)"
     return Board(
         "mail_host",
         "Deliverability / Mail hosts",
         "Whether mail hosts answer, with TLS that senders can use.",
         variables=[every("mail_host", "Mail host", hosts, allValue=".+")],
         panels=[
-            (4, [*numbers(judged), *_facts(given, judged)]),
+            (4, [*numbers(among(judged), judged), *_facts(given, judged)]),
             (11, [(24, _hosts(given, links, judged))]),
-            (9, [(24, findings("Wrong now", "A finding leads to its meaning and fix.", judged, links))]),
+            (9, [(24, findings("Wrong now", "A title leads to the meaning and fix.", among(judged), links))]),
             row("How fast, and for whom"),
             (9, [(12, _phases()), (12, _slowest())]),
             (9, [(12, _domains(links)), (12, _smallest())]),
@@ -57,15 +60,16 @@ def _of_mail_hosts(known: Catalogue) -> list[str]:
 
 
 def _facts(given: Thresholds, judged: str) -> list[tuple[int, Json]]:
-    soon = f"({of(ENDS, THESE)} - time()) / 86400 < {given.certificate_days}"
+    ends = apart(of(ENDS, THESE))
+    soon = f"({ends} - time()) / 86400 < {given.certificate_days}"
     return [
-        (4, stat("Hosts", "Each port of each.", f"count({of(UNKNOWN, judged)})")),
+        (4, stat("Hosts", "Each port of each.", f"count({apart(of(UNKNOWN, judged))})")),
         (
             4,
             stat(
                 "Certificates to renew",
                 f"Expired, or good for less than {given.certificate_days} days.",
-                f"count({soon}) or 0 * count({of(ENDS, THESE)})",
+                f"count({soon}) or 0 * count({ends})",
                 steps=((None, "text"), (1, WARN)),
             ),
         ),
@@ -90,8 +94,8 @@ def _hosts(given: Thresholds, links: Links, judged: str) -> Json:
         "mail_port": Column("Port", width=70),
         "instance": TOLD["instance"],
     }
-    state = f"topk({MOST}, {worst(BY, judged)})"
-    shown = f"and on ({BY}) {state}"
+    worst = f"topk({MOST}, {state(BY, led_among(judged))})"
+    shown = f"and on ({BY}) {worst}"
 
     def one(expr: str) -> str:
         return f"max by ({BY}) ({expr}) {shown}"
@@ -109,7 +113,7 @@ def _hosts(given: Thresholds, links: Links, judged: str) -> Json:
         "of the host does, new TLS only if all do.",
         labels,
         {
-            "state": (state, Column("State", width=110, texts=WORST)),
+            "state": (worst, STATE),
             **versions,
             "left": (
                 one(f"({of(ENDS, THESE)} - time()) / 86400"),
@@ -140,7 +144,7 @@ def _slowest() -> Json:
     return bars(
         "Slowest mail hosts",
         f"All phases together; the {FEW} slowest.",
-        f"sort_desc(topk({FEW}, sum by (mail_host, mail_port) ({of(PHASE, THESE)})))",
+        f"sort_desc(topk({FEW}, sum by (mail_host, mail_port) ({apart(of(PHASE, THESE))})))",
         "{{mail_host}}:{{mail_port}}",
         unit="s",
         steps=((None, "blue"), (10, WARN), (60, BAD)),
@@ -153,7 +157,7 @@ def _domains(links: Links) -> Json:
         "mail_host": Column("Mail host"),
         "instance": TOLD["instance"],
     }
-    info = of("deliverability_domain_mail_host_info", THESE)
+    info = led(of(MAIL_HOST, THESE))
     return table(
         "Domains that they take mail for",
         f"At most {MOST}.",
@@ -165,7 +169,7 @@ def _domains(links: Links) -> Json:
 
 def _smallest() -> Json:
     return bars(
-        "Largest mail that is taken",
+        "Largest accepted mail",
         f"What they announce (SIZE); the {FEW} smallest. 0 is no fixed limit.",
         f"sort(bottomk({FEW}, min by (mail_host, mail_port) ({of('deliverability_smtp_size_limit_bytes', THESE)})))",
         "{{mail_host}}:{{mail_port}}",

@@ -15,7 +15,9 @@ Json: TypeAlias = dict[str, Any]
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 ABSENT = "no data"
 
-PLAIN, GOOD, NOTICE, WARN, BAD, DOUBT = "text", "green", "yellow", "orange", "red", "blue"
+# A traffic light: what is not known is neither green nor red, and what has not been looked at yet is grey.
+PLAIN, GOOD, NOTICE, WARN, BAD = "text", "green", "light-yellow", "yellow", "red"
+DOUBT, WAITING = "blue", "#8e8e8e"
 COUNT = "short"
 WHEN = "dateTimeFromNow"  # milliseconds since the epoch, shown as "3 hours ago"
 
@@ -26,7 +28,14 @@ ANY_IS_A_WARNING: Steps = ((None, PLAIN), (1, WARN))
 ANY_IS_DOUBT: Steps = ((None, PLAIN), (1, DOUBT))
 
 SEVERITIES = {"critical": ("critical", BAD), "warning": ("warning", WARN)}
-VERDICTS = {"0": ("fail", BAD), "1": ("pass", GOOD), "2": ("cannot tell", DOUBT)}
+STATES = {
+    "4": ("critical", BAD),
+    "3": ("warning", WARN),
+    "2": ("unknown", DOUBT),
+    "1": ("pending", WAITING),
+    "0": ("pass", GOOD),
+}
+UNCONFIRMED = {"0": ("not confirmed yet", WAITING)}
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,8 @@ class Column:
     texts: Mapping[str, tuple[str, str]] | None = None  # value: what is shown, and its colour
     links: tuple[Link, ...] = ()
     hidden: bool = False
+    filled: bool = False  # the cell has the colour, not its text
+    wrapped: bool = False  # a long text takes several lines
 
     def override(self) -> Json:
         properties: list[tuple[str, Any]] = []
@@ -67,7 +78,10 @@ class Column:
         if self.texts:
             properties.append(("mappings", mappings(self.texts)))
         if self.steps or self.texts:
-            properties.append(("custom.cellOptions", {"type": "color-text"}))
+            kind = {"type": "color-background", "mode": "basic"} if self.filled else {"type": "color-text"}
+            properties.append(("custom.cellOptions", kind))
+        elif self.wrapped:
+            properties.append(("custom.cellOptions", {"type": "auto", "wrapText": True}))
         if self.links:
             properties.append(("links", [link.json() for link in self.links]))
         return {
@@ -126,6 +140,14 @@ def stat(
     )
 
 
+def lights(title: str, says: str, expr: str, legend: str) -> Json:
+    """A traffic light for each series, with one of STATES."""
+    panel = stat(title, says, expr, texts=STATES, legend=legend)
+    panel["options"] |= {"colorMode": "background_solid", "textMode": "value_and_name"}
+    panel["options"]["text"] = {"titleSize": 11, "valueSize": 14}
+    return panel
+
+
 def bars(
     title: str,
     says: str,
@@ -181,12 +203,15 @@ def series(
     steps: Steps = (),
     colors: Mapping[str, str] | None = None,
     shades: str = "",
+    least: float | None = 0,
     most: float | None = None,
     roomy: float | None = None,
+    lasts: str = "",
 ) -> Json:
-    """Lines over time, from 0. Targets are (expression, legend); a gap in the data stays a gap.
+    """Lines over time. Targets are (expression, legend); a gap in the data stays a gap.
 
-    The axis reaches `most`, or at least `roomy`. With `shades` of one color no line is green that is no good news.
+    The axis begins at `least`, anywhere without it, and reaches `most`, or at least `roomy`. With `shades` of one color
+    no line is green that is no good news. `lasts` is a duration, if it is not that of the dashboard.
     """
     custom = {
         "drawStyle": "line",
@@ -206,7 +231,7 @@ def series(
         {
             "unit": unit,
             "decimals": decimals,
-            "min": 0,
+            "min": least,
             "max": most,
             "noValue": ABSENT,
             "color": {"mode": "shades", "fixedColor": shades} if shades else {"mode": "palette-classic"},
@@ -226,6 +251,8 @@ def series(
         }
         for name, color in (colors or {}).items()
     ]
+    if lasts:
+        panel["timeFrom"] = lasts
     return panel
 
 

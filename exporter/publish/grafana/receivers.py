@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from exporter.engine.catalogue import Catalogue
-from exporter.publish.grafana.board import TOLD, Board, Links, of
+from exporter.engine.families import CHECKS, FINDING, REASON
+from exporter.publish.grafana.board import Board
+from exporter.publish.grafana.links import TOLD, Links
 from exporter.publish.grafana.panels import (
     ANY_IS_A_WARNING,
     ANY_IS_DOUBT,
@@ -15,7 +17,8 @@ from exporter.publish.grafana.panels import (
     stat,
     table,
 )
-from exporter.publish.grafana.parts import FINDING, OK, SHOWN, UNKNOWN, findings, unmet, untold
+from exporter.publish.grafana.parts import SHOWN, findings, unmet, untold
+from exporter.publish.grafana.queries import ENDED, among, apart, both, of, once
 from exporter.publish.promql import looking_at
 from exporter.publish.thresholds import Thresholds
 from exporter.targets import Delivery
@@ -32,14 +35,17 @@ def receivers(known: Catalogue, given: Thresholds) -> Board:
         panels=[
             (4, _numbers(these)),
             (9, [(6, _by_receiver(known)), (9, _frequent(these)), (9, _trend(known))]),
-            (10, [(12, _domains(known, links)), (12, untold(links, these))]),
+            (10, [(12, _domains(known, links)), (12, untold(links, among(these)))]),
             (
                 10,
                 [
                     (
                         24,
                         findings(
-                            "Demands not met", "A finding tells the demand, and what to mend first.", these, links
+                            "Demands not met",
+                            "A finding tells the demand, and what to mend first.",
+                            among(these),
+                            links,
                         ),
                     )
                 ],
@@ -53,10 +59,10 @@ def receivers(known: Catalogue, given: Thresholds) -> Board:
 def _numbers(these: str) -> list[tuple[int, Json]]:
     def none(expr: str) -> str:
         """0 only while there are verdicts at all."""
-        return f"{expr} or 0 * count({of(OK, these)})"
+        return f"{expr} or 0 * {once(CHECKS, these)}"
 
     numbers = [
-        stat("Domains", "Whose mail goes to receivers with known demands.", f"count({of(UNKNOWN, these)})"),
+        stat("Domains", "Whose mail goes to receivers with known demands.", once(CHECKS, these)),
         stat(
             "With demands not met",
             "Domains.",
@@ -66,13 +72,13 @@ def _numbers(these: str) -> list[tuple[int, Json]]:
         stat(
             "Demands not met",
             "Of all domains and receivers together.",
-            none(f"count({of(FINDING, these)})"),
+            none(f"count({apart(of(FINDING, these))})"),
             steps=ANY_IS_A_WARNING,
         ),
         stat(
-            "Cannot tell",
+            "Unknown",
             "Domains of which some demand rests on something unknown. Not counted as met.",
-            f"sum({of(UNKNOWN, these)})",
+            f"count({apart(of(REASON, both(these, ENDED)))}) or 0 * {once(CHECKS, these)}",
             steps=ANY_IS_DOUBT,
         ),
     ]
@@ -100,7 +106,7 @@ def _frequent(these: str) -> Json:
     return bars(
         "Demands that most domains do not meet",
         "What to mend first.",
-        f"sort_desc(topk(12, sum by (finding) ({of(FINDING, these)})))",
+        f"sort_desc(topk(12, {once(FINDING, these, 'finding')}))",
         "{{finding}}",
         steps=((None, WARN),),
     )
