@@ -12,7 +12,6 @@ from exporter.targets import OwnResolver
 PREFIX = "Deliverability"
 # Where a target is scraped says nothing about the target. A pod that is replaced, and one of a pair, changes nothing.
 SCRAPED = "instance, pod, container, endpoint"
-INFO = "deliverability_finding_info"
 
 
 @dataclass(frozen=True)

@@ -21,16 +21,16 @@ import re
 from collections.abc import Iterator
 
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.engine.families import FLAPPING, INFO
 from exporter.explain.notices import NoticeText, notice
 from exporter.facts import Rule
 from exporter.publish import links
-from exporter.publish.alert import ANY_PAGE, INFO, PREFIX, SCRAPED, WHO, Alert, anywhere
+from exporter.publish.alert import ANY_PAGE, PREFIX, SCRAPED, WHO, Alert, anywhere
 from exporter.publish.promql import none_of, pattern
 from exporter.publish.records import AGE
 from exporter.publish.thresholds import Thresholds, seconds
 from exporter.targets import OwnResolver
 
-FLAPPING = "deliverability_finding_flapping"
 SEVERITIES = ("critical", "warning")
 
 
