@@ -1,0 +1,88 @@
+"""What the alert rules cost Prometheus in a large fleet. Run by hand: python -m bench.alerts [DOMAINS ...] [options]
+
+A real Prometheus scrapes a fleet of so many domains (10,000, and then 20,000 for twice the series), which have one
+sender and one selector each. It evaluates the rules of both styles. Told is the CPU time of an evaluation, and which
+groups and rules have what part of it. The process has one core (GOMAXPROCS=1). What other processes do shows in the
+time by the clock, and little in the CPU time. A size takes about ten minutes, since rules look back for five.
+
+What windows read is there: minutes are scraped, and a day of the few series of each exporter is filled in. Alerts
+that have fired for 75 minutes are not: one rule reads those of dead domains, which are a dozen here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.fleet_world import process
+from bench.rule_costs import WINDOW, Cost, Prometheus, middle, prometheus, serve
+from bench.steady_fleet import CATALOGUE, Shape
+from exporter.publish.rules import Style, groups
+from exporter.publish.thresholds import Thresholds
+
+DEAREST = 8  # rules that are told
+SETTLES = 60  # seconds that new rules get before they are measured
+
+
+def told(style: Style, costs: list[Cost], series: float, alerts: float) -> Iterator[str]:
+    """Rules share the CPU time as they share the time."""
+    cost = middle(costs)
+    share = cost.cpu / sum(cost.rules)
+    yield f"{style}: {cost.cpu:.2f} s of CPU ({min(it.cpu for it in costs):.2f} to {max(it.cpu for it in costs):.2f} in"
+    yield f"  {len(costs)} evaluations, {cost.wall:.2f} s by the clock), {series:.0f} series, {alerts:.0f} alerts"
+    left = iter(cost.rules)
+    dear = []
+    for group in groups(CATALOGUE, Thresholds(), style):
+        of_group = [(next(left) * share, rule.get("alert") or rule["record"]) for rule in group["rules"]]
+        yield f"  {sum(it for it, _ in of_group) * 1e3:7.0f} ms  {group['name']}"
+        dear += of_group
+    yield "  the dearest rules:"
+    yield from (f"  {spent * 1e3:7.0f} ms  {name}" for spent, name in sorted(dear, reverse=True)[:DEAREST])
+
+
+def measured(given: Prometheus, style: Style, evaluations: int) -> Iterator[str]:
+    given.load(groups(CATALOGUE, Thresholds(), style))
+    time.sleep(SETTLES)
+    costs = given.costs(evaluations)
+    yield from told(style, costs, given.query("scrape_samples_scraped"), given.query("ALERTS"))
+
+
+def main(shape: Shape, evaluations: int) -> None:
+    print(f"{shape}", flush=True)
+    with (
+        process(serve, shape) as exporter,
+        tempfile.TemporaryDirectory() as folder,
+        prometheus(Path(folder), exporter, _free()) as running,
+    ):
+        running.load(groups(CATALOGUE, Thresholds()))
+        time.sleep(WINDOW)
+        for style in Style:
+            print("\n".join(measured(running, style, evaluations)), flush=True)
+
+
+def _free() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    usual = Shape()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("domains", nargs="*", type=int, default=[usual.domains, 2 * usual.domains])
+    parser.add_argument("--senders", type=int, default=usual.senders, help="of each domain")
+    parser.add_argument("--selectors", type=int, default=usual.selectors, help="of each domain")
+    parser.add_argument("--findings", type=int, default=usual.findings)
+    parser.add_argument("--confirmed", type=int, default=usual.confirmed, help="findings that are, and so alert")
+    parser.add_argument("--unknown", type=int, default=usual.unknown, help="checks of targets that cannot tell")
+    parser.add_argument("--changed", type=int, default=usual.changed, help="records that changed in the last month")
+    parser.add_argument("--evaluations", type=int, default=5)
+    wanted = vars(parser.parse_args())
+    sizes, count = wanted.pop("domains"), wanted.pop("evaluations")
+    for size in sizes:
+        main(Shape(domains=size, **wanted), count)
