@@ -1,9 +1,9 @@
 """What the alert rules cost Prometheus in a large fleet. Run by hand: python -m bench.alerts [DOMAINS ...] [options]
 
 A real Prometheus scrapes a fleet of so many domains (10,000, and then 20,000 for twice the series), which have one
-sender and one selector each. It evaluates the rules of both styles. Told is the CPU time of an evaluation, and which
-groups and rules have what part of it. The process has one core (GOMAXPROCS=1). What other processes do shows in the
-time by the clock, and little in the CPU time. A size takes about ten minutes, since rules look back for five.
+sender and one selector each. It evaluates the rules of both styles on one core (GOMAXPROCS=1). Told is the CPU time of
+an evaluation, and which groups and rules have what part of it. A size takes about ten minutes, since rules look back
+for five.
 
 What windows read is there: minutes are scraped, and a day of the few series of each exporter is filled in. Alerts
 that have fired for 75 minutes are not: one rule reads those of dead domains, which are a dozen here.
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.fleet_world import process
-from bench.rule_costs import WINDOW, Cost, Prometheus, middle, prometheus, serve
+from bench.rule_costs import WINDOW, Cost, Prometheus, prometheus, serve
 from bench.steady_fleet import CATALOGUE, Shape
 from exporter.publish.rules import Style, groups
 from exporter.publish.thresholds import Thresholds
@@ -28,12 +28,11 @@ DEAREST = 8  # rules that are told
 SETTLES = 60  # seconds that new rules get before they are measured
 
 
-def told(style: Style, costs: list[Cost], series: float, alerts: float) -> Iterator[str]:
+def told(style: Style, cost: Cost, series: float, alerts: float) -> Iterator[str]:
     """Rules share the CPU time as they share the time."""
-    cost = middle(costs)
     share = cost.cpu / sum(cost.rules)
-    yield f"{style}: {cost.cpu:.2f} s of CPU ({min(it.cpu for it in costs):.2f} to {max(it.cpu for it in costs):.2f} in"
-    yield f"  {len(costs)} evaluations, {cost.wall:.2f} s by the clock), {series:.0f} series, {alerts:.0f} alerts"
+    yield f"{style}: {cost.cpu:.2f} s of CPU for an evaluation ({cost.evaluations} evaluations)"
+    yield f"  {series:.0f} series, {alerts:.0f} alerts"
     left = iter(cost.rules)
     dear = []
     for group in groups(CATALOGUE, Thresholds(), style):
@@ -44,14 +43,13 @@ def told(style: Style, costs: list[Cost], series: float, alerts: float) -> Itera
     yield from (f"  {spent * 1e3:7.0f} ms  {name}" for spent, name in sorted(dear, reverse=True)[:DEAREST])
 
 
-def measured(given: Prometheus, style: Style, evaluations: int) -> Iterator[str]:
+def measured(given: Prometheus, style: Style, seconds: int) -> Iterator[str]:
     given.load(groups(CATALOGUE, Thresholds(), style))
     time.sleep(SETTLES)
-    costs = given.costs(evaluations)
-    yield from told(style, costs, given.query("scrape_samples_scraped"), given.query("ALERTS"))
+    yield from told(style, given.cost(seconds), given.query("scrape_samples_scraped"), given.query("ALERTS"))
 
 
-def main(shape: Shape, evaluations: int) -> None:
+def main(shape: Shape, seconds: int) -> None:
     print(f"{shape}", flush=True)
     with (
         process(serve, shape) as exporter,
@@ -61,7 +59,7 @@ def main(shape: Shape, evaluations: int) -> None:
         running.load(groups(CATALOGUE, Thresholds()))
         time.sleep(WINDOW)
         for style in Style:
-            print("\n".join(measured(running, style, evaluations)), flush=True)
+            print("\n".join(measured(running, style, seconds)), flush=True)
 
 
 def _free() -> int:
@@ -81,8 +79,8 @@ if __name__ == "__main__":
     parser.add_argument("--confirmed", type=int, default=usual.confirmed, help="findings that are, and so alert")
     parser.add_argument("--unknown", type=int, default=usual.unknown, help="checks of targets that cannot tell")
     parser.add_argument("--changed", type=int, default=usual.changed, help="records that changed in the last month")
-    parser.add_argument("--evaluations", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=120, help="for which each style is profiled")
     wanted = vars(parser.parse_args())
-    sizes, count = wanted.pop("domains"), wanted.pop("evaluations")
+    sizes, profiled = wanted.pop("domains"), wanted.pop("seconds")
     for size in sizes:
-        main(Shape(domains=size, **wanted), count)
+        main(Shape(domains=size, **wanted), profiled)

@@ -1,7 +1,7 @@
 """A Prometheus that scrapes a fleet and evaluates rules on one core, and what an evaluation costs it.
 
-All rules are one group here, so that they run one after the other. CPU is that of the whole process while the group
-runs, with its garbage collection. An evaluation beside which a scrape ran is not counted.
+All rules are one group here, so that they run one after the other. The CPU time is from the profile that Prometheus
+makes of itself, so scrapes beside it do not count. Garbage is collected for all: rules get their part of that.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import yaml
 
+from bench.go_profile import parse
 from bench.steady_fleet import DAY, Shape, SteadyFleet
 from exporter.engine.families import OWN_PREFIX, UNKNOWN
 
 JOB = "deliverability-exporter"
-SCRAPE = 15  # seconds, as in Prometheus' own example
-EVALUATE = 25  # seconds: no multiple of the above, so that not each evaluation meets a scrape
+SCRAPE = EVALUATE = 15  # seconds, as in Prometheus' own example
 WINDOW = 330  # seconds of scrapes that the short windows want
-_TICKS = os.sysconf("SC_CLK_TCK")
+HOW = ("count", "steady", "usual")  # recorded of exporters and of targets
+_EVALUATION = "github.com/prometheus/prometheus/rules.(*Group).Eval"
+_COLLECTOR = "runtime.gcBgMarkWorker"
 _http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -60,10 +60,10 @@ def serve(ready: Connection, shape: Shape) -> None:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one evaluation. `rules` are seconds by the place of the rule."""
+    """Of one evaluation, on average. `rules` are seconds by the clock, by the place of the rule."""
 
     cpu: float
-    wall: float
+    evaluations: int
     rules: tuple[float, ...]
 
 
@@ -72,18 +72,6 @@ class Prometheus:
     process: subprocess.Popen[bytes]
     url: str
     rules: Path
-    began: float = field(default_factory=time.time)
-    cpu: list[tuple[float, float]] = field(default_factory=list)  # unix seconds, CPU seconds until then
-    scraped: dict[float, float] = field(default_factory=dict)  # when scrapes began, and how long they took
-
-    def watch(self) -> None:
-        """Note the CPU time of the process, for as long as it lives."""
-        path = Path(f"/proc/{self.process.pid}/stat")
-        while self.process.poll() is None:
-            with contextlib.suppress(OSError, ProcessLookupError):
-                numbers = path.read_text().rpartition(")")[2].split()
-                self.cpu.append((time.time(), (int(numbers[11]) + int(numbers[12])) / _TICKS))
-            time.sleep(0.02)
 
     def load(self, groups: list[dict[str, Any]]) -> None:
         """Evaluate these rules from now on, as one group."""
@@ -93,49 +81,26 @@ class Prometheus:
 
     def query(self, expression: str) -> float:
         """The sum of an instant vector."""
-        url = f"{self.url}/api/v1/query?query={urllib.request.quote(f'sum({expression})')}"
+        url = f"{self.url}/api/v1/query?query={urllib.parse.quote(f'sum({expression})')}"
         (sample,) = json.loads(self._read(url))["data"]["result"] or [{"value": [0, "0"]}]
         return float(sample["value"][1])
 
-    def costs(self, wanted: int) -> list[Cost]:
-        """Of so many evaluations."""
-        made: list[Cost] = []
-        seen = self._last_evaluation()[0]
-        for _ in range(wanted * 100):
-            time.sleep(1)
-            begin, wall = self._last_evaluation()
-            self._note_scrape()
-            if begin == seen:
-                continue
-            seen = begin
-            if any(at < begin + wall and begin < at + took for at, took in self._scrapes()):
-                continue
-            (group,) = json.loads(self._read(f"{self.url}/api/v1/rules"))["data"]["groups"]
-            rules = tuple(rule["evaluationTime"] for rule in group["rules"])
-            if bad := [rule["lastError"] for rule in group["rules"] if rule["health"] == "err"]:
-                raise RuntimeError(bad[0])
-            made.append(Cost(self._used(begin + wall) - self._used(begin), wall, rules))
-            if len(made) == wanted:
-                break
-        return made
+    def cost(self, seconds: int) -> Cost:
+        """Of the evaluations in so many seconds."""
+        before = self._evaluations()
+        profile = parse(self._read(f"{self.url}/debug/pprof/profile?seconds={seconds}"))
+        evaluations = self._evaluations() - before
+        (group,) = json.loads(self._read(f"{self.url}/api/v1/rules"))["data"]["groups"]
+        if wrong := [rule["lastError"] for rule in group["rules"] if rule["health"] != "ok"]:
+            raise RuntimeError(wrong[0])
+        collecting = profile.below(_COLLECTOR)
+        spent = profile.below(_EVALUATION) * profile.total / (profile.total - collecting)
+        return Cost(spent / evaluations, evaluations, tuple(rule["evaluationTime"] for rule in group["rules"]))
 
-    def _used(self, at: float) -> float:
-        return next((used for when, used in self.cpu if when >= at), self.cpu[-1][1])
-
-    def _last_evaluation(self) -> tuple[float, float]:
-        """When it began, and how long it took."""
+    def _evaluations(self) -> int:
         text = self._read(f"{self.url}/metrics").decode()
-        numbers = dict(re.findall(r"^prometheus_rule_group_last_(\w+)\{.*\} (\S+)$", text, re.MULTILINE))
-        return float(numbers.get("evaluation_timestamp_seconds", 0)), float(numbers.get("duration_seconds", 0))
-
-    def _note_scrape(self) -> None:
-        (target,) = json.loads(self._read(f"{self.url}/api/v1/targets"))["data"]["activeTargets"]
-        self.scraped[datetime.fromisoformat(target["lastScrape"]).timestamp()] = target["lastScrapeDuration"]
-
-    def _scrapes(self) -> list[tuple[float, float]]:
-        """Beginning and length of those that have ended, and of one that may go on."""
-        next_one = max(self.scraped) + SCRAPE
-        return [*self.scraped.items(), (next_one, time.time() - next_one)]
+        (number,) = re.findall(r"^prometheus_rule_group_iterations_total\{.*\} (\d+)$", text, re.MULTILINE)
+        return int(number)
 
     def _read(self, url: str) -> bytes:
         with _http.open(url, timeout=60) as response:
@@ -175,7 +140,6 @@ def prometheus(folder: Path, exporter: int, port: int) -> Iterator[Prometheus]:
     with subprocess.Popen(command, env={**os.environ, "GOMAXPROCS": "1"}) as process:
         try:
             made = Prometheus(process, f"http://127.0.0.1:{port}", rules)
-            threading.Thread(target=made.watch, daemon=True).start()
             yield made
         finally:
             process.terminate()
@@ -205,12 +169,3 @@ def _history(text: Path, data: Path, instance: str) -> None:
 
 
 HOW = ("count", "steady", "usual")
-
-
-def middle(costs: list[Cost]) -> Cost:
-    """The median of each number."""
-    return Cost(
-        median(it.cpu for it in costs),
-        median(it.wall for it in costs),
-        tuple(median(it.rules[place] for it in costs) for place in range(len(costs[0].rules))),
-    )

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from exporter.check_state import CheckState, RecordChange, RecordHistory
 from exporter.clock import SystemClock
@@ -23,7 +24,7 @@ from exporter.engine.confirmations import usual_looks
 from exporter.engine.families import DOMAIN_SENDER, SENDER
 from exporter.engine.plan import pairs
 from exporter.engine.store import Store
-from exporter.facts import Doubt, Finding, Reason, Record, Rule, Sample
+from exporter.facts import Doubt, Reason, Record, Rule, Sample
 from exporter.model import Target
 from exporter.net.dns.resolver import ResolverStats
 from exporter.targets import Authorisation, Greeting, ListHealth, MailHost, OwnResolver
@@ -149,7 +150,8 @@ class SteadyFleet:
 
     def _found(self, state: CheckState, rule: Rule, count: int) -> CheckState:
         named = {"ip": f"192.0.2.{count % 250}", "blocklist": "spamhaus_zen", "mail_host": "mx.hoster0.example"}
-        finding: Finding = rule(**{it: f"{named.get(it, 'what')}" for it in rule.fields})
+        evidence: dict[str, Any] = {name: named.get(name, "what") for name in rule.fields}
+        finding = rule(**evidence)
         if any(it.finding.key == finding.key for it in state.findings):
             finding = replace(finding, evidence=tuple((name, f"{text}-{count}") for name, text in finding.evidence))
         sure = count % self.shape.findings < self.shape.confirmed

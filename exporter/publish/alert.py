@@ -49,25 +49,20 @@ def record(name: str, expr: str) -> dict[str, Any]:
     return {"record": name, "expr": expr}
 
 
-_ASIDE = ("mail_port",)  # told beside another one
+# Prometheus parses each template anew for each alert and evaluation: few words matter where thousands of alerts fire.
+_TOLD = [label for label in TARGET_LABELS if label != "mail_port"]  # which is told beside the host
+_PORT = '(and $labels.mail_port (print ":" $labels.mail_port))'
+_NAMES = [f"$labels.{label} {_PORT}" if label == "mail_host" else f"$labels.{label}" for label in _TOLD]
+_PLACES = " ".join("%s%s" if label == "mail_host" else "%s" for label in _TOLD)
 # `example.com, 192.0.2.10` of whatever target.
-WHO = '{{ $and := "" }}' + "".join(
-    f"{{{{ with $labels.{label} }}}}{{{{ $and }}}}{{{{ . }}}}"
-    + ("{{ with $labels.mail_port }}:{{ . }}{{ end }}" if label == "mail_host" else "")
-    + '{{ $and = ", " }}{{ end }}'
-    for label in TARGET_LABELS
-    if label not in _ASIDE
-)
+WHO = f'{{{{ printf "{_PLACES}" {" ".join(_NAMES)} | reReplaceAll "^ +| +$" "" | reReplaceAll " +" ", " }}}}'
+_MARKS = (("domain", "domain"), ("mail_port", "mail_host"), ("ip", "ip"), ("blocklist", "blocklist"))
 # The path of the target's page: a page shows all targets that have the label. A finding can name an ip or a mail_host
 # besides those of its target, and only a target's mail_host has a port.
 ANY_PAGE = (
-    "/targets/"
-    + "".join(
-        f"{{{{ with $labels.{mark} }}}}{label}={{{{ $labels.{label} }}}}{{{{ else }}}}"
-        for mark, label in (("domain", "domain"), ("mail_port", "mail_host"), ("ip", "ip"), ("blocklist", "blocklist"))
-    )
-    + OwnResolver().key
-    + "{{ end }}" * 4
+    "/targets/{{ or "
+    + " ".join(f'(and $labels.{mark} (print "{label}=" $labels.{label}))' for mark, label in _MARKS)
+    + f' "{OwnResolver().key}" }}}}'
 )
 
 
