@@ -29,7 +29,8 @@ from bench.steady_fleet import DAY, Shape, SteadyFleet
 from exporter.engine.families import OWN_PREFIX, UNKNOWN
 
 JOB = "deliverability-exporter"
-SCRAPE = EVALUATE = 15  # seconds, as in Prometheus' own example
+SCRAPE = 30  # seconds
+EVALUATE = 20  # seconds
 WINDOW = 330  # seconds of scrapes that the short windows want
 HOW = ("count", "steady", "usual")  # recorded of exporters and of targets
 _EVALUATION = "github.com/prometheus/prometheus/rules.(*Group).Eval"
@@ -103,7 +104,7 @@ class Prometheus:
         return int(number)
 
     def _read(self, url: str) -> bytes:
-        with _http.open(url, timeout=60) as response:
+        with _http.open(url, timeout=600) as response:
             body: bytes = response.read()
             return body
 
