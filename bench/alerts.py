@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.fleet_world import process
 from bench.rule_costs import WINDOW, Cost, Prometheus, prometheus, serve
@@ -28,14 +29,12 @@ DEAREST = 8  # rules that are told
 SETTLES = 60  # seconds that new rules get before they are measured
 
 
-def told(style: Style, cost: Cost, series: float, alerts: float) -> Iterator[str]:
+def told(made: list[dict[str, Any]], cost: Cost) -> Iterator[str]:
     """Rules share the CPU time as they share the time."""
     share = cost.cpu / sum(cost.rules)
-    yield f"{style}: {cost.cpu:.2f} s of CPU for an evaluation ({cost.evaluations} evaluations)"
-    yield f"  {series:.0f} series, {alerts:.0f} alerts"
     left = iter(cost.rules)
     dear = []
-    for group in groups(CATALOGUE, Thresholds(), style):
+    for group in made:
         of_group = [(next(left) * share, rule.get("alert") or rule["record"]) for rule in group["rules"]]
         yield f"  {sum(it for it, _ in of_group) * 1e3:7.0f} ms  {group['name']}"
         dear += of_group
@@ -43,23 +42,27 @@ def told(style: Style, cost: Cost, series: float, alerts: float) -> Iterator[str
     yield from (f"  {spent * 1e3:7.0f} ms  {name}" for spent, name in sorted(dear, reverse=True)[:DEAREST])
 
 
-def measured(given: Prometheus, style: Style, seconds: int) -> Iterator[str]:
-    given.load(groups(CATALOGUE, Thresholds(), style))
+def measured(running: Prometheus, style: Style, given: Thresholds, seconds: int) -> Iterator[str]:
+    made = groups(CATALOGUE, given, style)
+    running.load(made)
     time.sleep(SETTLES)
-    yield from told(style, given.cost(seconds), given.query("scrape_samples_scraped"), given.query("ALERTS"))
+    cost = running.cost(seconds)
+    yield f"{style}: {cost.cpu:.2f} s of CPU for an evaluation ({cost.evaluations} evaluations)"
+    yield f"  {running.query('scrape_samples_scraped'):.0f} series, {running.query('ALERTS'):.0f} alerts"
+    yield from told(made, cost)
 
 
-def main(shape: Shape, seconds: int) -> None:
+def main(shape: Shape, given: Thresholds, seconds: int) -> None:
     print(f"{shape}", flush=True)
     with (
         process(serve, shape) as exporter,
         tempfile.TemporaryDirectory() as folder,
         prometheus(Path(folder), exporter, _free()) as running,
     ):
-        running.load(groups(CATALOGUE, Thresholds()))
+        running.load(groups(CATALOGUE, given))
         time.sleep(WINDOW)
         for style in Style:
-            print("\n".join(measured(running, style, seconds)), flush=True)
+            print("\n".join(measured(running, style, given, seconds)), flush=True)
 
 
 def _free() -> int:
@@ -80,7 +83,9 @@ if __name__ == "__main__":
     parser.add_argument("--unknown", type=int, default=usual.unknown, help="checks of targets that cannot tell")
     parser.add_argument("--changed", type=int, default=usual.changed, help="records that changed in the last month")
     parser.add_argument("--seconds", type=int, default=120, help="for which each style is profiled")
+    parser.add_argument("--external-url", default="", help="as of publish: then rules look up fewer texts")
     wanted = vars(parser.parse_args())
+    links = Thresholds(exporter_url=wanted.pop("external_url"))
     sizes, profiled = wanted.pop("domains"), wanted.pop("seconds")
     for size in sizes:
-        main(Shape(domains=size, **wanted), profiled)
+        main(Shape(domains=size, **wanted), links, profiled)
