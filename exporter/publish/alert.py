@@ -97,5 +97,5 @@ def anywhere(given: Thresholds) -> str:
     """The same in an alert about a target: any exporter that can be scraped."""
     if given.exporter_url:
         return given.exporter_url
-    first = f'{{{{ with query "up{{job=~\\"{given.job}\\"}} == 1" }}}}{{{{ . | first | label "instance" }}}}'
+    first = f'{{{{ with query "up{{job=~\\"{given.job}\\"}} == 1" }}}}{{{{ (first .).Labels.instance }}}}'
     return f"http://{first}{{{{ else }}}}localhost:10554{{{{ end }}}}"

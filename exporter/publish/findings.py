@@ -110,7 +110,7 @@ def _alert(
 
     `ways` are those in which its target can have labels. All findings of it have the `subjects`, too.
     """
-    at = given.exporter_url or '{{ with . | first | label "instance" }}http://{{ . }}{{ end }}'
+    at = given.exporter_url or f"http://{_LOOKED_UP.format('instance')}"
     runbook = links.runbook(given, finding, at)
     said, todo = text.title, f"{text.impact} {text.fix} "
     if not text.fix:
@@ -129,13 +129,13 @@ def _alert(
 
 # Of the same job, since another one may look at other targets.
 _QUERY = f'query (printf "{INFO}{{finding=%q,job=%q}}" $labels.finding $labels.job)'
-_LOOKED_UP = '{{{{ . | first | label "{}" }}}}'
+_LOOKED_UP = "{{{{ (first .).Labels.{} }}}}"
 _SOMEWHERE = "https://prometheus.io/docs/practices/alerting/"
 
 
 def _with_series(text: str, otherwise: str) -> str:
     """The text, if it looks something up in the series with the texts, and something else if that is not there."""
-    return f"{{{{ with {_QUERY} }}}}{text}{{{{ else }}}}{otherwise}{{{{ end }}}}" if "| first" in text else text
+    return f"{{{{ with {_QUERY} }}}}{text}{{{{ else }}}}{otherwise}{{{{ end }}}}" if "(first .)" in text else text
 
 
 def _old_enough(given: Thresholds, own: dict[str, str], *matchers: str) -> str:
