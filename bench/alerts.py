@@ -47,7 +47,7 @@ def measured(running: Prometheus, style: Style, given: Thresholds, seconds: int)
     running.load(made)
     time.sleep(SETTLES)
     cost = running.cost(seconds)
-    yield f"{style}: {cost.cpu:.2f} s of CPU for an evaluation ({cost.evaluations} evaluations)"
+    yield f"{style}: {cost.cpu:.2f} s of CPU for an evaluation"
     yield f"  {running.query('scrape_samples_scraped'):.0f} series, {running.query('ALERTS'):.0f} alerts"
     yield from told(made, cost)
 

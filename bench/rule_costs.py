@@ -66,7 +66,6 @@ class Cost:
     """Of one evaluation, on average. `rules` are the seconds that each usually takes by the clock, in their order."""
 
     cpu: float
-    evaluations: int
     rules: tuple[float, ...]
 
 
@@ -90,7 +89,7 @@ class Prometheus:
 
     def cost(self, seconds: int) -> Cost:
         """Of the evaluations in so many seconds."""
-        before = self._evaluations()
+        before = self._missed()
         with ThreadPoolExecutor(1) as pool:
             profiling = pool.submit(self._read, f"{self.url}/debug/pprof/profile?seconds={seconds}")
             looks = []
@@ -98,10 +97,12 @@ class Prometheus:
                 time.sleep(EVALUATE / 2)
                 looks.append(self._times())
         profile = parse(profiling.result())
-        evaluations = self._evaluations() - before
+        if (missed := self._missed() - before) > 0:
+            raise RuntimeError(f"{missed} evaluations were left out: the machine is too busy")
+        evaluations = seconds / EVALUATE  # one may be in parts at the ends
         collecting = profile.below(_COLLECTOR)
         spent = profile.below(_EVALUATION) * profile.total / (profile.total - collecting)
-        return Cost(spent / evaluations, evaluations, tuple(map(median, zip(*looks, strict=True))))
+        return Cost(spent / evaluations, tuple(map(median, zip(*looks, strict=True))))
 
     def _times(self) -> list[float]:
         """Of each rule, in the latest evaluation."""
@@ -110,9 +111,9 @@ class Prometheus:
             raise RuntimeError(wrong[0])
         return [rule["evaluationTime"] for rule in group["rules"]]
 
-    def _evaluations(self) -> int:
+    def _missed(self) -> int:
         text = self._read(f"{self.url}/metrics").decode()
-        (number,) = re.findall(r"^prometheus_rule_group_iterations_total\{.*\} (\d+)$", text, re.MULTILINE)
+        (number,) = re.findall(r"^prometheus_rule_group_iterations_missed_total\{.*\} (\d+)$", text, re.MULTILINE)
         return int(number)
 
     def _read(self, url: str) -> bytes:
