@@ -98,7 +98,7 @@ class Prometheus:
                 looks.append(self._times())
         profile = parse(profiling.result())
         if (missed := self._missed() - before) > 0:
-            raise RuntimeError(f"{missed} evaluations were left out: the machine is too busy")
+            raise RuntimeError(f"{missed} evaluations were left out: the processor is too busy")
         evaluations = seconds / EVALUATE  # one may be in parts at the ends
         collecting = profile.below(_COLLECTOR)
         spent = profile.below(_EVALUATION) * profile.total / (profile.total - collecting)
