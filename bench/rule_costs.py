@@ -75,6 +75,15 @@ class Prometheus:
     url: str
     rules: Path
 
+    def wait(self) -> None:
+        """Until it is ready: a SIGHUP before that would end it."""
+        while self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                self._read(f"{self.url}/-/ready")
+                return
+            time.sleep(0.2)
+        raise RuntimeError("Prometheus has ended")
+
     def load(self, groups: list[dict[str, Any]]) -> None:
         """Evaluate these rules from now on, as one group."""
         rules = [rule for group in groups for rule in group["rules"]]
@@ -154,6 +163,7 @@ def prometheus(folder: Path, exporter: int, port: int) -> Iterator[Prometheus]:
     with subprocess.Popen(command, env={**os.environ, "GOMAXPROCS": "1"}) as process:
         try:
             made = Prometheus(process, f"http://127.0.0.1:{port}", rules)
+            made.wait()
             yield made
         finally:
             process.terminate()
