@@ -50,7 +50,7 @@ class Shape:
     selectors: int = 1  # of each domain
     hosters: int = 200  # whose MX hosts the domains share
     findings: int = 3_000
-    confirmed: int = 2_000  # of the findings
+    confirmed: int = 3_000  # of the findings: these alert
     unknown: int = 500  # pairs that have had no result for ten hours
     changed: int = 2_000  # pairs with a record that changed in the last month, a fiftieth of them in the last hour
 
@@ -154,7 +154,7 @@ class SteadyFleet:
         finding = rule(**evidence)
         if any(it.finding.key == finding.key for it in state.findings):
             finding = replace(finding, evidence=tuple((name, f"{text}-{count}") for name, text in finding.evidence))
-        sure = count % self.shape.findings < self.shape.confirmed
+        sure = count < self.shape.confirmed
         since = self.now - (2 * DAY if sure else 60.0)
         active = ActiveFinding(finding, since, confirmed=sure, bad=LOOKS if sure else 1, looked=since)
         return replace(state, findings=(*state.findings, active))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from exporter.model import TARGET_LABELS
 from exporter.publish.thresholds import Thresholds
 from exporter.targets import OwnResolver
 
+Way: TypeAlias = Sequence[str]  # the labels that a target has
+
 PREFIX = "Deliverability"
 # Where a target is scraped says nothing about the target. A pod that is replaced, and one of a pair, changes nothing.
 SCRAPED = "instance, pod, container, endpoint"
-INFO = "deliverability_finding_info"
 
 
 @dataclass(frozen=True)
@@ -50,26 +52,40 @@ def record(name: str, expr: str) -> dict[str, Any]:
     return {"record": name, "expr": expr}
 
 
-_ASIDE = ("mail_port",)  # told beside another one
-# `example.com, 192.0.2.10` of whatever target.
-WHO = '{{ $and := "" }}' + "".join(
-    f"{{{{ with $labels.{label} }}}}{{{{ $and }}}}{{{{ . }}}}"
-    + ("{{ with $labels.mail_port }}:{{ . }}{{ end }}" if label == "mail_host" else "")
-    + '{{ $and = ", " }}{{ end }}'
-    for label in TARGET_LABELS
-    if label not in _ASIDE
-)
-# The path of the target's page: a page shows all targets that have the label. A finding can name an ip or a mail_host
-# besides those of its target, and only a target's mail_host has a port.
-ANY_PAGE = (
-    "/targets/"
-    + "".join(
-        f"{{{{ with $labels.{mark} }}}}{label}={{{{ $labels.{label} }}}}{{{{ else }}}}"
-        for mark, label in (("domain", "domain"), ("mail_port", "mail_host"), ("ip", "ip"), ("blocklist", "blocklist"))
-    )
-    + OwnResolver().key
-    + "{{ end }}" * 4
-)
+# Prometheus parses each template anew for each alert and evaluation: few words matter where thousands of alerts fire.
+def who(*ways: Way) -> str:
+    """`example.com, 192.0.2.10` of a target that has the labels of one of these ways."""
+    labels = [label for label in TARGET_LABELS if label != "mail_port" and any(label in way for way in ways)]
+    if len(ways) == 1:
+        return ", ".join(f"{{{{ $labels.{label} }}}}{_port(label, ways[0])}" for label in labels)
+    places = " ".join("%s%s" if label == "mail_host" else "%s" for label in labels)
+    names = " ".join(f"$labels.{label} {_PORT}" if label == "mail_host" else f"$labels.{label}" for label in labels)
+    return f'{{{{ printf "{places}" {names} | reReplaceAll "^ +| +$" "" | reReplaceAll " +" ", " }}}}'
+
+
+_PORT = '(and $labels.mail_port (print ":" $labels.mail_port))'
+
+
+def _port(label: str, way: Way) -> str:
+    return ":{{ $labels.mail_port }}" if label == "mail_host" and "mail_port" in way else ""
+
+
+# A page shows all targets that have the label. A finding can name an ip or a mail_host besides those of its target, and
+# only a target's mail_host has a port.
+_MARKS = (("domain", "domain"), ("mail_port", "mail_host"), ("ip", "ip"), ("blocklist", "blocklist"))
+
+
+def page(*ways: Way) -> str:
+    """The path of its page."""
+    pages = [(mark, label) for mark, label in _MARKS if any(mark in way for way in ways)]
+    if all(pages[0][0] in way for way in ways):
+        return f"/targets/{pages[0][1]}={{{{ $labels.{pages[0][1]} }}}}"
+    several = " ".join(f'(and $labels.{mark} (print "{label}=" $labels.{label}))' for mark, label in pages)
+    return f'/targets/{{{{ or {several} "{OwnResolver().key}" }}}}'
+
+
+ANY: tuple[Way, ...] = tuple((label,) for label in TARGET_LABELS)  # whatever target
+WHO, ANY_PAGE = who(*ANY), page(*ANY)
 
 
 def here(given: Thresholds) -> str:
@@ -81,5 +97,5 @@ def anywhere(given: Thresholds) -> str:
     """The same in an alert about a target: any exporter that can be scraped."""
     if given.exporter_url:
         return given.exporter_url
-    first = f'{{{{ with query "up{{job=~\\"{given.job}\\"}} == 1" }}}}{{{{ . | first | label "instance" }}}}'
+    first = f'{{{{ with query "up{{job=~\\"{given.job}\\"}} == 1" }}}}{{{{ (first .).Labels.instance }}}}'
     return f"http://{first}{{{{ else }}}}localhost:10554{{{{ end }}}}"

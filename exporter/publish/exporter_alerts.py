@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.families import OWN_PREFIX as OWN
 from exporter.publish.alert import PREFIX, Alert, here
 from exporter.publish.promql import checks
 from exporter.publish.records import EXPORTERS, TARGETS, TIME, usual
 from exporter.publish.thresholds import Thresholds, seconds
 from exporter.targets import Reputation
 
-OWN = "deliverability_exporter_"
 _SCRAPE_CONFIG = "https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.families import FINDING, LAST_CONCLUSIVE, OWN_PREFIX, REASON, RECORD_CHANGED, SENDER, UNKNOWN
 from exporter.facts import Dead, Reason
 from exporter.publish.alert import ANY_PAGE, PREFIX, SCRAPED, WHO, Alert, anywhere, here
 from exporter.publish.promql import checks, looking_at, none_of, pattern
@@ -12,9 +13,6 @@ from exporter.publish.records import AGE, TIME
 from exporter.publish.thresholds import Thresholds, seconds
 from exporter.targets import ListHealth, OwnResolver
 
-UNKNOWN = "deliverability_check_unknown"
-REASON = "deliverability_check_unknown_reason"
-CONCLUSIVE = "deliverability_check_last_conclusive_timestamp_seconds"
 NOTHING_YET = ("pending", "no_traffic")  # reasons that are no fault
 RESOLVER_UNHEALTHY = f"{PREFIX}ResolverUnhealthy"
 
@@ -26,9 +24,7 @@ def alerts(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     yield Alert(
         f"{PREFIX}EvaluationStale",
         expr=(
-            f"max by ({given.by_exporter}, check) (\n"
-            f"  min_over_time(deliverability_exporter_overdue_targets[{given.gap}])\n"
-            ") > 0"
+            f"max by ({given.by_exporter}, check) (\n  min_over_time({OWN_PREFIX}overdue_targets[{given.gap}])\n) > 0"
         ),
         summary="{{ $labels.check }} is late for {{ $value }} targets of {{ $labels.instance }}",
         description=(
@@ -46,7 +42,7 @@ def alerts(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
             f"max without ({SCRAPED}) (\n"
             f"  max by ({given.by_exporter}) (last_over_time({TIME}[{given.gap}]))\n"
             f"  - on ({given.by_exporter}) group_right ()\n"
-            f"  (max_over_time(deliverability_record_changed_timestamp_seconds[{given.gap}]) > 0)\n"
+            f"  (max_over_time({RECORD_CHANGED}[{given.gap}]) > 0)\n"
             ") < 3600"
         ),
         summary=f"A record that {{{{ $labels.check }}}} looks at has changed: {WHO}",
@@ -69,7 +65,7 @@ def _resolver(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
             f"max by ({given.by_exporter}) (max_over_time({UNKNOWN}{{{resolver}}}[{given.gap}]) == 1)\n"
             "or\n"
             f"max by ({given.by_exporter}) "
-            f'(max_over_time(deliverability_finding{{finding=~"{lies}"}}[{given.gap}]) == 1)'
+            f'(max_over_time({FINDING}{{finding=~"{lies}"}}[{given.gap}]) == 1)'
         ),
         summary="The resolver of {{ $labels.instance }} does not answer, or not truly",
         description=(
@@ -138,7 +134,7 @@ def _unknowns(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
     long_ago = (
         f"(max by ({given.by_exporter}) (last_over_time({TIME}[{window}]))\n"
         f"  - on ({given.by_exporter}) group_right ()\n"
-        f"max_over_time({CONCLUSIVE}[{window}])) >= {seconds(given.unknown_after)}"
+        f"max_over_time({LAST_CONCLUSIVE}[{window}])) >= {seconds(given.unknown_after)}"
     )
     nothing_yet = "|".join(NOTHING_YET)
     yield Alert(
@@ -196,9 +192,9 @@ def _in_dead_zones(known: Catalogue, given: Thresholds) -> str:
         f"  unless on ({given.by_exporter}, {identity})\n"
         f'(label_replace({series} == 1, "domain", "$1", "{name}", "[^.]+[.](.+)")\n'
         f"  and on ({given.by_exporter}, domain)\n"
-        f'max_over_time(deliverability_finding{{finding=~"{dead}",severity="critical"}}[{given.gap}]) == 1)\n'
+        f'max_over_time({FINDING}{{finding=~"{dead}",severity="critical"}}[{given.gap}]) == 1)\n'
         for series, name, identity in (
             (f'{REASON}{{mail_host!=""}}', "mail_host", "mail_host, mail_port"),
-            ("deliverability_sender_info", "helo", "sender, ip"),
+            (SENDER, "helo", "sender, ip"),
         )
     )

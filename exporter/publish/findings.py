@@ -18,19 +18,19 @@ The rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.engine.families import FLAPPING, INFO
 from exporter.explain.notices import NoticeText, notice
 from exporter.facts import Rule
 from exporter.publish import links
-from exporter.publish.alert import ANY_PAGE, INFO, PREFIX, SCRAPED, WHO, Alert, anywhere
+from exporter.publish.alert import ANY, ANY_PAGE, PREFIX, SCRAPED, WHO, Alert, Way, anywhere, page, who
 from exporter.publish.promql import none_of, pattern
 from exporter.publish.records import AGE
 from exporter.publish.thresholds import Thresholds, seconds
 from exporter.targets import OwnResolver
 
-FLAPPING = "deliverability_finding_flapping"
 SEVERITIES = ("critical", "warning")
 
 
@@ -66,7 +66,8 @@ def each(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
                 _old_enough(given, {"finding": rule.id, "check": entry.check.id, "severity": severity})
                 for severity in SEVERITIES
             )
-            yield _alert(given, name(rule), expr, notice(rule), rule.id)
+            ways = [way for kind in entry.check.over for way in kind.identities()]
+            yield _alert(given, name(rule), expr, notice(rule), rule.id, ways, rule.subjects)
     rest = [rule for entry in known.entries if _alerts(entry) for rule in entry.rules if not rule.severity.fails]
     yield from _of_all(given, f'finding=~"{pattern(rest)}"')
 
@@ -96,9 +97,20 @@ def _alerts(entry: CatalogueEntry) -> bool:
     return not entry.check.concludes and entry.check.over != (OwnResolver,)
 
 
-def _alert(given: Thresholds, title: str, expr: str, text: NoticeText, finding: str) -> Alert:
-    """Without a text it is looked up in the series with the texts; so is the exporter that links lead to."""
-    at = given.exporter_url or '{{ with . | first | label "instance" }}http://{{ . }}{{ end }}'
+def _alert(
+    given: Thresholds,
+    title: str,
+    expr: str,
+    text: NoticeText,
+    finding: str,
+    ways: Sequence[Way] = ANY,
+    subjects: Way = (),
+) -> Alert:
+    """Without a text it is looked up in the series with the texts; so is the exporter that links lead to.
+
+    `ways` are those in which its target can have labels. All findings of it have the `subjects`, too.
+    """
+    at = given.exporter_url or f"http://{_LOOKED_UP.format('instance')}"
     runbook = links.runbook(given, finding, at)
     said, todo = text.title, f"{text.impact} {text.fix} "
     if not text.fix:
@@ -107,8 +119,8 @@ def _alert(given: Thresholds, title: str, expr: str, text: NoticeText, finding: 
     return Alert(
         title,
         expr=f"max without ({SCRAPED}) (\n{expr}\n)",
-        summary=f"{said}: {WHO}",
-        description=_with_series(f"{todo}{at}{ANY_PAGE}", "The page of the target says what to do."),
+        summary=f"{said}: {who(*((*way, *subjects) for way in ways))}",
+        description=_with_series(f"{todo}{at}{page(*ways)}", "The page of the target says what to do."),
         runbook=_with_series(runbook, _SOMEWHERE),
         scope="target",
         keep_firing_for=given.keep_firing,
@@ -117,13 +129,13 @@ def _alert(given: Thresholds, title: str, expr: str, text: NoticeText, finding: 
 
 # Of the same job, since another one may look at other targets.
 _QUERY = f'query (printf "{INFO}{{finding=%q,job=%q}}" $labels.finding $labels.job)'
-_LOOKED_UP = '{{{{ . | first | label "{}" }}}}'
+_LOOKED_UP = "{{{{ (first .).Labels.{} }}}}"
 _SOMEWHERE = "https://prometheus.io/docs/practices/alerting/"
 
 
 def _with_series(text: str, otherwise: str) -> str:
     """The text, if it looks something up in the series with the texts, and something else if that is not there."""
-    return f"{{{{ with {_QUERY} }}}}{text}{{{{ else }}}}{otherwise}{{{{ end }}}}" if "| first" in text else text
+    return f"{{{{ with {_QUERY} }}}}{text}{{{{ else }}}}{otherwise}{{{{ end }}}}" if "(first .)" in text else text
 
 
 def _old_enough(given: Thresholds, own: dict[str, str], *matchers: str) -> str:

@@ -13,9 +13,11 @@ Doubt about a resolver or a blocklist needs no such alert: the exporter confirms
 from __future__ import annotations
 
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.families import FINDING
 from exporter.facts import Dead
 from exporter.publish.alert import PREFIX, Alert, anywhere
 from exporter.publish.promql import pattern
+from exporter.publish.records import AGE
 from exporter.publish.thresholds import Thresholds
 
 
@@ -25,9 +27,9 @@ def alert(known: Catalogue, given: Thresholds) -> Alert:
         f"{PREFIX}DomainDead",
         expr=(
             f"max by ({given.by_job}, domain) (\n"
-            f'  max_over_time(deliverability_finding{{finding=~"{dead}",severity="critical"}}[{given.gap}])\n'
+            f'  max_over_time({FINDING}{{finding=~"{dead}",severity="critical"}}[{given.gap}])\n'
             "  or\n"
-            f'  deliverability:finding_age:seconds{{finding=~"{dead}",severity="critical"}}\n'
+            f'  {AGE}{{finding=~"{dead}",severity="critical"}}\n'
             "  or\n"
             # The parts are looked at again up to an interval later, and until then look broken still.
             f'  max_over_time(ALERTS{{alertstate="firing",finding=~"{dead}",severity="critical"}}[{given.settle}])\n'

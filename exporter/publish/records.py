@@ -20,6 +20,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from exporter.engine import families
+from exporter.engine.families import FINDING, OWN_PREFIX, SINCE
 from exporter.publish.alert import record
 from exporter.publish.thresholds import Thresholds, seconds
 
@@ -28,8 +30,8 @@ EXPORTERS = "deliverability:exporters:count"
 TARGETS = "deliverability:targets:count"
 TROUBLED = "deliverability:exporter_troubled:info"
 SILENT = "deliverability:exporter_silent:info"
-TIME = "deliverability_exporter_time_seconds"
-_CONFIG = "deliverability_exporter_config_hash_info"
+TIME = OWN_PREFIX + "time_seconds"
+_CONFIG = OWN_PREFIX + "config_hash_info"
 
 
 def steady(count: str) -> str:
@@ -55,7 +57,7 @@ def records(given: Thresholds) -> Iterator[dict[str, Any]]:
         TARGETS,
         f"sum by ({by_job}) (\n"
         f"  max by ({by_job}, hash) (\n"
-        f"    sum by ({by_exporter}) (deliverability_targets)\n"
+        f"    sum by ({by_exporter}) ({families.TARGETS})\n"
         f"    * on ({by_exporter}) group_left (hash) max by ({by_exporter}, hash) ({_CONFIG})\n"
         "  )\n"
         ")",
@@ -89,14 +91,14 @@ def records(given: Thresholds) -> Iterator[dict[str, Any]]:
     window = given.gap
     yield record(
         AGE,
-        f"(max_over_time(deliverability_finding[{window}])\n"
+        f"(max_over_time({FINDING}[{window}])\n"
         "  * ignoring (severity) group_left ()\n"
         f"(max by ({by_exporter}) (last_over_time({TIME}[{window}]))\n"
         f"  - on ({by_exporter}) group_right ()\n"
-        f"last_over_time(deliverability_finding_since_timestamp_seconds[{window}])))\n"
+        f"last_over_time({SINCE}[{window}])))\n"
         "or\n"
         # The latest value, and no window: what one good scrape did not show does not come back with the next bad one.
-        f"({AGE} and max_over_time(deliverability_finding[{window}]))\n"
+        f"({AGE} and max_over_time({FINDING}[{window}]))\n"
         "or\n"
         f"({AGE} and on ({by_exporter}) {SILENT})",
     )

@@ -12,7 +12,10 @@ from exporter.explain.notices import FIX, IMPACT, TITLE, notice, notices, writte
 from exporter.facts import Rule
 from exporter.model import Check
 from exporter.publish import findings
-from exporter.publish.rules import Format, Style, dump, files, groups
+from exporter.publish.alert import Way
+from exporter.publish.alert import page as page_of
+from exporter.publish.alert import who as who_of
+from exporter.publish.rules import Format, Style, files
 from exporter.publish.thresholds import Thresholds
 from tests.publish.promtool import IDENTITY, series, told
 from tests.publish.scraped import Exporter, Scraped
@@ -108,25 +111,41 @@ def test_notices_of_all_findings_read_as_they_should(tmp_path: Path) -> None:
     rules.write_text(text)
     expected = [alert(check, rule, says(check, rule)) for check, rule in ALERTING]
     assert len(expected) > 200
-    assert told(rules, tmp_path, [_test(standing(ALERTING) | texts(), "DeliverabilityCritical", expected)]) == ""
+    assert told(rules, tmp_path, [_test(standing(ALERTING) | texts(), _look("DeliverabilityCritical", expected))]) == ""
 
 
 @pytest.mark.long
 def test_one_for_each_finding_reads_the_same(tmp_path: Path) -> None:
-    check, rule = next(it for it in ALERTING if it[1].id == "spf_sender.not-authorised")
     rules = tmp_path / "alerts.yml"
-    kept = [
-        group
-        for group in groups(CATALOGUE, Thresholds(), Style.EACH)
-        if findings.name(rule) in str(group) or "records" in group["name"]
-    ]
-    rules.write_text(dump({"groups": kept}))
-    expected = [alert(check, rule, says(check, rule))]
-    assert told(rules, tmp_path, [_test(standing([(check, rule)]) | texts(), findings.name(rule), expected)]) == ""
+    ((_, text),) = files(CATALOGUE, Thresholds(), Style.EACH, Format.PROMETHEUS)
+    rules.write_text(text)
+    looks = [_look(findings.name(rule), [alert(check, rule, says(check, rule))]) for check, rule in ALERTING]
+    assert told(rules, tmp_path, [_test(standing(ALERTING) | texts(), *looks)]) == ""
+    check, rule = next(it for it in ALERTING if it[1].id == "spf_sender.not-authorised")
     assert (
         says(check, rule)["summary"]
         == "SPF does not authorise the sender: customer.example, newsletter, 2001:db8:1::25"
     )
+
+
+@pytest.mark.parametrize(
+    ("ways", "told_of", "path"),
+    [
+        ([("ip",)], "{{ $labels.ip }}", "ip={{ $labels.ip }}"),
+        (
+            [("mail_host", "mail_port", "ip")],
+            "{{ $labels.ip }}, {{ $labels.mail_host }}:{{ $labels.mail_port }}",
+            "mail_host={{ $labels.mail_host }}",
+        ),
+        (
+            [("domain", "selector"), ("domain",)],
+            '{{ printf "%s %s" $labels.domain $labels.selector | reReplaceAll "^ +| +$" "" | reReplaceAll " +" ", " }}',
+            "domain={{ $labels.domain }}",
+        ),
+    ],
+)
+def test_templates_name_only_the_labels_that_a_target_can_have(ways: list[Way], told_of: str, path: str) -> None:
+    assert (who_of(*ways), page_of(*ways)) == (told_of, f"/targets/{path}")
 
 
 @pytest.mark.long
@@ -142,12 +161,16 @@ def test_without_the_series_with_the_texts_the_finding_is_named(tmp_path: Path) 
         "runbook_url": "https://prometheus.io/docs/practices/alerting/",
     }
     expected = [alert(check, rule, said)]
-    assert told(rules, tmp_path, [_test(standing([(check, rule)]), "DeliverabilityCritical", expected)]) == ""
+    assert told(rules, tmp_path, [_test(standing([(check, rule)]), _look("DeliverabilityCritical", expected))]) == ""
 
 
-def _test(scraped: Scraped, name: str, expected: list[dict[str, object]]) -> dict[str, object]:
+def _test(scraped: Scraped, *looks: dict[str, object]) -> dict[str, object]:
     return {
         "interval": "1m",
         "input_series": [{"series": name, "values": " ".join(values)} for name, values in scraped.items()],
-        "alert_rule_test": [{"eval_time": "5m", "alertname": name, "exp_alerts": expected}],
+        "alert_rule_test": looks,
     }
+
+
+def _look(name: str, expected: list[dict[str, object]]) -> dict[str, object]:
+    return {"eval_time": "5m", "alertname": name, "exp_alerts": expected}
