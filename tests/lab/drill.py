@@ -1,10 +1,11 @@
 """One scene of the drill: an exporter, name servers, Prometheus and Alertmanager of its own, from quiet to quiet.
 
 A scene does harm, and says what people are told of it until then: no less and no more. All is real: the daemon, the
-published rules and routes, the servers. Only time is scaled: 15 minutes are three seconds, so a minute is a fifth of a
-second. What no scale shortens gets more: the start of a program, and scrapes on a busy machine.
+published rules and routes, the servers. Only time is scaled: a quarter of an hour takes two seconds. What no scale
+shortens gets more: the start of a program, and scrapes on a busy machine.
 
-Two faults stand from the beginning, and must neither end nor be told anew, whatever happens.
+Two faults stand from the beginning, and must neither end nor be told anew, whatever happens. What is random comes from
+the seed of tests/support/torture.py.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ Told: TypeAlias = Mapping[str, int]  # `pager: +ptr.missing`: for how many targe
 
 EVERY = 2.0  # seconds between two runs of a check
 MINUTE = EVERY / 15
-GROUP_INTERVAL = "2s"  # ten minutes
+GROUP_INTERVAL = "2s"  # for ten minutes
 PATIENCE = 90.0  # seconds until something is told, on a machine that is busy with other work
 THRESHOLDS = {
     "gap": "2s",
@@ -72,9 +73,6 @@ REVERSE = {
     "each": "".join(f"{number} CNAME shared\n" for number in range(1, 21)),
     "shared": "shared PTR mail.example.net.\n",
 }
-_http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
 TARGETS = """
 blocklists: []
 include: ["targets.d/*.yaml"]
@@ -83,6 +81,7 @@ domains: [{{name: example.net, senders: [out], dkim_selectors: [s1, old]}}]
 """
 ONE_MORE = "  - {{name: {name}, sends_mail: false, checks: {{spf: {off}, dkim: {off}, dmarc: {off}}}}}\n"
 INCLUDED = "targets.d/domains.yaml"
+_http = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, whatever proxy the machine uses
 
 
 @dataclass
