@@ -46,7 +46,7 @@ GROUP_INTERVAL = "2s"  # for ten minutes
 PATIENCE = 90.0  # seconds until something is told, on a machine that is busy with other work
 THRESHOLDS = {
     "gap": "2s",
-    "confirm": "6s",
+    "confirm": "5s",
     "keep_firing": "3s",
     "critical_after": "1s",
     "warning_after": "1s",
@@ -156,6 +156,7 @@ class Drill:
     at: dict[str, Endpoint] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)  # all that people were told, beside what stands
     _mark: int = 0
+    _acted: float = 0.0
 
     def begin(self) -> None:
         """Prometheus waits for five seconds before it scrapes: the rest starts meanwhile. Then come the rules."""
@@ -242,10 +243,15 @@ class Drill:
 
     def tells(self, told: Told) -> None:
         """People are told exactly this from the last time on. Nothing: wait for as long as a notice could take."""
-        if not told:
-            self._could_tell()
-        with suppress(AssertionError):  # what came instead is shown below
-            until(lambda: told.items() <= self._news(None).items(), f"people are told {told}", PATIENCE, every=0.1)
+        self._acted = time.time()
+        if told:
+            with suppress(AssertionError):  # what came instead is shown below
+                until(lambda: told.items() <= self._news(None).items(), f"people are told {told}", PATIENCE, every=0.1)
+        else:
+            self._could_tell(3)
+        self._came(told)
+
+    def _came(self, told: Told) -> None:
         end = len(self.to.notices)
         news, self._mark = self._news(end), end
         assert news == told, f"{dict(news)} instead of {dict(told)}"
@@ -255,21 +261,24 @@ class Drill:
         """In words, and about how many."""
         return Counter(in_words(it) for it in for_people(self.to.news(self._mark, end)))
 
-    def _could_tell(self) -> None:
-        """A look that is wrong would be followed by two more, by the resolver's test, and by an alert that waits."""
-        begin = time.time()
-        for _ in range(3):
+    def _could_tell(self, looks: int) -> None:
+        """Wait until what was done has been looked at so often, and an alert that waits longest would have fired.
+
+        A look that is wrong would be followed by two more, and by the resolver's test.
+        """
+        for _ in range(looks):
             self.everything_runs()
         until(
             lambda: not self.monitor.query("deliverability:exporter_troubled:info"), "no exporter is troubled", PATIENCE
         )
         longest = sum(seconds(self._waits[it]) for it in ("gap", "confirm", "keep_firing"))
-        self.rules_run(longest + 0.5 - (time.time() - begin))
+        self.rules_run(self._acted + longest + 1 - time.time())
         self.to.rounds(3)
 
     def end(self) -> None:
-        """It is quiet again, and all is as in the beginning."""
-        self.tells({})
+        """It is quiet again, and all is as in the beginning. The looks of the last step count."""
+        self._could_tell(1)
+        self._came({})
         shown = 'ALERTS{alertstate="firing",severity!~"none|info"}'
         firing = {dict(it).get("finding") or dict(it)["alertname"] for it in self.monitor.query(shown)}
         assert firing == FIRING, f"{firing - FIRING} fires still"
