@@ -4,6 +4,7 @@
 # make lint    ruff and mypy
 # make format  lay the code out anew, and mend what ruff can mend
 # make test-slow  the container image, built and run; as root
+# make drill   trouble of 15 kinds, a real Prometheus and Alertmanager, exactly the expected notices; in 4 minutes
 # make torture every attack at its full size, in less than an hour; by hand and before a release
 # make mutants  changes of the core, a sample of SAMPLE of each file: how many do its tests notice? by hand
 # make docs    make anew what is made from the code: rules, dashboards, the reference, the README's table
@@ -28,7 +29,7 @@ SERVERS := exim4:exim4-daemon-light smtpd:opensmtpd
 WORKERS ?= 2
 SPREAD := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test quick lint format test-slow torture mutants tools builders docs lock clean
+.PHONY: run test quick lint format test-slow drill torture mutants tools builders docs lock clean
 
 run: .venv/.for-run
 	$(BIN)/deliverability-exporter demo
@@ -37,7 +38,7 @@ test: .venv/.for-test tools lint
 	$(BIN)/pytest -q $(SPREAD)
 
 quick: .venv/.for-test
-	$(BIN)/pytest -q $(SPREAD) -m "not lab and not long and not slow"
+	$(BIN)/pytest -q $(SPREAD) -m "not lab and not drill and not long and not slow"
 
 lint: .venv/.for-test
 	$(BIN)/ruff check
@@ -50,6 +51,9 @@ format: .venv/.for-test
 
 test-slow: .venv/.for-test builders
 	$(BIN)/pytest -q -m slow tests/slow
+
+drill: .venv/.for-test tools
+	$(BIN)/pytest -q -m "lab or drill" tests/lab/test_drill.py
 
 torture: .venv/.for-test tools
 	TORTURE=1 $(BIN)/pytest -q $(SPREAD) -m torture

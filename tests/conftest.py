@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if not hasattr(config, "workerinput"):
         return
-    served = {item.path for item in items if "lab" in getattr(item, "fixturenames", ())}
+    served = {item.path for item in items if {"lab", "playing"} & set(getattr(item, "fixturenames", ()))}
     places = {item: 0 if item.path in served else 2 if item.path.name == "test_scenarios.py" else 1 for item in items}
     items.sort(key=places.__getitem__)
     for item, place in places.items():
@@ -60,7 +60,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """After `make torture`: what each attack measured, as rows of the table in docs/reliability.md."""
+    """After `make drill`: what people were told in each scene.
+
+    After `make torture`: what each attack measured, as rows of the table in docs/reliability.md.
+    """
+    passed = terminalreporter.getreports("passed")
+    scenes = [row for report in passed for name, row in report.user_properties if name == "scene"]
+    if any("drill" in report.keywords for report in passed):
+        terminalreporter.section("what people were told")
+        for row in scenes:
+            terminalreporter.write_line(str(row))
     if not torture.FULL:
         return
     terminalreporter.section("figures")

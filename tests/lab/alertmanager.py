@@ -20,7 +20,8 @@ from tests.lab.process import Endpoint, Lab, free, need, until
 
 SHIPPED = Path(__file__).parents[2] / "alertmanager" / "alertmanager.yml"
 WATCHDOG = "DeliverabilityWatchdog"
-_WAITS = {"group_wait": "100ms", "group_interval": "100ms"}
+_FOR_ANY_FINDING = {"DeliverabilityCritical", "DeliverabilityWarning"}
+_SOON = "100ms"
 _NEVER = "10h"
 _OFTEN = "10ms"
 _http = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, whatever proxy the machine uses
@@ -47,14 +48,15 @@ class Sink:
 
     at: Endpoint
     notices: list[Notice] = field(default_factory=list)
+    messages: list[tuple[str, set[Notice]]] = field(default_factory=list)  # each with the key of its group
 
-    def news(self, mark: int = 0) -> set[Notice]:
-        """What people learn from all but the first `mark` notices: a notice repeats whatever is of its group.
+    def news(self, mark: int = 0, end: int | None = None) -> set[Notice]:
+        """What people learn from all but the first `mark` notices, up to `end`: one repeats whatever is of its group.
 
         Left out are those that say that alerts arrive at all.
         """
         known = {it.about: it.status for it in self.notices[:mark]}
-        return {it for it in self.notices[mark:] if it.alert != WATCHDOG and known.get(it.about) != it.status}
+        return {it for it in self.notices[mark:end] if it.alert != WATCHDOG and known.get(it.about) != it.status}
 
     def learns(self, mark: int, count: int, within: float = 5) -> set[Notice]:
         """Wait for so many news that are for anybody, then for some rounds more; return what came after all."""
@@ -65,17 +67,19 @@ class Sink:
 
     def take(self, receiver: str, body: Mapping[str, Any]) -> None:
         assert body["receiver"] == receiver
-        self.notices += [
+        taken = [
             Notice(
                 receiver,
                 alert["status"],
                 alert["labels"].get("job", ""),
                 alert["labels"].get("instance", ""),
-                alert["labels"].get("finding") or alert["labels"]["alertname"],
+                named(alert["labels"]),
                 who(alert["labels"]),
             )
             for alert in body["alerts"]
         ]
+        self.messages.append((body["groupKey"], {*taken}))
+        self.notices += taken
 
     def rounds(self, count: int) -> None:
         """Wait until every group must have been looked at so often: the watchdog's notice comes once a round."""
@@ -88,6 +92,11 @@ class Sink:
 
 def for_people(notices: Iterable[Notice]) -> set[Notice]:
     return {it for it in notices if it.receiver != "nobody"}
+
+
+def named(labels: Mapping[str, str]) -> str:
+    """The finding that an alert is about, or its own name."""
+    return labels["finding"] if labels["alertname"] in _FOR_ANY_FINDING else labels["alertname"]
 
 
 def who(labels: Mapping[str, str]) -> str:
@@ -117,15 +126,18 @@ def sink() -> Iterator[Sink]:
             thread.join()
 
 
-def in_a_hurry(shipped: str, told: Endpoint) -> str:
+def in_a_hurry(shipped: str, told: Endpoint, group_interval: str = _SOON) -> str:
     """The configuration with other receivers and waits; routes, groups and inhibition stay as they are."""
+    waits = {"group_wait": _SOON, "group_interval": group_interval}
     config = yaml.safe_load(shipped)
     routes = [config["route"]]
     while routes:
         route = routes.pop()
-        route |= {name: wait for name, wait in _WAITS.items() if name in route and route[name] != "0s"}
+        route |= {name: wait for name, wait in waits.items() if name in route and route[name] != "0s"}
         if "repeat_interval" in route:
-            route["repeat_interval"] = _OFTEN if route["receiver"] == "watchdog" else _NEVER
+            route["repeat_interval"] = _NEVER
+        if route["receiver"] == "watchdog":
+            route |= {"group_interval": _SOON, "repeat_interval": _OFTEN}
         routes += route.get("routes", [])
     config["receivers"] = [
         {"name": it["name"], "webhook_configs": [{"url": f"http://{told}/{it['name']}", "send_resolved": True}]}
@@ -155,23 +167,20 @@ class Alertmanager:
         with _http.open(f"http://{self.at}/api/v2/alerts?active=false&inhibited=true", timeout=5) as response:
             alerts = json.load(response)
         return {
-            (
-                it["labels"].get("instance", ""),
-                it["labels"].get("finding") or it["labels"]["alertname"],
-                who(it["labels"]),
-            )
+            (it["labels"].get("instance", ""), named(it["labels"]), who(it["labels"]))
             for it in alerts
             if it["status"]["inhibitedBy"]
         }
 
 
-def alertmanager(lab: Lab, told: Sink, name: str = "alertmanager") -> Alertmanager:
+def alertmanager(lab: Lab, told: Sink, group_interval: str = _SOON) -> Alertmanager:
     """The shipped configuration, in a hurry. It talks to no other Alertmanager."""
+    name = "alertmanager"
     need("prometheus-alertmanager")
     endpoint = free()
     command = [
         "prometheus-alertmanager",
-        f"--config.file={lab.write(f'{name}.yml', in_a_hurry(SHIPPED.read_text(), told.at))}",
+        f"--config.file={lab.write(f'{name}.yml', in_a_hurry(SHIPPED.read_text(), told.at, group_interval))}",
         f"--storage.path={lab.folder(name)}",
         f"--web.listen-address={endpoint}",
         "--cluster.listen-address=",

@@ -152,6 +152,9 @@ class Lab:
         """A signal to one process that was started here."""
         self._running[name].send_signal(number)
 
+    def pid(self, name: str) -> int:
+        return self._running[name].pid
+
     def kill(self, name: str) -> None:
         """Let one process fall dead; another of the name may be started."""
         process = self._running.pop(name)

@@ -38,6 +38,12 @@ class Prometheus:
         active: list[dict[str, Any]] = self._get("targets", state="active")["activeTargets"]
         return active
 
+    def reload(self) -> None:
+        """Read the configuration and the rules anew. It wants --web.enable-lifecycle."""
+        request = urllib.request.Request(f"http://{self.endpoint}/-/reload", method="POST")
+        with _http.open(request, timeout=5) as response:
+            assert response.status == 200
+
     def _get(self, what: str, **parameters: str) -> Any:
         url = f"http://{self.endpoint}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
         try:

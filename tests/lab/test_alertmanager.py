@@ -6,18 +6,17 @@ and `gone`, which is killed. Thresholds are seconds. tests/publish/test_notices.
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from tests.lab import nameservers
+from tests.lab import nameservers, pack
 from tests.lab.alertmanager import Alertmanager, Notice, Sink, alertmanager, for_people, sink
 from tests.lab.exporter import ROOT
+from tests.lab.pack import JOB
 from tests.lab.process import Endpoint, Lab, free, need, until
 from tests.lab.prometheus import Prometheus, prometheus
 from tests.lab.world import LISTED, OF_THE_WORLD, config
@@ -25,26 +24,18 @@ from tests.lab.zones import SignedZone, Signing, zone
 
 pytestmark = pytest.mark.lab
 
-JOB = "deliverability-exporter"
 NAMES = ("home", "blind", "gone")
 CHECKS = ("ptr", "mx", "spf", "spf_sender", "dmarc", "blocklist", "blocklist_health", "resolver")
-THRESHOLDS = """
-gap: 1s
-confirm: 2s
-keep_firing: 2s
-critical_after: 1s
-warning_after: 1s
-hold: 1s
-down_after: 2s
-settle: 5s
-"""
-SCRAPED = """
-global: {{scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms}}
-rule_files: [prometheus/alerts.yml]
-alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}
-scrape_configs:
-  - {{job_name: {job}, honor_labels: true, static_configs: [{targets}]}}
-"""
+THRESHOLDS = {
+    "gap": "1s",
+    "confirm": "2s",
+    "keep_firing": "2s",
+    "critical_after": "1s",
+    "warning_after": "1s",
+    "hold": "1s",
+    "down_after": "2s",
+    "settle": "5s",
+}
 TARGETS = """
 blocklists: [{name: fickle, zone: fickle.test}, {name: sound, zone: sound.test}]
 senders: [{name: out, addresses: [192.0.2.10, 192.0.2.20], helo: mail.example.net}]
@@ -126,11 +117,9 @@ def at() -> dict[str, Endpoint]:
 def monitor(lab: Lab, server: Alertmanager, at: dict[str, Endpoint]) -> Prometheus:
     """With the rules that `publish` makes of the thresholds."""
     need("prometheus")
-    thresholds = lab.write("thresholds.yml", THRESHOLDS)
-    command = [sys.executable, "-m", "exporter", "publish", f"--thresholds={thresholds}", str(lab.home)]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
+    pack.publish(lab, THRESHOLDS)
     targets = ", ".join(f"{{targets: ['{at[name]}'], labels: {{instance: {name}}}}}" for name in NAMES)
-    scraped = SCRAPED.format(alertmanager=server.at, job=JOB, targets=targets)
+    scraped = pack.scraping(server.at, f"static_configs: [{targets}]")
     # An alert that fires before Alertmanager is found, in the first seconds, is told of anew only so much later.
     return prometheus(lab, scraped, "--rules.alert.resend-delay=1s")
 

@@ -28,10 +28,10 @@ def zones() -> list[SignedZone]:
 @              MX    20 mx2
 @              TXT   "v=spf1 ip4:192.0.2.10 ip4:192.0.2.70 ip6:2001:db8::10 include:spf.provider.test -all"
 _dmarc         TXT   "v=DMARC1; p=reject; rua=mailto:dmarc@example.net"
-s1._domainkey  TXT   {_key(2048)}
-s2._domainkey  TXT   {_key(1024)}
+s1._domainkey  TXT   {dkim_key(2048)}
+s2._domainkey  TXT   {dkim_key(1024)}
 s3._domainkey  TXT   "v=DKIM1; p="
-s5._domainkey  TXT   {_key(1024)}
+s5._domainkey  TXT   {dkim_key(1024)}
 mx1            A     192.0.2.25
 mx2            A     192.0.2.26
 mail           A     192.0.2.10
@@ -77,7 +77,7 @@ _dmarc         TXT   "v=DMARC1; p=reject"
     return [zone(origin, records, signing, ttl=TTL) for origin, (records, signing) in made.items()]
 
 
-def _key(bits: int) -> str:
+def dkim_key(bits: int) -> str:
     public = rsa.generate_private_key(65537, bits).public_key()
     text = base64.b64encode(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
     return f'"v=DKIM1; k=rsa; p={text[:200]}" "{text[200:]}"'
@@ -350,14 +350,14 @@ def world(lab: Lab, shut: Endpoint) -> World:
     )
 
 
-def config(resolver: Endpoint, body: str, *checks: str, every: float = 2) -> str:
+def config(resolver: Endpoint, body: str, *checks: str, every: float = 2, timeout: int = 1) -> str:
     """A configuration that is in a hurry, with these checks, or all that the lab has servers for."""
     known = catalogue.load().checks
     wanted = checks or known.keys() - {"registration"}  # a registry is in tests/net/test_rdap.py
     hurried = (check for check in known if known[check].min_interval <= timedelta(seconds=every))
     pace = ", ".join(f"{check}: {every:.0f}s" for check in hurried)
     off = ", ".join(f"{check}: {{enabled: false}}" for check in known if check not in wanted)
-    return f"""resolver: {{nameservers: ["{resolver}"], timeout: 1s}}
+    return f"""resolver: {{nameservers: ["{resolver}"], timeout: {timeout}s}}
 schedule: {{{pace}}}
 checks: {{{off}}}
 {body}"""
