@@ -53,7 +53,7 @@ test-slow: .venv/.for-test builders
 	$(BIN)/pytest -q -m slow tests/slow
 
 drill: .venv/.for-test tools
-	$(BIN)/pytest -q -m "lab or drill" tests/lab/test_drill.py
+	$(BIN)/pytest -q -m "lab or drill" tests/lab/alerting/test_drill.py
 
 torture: .venv/.for-test tools
 	TORTURE=1 $(BIN)/pytest -q $(SPREAD) -m torture

@@ -3,8 +3,8 @@
 Hours cannot be waited for, so each course is proved in two halves that share one list. promtool runs the shipped rules
 over what is scraped and says that exactly these alerts, with exactly these labels, fire at each minute. Then a real
 Alertmanager with the shipped routes and inhibition gets the very same alerts, minute by minute, and a sink takes down
-who is told. All courses are played at once, each as a job of its own. tests/lab/test_alertmanager.py has the same
-with real servers, in seconds.
+who is told. All courses are played at once, each as a job of its own. tests/lab/alerting/test_alertmanager.py has the
+same with real servers, in seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.alertmanager import SHIPPED, WATCHDOG, Notice, alertmanager, for_people, sink
+from tests.lab.alerting.alertmanager import SHIPPED, WATCHDOG, Notice, alertmanager, for_people, sink
 from tests.lab.process import Lab, need
 from tests.publish.courses import ALERTS, TWIN, Course, Labels, courses
 from tests.publish.promtool import told

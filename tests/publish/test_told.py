@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.scenes import SCENES
+from tests.lab.alerting.scenes import SCENES
 from tests.publish import stories, watching
 from tests.support.markdown import cells
 

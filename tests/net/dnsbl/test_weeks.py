@@ -274,11 +274,10 @@ def test_one_wrong_answer_in_five_is_believed_seldom(
         week = Week({"good": right, "mirror": one_subject_in_five_wrong}, FLEET[:targets], seed() + chance, ttl)
         play(week, size(2, 7))
         false += week.told["false"]
-        assert week.told["false"] <= (1 if ttl else 0)
         assert (week.told["mirror blocklist_health.contradicts-itself"] > 0) or targets < 3
-    assert false <= max(1, seeds / 3)
     record_property("weeks", seeds)
     record_property("false listings", false)
+    assert false <= (max(1, seeds / 3) if ttl else seeds / 30)
 
 
 @pytest.mark.parametrize(("ttl", "hours"), [(0, 16), (300, 16), (900, 24)])

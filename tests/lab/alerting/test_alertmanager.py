@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.lab import nameservers, pack
-from tests.lab.alertmanager import Alertmanager, Notice, Sink, alertmanager, for_people, sink
+from tests.lab import nameservers
+from tests.lab.alerting import pack
+from tests.lab.alerting.alertmanager import Alertmanager, Notice, Sink, alertmanager, for_people, sink
+from tests.lab.alerting.pack import JOB
 from tests.lab.exporter import ROOT
-from tests.lab.pack import JOB
 from tests.lab.process import Endpoint, Lab, free, need, until
 from tests.lab.prometheus import Prometheus, prometheus
 from tests.lab.world import LISTED, OF_THE_WORLD, config

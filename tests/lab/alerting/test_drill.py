@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.lab.alertmanager import sink
-from tests.lab.drill import Drill
+from tests.lab.alerting.alertmanager import sink
+from tests.lab.alerting.drill import Drill
+from tests.lab.alerting.scenes import SCENES, Scene
 from tests.lab.process import Lab
-from tests.lab.scenes import SCENES, Scene
 
 AT_ONCE = 4
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from exporter.publish.thresholds import seconds
-from tests.lab.drill import DOMAINS, EVERY, INCLUDED, MINUTE, PATIENCE, THRESHOLDS, Drill
+from tests.lab.alerting.drill import DOMAINS, EVERY, INCLUDED, MINUTE, PATIENCE, THRESHOLDS, Drill
 from tests.lab.exporter import FakeWallClock
 from tests.lab.process import need, until
 

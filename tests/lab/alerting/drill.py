@@ -29,8 +29,9 @@ import dns.query
 import dns.rrset
 
 from exporter.publish.thresholds import seconds
-from tests.lab import nameservers, pack
-from tests.lab.alertmanager import Alertmanager, Notice, Sink, alertmanager, for_people
+from tests.lab import nameservers
+from tests.lab.alerting import pack
+from tests.lab.alerting.alertmanager import Alertmanager, Notice, Sink, alertmanager, for_people
 from tests.lab.exporter import ROOT
 from tests.lab.process import Endpoint, Lab, free, until
 from tests.lab.prometheus import Prometheus, prometheus

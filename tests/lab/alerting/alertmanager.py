@@ -18,7 +18,7 @@ import yaml
 from exporter.model import TARGET_LABELS
 from tests.lab.process import Endpoint, Lab, free, need, until
 
-SHIPPED = Path(__file__).parents[2] / "alertmanager" / "alertmanager.yml"
+SHIPPED = Path(__file__).parents[3] / "alertmanager" / "alertmanager.yml"
 WATCHDOG = "DeliverabilityWatchdog"
 _FOR_ANY_FINDING = {"DeliverabilityCritical", "DeliverabilityWarning"}
 _SOON = "100ms"
