@@ -51,6 +51,7 @@ from exporter.views.web import Web, WebContext
 
 log = logging.getLogger(__name__)
 
+MEMORY_ONLY = "Verdicts are kept in memory only: give --storage.path to keep them across restarts."
 SLICE = 50  # targets added before the loop may do other work
 NEWS_PAUSE = 1.0  # seconds from a change of a result to the runs that read it
 DRAIN = 3.0  # seconds that runs may take to end; the whole stop takes less than 5
@@ -73,8 +74,13 @@ class Daemon:
         patience: float = PATIENCE,
         told: Callable[..., None] = lambda *_lines: None,
         looks: Callable[[Check, float], Looks] = usual_looks,
+        forgets: str = MEMORY_ONLY,
     ) -> None:
-        """`patience`: seconds that a reload may take to decide. `told` gets the lines that a service manager reads."""
+        """`patience`: seconds that a reload may take to decide. `told` gets the lines that a service manager reads.
+
+        `forgets` is what the overview says if there is no state file.
+        """
+        self._forgets = forgets
         self._load = load
         self._reader = Reader(patience)
         self._told = told
@@ -368,7 +374,7 @@ class Daemon:
         ]
         notices += self.web.warnings
         if self._state_file is None:
-            notices.append("Verdicts are kept in memory only: give --storage.path to keep them across restarts.")
+            notices.append(self._forgets)
         elif not self._state_file.writable:
             why = self._state_file.trouble
             notices.append(f"The state file cannot be written ({why}): verdicts will not survive a restart.")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from exporter import __version__, clients
-from exporter.app import Daemon
+from exporter.app import MEMORY_ONLY, Daemon
 from exporter.cli.arguments import PORT
 from exporter.cli.exit_codes import Exit
 from exporter.cli.run import fail, run
@@ -42,6 +42,8 @@ def daemon(arguments: argparse.Namespace) -> int:
         places = _places(arguments, [(None, PORT)])
     except OSError as error:
         return fail(error)
+    if arguments.storage is None:
+        logging.getLogger("exporter").warning("%s", MEMORY_ONLY)
     manager, clock = ServiceManager(os.environ), SystemClock()
     daemon = Daemon(
         lambda files: load(arguments.config, known, files),
@@ -207,6 +209,7 @@ async def _demo_served(arguments: argparse.Namespace, places: Sequence[Place]) -
             clock,
             lifecycle=arguments.lifecycle,
             looks=quick_looks,
+            forgets="This is a demonstration. It keeps nothing when it ends.",
             security=_security(arguments, clock),
             public=public,
         )

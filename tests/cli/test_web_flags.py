@@ -198,6 +198,7 @@ async def test_it_serves_on_each_address_below_a_prefix_with_tls_and_passwords(c
     flags = f"--config.file={config}", f"--web.config.file={web}", "--web.health-without-auth"
     trusts = ssl.create_default_context(cafile=web.parent / "ca.crt")
     async with started(*flags, *places, "--web.route-prefix=mail") as log:
+        assert "Verdicts are kept in memory only" in await told("level=warning", log)
         addresses = (await told("listens on ", log)).split(" ")
         assert [address.rpartition(":")[0] for address in addresses] == ["https://127.0.0.1", "https://127.0.0.2"]
         assert {address.rpartition("/")[2] for address in addresses} == {"mail"}
