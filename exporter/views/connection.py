@@ -180,7 +180,8 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """The answer to what the parser refuses, or to a fault of ours: what was wrong is for the log, not for it."""
         if isinstance(exc, ConnectionError):  # the client has left
-            raise exc
+            exc.__traceback__ = None
+            raise ConnectionResetError("the client has left") from None
         self.log_exception(f"{request.method} {request.path[:200]} failed", exc_info=exc)
         if exc is not None:
             exc.__traceback__ = None  # its frames lead back to it: only a collection of all garbage would find them
@@ -278,6 +279,11 @@ async def plainly(request: web.Request, handler: Handler) -> web.StreamResponse:
     """What a handler raises as an answer becomes one here: aiohttp would keep its frames, and so the connection."""
     try:
         return await handler(request)
+    except ConnectionError as left:  # by the client; aiohttp and the body that was not read would keep the frames, too
+        left.__traceback__ = None
+        nobody = web.Response()
+        nobody.force_close()
+        return nobody
     except web.HTTPException as refused:
         refused.__traceback__ = None
         answer = web.Response(status=refused.status, reason=refused.reason, body=refused.body, headers=refused.headers)
@@ -307,7 +313,8 @@ async def take_in(request: web.Request, limits: Limits) -> None:
                 request.protocol.begun()
     except TimeoutError:
         raise _last(web.HTTPRequestTimeout(text="the body did not arrive in time\n")) from None
-    except web.RequestPayloadError:
+    except web.RequestPayloadError as malformed:
+        malformed.__traceback__ = None  # the body keeps it
         raise _last(web.HTTPBadRequest(text="the body is malformed\n")) from None
     except (web.HTTPRequestHeaderFieldsTooLarge, web.HTTPRequestEntityTooLarge) as refused:
         raise _last(refused) from None

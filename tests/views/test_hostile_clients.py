@@ -100,7 +100,7 @@ async def test_clients_that_hold_on_blind_nobody_and_cost_little(
     tmp_path: Path, record_property: Tell, *, uvloop: bool
 ) -> None:
     """Half requests, then answers that nobody reads, then SIGTERM among such."""
-    async with attacked(tmp_path, uvloop=uvloop, domains=150) as it:
+    async with attacked(tmp_path, uvloop=uvloop, domains=300) as it:
         pid, url, limits = it.daemon.process.pid, it.daemon.url, it.limits
         many, before = torture.size(300, 2000), files(pid)
         most = min(limits.connections, torture.size(300, 1024) // 4)

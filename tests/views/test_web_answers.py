@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -111,6 +112,15 @@ async def test_pages_of_others_may_not_reload(headers: dict[str, str], status: i
     assert len(calls) == (status == 200)
 
 
+async def leave(url: str, octets: bytes) -> None:
+    """Send this, and be gone before anything is answered."""
+    address = urlsplit(url)
+    _, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(octets)
+    await asyncio.sleep(0)
+    writer.transport.abort()
+
+
 EACH = 5  # connections that ask for the same
 
 
@@ -127,6 +137,12 @@ async def test_no_connection_outlives_its_end(site: Site) -> None:
         for octets in (b"GET / HTTP/1.1", b"GET /nothing HTTP/1.1", b"DELETE / HTTP/1.1", b"\0", b"PRI * HTTP/2.0"):
             for _ in range(EACH):
                 await ask(site.web.addresses[0], octets + b"\r\nHost: a\r\nConnection: close\r\n\r\n")
+        for octets in (
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\na",
+        ):
+            for _ in range(EACH):
+                await leave(site.web.addresses[0], octets)
         async with asyncio.timeout(5):
             while left() >= before + EACH:  # a single one may end in another way, on a busy machine
                 await asyncio.sleep(0.01)
