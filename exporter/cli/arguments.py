@@ -159,9 +159,8 @@ def _check(check: _Parser) -> None:
     check.add_argument(
         "--fail-on",
         dest="fail_on",
-        type=FailOn,
-        choices=tuple(FailOn),
-        default=FailOn.WARNING,
+        choices=[level.value for level in FailOn],
+        default=FailOn.WARNING.value,
         help="from which level on the exit code is not 0; unknown counts also what cannot be told from this machine",
     )
     check.add_argument(

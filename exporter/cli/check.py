@@ -15,7 +15,7 @@ from dataclasses import replace
 from exporter import clients
 from exporter.check_state import FindingPolicy
 from exporter.cli import recipients
-from exporter.cli.exit_codes import Exit, exit_code
+from exporter.cli.exit_codes import Exit, FailOn, exit_code
 from exporter.cli.named import DomainFlags, left_out, named
 from exporter.cli.once import ResolverFailsError, evaluated
 from exporter.cli.run import fail, run
@@ -30,16 +30,12 @@ from exporter.mail import names
 from exporter.model import Target
 from exporter.net import Net
 from exporter.net.dnsbl.client import DnsblClient
-from exporter.targets import (
-    Address,
-    Delivery,
-    Domain,
-    MailHost,
-    OwnResolver,
-    Selector,
-)
+from exporter.targets import Address, Delivery, Domain, MailHost, OwnResolver, Selector
 from exporter.text import printable
 from exporter.views import json_report, pipelines, terminal
+
+MOST_NAMED = 3  # words that the first line repeats
+_RESOLVER = "Fix: name one that answers with --resolver ADDRESS, best one of your own on this host."
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -54,10 +50,6 @@ def command(arguments: argparse.Namespace) -> int:
         raise
     except (ConfigError, OSError, ValueError) as error:
         return fail(error)
-
-
-MOST_NAMED = 3  # words that the first line repeats
-_RESOLVER = "Fix: name one that answers with --resolver ADDRESS, best one of your own on this host."
 
 
 async def _check_once(arguments: argparse.Namespace) -> int:
@@ -95,7 +87,7 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     notes = list(left_out(targets, selectors.difference(flags.selectors))) if discover else []
     if settings.helo_name is None:
         notes.append("mail hosts. Say what we are called there with --smtp.helo-name NAME.")
-    code = exit_code(store, policy, now, arguments.fail_on)
+    code = exit_code(store, policy, now, FailOn(arguments.fail_on))
     match arguments.format:
         case "json":
             print(json_report.as_json(store, policy, now, notes, code))
@@ -126,9 +118,9 @@ def _check_names(known: Catalogue, flag: str, given: Sequence[str]) -> frozenset
 def _subject(words: Sequence[str], targets: Sequence[Target]) -> str:
     if 0 < len(words) <= MOST_NAMED:
         return " ".join(map(printable, words))
-    kinds = {"domain": Domain, "address": Address, "mail host": MailHost}
-    counts = {name: sum(isinstance(it, kind) for it in targets) for name, kind in kinds.items()}
-    return ", ".join(f"{n:,} {name}{'es' if name[-1] == 's' else 's'}" for name, n in counts.items() if n)
+    kinds = (("domains", Domain), ("addresses", Address), ("mail hosts", MailHost))
+    counts = ((name, sum(isinstance(it, kind) for it in targets)) for name, kind in kinds)
+    return ", ".join(f"{count:,} {name}" for name, count in counts if count)
 
 
 async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> int:

@@ -7,8 +7,7 @@ from enum import IntEnum, StrEnum
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.store import Store
 from exporter.facts import Severity
-from exporter.model import Door
-from exporter.targets import OwnResolver
+from exporter.targets import ListHealth, OwnResolver, Reputation
 
 
 class Exit(IntEnum):
@@ -44,4 +43,4 @@ def _of_their_dns(state: CheckState) -> bool:
     """Not of a list, a registry, a mail host or a web server, nor of a way out that is closed here."""
     if state.doubt is None or state.doubt.reason.from_here:
         return False
-    return state.check.doors <= {Door.NAMESERVERS} and not isinstance(state.target, OwnResolver)
+    return state.check.asks_dns_alone and not isinstance(state.target, OwnResolver | ListHealth | Reputation)

@@ -151,7 +151,7 @@ def left_out(targets: Iterable[Target], found: Collection[str] = ()) -> Iterator
     if Address in kinds and Greeting not in kinds:
         yield "the HELO name of the addresses. Say it with --helo NAME."
     if KeyNamespace in kinds and not found:
-        yield "DKIM keys: there is none under a common selector. Name yours with --dkim-selector NAME."
+        yield "DKIM keys: none was found under a common selector. Name yours with --dkim-selector NAME."
     if found:
         names_found = ", ".join(sorted(found))
         yield f"DKIM keys but those of common selectors: {names_found}. Name others with --dkim-selector NAME."

@@ -1,7 +1,8 @@
 """Finds DKIM keys of a domain under the selectors that signing programs and providers commonly use.
 
 DNS cannot list the selectors of a domain (RFC 6376 section 3.1). But most come from the manual of a program or a
-provider. A key under such a name is likely in use. A revoked one, or one that a wildcard invents, is not.
+provider. A key under such a name is likely in use, also one that nobody can read. A revoked one, or one that a
+wildcard invents, is not.
 """
 
 from __future__ import annotations
@@ -40,16 +41,20 @@ async def with_selectors(targets: Iterable[Target], dns: DnsClient) -> list[Targ
 
 
 async def _found(domain: str, dns: DnsClient) -> tuple[str, ...]:
-    if await _usable(secrets.token_hex(8), domain, dns):
+    if await _there(secrets.token_hex(8), domain, dns):
         return ()  # a wildcard answers for every name
-    there = await asyncio.gather(*(_usable(selector, domain, dns) for selector in COMMON))
-    return tuple(selector for selector, usable in zip(COMMON, there, strict=True) if usable)
+    there = await asyncio.gather(*(_there(selector, domain, dns) for selector in COMMON))
+    return tuple(selector for selector, key in zip(COMMON, there, strict=True) if key)
 
 
-async def _usable(selector: str, domain: str, dns: DnsClient) -> bool:
+async def _there(selector: str, domain: str, dns: DnsClient) -> bool:
     reply = await dns.ask(Question(f"{selector}._domainkey.{domain}", "TXT"))
-    records = [key_record.attempt(text.text) for text in reply.texts]
-    return any(isinstance(it, KeyRecord) and not it.revoked for it in records)
+    return any(_meant_as_key(text.text) for text in reply.texts)
+
+
+def _meant_as_key(text: bytes) -> bool:
+    record = key_record.attempt(text)
+    return not record.revoked if isinstance(record, KeyRecord) else text.startswith(b"v=DKIM1")
 
 
 def _made(target: Target, found: Mapping[str, tuple[str, ...]]) -> Iterator[Target]:

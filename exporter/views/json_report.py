@@ -40,7 +40,9 @@ def as_json(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str
 
 def failed(why: str, exit_code: int) -> str:
     """Nothing could be looked at, for this reason."""
-    return json.dumps({"schema": SCHEMA, "version": __version__, "exit": exit_code, "notes": [why]}, indent=2)
+    nothing: JsonObject = {"problems": [], "verdicts": [], "receivers": []}
+    told = {"schema": SCHEMA, "version": __version__, "exit": exit_code, "notes": [why], **nothing}
+    return json.dumps(told, indent=2, ensure_ascii=False)
 
 
 def _problem(problem: Problem) -> JsonObject:

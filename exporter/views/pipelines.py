@@ -62,6 +62,7 @@ def _safe(text: str) -> str:
 def as_sarif(store: Store, policy: FindingPolicy, now: float) -> str:
     found = problems(store, policy, now)
     rules = {problem.rule.id: problem.rule for problem in found}
+    places = {id_: place for place, id_ in enumerate(rules)}
     run = {
         "tool": {
             "driver": {
@@ -70,7 +71,7 @@ def as_sarif(store: Store, policy: FindingPolicy, now: float) -> str:
                 "rules": [_rule(rule) for rule in rules.values()],
             }
         },
-        "results": [_result(problem, list(rules)) for problem in found],
+        "results": [_result(problem, places[problem.rule.id]) for problem in found],
     }
     return json.dumps({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
 
@@ -85,11 +86,11 @@ def _rule(rule: Rule) -> Mapping[str, object]:
     }
 
 
-def _result(problem: Problem, rules: list[str]) -> Mapping[str, object]:
+def _result(problem: Problem, place: int) -> Mapping[str, object]:
     titles = dict.fromkeys(it.target.title for it in problem.members)
     return {
         "ruleId": problem.rule.id,
-        "ruleIndex": rules.index(problem.rule.id),
+        "ruleIndex": place,
         "level": _LEVELS[problem.severity],
         "message": {"text": f"{problem.text}. Fix: {problem.fix}"},
         "locations": [

@@ -19,6 +19,8 @@ from exporter.model import Check
 from exporter.receivers import DemandState, Profile
 from exporter.views import cards
 
+_UNSEEN = (DemandState.CANNOT_TELL, DemandState.NOT_OBSERVABLE)  # of the demand that says most
+
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
@@ -97,7 +99,7 @@ def _prospects(store: Store, found: Iterable[Problem]) -> list[Prospect]:
             receivers.shipped()[name],
             domains=tuple(sorted(states)),
             at_risk=tuple(sorted(it for it in states if it in hurt or states[it] is DemandState.UNMET)),
-            unknown=tuple(sorted(it for it in states if it not in hurt and states[it] is DemandState.CANNOT_TELL)),
+            unknown=tuple(sorted(it for it in states if it not in hurt and states[it] in _UNSEEN)),
         )
         for name, states in by_receiver.items()
     ]

@@ -23,6 +23,7 @@ from exporter.views.report import Prospect, Report, Unknown, report
 from exporter.views.times import until
 
 SHOWN = 25  # problems on one page
+NOTHING = "no problem found"  # which is no promise: much shows only when mail is sent
 NAMED = 5  # targets named in one line
 _STATES_OF_ALL: Mapping[Severity | Verdict, str] = {
     Severity.CRITICAL: "AT RISK",
@@ -128,9 +129,9 @@ def _prospect(prospect: Prospect) -> str:
     name, domains = prospect.profile.name, len(prospect.domains)
     states = {"at risk": len(prospect.at_risk), "unknown": len(prospect.unknown)}
     if domains == 1:
-        return f"{name} {next((state for state, count in states.items() if count), 'OK')}"
+        return f"{name} {next((state for state, count in states.items() if count), NOTHING)}"
     told = " and ".join(f"{state} for {count} of {domains} domains" for state, count in states.items() if count)
-    return f"{name} {told or 'OK'}"
+    return f"{name} {told or NOTHING}"
 
 
 def _details(console: Console, store: Store, shown: Sequence[Card], *, everything: bool) -> None:

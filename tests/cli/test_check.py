@@ -53,6 +53,13 @@ mx.example.com.          A    192.0.2.25
 """
 
 
+WELL = """
+mail.example.com.                A    192.0.2.10
+10.2.0.192.in-addr.arpa.         PTR  mail.example.com.
+_dmarc.example.com.              TXT  "v=DMARC1; p=reject; rua=mailto:dmarc@example.com"
+"""
+
+
 def test_words_of_a_command_line_become_targets() -> None:
     lists = (Blocklist("ips", "bl.example.org"), Blocklist("names", "dbl.example.org", lists=Lists.DOMAINS))
     made = named(["Example.COM.", "192.0.2.10", "2001:DB8::1"], "mail.example.com", lists)
@@ -207,6 +214,7 @@ async def test_a_domain_is_looked_at_again_once_its_mail_hosts_have_been_met() -
 
 
 REGISTRY = replace(SAMPLE, needs=frozenset({Door.RDAP}))
+LISTS_TOO = replace(SAMPLE, may_need=frozenset({Door.BLOCKLISTS}))  # as the check of a HELO name
 CONCLUDING = replace(SAMPLE, concludes=True)
 
 
@@ -252,6 +260,8 @@ def test_exit_codes(store: Store, code: Exit) -> None:
         (held(outcome(doubt=Reason.DNS_TIMEOUT)), FailOn.CRITICAL, Exit.UNKNOWN),
         (held(outcome(doubt=Reason.EGRESS)), FailOn.WARNING, Exit.OK),
         (held(outcome(doubt=Reason.EGRESS)), FailOn.UNKNOWN, Exit.UNKNOWN),
+        (held(outcome(doubt=Reason.DNS_SERVFAIL), check=LISTS_TOO), FailOn.WARNING, Exit.UNKNOWN),
+        (held(outcome(doubt=Reason.BLOCKLIST_UNHEALTHY), check=LISTS_TOO), FailOn.WARNING, Exit.OK),
         (held(outcome(doubt=Reason.NETWORK), check=REGISTRY), FailOn.WARNING, Exit.OK),
         (held(outcome(doubt=Reason.NETWORK), check=REGISTRY), FailOn.UNKNOWN, Exit.UNKNOWN),
         (held(outcome(ODD(what="x"), doubt=Reason.EGRESS)), FailOn.WARNING, Exit.WARNING),
@@ -313,3 +323,12 @@ async def test_what_receivers_demand_is_concluded_last_and_told_behind_the_verdi
     assert unmet["finding"] == "receiver.gmail-ptr"
     assert [cause["id"] for cause in unmet["causes"]] == ["ptr.missing"]
     assert unmet["source"]["url"].startswith("https://support.google.com/")
+
+
+async def test_of_receivers_nothing_is_promised_where_nothing_can_be_seen() -> None:
+    store = await evaluated(named(["example.com"], None, ()), "spf", "receiver")
+    (line,) = re.findall(r"\nReceivers: (.*)\n", text(store))
+    assert set(line.split(", ")) == {f"{it} unknown" for it in ("Microsoft 365 and Outlook.com", "Gmail", "Yahoo")}
+    seen = named(["example.com", "192.0.2.10"], "mail.example.com", ())
+    checks = ("spf", "spf_sender", "ptr", "helo", "dmarc", "receiver")
+    assert "Gmail no problem found" in text(await evaluated(seen, *checks, zone=ZONE + WELL))

@@ -16,6 +16,7 @@ google._domainkey.example.com.   CNAME  key.provider.example.
 key.provider.example.            TXT    "{KEY}"
 mail._domainkey.example.com.     TXT    "v=DKIM1; p="
 dkim._domainkey.example.com.     TXT    "google-site-verification=x"
+default._domainkey.cut.example.  TXT    "v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEB"
 *._domainkey.wild.example.       TXT    "{KEY}"
 """
 
@@ -46,6 +47,11 @@ async def test_a_wildcard_is_no_key_and_what_is_not_there_stays_unknown() -> Non
         assert [type(it) for it in made if isinstance(it, Selector | KeyNamespace)] == [KeyNamespace]
 
 
+async def test_a_key_that_is_cut_off_is_found_and_judged() -> None:
+    (key,) = (it for it in await found("cut.example") if isinstance(it, Selector))
+    assert (key.domain, key.selector) == ("cut.example", "default")
+
+
 async def test_nobody_is_second_guessed() -> None:
     made = await found("example.com", flags=DomainFlags(selectors=("s9",)))
     assert [it.selector for it in made if isinstance(it, Selector)] == ["s9"]
@@ -71,4 +77,4 @@ def test_what_was_found_is_said() -> None:
         "DKIM keys but those of common selectors: s1, s2. Name others with --dkim-selector NAME."
     ]
     (said,) = left_out(targets)
-    assert said.startswith("DKIM keys: there is none under a common selector.")
+    assert said.startswith("DKIM keys: none was found under a common selector.")
