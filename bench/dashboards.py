@@ -22,12 +22,11 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.steady_fleet import CATALOGUE, Shape, SteadyFleet
+from bench.steady_fleet import CATALOGUE, Shape, SteadyFleet, served
 from exporter.engine.families import CONFIG
 from exporter.publish.grafana import boards
 from exporter.publish.rules import dump, groups
@@ -174,19 +173,7 @@ def main() -> None:
     given = parser.parse_args()
     fleet = SteadyFleet(Shape(domains=given.domains, findings=given.findings, confirmed=given.findings * 2 // 3))
 
-    class Metrics(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b"".join(fleet.text())
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Metrics)
+    server = served(fleet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     instance, asked = f"127.0.0.1:{server.server_address[1]}", list(queries())
     text = b"".join(fleet.text())

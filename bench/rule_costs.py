@@ -18,7 +18,6 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -27,7 +26,7 @@ from typing import Any
 import yaml
 
 from bench.go_profile import parse
-from bench.steady_fleet import DAY, Shape, SteadyFleet
+from bench.steady_fleet import DAY, Shape, SteadyFleet, served
 from exporter.engine.families import OWN_PREFIX, UNKNOWN
 
 JOB = "deliverability-exporter"
@@ -44,19 +43,7 @@ def serve(ready: Connection, shape: Shape) -> None:
     """Serve the fleet's series; tell the port."""
     fleet = SteadyFleet(shape)
 
-    class Metrics(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b"".join(fleet.text())
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Metrics)
+    server = served(fleet)
     ready.send(server.server_address[1])
     server.serve_forever()
 

@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -200,3 +201,21 @@ def _measured() -> dict[str, tuple[Sample, ...]]:
             return {state.check.id: state.samples for state in house.daemon.store}
 
     return simulate(clock, story())
+
+
+def served(fleet: SteadyFleet) -> ThreadingHTTPServer:
+    """A server of its series on a free port. It does not run yet."""
+
+    class Metrics(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"".join(fleet.text())
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return ThreadingHTTPServer(("127.0.0.1", 0), Metrics)

@@ -126,13 +126,14 @@ async def test_no_mutated_configuration_is_put_in_force_in_part(
         read.append(load(config, CATALOGUE, files))
         return read[-1]
 
-    daemon = Daemon(reading, nowhere, CATALOGUE, SystemClock())
+    # patient, since on a busy machine even a small configuration may take long
+    daemon = Daemon(reading, nowhere, CATALOGUE, SystemClock(), patience=60.0)
     await daemon.start([("127.0.0.1", 0)])
     scrapes = Scrapes(daemon.web.addresses[0])
     scraping = asyncio.create_task(scrapes.run())
     current = read[-1]
     allowed = {(current.digest, targets_of(current))}
-    swaps, wrong, late, slowest, leaks, runs = 0, 0, 0, 0.0, 0, size(25, 10_000)
+    swaps, wrong, slowest, leaks, runs = 0, 0, 0.0, 0, size(25, 10_000)
     try:
         for _ in range(runs):
             config.write_bytes(mutated(good, chance).encode("utf-8", "surrogatepass"))
@@ -145,8 +146,6 @@ async def test_no_mutated_configuration_is_put_in_force_in_part(
             problems = await daemon.reload(force=True)  # a mutation may drop most of it
             slowest = max(slowest, time.process_time() - before)
             leaks += CANARY in "\n".join(problems)
-            if any("was not understood within" in it for it in problems):  # a busy machine: the old one stays in force
-                late, expected = late + 1, None
             wrong += bool(problems) != (expected is None)
             if expected is not None:
                 swaps += 1
@@ -171,7 +170,6 @@ async def test_no_mutated_configuration_is_put_in_force_in_part(
         "the longest decision, seconds of CPU": round(slowest, 2),
         "the slowest scrape or page, seconds": round(scrapes.slowest, 2),
         "wrong swaps": wrong,
-        "not decided within 10 seconds": late,
         "secrets shown": leaks + scrapes.leaks,
     }.items():
         record_property(name, figure)
@@ -179,7 +177,6 @@ async def test_no_mutated_configuration_is_put_in_force_in_part(
     assert scrapes.seen <= allowed, "each scrape saw one configuration, with all its targets and no other"
     assert swaps
     assert wrong == 0
-    assert late <= runs / 1000
     assert leaks + scrapes.leaks == 0
     assert slowest < 2
     assert "Traceback" not in caplog.text

@@ -52,6 +52,9 @@ def record(name: str, expr: str) -> dict[str, Any]:
     return {"record": name, "expr": expr}
 
 
+_PORT = '(and $labels.mail_port (print ":" $labels.mail_port))'
+
+
 # Prometheus parses each template anew for each alert and evaluation: few words matter where thousands of alerts fire.
 def who(*ways: Way) -> str:
     """`example.com, 192.0.2.10` of a target that has the labels of one of these ways."""
@@ -61,9 +64,6 @@ def who(*ways: Way) -> str:
     places = " ".join("%s%s" if label == "mail_host" else "%s" for label in labels)
     names = " ".join(f"$labels.{label} {_PORT}" if label == "mail_host" else f"$labels.{label}" for label in labels)
     return f'{{{{ printf "{places}" {names} | reReplaceAll "^ +| +$" "" | reReplaceAll " +" ", " }}}}'
-
-
-_PORT = '(and $labels.mail_port (print ":" $labels.mail_port))'
 
 
 def _port(label: str, way: Way) -> str:

@@ -14,7 +14,7 @@ from exporter import receivers
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.problems import Problem, problems
 from exporter.engine.store import Store
-from exporter.facts import Doubt, Severity, Verdict
+from exporter.facts import Doubt, Reason, Severity, Verdict
 from exporter.model import Check
 from exporter.receivers import DemandState, Profile
 from exporter.views import cards
@@ -68,7 +68,7 @@ def report(store: Store, policy: FindingPolicy, now: float) -> Report:
     found = tuple(problems(store, policy, now))
     return Report(
         problems=found,
-        unknowns=tuple(_unknowns(state for state in judging if state.doubt)),
+        unknowns=tuple(_unknowns(judging)),
         prospects=tuple(_prospects(store, found)),
         unknown=sum(it is Verdict.UNKNOWN for it in verdicts),
         passed=sum(it is Verdict.PASS for it in verdicts),
@@ -77,15 +77,11 @@ def report(store: Store, policy: FindingPolicy, now: float) -> Report:
 
 def _unknowns(states: Iterable[CheckState]) -> list[Unknown]:
     """The most common first."""
-    alike: dict[tuple[str, str], list[CheckState]] = defaultdict(list)
+    alike: dict[tuple[Check, Reason], list[tuple[Doubt, str]]] = defaultdict(list)
     for state in states:
         if state.doubt:
-            alike[state.check.id, state.doubt.reason].append(state)
-    made = [
-        Unknown(those[0].check, those[0].doubt, tuple(it.target.title for it in those))
-        for those in alike.values()
-        if those[0].doubt
-    ]
+            alike[state.check, state.doubt.reason].append((state.doubt, state.target.title))
+    made = (Unknown(check, those[0][0], tuple(title for _, title in those)) for (check, _), those in alike.items())
     return sorted(made, key=lambda it: (-len(it.targets), it.check.id))
 
 

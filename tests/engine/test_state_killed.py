@@ -24,25 +24,11 @@ from tests.engine.test_state_damage import (
     target,
 )
 from tests.engine.test_state_damage import whole as whole  # noqa: PLC0414  (a fixture)
+from tests.engine.test_state_disk import ROOT
+from tests.engine.test_state_disk import config as config  # noqa: PLC0414  (a fixture)
 from tests.support.daemon import PATIENCE, daemon
 from tests.support.damage import shapes
 from tests.support.torture import FULL, seed, size
-
-ROOT = Path(__file__).parents[2]
-CONFIG = """
-resolver: {nameservers: ["127.0.0.1:9"], timeout: 1s}
-blocklists: []
-schedule: {default: 1h}
-senders: [{name: out, addresses: [192.0.2.1, 192.0.2.2], helo: mail.example.com}]
-"""
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "config.yaml"
-    path.write_text(CONFIG)
-    return path
-
 
 FORKS = """
 import asyncio, os, random, signal, sys, time

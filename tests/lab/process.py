@@ -10,12 +10,15 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import pytest
+
+http = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, whatever proxy the machine uses
 
 _ADMIN_PATHS = "/usr/local/sbin:/usr/sbin:/sbin"
 _BELOW_EPHEMERAL = range(20_000, 32_000)  # the kernel gives none of these to an outgoing connection in between
@@ -87,6 +90,15 @@ def until(condition: Callable[[], bool], what: str, within: float = 10.0, *, eve
     while not condition():
         assert time.monotonic() < end, f"not within {within:g} s: {what}"
         time.sleep(every)
+
+
+def is_ready(endpoint: Endpoint) -> bool:
+    """Does it say so at /-/ready, as Prometheus and Alertmanager do?"""
+    try:
+        with http.open(f"http://{endpoint}/-/ready", timeout=0.5) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
 
 
 def accepts(endpoint: Endpoint) -> bool:

@@ -10,9 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
-from tests.lab.process import Endpoint, Lab, free, need
-
-_http = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, whatever proxy the machine uses
+from tests.lab.process import Endpoint, Lab, free, http, is_ready, need
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,13 @@ class Prometheus:
     def reload(self) -> None:
         """Read the configuration and the rules anew. It wants --web.enable-lifecycle."""
         request = urllib.request.Request(f"http://{self.endpoint}/-/reload", method="POST")
-        with _http.open(request, timeout=5) as response:
+        with http.open(request, timeout=5) as response:
             assert response.status == 200
 
     def _get(self, what: str, **parameters: str) -> Any:
         url = f"http://{self.endpoint}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
         try:
-            with _http.open(url, timeout=5) as response:
+            with http.open(url, timeout=5) as response:
                 return json.load(response)["data"]
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{what} {parameters}: {error.read().decode()}") from None
@@ -66,14 +64,7 @@ def prometheus(lab: Lab, config: str, *arguments: str, name: str = "prometheus")
         *arguments,
     ]
 
-    def ready() -> bool:
-        try:
-            with _http.open(f"http://{endpoint}/-/ready", timeout=0.5) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
-
-    lab.start(name, command, ready)
+    lab.start(name, command, lambda: is_ready(endpoint))
     return Prometheus(endpoint)
 
 

@@ -292,7 +292,7 @@ def test_after_a_stall_every_check_runs_within_an_interval(lab: Lab, stalled: Ex
     stalled.until(lambda: not stalled.up(during=3 * CALM + 1), "a stall of intervals")
     back = time.time()
     lab.send("stalled", signal.SIGCONT)
-    until(lambda: min(says(stalled, OLDEST_RUN)) > back, "a run of each check", CALM + TICK + 1)
+    until(lambda: min(says(stalled, OLDEST_RUN)) > back, "a run of each check", CALM + TICK + 2 * SCRAPES)
     stalled.until(lambda: len(stalled.query(f"{missed} > 0")) >= len(OF_ONE_SENDER), "a scrape")
     assert {dict(who)["check"] for who in stalled.query(f"{missed} > 0")} == {*OF_ONE_SENDER}
 

@@ -144,7 +144,7 @@ async def test_no_connection_outlives_its_end(site: Site) -> None:
             for _ in range(EACH):
                 await leave(site.web.addresses[0], octets)
         async with asyncio.timeout(5):
-            while left() >= before + EACH:  # a single one may end in another way, on a busy machine
+            while left() > before:
                 await asyncio.sleep(0.01)
     finally:
         gc.enable()

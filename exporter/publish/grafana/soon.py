@@ -11,36 +11,31 @@ from exporter.publish.thresholds import Thresholds
 
 
 def certificates(given: Thresholds, links: Links) -> Json:
-    ends = of("deliverability_smtp_tls_certificate_not_after_timestamp_seconds")
     labels = {
         "mail_host": Column(
             "Mail host", links=(links.board("mail_host"), links.page("mail_host=${__data.fields.mail_host}"))
         ),
         "mail_port": Column("Port", width=70),
-        "instance": TOLD["instance"],
     }
-    left = f"(min by ({', '.join(labels)}) ({led(f'bottomk({2 * FEW}, {ends})')}) - time()) / 86400"
-    return table(
-        "Certificates that end next",
-        "Of mail hosts, those that end first.",
-        labels,
-        {"left": (left, Column("Days left", width=90, decimals=0, steps=days_left(given.certificate_days)))},
-        sort=[("Days left", False)],
-    )
+    ends = "deliverability_smtp_tls_certificate_not_after_timestamp_seconds"
+    return _ending("Certificates", "mail hosts", labels, ends, given.certificate_days)
 
 
 def registrations(given: Thresholds, links: Links) -> Json:
-    labels = {
-        "domain": Column("Domain", links=(links.board("domain"), links.page("domain=${__data.fields.domain}"))),
-        "instance": TOLD["instance"],
-    }
-    ends = of("deliverability_registration_expiry_timestamp_seconds")
-    left = f"(min by ({', '.join(labels)}) ({led(f'bottomk({2 * FEW}, {ends})')}) - time()) / 86400"
+    labels = {"domain": Column("Domain", links=(links.board("domain"), links.page("domain=${__data.fields.domain}")))}
+    ends = "deliverability_registration_expiry_timestamp_seconds"
+    return _ending("Registrations", "domains", labels, ends, given.registration_days)
+
+
+def _ending(what: str, whose: str, labels: dict[str, Column], metric: str, days: int) -> Json:
+    labels = {**labels, "instance": TOLD["instance"]}
+    first = led(f"bottomk({2 * FEW}, {of(metric)})")
+    left = f"(min by ({', '.join(labels)}) ({first}) - time()) / 86400"
     return table(
-        "Registrations that end next",
-        "Of domains, those that end first.",
+        f"{what} that end next",
+        f"Of {whose}, those that end first.",
         labels,
-        {"left": (left, Column("Days left", width=90, decimals=0, steps=days_left(given.registration_days)))},
+        {"left": (left, Column("Days left", width=90, decimals=0, steps=days_left(days)))},
         sort=[("Days left", False)],
     )
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from exporter.model import TARGET_LABELS
-from tests.lab.process import Endpoint, Lab, free, need, until
+from tests.lab.process import Endpoint, Lab, free, http, is_ready, need, until
 
 SHIPPED = Path(__file__).parents[3] / "alertmanager" / "alertmanager.yml"
 WATCHDOG = "DeliverabilityWatchdog"
@@ -24,7 +24,6 @@ _FOR_ANY_FINDING = {"DeliverabilityCritical", "DeliverabilityWarning"}
 _SOON = "100ms"
 _NEVER = "10h"
 _OFTEN = "10ms"
-_http = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, whatever proxy the machine uses
 
 
 class Notice(NamedTuple):
@@ -159,12 +158,12 @@ class Alertmanager:
         request = urllib.request.Request(
             f"http://{self.at}/api/v2/alerts", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with _http.open(request, timeout=5) as response:
+        with http.open(request, timeout=5) as response:
             assert response.status == 200
 
     def muted(self) -> set[tuple[str, str, str]]:
         """Instance, alert and who of every alert that fires and is inhibited."""
-        with _http.open(f"http://{self.at}/api/v2/alerts?active=false&inhibited=true", timeout=5) as response:
+        with http.open(f"http://{self.at}/api/v2/alerts?active=false&inhibited=true", timeout=5) as response:
             alerts = json.load(response)
         return {
             (it["labels"].get("instance", ""), named(it["labels"]), who(it["labels"]))
@@ -187,12 +186,5 @@ def alertmanager(lab: Lab, told: Sink, group_interval: str = _SOON) -> Alertmana
         "--log.level=warn",
     ]
 
-    def ready() -> bool:
-        try:
-            with _http.open(f"http://{endpoint}/-/ready", timeout=0.5) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
-
-    lab.start(name, command, ready)
+    lab.start(name, command, lambda: is_ready(endpoint))
     return Alertmanager(endpoint)
