@@ -224,8 +224,11 @@ class Listener:
         """End what is overdue, again and again."""
         while True:
             await asyncio.sleep(self._limits.look)
-            now = asyncio.get_running_loop().time()
-            for connection in list(self._open):
-                if why := connection.overdue(now):
-                    self._drop(connection, why)
+            self._end_overdue()  # apart: a variable here would keep a connection, however long ago it ended
             self._refill()
+
+    def _end_overdue(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self._open):
+            if why := connection.overdue(now):
+                self._drop(connection, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import socket
@@ -20,7 +21,7 @@ import uvloop
 
 from exporter.cli.serve import raise_file_limit
 from exporter.engine.families import SENDER
-from exporter.views.connection import Limits
+from exporter.views.connection import Connection, Limits
 from exporter.views.http_stats import Disconnection
 from exporter.views.listener import RESERVE, SHARE, Tls, bound, no_tls
 from tests.support.checks import EXAMPLE
@@ -219,6 +220,27 @@ def test_slow_readers_of_one_address_leave_scrapes_to_others(run: Callable[[Test
                 assert (await ask(url, scrape, source="127.0.0.2")).startswith(b"HTTP/1.1 200 ")
 
     run(test)
+
+
+def test_what_the_listener_has_ended_is_not_kept(run: Callable[[Test], None]) -> None:
+    """Whatever would be found by looking for all garbage alone: that is seldom done."""
+
+    def left() -> int:
+        return sum(isinstance(it, Connection) for it in gc.get_objects())
+
+    async def test() -> None:
+        async with listening(replace(LIMITS, idle=30)) as site:
+            before = left()
+            with opened(site.web.addresses[0], 3, b"GET "):
+                await until(lambda: site.web.stats.rejected[Disconnection.SLOW_REQUEST] == 3)
+                await until(lambda: left() <= before)
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(test)
+    finally:
+        gc.enable()
 
 
 def test_a_body_has_no_more_time_than_a_head(run: Callable[[Test], None]) -> None:
