@@ -15,6 +15,7 @@ from exporter.check_state import (
     RecordHistory,
     WrongTimes,
 )
+from exporter.confirmation import LOOKS, ActiveFinding, EndedFinding
 from exporter.engine.store import Store
 from exporter.facts import Reason, Record, Severity, Verdict
 from exporter.model import Acceptance
@@ -56,6 +57,13 @@ def test_the_verdict_for_people_knows_policy_and_time() -> None:
     assert doubted.verdict(harmless, 5000) is Verdict.UNKNOWN
     assert CheckState(SAMPLE, EXAMPLE).verdict(POLICY, 5000) is Verdict.UNKNOWN
     assert CheckState(SAMPLE, EXAMPLE).ok(POLICY, 5000) is None
+
+
+def test_a_finding_that_has_ended_is_remembered_as_what_it_was() -> None:
+    broken = BROKEN(what="x")
+    active = ActiveFinding(broken, 10.0, confirmed=True, bad=LOOKS, good=LOOKS, looked=100.0, turns=(50.0,))
+    state = replace(CheckState(SAMPLE, EXAMPLE), findings=(active,)).confirmed(101.0)
+    assert (state.findings, state.ended) == ((), (EndedFinding(broken.key, 10.0, 100.0, (50.0,)),))
 
 
 @pytest.mark.parametrize(

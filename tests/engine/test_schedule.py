@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.engine.schedule import DEPENDENTS_PER_SECOND, MOST_RELEASED, RUNS_AT_ONCE, Job, Schedule
+from exporter.engine.schedule import DEPENDENTS_PER_SECOND, JUMP, MOST_RELEASED, RUNS_AT_ONCE, Job, Schedule
 from exporter.model import Check, Target
 from exporter.targets import Domain
 from tests.support.checks import EXAMPLE, SAMPLE
@@ -348,7 +348,7 @@ async def test_a_jump_of_the_wall_clock_is_told_with_its_size() -> None:
     clock, jumps = FakeClock(), list[float]()
     schedule = Schedule(Runs(), clock, on_jump=jumps.append)
     schedule.start()
-    clock.step_wall(1.5)
+    clock.step_wall(JUMP)
     schedule._look_at_clocks()
     assert jumps == [], "clocks drift"
     clock.step_wall(-7200)

@@ -92,7 +92,9 @@ async def test_a_destination_may_choose_another_address_at_its_own_host_only(rua
 async def test_a_name_that_dns_cannot_hold_is_no_agreement_and_is_not_asked() -> None:
     domain = ".".join(["a" * 60] * 3 + ["example.com"])
     end, asked = await look(domain, f"{'b' * 50}.example.net", OURS + ANYWHERE)
-    assert (end.agrees, end.doubt) == (False, None)
+    uri = ReportURI(f"mailto:d@{'b' * 50}.example.net", "mailto", f"{'b' * 50}.example.net")
+    at = f"{domain}._report._dmarc.{uri.host}"
+    assert end == Destination(uri, at, foreign=True, foreign_once=True, agrees=False)
     assert not [name for name in asked if "_report" in name]
 
 

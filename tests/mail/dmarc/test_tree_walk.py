@@ -180,3 +180,10 @@ async def test_the_walk_alone_asks_nothing_else() -> None:
     walked, asked = await play(climb("a.example.com"), '_dmarc.example.com. TXT "v=DMARC1; p=none"\n')
     assert walked.organisational == "example.com"
     assert asked == ["_dmarc.a.example.com", "_dmarc.example.com", "_dmarc.com"]
+
+
+def test_where_a_policy_comes_from_is_said_in_words() -> None:
+    assert str(PolicySource("a.example.com", "example.com")) == (
+        "the record at _dmarc.a.example.com and the organisational domain example.com"
+    )
+    assert str(PolicySource(None, "example.com")) == "no record and the organisational domain example.com"

@@ -11,7 +11,8 @@ from exporter.mail.spf.limits import MOST_VOIDS, Budget, Stop
 from exporter.mail.spf.macro import SpfSyntaxError, domain_spec
 from exporter.mail.spf.provider import is_alias
 from exporter.mail.spf.record import parse, read
-from tests.support.spf_zone import cost
+from exporter.mail.spf.worst_case import worst_case
+from tests.support.spf_zone import cost, play
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,8 @@ def test_a_name_that_ends_in_text_behind_a_macro_needs_a_top_level_domain() -> N
 def test_an_alias_to_the_provider_has_the_policy_of_the_provider() -> None:
     plain = cost({"example.com TXT": "v=spf1 -all"})
     assert not is_alias(plain, "spf.provider.example")
+    question = Question("example.com", "TXT")
+    for target, theirs in (("c1.spf.provider.example", True), ("provider.example.net", False)):
+        reply = Reply(question, Status.ANSWER, (TXT((b"v=spf1 -all",)),), chain=("spf.example.com", target))
+        found, _ = play(worst_case("example.com"), {question: reply}.__getitem__)
+        assert is_alias(found, "spf.provider.example") is theirs
