@@ -41,7 +41,8 @@ log = logging.getLogger(__name__)
 
 HEAD = 16 * 1024  # octets of one request head
 HEADERS = 100  # fields of one request head
-BODY = 64 * 1024  # octets of one request's body, which nothing here needs
+BODY = 64 * 1024  # octets of one request's body: a bounce that is pasted fits
+TOO_LARGE = f"the text is longer than {BODY // 1024} KiB; paste only the part with the rejection\n"
 SHARE = 0.75  # of all places for one kind of answer, for one address
 _NO_LINGER = struct.pack("ii", 1, 0)
 FAULTS = 10  # of our own that are logged in one FAULT_WINDOW
@@ -301,7 +302,7 @@ async def take_in(request: web.Request, limits: Limits) -> None:
         if head > HEAD:
             raise web.HTTPRequestHeaderFieldsTooLarge(text=f"a head has at most {HEAD} octets\n")
         if (size := request.content_length or 0) > BODY:
-            raise web.HTTPRequestEntityTooLarge(BODY, size)
+            raise web.HTTPRequestEntityTooLarge(BODY, size, text=TOO_LARGE)
         if request.can_read_body:
             if request.transport is None:
                 raise ConnectionResetError("the client has left")  # aiohttp would raise RuntimeError
@@ -316,7 +317,9 @@ async def take_in(request: web.Request, limits: Limits) -> None:
     except web.RequestPayloadError as malformed:
         malformed.__traceback__ = None  # the body keeps it
         raise _last(web.HTTPBadRequest(text="the body is malformed\n")) from None
-    except (web.HTTPRequestHeaderFieldsTooLarge, web.HTTPRequestEntityTooLarge) as refused:
+    except web.HTTPRequestEntityTooLarge:  # aiohttp found it so while it read
+        raise _last(web.HTTPRequestEntityTooLarge(BODY, BODY + 1, text=TOO_LARGE)) from None
+    except web.HTTPRequestHeaderFieldsTooLarge as refused:
         raise _last(refused) from None
 
 

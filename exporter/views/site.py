@@ -18,6 +18,7 @@ from exporter.engine.problems import ProblemKey, failing, worst
 from exporter.engine.store import Store
 from exporter.explain import diagnosis
 from exporter.explain.refusals import Refusals
+from exporter.explain.smtp_status import LONGEST
 from exporter.facts import Labels, Severity, Verdict
 from exporter.receivers import DemandState, Profile
 from exporter.targets import Delivery
@@ -29,7 +30,6 @@ from exporter.views.totals import status
 SHOWN = 200  # rows of one table; a fleet's page must stay a page
 MOST_CAUSES = 20  # shown of one demand
 FEW = 50  # domains judged for one receiver before the loop may do other work
-LONGEST_SEARCH = 4000  # characters: a bounce fits, and more does not fit into a URL
 KINDS = (Severity.CRITICAL, Severity.WARNING, Verdict.UNKNOWN, Verdict.PASS)  # of verdicts, the worst first
 BREATH = 100  # states looked at before the loop may do other work
 _Kind: TypeAlias = Severity | Verdict
@@ -127,7 +127,7 @@ class Site:
 
     async def findings(self, query: str) -> str:
         """All findings there are, or the causes of the refusal in the query."""
-        asked = query.strip()[:LONGEST_SEARCH]
+        asked = query.strip()[:LONGEST]
         answer = diagnosis.explain(self._refusals.find(asked)) if asked else None
         return await self._page("findings.html", entries=self._catalogue.entries, asked=asked, answer=answer)
 

@@ -31,6 +31,7 @@ from exporter.views.http_stats import HttpStats
 from exporter.views.listener import Listener, bound, no_tls
 from exporter.views.metrics import Exposition, compressor
 from exporter.views.origin import is_foreign
+from exporter.views.pasted import FIELD, pasted
 from exporter.views.public import LOCAL, PublicAddress
 from exporter.views.security import WebSecurity
 from exporter.views.site import PageNotFoundError, Site
@@ -90,6 +91,7 @@ class Web:
                 web.get(f"{below}/metrics", self._metrics, name="metrics"),
                 web.get(f"{below}/targets/{{path:.+}}", self._target),
                 web.get(f"{below}/findings", self._findings),
+                web.post(f"{below}/findings", self._explained),
                 web.get(f"{below}/findings/{{id}}", self._finding),
                 web.get(f"{below}/receivers", self._receivers),
                 web.get(f"{below}/receivers/{{name}}", self._receiver),
@@ -180,7 +182,16 @@ class Web:
         return await _html(self._site.target(request.match_info["path"]))
 
     async def _findings(self, request: web.Request) -> web.Response:
-        return await _html(self._site.findings(request.query.get("q", "")))
+        return await _html(self._site.findings(request.query.get(FIELD, "")))
+
+    async def _explained(self, request: web.Request) -> web.Response:
+        try:
+            text = pasted(await request.read(), request.content_type)
+        except ValueError as wrong:
+            raise web.HTTPBadRequest(text=f"{wrong}\n") from None
+        answer = await _html(self._site.findings(text))
+        answer.headers["Cache-Control"] = "no-store"  # it holds what was pasted
+        return answer
 
     async def _finding(self, request: web.Request) -> web.Response:
         return await _html(self._site.finding(request.match_info["id"]))
