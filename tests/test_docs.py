@@ -22,7 +22,7 @@ from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
 from exporter.engine.families import HELP
 from exporter.explain import refusals
-from exporter.explain.diagnosis import as_text
+from exporter.explain.diagnosis import InSetup, as_text
 from exporter.facts import Rule
 from exporter.net import Net
 from exporter.publish.thresholds import Thresholds
@@ -191,7 +191,7 @@ def test_explain_says_of_the_first_error_what_the_readme_tells() -> None:
     ((_, told),) = [
         (name, text) for name, text in fenced("console") if '$ deliverability-exporter explain "501' in text
     ]
-    said = as_text(refusals.Refusals(CATALOGUE).find("501 5.5.4 Invalid domain name"), ["x"]).splitlines()
+    said = as_text(refusals.Refusals(CATALOGUE).find("501 5.5.4 Invalid domain name"), InSetup(("x",))).splitlines()
     assert told.splitlines()[1:4] == said[:3]
 
 

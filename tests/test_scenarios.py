@@ -17,6 +17,7 @@ from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.engine import catalogue, plan
 from exporter.engine.evaluate import evaluate
 from exporter.engine.store import Store
+from exporter.explain.examples import written
 from exporter.model import Outcome, Target
 from exporter.net import Net
 from exporter.net.dns.authoritative import AuthoritativeClient
@@ -27,7 +28,7 @@ from exporter.net.interfaces import DnsClient
 from exporter.net.rdap import RdapClient
 from exporter.net.smtp.client import SmtpClient
 from exporter.targets import MailHost
-from tests.support import scenario
+from tests.support import examples, scenario
 from tests.support.authoritative import MemoryAuthoritative, zone_servers
 from tests.support.checks import taken
 from tests.support.clock import FakeClock
@@ -39,6 +40,7 @@ from tests.support.web import web_door
 
 CATALOGUE = catalogue.load()
 SCENARIOS = scenario.load()
+EXAMPLES = {rule: examples.chosen(SCENARIOS, rule) for rule in CATALOGUE.rules}
 SHORTEST_OPENING, LONGEST_SENTENCE = 4, 25  # words
 
 
@@ -108,10 +110,18 @@ async def play_with(
 
 @pytest.mark.parametrize("case", SCENARIOS, ids=lambda s: f"{s.check}/{s.name}")
 async def test_scenario_in_memory(case: scenario.Scenario) -> None:
+    """What pages show as an example of a finding is what one scenario of its rule finds."""
+    outcome = await play_in_memory(case)
+    case.judge(outcome)
+    for finding in {it.id: it for it in reversed(outcome.findings)}.values():
+        if EXAMPLES[finding.id] is case:
+            assert examples.evidence(finding) == written()[finding.id], "python -m tests.support.examples"
+
+
+async def play_in_memory(case: scenario.Scenario) -> Outcome:
     clock = FakeClock()
-    servers = MemoryAuthoritative(case.world, clock)
     zone = ZoneData(case.world)
-    case.judge(await play(case, MemoryResolver(zone), clock, servers, zone))
+    return await play(case, MemoryResolver(zone), clock, MemoryAuthoritative(case.world, clock), zone)
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ from typing import Any
 from exporter import strict_yaml
 from exporter.config.values import written
 from exporter.engine.catalogue import Catalogue
+from exporter.explain.notices import notice
 from exporter.publish.markdown import code, plain, table
 from tools.reference.checks import every
 
@@ -52,7 +53,7 @@ def causes(known: Catalogue) -> str:
 
 def _row(given: dict[str, Any], known: Catalogue) -> tuple[str, ...]:
     rules = [known.rules[finding] for finding in given.get("findings", ())]
-    fixes = [*([rules[0].fix] if rules else []), *([given["instead"]] if "instead" in given else [])]
+    fixes = [*([notice(rules[0]).fix] if rules else []), *([given["instead"]] if "instead" in given else [])]
     return (
         f"**{given['cause']}**" if given.get("this") else given["cause"],
         given["answer"],

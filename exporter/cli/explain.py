@@ -33,21 +33,22 @@ def command(arguments: argparse.Namespace) -> int:
             return fail(f"no finding {text!r}{near and f'; did you mean {near}?'}")
     answer = Refusals(known).find(text)
     findings = (text,) if declared else answer.findings
-    here: list[str] = []
+    here: diagnosis.InSetup | None = None
     if arguments.config is not None and findings:
         try:
             here = run(_here(known, load_in_time(arguments.config, known), findings, alone=not declared))
         except (ConfigError, OSError, ResolverFailsError) as error:
             return fail(error)
     if declared:
-        print("\n".join([runbook.runbook(declared), *(["", "Here and now:"] if here else []), *here]))
+        told = ["", "In your setup:", *(f"  {line}" for line in here.lines)] if here else []
+        print("\n".join([runbook.runbook(declared), *told]))
         return Exit.OK
     print(diagnosis.as_text(answer, here))
     return Exit.OK if answer.matches else Exit.WARNING
 
 
-async def _here(known: Catalogue, settings: Settings, findings: Sequence[str], *, alone: bool) -> list[str]:
-    """Whether one of the findings stands now; `alone`: by the checks that look for them, without all the others."""
+async def _here(known: Catalogue, settings: Settings, findings: Sequence[str], *, alone: bool) -> diagnosis.InSetup:
+    """Whether one of the findings is active; `alone`: by the checks that look for them, without all the others."""
     settings = clients.resolve_system_nameservers(settings)
     wanted = settings.running
     if alone:
@@ -55,4 +56,4 @@ async def _here(known: Catalogue, settings: Settings, findings: Sequence[str], *
     kinds = {kind for name in wanted for kind in known.checks[name].over}
     # those that find what these look at, such as mail hosts
     wanted |= {name for name in settings.enabled if kinds & set(known.checks[name].finds)}
-    return diagnosis.verdicts(await evaluated(known, settings, wanted, SystemClock()), findings)
+    return diagnosis.in_setup(await evaluated(known, settings, wanted, SystemClock()), findings)

@@ -9,16 +9,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exporter.check_state import CheckState
+from exporter.explain import examples
 from exporter.explain.refusals import Diagnosis, Grade, Match
-from exporter.explain.smtp_status import Refusal, meaning, reply_meaning
+from exporter.explain.smtp_status import Refusal, Stage, meaning, reply_meaning
 from exporter.facts import Rule
 
 IN_FULL = 6  # causes that are explained in full; the others are only named
+NO_MATCH = "No match."
+ASK = "Ask the receiver's postmaster, and quote the whole line."
 _HEADINGS = {
-    Grade.SAID: "Receivers say so because of:",
-    Grade.SEARCHED: "What has these words:",
-    Grade.CODE: "The same code, in other words:",
-    Grade.ALIKE: "Not these words, but much like them:",
+    Grade.SAID: "Possible causes:",
+    Grade.SEARCHED: "Findings that contain these words:",
+    Grade.CODE: "Same status code, different text:",
+    Grade.ALIKE: "Similar texts:",
 }
 
 
@@ -30,6 +33,19 @@ class ExplainedRefusal:
     heading: str | None  # of the causes; None: there are none
     causes: tuple[Match, ...]
     also: tuple[str, ...]
+
+    @property
+    def no_match(self) -> str:
+        """What to do without a cause."""
+        return f"{NO_MATCH} {'Only the generic meaning above is known. ' if self.read else ''}{ASK}"
+
+
+@dataclass(frozen=True, slots=True)
+class InSetup:
+    """What the checks of one configuration say of possible causes."""
+
+    lines: tuple[str, ...] = ()
+    answered: bool = False  # at least one check said yes or no
 
 
 def explain(answer: Diagnosis) -> ExplainedRefusal:
@@ -45,31 +61,37 @@ def explain(answer: Diagnosis) -> ExplainedRefusal:
 def _read(refusal: Refusal) -> list[str]:
     lines = [f"{code}: {reply_meaning(code)}" for code in refusal.codes]
     lines += [f"{status}: {meaning(status)}" for status in refusal.statuses]
-    if refusal.receiver:
-        lines.append(f"said by {refusal.receiver}")
-    if refusal.stage:
-        lines.append(f"in reply to {refusal.stage}")
+    if refusal.receiver or refusal.stage:
+        by = f" by {refusal.receiver}" if refusal.receiver else ""
+        when = f", {_when(refusal.stage)}" if refusal.stage else ""
+        lines.append(f"Rejected{by}{when}")
     return lines
+
+
+def _when(stage: Stage) -> str:
+    return f"at {stage}" if stage is Stage.GREETING else f"in reply to {stage}"
 
 
 def _name(match: Match) -> str:
     return match.rule.id if match.rule else match.quote.text
 
 
-def as_text(answer: Diagnosis, here: Iterable[str] = ()) -> str:
-    """The text for a terminal. `here` is the result of `verdicts`."""
+def as_text(answer: Diagnosis, here: InSetup | None = None) -> str:
+    """The text for a terminal. With the result of `in_setup` it ends there, if that is an answer."""
     explained = explain(answer)
+    here = here or InSetup()
     lines = list(explained.read)
-    if here:
-        lines += ["", "Here and now:", *(f"  {line}" for line in here)]
+    if here.lines:
+        lines += ["", "In your setup:", *(f"  {line}" for line in here.lines)]
+    # What no check can see is not ruled out by checks.
+    causes = [match for match in explained.causes if not (here.answered and match.rule)]
     if explained.heading is None:
-        codes = "The codes mean no more than is said above. " if explained.read else ""
-        lines += ["", f"Nothing in the catalogue matches. {codes}The server that refuses knows why."]
-    else:
+        lines += ["", explained.no_match]
+    elif causes and not here.answered:
         lines += ["", explained.heading]
-    for match in explained.causes:
+    for match in causes:
         lines += ["", *_lines(match)]
-    if explained.also:
+    if explained.also and not here.answered:
         lines += ["", f"See also: {', '.join(explained.also)}"]
     return "\n".join(lines).lstrip("\n")
 
@@ -78,24 +100,25 @@ def _lines(match: Match) -> list[str]:
     cause = match.cause
     if isinstance(cause, Rule):
         return [
-            f"{cause.id} ({cause.severity}): {cause.says}",
+            f"{cause.id} ({cause.severity})",
+            f"  {examples.fact(cause)}",
             f"  {cause.why}",
-            f"  answer: {match.quote.text}",
-            f"  Fix: {cause.fix}",
+            f"  Rejection text: {match.quote.text}",
+            f"  {examples.fix(cause)}",
         ]
-    related = [f"  Look also at: {', '.join(cause.related)}"] if cause.related else []
+    related = [f"  Related findings: {', '.join(cause.related)}"] if cause.related else []
     return [
-        "No finding of this exporter:",
+        "Not detectable in DNS or SMTP:",
         f"  {cause.means}",
-        f"  answer: {match.quote.text}",
+        f"  Rejection text: {match.quote.text}",
         f"  Fix: {cause.fix}",
         f"  Source: {cause.source}",
         *related,
     ]
 
 
-def verdicts(states: Iterable[CheckState], findings: Iterable[str]) -> list[str]:
-    """Which of these findings are active, and where. Accepted ones count too: they cause the same refusals."""
+def in_setup(states: Iterable[CheckState], findings: Iterable[str]) -> InSetup:
+    """Which of these findings are active, and where. Acknowledged ones count too: they cause the same refusals."""
     wanted = tuple(findings)
     checks = {finding.partition(".")[0] for finding in wanted}
     looked = [state for state in states if state.check.id in checks]
@@ -108,14 +131,18 @@ def verdicts(states: Iterable[CheckState], findings: Iterable[str]) -> list[str]
     ]
     lines = []
     for finding, where in active:
-        lines += [f"{finding.id} of {where.target.title}: {finding.text}. That is it.", f"  Fix: {finding.fix}"]
+        lines += [
+            f"{finding.id} of {where.target.title}: {finding.text}. This is the cause.",
+            f"  Fix: {finding.fix}",
+        ]
     doubts = [state for state in looked if state.doubt]
-    lines += [f"could not tell {it.check.id} of {it.target.title}: {it.doubt.detail}" for it in doubts if it.doubt]
+    lines += [f"unknown: {it.check.id} of {it.target.title} ({it.doubt.detail})" for it in doubts if it.doubt]
     absent = [finding for finding in wanted if finding not in {found.id for found, _ in active}]
-    if absent and len(looked) > len(doubts):
-        lines.append(f"not found: {', '.join(absent)}")
+    conclusive = len(looked) > len(doubts)
+    if absent and conclusive:
+        lines.append(f"Ruled out: {', '.join(absent)}")
     if not looked:
-        lines.append("nothing is configured that could show it")
+        lines.append("The configuration has no target that could show it.")
     elif not active and not doubts:
-        lines.append("What is configured is sound: the server that was refused may say or be something else.")
-    return lines
+        lines.append("No configured target has this problem. Perhaps another server sent the rejected mail.")
+    return InSetup(tuple(lines), answered=bool(active) or conclusive)

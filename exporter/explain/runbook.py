@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from exporter.engine.catalogue import Catalogue
+from exporter.explain import examples
 from exporter.facts import Rule
 
 
@@ -14,12 +15,12 @@ def runbook(declared: Rule) -> str:
     return "\n".join(
         [
             f"{declared.id} ({declared.severity})",
-            f"  {declared.says}",
+            f"  {examples.fact(declared)}",
             "",
             declared.why,
             *says,
             "",
-            f"Fix: {declared.fix}",
+            examples.fix(declared),
             f"See: {declared.ref}",
         ]
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.explain import examples
 from exporter.facts import Rule, Severity
 from exporter.publish.markdown import code, codes, joined, plain, sentence, table
 
@@ -17,20 +18,21 @@ INDEX = "README.md"  # code hosts show it for the folder
 MADE = "<!-- Made by `deliverability-exporter publish`; changes are lost with the next one. -->"
 
 _HEAD = """\
-A finding is a fact about a target that matters to its mail. Words in braces stand for what was found; the page of the
-target shows it, with the questions that were asked and their answers. The running exporter has the same texts at
-`/findings/ID`, and `deliverability-exporter explain ID` prints them. With a refusal in hand, begin with
-`deliverability-exporter explain "THE REPLY"`.
+A finding is a fact about a target that affects its mail. The examples below use names and addresses that are reserved
+for documentation. The page of a target shows its own values, with each DNS query and its answer.
+
+The running exporter has the same texts at `/findings/ID`, and `deliverability-exporter explain ID` prints them. If you
+have a rejection, begin with `deliverability-exporter explain "THE REPLY"`.
 
 | Severity | Means |
 | --- | --- |
-| critical | mail is being refused now |
-| warning | it will be, or is distrusted; the check fails as well |
-| info | worth knowing: it is shown on pages alone, no check fails because of it, and it is no series |
+| critical | Receivers reject mail now. |
+| warning | Receivers will reject mail, or distrust it. The check fails, too. |
+| info | Only pages show it. No check fails because of it, and it has no series. |
 
-`severities` in the configuration judges one otherwise, and `accept` on an entry lives with it for a while. Those of
-severity critical and warning are `deliverability_finding{finding="ID"}`, and alerts tell of them. Alerts about the
-exporter itself have [a page of their own](exporter.md)."""
+`severities` in the configuration changes the severity of a finding. `accept` on an entry acknowledges it, with a date
+if you like. Findings of severity critical and warning are `deliverability_finding{finding="ID"}`, and have alerts.
+Alerts about the exporter itself are on [a page of their own](exporter.md)."""
 
 
 def pages(known: Catalogue) -> Iterator[tuple[str, str]]:
@@ -68,14 +70,14 @@ def _check(entry: CatalogueEntry) -> str:
 
 def _finding(rule: Rule) -> str:
     """The id is an anchor, too, where a page may have its own: links need not know how a heading becomes one."""
-    lines = [f"- To do: {plain(rule.fix)}"]
+    lines = [f"- {plain(examples.fix(rule))}"]
     lines += [f"- Receivers: {code(refusal)}" for refusal in rule.refusals]
     lines += [f"- One for each: {codes(rule.subjects)}"] if rule.subjects else []
     lines += [f"- Source: {plain(rule.ref)}"]
     return joined(
         f'<a id="{rule.id}"></a>',
         f"## {rule.id}",
-        f"**{rule.severity}**: {plain(sentence(rule.says))}",
+        f"**{rule.severity}**: {plain(sentence(examples.fact(rule)))}",
         plain(rule.why),
         "\n".join(lines),
     )

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import jinja2
 
 from exporter import __version__
+from exporter.explain import examples
 from exporter.facts import Sample
 from exporter.text import minute
 from exporter.views.times import ago, timestamp, until
@@ -35,6 +36,8 @@ class Pages:
         }
         self._templates.filters |= {
             "ago": ago,
+            "example": examples.fact,
+            "example_fix": examples.fix,
             "minute": minute,
             "reading": reading,
             "timestamp": timestamp,

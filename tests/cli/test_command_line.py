@@ -103,7 +103,8 @@ def test_explain_prints_the_runbook(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("explain", "ptr.missing") == 0
     told = capsys.readouterr().out
     assert "ptr.missing (critical)" in told
-    assert "Fix: " in told
+    assert "Example: 192.0.2.10 has no PTR record" in told
+    assert "Fix in this example: " in told
     assert "550 5.7.25" in told
 
 
@@ -113,13 +114,13 @@ def test_explain_prints_the_runbook(capsys: pytest.CaptureFixture[str]) -> None:
         (["501 5.5.4 Invalid domain name"], "", 0, "helo.trailing-dot (critical)"),
         (["501", "5.5.4", "Invalid", "domain", "name"], "", 0, "helo.trailing-dot (critical)"),
         (["5.5.4"], "", 0, "helo.trailing-dot (critical)"),
-        (["-"], POSTFIX, 0, "in reply to the connection or EHLO"),
+        (["-"], POSTFIX, 0, "Rejected by Office 365, at connect or EHLO"),
         (["-"], ">>> EHLO x.\n<<< 501 5.5.4 Invalid\n    domain name\n", 0, "helo.trailing-dot (critical)"),
-        (["S3150"], "", 0, "No finding of this exporter"),
-        (["helo"], "", 0, "What has these words:"),
+        (["S3150"], "", 0, "Not detectable in DNS or SMTP:"),
+        (["helo"], "", 0, "Findings that contain these words:"),
         (["outlook.com"], "", 0, "5.7.515"),
-        (["550 5.4.99 cheese"], "", 1, "Nothing in the catalogue matches"),
-        (["-"], "", 1, "Nothing in the catalogue matches"),
+        (["550 5.4.99 cheese"], "", 1, "No match."),
+        (["-"], "", 1, "No match."),
         (["-"], "501 5.5.4 Invalid domain name \udcff", 0, "helo.trailing-dot (critical)"),
     ],
 )

@@ -67,7 +67,7 @@ async def run(*arguments: str, given: bytes = b"") -> tuple[int, str, str]:
             "MacBook..",
             'helo.trailing-dot of laptop 192.0.2.10: the HELO name "MacBook.." ends with a dot',
         ),
-        ("mail.example.com", "What is configured is sound"),
+        ("mail.example.com", "No configured target has this problem"),
     ],
 )
 async def test_explain_says_whether_a_cause_stands_where_it_is_configured(
@@ -77,11 +77,13 @@ async def test_explain_says_whether_a_cause_stands_where_it_is_configured(
     config.write_text(CONFIG.format(port=nameserver.address[1], helo=helo))
     code, out, err = await run("explain", POSTFIX, f"--config.file={config}")
     assert told in out
-    assert ("That is it." in out) is (helo == "MacBook..")
+    assert ("This is the cause." in out) is (helo == "MacBook..")
     assert (code, err) == (0, "")
+    assert out.splitlines()[-2:] == out.partition("In your setup:")[2].splitlines()[-2:]
+    assert "Possible causes" not in out, "after the answer comes no catalogue"
     code, out, _ = await run("explain", "helo.trailing-dot", f"--config.file={config}")
     assert "helo.trailing-dot (critical)" in out
-    assert "Here and now:" in out
+    assert "In your setup:" in out
     assert told.partition(" of ")[0] in out
     assert code == 0
 

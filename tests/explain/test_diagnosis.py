@@ -21,10 +21,10 @@ def held(*findings: Finding, doubt: Reason | None = None) -> CheckState:
 def test_the_best_causes_are_told_in_full_and_the_rest_by_name() -> None:
     text = diagnosis.as_text(REFUSALS.find("501 5.5.4 Invalid domain name"))
     assert "5.5.4: a command has an invalid argument" in text
-    assert "Receivers say so because of:" in text
+    assert "Possible causes:" in text
     assert text.index("helo.trailing-dot (critical)") < text.index("helo.white-space (critical)")
-    assert "answer: Office 365: 501 5.5.4 Invalid domain name" in text
-    assert "Fix: Set the HELO name" in text
+    assert "Rejection text: Office 365: 501 5.5.4 Invalid domain name" in text
+    assert "Fix in this example: Set the HELO name" in text
     assert "See also: " in text
     assert "helo.empty" in text.partition("See also: ")[2]
 
@@ -38,20 +38,20 @@ def test_of_many_causes_the_first_are_told_in_full() -> None:
 
 def test_what_belongs_to_no_finding_names_its_source_and_what_to_look_at() -> None:
     text = diagnosis.as_text(REFUSALS.find("550 5.7.606 Access denied, banned sending IP [192.0.2.1]"))
-    assert "No finding of this exporter:" in text
+    assert "Not detectable in DNS or SMTP:" in text
     assert "https://sender.office.com/" in text
     assert "Source: Microsoft" in text
-    assert "Look also at: blocklist.listed" in text
+    assert "Related findings: blocklist.listed" in text
 
 
 def test_what_is_not_known_is_said_plainly_with_the_meaning_of_its_codes() -> None:
     text = diagnosis.as_text(REFUSALS.find("550 5.4.99 out of cheese"))
     assert "550: the mailbox is not available" in text
     assert "5.4.99: network and routing" in text
-    assert "Nothing in the catalogue matches." in text
+    assert "No match. Only the generic meaning above is known." in text
     assert "cheese" not in text
     assert diagnosis.as_text(REFUSALS.find("cheese")) == (
-        "Nothing in the catalogue matches. The server that refuses knows why."
+        "No match. Ask the receiver's postmaster, and quote the whole line."
     )
 
 
@@ -68,28 +68,52 @@ IDS = (BROKEN.id, ODD.id)
 
 
 def test_a_cause_that_stands_is_named_with_its_target_and_fix() -> None:
-    lines = diagnosis.verdicts([held(BROKEN(what="the pump"))], IDS)
-    assert lines == [
-        "sample.broken of example.com: the pump is broken. That is it.",
+    here = diagnosis.in_setup([held(BROKEN(what="the pump"))], IDS)
+    assert here.answered
+    assert here.lines == (
+        "sample.broken of example.com: the pump is broken. This is the cause.",
         "  Fix: Mend the pump.",
-        "not found: sample.odd",
-    ]
+        "Ruled out: sample.odd",
+    )
 
 
 @pytest.mark.parametrize("rule", [BROKEN, ODD])
 def test_doubt_never_clears_a_cause(rule: Rule) -> None:
-    lines = diagnosis.verdicts([held(doubt=Reason.DNS_TIMEOUT)], (rule.id,))
-    assert lines == ["could not tell sample of example.com: because"]
+    here = diagnosis.in_setup([held(doubt=Reason.DNS_TIMEOUT)], (rule.id,))
+    assert here == diagnosis.InSetup(("unknown: sample of example.com (because)",), answered=False)
 
 
 def test_a_cause_proven_before_a_doubt_is_named_with_it() -> None:
-    lines = diagnosis.verdicts([held(BROKEN(what="it"), doubt=Reason.DNS_TIMEOUT)], (BROKEN.id,))
-    assert lines[0].endswith("That is it.")
-    assert lines[-1].startswith("could not tell")
+    here = diagnosis.in_setup([held(BROKEN(what="it"), doubt=Reason.DNS_TIMEOUT)], (BROKEN.id,))
+    assert here.answered
+    assert here.lines[0].endswith("This is the cause.")
+    assert here.lines[-1].startswith("unknown: sample")
 
 
 def test_where_nothing_stands_the_cause_is_elsewhere() -> None:
-    lines = diagnosis.verdicts([held(NOTE(what="it"))], IDS)
-    assert lines[0] == "not found: sample.broken, sample.odd"
-    assert "may say or be something else" in lines[1]
-    assert diagnosis.verdicts([], IDS) == ["nothing is configured that could show it"]
+    here = diagnosis.in_setup([held(NOTE(what="it"))], IDS)
+    assert here.lines[0] == "Ruled out: sample.broken, sample.odd"
+    assert "another server sent" in here.lines[1]
+    assert here.answered
+    nothing = diagnosis.in_setup([], IDS)
+    assert nothing == diagnosis.InSetup(("The configuration has no target that could show it.",), answered=False)
+
+
+HERE = diagnosis.InSetup(("helo.trailing-dot of out: This is the cause.",), answered=True)
+
+
+def test_an_answer_for_this_setup_is_the_end() -> None:
+    text = diagnosis.as_text(REFUSALS.find("501 5.5.4 Invalid domain name"), HERE)
+    assert text.endswith(f"In your setup:\n  {HERE.lines[0]}")
+
+
+def test_without_an_answer_for_this_setup_all_causes_are_shown() -> None:
+    refusal = REFUSALS.find("501 5.5.4 Invalid domain name")
+    text = diagnosis.as_text(refusal, diagnosis.InSetup(("unknown: helo of out (timeout)",)))
+    assert text.index("In your setup:") < text.index("Possible causes:") < text.index("See also: ")
+
+
+def test_what_no_check_can_see_is_shown_beside_the_answer_for_this_setup() -> None:
+    text = diagnosis.as_text(REFUSALS.find("550 5.7.606 Access denied, banned sending IP [192.0.2.1]"), HERE)
+    assert "https://sender.office.com/" in text
+    assert "Possible causes" not in text

@@ -108,8 +108,8 @@ def test_what_is_not_in_the_one_form_is_refused(text: str) -> None:
 def test_codes_mean_what_the_standards_say() -> None:
     assert "invalid argument" in meaning("5.5.4")
     assert "RFC 3463 section 3.6" in meaning("5.5.4")
-    assert "try again later" in meaning("4.7.25")
-    assert "the detail 606 is the receiver's own" in meaning("5.7.606")
+    assert "will be retried" in meaning("4.7.25")
+    assert "detail 606 is defined by the receiver" in meaning("5.7.606")
     assert "an unknown subject" in meaning("5.9.1")
     assert "parameters" in reply_meaning(501)
     assert "no code of the standard" in reply_meaning(599)

@@ -13,6 +13,7 @@ import yaml
 
 from exporter import __main__ as command
 from exporter.engine import catalogue
+from exporter.explain import examples
 from exporter.facts import Severity
 from exporter.publish import alert_page, exporter_alerts, finding_pages, links, markdown
 from exporter.publish.thresholds import Thresholds
@@ -36,7 +37,7 @@ def test_a_finding_is_told_with_all_that_its_rule_says() -> None:
     for rule in CATALOGUE.rules.values():
         told = section(PAGES[f"{rule.id.partition('.')[0]}.md"], f"## {rule.id}")
         assert f"**{rule.severity}**: " in told
-        for words in (rule.why, rule.fix, rule.ref):
+        for words in (rule.why, examples.fix(rule), rule.ref):
             assert markdown.plain(words) in told, rule.id
         for refusal in rule.refusals:
             assert markdown.code(refusal) in told, rule.id

@@ -92,7 +92,7 @@ def test_the_json_stays_the_same_key_for_key(tmp_path: Path) -> None:
 
 def test_what_is_said_of_refusals_stays_the_same(tmp_path: Path) -> None:
     refusals = Refusals(CATALOGUE)
-    here = diagnosis.verdicts(fill(Store()), ("sample.refused", "sample.broken"))
+    here = diagnosis.in_setup(fill(Store()), ("sample.refused", "sample.broken"))
     told = [diagnosis.as_text(refusals.find(REFUSALS[0]), here)]
     told += [diagnosis.as_text(refusals.find(text)) for text in REFUSALS[1:]]
     same("\n----\n".join(told) + "\n", "explain.txt", tmp_path)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from exporter.config.build import EVERY
 from exporter.config.values import written
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.explain import examples
 from exporter.facts import Rule, Severity
 from exporter.model import Check, Door
 from exporter.publish.markdown import code, codes, joined, plain, table
@@ -55,7 +56,7 @@ def every(check: Check) -> timedelta:
 def _check(entry: CatalogueEntry) -> str:
     check = entry.check
     found = [
-        (f"[{code(rule.id)}](findings/{entry.check.id}.md#{rule.id})", str(rule.severity), plain(rule.says))
+        (f"[{code(rule.id)}](findings/{entry.check.id}.md#{rule.id})", str(rule.severity), plain(examples.fact(rule)))
         for rule in sorted(entry.rules, key=by_severity)
     ]
     measured = [(code(m.name), codes(m.labels), plain(m.help)) for m in entry.metrics]
