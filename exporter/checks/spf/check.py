@@ -23,7 +23,7 @@ from exporter.targets import Domain
 
 @check(over=Domain)
 async def spf(target: Domain, net: Net) -> Facts:
-    """Is the SPF policy of the domain valid, and within the limits that receivers set?"""
+    """Is the SPF policy of the domain valid, and within the limits of receivers?"""
     policies = [read(await net.query(name, "TXT")) for name in target.mail_from]
     for policy in policies:
         yield record.published(policy, target)
@@ -83,10 +83,10 @@ async def _unexplained(policy: SpfPolicy, net: Net) -> list[Finding]:
 
 
 LOOKUPS = Metric(
-    "deliverability_spf_dns_lookups", "DNS lookups of the SPF policy if every term is reached; the limit is 10."
+    "deliverability_spf_dns_lookups", "DNS lookups of the SPF policy if every mechanism is evaluated; the limit is 10."
 )
 VOIDS = Metric(
     "deliverability_spf_void_lookups",
-    "SPF terms whose DNS lookups come back empty if every term is reached; limit 2. Absent if there is none.",
+    "SPF mechanisms without records (void lookups) if every mechanism is evaluated; limit 2. Absent if there is none.",
 )
 BYTES = Metric("deliverability_spf_record_bytes", "Size of the SPF record in bytes.")

@@ -15,17 +15,18 @@ MISSING = Rule(
     "spf.missing",
     Severity.WARNING,
     says="{name} sends mail but has no SPF record",
-    why="Gmail, Yahoo and Microsoft want an SPF pass or a DKIM signature from everybody, and both from bulk senders.",
-    fix='Publish at {name} one TXT record "v=spf1 ip4:ADDRESS -all" with an ip4:, ip6: or include: term for all '
-    "that sends in its name.",
+    why="Gmail, Yahoo and Microsoft require an SPF pass or a DKIM signature from everybody, and both from bulk "
+    "senders.",
+    fix='Publish at {name} one TXT record "v=spf1 ip4:ADDRESS -all", with ip4:, ip6: or include: for everything '
+    "that sends for the domain.",
     ref="RFC 7208 section 4.5",
     refusals=receiver_replies.SPF_DOES_NOT_PASS,
 )
 LOOKALIKE = Rule(
     "spf.lookalike",
     Severity.WARNING,
-    says="a TXT record of {name} looks like SPF, but is none: {text}",
-    why="A record counts only if it begins with v=spf1 and a space, without anything before it.",
+    says="a TXT record of {name} looks like SPF, but is not valid SPF: {text}",
+    why="Receivers ignore it: an SPF record begins with exactly v=spf1 and a space.",
     fix='Rewrite that TXT record of {name} so that it begins with exactly "v=spf1 ".',
     ref="RFC 7208 section 4.5",
 )
@@ -33,7 +34,7 @@ MULTIPLE_RECORDS = Rule(
     "spf.multiple-records",
     Severity.CRITICAL,
     says="{name} has {count} SPF records: {records}",
-    why="With more than one record none of them counts: every evaluation ends in permerror.",
+    why="Receivers use none of them: every evaluation ends in permerror.",
     fix="Merge the SPF records of {name} into one TXT record and remove the others.",
     ref="RFC 7208 sections 3.2 and 4.5",
     refusals=receiver_replies.SPF_FAILS,
@@ -42,8 +43,8 @@ SYNTAX_ERROR = Rule(
     "spf.syntax-error",
     Severity.CRITICAL,
     says="{error}",
-    why="One error anywhere spoils the whole record: every evaluation ends in permerror.",
-    fix="Correct that term in the SPF record of {name}, now: {record}",
+    why="One error makes the whole record invalid: every evaluation ends in permerror.",
+    fix="Correct this part of the SPF record of {name}, which is now: {record}",
     ref="RFC 7208 section 4.6",
     refusals=receiver_replies.SPF_FAILS,
 )
@@ -51,39 +52,39 @@ PTR = Rule(
     "spf.ptr",
     Severity.WARNING,
     says="the SPF record of {name} uses {term}",
-    why="The ptr mechanism is slow and unreliable; it must not be published, and some receivers skip it.",
-    fix="Replace {term} in the SPF record of {name} by ip4:, ip6: or a: terms.",
+    why="The ptr mechanism is slow and unreliable. It must not be published, and some receivers skip it.",
+    fix="Replace {term} in the SPF record of {name} with ip4:, ip6: or a: mechanisms.",
     ref="RFC 7208 section 5.5",
 )
 TERMS_AFTER_ALL = Rule(
     "spf.terms-after-all",
     Severity.WARNING,
-    says="the SPF record of {name} has terms after {all}, which are never tried: {terms}",
-    why="What they should authorise is not authorised.",
-    fix="Move these terms of {name} before {all}, or remove them: {terms}.",
+    says="the SPF record of {name} has mechanisms after {all}, which are never evaluated: {terms}",
+    why="What they name is not authorised.",
+    fix="Move {terms} before {all} in the SPF record of {name}, or remove it.",
     ref="RFC 7208 section 5.1",
 )
 REDIRECT_IGNORED = Rule(
     "spf.redirect-ignored",
     Severity.WARNING,
-    says="the SPF record of {name} has {redirect}, which is ignored because of {all}",
-    why="The policy it names never takes part.",
+    says="the SPF record of {name} has {redirect}, which receivers ignore because of {all}",
+    why="The policy that it names is never used.",
     fix="Remove either {all} or {redirect} from the SPF record of {name}.",
     ref="RFC 7208 section 6.1",
 )
 MISTAKEN_MODIFIER = Rule(
     "spf.mistaken-modifier",
     Severity.WARNING,
-    says="{term} in the SPF record of {name} is ignored: a mechanism takes ':' instead of '='",
-    why="With '=' it is an unknown modifier, which receivers skip in silence: it authorises nobody.",
+    says="{term} in the SPF record of {name} is ignored: a mechanism needs ':' instead of '='",
+    why="With '=' it is an unknown modifier. Receivers skip it silently, and it authorises nobody.",
     fix="Write {right} instead of {term} in the SPF record of {name}.",
     ref="RFC 7208 sections 4.6.1 and 6",
 )
 UNKNOWN_MODIFIER = Rule(
     "spf.unknown-modifier",
     Severity.INFO,
-    says="{term} in the SPF record of {name} means nothing to receivers",
-    why="Unknown modifiers are skipped; it may be a misspelt term.",
+    says="{term} in the SPF record of {name} has no meaning",
+    why="Receivers skip unknown modifiers. It may be a misspelt mechanism.",
     fix="Remove {term} from the SPF record of {name}.",
     ref="RFC 7208 section 6",
 )
@@ -91,23 +92,23 @@ TOO_LONG = Rule(
     "spf.too-long",
     Severity.INFO,
     says="the SPF record of {name} is {bytes} bytes long, more than {limit}",
-    why="Where larger UDP answers and DNS over TCP fail, the record is not seen. Few receivers have such a network.",
+    why="Some networks block large UDP answers and DNS over TCP. Receivers there do not see the record.",
     fix="Shorten the SPF record of {name} to {limit} bytes, for example by moving addresses into an include.",
     ref="RFC 7208 section 3.4",
 )
 ANSWER_TOO_LONG = Rule(
     "spf.answer-too-long",
     Severity.INFO,
-    says="the {count} TXT records of {name} are {bytes} bytes long together, more than {limit}",
-    why="They come in one answer: where larger UDP answers or DNS over TCP fail, SPF is lost with the others.",
-    fix="Remove the TXT records of {name} that are no longer needed, such as proofs of ownership from the past.",
+    says="the {count} TXT records of {name} have {bytes} bytes together, more than {limit}",
+    why="They come in one answer. Where large UDP answers or DNS over TCP fail, SPF is lost with the others.",
+    fix="Remove TXT records of {name} that are no longer needed, such as old proofs of ownership.",
     ref="RFC 7208 section 3.4",
 )
 OBSOLETE_TYPE = Rule(
     "spf.obsolete-type",
     Severity.WARNING,
     says="{name} publishes a record of the withdrawn type SPF (99): {records}",
-    why="Receivers ask for TXT only; old software asks for this type first, and follows what nobody looks after.",
+    why="Receivers ask for TXT only. Old software asks for this type first, and may use outdated data.",
     fix="Remove the records of type SPF from {name}, and keep the TXT record.",
     ref="RFC 7208 sections 3.1 and 14.1",
 )
@@ -115,7 +116,7 @@ SENDER_ID = Rule(
     "spf.sender-id",
     Severity.INFO,
     says="{name} still publishes a Sender ID record: {text}",
-    why="Sender ID (spf2.0) is historic; nobody evaluates it.",
+    why="Sender ID (spf2.0) is historic. Nobody evaluates it.",
     fix="Remove the TXT record that begins with spf2.0 from {name}.",
     ref="RFC 6686 section 6",
 )
@@ -123,7 +124,7 @@ PARKED_WITHOUT_RECORD = Rule(
     "spf.parked-without-record",
     Severity.WARNING,
     says="{name} sends no mail, but has no SPF record that says so",
-    why="Forgers like such domains: nothing tells receivers that all mail from it is forged.",
+    why="Forgers like such domains. Nothing shows receivers that all mail from it is forged.",
     fix='Publish at {name} the TXT record "v=spf1 -all", or set sends_mail to true.',
     ref="RFC 7208 section 10.1.2",
 )

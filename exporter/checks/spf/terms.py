@@ -15,35 +15,39 @@ from exporter.targets import Domain
 TOO_MANY_LOOKUPS = Rule(
     "spf.too-many-lookups",
     Severity.WARNING,
-    says="the SPF policy of {name} takes {lookups} DNS lookups, the limit is {limit}; the costliest path: {costliest}",
-    why="Receivers stop at the limit with permerror: senders that only a later term authorises fail.",
-    fix="Remove terms of {name} that are no longer needed, or replace one by its addresses, first in {costliest}.",
+    says="the SPF policy of {name} needs {lookups} DNS lookups, the limit is {limit}; most expensive include chain: "
+    "{costliest}",
+    why="Receivers stop at the limit with permerror. Senders that only a later mechanism authorises fail.",
+    fix="Remove mechanisms of {name} that are no longer needed, or replace one with its addresses, first in "
+    "{costliest}.",
     ref="RFC 7208 section 4.6.4",
     refusals=receiver_replies.SPF_FAILS,
 )
 NEAR_LOOKUP_LIMIT = Rule(
     "spf.near-lookup-limit",
     Severity.WARNING,
-    says="the SPF policy of {name} takes {lookups} DNS lookups of at most {limit}; the costliest path: {costliest}",
-    why="One more include, also inside a provider's record that you do not control, makes it a permerror.",
-    fix="Remove terms of {name} that are no longer needed, or replace one by its addresses, first in {costliest}.",
+    says="the SPF policy of {name} needs {lookups} of at most {limit} DNS lookups; most expensive include chain: "
+    "{costliest}",
+    why="One more include makes it a permerror, even inside a provider's record that you do not control.",
+    fix="Remove mechanisms of {name} that are no longer needed, or replace one with its addresses, first in "
+    "{costliest}.",
     ref="RFC 7208 section 4.6.4",
 )
 TOO_MANY_VOID_LOOKUPS = Rule(
     "spf.too-many-void-lookups",
     Severity.WARNING,
-    says="{count} terms of the SPF policy of {name} lead to nothing: {voids}; the limit is {limit}",
+    says="{count} mechanisms of the SPF policy of {name} have no records (void lookups), the limit is {limit}: {voids}",
     why="Many receivers stop at the third empty answer with permerror.",
-    fix="Remove from the SPF policy of {name} the terms whose names have no records: {voids}.",
+    fix="Remove the mechanisms without records from the SPF policy of {name}: {voids}.",
     ref="RFC 7208 section 4.6.4",
     refusals=receiver_replies.SPF_FAILS,
 )
 TOO_MANY_MX = Rule(
     "spf.too-many-mx",
     Severity.WARNING,
-    says="{detail}, and {term} of {domain} may look at {limit} only",
-    why="Every evaluation that reaches this term ends in permerror.",
-    fix="Replace {term} in the SPF record of {domain} by ip4: and ip6: terms.",
+    says="{detail}, and {term} of {domain} may use only {limit}",
+    why="Every evaluation that reaches this mechanism ends in permerror.",
+    fix="Replace {term} in the SPF record of {domain} with ip4: and ip6: mechanisms.",
     ref="RFC 7208 section 4.6.4",
     cause=("domain", "term"),
     refusals=receiver_replies.SPF_FAILS,
@@ -52,7 +56,7 @@ INCLUDE_WITHOUT_RECORD = Rule(
     "spf.include-without-record",
     Severity.WARNING,
     says="{term} of {domain} refers to {detail}, which has no SPF record",
-    why="Every evaluation that reaches this term ends in permerror.",
+    why="Every evaluation that reaches this mechanism ends in permerror.",
     fix="Remove {term} from the SPF record of {domain}, or correct its name.",
     ref="RFC 7208 sections 5.2 and 6.1",
     cause=("term",),
@@ -62,8 +66,8 @@ INCLUDE_BROKEN = Rule(
     "spf.include-broken",
     Severity.WARNING,
     says="{term} of {domain} refers to a broken policy: {detail}",
-    why="Every evaluation that reaches this term ends in permerror.",
-    fix="Have that record corrected, or remove {term} from the SPF record of {domain}.",
+    why="Every evaluation that reaches this mechanism ends in permerror.",
+    fix="Ask its owner to correct that record, or remove {term} from the SPF record of {domain}.",
     ref="RFC 7208 section 5.2",
     cause=("term",),
     refusals=receiver_replies.SPF_FAILS,
@@ -71,8 +75,8 @@ INCLUDE_BROKEN = Rule(
 LOOP = Rule(
     "spf.loop",
     Severity.WARNING,
-    says="{term} of {domain} leads back to itself: {detail}",
-    why="Every evaluation that reaches this term runs into the lookup limit and ends in permerror.",
+    says="{term} of {domain} is a loop: {detail}",
+    why="Every evaluation that reaches this mechanism runs into the lookup limit and ends in permerror.",
     fix="Remove {term} from the SPF record of {domain}.",
     ref="RFC 7208 section 4.6.4",
     cause=("domain", "term"),
@@ -81,8 +85,8 @@ LOOP = Rule(
 IMPOSSIBLE_NAME = Rule(
     "spf.impossible-name",
     Severity.WARNING,
-    says="{term} of {domain} refers to {detail}, which can be no domain name here",
-    why="Receivers differ: some never match the term, others answer permerror.",
+    says="{term} of {domain} refers to {detail}, which is not a valid domain name",
+    why="Receivers differ: some never match the mechanism, others answer permerror.",
     fix="Correct the name in {term} in the SPF record of {domain}.",
     ref="RFC 7208 section 4.8; RFC 1035 section 2.3.4",
     cause=("domain", "term"),
@@ -90,48 +94,49 @@ IMPOSSIBLE_NAME = Rule(
 ALLOWS_EVERYONE = Rule(
     "spf.allows-everyone",
     Severity.WARNING,
-    says="{term} in the SPF record of {name} lets the whole Internet pass",
-    why="Anybody may send in the domain's name, and filters distrust such domains.",
-    fix='Replace {term} in the SPF record of {name} by what really sends, and end it with "-all" or "~all".',
+    says="{term} in the SPF record of {name} authorises the whole Internet",
+    why="Anybody may send for the domain, and filters distrust such domains.",
+    fix='Replace {term} in the SPF record of {name} with the real senders, and end it with "-all" or "~all".',
     ref="RFC 7208 section 5.1",
 )
 OPEN_ENDED = Rule(
     "spf.open-ended",
     Severity.WARNING,
-    says="the SPF record of {name} ends with {end}, so it refuses nobody",
-    why="Forged mail gets neutral, which filters make nothing of. Where the domain has a DMARC policy, that decides.",
+    says="the SPF record of {name} ends with {end}, so it rejects nobody",
+    why='Spoofed mail is "neutral", and filters cannot use that. If the domain has a DMARC policy, that decides.',
     fix='End the SPF record of {name} with "-all" or "~all".',
     ref="RFC 7208 sections 4.7 and 5.1",
 )
 EXPLANATION_MISSING = Rule(
     "spf.explanation-missing",
     Severity.INFO,
-    says="{term} in the SPF record of {name} leads to no explanation: {error}",
-    why="The explanation is left out of refusals; results do not change.",
+    says="{term} in the SPF record of {name} has no usable explanation: {error}",
+    why="Rejections come without the explanation. SPF results do not change.",
     fix="Publish one TXT record with that text at {target}, or remove {term} from the SPF record of {name}.",
     ref="RFC 7208 section 6.2",
 )
 VOID_LOOKUPS = Rule(
     "spf.void-lookups",
     Severity.INFO,
-    says="the SPF policy of {name} asks for names that have no records: {voids}",
-    why="These terms authorise nobody. A few do no harm, but receivers stop at the third empty answer with permerror.",
-    fix="Remove from the SPF policy of {name} the terms whose names have no records: {voids}.",
+    says="mechanisms of the SPF policy of {name} have no records (void lookups): {voids}",
+    why="They authorise nobody. A few do no harm, but receivers stop at the third empty answer with permerror.",
+    fix="Remove the mechanisms without records from the SPF policy of {name}: {voids}.",
     ref="RFC 7208 section 4.6.4",
 )
 UNCOUNTABLE = Rule(
     "spf.uncountable",
     Severity.INFO,
-    says="the lookups of {name} are at least {lookups}; these terms depend on the message: {terms}",
-    why="A term with such macros counts once here, but may cost more for a certain sender.",
+    says="the SPF policy of {name} needs at least {lookups} DNS lookups; these mechanisms depend on the message: "
+    "{terms}",
+    why="A mechanism with such macros counts as one lookup here. For a certain sender it may cost more.",
     fix="Keep the SPF policy of {name} well below {limit} lookups.",
     ref="RFC 7208 sections 4.6.4 and 7",
 )
 PARKED_NOT_CLOSED = Rule(
     "spf.parked-not-closed",
     Severity.WARNING,
-    says="{name} sends no mail, but its SPF record is not a plain refusal: {record}",
-    why="Whatever it does not refuse, a forger may use.",
+    says="{name} sends no mail, but its SPF record does not reject everything: {record}",
+    why="A forger may use whatever it does not reject.",
     fix='Replace the SPF record of {name} by "v=spf1 -all", or set sends_mail to true.',
     ref="RFC 7208 section 10.1.2",
 )

@@ -29,10 +29,10 @@ def _merged(findings: Sequence[Finding]) -> str:
         terms += f" and {len(networks) - _SHOWN} more"
     name, result = evidence[0]["name"], evidence[0].get("result")
     if result == SpfResult.NONE:
-        return f'Publish at {name} the TXT record "v=spf1 {terms} -all", with all else that sends.'
+        return f'Publish at {name} the TXT record "v=spf1 {terms} -all", with everything else that sends.'
     if result == SpfResult.PERMERROR:
-        return f"Repair the SPF policy of {name}, and see that it holds {terms}."
-    return f'Add {terms} to the SPF record of {name}, before "all" and before any term that refuses them.'
+        return f"Correct the SPF policy of {name}, and make sure that it contains {terms}."
+    return f'Add {terms} to the SPF record of {name}, before "all" and before any mechanism that rejects them.'
 
 
 def _term(network: IPv4Network | IPv6Network) -> str:
@@ -42,9 +42,9 @@ def _term(network: IPv4Network | IPv6Network) -> str:
 NOT_AUTHORISED = Rule(
     "spf_sender.not-authorised",
     Severity.CRITICAL,
-    says="{ip} (HELO {helo}) may not send for {name}: SPF says {result}, because {why}",
-    why="Receivers refuse or junk its mail; for DMARC only a DKIM signature can still help.",
-    fix="Make {ip} pass at {name}: {remedy}.",
+    says="SPF {result} for {ip} (HELO {helo}) at {name}: {why}",
+    why="Receivers reject or junk its mail. For DMARC, only a DKIM signature can still help.",
+    fix="Authorise {ip} in the SPF record of {name}: {remedy}.",
     ref="RFC 7208 sections 2.6 and 4",
     refusals=(receiver_replies.GMAIL_HARD_FAIL, *receiver_replies.SPF_FAILS),
     subjects=("ip",),
@@ -53,9 +53,9 @@ NOT_AUTHORISED = Rule(
 SOFTFAIL = Rule(
     "spf_sender.softfail",
     Severity.WARNING,
-    says="{ip} (HELO {helo}) gets softfail for {name}, because {why}",
-    why="The domain says that this address is probably not its own; filters count it, and DMARC gets no pass.",
-    fix='Add the term {term} to the SPF record of {name}, before its "all".',
+    says="SPF softfail for {ip} (HELO {helo}) at {name}: {why}",
+    why="The domain says that this address is probably not its own. Filters count that, and DMARC gets no pass.",
+    fix='Add {term} to the SPF record of {name}, before its "all".',
     ref="RFC 7208 sections 2.6.5 and 8.5",
     refusals=receiver_replies.SPF_DOES_NOT_PASS,
     subjects=("ip",),
@@ -64,9 +64,9 @@ SOFTFAIL = Rule(
 NEUTRAL = Rule(
     "spf_sender.neutral",
     Severity.WARNING,
-    says="{ip} (HELO {helo}) gets neutral for {name}, because {why}",
-    why="The domain says nothing about this address: for DMARC and bulk-sender rules that is no pass.",
-    fix='Add the term {term} to the SPF record of {name}, before its "all".',
+    says="SPF neutral for {ip} (HELO {helo}) at {name}: {why}",
+    why="The domain says nothing about this address. For DMARC and bulk-sender rules that is not a pass.",
+    fix='Add {term} to the SPF record of {name}, before its "all".',
     ref="RFC 7208 sections 2.6.2 and 8.2",
     refusals=receiver_replies.SPF_DOES_NOT_PASS,
     subjects=("ip",),
@@ -75,9 +75,9 @@ NEUTRAL = Rule(
 DEPENDS_ON_MAILBOX = Rule(
     "spf_sender.depends-on-mailbox",
     Severity.INFO,
-    says="for postmaster@{name}, SPF says {result} of {ip}; for other mailboxes it may not, because of {term}",
-    why="The policy asks DNS about the local part of MAIL FROM, and each mailbox may get another answer.",
-    fix="Send a test message through {ip} from each mailbox that is used, or replace {term} by a term that names "
+    says="SPF {result} for {ip} at postmaster@{name}; other mailboxes may get another result because of {term}",
+    why="The policy asks DNS about the local part of MAIL FROM, so each mailbox may get another answer.",
+    fix="Send a test message through {ip} from each mailbox in use, or replace {term} with a mechanism that names "
     "addresses.",
     ref="RFC 7208 section 7.2",
     subjects=("ip",),
@@ -143,9 +143,9 @@ def _perhaps_not(result: SpfEvaluation) -> bool:
 
 def _remedy(result: SpfEvaluation, term: str) -> str:
     if result.word is SpfResult.NONE:
-        return f'publish there the TXT record "v=spf1 {term} -all", with all else that sends'
+        return f'publish the TXT record "v=spf1 {term} -all", with everything else that sends'
     if result.word is SpfResult.PERMERROR:
-        return f"repair the SPF policy ({result.why}), and see that it holds {term}"
+        return f"correct the SPF policy ({result.why}), and make sure that it contains {term}"
     if result.word in _MILD:
-        return f'add the term {term} to its SPF record, before "all"'
-    return f'add the term {term} to its SPF record, before "all" and before any term that refuses it'
+        return f'add {term}, before "all"'
+    return f'add {term}, before "all" and before any mechanism that rejects it'

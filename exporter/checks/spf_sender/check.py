@@ -12,7 +12,7 @@ from exporter.targets import Authorisation, Egress
 
 @check(over=Authorisation)
 async def spf_sender(target: Authorisation, net: Net) -> Facts:
-    """Does the SPF policy of the envelope domains authorise the sender?"""
+    """Does the SPF policy of the envelope sender domains authorise the sender?"""
     results: list[SpfEvaluation] = []
     for egress in target.egress:
         found = {name: await _evaluated(name, egress, net) for name in target.mail_from}
@@ -38,10 +38,10 @@ async def _evaluated(name: str, egress: Egress, net: Net) -> SpfEvaluation:
 
 LOOKUPS = Metric(
     "deliverability_spf_sender_dns_lookups",
-    "DNS lookups that SPF really takes for the sender's costliest address; the eleventh ends it in permerror.",
+    "DNS lookups that SPF needs for the sender's most expensive address; the eleventh ends it in permerror.",
 )
 VOIDS = Metric(
     "deliverability_spf_sender_void_lookups",
-    "SPF terms whose DNS lookups really come back empty for the sender's costliest address; the third ends it in "
+    "SPF mechanisms without records (void lookups) for the sender's most expensive address; the third ends it in "
     "permerror. Absent if there is none.",
 )

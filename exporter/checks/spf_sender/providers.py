@@ -24,7 +24,7 @@ INCLUDE_MISSING = Rule(
     "spf_sender.include-missing",
     Severity.WARNING,
     says="the SPF policy of {name} does not authorise {sender}, which sends through {include}: {why}",
-    why="The provider's addresses are not authorised, so its mail in the domain's name fails SPF.",
+    why="The provider's addresses are not authorised, so its mail for the domain fails SPF.",
     fix="Authorise {sender}: {remedy}.",
     ref="RFC 7208 section 5.2",
     refusals=receiver_replies.SPF_FAILS,
@@ -32,38 +32,39 @@ INCLUDE_MISSING = Rule(
 INCLUDE_TOO_LATE = Rule(
     "spf_sender.include-too-late",
     Severity.WARNING,
-    says="the SPF policy of {name} reaches addresses of {include}, through which {sender} sends, only with DNS lookup "
-    "{lookups}",
+    says="the SPF policy of {name} needs {lookups} DNS lookups to reach {include}, through which {sender} sends",
     why="Receivers stop with permerror at the limit, before they see the provider's addresses.",
-    fix="Move include:{include} forward in the SPF record of {name}, and remove terms until {limit} lookups suffice.",
+    fix="Move include:{include} forward in the SPF record of {name}, and remove mechanisms until {limit} lookups are "
+    "enough.",
     ref="RFC 7208 section 4.6.4",
     refusals=receiver_replies.SPF_FAILS,
 )
 INCLUDE_PARTIAL = Rule(
     "spf_sender.include-partial",
     Severity.INFO,
-    says="of {include}, through which {sender} sends, {tried} addresses were tried, and the SPF policy of {name} lets "
-    "{passing} pass; {address} gets {result}",
-    why="A record that lists addresses falls behind when the provider adds some. But a customer's mail need not leave "
+    says="the SPF policy of {name} authorises {passing} of {tried} tried addresses of {include} ({sender}); {address} "
+    "gets {result}",
+    why="A record with single addresses becomes outdated when the provider adds some. But your mail may not leave "
     "from all of them.",
-    fix="Compare the SPF record of {name} with the addresses that {sender} says it uses for you.",
+    fix="Compare the SPF record of {name} with the addresses that {sender} uses for you.",
     ref="RFC 7208 section 5.2",
 )
 INCLUDE_HIDDEN = Rule(
     "spf_sender.include-hidden",
     Severity.INFO,
-    says="whether the SPF policy of {name} lets {sender} ({include}) send cannot be seen: {why}",
-    why="Such a policy answers for each message by itself, and only a message that is sent shows the answer.",
-    fix="Send a message through {sender}, and look for spf=pass in the header Authentication-Results of what arrives.",
+    says="unknown whether the SPF policy of {name} authorises {sender} ({include}): {why}",
+    why="Such a policy answers for each message separately. Only a sent message shows the answer.",
+    fix="Send a message through {sender}, then look for spf=pass in the Authentication-Results header where it "
+    "arrives.",
     ref="RFC 7208 sections 5.2 and 7",
 )
 
 HELO = "unknown"  # we do not know the provider's HELO name; Valimail's documentation has this word for that case
 _RULES = (INCLUDE_MISSING, INCLUDE_TOO_LATE, INCLUDE_PARTIAL, INCLUDE_HIDDEN)
 _DEAD_ENDS = {
-    TermTrouble.NO_RECORD: "{term} leads to {detail}, which has no SPF record",
-    TermTrouble.BROKEN: "{term} leads to a broken policy: {detail}",
-    TermTrouble.IMPOSSIBLE: "{term} leads to {detail}, which is no domain name",
+    TermTrouble.NO_RECORD: "{term} refers to {detail}, which has no SPF record",
+    TermTrouble.BROKEN: "{term} refers to a broken policy: {detail}",
+    TermTrouble.IMPOSSIBLE: "{term} refers to {detail}, which is not a domain name",
 }
 
 
@@ -113,16 +114,15 @@ class Case:
         return INCLUDE_HIDDEN(name=self.name, include=self.include, sender=self.sender, why=why)
 
     def missing(self, failed: Sequence[SpfEvaluation] = ()) -> Finding:
-        why, remedy = _why(self, failed), f"add the term include:{self.include} to the SPF record of {self.name}"
+        why, remedy = _why(self, failed), f"add include:{self.include} to the SPF record of {self.name}"
         if self.theirs.policy.record is None:
-            wanted = "the name that it tells its customers to include"
+            wanted = "the name that it gives its customers to include"
             remedy = f"set spf_include to {wanted}; {self.include} has no usable SPF record"
         elif not self.cost.policy.texts:
-            remedy = (
-                f'publish at {self.name} the TXT record "v=spf1 include:{self.include} ~all", with all else that sends'
-            )
+            record = f'"v=spf1 include:{self.include} ~all"'
+            remedy = f"publish at {self.name} the TXT record {record}, with everything else that sends"
         elif self.cost.policy.error or self.lookups is not None:
-            remedy = f"repair the SPF policy of {self.name}, so that it reaches include:{self.include}"
+            remedy = f"correct the SPF policy of {self.name}, so that it reaches include:{self.include}"
         else:
             remedy += ', before its "all"'
         return INCLUDE_MISSING(name=self.name, include=self.include, sender=self.sender, why=why, remedy=remedy)
@@ -137,9 +137,9 @@ def _why(case: Case, failed: Sequence[SpfEvaluation]) -> str:
         for fault in cost.faults
         if fault.trouble in _DEAD_ENDS
     )
-    unreached = "" if cost.complete else f"none of its first {MOST_COUNTED} lookups leads there"
+    unreached = "" if cost.complete else f"none of its first {MOST_COUNTED} lookups reaches it"
     ended = next((result.why for result in failed if result.word is SpfResult.PERMERROR), "")
-    return cost.policy.error or broken or unreached or ended or "no term leads there"
+    return cost.policy.error or broken or unreached or ended or "no mechanism refers to it"
 
 
 async def judge(name: str, sender: str, include: str, replies: Replies) -> Facts:
@@ -216,5 +216,5 @@ async def _by_name(case: Case, replies: Replies) -> list[Fact]:
         if result.word is SpfResult.PASS:
             return []
     if not all(map(single, own)):
-        return [case.hidden(f"{case.include} names no addresses that could be looked for in its networks")]
+        return [case.hidden(f"{case.include} has no addresses in its networks that could be tried")]
     return [case.missing()]

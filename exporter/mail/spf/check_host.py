@@ -194,7 +194,7 @@ class _CheckHost:
     def check(self, domain: str) -> Evaluation[SpfResult]:
         name = query_name(domain)
         if name is None or not can_have_policy(name):
-            self.why = printable(f"{domain!r} is no domain name")
+            self.why = printable(f"{domain!r} is not a domain name")
             return SpfResult.NONE
         domain = domain.removesuffix(".")
         reply = yield from self.ask_firmly(name, "TXT")
@@ -213,7 +213,7 @@ class _CheckHost:
             self.note(domain, mechanism.text, "no match")
         if policy.record.redirect:
             return (yield from self.redirect(policy.record.redirect, domain))
-        self.why = printable(f"no term of {domain} matches")
+        self.why = printable(f"no mechanism of {domain} matches")
         return SpfResult.NEUTRAL
 
     def redirect(self, modifier: Modifier, domain: str) -> Evaluation[SpfResult]:

@@ -69,7 +69,7 @@ class Budget:
         reply = self._replies.get(question)
         if reply is None:
             if len(self._replies) == self._most_questions:
-                raise Stop(SpfResult.PERMERROR, f"the policy asks more than {self._most_questions} questions")
+                raise Stop(SpfResult.PERMERROR, f"the policy needs more than {self._most_questions} DNS queries")
             reply = self._replies[question] = yield question
             self.seconds += reply.seconds
             self._in_time()

@@ -103,7 +103,7 @@ def domain_spec(text: str) -> MacroString:
         last = pieces[-1]
         dot = last.rfind(".", 0, -1) if isinstance(last, str) else -1
         if dot < 0 or not isinstance(last, str) or not _DOMAIN_END.fullmatch(last, dot):
-            raise SpfSyntaxError(f"{_cut(text)} is no domain name with a top-level domain")
+            raise SpfSyntaxError(f"{_cut(text)} is not a domain name with a top-level domain")
     return MacroString(text, pieces)
 
 

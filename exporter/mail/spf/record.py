@@ -128,12 +128,12 @@ def is_spf(text: bytes) -> bool:
 def parse(text: bytes) -> SpfRecord:
     """Raise SpfSyntaxError, naming the term, for what is no SPF record."""
     if len(text) > LONGEST_RECORD:
-        raise SpfSyntaxError(f"the record is longer than {LONGEST_RECORD} octets")
+        raise SpfSyntaxError(f"the record is longer than {LONGEST_RECORD} bytes")
     if not is_spf(text):
         raise SpfSyntaxError("the record does not begin with 'v=spf1 '")
     if not text.isascii():
         at = next(i for i, octet in enumerate(text, 1) if octet > 0x7F)
-        raise SpfSyntaxError(f"octet {at} of the record is not ASCII (section 3.1)")
+        raise SpfSyntaxError(f"byte {at} of the record is not ASCII (section 3.1)")
     mechanisms: list[Mechanism] = []
     modifiers: dict[str, Modifier] = {}
     unknown: list[Modifier] = []
@@ -147,12 +147,12 @@ def parse(text: bytes) -> SpfRecord:
             elif term.name not in ("redirect", "exp"):
                 unknown.append(term)
             elif term.name in modifiers:
-                raise SpfSyntaxError(f"{term.name}= stands twice (section 6)")
+                raise SpfSyntaxError(f"{term.name}= appears twice (section 6)")
             else:
                 modifiers[term.name] = term
         except SpfSyntaxError as error:
             cut = word if len(word) <= 80 else f"{word[:80]}…"
-            raise SpfSyntaxError(f"term {number} {cut!r}: {error}") from None
+            raise SpfSyntaxError(f"part {number} {cut!r}: {error}") from None
     return SpfRecord(shown, tuple(mechanisms), modifiers.get("redirect"), modifiers.get("exp"), tuple(unknown))
 
 
@@ -163,7 +163,7 @@ def _term(word: str) -> Mechanism | Modifier:
     sign, name, rest = found.groups()
     if rest.startswith("="):
         if sign:
-            raise SpfSyntaxError(f"a modifier takes no sign {sign!r}")
+            raise SpfSyntaxError(f"a modifier must not have the sign {sign!r}")
         known = name.lower() in ("redirect", "exp")
         return Modifier(word, name.lower(), (domain_spec if known else macro_string)(rest[1:]))
     name = name.lower()
@@ -179,7 +179,7 @@ def _mechanism(word: str, name: str, qualifier: SpfResult, rest: str) -> Mechani
             return _host(word, name, qualifier, rest)
         case "all":
             if rest:
-                raise SpfSyntaxError("all takes no argument")
+                raise SpfSyntaxError("all must not have an argument")
             return Mechanism(word, name, qualifier)
         case "include" | "exists":
             return Mechanism(word, name, qualifier, domain=domain_spec(_after_colon(rest)))
@@ -191,7 +191,7 @@ def _mechanism(word: str, name: str, qualifier: SpfResult, rest: str) -> Mechani
 
 def _after_colon(rest: str) -> str:
     if not rest.startswith(":"):
-        raise SpfSyntaxError("wants ':' and a value")
+        raise SpfSyntaxError("needs ':' and a value")
     return rest[1:]
 
 
@@ -212,11 +212,11 @@ def _host(word: str, name: str, qualifier: SpfResult, rest: str) -> Mechanism:
 def _network(word: str, name: str, qualifier: SpfResult, value: str) -> Mechanism:
     found = _CIDR.fullmatch(value)
     if found is None:
-        raise SpfSyntaxError("wants an address and at most one /length")
+        raise SpfSyntaxError("needs an address and at most one /length")
     text, length = found.groups()
     address = _address(text, name)
     if address is None:
-        raise SpfSyntaxError(f"{text[:60]!r} is no {'IPv4' if name == 'ip4' else 'IPv6'} address")
+        raise SpfSyntaxError(f"{text[:60]!r} is not an {'IPv4' if name == 'ip4' else 'IPv6'} address")
     if name == "ip4":
         return Mechanism(word, name, qualifier, address=address, prefix4=_prefix(length, 4))
     return Mechanism(word, name, qualifier, address=address, prefix6=_prefix(length, 6))
@@ -236,7 +236,7 @@ def _prefix(digits: str | None, version: int) -> int:
     if digits is None:
         return most
     if len(digits) > 3 or (digits[0] == "0" and digits != "0") or int(digits) > most:
-        raise SpfSyntaxError(f"/{digits[:10]} is no prefix length of IPv{version}")
+        raise SpfSyntaxError(f"/{digits[:10]} is not a prefix length of IPv{version}")
     return int(digits)
 
 
@@ -292,4 +292,4 @@ def read_explanation(reply: Reply) -> Explanation:
     except UnicodeDecodeError:
         return Explanation(None, f"the text of {reply.question.name} is not ASCII")
     except SpfSyntaxError as error:
-        return Explanation(None, f"the text of {reply.question.name} is no explanation: {error}")
+        return Explanation(None, f"the text of {reply.question.name} is not a valid explanation: {error}")

@@ -18,9 +18,9 @@ from tests.support.spf_zone import cost, play
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        ("v=spf1 all:x", "all takes no argument"),
-        ("v=spf1 ip4:x -all", "'x' is no IPv4 address"),
-        ("v=spf1 ip6:x -all", "'x' is no IPv6 address"),
+        ("v=spf1 all:x", "all must not have an argument"),
+        ("v=spf1 ip4:x -all", "'x' is not an IPv4 address"),
+        ("v=spf1 ip6:x -all", "'x' is not an IPv6 address"),
         ("v=spf1 include: -all", "the domain name is missing"),
     ],
 )
@@ -56,7 +56,7 @@ def test_after_the_end_nothing_is_void() -> None:
 def test_a_name_that_ends_in_text_behind_a_macro_needs_a_top_level_domain() -> None:
     assert domain_spec("%{d}").text == "%{d}"
     assert domain_spec("%{i}.example.com").text == "%{i}.example.com"
-    with pytest.raises(SpfSyntaxError, match="no domain name with a top-level domain"):
+    with pytest.raises(SpfSyntaxError, match="not a domain name with a top-level domain"):
         domain_spec("%{d}example")
 
 
