@@ -44,13 +44,6 @@ PAGES |= {name: (HOME / name).read_text() for name in ("README.md", "CONTRIBUTIN
 WRITTEN = {name: text for name, text in PAGES.items() if not name.startswith("docs/reference/")}
 LARGEST = 300_000  # octets of a picture
 FIRST_SCREEN = 60  # lines
-LONGEST_SENTENCE = 25  # words
-OF_CONTRIBUTORS = {"CONTRIBUTING.md", "docs/architecture.md", "docs/reliability.md", "docs/worlds.md"}
-PRIVATE_WORDS = re.compile(  # the field has others, which docs/glossary.md shows
-    r"\b(?:anew|whoever|whichever|mend(?:s|ed|ing)?|octets?|leads? back|in clear|(?:could|can) ?not (?:be told|tell)"
-    r"|believed?|verdicts?|demand(?:s|ed)?|mute[sd]?|judged?|ceilings?)\b",
-    re.IGNORECASE,
-)
 COMMAND_LINE = "docs/command-line.md"
 USERS_KEYS = (".target", ".labels", ".cause", "findings[].evidence", ".counts")
 SECTION = re.MULTILINE | re.DOTALL
@@ -245,29 +238,6 @@ def _keys(value: Any, at: str = "") -> Iterator[str]:
             yield (path := f"{at}.{key}".lstrip("."))
             if path not in ("summary", "verdicts[].earlier_trouble"):
                 yield from _keys(inner, path)
-
-
-@each_written
-def test_sentences_are_short(name: str) -> None:
-    for sentence in _sentences(WRITTEN[name]):
-        words = [word for word in sentence.split() if re.search(r"\w", word)]
-        assert len(words) <= LONGEST_SENTENCE, sentence
-
-
-@pytest.mark.parametrize("name", sorted(WRITTEN.keys() - OF_CONTRIBUTORS))
-def test_words_are_those_of_the_field(name: str) -> None:
-    written = prose(WRITTEN[name]).partition("## For contributors")[0]
-    written = re.sub(r"<!-- (\w+): made by.*?<!-- end of \1 -->|`[^`\n]+`", "", written, flags=re.DOTALL)
-    assert PRIVATE_WORDS.findall(written) == []
-
-
-def _sentences(page: str) -> Iterator[str]:
-    """Also cells of tables and items of lists; what is code counts as one word."""
-    text = re.sub(r"<!--.*?-->|\]\([^)]*\)", "", prose(page), flags=re.DOTALL)
-    text = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "code", text, flags=re.DOTALL)
-    for paragraph in re.split(r"\n\s*\n|\n(?=[|#*-]|\d+\. )", text):
-        for piece in re.split(r"(?<!\\)\||<br>", paragraph) if paragraph.startswith("|") else [paragraph]:
-            yield from re.split(r"(?<=[.!?:])\s+", " ".join(piece.split()))
 
 
 @each_written
