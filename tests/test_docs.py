@@ -96,7 +96,7 @@ def test_the_readme_begins_with_what_it_is_good_for() -> None:
     begin = "\n".join(PAGES["README.md"].splitlines()[:FIRST_SCREEN])
     for wanted in (
         "docs/images/overview.png",
-        "docs/images/grafana-fleet-top.png",
+        "docs/images/domain.png",
         "make run",
         "docs/501-5.5.4.md",
         "deliverability-exporter check example.com",
@@ -105,8 +105,10 @@ def test_the_readme_begins_with_what_it_is_good_for() -> None:
         assert wanted in begin
 
 
-def test_the_overview_is_as_wide_as_a_page() -> None:
-    header = (HOME / "docs" / "images" / "overview.png").read_bytes()[:24]
+@pytest.mark.parametrize("name", ["overview.png", "domain.png"])
+def test_a_picture_is_as_wide_as_a_page(name: str) -> None:
+    """`make pictures` draws them again."""
+    header = (HOME / "docs" / "images" / name).read_bytes()[:24]
     width, height = struct.unpack(">II", header[16:24])
     assert (width, height < 900) == (1280, True)
 
