@@ -7,7 +7,8 @@
 # make drill   trouble of 15 kinds, a real Prometheus and Alertmanager, exactly the expected notices; in 4 minutes
 # make torture every attack at its full size, in less than an hour; by hand and before a release
 # make mutants  changes of the core, a sample of SAMPLE of each file: how many do its tests notice? by hand
-# make docs    make anew what is made from the code: rules, dashboards, the reference, the README's table
+# make docs    make again what is made from the code: rules, dashboards, the reference, tables of documents
+# make pictures  draw the pages of a fleet again, for the documents; as root
 # make lock    choose the pinned packages anew, from pyproject.toml
 # make clean   remove what the others made
 
@@ -29,7 +30,7 @@ SERVERS := exim4:exim4-daemon-light smtpd:opensmtpd
 WORKERS ?= 2
 SPREAD := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test quick lint format test-slow drill torture mutants tools builders docs lock clean
+.PHONY: run test quick lint format test-slow drill torture mutants tools builders docs pictures lock clean
 
 run: .venv/.for-run
 	$(BIN)/deliverability-exporter demo
@@ -91,6 +92,9 @@ builders: .venv/.made
 docs: .venv/.for-run
 	$(BIN)/python -m tools.docs
 	$(BIN)/python -m exporter publish .
+
+pictures: .venv/.for-test tools
+	$(BIN)/python -m tests.first_hour.pictures docs/images
 
 # Needs uv. Neither file names a package index: whoever installs brings their own, and the hashes hold it to these files.
 lock:

@@ -27,10 +27,8 @@ CATALOGUE = catalogue.load()
 LATER = (
     "exporter/*",
     "config.example.yaml*",
-    "README.md*",
-    "CONTRIBUTING.md*",
-    "SECURITY.md*",
-    "docs/*",
+    "docs/reference/*",
+    "docs/index.md*",
     "prometheus/*",
     "grafana/*",
     "rule *",
@@ -166,7 +164,7 @@ def in_documents() -> Said:
     pages = [HOME / "README.md", HOME / "CONTRIBUTING.md", HOME / "SECURITY.md", *(HOME / "docs").rglob("*.md")]
     for path in sorted(pages):
         text = re.sub(r"\]\([^)]*\)", "]", prose(path.read_text()))
-        text = re.sub(r"<[^>]+>", "", text)
+        text = re.sub(r"<[^>]+>", "", text.replace("<br>", "\n\n"))
         for part in re.split(r"\n\s*\n|(?<!\\)\||\n(?= *(?:[-*>] |\d+\. |#))", text):
             yield path.relative_to(HOME).as_posix(), part
 

@@ -1,4 +1,4 @@
-"""`python -m tools.docs` writes the reference, the README's tables, docs/worlds.md and the schema for editors again."""
+"""`python -m tools.docs` writes the reference, the tables of documents, docs/worlds.md and the schema for editors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from exporter.config.schema import schema
 from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue
-from tools import readme, worlds
+from tools import tables, worlds
 from tools.reference import references
 
 HOME = Path(__file__).parents[1]
@@ -18,7 +18,8 @@ SCHEMA = "exporter/data/config.schema.json"
 
 def documents(known: Catalogue) -> Iterator[tuple[str, str]]:
     """Path in the project, and content, of each."""
-    yield readme.NAME, readme.renewed((HOME / readme.NAME).read_text("utf-8"), known)
+    for name in tables.DOCUMENTS:
+        yield name, tables.renewed((HOME / name).read_text("utf-8"), name, known)
     yield SCHEMA, json.dumps(schema(), indent=2) + "\n"
     yield worlds.NAME, worlds.page()
     yield from references(known)

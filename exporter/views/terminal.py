@@ -202,7 +202,9 @@ def _demand(console: Console, card: DemandCard) -> None:
 def _line(console: Console, indent: int, text: Text, mark: Text | None = None) -> None:
     """On a terminal wrapped under its indent; elsewhere one whole line, for grep. `mark` stands in the indent."""
     before = mark or Text()
-    if console.is_terminal:
+    if console.is_terminal and not indent:
+        console.print(text)
+    elif console.is_terminal:
         row = Table.grid()
         row.add_column(width=indent)
         row.add_column(overflow="fold")

@@ -12,7 +12,7 @@ from tests.publish import stories, watching
 from tests.support.markdown import cells
 
 PAGE = Path(__file__).parents[2] / "docs" / "alerting.md"
-(TABLE,) = (rows[1:] for rows in cells(PAGE.read_text()) if rows[0] == ("What happens", "What people are told"))
+(TABLE,) = (rows[1:] for rows in cells(PAGE.read_text()) if rows[0] == ("What happens", "Alert"))
 ROWS = {row[0]: row[1] for row in TABLE}
 OF_SCENES = {scene.happens: scene.told for scene in SCENES}
 STORIES = {story.name: story for story in [*stories.stories(), *watching.stories()]}

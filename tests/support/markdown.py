@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_FENCE = re.compile(r"^(?P<fence>```+)(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(?P<fence>```+)(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
@@ -16,12 +16,12 @@ class Block(NamedTuple):
 
 
 def blocks(page: str) -> list[Block]:
-    return [Block(found["info"].strip(), found["text"]) for found in _FENCE.finditer(page)]
+    return [Block(found["info"].strip(), found["text"]) for found in FENCE.finditer(page)]
 
 
 def prose(page: str) -> str:
     """Without fenced code."""
-    return _FENCE.sub("", page)
+    return FENCE.sub("", page)
 
 
 def links(page: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The project's documents are what the code says now, and nothing else of the README is touched."""
+"""The project's documents are what the code says now, and nothing beside their tables is touched."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from exporter.engine import catalogue
 from exporter.facts import Severity
 from tests.support.markdown import cells
-from tools import docs, readme
-from tools.readme import marks
+from tools import docs, tables
+from tools.tables import marks
 
 CATALOGUE = catalogue.load()
-PAGE = "docs/reference/checks.md"
+PAGE = "reference/checks.md"
 
 
 def test_users_do_not_install_the_tools() -> None:
@@ -28,23 +28,21 @@ def test_documents_are_those_of_now() -> None:
 
 
 def test_the_table_leads_from_each_cause_to_what_can_be_alerted_on() -> None:
-    metrics = {metric.name for metric in CATALOGUE.metrics}
-    for given in readme._shipped():
-        assert given.keys() <= {"cause", "answer", "this", "findings", "metrics", "instead"}
-        assert given.get("findings") or given.get("instead"), given["cause"]
-        assert set(given.get("metrics", ())) <= metrics
+    for given in tables.shipped_causes():
+        assert {"cause", "answer", "fix"} <= given.keys() <= {"cause", "answer", "this", "findings", "fix"}
+        assert not re.search(r"[{}]", given["fix"]), "people see this without a target"
         for finding in given.get("findings", ()):
             assert CATALOGUE.rules[finding].severity is not Severity.INFO, f"{finding} is no series"
 
 
 def test_only_the_helo_name_causes_the_error_it_all_began_with() -> None:
-    (cause,) = [given for given in readme._shipped() if given.get("this")]
+    (cause,) = [given for given in tables.shipped_causes() if given.get("this")]
     assert cause["answer"] == "`501 5.5.4`"
     assert all(finding.startswith(("helo.", "ehlo_probe.")) for finding in cause["findings"])
 
 
-def test_the_readme_has_every_check_with_a_link_to_all_of_it() -> None:
-    ((_, *rows),) = cells(readme.checks(CATALOGUE))
+def test_every_check_is_listed_with_a_link_to_all_of_it() -> None:
+    ((_, *rows),) = cells(tables.checks(CATALOGUE))
     told = [re.fullmatch(r"\[`(\w+)`\]\((.+)#(\w+)\)", row[0]) for row in rows]
     assert [found.groups() for found in told if found] == [(it, PAGE, it) for it in CATALOGUE.checks]
     for row, check in zip(rows, CATALOGUE.checks.values(), strict=True):
@@ -52,20 +50,22 @@ def test_the_readme_has_every_check_with_a_link_to_all_of_it() -> None:
         assert all(kind.NOUN in row[2] for kind in check.over)
 
 
-@pytest.mark.parametrize("name", readme.TABLES)
-def test_a_table_is_one(name: str) -> None:
-    (rows,) = cells(readme.TABLES[name](CATALOGUE))
+@pytest.mark.parametrize("document", tables.DOCUMENTS)
+def test_a_table_is_one(document: str) -> None:
+    name, made = tables.DOCUMENTS[document]
+    (rows,) = cells(made(CATALOGUE))
     assert {len(row) for row in rows} == {len(rows[0])}
-    assert len(rows) == 1 + {"checks": len(CATALOGUE.checks), "causes": len(readme._shipped())}[name]
+    assert len(rows) == 1 + {"checks": len(CATALOGUE.checks), "causes": len(tables.shipped_causes())}[name]
 
 
-def test_only_what_is_between_the_marks_is_made_anew() -> None:
-    text = "before\n" + "between\n".join(f"{begin}stale words\n{end}" for begin, end in map(marks, readme.TABLES))
-    new = readme.renewed(f"{text}after\n", CATALOGUE)
-    assert new.startswith(f"before\n{marks('checks')[0]}")
-    assert f"{marks('checks')[1]}between\n{marks('causes')[0]}" in new
-    assert new.endswith(f"{marks('causes')[1]}after\n")
+@pytest.mark.parametrize("document", tables.DOCUMENTS)
+def test_only_what_is_between_the_marks_is_made_again(document: str) -> None:
+    begin, end = marks(tables.DOCUMENTS[document][0])
+    text = f"before\n{begin}stale words\n{end}after\n"
+    new = tables.renewed(text, document, CATALOGUE)
+    assert new.startswith(f"before\n{begin}")
+    assert new.endswith(f"{end}after\n")
     assert "stale words" not in new
-    assert readme.renewed(new, CATALOGUE) == new
+    assert tables.renewed(new, document, CATALOGUE) == new
     with pytest.raises(ValueError, match="wants the lines"):
-        readme.renewed(text.replace(marks("causes")[1], ""), CATALOGUE)
+        tables.renewed(text.replace(end, ""), document, CATALOGUE)

@@ -56,6 +56,10 @@ class World:
     def config(self) -> Path:
         return self.home / f"{self.name}.yaml"
 
+    @property
+    def file(self) -> Path:
+        return self.home / f"{self.name}.zone"
+
     def all(self, key: str) -> list[str]:
         return [value for name, value in _OWN.findall(self.text) if name == key]
 
@@ -82,8 +86,12 @@ class World:
         return "\n".join([*_common(self.hosted), *lists, self.others.world])
 
 
+def read(path: Path) -> World:
+    return World(path.stem, path.read_text(), path.parent)
+
+
 def worlds() -> list[World]:
-    return [World(path.stem, path.read_text()) for path in sorted(HOME.glob("*.zone"))]
+    return [read(path) for path in sorted(HOME.glob("*.zone"))]
 
 
 async def play(world: World, clock: Clock, sweeps: int = 1) -> tuple[Settings, Store]:

@@ -1,4 +1,4 @@
-"""The mail hosts, web servers and registry of worlds: `python -m tests.lab.internet.hosts PEM WORLD...`.
+"""The mail hosts, web servers and registry of worlds: `python -m tests.lab.internet.hosts PEM FILE...`.
 
 They are the servers of the demo, on loopback; at each address of the worlds the octets are passed on to one of them.
 The file PEM gets the authorities of their certificates, once everything listens.
@@ -19,7 +19,7 @@ from exporter.demo.small_world import SmallWorld
 from exporter.demo.website import HTTPS, Page
 from exporter.facts import IP
 from exporter.mail import names
-from tests.worlds.world import World, worlds
+from tests.worlds.world import World, read
 
 _PIECE = 65536
 
@@ -67,4 +67,4 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 if __name__ == "__main__":
-    asyncio.run(serve([it for it in worlds() if it.name in sys.argv[2:]], Path(sys.argv[1])))
+    asyncio.run(serve([read(Path(it)) for it in sys.argv[2:]], Path(sys.argv[1])))

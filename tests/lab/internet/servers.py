@@ -63,7 +63,7 @@ def internet(lab: Lab, worlds: Iterable[World]) -> Internet:
         nsd(lab, served, f"nsd-{name}", at=at, inside=namespace)
     recursor(lab, root, ROOT_SERVER, Endpoint(RESOLVER, DNS), namespace)
     roots = lab.home / "roots.pem"
-    of_worlds = [sys.executable, "-m", "tests.lab.internet.hosts", str(roots), *(world.name for world in worlds)]
+    of_worlds = [sys.executable, "-m", "tests.lab.internet.hosts", str(roots), *(str(world.file) for world in worlds)]
     here = {"PYTHONPATH": str(Path(__file__).parents[3])}
     lab.start("hosts", namespace.enter(of_worlds), roots.exists, within=60, env=here)
     return Internet(namespace, {"SSL_CERT_FILE": str(roots), "SSL_CERT_DIR": str(lab.folder("no-roots"))})

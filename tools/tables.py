@@ -1,27 +1,28 @@
-"""The tables of the README: what the exporter checks, and which finding shows the cause of each refusal."""
+"""The tables of two documents: what the exporter checks, and which finding shows the cause of a refusal."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from exporter import strict_yaml
 from exporter.config.values import written
 from exporter.engine.catalogue import Catalogue
-from exporter.explain.notices import notice
 from exporter.publish.markdown import code, plain, table
 from tools.reference.checks import every
 
-NAME = "README.md"
 SHIPPED = Path(__file__).with_name("causes.yaml")
 
 _CHECKS = ("Check", "Question", "Asked of", "Every")
-_CAUSES = ("Cause, as told", "Receivers answer", "Findings to alert on", "Metric", "Fix")
+_CAUSES = ("Possible cause", "Receivers answer", "Findings", "Fix")
+
+Table: TypeAlias = Callable[[Catalogue], str]
 
 
 @cache
-def _shipped() -> tuple[dict[str, Any], ...]:
+def shipped_causes() -> tuple[dict[str, Any], ...]:
     root = strict_yaml.parse(SHIPPED.read_bytes()).root
     content: Any = root.plain() if root else {}
     return tuple(content["causes"])
@@ -33,7 +34,7 @@ def checks(known: Catalogue) -> str:
         _CHECKS,
         (
             (
-                f"[{code(check.id)}](docs/reference/checks.md#{check.id})",
+                f"[{code(check.id)}](reference/checks.md#{check.id})",
                 plain(check.question),
                 "; ".join(kind.NOUN for kind in check.over),
                 written(every(check)),
@@ -48,22 +49,23 @@ def causes(known: Catalogue) -> str:
 
     Raise KeyError for a finding that there is not: the table goes with the catalogue.
     """
-    return table(_CAUSES, (_row(given, known) for given in _shipped()))
+    return table(_CAUSES, (_row(given, known) for given in shipped_causes()))
 
 
 def _row(given: dict[str, Any], known: Catalogue) -> tuple[str, ...]:
     rules = [known.rules[finding] for finding in given.get("findings", ())]
-    fixes = [*([notice(rules[0]).fix] if rules else []), *([given["instead"]] if "instead" in given else [])]
     return (
         f"**{given['cause']}**" if given.get("this") else given["cause"],
         given["answer"],
-        ", ".join(f"`{rule.id}`" for rule in rules),
-        ", ".join(f"`{metric}`" for metric in given.get("metrics", ())),
-        " ".join(fixes),
+        ", ".join(f"[`{it.id}`](reference/findings/{it.id.partition('.')[0]}.md#{it.id})" for it in rules) or "none",
+        given["fix"],
     )
 
 
-TABLES = {"checks": checks, "causes": causes}
+DOCUMENTS: Mapping[str, tuple[str, Table]] = {
+    "docs/index.md": ("checks", checks),
+    "docs/501-5.5.4.md": ("causes", causes),
+}
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -71,13 +73,12 @@ def marks(name: str) -> tuple[str, str]:
     return f"<!-- {name}: made by `make docs` -->\n", f"<!-- end of {name} -->\n"
 
 
-def renewed(text: str, known: Catalogue) -> str:
-    """The text with the tables between their marks made anew. Raise ValueError where marks are missing."""
-    for name, made in TABLES.items():
-        begin, end = marks(name)
-        before, found, rest = text.partition(begin)
-        _, found_end, after = rest.partition(end)
-        if not found or not found_end:
-            raise ValueError(f"wants the lines {begin}{end}")
-        text = f"{before}{begin}\n{made(known)}\n{end}{after}"
-    return text
+def renewed(text: str, document: str, known: Catalogue) -> str:
+    """The document with the table between its marks made again. Raise ValueError where marks are missing."""
+    name, made = DOCUMENTS[document]
+    begin, end = marks(name)
+    before, found, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        raise ValueError(f"{document} wants the lines {begin}{end}")
+    return f"{before}{begin}\n{made(known)}\n{end}{after}"
