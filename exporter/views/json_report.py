@@ -15,6 +15,7 @@ from exporter.model import Exchange
 from exporter.receivers import Cause, DemandState, OpenQuestion
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, RunEvidence, ShownFinding
+from exporter.views.report import Discovered
 from exporter.views.times import timestamp, until
 
 SCHEMA = 1  # changes when a key goes or changes its meaning
@@ -22,8 +23,17 @@ SCHEMA = 1  # changes when a key goes or changes its meaning
 JsonObject: TypeAlias = Mapping[str, object]  # what json.dumps takes; an enum is written as the text that it is
 
 
-def as_json(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str], exit_code: int) -> str:
-    """Each verdict with its evidence, in the same words as the pages."""
+def as_json(
+    store: Store,
+    policy: FindingPolicy,
+    now: float,
+    notes: Sequence[str],
+    exit_code: int,
+    discovered: Discovered | None = None,
+) -> str:
+    """Each verdict with its evidence, in the same words as the pages. What may not send stands apart."""
+    discovered = discovered or Discovered()
+    supposed = discovered.supposed
     shown = cards.cards(store, policy, now)
     body = {
         "schema": SCHEMA,
@@ -34,6 +44,11 @@ def as_json(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str
         "problems": [_problem(problem) for problem in problems(store, policy, now)],
         "verdicts": [_card(card) for card in shown],
         "receivers": [_reception(reception) for reception in cards.receptions(store)],
+        "discovered": discovered.facts,
+        "if_it_sends": {
+            "problems": [_problem(problem) for problem in problems(supposed, policy, now)],
+            "verdicts": [_card(card) for card in cards.cards(supposed, policy, now)],
+        },
     }
     return json.dumps(body, indent=2, ensure_ascii=False)
 

@@ -7,8 +7,8 @@ change, and what was not seen.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from exporter import receivers
 from exporter.check_state import CheckState, FindingPolicy
@@ -39,6 +39,18 @@ class Prospect:
     domains: tuple[str, ...]
     at_risk: tuple[str, ...]  # a demand is not met, or something critical is wrong
     unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """What DNS shows of who sends, for people and for programs. `supposed`: what was judged in case that they send.
+
+    Nobody has said that they do, so it counts nowhere.
+    """
+
+    told: str = ""
+    facts: tuple[Mapping[str, object], ...] = ()
+    supposed: Store = field(default_factory=Store)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,13 @@ from exporter.model import Exchange
 from exporter.receivers import DemandState
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, ShownFinding
-from exporter.views.report import Prospect, Report, Unknown, report
+from exporter.views.report import Discovered, Prospect, Report, Unknown, report
 from exporter.views.times import until
 
 SHOWN = 25  # problems on one page
 NOTHING = "no problem found"  # which is no promise: much shows only when mail is sent
 NAMED = 5  # targets named in one line
+NOTHING_FOUND = Discovered()
 _STATES_OF_ALL: Mapping[Severity | Verdict, str] = {
     Severity.CRITICAL: "AT RISK",
     Severity.WARNING: "WARNINGS",
@@ -56,6 +57,7 @@ class Look:
     seconds: float
     resolver: str
     left_out: Sequence[str] = ()
+    discovered: Discovered = NOTHING_FOUND
 
 
 def as_text(
@@ -71,12 +73,14 @@ def as_text(
         _line(console, 0, Text(f"... and {len(found.problems) - SHOWN} more problems: --format json lists them"))
     for unknown in found.unknowns:
         _unknown(console, unknown)
+    _discovered(console, look.discovered, policy, now)
     for text in look.left_out:
         _line(console, 0, Text(f"Not looked at: {text}"))
     if found.prospects:
         _line(console, 0, Text("Receivers: ").append(", ".join(map(_prospect, found.prospects))))
     if detail:
-        _details(console, store, cards.cards(store, policy, now), everything=detail > 1)
+        judged = [*store, *look.discovered.supposed]
+        _details(console, store, cards.cards(judged, policy, now), everything=detail > 1)
     else:
         _line(
             console,
@@ -100,9 +104,26 @@ def _summary(console: Console, found: Report, look: Look) -> None:
     console.print()
 
 
-def _problem(console: Console, problem: Problem) -> None:
+def _discovered(console: Console, discovered: Discovered, policy: FindingPolicy, now: float) -> None:
+    """Softly, because nobody has said that these machines send."""
+    if discovered.told:
+        _line(console, 0, Text(f"Found in DNS: {discovered.told}."))
+    if not len(discovered.supposed):
+        return
+    found = report(discovered.supposed, policy, now)
+    if not (found.problems or found.unknowns):
+        _line(console, 0, Text("If they send: nothing is wrong with PTR and listings."))
+        return
+    _line(console, 0, Text("If they send, this is wrong or unknown. It does not count:"))
+    for problem in found.problems:
+        _problem(console, problem, Text("NOTE", _STYLE[Severity.INFO]))
+    for unknown in found.unknowns:
+        _unknown(console, unknown, Text("NOTE", _STYLE[Severity.INFO]))
+
+
+def _problem(console: Console, problem: Problem, mark: Text | None = None) -> None:
     severity = problem.severity
-    mark = Text(severity.upper(), _STYLE[severity])
+    mark = mark or Text(severity.upper(), _STYLE[severity])
     _line(console, _INDENT, Text.assemble(problem.text, (f"  [{problem.rule.id}]", "dim")), mark)
     _line(console, _INDENT, Text(problem.rule.why))
     _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), problem.fix))
@@ -112,10 +133,10 @@ def _problem(console: Console, problem: Problem) -> None:
         _line(console, _INDENT, Text(f"Seen at {_some(titles)}.{hurt}"))
 
 
-def _unknown(console: Console, unknown: Unknown) -> None:
+def _unknown(console: Console, unknown: Unknown, mark: Text | None = None) -> None:
     text = f"{unknown.check.id}: {unknown.doubt.detail} ({_some(unknown.targets)})"
     line = Text.assemble(text, (f"  [{unknown.doubt.reason}]", "dim"))
-    _line(console, _INDENT, line, Text("UNKNOWN", _STYLE[Verdict.UNKNOWN]))
+    _line(console, _INDENT, line, mark or Text("UNKNOWN", _STYLE[Verdict.UNKNOWN]))
 
 
 def _some(titles: Sequence[str]) -> str:
