@@ -33,7 +33,7 @@ from exporter.net.dnsbl.client import DnsblClient
 from exporter.targets import Address, Delivery, Domain, MailHost, OwnResolver
 from exporter.text import printable
 from exporter.views import json_report, pipelines, terminal
-from exporter.views.report import Discovered
+from exporter.views.report import NOTHING_FOUND
 
 MOST_NAMED = 3  # words that the first line repeats
 _RESOLVER = "Fix: name one that answers with --resolver ADDRESS, best one of your own on this host."
@@ -84,10 +84,8 @@ async def _check_once(arguments: argparse.Namespace) -> int:
         print(json_report.failed(text, Exit.UNKNOWN) if arguments.format == "json" else f"{text}\n{_RESOLVER}")
         return Exit.UNKNOWN
     policy, now = FindingPolicy(settings.severities), clock.wall()
-    discovered, notes = Discovered(), list[str]()
-    if discovery is not None:
-        store, supposed = discovery.parted(store)
-        discovered, notes = discovery.discovered(supposed), list(discovery.left_out())
+    discovered = discovery.discovered() if discovery else NOTHING_FOUND
+    notes = list(discovery.left_out()) if discovery else []
     if settings.helo_name is None:
         notes.append("mail hosts. Say what we are called there with --smtp.helo-name NAME.")
     code = exit_code(store, policy, now, FailOn(arguments.fail_on))
@@ -95,9 +93,9 @@ async def _check_once(arguments: argparse.Namespace) -> int:
         case "json":
             print(json_report.as_json(store, policy, now, notes, code, discovered))
         case "junit":
-            print(pipelines.as_junit(store, policy, now, discovered.supposed), end="")
+            print(pipelines.as_junit(store, policy, now), end="")
         case "sarif":
-            print(pipelines.as_sarif(store, policy, now, discovered.supposed))
+            print(pipelines.as_sarif(store, policy, now))
         case _:
             subject = _subject(arguments.targets, targets)
             look = terminal.Look(subject, clock.monotonic() - began, resolver, notes, discovered)

@@ -13,7 +13,6 @@ from dataclasses import replace
 from exporter.cli.discover import MOST_IN_NETWORK, Found, Likely, discover
 from exporter.cli.named import DomainFlags
 from exporter.cli.selectors import with_selectors
-from exporter.engine.store import Store
 from exporter.facts import IP
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.model import Target
@@ -44,9 +43,9 @@ class Discovery:
         self._targets = list(self._as_they_say(targets))
         made = with_selectors(self._targets, {it.domain: it.selectors for it in self._found})
         for ip in self._likely():
-            made.append(Address(ip=ip, helo=()))
+            made.append(Address(ip=ip, helo=(), likely=True))
             if self._lists:
-                made.append(Reputation(subject=ip, lists=self._lists))
+                made.append(Reputation(subject=ip, lists=self._lists, likely=True))
         return made
 
     def _as_they_say(self, targets: Sequence[Target]) -> Iterator[Target]:
@@ -62,16 +61,8 @@ class Discovery:
                 case _:
                     yield it
 
-    def parted(self, store: Store) -> tuple[Store, Store]:
-        """What counts, and what was judged in case that a machine sends."""
-        likely = {Address(ip=ip, helo=()).key for ip in self._likely()}
-        counted, supposed = Store(), Store()
-        for state in store:
-            (supposed if state.target.key in likely else counted).take(state)
-        return counted, supposed
-
-    def discovered(self, supposed: Store) -> Discovered:
-        return Discovered("; ".join(self._told()), tuple(map(_as_json, self._found)), supposed)
+    def discovered(self) -> Discovered:
+        return Discovered("; ".join(self._told()), tuple(map(_as_json, self._found)))
 
     def left_out(self) -> Iterator[str]:
         """What was not looked at, and how to."""

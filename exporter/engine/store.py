@@ -81,10 +81,6 @@ class Store:
             return False
         return True
 
-    def take(self, state: CheckState) -> None:
-        """Keep a state of another store."""
-        self._states[state.key] = state
-
     def remove(self, key: Key) -> None:
         self._states.pop(key, None)
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from exporter import __version__
-from exporter.check_state import CheckState, FindingPolicy
+from exporter.check_state import FindingPolicy
 from exporter.engine.problems import Problem, problems
 from exporter.engine.store import Store
 from exporter.facts import Rule, Severity, Verdict
 from exporter.text import printable
 from exporter.views import cards
 from exporter.views.cards import Card
+from exporter.views.report import supposed
 
 _LEVELS: Mapping[Severity, str] = {Severity.CRITICAL: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
@@ -26,10 +27,10 @@ _NAME = "deliverability-exporter"
 ONLY_IF = "only if it sends"
 
 
-def as_junit(store: Store, policy: FindingPolicy, now: float, supposed: Iterable[CheckState] = ()) -> str:
+def as_junit(store: Store, policy: FindingPolicy, now: float) -> str:
     """The suite is the look; its test cases are in the order of the cards, the worst first."""
-    shown = [card for card in cards.cards(store, policy, now) if not card.check.concludes]
-    perhaps = cards.cards(supposed, policy, now)
+    counted = (it for it in store if not it.check.concludes and not it.target.likely)
+    shown, perhaps = cards.cards(counted, policy, now), cards.cards(supposed(store), policy, now)
     counts = {verdict: sum(card.verdict is verdict for card in shown) for verdict in Verdict}
     suite = ET.Element(
         "testsuite",
@@ -68,8 +69,8 @@ def _safe(text: str) -> str:
     return printable(text, len(text))
 
 
-def as_sarif(store: Store, policy: FindingPolicy, now: float, supposed: Iterable[CheckState] = ()) -> str:
-    found, perhaps = problems(store, policy, now), problems(supposed, policy, now)
+def as_sarif(store: Store, policy: FindingPolicy, now: float) -> str:
+    found, perhaps = problems(store, policy, now), problems(supposed(store), policy, now)
     rules = {problem.rule.id: problem.rule for problem in (*found, *perhaps)}
     places = {id_: place for place, id_ in enumerate(rules)}
     run = {

@@ -11,21 +11,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from exporter.check_state import FindingPolicy
-from exporter.engine.problems import Problem
+from exporter.check_state import CheckState, FindingPolicy
+from exporter.engine.problems import Problem, problems
 from exporter.engine.store import Store
 from exporter.facts import Severity, Verdict
 from exporter.model import Exchange
 from exporter.receivers import DemandState
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, ShownFinding
-from exporter.views.report import Discovered, Prospect, Report, Unknown, report
+from exporter.views.report import NOTHING_FOUND, Discovered, Prospect, Report, Unknown, report, supposed, unknowns
 from exporter.views.times import until
 
 SHOWN = 25  # problems on one page
 NOTHING = "no problem found"  # which is no promise: much shows only when mail is sent
 NAMED = 5  # targets named in one line
-NOTHING_FOUND = Discovered()
 _STATES_OF_ALL: Mapping[Severity | Verdict, str] = {
     Severity.CRITICAL: "AT RISK",
     Severity.WARNING: "WARNINGS",
@@ -73,13 +72,15 @@ def as_text(
         _line(console, 0, Text(f"... and {len(found.problems) - SHOWN} more problems: --format json lists them"))
     for unknown in found.unknowns:
         _unknown(console, unknown)
-    _discovered(console, look.discovered, policy, now)
+    if look.discovered.told:
+        _line(console, 0, Text(f"Found in DNS: {look.discovered.told}."))
+    _supposed(console, supposed(store), policy, now)
     for text in look.left_out:
         _line(console, 0, Text(f"Not looked at: {text}"))
     if found.prospects:
         _line(console, 0, Text("Receivers: ").append(", ".join(map(_prospect, found.prospects))))
     if detail:
-        judged = [*store, *look.discovered.supposed]
+        judged = [*(it for it in store if not it.target.likely), *supposed(store)]
         _details(console, store, cards.cards(judged, policy, now), everything=detail > 1)
     else:
         _line(
@@ -104,21 +105,17 @@ def _summary(console: Console, found: Report, look: Look) -> None:
     console.print()
 
 
-def _discovered(console: Console, discovered: Discovered, policy: FindingPolicy, now: float) -> None:
+def _supposed(console: Console, states: Sequence[CheckState], policy: FindingPolicy, now: float) -> None:
     """Softly, because nobody has said that these machines send."""
-    if discovered.told:
-        _line(console, 0, Text(f"Found in DNS: {discovered.told}."))
-    if not len(discovered.supposed):
-        return
-    found = report(discovered.supposed, policy, now)
-    if not (found.problems or found.unknowns):
+    found, unknown = problems(states, policy, now), unknowns(states)
+    if found or unknown:
+        _line(console, 0, Text("If they send, this is wrong or unknown. It does not count:"))
+    elif states:
         _line(console, 0, Text("If they send: nothing is wrong with PTR and listings."))
-        return
-    _line(console, 0, Text("If they send, this is wrong or unknown. It does not count:"))
-    for problem in found.problems:
+    for problem in found:
         _problem(console, problem, Text("NOTE", _STYLE[Severity.INFO]))
-    for unknown in found.unknowns:
-        _unknown(console, unknown, Text("NOTE", _STYLE[Severity.INFO]))
+    for one in unknown:
+        _unknown(console, one, Text("NOTE", _STYLE[Severity.INFO]))
 
 
 def _problem(console: Console, problem: Problem, mark: Text | None = None) -> None:

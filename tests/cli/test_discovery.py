@@ -15,6 +15,7 @@ from exporter.cli.exit_codes import Exit, FailOn, exit_code
 from exporter.cli.named import DomainFlags, named
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.plan import Plan
+from exporter.engine.problems import problems
 from exporter.engine.store import Store
 from exporter.engine.sweep import Sweep
 from exporter.facts import Severity
@@ -22,7 +23,7 @@ from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.net import Net
 from exporter.targets import Domain, KeyNamespace
 from exporter.views import json_report, pipelines, terminal
-from exporter.views.report import Discovered, report
+from exporter.views.report import Discovered, report, supposed
 from tests.cli.test_check import CATALOGUE
 from tests.support.clock import FakeClock
 from tests.support.memory import MemoryResolver
@@ -43,8 +44,7 @@ CHECKS = ("spf", "spf_sender", "ptr", "dkim", "mx", "dmarc", "helo")
 
 @dataclass
 class Looked:
-    counted: Store
-    supposed: Store
+    store: Store
     discovered: Discovered
     left_out: Sequence[str]
     asked: int
@@ -52,7 +52,7 @@ class Looked:
     def text(self) -> str:
         stream = io.StringIO()
         look = terminal.Look("example.com", 1.5, "192.0.2.53", self.left_out, self.discovered)
-        terminal.as_text(self.counted, POLICY, 0, look, stream)
+        terminal.as_text(self.store, POLICY, 0, look, stream)
         return stream.getvalue()
 
 
@@ -67,22 +67,21 @@ async def looked(
     await Sweep(
         Plan(CATALOGUE, targets, CHECKS.__contains__, store), store, lambda it: Net(dns, clock, states=it), clock
     ).run()
-    counted, supposed = discovery.parted(store)
-    return Looked(counted, supposed, discovery.discovered(supposed), list(discovery.left_out()), asked)
+    return Looked(store, discovery.discovered(), list(discovery.left_out()), asked)
 
 
 async def test_a_machine_that_may_send_is_judged_and_counts_nowhere(tmp_path: Path) -> None:
     it = await looked("example.com")
-    assert [state.check.id for state in it.supposed] == ["ptr"]
-    assert [one.rule.id for one in report(it.supposed, POLICY, 0).problems] == ["ptr.missing"]
-    assert report(it.counted, POLICY, 0).state is Severity.WARNING, "it has no DMARC record"
-    assert exit_code(it.counted, POLICY, 0, FailOn.CRITICAL) is Exit.OK
+    (state,) = supposed(it.store)
+    assert [one.rule.id for one in problems([state], POLICY, 0)] == ["ptr.missing"]
+    assert report(it.store, POLICY, 0).state is Severity.WARNING, "it has no DMARC record"
+    assert exit_code(it.store, POLICY, 0, FailOn.CRITICAL) is Exit.OK
     same(it.text(), "check-alone.txt", tmp_path)
 
 
 async def test_what_is_unknown_of_such_a_machine_counts_nowhere_and_is_said() -> None:
     it = await looked("example.com", zone=f"{VPS}; servfail: 10.2.0.192.in-addr.arpa. PTR\n")
-    assert exit_code(it.counted, POLICY, 0, FailOn.UNKNOWN) is Exit.WARNING
+    assert exit_code(it.store, POLICY, 0, FailOn.UNKNOWN) is Exit.WARNING
     assert "\nNOTE      ptr: " in it.text()
     assert "0 unknown" in it.text()
 
@@ -102,14 +101,14 @@ async def test_listings_are_looked_up_for_them_too() -> None:
 
 async def test_who_names_the_machines_is_not_second_guessed() -> None:
     it = await looked("example.com", "192.0.2.77")
-    assert not len(it.supposed)
+    assert not supposed(it.store)
     assert "Found in DNS: Google Workspace (SPF), whose machines are not judged; DKIM keys mail." in it.text()
-    assert exit_code(it.counted, POLICY, 0) is Exit.CRITICAL, "a named address counts"
+    assert exit_code(it.store, POLICY, 0) is Exit.CRITICAL, "a named address counts"
 
 
 async def test_programs_read_it_apart_from_what_counts() -> None:
     it = await looked("example.com")
-    told = json.loads(json_report.as_json(it.counted, POLICY, 0, [], 1, it.discovered))
+    told = json.loads(json_report.as_json(it.store, POLICY, 0, [], 1, it.discovered))
     (found,) = told["discovered"]
     assert found["addresses"] == [{"ip": "192.0.2.10", "found_in": ["SPF", "A", "MX"]}]
     assert found["providers"] == [
@@ -123,13 +122,13 @@ async def test_programs_read_it_apart_from_what_counts() -> None:
 
 async def test_pipelines_do_not_fail_by_it() -> None:
     it = await looked("example.com")
-    suite = ET.fromstring(pipelines.as_junit(it.counted, POLICY, 0, it.supposed))
+    suite = ET.fromstring(pipelines.as_junit(it.store, POLICY, 0))
     (case,) = suite.findall("testcase[@classname='ptr']")
     (skipped,) = case
     assert (skipped.tag, skipped.get("message", "")[:18]) == ("skipped", "only if it sends: ")
     assert suite.get("skipped") == "1"
     assert int(suite.get("tests", "0")) == len(suite.findall("testcase"))
-    (run,) = json.loads(pipelines.as_sarif(it.counted, POLICY, 0, it.supposed))["runs"]
+    (run,) = json.loads(pipelines.as_sarif(it.store, POLICY, 0))["runs"]
     (note,) = (one for one in run["results"] if one["ruleId"] == "ptr.missing")
     assert note["level"] == "note"
     assert note["message"]["text"].startswith("only if it sends: ")
@@ -139,13 +138,13 @@ async def test_pipelines_do_not_fail_by_it() -> None:
 async def test_a_parked_domain_is_judged_as_such_unless_a_flag_says_how_it_sends() -> None:
     zone = 'example.com. TXT "v=spf1 -all"\nexample.com. MX 0 .\n'
     it = await looked("example.com", zone=zone)
-    (domain,) = {state.target for state in it.counted if isinstance(state.target, Domain)}
+    (domain,) = {state.target for state in it.store if isinstance(state.target, Domain)}
     assert (domain.sends_mail, domain.receives_mail) == (False, False)
-    assert not any(isinstance(state.target, KeyNamespace) for state in it.counted)
+    assert not any(isinstance(state.target, KeyNamespace) for state in it.store)
     assert it.discovered.told == "no mail of example.com, by SPF -all and no MX host"
     assert it.left_out == []
     sends = await looked("example.com", zone=zone, flags=DomainFlags(mail_from=("b.example",)))
-    assert all(state.target.sends_mail for state in sends.counted if isinstance(state.target, Domain))
+    assert all(state.target.sends_mail for state in sends.store if isinstance(state.target, Domain))
 
 
 async def test_a_long_command_line_asks_no_thousands_of_questions() -> None:

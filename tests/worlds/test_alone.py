@@ -19,6 +19,7 @@ from exporter.engine.store import Store
 from exporter.engine.sweep import Sweep
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.targets import Domain
+from exporter.views.report import supposed
 from tests.worlds.world import CATALOGUE, World, worlds
 
 pytestmark = pytest.mark.long
@@ -80,17 +81,17 @@ async def test_a_healthy_domain_alone_raises_no_alarm(world: World) -> None:
             await Sweep(Plan(CATALOGUE, targets, DNS_ALONE.__contains__, store), store, opened.net, clock).run()
         finally:
             await opened.close()
-    counted, supposed = discovery.parted(store)
+    perhaps = supposed(store)
     found = {
         (it.finding.id, state.target.identity[0][1])
-        for state in (*counted, *supposed)
+        for state in (*store, *perhaps)
         for it in state.effective(FindingPolicy(), clock.wall())
         if it.fails
     }
     assert found <= world.warnings
-    assert exit_code(counted, FindingPolicy(), clock.wall(), FailOn.UNKNOWN) == (Exit.WARNING if found else Exit.OK)
-    assert not [state.doubt for state in supposed if state.doubt]
-    facts = discovery.discovered(supposed).facts
+    assert exit_code(store, FindingPolicy(), clock.wall(), FailOn.UNKNOWN) == (Exit.WARNING if found else Exit.OK)
+    assert not [state.doubt for state in perhaps if state.doubt]
+    facts = discovery.discovered().facts
     assert {it["name"] for one in facts for it in one["providers"]} == SERVED.get(world.name, set())  # type: ignore[attr-defined]  # JSON
     assert {it["ip"] for one in facts for it in one["addresses"]} == MACHINES.get(world.name, set())  # type: ignore[attr-defined]  # JSON
-    assert len(supposed) == 2 * len(MACHINES.get(world.name, ())), "PTR and listings of each"
+    assert len(perhaps) == 2 * len(MACHINES.get(world.name, ())), "PTR and listings of each"
