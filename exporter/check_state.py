@@ -161,7 +161,11 @@ class CheckState:
             if a.until is None or a.until > now
         }
         return tuple(
-            EffectiveFinding(s, policy.severities.get(s.finding.id, s.finding.severity), accepted.get(s.finding.id))
+            EffectiveFinding(
+                s,
+                Severity.INFO if self.target.likely else policy.severities.get(s.finding.id, s.finding.severity),
+                accepted.get(s.finding.id),
+            )
             for s in self.findings
         )
 

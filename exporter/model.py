@@ -99,6 +99,7 @@ class Target:
     accept: tuple[Acceptance, ...] = ()
     options: tuple[Options, ...] = ()  # what is configured for single checks, where it is not their default
     rests_on: tuple[TargetId, ...] = ()  # the targets whose results decide about this one
+    likely: bool = False  # it was found, and nobody has said that it sends: what is wrong with it never counts
 
     @property
     def identity(self) -> Labels:

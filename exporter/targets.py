@@ -39,7 +39,8 @@ class Address(Target):
 class Greeting(Target):
     """What one sender says in HELO/EHLO from one address: `helo` judges it. The name is as configured, unrepaired.
 
-    The name is looked up in `lists`. There are none if it contains no name that can be looked up.
+    The sender of an address on a command line has no name: "". The HELO name is looked up in `lists`. There are none if
+    it contains no name that can be looked up.
     """
 
     LABELS = ("sender", "ip")
@@ -52,7 +53,7 @@ class Greeting(Target):
     lists: tuple[Blocklist, ...] = ()
 
     def _names(self) -> tuple[object, ...]:
-        return (self.sender, self.ip)
+        return (self.sender or None, self.ip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class Authorisation(Target):
     """May this sender send for this domain, with these envelope domains? `spf_sender` judges it.
 
     If the sender is our own, it has `egress`. If it is somebody else's, it has `spf_include`: the policy that must be
-    included. A sender with `mail_from: theirs` has no such target.
+    included. A sender with `mail_from: theirs` has no such target. On a command line, its name may be "".
     """
 
     LABELS = ("domain", "sender")
@@ -136,7 +137,7 @@ class Authorisation(Target):
     spf_include: str | None = None
 
     def _names(self) -> tuple[object, ...]:
-        return (self.domain, self.sender)
+        return (self.domain, self.sender or None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ LAYERS = """
     check_state
     strict_yaml stats files systemd
     mail
-    receivers
+    receivers providers
     targets
     net
     checks

@@ -15,11 +15,11 @@ from dataclasses import replace
 from exporter import clients
 from exporter.check_state import FindingPolicy
 from exporter.cli import recipients
+from exporter.cli.discovery import Discovery
 from exporter.cli.exit_codes import Exit, FailOn, exit_code
-from exporter.cli.named import DomainFlags, left_out, named
+from exporter.cli.named import DomainFlags, named
 from exporter.cli.once import ResolverFailsError, evaluated
 from exporter.cli.run import fail, run
-from exporter.cli.selectors import with_selectors
 from exporter.clock import SystemClock
 from exporter.config import ConfigError, Nameserver, Settings, defaults, load_in_time
 from exporter.config.values import nameserver
@@ -30,9 +30,10 @@ from exporter.mail import names
 from exporter.model import Target
 from exporter.net import Net
 from exporter.net.dnsbl.client import DnsblClient
-from exporter.targets import Address, Delivery, Domain, MailHost, OwnResolver, Selector
+from exporter.targets import Address, Delivery, Domain, MailHost, OwnResolver
 from exporter.text import printable
 from exporter.views import json_report, pipelines, terminal
+from exporter.views.report import NOTHING_FOUND
 
 MOST_NAMED = 3  # words that the first line repeats
 _RESOLVER = "Fix: name one that answers with --resolver ADDRESS, best one of your own on this host."
@@ -59,11 +60,11 @@ async def _check_once(arguments: argparse.Namespace) -> int:
         if told := [*flags.given(), *(["--helo"] if arguments.helo is not None else [])]:
             raise ValueError(f"{told[0]} cannot stand beside --config.file, which says it")
         settings = load_in_time(arguments.config, known)
-        targets, discover = _chosen(settings, arguments.targets), None
+        targets, discovery = _chosen(settings, arguments.targets), None
     elif arguments.targets:
         settings = defaults(known)
         targets = named(arguments.targets, arguments.helo, settings.blocklists, flags)
-        discover = with_selectors
+        discovery = Discovery(settings.blocklists, flags)
         if arguments.helo_name is None and all(isinstance(target, MailHost | OwnResolver) for target in targets):
             raise ValueError("to look at mail hosts alone, --smtp.helo-name NAME must say what we are called")
     else:
@@ -75,7 +76,7 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     running = _running(known, settings.running, arguments)
     began, resolver = clock.monotonic(), " ".join(it.text for it in settings.nameservers)
     try:
-        store = await evaluated(known, settings, running, clock, discover)
+        store = await evaluated(known, settings, running, clock, discovery.targets if discovery else None)
     except ResolverFailsError as fails:
         text = f"the resolver {resolver} does not answer, so nothing can be told: {fails}"
         if arguments.format in ("junit", "sarif"):
@@ -83,20 +84,21 @@ async def _check_once(arguments: argparse.Namespace) -> int:
         print(json_report.failed(text, Exit.UNKNOWN) if arguments.format == "json" else f"{text}\n{_RESOLVER}")
         return Exit.UNKNOWN
     policy, now = FindingPolicy(settings.severities), clock.wall()
-    selectors = {state.target.selector for state in store if isinstance(state.target, Selector)}
-    notes = list(left_out(targets, selectors.difference(flags.selectors))) if discover else []
+    discovered = discovery.discovered() if discovery else NOTHING_FOUND
+    notes = list(discovery.left_out()) if discovery else []
     if settings.helo_name is None:
         notes.append("mail hosts. Say what we are called there with --smtp.helo-name NAME.")
     code = exit_code(store, policy, now, FailOn(arguments.fail_on))
     match arguments.format:
         case "json":
-            print(json_report.as_json(store, policy, now, notes, code))
+            print(json_report.as_json(store, policy, now, notes, code, discovered))
         case "junit":
             print(pipelines.as_junit(store, policy, now), end="")
         case "sarif":
             print(pipelines.as_sarif(store, policy, now))
         case _:
-            look = terminal.Look(_subject(arguments.targets, targets), clock.monotonic() - began, resolver, notes)
+            subject = _subject(arguments.targets, targets)
+            look = terminal.Look(subject, clock.monotonic() - began, resolver, notes, discovered)
             terminal.as_text(store, policy, now, look, detail=arguments.detail)
     return code
 

@@ -30,7 +30,7 @@ class FailOn(StrEnum):
 
 def exit_code(store: Store, policy: FindingPolicy, now: float, fail_on: FailOn = FailOn.WARNING) -> Exit:
     """What is unknown counts if it is the target's own DNS, or if `fail_on` is UNKNOWN."""
-    held = [it for it in store if not it.check.concludes]
+    held = [it for it in store if not it.check.concludes and not it.target.likely]
     failing = [j for h in held for j in h.effective(policy, now) if j.fails]
     if any(j.severity is Severity.CRITICAL for j in failing):
         return Exit.CRITICAL

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
@@ -30,7 +30,7 @@ from exporter.targets import (
     lists_of_name,
 )
 
-SENDER = "command-line"
+SENDER = ""  # whose addresses they are: a command line has no name for it
 HIGHEST_PORT = 65535
 
 
@@ -141,20 +141,6 @@ def _inside(word: str) -> str:
     if "://" in word:
         return urlsplit(word).hostname or word
     return word.rpartition("@")[2]
-
-
-def left_out(targets: Iterable[Target], found: Collection[str] = ()) -> Iterator[str]:
-    """What was not looked at because no word said it, and how to say it. `found` are selectors that nobody named."""
-    kinds = {type(it) for it in targets}
-    if Domain in kinds and Address not in kinds:
-        yield "PTR, HELO and listings of the machines that send. Name their addresses."
-    if Address in kinds and Greeting not in kinds:
-        yield "the HELO name of the addresses. Say it with --helo NAME."
-    if KeyNamespace in kinds and not found:
-        yield "DKIM keys: none was found under a common selector. Name yours with --dkim-selector NAME."
-    if found:
-        names_found = ", ".join(sorted(found))
-        yield f"DKIM keys but those of common selectors: {names_found}. Name others with --dkim-selector NAME."
 
 
 def _address(word: str) -> IPv4Address | IPv6Address | None:

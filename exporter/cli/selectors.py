@@ -20,7 +20,6 @@ from exporter.model import Target
 from exporter.net.interfaces import DnsClient
 from exporter.targets import Delivery, Domain, KeyNamespace, Selector, Zone, deliveries
 
-MOST_DOMAINS = 20  # of one command: it is a guess, and each costs as many questions as there are names
 COMMON = (
     *("default", "dkim", "mail", "email", "smtp", "key1", "s1", "s2", "k1", "k2", "k3"),  # programs, panels, SendGrid
     *("google", "selector1", "selector2", "sig1"),  # Google Workspace, Microsoft 365, iCloud
@@ -30,26 +29,26 @@ COMMON = (
 )
 
 
-async def with_selectors(targets: Iterable[Target], dns: DnsClient) -> list[Target]:
+async def find(domain: str, dns: DnsClient) -> dict[str, tuple[str, ...]]:
+    """The selectors under which there are keys, each with the names that it is an alias of."""
+    if await _there(secrets.token_hex(8), domain, dns) is not None:
+        return {}  # a wildcard answers for every name
+    there = await asyncio.gather(*(_there(selector, domain, dns) for selector in COMMON))
+    return {selector: chain for selector, chain in zip(COMMON, there, strict=True) if chain is not None}
+
+
+async def _there(selector: str, domain: str, dns: DnsClient) -> tuple[str, ...] | None:
+    reply = await dns.ask(Question(f"{selector}._domainkey.{domain}", "TXT"))
+    return reply.chain if any(_meant_as_key(text.text) for text in reply.texts) else None
+
+
+def with_selectors(targets: Iterable[Target], found: Mapping[str, tuple[str, ...]]) -> list[Target]:
     """The targets, with the keys that were found for domains that nobody told a selector of."""
     targets = list(targets)
-    domains = [it.domain for it in targets if isinstance(it, KeyNamespace)][:MOST_DOMAINS]
-    found = dict(zip(domains, await asyncio.gather(*(_found(it, dns) for it in domains)), strict=True))
-    found = {name: selectors for name, selectors in found.items() if selectors}
+    unknown = {it.domain for it in targets if isinstance(it, KeyNamespace)}
+    found = {name: selectors for name, selectors in found.items() if selectors and name in unknown}
     made = [one for it in targets if not isinstance(it, Delivery) for one in _made(it, found)]
     return [*made, *deliveries(made, lambda _: receivers.DEFAULT)]
-
-
-async def _found(domain: str, dns: DnsClient) -> tuple[str, ...]:
-    if await _there(secrets.token_hex(8), domain, dns):
-        return ()  # a wildcard answers for every name
-    there = await asyncio.gather(*(_there(selector, domain, dns) for selector in COMMON))
-    return tuple(selector for selector, key in zip(COMMON, there, strict=True) if key)
-
-
-async def _there(selector: str, domain: str, dns: DnsClient) -> bool:
-    reply = await dns.ask(Question(f"{selector}._domainkey.{domain}", "TXT"))
-    return any(_meant_as_key(text.text) for text in reply.texts)
 
 
 def _meant_as_key(text: bytes) -> bool:

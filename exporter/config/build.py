@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from exporter import targets
-from exporter.config import check_options, envelopes, labels, peers, receivers, registrations, schema, selectors, values
+from exporter.config import (
+    check_options,
+    domain_defaults,
+    envelopes,
+    general,
+    labels,
+    peers,
+    receivers,
+    registrations,
+    schema,
+    selectors,
+    values,
+)
 from exporter.config.blocklists import BlocklistReader
 from exporter.config.problems import ConfigProblem, Problems, Where, did_you_mean, quoted
 from exporter.config.settings import Settings
@@ -84,29 +96,32 @@ class Build:
         self._off = check_options.off(frozenset(), self.config.checks)
         check_options.judge(self.config.checks, self.catalogue, self.top / "checks", self.problems)
         labels.judge(self.config, self.failed, self.catalogue, self.top, self.problems, self._claim)
-        self._nameservers()
-        self._schedule()
+        general.judge(self.config, self.catalogue, self.top, self.problems, self._claim)
         self._peers = tuple(peers.read(self.config.ehlo_probe.peers, self.top / "ehlo_probe" / "peers", self.problems))
         self.blocklists = tuple(self._blocklists())
-        self._unclear = any("senders" in domain.failed for domain in self.entries["domains"])
-        self._foreign = envelopes.only_theirs(domain.value for domain in self.entries["domains"])
+        domains = self._completed()
+        self._unclear = any("senders" in it.failed for it in domains) or domain_defaults.NAME in self.failed
+        self._foreign = envelopes.only_theirs(domain.value for domain in domains)
         for sender in self.entries["senders"]:
             if self._claim(("sender", sender.value.name), sender.where / "name", f"the sender {sender.value.name}"):
                 self._senders[sender.value.name] = sender
             self.targets += self._of_sender(sender)
-        for domain in self.entries["domains"]:
+        if not self._good_defaults():
+            domains = self.entries["domains"]  # as written: the fault is not told again at each domain
+        for domain in domains:
             self._claim(("domain", domain.value.name), domain.where / "name", f"the domain {domain.value.name}")
             self.targets += self._of_domain(domain)
         for host in self.entries["mail_hosts"]:
             self.targets += self._of_host(host)
         self.targets += registrations.registrations(self.targets)
-        domains = ((domain.value, domain.where) for domain in self.entries["domains"])
-        chosen = receivers.by_domain(self.config.receivers, self.top, domains, self.problems)
+        chosen = receivers.by_domain(
+            self.config.receivers, self.top, ((it.value, it.where) for it in domains), self.problems
+        )
         self.targets += list(targets.deliveries(self.targets, chosen.__getitem__))
         self.targets += self._of_exporter()
         given, where = self.config.rdap.bootstrap, self.top / "rdap" / "bootstrap"
         self._bootstrap = registrations.bootstrap(given, self.home, where, self.problems, self.files)
-        self._helo_name()
+        general.judge_helo_name(self.config, self.failed, self.catalogue, self.targets, self.top, self.problems)
         self._doubts()
 
     def settings(self, config: schema.Config, files: tuple[str, ...], digest: str) -> Settings:
@@ -136,6 +151,21 @@ class Build:
         )
 
     # Each kind of entry.
+
+    def _completed(self) -> Sequence[Placed[schema.DomainEntry]]:
+        given = self.config.domain_defaults
+        return [
+            replace(it, value=domain_defaults.completed(it.value, given, it.failed)) for it in self.entries["domains"]
+        ]
+
+    def _good_defaults(self) -> bool:
+        """Judge the defaults of domains once, as if they were a domain."""
+        problems, warnings = len(self.problems), len(self.warnings)
+        alone = Placed(domain_defaults.as_domain(self.config.domain_defaults), self.top / domain_defaults.NAME)
+        list(self._of_domain(alone))
+        receivers.by_domain((), self.top, [(alone.value, alone.where)], self.problems)
+        del self.warnings[warnings:]  # they are about each domain
+        return len(self.problems) == problems
 
     def _of_sender(self, placed: Placed[schema.SenderEntry]) -> Iterator[Target]:
         sender, where = placed.value, placed.where
@@ -331,18 +361,6 @@ class Build:
 
     # The rest of the file.
 
-    def _nameservers(self) -> None:
-        for number, server in enumerate(self.config.resolver.nameservers):
-            shown = values.SYSTEM if server.host == values.SYSTEM else f"{server.host} port {server.port}"
-            self._claim(("nameserver", server), self.top / "resolver" / "nameservers" / number, f"the server {shown}")
-
-    def _schedule(self) -> None:
-        for name, every in self.config.schedule.items():
-            check = self.catalogue.checks.get(name)
-            if check and every < (least := check.min_interval):
-                problem = f"expected {values.written(least)} or more: it asks servers of others, who notice"
-                self.problems.report(self.top / "schedule" / name, problem)
-
     def _blocklists(self) -> Iterator[Blocklist]:
         if not self.own_blocklists:
             yield from self.shipped.default
@@ -352,20 +370,6 @@ class Build:
             self._claim(("blocklist", placed.value.name), placed.where, "this blocklist")
             if not placed.failed and (made := reading.read(placed.value, placed.where)) is not None:
                 yield made
-
-    def _helo_name(self) -> None:
-        if self.config.smtp.helo_name is not None or "smtp" in self.failed or "checks" in self.failed:
-            return
-        needing = {name for name, check in self.catalogue.checks.items() if Door.SMTP in check.needs}
-        led_to = (targets.MailHost, targets.Domain)  # domains lead to mail hosts
-        if any(needing - target.off for target in self.targets if isinstance(target, led_to)):
-            speaking = " and ".join(sorted(needing))
-            off = ", ".join(f"{name}: {{enabled: false}}" for name in sorted(needing))
-            self.problems.report(
-                self.top / "smtp" / "helo_name",
-                f"is missing, and no guess is made; set it to the exporter's own host name, which {speaking} says to "
-                f"mail hosts, or switch that off with `checks: {{{off}}}`",
-            )
 
     def _doubts(self) -> None:
         if not any(self.entries[key] for key in ("senders", "domains", "mail_hosts")):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter import strict_yaml
-from exporter.config import schema
+from exporter.config import schema, validation
 from exporter.config.build import Build, Placed
 from exporter.config.fields import WRITE_A_LIST, kind
 from exporter.config.problems import ConfigProblem, Problems, Where, quoted
@@ -160,7 +160,7 @@ class _Reading:
         """All keys except the lists of entries. Keys with a fault are reported and keep their default."""
         failed = self._strangers(main, Config)
         rest = {key: value for key, value in main.content.items() if key not in failed and key not in schema.LISTS}
-        config, _ = schema.validate(Config, rest, self.catalogue)
+        config, _ = validation.validate(Config, rest, self.catalogue)
         return config or Config(), failed
 
     def _strangers(self, piece: _Piece, model: type[Entries]) -> set[str]:
@@ -168,7 +168,7 @@ class _Reading:
         lists = schema.LISTS.keys() & model.model_fields.keys()
         rest = {key: value for key, value in piece.content.items() if key not in lists}
         failed: set[str] = set()
-        for place, message in schema.validate(model, rest, self.catalogue)[1] or ():
+        for place, message in validation.validate(model, rest, self.catalogue)[1] or ():
             self.problems.report(Where(piece.name, piece.root, place), message)
             failed.add(str(place[0]))
         return failed
@@ -188,14 +188,14 @@ class _Reading:
         for number, item in enumerate(items[:SOME] if self.cut else items):
             self.reader.go_on()
             given = {"name": item} if key == "blocklists" and not isinstance(item, dict | list) else item
-            entry, wrong = schema.validate(shape, given, self.catalogue)
+            entry, wrong = validation.validate(shape, given, self.catalogue)
             failed: set[str] = set()
             for place, message in wrong or ():
                 self.problems.report(Where(piece.name, piece.root, (key, number, *place)), message)
                 failed.update(map(str, place[:1]))
             if entry is None and isinstance(given, dict):  # the rest of it may be wrong in other ways
                 rest = {name: value for name, value in given.items() if name not in failed}
-                entry, _ = schema.validate(shape, rest, self.catalogue)
+                entry, _ = validation.validate(shape, rest, self.catalogue)
             if entry is not None:
                 self.entries[key].append(Placed(entry, where / number, frozenset(failed)))
             elif key == "senders":

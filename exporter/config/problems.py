@@ -78,8 +78,8 @@ class Problems:
         self._files = files
         self._found: list[ConfigProblem] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._found)
+    def __len__(self) -> int:
+        return len(self._found)
 
     def report(self, where: Where, message: str) -> None:
         """Add a problem, unless the YAML reader has reported this place. Raise ConfigError if there are too many."""

@@ -6,29 +6,24 @@ the models, so people read these descriptions while they type.
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from exporter import receivers
 from exporter.config import values
-from exporter.config.fields import CatalogueId, Given, OrWord, Parsed, Short, Whole, kind, listed
-from exporter.config.problems import did_you_mean, quoted
+from exporter.config.fields import CatalogueId, Given, OrWord, Parsed, Short, Whole, listed
 from exporter.config.values import SYSTEM, Nameserver, Network
 from exporter.engine import catalogue
-from exporter.engine.catalogue import Catalogue
 from exporter.facts import IP, Severity
 from exporter.mail.dnsbl.blocklist import Lists
 from exporter.mail.rdap import IANA
 from exporter.model import Door
-from exporter.strict_yaml import Path
 
 T = TypeVar("T")
-Model = TypeVar("Model", bound=BaseModel)
 
 A_DURATION = "a duration such as 15s, 5m, 1h or 2d"
 DURATION_PATTERN = "[1-9][0-9]*[smhd]"
@@ -165,8 +160,7 @@ class SelectorEntry(Keys):
     retired: bool = Field(False, description="true: nothing is signed with it any more, so its key ought to be gone")
 
 
-class DomainEntry(TargetEntry):
-    name: DomainName = Field(description="the domain in the From: address")
+class DomainDefaults(TargetEntry):
     senders: Annotated[list[Annotated[SenderOfDomain, Short("name")]], listed("names of senders")] = Field(
         [], description="the senders that SPF must authorise; each may be {name, mail_from}"
     )
@@ -183,6 +177,10 @@ class DomainEntry(TargetEntry):
         None, description="whose demands its mail has to meet; default: those of the general list"
     )
     sends_mail: bool = Field(True, description="false: the domain is parked; it wants v=spf1 -all and p=reject")
+
+
+class DomainEntry(DomainDefaults):
+    name: DomainName = Field(description="the domain in the From: address")
 
 
 class MailHostEntry(TargetEntry):
@@ -318,6 +316,11 @@ class Config(Entries):
         list(receivers.DEFAULT),
         description="whose demands mail of the domains has to meet; []: none. A bulk profile brings the plain one",
     )
+    domain_defaults: DomainDefaults = Field(
+        DomainDefaults(),
+        description="what a domain has that does not say it itself; its labels and checks are added to these. A domain "
+        "that sends no mail takes no senders, mail_from and selectors",
+    )
     checks: OptionsByCheck = Field({}, description="checks switched off or on everywhere")
     severities: dict[FindingId, Grade] = Field({}, description="another severity for a finding")
     include: Annotated[list[Annotated[IncludeEntry, Short("path")]], listed("paths or patterns of paths")] = Field(
@@ -346,54 +349,3 @@ def schema() -> dict[str, Any]:
             if key.get("default") is None or isinstance(key.get("default"), dict):
                 key.pop("default", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | made
-
-
-class Wrong(NamedTuple):
-    """A problem at one place of a part of the document."""
-
-    path: Path
-    message: str
-
-
-def validate(model: type[Model], value: object, known: Catalogue) -> tuple[Model, None] | tuple[None, Iterator[Wrong]]:
-    """The part as its model, or all its problems."""
-    try:
-        return model.model_validate(value, context=known), None
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False)
-    return None, (_translated(model, detail) for detail in details)
-
-
-def _translated(model: type[BaseModel], detail: Any) -> Wrong:
-    path: Path = tuple(step for step in detail["loc"] if step != "[key]")
-    match detail["type"]:
-        case "extra_forbidden":
-            known = _model_at(model, path[:-1]).model_fields
-            return Wrong(path, f"is an unknown key; {did_you_mean(str(path[-1]), known)}")
-        case "missing":
-            meaning = _model_at(model, path[:-1]).model_fields[str(path[-1])].description
-            return Wrong(path, f"is missing; set it to {meaning}")
-        case "bool_type":
-            return Wrong(path, f"expected true or false, got {_shown(detail['input'])}")
-        case "wrong":
-            return Wrong(path, detail["msg"])
-        case _:
-            return Wrong(path, f"expected a mapping, got {kind(detail['input'])}; write `key: value` lines below it")
-
-
-def _shown(value: object) -> str:
-    return quoted(value) if isinstance(value, str) else kind(value)
-
-
-def _model_at(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
-    for step in path:
-        if isinstance(step, str) and step in model.model_fields:
-            model = next(_models(model.model_fields[step].annotation), model)
-    return model
-
-
-def _models(annotation: object) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in typing.get_args(annotation):
-        yield from _models(inner)

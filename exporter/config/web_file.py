@@ -31,7 +31,8 @@ from pydantic import Field
 from exporter import strict_yaml
 from exporter.config.fields import Parsed, Whole, kind, listed
 from exporter.config.problems import ConfigProblem, Problems, Where, did_you_mean, quoted
-from exporter.config.schema import Keys, Maybe, validate
+from exporter.config.schema import Keys, Maybe
+from exporter.config.validation import validate
 from exporter.config.web_tls import (
     CIPHERS,
     CLIENT_AUTH,

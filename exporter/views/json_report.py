@@ -15,6 +15,7 @@ from exporter.model import Exchange
 from exporter.receivers import Cause, DemandState, OpenQuestion
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, RunEvidence, ShownFinding
+from exporter.views.report import NOTHING_FOUND, Discovered, supposed
 from exporter.views.times import timestamp, until
 
 SCHEMA = 1  # changes when a key goes or changes its meaning
@@ -22,9 +23,17 @@ SCHEMA = 1  # changes when a key goes or changes its meaning
 JsonObject: TypeAlias = Mapping[str, object]  # what json.dumps takes; an enum is written as the text that it is
 
 
-def as_json(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str], exit_code: int) -> str:
-    """Each verdict with its evidence, in the same words as the pages."""
-    shown = cards.cards(store, policy, now)
+def as_json(
+    store: Store,
+    policy: FindingPolicy,
+    now: float,
+    notes: Sequence[str],
+    exit_code: int,
+    discovered: Discovered = NOTHING_FOUND,
+) -> str:
+    """Each verdict with its evidence, in the same words as the pages. What may not send stands apart."""
+    shown = cards.cards((it for it in store if not it.target.likely), policy, now)
+    perhaps = supposed(store)
     body = {
         "schema": SCHEMA,
         "version": __version__,
@@ -34,6 +43,11 @@ def as_json(store: Store, policy: FindingPolicy, now: float, notes: Sequence[str
         "problems": [_problem(problem) for problem in problems(store, policy, now)],
         "verdicts": [_card(card) for card in shown],
         "receivers": [_reception(reception) for reception in cards.receptions(store)],
+        "discovered": discovered.facts,
+        "if_it_sends": {
+            "problems": [_problem(problem) for problem in problems(perhaps, policy, now)],
+            "verdicts": [_card(card) for card in cards.cards(perhaps, policy, now)],
+        },
     }
     return json.dumps(body, indent=2, ensure_ascii=False)
 

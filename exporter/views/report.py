@@ -7,8 +7,8 @@ change, and what was not seen.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from exporter import receivers
 from exporter.check_state import CheckState, FindingPolicy
@@ -42,6 +42,17 @@ class Prospect:
 
 
 @dataclass(frozen=True, slots=True)
+class Discovered:
+    """What DNS shows of who sends, for people and for programs."""
+
+    told: str = ""
+    facts: tuple[Mapping[str, object], ...] = ()
+
+
+NOTHING_FOUND = Discovered()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """`problems` are in order: by severity, by how many domains they hurt, then the newest. Counts are of checks."""
 
@@ -62,20 +73,26 @@ class Report:
         return Verdict.UNKNOWN if self.unknown else Verdict.PASS
 
 
+def supposed(states: Iterable[CheckState]) -> list[CheckState]:
+    """What was judged of likely senders, as if they were known to send. It counts nowhere."""
+    return [replace(it, target=replace(it.target, likely=False)) for it in states if it.target.likely]
+
+
 def report(store: Store, policy: FindingPolicy, now: float) -> Report:
-    judging = [state for state in store if not state.check.concludes]
+    """What counts: without likely senders."""
+    judging = [state for state in store if not state.check.concludes and not state.target.likely]
     verdicts = [state.verdict(policy, now) for state in judging]
     found = tuple(problems(store, policy, now))
     return Report(
         problems=found,
-        unknowns=tuple(_unknowns(judging)),
+        unknowns=tuple(unknowns(judging)),
         prospects=tuple(_prospects(store, found)),
         unknown=sum(it is Verdict.UNKNOWN for it in verdicts),
         passed=sum(it is Verdict.PASS for it in verdicts),
     )
 
 
-def _unknowns(states: Iterable[CheckState]) -> list[Unknown]:
+def unknowns(states: Iterable[CheckState]) -> list[Unknown]:
     """The most common first."""
     alike: dict[tuple[Check, Reason], list[tuple[Doubt, str]]] = defaultdict(list)
     for state in states:

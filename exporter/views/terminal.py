@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from exporter.check_state import FindingPolicy
-from exporter.engine.problems import Problem
+from exporter.check_state import CheckState, FindingPolicy
+from exporter.engine.problems import Problem, problems
 from exporter.engine.store import Store
 from exporter.facts import Severity, Verdict
 from exporter.model import Exchange
 from exporter.receivers import DemandState
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, ShownFinding
-from exporter.views.report import Prospect, Report, Unknown, report
+from exporter.views.report import NOTHING_FOUND, Discovered, Prospect, Report, Unknown, report, supposed, unknowns
 from exporter.views.times import until
 
 SHOWN = 25  # problems on one page
@@ -56,6 +56,7 @@ class Look:
     seconds: float
     resolver: str
     left_out: Sequence[str] = ()
+    discovered: Discovered = NOTHING_FOUND
 
 
 def as_text(
@@ -71,12 +72,16 @@ def as_text(
         _line(console, 0, Text(f"... and {len(found.problems) - SHOWN} more problems: --format json lists them"))
     for unknown in found.unknowns:
         _unknown(console, unknown)
+    if look.discovered.told:
+        _line(console, 0, Text(f"Found in DNS: {look.discovered.told}."))
+    _supposed(console, supposed(store), policy, now)
     for text in look.left_out:
         _line(console, 0, Text(f"Not looked at: {text}"))
     if found.prospects:
         _line(console, 0, Text("Receivers: ").append(", ".join(map(_prospect, found.prospects))))
     if detail:
-        _details(console, store, cards.cards(store, policy, now), everything=detail > 1)
+        judged = [*(it for it in store if not it.target.likely), *supposed(store)]
+        _details(console, store, cards.cards(judged, policy, now), everything=detail > 1)
     else:
         _line(
             console,
@@ -100,9 +105,22 @@ def _summary(console: Console, found: Report, look: Look) -> None:
     console.print()
 
 
-def _problem(console: Console, problem: Problem) -> None:
+def _supposed(console: Console, states: Sequence[CheckState], policy: FindingPolicy, now: float) -> None:
+    """Softly, because nobody has said that these machines send."""
+    found, unknown = problems(states, policy, now), unknowns(states)
+    if found or unknown:
+        _line(console, 0, Text("If they send, this is wrong or unknown. It does not count:"))
+    elif states:
+        _line(console, 0, Text("If they send: nothing is wrong with PTR and listings."))
+    for problem in found:
+        _problem(console, problem, Text("NOTE", _STYLE[Severity.INFO]))
+    for one in unknown:
+        _unknown(console, one, Text("NOTE", _STYLE[Severity.INFO]))
+
+
+def _problem(console: Console, problem: Problem, mark: Text | None = None) -> None:
     severity = problem.severity
-    mark = Text(severity.upper(), _STYLE[severity])
+    mark = mark or Text(severity.upper(), _STYLE[severity])
     _line(console, _INDENT, Text.assemble(problem.text, (f"  [{problem.rule.id}]", "dim")), mark)
     _line(console, _INDENT, Text(problem.rule.why))
     _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), problem.fix))
@@ -112,10 +130,10 @@ def _problem(console: Console, problem: Problem) -> None:
         _line(console, _INDENT, Text(f"Seen at {_some(titles)}.{hurt}"))
 
 
-def _unknown(console: Console, unknown: Unknown) -> None:
+def _unknown(console: Console, unknown: Unknown, mark: Text | None = None) -> None:
     text = f"{unknown.check.id}: {unknown.doubt.detail} ({_some(unknown.targets)})"
     line = Text.assemble(text, (f"  [{unknown.doubt.reason}]", "dim"))
-    _line(console, _INDENT, line, Text("UNKNOWN", _STYLE[Verdict.UNKNOWN]))
+    _line(console, _INDENT, line, mark or Text("UNKNOWN", _STYLE[Verdict.UNKNOWN]))
 
 
 def _some(titles: Sequence[str]) -> str:

@@ -12,8 +12,9 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.check_state import FindingPolicy
+from exporter.cli.discovery import Discovery
 from exporter.cli.exit_codes import Exit, FailOn, exit_code
-from exporter.cli.named import DomainFlags, left_out, named
+from exporter.cli.named import DomainFlags, named
 from exporter.demo.mailserver import Behaviour, SmtpFault
 from exporter.demo.nameserver import ZoneData
 from exporter.engine import catalogue
@@ -103,7 +104,7 @@ def test_flags_say_how_a_named_domain_sends() -> None:
     (zone,) = (t for t in made if isinstance(t, Zone))
     assert zone.keys == ("s1._domainkey.example.com", "s2._domainkey.example.com")
     assert [(t.sender, t.mail_from, t.spf_include) for t in made if isinstance(t, Authorisation)] == [
-        ("command-line", ("bounce.example.com",), None),
+        ("", ("bounce.example.com",), None),
         ("_spf.google.com", ("bounce.example.com",), "_spf.google.com"),
     ]
     assert [t for t in made if isinstance(t, MailHost)] == [MailHost(host="mx.example.com", port=25, configured=True)]
@@ -117,15 +118,18 @@ def test_what_people_paste_is_understood(word: str) -> None:
 @pytest.mark.parametrize(
     ("words", "helo", "flags", "told"),
     [
-        (["example.com"], None, DomainFlags(), ["PTR, HELO and listings", "--dkim-selector"]),
+        (["example.com"], None, DomainFlags(), ["--helo", "--dkim-selector", "192.0.2.25 (MX)"]),
+        (["empty.example"], None, DomainFlags(), ["PTR, HELO and listings", "--dkim-selector"]),
         (["example.com", "192.0.2.1"], None, DomainFlags(selectors=("s1",)), ["--helo"]),
         (["192.0.2.1"], "mail.example.com", DomainFlags(), []),
     ],
 )
-def test_what_was_not_looked_at_is_said_with_the_flag(
+async def test_what_was_not_looked_at_is_said_with_the_flag(
     words: list[str], helo: str | None, flags: DomainFlags, told: list[str]
 ) -> None:
-    said = list(left_out(named(words, helo, (), flags)))
+    discovery = Discovery((), flags)
+    await discovery.targets(named(words, helo, (), flags), MemoryResolver(ZoneData(ZONE)))
+    said = list(discovery.left_out())
     assert len(said) == len(told)
     assert all(flag in line for flag, line in zip(told, said, strict=True))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.cli.named import DomainFlags, left_out, named
-from exporter.cli.selectors import COMMON, MOST_DOMAINS, with_selectors
+from exporter.cli import selectors
+from exporter.cli.named import DomainFlags, named
 from exporter.demo.nameserver import ZoneData
 from exporter.model import Target
 from exporter.targets import Delivery, Domain, KeyNamespace, Selector, Zone
@@ -21,8 +21,9 @@ default._domainkey.cut.example.  TXT    "v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEB"
 """
 
 
-async def found(*words: str, flags: DomainFlags | None = None) -> list[Target]:
-    return await with_selectors(named(words, None, (), flags or DomainFlags()), MemoryResolver(ZoneData(ZONE)))
+async def found(name: str, flags: DomainFlags | None = None) -> list[Target]:
+    keys = await selectors.find(name, MemoryResolver(ZoneData(ZONE)))
+    return selectors.with_selectors(named([name], None, (), flags or DomainFlags()), {name: tuple(keys)})
 
 
 async def test_keys_under_common_names_are_found_and_judged_like_configured_ones() -> None:
@@ -57,24 +58,6 @@ async def test_nobody_is_second_guessed() -> None:
     assert [it.selector for it in made if isinstance(it, Selector)] == ["s9"]
 
 
-async def test_a_long_command_line_asks_no_thousands_of_questions() -> None:
-    asked = 0
-
-    class Counting(MemoryResolver):
-        async def ask(self, *args: object, **flags: object) -> object:  # type: ignore[override]  # as it comes
-            nonlocal asked
-            asked += 1
-            return await super().ask(*args, **flags)  # type: ignore[arg-type]  # as it comes
-
-    targets = named([f"d{n}.example" for n in range(100)], None, ())
-    await with_selectors(targets, Counting(ZoneData(ZONE)))  # type: ignore[arg-type]  # as it comes
-    assert asked == MOST_DOMAINS * (len(COMMON) + 1)
-
-
-def test_what_was_found_is_said() -> None:
-    targets = named(["example.com", "192.0.2.1"], "mail.example.com", ())
-    assert [*left_out(targets, ["s2", "s1"])] == [
-        "DKIM keys but those of common selectors: s1, s2. Name others with --dkim-selector NAME."
-    ]
-    (said,) = left_out(targets)
-    assert said.startswith("DKIM keys: none was found under a common selector.")
+async def test_an_alias_is_told_with_its_key() -> None:
+    keys = await selectors.find("example.com", MemoryResolver(ZoneData(ZONE)))
+    assert keys == {"s1": (), "google": ("key.provider.example",)}

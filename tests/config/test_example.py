@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import load, schema
+from exporter.config import load, schema, validation
 from exporter.targets import (
     Address,
     Authorisation,
@@ -32,7 +32,7 @@ SCHEMA = EXAMPLE.parent / "exporter" / "data" / "config.schema.json"
 
 
 def keys(model: type[schema.Keys]) -> set[str]:
-    models = [model, *(inner for field in model.model_fields.values() for inner in schema._models(field.annotation))]
+    models = [model, *(inner for field in model.model_fields.values() for inner in validation.models(field.annotation))]
     return set(model.model_fields) | {key for inner in models[1:] for key in keys(inner)}  # type: ignore[arg-type]  # ours
 
 
@@ -72,8 +72,8 @@ def test_the_lines_that_the_example_begins_with_are_enough(read: Read) -> None:
 
 def test_what_is_commented_out_in_the_example_is_right_too(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = EXAMPLE.read_text().splitlines()
-    optional = [line for line in lines if re.match(r"\s*# (- |include:)", line)]
-    assert len(optional) == 3
+    optional = [line for line in lines if re.match(r"\s*# (- |include:|domain_defaults:)", line)]
+    assert len(optional) == 4
     monkeypatch.setenv("DBL_ZONE", "dbl.example.net")
     text = "\n".join(line.replace("# ", "", 1) if line in optional else line for line in lines)
     text = (
@@ -81,8 +81,12 @@ def test_what_is_commented_out_in_the_example_is_right_too(read: Read, monkeypat
     )
     Path("zen").write_text("zen.example.net")
     Path("targets.d").mkdir()
-    Path("targets.d/more.yaml").write_text("domains: [{name: more.example, senders: [mail-out-1]}]")
-    assert {blocklist.zone for blocklist in read(text).blocklists} >= {"zen.example.net", "dbl.example.net"}
+    Path("targets.d/more.yaml").write_text("domains: [{name: more.example}]")
+    settings = read(text)
+    assert {blocklist.zone for blocklist in settings.blocklists} >= {"zen.example.net", "dbl.example.net"}
+    assert ("more.example", "pool") in {
+        (it.domain, it.sender) for it in settings.targets if isinstance(it, Authorisation)
+    }
 
 
 def test_without_its_faults_the_example_is_still_good(read: Read) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.check_state import CheckState, FindingPolicy, RecordChange, RecordHistory
-from exporter.config import schema, shipped_blocklists
+from exporter.config import schema, shipped_blocklists, validation
 from exporter.engine import catalogue
 from exporter.engine.families import HELP
 from exporter.facts import Reason, Record
@@ -124,7 +124,7 @@ def test_the_questions_are_about_families_that_exist() -> None:
 
 def test_every_key_is_told_where_it_may_stand() -> None:
     def names(model: type[schema.Keys]) -> set[str]:
-        inner = {found for field in model.model_fields.values() for found in schema._models(field.annotation)}
+        inner = {found for field in model.model_fields.values() for found in validation.models(field.annotation)}
         return set(model.model_fields).union(*(names(found) for found in inner))  # type: ignore[arg-type]  # ours
 
     told = {row[0].strip("`[").partition("`")[0] for rows in cells(PAGES["config.md"]) for row in rows[1:]}

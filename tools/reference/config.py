@@ -85,7 +85,8 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _keys(schema: _Schema, part: _Schema, above: str, *, deep: bool = True) -> Iterator[ConfigKey]:
-    for name, it in sorted(part["properties"].items(), key=lambda item: item[0] in SHARED and above != ""):
+    shared = SHARED if above else ()
+    for name, it in sorted(part["properties"].items(), key=lambda item: (item[0] in shared, item[0] != "name")):
         path = f"{above}.{name}" if above else name
         yield ConfigKey(path, _kind(it, name), _default(it, needed=name in part.get("required", ())), _meaning(it))
         if deep:
