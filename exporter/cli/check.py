@@ -47,7 +47,7 @@ def command(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.ERROR)
     try:
         if arguments.recipients is None:
-            return run(_check_once(arguments))
+            return run(check_once(arguments))
         standard = arguments.recipients == "-"
         with open(0 if standard else arguments.recipients, "rb", buffering=0, closefd=not standard) as file:
             return run(_check_recipients(arguments, file.fileno()))
@@ -57,7 +57,8 @@ def command(arguments: argparse.Namespace) -> int:
         return fail(error)
 
 
-async def _check_once(arguments: argparse.Namespace) -> int:
+async def check_once(arguments: argparse.Namespace, open_clients: clients.OpenClients = clients.open_clients) -> int:
+    """Look at what the flags say, and print what was found. Return the exit code. Raise ValueError or OSError."""
     known, clock = catalogue.load(), SystemClock()
     every = _watch_interval(arguments)
     plan = planned.read(arguments.planned, arguments.without)
@@ -93,7 +94,7 @@ async def _check_once(arguments: argparse.Namespace) -> int:
     )
     progress = ProgressLines(sys.stderr, clock, telling.policy, telling.result)
     enabled = planned.checks(known, running) if plan else running
-    looker = Looker(known, settings, enabled, clock, progress, discover)
+    looker = Looker(known, settings, enabled, clock, progress, discover, open_clients)
 
     def notes(store: Store) -> list[str]:
         selectors = {state.target.selector for state in store if isinstance(state.target, Selector)}

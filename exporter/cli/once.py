@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 
 from exporter import clients
 from exporter.check_state import CheckState
+from exporter.clients import OpenClients
 from exporter.clock import Clock
 from exporter.config import Settings
 from exporter.engine.catalogue import Catalogue
@@ -67,8 +68,9 @@ class Looker:
         clock: Clock,
         watcher: Watcher = NOBODY,
         discover: Discover | None = None,
+        open_clients: OpenClients = clients.open_clients,
     ) -> None:
-        self.clients = clients.open_clients(settings, DnsblClient(clock, patience=0.0), clock)
+        self.clients = open_clients(settings, DnsblClient(clock, patience=0.0), clock)
         self.settings = settings
         self.enabled = enabled
         self.clock = clock

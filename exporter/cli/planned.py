@@ -52,10 +52,10 @@ def _file(text: str) -> PlannedFile:
     if Path(path).suffix not in _YAML:
         return zone_file.parse(name, content, origin)
     if origin is None:
-        try:
-            origin = _origin(Path(path).stem.removesuffix("."))
-        except ValueError:
-            raise PlannedFileError(f"{name}: its name is no zone; call it ZONE.yaml or give ZONE={name}") from None
+        stem = Path(path).stem.removesuffix(".")
+        if "." not in stem:
+            raise PlannedFileError(f"{name}: its name is no zone; call it ZONE.yaml or give ZONE={name}")
+        origin = _origin(stem)
     return octodns.parse(name, content, origin)
 
 
@@ -105,9 +105,10 @@ def checks(known: Catalogue, enabled: frozenset[str]) -> frozenset[str]:
 
 
 class TwoLooks:
-    """`now` is the world as it is, `then` as it would be."""
+    """`now` is the world as it is, `then` as it would be. `share`: what does not change is looked at once."""
 
-    def __init__(self, looker: Looker, plan: PlannedRecords) -> None:
+    def __init__(self, looker: Looker, plan: PlannedRecords, *, share: bool = True) -> None:
+        self._share = share
         self.now = Store()
         self.then = Store()
         self._looker = looker
@@ -138,7 +139,7 @@ class TwoLooks:
 
         def due(state: CheckState) -> bool:
             before = self.now.get(*state.key)
-            if before is None or before.target != state.target or state.check.concludes:
+            if before is None or before.target != state.target or state.check.concludes or not self._share:
                 return True
             if web_changed and Door.HTTPS in state.check.doors:
                 return True

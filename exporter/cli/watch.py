@@ -17,6 +17,7 @@ from exporter.config.values import duration
 from exporter.engine.difference import difference
 from exporter.engine.problems import Problem
 from exporter.engine.store import Store
+from exporter.targets import OwnResolver
 from exporter.text import printable
 
 _DURATION = duration(timedelta(seconds=1), timedelta(days=1))
@@ -73,14 +74,16 @@ def _due(looker: Looker, state: CheckState) -> bool:
 
 
 def _changes(before: list[CheckState], after: Store, policy: FindingPolicy, now: float) -> list[str]:
-    change, time = difference(before, after, policy, now), _time(now)
+    before = [it for it in before if not isinstance(it.target, OwnResolver)]
+    then = [it for it in after if not isinstance(it.target, OwnResolver)]
+    change, time = difference(before, then, policy, now), _time(now)
     lines = [f"{time}  new   {_problem(it)}" for it in change.breaks]
     lines += [f"{time}  gone  {_problem(it)}" for it in change.heals]
     for state in change.blinded:
         why = state.doubt.detail if state.doubt else ""
         lines.append(f"{time}  unknown  {state.check.id} of {state.target.title}: {why}")
     doubted = {state.key for state in before if state.doubt}
-    known = [it for it in after if it.key in doubted and not it.doubt and not it.check.concludes]
+    known = [it for it in then if it.key in doubted and not it.doubt and not it.check.concludes]
     return lines + [f"{time}  known again  {it.check.id} of {it.target.title}" for it in known]
 
 
