@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from exporter import clients
+from exporter.check_state import FindingPolicy
 from exporter.cli import check
 from exporter.cli.arguments import parser
+from exporter.cli.named import DomainFlags, named
+from exporter.cli.once import Looker
+from exporter.cli.planned import TwoLooks
+from exporter.clock import SystemClock
+from exporter.config import Nameserver, defaults
+from exporter.demo.mailserver import Behaviour
 from exporter.demo.nameserver import NameServer, ZoneData
-from exporter.net.planned.records import LARGEST
+from exporter.demo.small_world import SmallWorld
+from exporter.engine.difference import difference
+from exporter.facts import IP
+from exporter.net.planned import zone_file
+from exporter.net.planned.records import LARGEST, PlannedRecords
+from tests.support.configuration import CATALOGUE
 
 WORLD = """
 ; signed: com. NS
@@ -182,3 +198,54 @@ async def test_the_origin_may_be_given_with_the_file(gate: Gate) -> None:
     (gate.folder / "db").write_text("_dmarc TXT v=DMARC1\\;p=reject\n")
     change = await gate.change(None, "--with", f"example.com={gate.folder / 'db'}")
     assert "dmarc.missing" in change["heals"]
+
+
+MAIL = """
+; signed: com. NS
+com.                         NS   a.nic.test.
+; soa: example.com. 1
+example.com.                 MX   10 old.example.com.
+old.example.com.             A    185.10.20.25
+new.example.com.             A    185.10.20.26
+stays.example.net.           MX   10 other.example.net.
+other.example.net.           A    185.10.20.27
+"""
+
+
+async def test_mail_hosts_come_and_go_with_the_plan_and_nobody_is_visited_twice() -> None:
+    clock = SystemClock()
+    hosts = {
+        (ip_address("185.10.20.25"), 25): Behaviour(name="old.example.com", starttls=False),
+        (ip_address("185.10.20.26"), 25): Behaviour(name="new.example.com"),
+        (ip_address("185.10.20.27"), 25): Behaviour(name="other.example.net", starttls=False),
+    }
+    plan = PlannedRecords([zone_file.parse("plan", b"example.com. MX 10 new.example.com.\n")])
+    async with SmallWorld(MAIL, hosts, {}, (), clock) as world:
+        visited: list[str] = []
+
+        async def dial(ip: IP, port: int) -> tuple[str, int]:
+            visited.append(str(ip))
+            return await world.dial(ip, port)
+
+        settings = replace(
+            defaults(CATALOGUE), nameservers=(Nameserver(*world.nameserver.address),), helo_name="probe.example.net"
+        )
+        targets = tuple(named(["example.com", "stays.example.net"], None, (), DomainFlags()))
+        opened = partial(clients.open_clients, dial=dial, authorities=world.authorities, pause=0.0)
+        looker = Looker(
+            CATALOGUE,
+            replace(settings, targets=targets),
+            frozenset({"mx", "smtp_tls"}),
+            clock,
+            open_clients=opened,
+        )
+        try:
+            looks = TwoLooks(looker, plan)
+            await looks.run()
+        finally:
+            await looker.close()
+    change = difference(looks.now, looks.then, FindingPolicy(), clock.wall())
+    assert change.breaks == ()
+    assert {member.target.title for it in change.heals for member in it.members} == {"old.example.com 25"}
+    assert {member.target.title for it in change.stays for member in it.members} == {"other.example.net 25"}
+    assert [visited.count(f"185.10.20.{it}") for it in (25, 27)] == [1, 1]
