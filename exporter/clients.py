@@ -19,7 +19,7 @@ from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.resolver import Resolver, system_nameservers
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.https import HttpsClient
-from exporter.net.interfaces import CheckStates, Dial, dial_direct
+from exporter.net.interfaces import CheckStates, Dial, DnsClient, dial_direct
 from exporter.net.rdap import RdapClient
 from exporter.net.smtp.client import SmtpClient
 from exporter.net.smtp.ehlo import PAUSE
@@ -40,14 +40,19 @@ class Clients:
     rdap: RdapClient
     clock: Clock
 
-    def net(self, states: CheckStates, *, fresh: bool = False) -> Net:
-        """A new Net for one run; `states` are the results of all checks. `fresh`: it looks past our own cache."""
+    def net(
+        self, states: CheckStates, *, fresh: bool = False, dns: DnsClient | None = None, web: HttpsClient | None = None
+    ) -> Net:
+        """A new Net for one run; `states` are the results of all checks. `fresh`: it looks past our own cache.
+
+        `dns` and `web` are others in place of those here.
+        """
         return Net(
-            self.dns,
+            dns or self.dns,
             self.clock,
             fresh=fresh,
             mail=self.mail,
-            web=self.web,
+            web=web or self.web,
             blocklists=self.blocklists,
             rdap=self.rdap,
             states=states,

@@ -25,7 +25,7 @@ from exporter.text import printable
 LARGEST = 5 * 1024 * 1024  # bytes of one file
 DEEPEST = 20  # levels of lists and mappings
 MOST_FAULTS = 1000  # told about one file
-MOST_KEYS = 1000  # of one mapping
+MOST_KEYS = 1000  # of one mapping, unless the caller allows more
 MOST_ITEMS = 50_000  # of one list
 LONGEST_KEY = 80  # characters shown of a key
 
@@ -111,8 +111,8 @@ class _Frame:
         self.skip = False  # the value that comes next has no place
 
 
-def parse(content: bytes) -> Document:
-    """Parse. Faults are in `faults`, nothing is raised. Time and memory are linear."""
+def parse(content: bytes, *, most_keys: int = MOST_KEYS) -> Document:
+    """Parse. Faults are in `faults`, nothing is raised. Time and memory are linear. `most_keys`: of one mapping."""
     if len(content) > LARGEST:
         return Document(None, (YamlFault(1, (), f"is larger than {LARGEST // 1024 // 1024} MiB"),))
     try:
@@ -123,11 +123,12 @@ def parse(content: bytes) -> Document:
     if odd := _FORBIDDEN.search(text):
         line = text.count("\n", 0, odd.start()) + 1
         return Document(None, (YamlFault(line, (), f"holds the control character U+{ord(odd[0]):04X}; remove it"),))
-    return _Builder().build(text)
+    return _Builder(most_keys).build(text)
 
 
 class _Builder:
-    def __init__(self) -> None:
+    def __init__(self, most_keys: int) -> None:
+        self._most_keys = most_keys
         self._faults: list[YamlFault] = []
         self._stack: list[_Frame] = []
         self._root: Node | None = None
@@ -202,8 +203,8 @@ class _Builder:
         top.skip = key in children
         if top.skip:
             self._fault(line, f"is written twice: here and in line {children[key].line}; keep one")
-        elif len(children) == MOST_KEYS:
-            raise _Cut(YamlFault(line, top.path, f"has more than {MOST_KEYS} keys; the rest was not read"))
+        elif len(children) == self._most_keys:
+            raise _Cut(YamlFault(line, top.path, f"has more than {self._most_keys} keys; the rest was not read"))
         self._decorations(event, None)
 
     def _decorations(self, event: Any, node: Node | None) -> None:

@@ -46,7 +46,7 @@ DOORS = {
     "apscheduler": "engine/schedule.py",
     "bcrypt": "views/authentication.py",
     "cryptography": "mail/bimi/certificate.py mail/certificate.py mail/dane/chain.py mail/dkim/public_key.py demo/*.py",
-    "dns": "net/dns/resolver.py net/dns/wire.py demo/nameserver.py demo/zoneserver.py",
+    "dns": "net/dns/resolver.py net/dns/wire.py net/planned/zone_file.py demo/nameserver.py demo/zoneserver.py",
     "email_validator": "mail/mailbox.py",
     "idna": "mail/names.py",
     "jinja2": "views/pages.py",
@@ -54,7 +54,7 @@ DOORS = {
     "publicsuffixlist": "mail/names.py",
     "pydantic": "config/*.py",
     "pydantic_core": "config/*.py",
-    "rich": "cli/once.py views/terminal.py",
+    "rich": "cli/progress.py views/terminal.py",
     "uvloop": "cli/run.py",
     "yaml": "strict_yaml.py publish/rules.py",
 }

@@ -126,7 +126,12 @@ def _check(check: _Parser) -> None:
         help="domain, IP address, or HOST:PORT of a mail host; default: all of the config",
     )
     check.add_argument("--config.file", dest="config", type=Path, metavar="FILE")
-    check.add_argument("--format", choices=("text", "json", "junit", "sarif"), default="text")
+    check.add_argument(
+        "--format",
+        choices=("text", "json", "ndjson", "junit", "sarif"),
+        default="text",
+        help="ndjson: one line for each result as it comes",
+    )
     check.add_argument("--helo", metavar="NAME", help="what the named addresses say in HELO/EHLO")
     check.add_argument(
         "--mail-from",
@@ -161,7 +166,32 @@ def _check(check: _Parser) -> None:
         dest="fail_on",
         choices=[level.value for level in FailOn],
         default=FailOn.WARNING.value,
-        help="from which level on the exit code is not 0; unknown counts also what cannot be told from this machine",
+        help="from which level on the exit code is not 0 (default: warning); unknown counts also what cannot be told "
+        "from this machine; new counts only what the records of --with or --without break",
+    )
+    check.add_argument(
+        "--with",
+        dest="planned",
+        action="append",
+        default=[],
+        metavar="[ORIGIN=]FILE",
+        help="look at the world as it would be with these records, and say what they break or heal: a zone file, or "
+        "octoDNS YAML named ZONE.yaml (repeatable). With a SOA record it is the whole zone; else only its record sets "
+        "are replaced",
+    )
+    check.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="NAME[:TYPE]",
+        help="the same without this record, such as _dmarc.example.com:TXT (repeatable)",
+    )
+    check.add_argument(
+        "--watch",
+        nargs="?",
+        const="30s",
+        metavar="INTERVAL",
+        help="look again every 30s, or as given, and print what changes, until nothing at or above --fail-on is left",
     )
     check.add_argument(
         "-v", dest="detail", action="count", default=0, help="with the evidence of what does not pass; -vv: everything"

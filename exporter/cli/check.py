@@ -9,41 +9,45 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from exporter import clients
 from exporter.check_state import FindingPolicy
-from exporter.cli import recipients
+from exporter.cli import planned, recipients, watch
 from exporter.cli.discovery import Discovery
-from exporter.cli.exit_codes import Exit, FailOn, exit_code
+from exporter.cli.exit_codes import Exit, FailOn, exit_code, exit_code_of_change
 from exporter.cli.named import DomainFlags, named
-from exporter.cli.once import ResolverFailsError, evaluated
+from exporter.cli.once import Looker, ResolverFailsError
+from exporter.cli.progress import ProgressLines
 from exporter.cli.run import fail, run
+from exporter.cli.stop import STOPPED, finished
+from exporter.cli.telling import Telling
 from exporter.clock import SystemClock
 from exporter.config import ConfigError, Nameserver, Settings, defaults, load_in_time
 from exporter.config.values import nameserver
 from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.difference import difference
 from exporter.engine.plan import pairs
+from exporter.engine.store import Store
 from exporter.mail import names
 from exporter.model import Target
 from exporter.net import Net
 from exporter.net.dnsbl.client import DnsblClient
+from exporter.net.planned.records import PlannedRecords
 from exporter.targets import Address, Delivery, Domain, MailHost, OwnResolver
 from exporter.text import printable
-from exporter.views import json_report, pipelines, terminal
-from exporter.views.report import NOTHING_FOUND
 
 MOST_NAMED = 3  # words that the first line repeats
-_RESOLVER = "Fix: name one that answers with --resolver ADDRESS, best one of your own on this host."
 
 
 def command(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.ERROR)
     try:
         if arguments.recipients is None:
-            return run(_check_once(arguments))
+            return run(check_once(arguments))
         standard = arguments.recipients == "-"
         with open(0 if standard else arguments.recipients, "rb", buffering=0, closefd=not standard) as file:
             return run(_check_recipients(arguments, file.fileno()))
@@ -53,8 +57,12 @@ def command(arguments: argparse.Namespace) -> int:
         return fail(error)
 
 
-async def _check_once(arguments: argparse.Namespace) -> int:
+async def check_once(arguments: argparse.Namespace, open_clients: clients.OpenClients = clients.open_clients) -> int:
+    """Look at what the flags say, and print what was found. Return the exit code. Raise ValueError or OSError."""
     known, clock = catalogue.load(), SystemClock()
+    every = _watch_interval(arguments)
+    plan = planned.read(arguments.planned, arguments.without)
+    _agree(arguments, plan)
     flags = DomainFlags.read(arguments)
     if arguments.config is not None:
         if told := [*flags.given(), *(["--helo"] if arguments.helo is not None else [])]:
@@ -74,33 +82,100 @@ async def _check_once(arguments: argparse.Namespace) -> int:
         settings = replace(settings, helo_name=_helo_name(arguments.helo_name))
     settings = clients.resolve_system_nameservers(replace(settings, targets=tuple(targets)))
     running = _running(known, settings.running, arguments)
-    began, resolver = clock.monotonic(), " ".join(it.text for it in settings.nameservers)
+    telling = Telling(
+        style=arguments.format,
+        detail=arguments.detail,
+        subject=_subject(arguments.targets, targets),
+        resolver=" ".join(it.text for it in settings.nameservers),
+        policy=FindingPolicy(settings.severities),
+        clock=clock,
+        began=clock.monotonic(),
+        plan=plan,
+        discovery=discovery,
+    )
+    progress = ProgressLines(sys.stderr, clock, telling.policy, telling.result)
+    enabled = planned.checks(known, running) if plan else running
+    discover = discovery.targets if discovery else None
+    looker = Looker(known, settings, enabled, clock, progress, discover, open_clients)
+
+    def notes() -> list[str]:
+        told = list(discovery.left_out()) if discovery else []
+        if settings.helo_name is None:
+            told.append("mail hosts. Say what we are called there with --smtp.helo-name NAME.")
+        return told + (list(planned.LEFT_OUT) if plan else [])
+
     try:
-        store = await evaluated(known, settings, running, clock, discovery.targets if discovery else None)
+        return await _looked(looker, telling, progress, notes, FailOn(arguments.fail_on), every)
     except ResolverFailsError as fails:
-        text = f"the resolver {resolver} does not answer, so nothing can be told: {fails}"
-        if arguments.format in ("junit", "sarif"):
-            return fail(text, Exit.UNKNOWN)
-        print(json_report.failed(text, Exit.UNKNOWN) if arguments.format == "json" else f"{text}\n{_RESOLVER}")
-        return Exit.UNKNOWN
-    policy, now = FindingPolicy(settings.severities), clock.wall()
-    discovered = discovery.discovered() if discovery else NOTHING_FOUND
-    notes = list(discovery.left_out()) if discovery else []
-    if settings.helo_name is None:
-        notes.append("mail hosts. Say what we are called there with --smtp.helo-name NAME.")
-    code = exit_code(store, policy, now, FailOn(arguments.fail_on))
-    match arguments.format:
-        case "json":
-            print(json_report.as_json(store, policy, now, notes, code, discovered))
-        case "junit":
-            print(pipelines.as_junit(store, policy, now), end="")
-        case "sarif":
-            print(pipelines.as_sarif(store, policy, now))
-        case _:
-            subject = _subject(arguments.targets, targets)
-            look = terminal.Look(subject, clock.monotonic() - began, resolver, notes, discovered)
-            terminal.as_text(store, policy, now, look, detail=arguments.detail)
-    return code
+        return telling.resolver_fails(fails)
+    finally:
+        await looker.close()
+
+
+async def _looked(
+    looker: Looker,
+    telling: Telling,
+    progress: ProgressLines,
+    notes: Callable[[], list[str]],
+    fail_on: FailOn,
+    every: float | None,
+) -> int:
+    """Look, and say what was found; with `every`, look again after so many seconds. Raise ResolverFailsError."""
+    policy, clock, store = telling.policy, looker.clock, Store()
+    looks = planned.TwoLooks(looker, telling.plan) if telling.plan else None
+
+    async def once() -> None:
+        await looker.test_resolver(store)
+        await looker.sweep(store, await looker.targets())
+
+    with progress:
+        whole = await finished(looks.run() if looks else once(), progress.tick)
+    if not whole:
+        made = looks.now if looks else store
+        for key in [state.key for state in made if not state.last_run]:
+            made.remove(key)
+        told = [*notes(), *([planned.NOT_COMPARED] if looks else [])]
+        telling.report(made, STOPPED, told, stopped=(progress.done, progress.total))
+        return STOPPED
+    if looks:
+        change = difference(looks.now, looks.then, policy, clock.wall())
+        code = exit_code_of_change(change) if fail_on is FailOn.NEW else None
+        code = exit_code(looks.then, policy, clock.wall(), fail_on) if code is None else code
+        telling.report(looks.then, code, notes(), change=change)
+        return code
+    code = exit_code(store, policy, clock.wall(), fail_on)
+    telling.report(store, code, notes())
+    if every is None or code is Exit.OK:
+        return code
+    say = partial(print, flush=True)
+    whole = await finished(watch.until_well(looker, store, every, policy, fail_on, say))
+    if not whole:
+        telling.report(store, STOPPED, notes())
+    return Exit.OK if whole else STOPPED
+
+
+def _watch_interval(arguments: argparse.Namespace) -> float | None:
+    """Seconds; None without --watch. What stands behind the flag may be a target, which is put where it belongs."""
+    if arguments.watch is None:
+        return None
+    every = watch.interval(arguments.watch)
+    if every is None and not {".", ":"} & set(arguments.watch):
+        raise ValueError(f"--watch: {printable(arguments.watch)!r} is no duration such as 30s, 5m or 1h")
+    if every is None:
+        arguments.targets.insert(0, arguments.watch)
+    return every or watch.USUAL
+
+
+def _agree(arguments: argparse.Namespace, plan: PlannedRecords | None) -> None:
+    """Raise ValueError for flags that contradict each other."""
+    if arguments.watch is not None and plan:
+        raise ValueError("--watch looks at DNS as it is, without --with and --without")
+    if arguments.watch is not None and arguments.format != "text":
+        raise ValueError(f"--watch prints text, not {arguments.format}")
+    if plan and arguments.format == "ndjson":
+        raise ValueError("--with and --without print text, json, junit or sarif, not ndjson")
+    if arguments.fail_on == FailOn.NEW and not plan:
+        raise ValueError("--fail-on new needs planned records: give --with FILE or --without NAME")
 
 
 def _running(known: Catalogue, running: frozenset[str], arguments: argparse.Namespace) -> frozenset[str]:
@@ -131,6 +206,8 @@ async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> i
     said = {"--helo": arguments.helo, "--smtp.helo-name": arguments.helo_name}
     if told := [*DomainFlags.read(arguments).given(), *(flag for flag, value in said.items() if value is not None)]:
         raise ValueError(f"--recipients FILE is looked at alone, without {told[0]}")
+    if arguments.planned or arguments.without or arguments.watch is not None:
+        raise ValueError("--recipients FILE is looked at alone, without --with, --without and --watch")
     if arguments.format not in ("text", "json"):
         raise ValueError(f"--recipients prints text or json, not {arguments.format}")
     known, clock = catalogue.load(), SystemClock()

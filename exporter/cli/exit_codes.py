@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 
 from exporter.check_state import CheckState, FindingPolicy
+from exporter.engine.difference import Difference
 from exporter.engine.store import Store
 from exporter.facts import Severity
 from exporter.targets import ListHealth, OwnResolver, Reputation
@@ -26,6 +27,7 @@ class FailOn(StrEnum):
     CRITICAL = "critical"
     WARNING = "warning"
     UNKNOWN = "unknown"
+    NEW = "new"  # of planned records: only what they break
 
 
 def exit_code(store: Store, policy: FindingPolicy, now: float, fail_on: FailOn = FailOn.WARNING) -> Exit:
@@ -37,6 +39,15 @@ def exit_code(store: Store, policy: FindingPolicy, now: float, fail_on: FailOn =
     if any(it.doubt and (fail_on is FailOn.UNKNOWN or _of_their_dns(it)) for it in held):
         return Exit.UNKNOWN
     return Exit.WARNING if failing and fail_on is not FailOn.CRITICAL else Exit.OK
+
+
+def exit_code_of_change(change: Difference) -> Exit:
+    """Only what the change breaks or hides counts."""
+    if any(it.severity is Severity.CRITICAL for it in change.breaks):
+        return Exit.CRITICAL
+    if any(map(_of_their_dns, change.blinded)):
+        return Exit.UNKNOWN
+    return Exit.WARNING if change.breaks else Exit.OK
 
 
 def _of_their_dns(state: CheckState) -> bool:

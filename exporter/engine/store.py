@@ -49,6 +49,18 @@ class Store:
         """Begin to count looks again, because the resolver failed its test meanwhile. None if none was counted."""
         return self._replace(key, CheckState.unproven)
 
+    def forget_missed(self, key: Key) -> CheckState:
+        """Let go what the latest run did not find any more: who looks once has no later test to wait for."""
+        state = self._states[key]
+        if state.missed:
+            kept = tuple(it for it in state.found if it not in state.missed)
+            state = self._states[key] = replace(state, found=kept, missed=())
+        return state
+
+    def take(self, state: CheckState) -> None:
+        """Hold a pair as another store has it."""
+        self._states[state.key] = state
+
     def _replace(self, key: Key, change: Callable[[CheckState], CheckState]) -> CheckState | None:
         state = self._states.get(key)
         if state is None or (changed := change(state)) == state:

@@ -6,6 +6,8 @@ A result can bring new targets, and can make other results out of date. So the s
 2. the checks of the targets that were found on the way,
 3. the checks that read a result which has changed since they ran, until there are none left,
 4. the checks that only combine the results of others.
+
+A pair that is not due keeps the state that it has in the store, and is run only if a result that it reads has changed.
 """
 
 from __future__ import annotations
@@ -13,9 +15,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import partial
 
-from exporter.check_state import Key
+from exporter.check_state import CheckState, Key
 from exporter.clock import Clock
 from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Pair, Plan
@@ -28,7 +29,10 @@ MOST_RUNS = 3  # of one pair: two checks that change each other's results must n
 
 
 class Sweep:
-    """Runs the plan once. `progress(done, total)` is called when a run ends."""
+    """Runs the plan once. `progress(done, total)` is called when a run ends, `ended` with its state and its Net.
+
+    `due` says whether a pair runs that the store has a state of. `reached` are all pairs that belong to this sweep.
+    """
 
     def __init__(
         self,
@@ -37,12 +41,18 @@ class Sweep:
         net: Callable[[CheckStates], Net],
         clock: Clock,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
+        *,
+        due: Callable[[CheckState], bool] = lambda _state: True,
+        ended: Callable[[CheckState, Net], None] = lambda _state, _net: None,
     ) -> None:
         self._plan = plan
         self._store = store
         self._net = net
         self._clock = clock
         self._progress = progress
+        self._due = due
+        self._ended = ended
+        self.reached: set[Key] = set()
         self._begun: Counter[Key] = Counter()
         self._wanted: dict[Key, Pair] = {}
         self._again: set[Key] = set()
@@ -53,7 +63,7 @@ class Sweep:
         """Run everything."""
         todo = list(self._plan.configured())
         for pair in todo:
-            self._store.hold(*pair)
+            self._hold(pair)
         last = [pair for pair in todo if pair[0].concludes]
         todo = [pair for pair in todo if not pair[0].concludes]
         self._total = len(last)
@@ -81,13 +91,22 @@ class Sweep:
         async with slots:
             self._begun[key] += 1
             before = self._store[key]
-            outcome = await evaluate(check, target, partial(self._net, self._store), self._clock)
-            state = self._store.record(outcome)
+            state = before if self._begun[key] == 1 and not self._due(before) else await self._run(before)
         self._done += 1
         self._progress(self._done, self._total)
-        if state is None:
-            return
         for new in self._plan.learn(state).added:
-            self._store.hold(*new)
+            self._hold(new)
             self._wanted[new[0].id, new[1].key] = new
         self._again |= {key for key in self._plan.dependents(before, state) if self._begun[key]}
+
+    async def _run(self, before: CheckState) -> CheckState:
+        net = self._net(self._store)
+        outcome = await evaluate(before.check, before.target, lambda: net, self._clock)
+        self._store.record(outcome)
+        state = self._store.forget_missed(before.key)
+        self._ended(state, net)
+        return state
+
+    def _hold(self, pair: Pair) -> None:
+        self._store.hold(*pair)
+        self.reached.add((pair[0].id, pair[1].key))

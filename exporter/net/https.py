@@ -24,6 +24,7 @@ import errno
 import re
 import ssl
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import zip_longest
@@ -129,6 +130,9 @@ class _Addresses:
         self._dns = dns
         self._dial = dial
 
+    def through(self, dns: DnsClient) -> _Addresses:
+        return _Addresses(dns, self._dial)
+
     async def resolve(self, host: str, port: int) -> tuple[list[tuple[str, int]], _Failed | None]:
         """Where to connect to, at least one, and why there may be more. Raise _Failed."""
         replies = await asyncio.gather(*(self._dns.ask(Question(host.lower(), rdtype)) for rdtype in ("AAAA", "A")))
@@ -175,6 +179,12 @@ class HttpsClient:
         self._turns = asyncio.Lock()
         self._context: ssl.SSLContext | None = None
         self._blind = False  # no authority is known
+
+    def through(self, dns: DnsClient) -> HttpsClient:
+        """The same client, with what it knows of servers, but names are asked of another resolver."""
+        other = copy(self)
+        other._dns, other._addresses = dns, self._addresses.through(dns)  # noqa: SLF001 (a copy of itself)
+        return other
 
     async def get(
         self, url: str, *, accept: str = "*/*", largest: int = LARGEST, redirects: int = 0, deadline: float = DEADLINE

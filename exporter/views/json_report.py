@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from exporter import __version__
-from exporter.check_state import FindingPolicy, RecordHistory
+from exporter.check_state import CheckState, FindingPolicy, RecordHistory
+from exporter.engine.difference import Difference
 from exporter.engine.problems import Problem, problems
 from exporter.engine.store import Store
 from exporter.facts import Doubt, Rule, Sample, Verdict
 from exporter.model import Exchange
+from exporter.net.planned.records import PlannedRecords
 from exporter.receivers import Cause, DemandState, OpenQuestion
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, RunEvidence, ShownFinding
@@ -30,15 +32,22 @@ def as_json(
     notes: Sequence[str],
     exit_code: int,
     discovered: Discovered = NOTHING_FOUND,
+    *,
+    stopped: tuple[int, int] | None = None,
+    plan: PlannedRecords | None = None,
+    change: Difference | None = None,
 ) -> str:
-    """Each verdict with its evidence, in the same words as the pages. What may not send stands apart."""
+    """Each verdict with its evidence, in the same words as the pages. What may not send stands apart.
+
+    `plan` and `change`: of planned records.
+    """
     shown = cards.cards((it for it in store if not it.target.likely), policy, now)
     perhaps = supposed(store)
-    body = {
+    body: dict[str, object] = {
         "schema": SCHEMA,
         "version": __version__,
         "exit": exit_code,
-        "summary": {verdict: sum(card.verdict is verdict for card in shown) for verdict in Verdict},
+        "summary": _summary(shown),
         "notes": list(notes),
         "problems": [_problem(problem) for problem in problems(store, policy, now)],
         "verdicts": [_card(card) for card in shown],
@@ -49,11 +58,80 @@ def as_json(
             "verdicts": [_card(card) for card in cards.cards(perhaps, policy, now)],
         },
     }
+    if stopped:
+        body["stopped"] = _stopped(stopped)
+    if plan:
+        body["planned"] = _plan(plan)
+    if change:
+        body["change"] = _change(change)
     return json.dumps(body, indent=2, ensure_ascii=False)
 
 
-def failed(why: str, exit_code: int) -> str:
-    """Nothing could be looked at, for this reason."""
+def line(state: CheckState, policy: FindingPolicy, now: float) -> str:
+    """One result, as one line. A later line about the same check and target replaces it.
+
+    What counts only if the machine sends is of another type.
+    """
+    kind, (shown, *_) = ("result_if_it_sends", supposed([state])) if state.target.likely else ("result", [state])
+    return _line(kind, _card(cards.card(shown, policy, now)))
+
+
+def last_lines(
+    store: Store,
+    policy: FindingPolicy,
+    now: float,
+    notes: Sequence[str],
+    exit_code: int,
+    stopped: tuple[int, int] | None,
+) -> Iterator[str]:
+    """What follows the results: each problem, and the end."""
+    for problem in problems(store, policy, now):
+        yield _line("problem", _problem(problem))
+    end: dict[str, object] = {
+        "version": __version__,
+        "exit": exit_code,
+        "summary": _summary(cards.cards((it for it in store if not it.target.likely), policy, now)),
+        "notes": list(notes),
+    }
+    yield _line("end", end | ({"stopped": _stopped(stopped)} if stopped else {}))
+
+
+def _line(kind: str, body: JsonObject) -> str:
+    return json.dumps({"schema": SCHEMA, "kind": kind, **body}, ensure_ascii=False)
+
+
+def _summary(shown: Sequence[Card]) -> JsonObject:
+    return {verdict: sum(card.verdict is verdict for card in shown) for verdict in Verdict}
+
+
+def _stopped(counts: tuple[int, int]) -> JsonObject:
+    return {"done": counts[0], "total": counts[1]}
+
+
+def _plan(plan: PlannedRecords) -> JsonObject:
+    return {
+        "files": [{"file": it.name, "zone": it.zone, "sets": len(it.sets), "records": it.count} for it in plan.files],
+        "removed": [{"name": it.name, "type": it.rdtype} for it in sorted(plan.removed)],
+    }
+
+
+def _change(change: Difference) -> JsonObject:
+    return {
+        "breaks": [_problem(it) for it in change.breaks],
+        "heals": [_problem(it) for it in change.heals],
+        "stays": [_problem(it) for it in change.stays],
+        "unknown": [
+            {"check": it.check.id, "target": dict(it.target.identity), "title": it.target.title, **_doubt(it.doubt)}
+            for it in change.blinded
+            if it.doubt
+        ],
+    }
+
+
+def failed(why: str, exit_code: int, *, in_lines: bool = False) -> str:
+    """Nothing could be looked at, for this reason. `in_lines`: as the last of the lines."""
+    if in_lines:
+        return _line("end", {"version": __version__, "exit": exit_code, "notes": [why]})
     nothing: JsonObject = {"problems": [], "verdicts": [], "receivers": []}
     told = {"schema": SCHEMA, "version": __version__, "exit": exit_code, "notes": [why], **nothing}
     return json.dumps(told, indent=2, ensure_ascii=False)

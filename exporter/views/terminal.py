@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.check_state import CheckState, FindingPolicy
+from exporter.engine.difference import Difference
 from exporter.engine.problems import Problem, problems
 from exporter.engine.store import Store
 from exporter.facts import Severity, Verdict
@@ -25,6 +26,7 @@ from exporter.views.times import until
 SHOWN = 25  # problems on one page
 NOTHING = "no problem found"  # which is no promise: much shows only when mail is sent
 NAMED = 5  # targets named in one line
+STOPPED = "stopped: {:,} of {:,} checks. Nothing is said of the rest."
 _STATES_OF_ALL: Mapping[Severity | Verdict, str] = {
     Severity.CRITICAL: "AT RISK",
     Severity.WARNING: "WARNINGS",
@@ -50,26 +52,41 @@ _INDENT = 10
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the first and the last lines say. `left_out` says what was not looked at, and how to."""
+    """What the first and the last lines say. `left_out` says what was not looked at, and how to.
+
+    `stopped`: how many checks were made, and of how many, if somebody ended the look. `planned`: which records are.
+    """
 
     subject: str
     seconds: float
     resolver: str
     left_out: Sequence[str] = ()
     discovered: Discovered = NOTHING_FOUND
+    stopped: tuple[int, int] | None = None
+    planned: Sequence[str] = ()
 
 
 def as_text(
-    store: Store, policy: FindingPolicy, now: float, look: Look, stream: TextIO = sys.stdout, *, detail: int = 0
+    store: Store,
+    policy: FindingPolicy,
+    now: float,
+    look: Look,
+    stream: TextIO = sys.stdout,
+    *,
+    detail: int = 0,
+    change: Difference | None = None,
 ) -> None:
-    """A page of problems. With `detail` 1 the evidence of what does not pass follows, with 2 everything."""
+    """A page of problems. With `detail` 1 the evidence of what does not pass follows, with 2 everything.
+
+    `change`: what planned records do; the store is the world as it would be with them.
+    """
     console = Console(file=stream, highlight=False)
     found = report(store, policy, now)
-    _summary(console, found, look)
-    for problem in found.problems[:SHOWN]:
-        _problem(console, problem)
-    if len(found.problems) > SHOWN:
-        _line(console, 0, Text(f"... and {len(found.problems) - SHOWN} more problems: --format json lists them"))
+    _summary(console, found, look, change)
+    if change:
+        _change(console, change)
+    else:
+        _problems(console, found.problems)
     for unknown in found.unknowns:
         _unknown(console, unknown)
     if look.discovered.told:
@@ -90,7 +107,25 @@ def as_text(
         )
 
 
-def _summary(console: Console, found: Report, look: Look) -> None:
+def _problems(console: Console, some: Sequence[Problem], *, brief: bool = False) -> None:
+    for problem in some[:SHOWN]:
+        _problem(console, problem, brief=brief)
+    if len(some) > SHOWN:
+        _line(console, 0, Text(f"... and {len(some) - SHOWN} more problems: --format json lists them"))
+
+
+def _change(console: Console, change: Difference) -> None:
+    """Three sections. What breaks is told in full."""
+    sections = (("Would break", change.breaks), ("Would heal", change.heals), ("Would stay", change.stays))
+    for title, some in sections:
+        _line(console, 0, Text(f"{title}: {len(some) or 'nothing'}", "bold"))
+        _problems(console, some, brief=some is not change.breaks)
+    if change.blinded:
+        titles = list(dict.fromkeys(f"{it.check.id} of {it.target.title}" for it in change.blinded))
+        _line(console, 0, Text(f"Would be unknown: {_some(titles)}", _STYLE[Verdict.UNKNOWN]))
+
+
+def _summary(console: Console, found: Report, look: Look, change: Difference | None) -> None:
     counts: dict[Severity | Verdict, int] = {
         Severity.CRITICAL: found.count(Severity.CRITICAL),
         Severity.WARNING: found.count(Severity.WARNING),
@@ -101,7 +136,13 @@ def _summary(console: Console, found: Report, look: Look) -> None:
     line = Text.assemble((look.subject, "bold"), "  ", (_STATES_OF_ALL[state], _STYLE[state]), "  ")
     for number, (kind, count) in enumerate(counts.items()):
         line.append(", " if number else "").append(f"{count} {kind}", _STYLE[kind] if count else "")
+    if change:
+        line.append("  with the planned records")
     _line(console, 0, line.append(f"  ({look.seconds:.1f} s, resolver {look.resolver})", "dim"))
+    if look.stopped:
+        _line(console, 0, Text(STOPPED.format(*look.stopped), "bold"))
+    for text in look.planned:
+        _line(console, 0, Text(f"Planned: {text}"))
     console.print()
 
 
@@ -118,10 +159,12 @@ def _supposed(console: Console, states: Sequence[CheckState], policy: FindingPol
         _unknown(console, one, Text("NOTE", _STYLE[Severity.INFO]))
 
 
-def _problem(console: Console, problem: Problem, mark: Text | None = None) -> None:
+def _problem(console: Console, problem: Problem, mark: Text | None = None, *, brief: bool = False) -> None:
     severity = problem.severity
     mark = mark or Text(severity.upper(), _STYLE[severity])
     _line(console, _INDENT, Text.assemble(problem.text, (f"  [{problem.rule.id}]", "dim")), mark)
+    if brief:
+        return
     _line(console, _INDENT, Text(problem.rule.why))
     _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), problem.fix))
     titles = list(dict.fromkeys(it.target.title for it in problem.members))

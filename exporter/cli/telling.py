@@ -1,0 +1,84 @@
+"""Prints what a look has found, in the format that was asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exporter.check_state import CheckState, FindingPolicy
+from exporter.cli import planned
+from exporter.cli.discovery import Discovery
+from exporter.cli.exit_codes import Exit
+from exporter.cli.run import fail
+from exporter.clock import Clock
+from exporter.engine.difference import Difference
+from exporter.engine.store import Store
+from exporter.net.planned.records import PlannedRecords
+from exporter.views import json_report, pipelines, terminal
+from exporter.views.report import NOTHING_FOUND
+
+_RESOLVER = "Fix: name one that answers with --resolver ADDRESS, best one of your own on this host."
+
+
+@dataclass(frozen=True)
+class Telling:
+    """`style` is one of --format, `detail` counts -v."""
+
+    style: str
+    detail: int
+    subject: str
+    resolver: str
+    policy: FindingPolicy
+    clock: Clock
+    began: float  # monotonic
+    plan: PlannedRecords | None = None
+    discovery: Discovery | None = None
+
+    def result(self, state: CheckState) -> None:
+        """One result as it comes."""
+        if self.style == "ndjson":
+            print(json_report.line(state, self.policy, self.clock.wall()), flush=True)
+
+    def report(
+        self,
+        store: Store,
+        code: int,
+        notes: Sequence[str],
+        *,
+        stopped: tuple[int, int] | None = None,
+        change: Difference | None = None,
+    ) -> None:
+        """All that was found. `stopped`: how many checks were made, of how many."""
+        now, policy = self.clock.wall(), self.policy
+        discovered = self.discovery.discovered() if self.discovery else NOTHING_FOUND
+        match self.style:
+            case "json":
+                text = json_report.as_json(
+                    store, policy, now, notes, code, discovered, stopped=stopped, plan=self.plan, change=change
+                )
+                print(text)
+            case "ndjson":
+                for line in json_report.last_lines(store, policy, now, notes, code, stopped):
+                    print(line, flush=True)
+            case "junit":
+                print(pipelines.as_junit(store, policy, now), end="")
+            case "sarif":
+                print(pipelines.as_sarif(store, policy, now))
+            case _:
+                said = tuple(planned.told(self.plan)) if self.plan else ()
+                seconds = self.clock.monotonic() - self.began
+                look = terminal.Look(self.subject, seconds, self.resolver, notes, discovered, stopped, said)
+                terminal.as_text(store, policy, now, look, sys.stdout, detail=self.detail, change=change)
+        if stopped and self.style in ("junit", "sarif"):
+            print(terminal.STOPPED.format(*stopped), file=sys.stderr)
+
+    def resolver_fails(self, why: object) -> int:
+        text = f"the resolver {self.resolver} does not answer, so nothing can be told: {why}"
+        if self.style in ("junit", "sarif"):
+            return fail(text, Exit.UNKNOWN)
+        if self.style == "text":
+            print(f"{text}\n{_RESOLVER}")
+        else:
+            print(json_report.failed(text, Exit.UNKNOWN, in_lines=self.style == "ndjson"))
+        return Exit.UNKNOWN

@@ -1,0 +1,1 @@
+"""DNS as it would be with planned records: a zone file or octoDNS YAML in place of what DNS has."""
