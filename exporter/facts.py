@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
+from exporter.remedies import NOTHING, Remedy
 from exporter.text import listed, printable
 
 IP: TypeAlias = IPv4Address | IPv6Address
@@ -90,6 +91,19 @@ class Dead(StrEnum):
 CAUSES = ("name", "place", "helo", "host", "mail_host", "zone", "url")
 
 
+class Known(Protocol):
+    """What is held besides the findings that are to be repaired. Nobody is asked."""
+
+    def texts(self, record: str) -> tuple[str, ...] | None:
+        """All texts of the Record of that name, as published. None: they are not known, or not as a whole."""
+
+    def findings(self, about: str) -> Sequence[Finding]:
+        """The active findings whose evidence says that their name, domain or helo is this one."""
+
+    def senders(self, mail_from: str) -> tuple[Sequence[IP], Sequence[str]]:
+        """Who is configured to send with this envelope domain: addresses, and names of policies to include."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A thing that can be wrong, declared once. To call it with its evidence makes a Finding.
@@ -100,7 +114,8 @@ class Rule:
 
     `cause` are the keys of the evidence that say what has to change: the findings that agree in them are one problem.
     Without it, it is the first of CAUSES that is evidence, and else the target. `merged` writes the fix of several
-    findings of one problem; without it, the evidence in which they differ is listed.
+    findings of one problem; without it, the evidence in which they differ is listed. `remedy` makes records and
+    settings of the same findings.
 
     For alerts: `implies` says what is dead if the finding is active. `doubts` means that results from the same
     resolver or blocklist are not reliable meanwhile.
@@ -120,6 +135,7 @@ class Rule:
     certain: bool = False
     cause: tuple[str, ...] | None = None
     merged: Callable[[Sequence[Finding]], str] | None = field(default=None, repr=False)
+    remedy: Callable[[Sequence[Finding], Known], Remedy] | None = field(default=None, repr=False)
     fields: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -138,6 +154,10 @@ class Rule:
     def fix_of(self, findings: Sequence[Finding]) -> str:
         """One fix for several findings of this rule."""
         return self.merged(findings) if self.merged and len(findings) > 1 else self.fix.format_map(_joined(findings))
+
+    def remedy_of(self, findings: Sequence[Finding], known: Known) -> Remedy:
+        """What repairs several findings of this rule, as data; there may be nothing that is certain enough."""
+        return self.remedy(findings, known) if self.remedy else NOTHING
 
     def __call__(self, *, severity: Severity | None = None, **evidence: object) -> Finding:
         """Raise TypeError if the evidence is not exactly what the sentences name: that is our bug."""

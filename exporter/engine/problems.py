@@ -19,12 +19,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from exporter.check_state import CheckState, EffectiveFinding, FindingPolicy
-from exporter.facts import Finding, Labels, Rule, Severity
+from exporter.engine.held import Held
+from exporter.facts import Finding, Known, Labels, Rule, Severity
 from exporter.model import Check, Target
+from exporter.remedies import Remedy
 from exporter.targets import Address, Authorisation, Domain, EhloProbe, Greeting, MailHost, Reputation
 
 ProblemKey: TypeAlias = tuple[str, Labels]  # the id of its rule, and its cause
@@ -49,6 +51,7 @@ class Problem:
     cause: Labels
     members: tuple[Member, ...]  # the oldest first
     domains: frozenset[str]
+    known: Known = field(repr=False, compare=False)  # what else is held
 
     @property
     def severity(self) -> Severity:
@@ -72,6 +75,11 @@ class Problem:
     def fix(self) -> str:
         """One fix for all members."""
         return self.rule.fix_of(self.findings)
+
+    @property
+    def remedy(self) -> Remedy:
+        """The same as data: records to set, and settings of mail servers."""
+        return self.rule.remedy_of(self.findings, self.known)
 
 
 def worst(severities: Iterable[Severity]) -> Severity:
@@ -113,12 +121,12 @@ class Affected:
 def problems(states: Iterable[CheckState], policy: FindingPolicy, now: float) -> list[Problem]:
     """The problems of these states, the worst first. `now` is unix seconds."""
     states = list(states)
-    affected = Affected(states)
+    affected, held = Affected(states), Held(states)
     members: dict[ProblemKey, list[Member]] = defaultdict(list)
     for state in states:
         for key, effective in failing(state, policy, now):
             members[key].append(Member(state.check, state.target, effective))
-    found = [_problem(about, those, affected) for (_, about), those in members.items()]
+    found = [_problem(about, those, affected, held) for (_, about), those in members.items()]
     return sorted(found, key=lambda it: (_GRAVITY[it.severity], -len(it.domains), -it.since, it.rule.id, it.cause))
 
 
@@ -138,7 +146,7 @@ def cause(finding: Finding, target: Target) -> Labels:
     return tuple((name, value) for name, value in finding.evidence if name in named)
 
 
-def _problem(about: Labels, members: list[Member], affected: Affected) -> Problem:
+def _problem(about: Labels, members: list[Member], affected: Affected, held: Known) -> Problem:
     ordered = sorted(members, key=lambda it: (it.effective.active.since, it.target.title))
     hurt = frozenset[str]().union(*(affected.domains(it.target) for it in members))
-    return Problem(members[0].effective.finding.rule, about, tuple(ordered), hurt)
+    return Problem(members[0].effective.finding.rule, about, tuple(ordered), hurt, held)

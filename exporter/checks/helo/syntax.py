@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from exporter.facts import IP, Finding, Rule, Severity
-from exporter.mail import names
+from exporter.mail import host_remedies, names
 from exporter.mail.helo import HeloFaultKind, HeloName
 
 
@@ -45,6 +45,7 @@ EMPTY = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.1.1",
     refusals=("Gmail: 501 5.5.4 Empty HELO/EHLO argument not allowed, closing connection", EXIM),
+    remedy=host_remedies.greet,
 )
 WHITE_SPACE = Rule(
     "helo.white-space",
@@ -54,6 +55,7 @@ WHITE_SPACE = Rule(
     fix=SET,
     ref="RFC 5321 sections 4.1.1.1 and 4.1.2",
     refusals=(OFFICE_365, GMAIL),
+    remedy=host_remedies.greet,
 )
 TRAILING_DOT = Rule(
     "helo.trailing-dot",
@@ -63,6 +65,7 @@ TRAILING_DOT = Rule(
     fix=SET,
     ref="RFC 5321 sections 2.3.5 and 4.1.2",
     refusals=(OFFICE_365,),
+    remedy=host_remedies.greet,
 )
 EMPTY_LABEL = Rule(
     "helo.empty-label",
@@ -72,6 +75,7 @@ EMPTY_LABEL = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.2",
     refusals=(OFFICE_365, POSTFIX),
+    remedy=host_remedies.greet,
 )
 TOO_LONG = Rule(
     "helo.too-long",
@@ -81,6 +85,7 @@ TOO_LONG = Rule(
     fix=SET,
     ref="RFC 5321 section 4.5.3.1.2; RFC 1035 section 2.3.4",
     refusals=(POSTFIX,),
+    remedy=host_remedies.greet,
 )
 UNDERSCORE = Rule(
     "helo.underscore",
@@ -90,6 +95,7 @@ UNDERSCORE = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.2; RFC 1123 section 2.1",
     refusals=(EXIM,),
+    remedy=host_remedies.greet,
 )
 BAD_CHARACTER = Rule(
     "helo.bad-character",
@@ -99,6 +105,7 @@ BAD_CHARACTER = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.2",
     refusals=(OFFICE_365, GMAIL, POSTFIX, EXIM),
+    remedy=host_remedies.greet,
 )
 NON_ASCII = Rule(
     "helo.non-ascii",
@@ -108,6 +115,7 @@ NON_ASCII = Rule(
     fix=SET,
     ref="RFC 6531 section 3.7.1; RFC 5890 section 2.3.2.1",
     refusals=(OFFICE_365, POSTFIX, EXIM),
+    remedy=host_remedies.greet,
 )
 EDGE_HYPHEN = Rule(
     "helo.edge-hyphen",
@@ -117,6 +125,7 @@ EDGE_HYPHEN = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.2",
     refusals=(POSTFIX,),
+    remedy=host_remedies.greet,
 )
 BAD_LITERAL = Rule(
     "helo.bad-literal",
@@ -126,6 +135,7 @@ BAD_LITERAL = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.3",
     refusals=("IIS: 501 5.5.4 Invalid Address", "Postfix: 501 5.5.2 Helo command rejected: invalid ip address"),
+    remedy=host_remedies.greet,
 )
 BARE_ADDRESS = Rule(
     "helo.bare-address",
@@ -135,6 +145,7 @@ BARE_ADDRESS = Rule(
     fix=SET,
     ref="RFC 5321 sections 4.1.2 and 4.1.3",
     refusals=(NOT_QUALIFIED,),
+    remedy=host_remedies.greet,
 )
 LOCAL_NAME = Rule(
     "helo.local-name",
@@ -144,6 +155,7 @@ LOCAL_NAME = Rule(
     fix=SET,
     ref="RFC 5321 section 2.3.5; RFC 6761",
     refusals=(NOT_FOUND,),
+    remedy=host_remedies.greet,
 )
 SINGLE_LABEL = Rule(
     "helo.single-label",
@@ -154,6 +166,7 @@ SINGLE_LABEL = Rule(
     fix=SET,
     ref="RFC 5321 section 2.3.5; Postfix, reject_non_fqdn_helo_hostname",
     refusals=(NOT_QUALIFIED,),
+    remedy=host_remedies.greet,
 )
 NUMERIC_TLD = Rule(
     "helo.numeric-tld",
@@ -162,6 +175,7 @@ NUMERIC_TLD = Rule(
     why="No top-level domain is a number, so the name cannot exist.",
     fix=SET,
     ref="RFC 5321 section 2.3.5; RFC 1123 section 2.1",
+    remedy=host_remedies.greet,
 )
 ADDRESS_LITERAL = Rule(
     "helo.address-literal",
@@ -170,6 +184,7 @@ ADDRESS_LITERAL = Rule(
     why="It is meant for machines without a name; mail servers that use it are distrusted.",
     fix=SET,
     ref="RFC 5321 sections 2.3.5 and 4.1.3",
+    remedy=host_remedies.greet,
 )
 WRONG_LITERAL = Rule(
     "helo.wrong-literal",
@@ -178,6 +193,7 @@ WRONG_LITERAL = Rule(
     why="The one thing that a literal states is false, and receivers see that at once.",
     fix=SET,
     ref="RFC 5321 section 4.1.3",
+    remedy=host_remedies.greet,
 )
 PRIVATE_LITERAL = Rule(
     "helo.private-literal",
@@ -186,6 +202,7 @@ PRIVATE_LITERAL = Rule(
     why="Libraries fall back to it when the machine has no full host name; receivers refuse the session.",
     fix=SET,
     ref="RFC 5321 section 4.1.3; RFC 6890",
+    remedy=host_remedies.greet,
 )
 
 RULES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exporter.facts import Rule, Severity
+from exporter.mail.policy_txt_remedies import announce_policy
 
 UNPROTECTED = "Senders then know of no policy, and whoever stands on the way can read the mail or take it over."
 NEW_ID = "then change id= in the TXT record at _mta-sts.{domain}"
@@ -14,6 +15,7 @@ MULTIPLE_RECORDS = Rule(
     why=UNPROTECTED,
     fix="Leave a single TXT record that begins with v=STSv1 at {name}.",
     ref="RFC 8461 section 3.1",
+    remedy=announce_policy,
 )
 SYNTAX = Rule(
     "mta_sts.syntax",
@@ -22,6 +24,7 @@ SYNTAX = Rule(
     why=UNPROTECTED,
     fix='Publish at {name} the TXT record "v=STSv1; id=1", where id is 1 to 32 letters and digits.',
     ref="RFC 8461 section 3.1",
+    remedy=announce_policy,
 )
 AT_APEX = Rule(
     "mta_sts.at-apex",
@@ -30,6 +33,7 @@ AT_APEX = Rule(
     why=UNPROTECTED,
     fix="Move the TXT record that begins with v=STSv1 from {domain} to _mta-sts.{domain}.",
     ref="RFC 8461 section 3.1",
+    remedy=announce_policy,
 )
 DANGLING_CNAME = Rule(
     "mta_sts.dangling-cname",
@@ -129,6 +133,7 @@ ID_UNCHANGED = Rule(
     why="Senders ask for the policy again only when the id changes, and go by the old one until its max_age is over.",
     fix='Set the TXT record at _mta-sts.{domain} to "v=STSv1; id={next}".',
     ref="RFC 8461 sections 3.1, 8.1",
+    remedy=announce_policy,
 )
 MX_NOT_LISTED = Rule(
     "mta_sts.mx-not-listed",
