@@ -119,10 +119,7 @@ def _pointed(address: str, advised: str, stands: Iterable[str], known: Known) ->
 
 
 def _request(ip: IP, name: str) -> str:
-    return (
-        f"Please set the reverse DNS (PTR record) of {ip} to {name}, and remove any other PTR record of this address. "
-        f"We see to it that {name} resolves to {ip}."
-    )
+    return f"Please set the reverse DNS of {ip} to {name}, and let this be its only PTR record."
 
 
 def _forward(ip: IP, name: str, known: Known) -> Iterable[DnsChange]:

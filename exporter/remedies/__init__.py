@@ -19,6 +19,8 @@ HOST = "YOUR-HOST-NAME"
 CONNECTOR = "YOUR-CONNECTOR"
 CERTIFICATE = "YOUR-CERTIFICATE-FILE"
 OTHERS = "YOUR-OTHER-RECORDS"
+RECORD_ID = "YOUR-ID-OF"
+RECORD_TTL = "YOUR-TTL"
 BLANKS = {
     MAILBOX: "a mailbox that exists and that somebody reads",
     KEY: "the first 255 characters of the public key, which the signing software or the provider shows as p=",
@@ -27,6 +29,8 @@ BLANKS = {
     CONNECTOR: "the name of the connector that sends to the Internet",
     CERTIFICATE: "the file with the private key and the certificate chain",
     OTHERS: "the other records of this name and type, which have to stay",
+    RECORD_ID: "the id that Cloudflare has for the record that is named behind it",
+    RECORD_TTL: "the TTL that the record has now, as a number",
 }
 
 
@@ -82,11 +86,15 @@ class Remedy:
         """What a person has to fill in, and what it means."""
         texts = [value for change in self.records for value in (change.name, *change.add)]
         texts += [line for setting in self.settings for line in setting.lines]
-        texts.append(self.request)
-        return {blank: meaning for blank, meaning in BLANKS.items() if any(blank in text for text in texts)}
+        return blanks_in("\n".join((*texts, self.request)))
 
 
 NOTHING = Remedy()
+
+
+def blanks_in(text: str) -> dict[str, str]:
+    """The blanks in a text, and what each means."""
+    return {blank: meaning for blank, meaning in BLANKS.items() if blank in text}
 
 
 def txt(name: str, text: str, instead_of: tuple[str, ...] = ()) -> DnsChange:

@@ -15,21 +15,27 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from exporter.remedies import KEY, KEY_REST, OTHERS, DnsChange
+from exporter.remedies import KEY, KEY_REST, OTHERS, RECORD_ID, RECORD_TTL, DnsChange, blanks_in
 
 LONGEST_STRING = 255  # octets (RFC 1035 section 3.3)
 _SPOKEN = {"TXT", "SPF"}  # types whose value is text
 _ROOMY = re.compile(f"({KEY}|{KEY_REST})")  # blanks that need a string for themselves, as much comes into them
-_TLSA = ("usage", "selector", "matching_type", "certificate")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordForm:
-    """The same changes as one kind of DNS host takes them. `hint` says where it goes."""
+    """The same changes as one kind of DNS host takes them. `key` is for programs, `hint` says where it goes."""
 
+    key: str
     name: str
     hint: str
     text: str
+    is_json: bool = True
+
+    @property
+    def blanks(self) -> dict[str, str]:
+        """What a person has to fill in, and what it means."""
+        return blanks_in(self.text)
 
 
 def forms(changes: Sequence[DnsChange]) -> tuple[RecordForm, ...]:
@@ -37,9 +43,9 @@ def forms(changes: Sequence[DnsChange]) -> tuple[RecordForm, ...]:
     if not changes:
         return ()
     return (
-        RecordForm("Zone file", "BIND, NSD, Knot, PowerDNS", zone_file(changes)),
-        RecordForm("Route 53", "aws route53 change-resource-record-sets --change-batch", route_53(changes)),
-        RecordForm("Cloudflare", "POST /zones/ZONE_ID/dns_records/batch", cloudflare(changes)),
+        RecordForm("zone_file", "Zone file", "BIND, NSD, Knot, PowerDNS", zone_file(changes), is_json=False),
+        RecordForm("route_53", "Route 53", "aws route53 change-resource-record-sets --change-batch", route_53(changes)),
+        RecordForm("cloudflare", "Cloudflare", "POST /zones/ZONE_ID/dns_records/batch", cloudflare(changes)),
     )
 
 
@@ -93,7 +99,7 @@ def _resource_record_set(change: DnsChange) -> dict[str, object]:
         "ResourceRecordSet": {
             "Name": f"{change.name}.",
             "Type": change.type,
-            "TTL": change.ttl if change.add or kept else "YOUR-TTL",
+            "TTL": change.ttl if change.add or kept else RECORD_TTL,
             "ResourceRecords": [{"Value": data(change.type, value, octal=True)} for value in values],
         },
     }
@@ -105,7 +111,7 @@ def cloudflare(changes: Iterable[DnsChange]) -> str:
     gone = [(change, value) for change in changes for value in change.remove]
     body: dict[str, object] = {}
     if gone:
-        body["deletes"] = [{"id": f"YOUR-ID-OF {it.name} {it.type} {data(it.type, value)}"} for it, value in gone]
+        body["deletes"] = [{"id": f"{RECORD_ID} {it.name} {it.type} {data(it.type, value)}"} for it, value in gone]
     if posts := [_posted(change, value) for change in changes for value in change.add]:
         body["posts"] = posts
     return json.dumps(body, indent=2)
@@ -117,9 +123,6 @@ def _posted(change: DnsChange, value: str) -> dict[str, object]:
         case "MX":
             preference, host = value.split(" ")
             return row | {"priority": int(preference), "content": host.removesuffix(".")}
-        case "TLSA":
-            parts = value.split(" ")
-            return row | {"data": {k: int(v) if k != _TLSA[-1] else v for k, v in zip(_TLSA, parts, strict=True)}}
         case "PTR" | "CNAME":
             return row | {"content": value.removesuffix(".")}
     return row | {"content": data(change.type, value)}

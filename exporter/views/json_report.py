@@ -13,6 +13,8 @@ from exporter.engine.store import Store
 from exporter.facts import Doubt, Rule, Sample, Verdict
 from exporter.model import Exchange
 from exporter.receivers import Cause, DemandState, OpenQuestion
+from exporter.remedies import Remedy
+from exporter.remedies.forms import forms
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, RunEvidence, ShownFinding
 from exporter.views.report import NOTHING_FOUND, Discovered, supposed
@@ -66,6 +68,7 @@ def _problem(problem: Problem) -> JsonObject:
         "text": problem.text,
         "why": problem.rule.why,
         "fix": problem.fix,
+        **_remedy(problem.remedy),
         "reference": problem.rule.ref,
         "cause": dict(problem.cause),
         "domains": sorted(problem.domains),
@@ -73,6 +76,28 @@ def _problem(problem: Problem) -> JsonObject:
             {"check": it.check.id, "target": dict(it.target.identity), "title": it.target.title}
             for it in problem.members
         ],
+    }
+
+
+def _remedy(remedy: Remedy) -> JsonObject:
+    made = forms(remedy.records)
+    return {
+        "records": [
+            {
+                "action": it.action,
+                "name": it.name,
+                "type": it.type,
+                "ttl": it.ttl,
+                "add": it.add,
+                "remove": it.remove,
+                "keep": it.keep,
+            }
+            for it in remedy.records
+        ],
+        "record_forms": {it.key: json.loads(it.text) if it.is_json else it.text for it in made},
+        "settings": [{"server": it.server, "where": it.where, "lines": it.lines} for it in remedy.settings],
+        "request": remedy.request or None,
+        "fill_in": remedy.blanks | {blank: meaning for form in made for blank, meaning in form.blanks.items()},
     }
 
 

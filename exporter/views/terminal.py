@@ -17,6 +17,8 @@ from exporter.engine.store import Store
 from exporter.facts import Severity, Verdict
 from exporter.model import Exchange
 from exporter.receivers import DemandState
+from exporter.remedies import Remedy
+from exporter.remedies.forms import zone_lines
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, ShownFinding
 from exporter.views.report import NOTHING_FOUND, Discovered, Prospect, Report, Unknown, report, supposed, unknowns
@@ -24,6 +26,7 @@ from exporter.views.times import until
 
 SHOWN = 25  # problems on one page
 NOTHING = "no problem found"  # which is no promise: much shows only when mail is sent
+RECORDS = 6  # lines of records for one problem
 NAMED = 5  # targets named in one line
 _STATES_OF_ALL: Mapping[Severity | Verdict, str] = {
     Severity.CRITICAL: "AT RISK",
@@ -124,10 +127,27 @@ def _problem(console: Console, problem: Problem, mark: Text | None = None) -> No
     _line(console, _INDENT, Text.assemble(problem.text, (f"  [{problem.rule.id}]", "dim")), mark)
     _line(console, _INDENT, Text(problem.rule.why))
     _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), problem.fix))
+    _remedy(console, problem.remedy)
     titles = list(dict.fromkeys(it.target.title for it in problem.members))
     if len(titles) > 1 or not all(value in problem.text for _, value in problem.members[0].target.identity):
         hurt = f" It hurts {len(problem.domains)} domains." if len(problem.domains) > 1 else ""
         _line(console, _INDENT, Text(f"Seen at {_some(titles)}.{hurt}"))
+
+
+def _remedy(console: Console, remedy: Remedy) -> None:
+    """The lines to paste, and what has to be filled in."""
+    lines = [line for change in remedy.records for line in zone_lines(change)]
+    for line in lines[:RECORDS]:
+        _line(console, _INDENT, Text(line))
+    if len(lines) > RECORDS:
+        _line(console, _INDENT, Text(f"... and {len(lines) - RECORDS} more lines: --format json lists them", "dim"))
+    for setting in remedy.settings:
+        for line in setting.lines:
+            _line(console, _INDENT, Text.assemble((f"{setting.server}: ", "bold"), line))
+    if remedy.request:
+        _line(console, _INDENT, Text.assemble(("For the owner of the address: ", "bold"), remedy.request))
+    for blank, meaning in remedy.blanks.items():
+        _line(console, _INDENT, Text(f"{blank} is {meaning}.", "dim"))
 
 
 def _unknown(console: Console, unknown: Unknown, mark: Text | None = None) -> None:
