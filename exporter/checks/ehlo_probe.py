@@ -69,6 +69,7 @@ REFUSED = Rule(
         "OpenSMTPD: 501 5.5.4 Invalid command arguments: Invalid domain name",
     ),
     subjects=("mail_host",),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 

@@ -6,9 +6,9 @@ Everything is indexed at the first question, once for all states of one moment.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 
 from exporter.check_state import CheckState, RecordHistory
 from exporter.facts import IP, Finding, Record
@@ -37,6 +37,14 @@ class Held:
 
     def senders(self, mail_from: str) -> tuple[Sequence[IP], Sequence[str]]:
         return self._senders.get(mail_from, ((), ()))
+
+    def shared_include(self, addresses: Collection[IP]) -> tuple[str, int] | None:
+        senders = frozenset[str]().union(*(self._passing.senders.get(ip, ("",)) for ip in addresses))
+        return self._passing.shared(senders) if addresses else None
+
+    @cached_property
+    def _passing(self) -> _Passing:
+        return _Passing(self._states, {name: history.record.texts for name, history in self._records.items()})
 
     @cached_property
     def _records(self) -> dict[str, RecordHistory]:
@@ -68,3 +76,48 @@ class Held:
                     if target.spf_include:
                         found[name][1][target.spf_include] = None
         return {name: (list(addresses), list(includes)) for name, (addresses, includes) in found.items()}
+
+
+class _Passing:
+    """Which policies the SPF records include that let all addresses of a sender pass.
+
+    That an include lets them pass is proven by a record that has nothing else which could.
+    """
+
+    def __init__(self, states: Iterable[CheckState], records: Mapping[str, Sequence[str]]) -> None:
+        self.senders: dict[IP, set[str]] = defaultdict(set)
+        self._domains: dict[str, Counter[str]] = defaultdict(Counter)  # of each sender, by policy
+        self._proven: dict[str, set[str]] = defaultdict(set)
+        for state in states:
+            if isinstance(state.target, Authorisation):
+                self._add(state.target, records, passes=not state.findings and state.doubt is None)
+
+    def _add(self, target: Authorisation, records: Mapping[str, Sequence[str]], *, passes: bool) -> None:
+        for egress in target.egress:
+            self.senders[egress.ip].add(target.sender)
+        if not (passes and target.egress):
+            return
+        for name in target.mail_from:
+            texts = records.get(f"{name} TXT v=spf1", ())
+            included, alone = _included(texts[0]) if len(texts) == 1 else ((), False)
+            self._domains[target.sender].update(included)
+            if alone:
+                self._proven[target.sender].update(included)
+
+    def shared(self, senders: Collection[str]) -> tuple[str, int] | None:
+        """The one that most domains have, if it is proven for each of these senders."""
+        proven = set.intersection(*(self._proven.get(it, set()) for it in senders)) if senders else set()
+        most = {policy: min(self._domains[it][policy] for it in senders) for policy in proven}
+        best = max(most, key=lambda it: (most[it], it), default=None)
+        return (best, most[best]) if best is not None else None
+
+
+@lru_cache(maxsize=1024)  # siblings have the same text
+def _included(text: str) -> tuple[tuple[str, ...], bool]:
+    """The policies that an SPF record includes, and is there nothing else but one in it that lets somebody pass?"""
+    words = text.lower().split()[1:]
+    included = tuple(
+        it.removeprefix("+")[len("include:") :] for it in words if it.startswith(("include:", "+include:"))
+    )
+    others = [it for it in words if "include:" not in it and it.lstrip("+-~?") != "all"]
+    return included, len(included) == 1 and not others and len(words) <= 2

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from exporter.facts import IP, Finding, Known
 from exporter.mail import names
 from exporter.remedies import CONNECTOR, HOST, NOTHING, DnsChange, Remedy, ServerSetting, txt, whole
+from exporter.text import listed
 
 
 def say_name(name: str) -> tuple[ServerSetting, ...]:
@@ -58,6 +59,22 @@ def give_address(findings: Sequence[Finding], known: Known) -> Remedy:  # noqa: 
             for (name, rdtype), ips in records.items()
         )
     )
+
+
+def give_address_words(findings: Sequence[Finding], known: Known) -> str:
+    """The same in words, where it is more than one record."""
+    records = [(it, value) for it in give_address(findings, known).records for value in it.add]
+    if len(records) < 2:
+        return ""
+    return f"Publish the records {listed(f'{it.name} {it.type} {value}' for it, value in records)}."
+
+
+def greet_words(findings: Sequence[Finding], known: Known) -> str:  # noqa: ARG001 (each merged fix is called alike)
+    """Machines that say one wrong name have to say a name each."""
+    advised = dict.fromkeys(dict(finding.evidence)["plain"] for finding in findings)
+    if len(advised) < 2:
+        return ""
+    return f"Set the HELO name of each machine to the name of its PTR: {listed(it for it in advised if _is_name(it))}."
 
 
 def helo_spf(findings: Sequence[Finding], known: Known) -> Remedy:  # noqa: ARG001 (each remedy is called alike)
@@ -129,8 +146,12 @@ def _forward(ip: IP, name: str, known: Known) -> Iterable[DnsChange]:
 
 
 def _all_names(found: Iterable[str]) -> bool:
-    """Host names with a dot, and no words in place of one."""
-    return all("." in name and names.is_hostname(name) for name in found)
+    return all(map(_is_name, found))
+
+
+def _is_name(text: str) -> bool:
+    """Is it a host name with a dot, and no words in place of one?"""
+    return "." in text and names.is_hostname(text)
 
 
 def _private(ip: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from exporter import __version__
 from exporter.check_state import FindingPolicy, RecordHistory
-from exporter.engine.problems import Problem, problems
+from exporter.engine.problems import Problem, groups, problems
 from exporter.engine.store import Store
 from exporter.facts import Doubt, Rule, Sample, Verdict
 from exporter.model import Exchange
@@ -36,13 +36,15 @@ def as_json(
     """Each verdict with its evidence, in the same words as the pages. What may not send stands apart."""
     shown = cards.cards((it for it in store if not it.target.likely), policy, now)
     perhaps = supposed(store)
+    found = problems(store, policy, now)
     body = {
         "schema": SCHEMA,
         "version": __version__,
         "exit": exit_code,
         "summary": {verdict: sum(card.verdict is verdict for card in shown) for verdict in Verdict},
         "notes": list(notes),
-        "problems": [_problem(problem) for problem in problems(store, policy, now)],
+        "groups": _groups(found),
+        "problems": [_problem(problem) for problem in found],
         "verdicts": [_card(card) for card in shown],
         "receivers": [_reception(reception) for reception in cards.receptions(store)],
         "discovered": discovered.facts,
@@ -56,9 +58,25 @@ def as_json(
 
 def failed(why: str, exit_code: int) -> str:
     """Nothing could be looked at, for this reason."""
-    nothing: JsonObject = {"problems": [], "verdicts": [], "receivers": []}
+    nothing: JsonObject = {"groups": [], "problems": [], "verdicts": [], "receivers": []}
     told = {"schema": SCHEMA, "version": __version__, "exit": exit_code, "notes": [why], **nothing}
     return json.dumps(told, indent=2, ensure_ascii=False)
+
+
+def _groups(found: Sequence[Problem]) -> list[JsonObject]:
+    """As they are shown. `problems` are the places of theirs in the list of all."""
+    places = {(it.rule.id, it.cause): place for place, it in enumerate(found)}
+    return [
+        {
+            "id": group.rule.id,
+            "severity": group.severity,
+            "text": group.text,
+            "fix": group.fix,
+            "domains": len(group.domains),
+            "problems": [places[it.rule.id, it.cause] for it in group.problems],
+        }
+        for group in groups(found)
+    ]
 
 
 def _problem(problem: Problem) -> JsonObject:

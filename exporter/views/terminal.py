@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exporter.check_state import CheckState, FindingPolicy
-from exporter.engine.problems import Problem, problems
+from exporter.engine.problems import ProblemGroup, groups, problems
 from exporter.engine.store import Store
 from exporter.facts import Severity, Verdict
 from exporter.model import Exchange
@@ -69,10 +69,10 @@ def as_text(
     console = Console(file=stream, highlight=False)
     found = report(store, policy, now)
     _summary(console, found, look)
-    for problem in found.problems[:SHOWN]:
-        _problem(console, problem)
-    if len(found.problems) > SHOWN:
-        _line(console, 0, Text(f"... and {len(found.problems) - SHOWN} more problems: --format json lists them"))
+    for group in found.groups[:SHOWN]:
+        _group(console, group)
+    if left := sum(len(it.problems) for it in found.groups[SHOWN:]):
+        _line(console, 0, Text(f"... and {left:,} more problems: --format json lists them"))
     for unknown in found.unknowns:
         _unknown(console, unknown)
     if look.discovered.told:
@@ -115,22 +115,23 @@ def _supposed(console: Console, states: Sequence[CheckState], policy: FindingPol
         _line(console, 0, Text("If they send, this is wrong or unknown. It does not count:"))
     elif states:
         _line(console, 0, Text("If they send: nothing is wrong with PTR and listings."))
-    for problem in found:
-        _problem(console, problem, Text("NOTE", _STYLE[Severity.INFO]))
+    for group in groups(found):
+        _group(console, group, Text("NOTE", _STYLE[Severity.INFO]))
     for one in unknown:
         _unknown(console, one, Text("NOTE", _STYLE[Severity.INFO]))
 
 
-def _problem(console: Console, problem: Problem, mark: Text | None = None) -> None:
-    severity = problem.severity
+def _group(console: Console, group: ProblemGroup, mark: Text | None = None) -> None:
+    severity = group.severity
     mark = mark or Text(severity.upper(), _STYLE[severity])
-    _line(console, _INDENT, Text.assemble(problem.text, (f"  [{problem.rule.id}]", "dim")), mark)
-    _line(console, _INDENT, Text(problem.rule.why))
-    _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), problem.fix))
-    _remedy(console, problem.remedy)
-    titles = list(dict.fromkeys(it.target.title for it in problem.members))
-    if len(titles) > 1 or not all(value in problem.text for _, value in problem.members[0].target.identity):
-        hurt = f" It hurts {len(problem.domains)} domains." if len(problem.domains) > 1 else ""
+    _line(console, _INDENT, Text.assemble(group.text, (f"  [{group.rule.id}]", "dim")), mark)
+    _line(console, _INDENT, Text(group.rule.why))
+    _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), group.fix))
+    _remedy(console, group.remedy)
+    members = [it for problem in group.problems for it in problem.members]
+    titles = list(dict.fromkeys(it.target.title for it in members))
+    if len(titles) > 1 or not all(value in group.text for _, value in members[0].target.identity):
+        hurt = f" It hurts {len(group.domains):,} domains." if len(group.domains) > 1 else ""
         _line(console, _INDENT, Text(f"Seen at {_some(titles)}.{hurt}"))
 
 

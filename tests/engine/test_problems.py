@@ -11,6 +11,7 @@ import pytest
 
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine import catalogue
+from exporter.engine.held import Held
 from exporter.engine.problems import Problem, problems
 from exporter.facts import Finding, Rule, Severity
 from exporter.model import Acceptance, Outcome, Target
@@ -18,6 +19,7 @@ from exporter.targets import Address, Authorisation, Domain, Greeting, MailHost,
 
 CATALOGUE = catalogue.load()
 POLICY = FindingPolicy()
+NOBODY = Held([])
 
 
 def state(
@@ -157,10 +159,10 @@ def several(rule: Rule) -> list[Finding]:
 @pytest.mark.parametrize("rule", [it for it in CATALOGUE.rules.values() if it.merged is None], ids=lambda rule: rule.id)
 def test_the_sentences_of_every_rule_can_be_about_several(rule: Rule) -> None:
     both = several(rule)
-    for sentence in (rule.text_of(both), rule.fix_of(both)):
+    for sentence in (rule.text_of(both), rule.fix_of(both, NOBODY)):
         assert "{" not in sentence
     assert rule.text_of(both[:1]) == both[0].text
-    assert rule.fix_of(both[:1]) == both[0].fix
+    assert rule.fix_of(both[:1], NOBODY) == both[0].fix
 
 
 def test_a_cause_is_evidence_of_its_rule() -> None:

@@ -11,7 +11,7 @@ from exporter.check_state import FindingPolicy
 from exporter.engine import catalogue
 from exporter.engine.problems import problems
 from exporter.engine.store import Store
-from exporter.facts import Finding, Record
+from exporter.facts import Finding, Record, Severity
 from exporter.model import Outcome, Target
 from exporter.targets import Authorisation, Domain, Egress
 from exporter.views import json_report, terminal
@@ -112,3 +112,15 @@ def test_a_record_that_is_not_known_as_a_whole_is_not_replaced() -> None:
         assert problem.remedy.records == ()
     (problem,) = problems(store(refused("192.0.2.1")), POLICY, 5000)  # nobody has looked at the record
     assert problem.remedy.records == ()
+
+
+def test_a_page_ends_after_so_many_rows() -> None:
+    rules = [it for it in CATALOGUE.rules.values() if it.severity is Severity.CRITICAL][: terminal.SHOWN + 5]
+    known: dict[str, Any] = {"ip": "192.0.2.1", "rdtype": "A", "name": "example.com"}
+    findings = [rule(**{key: known.get(key, "x") for key in rule.fields}) for rule in rules]
+    stream = io.StringIO()
+    terminal.as_text(
+        store(outcome("dmarc", DOMAIN, *findings)), POLICY, 5000, terminal.Look("all", 1.0, "here"), stream
+    )
+    assert stream.getvalue().count("CRITICAL") == terminal.SHOWN
+    assert "... and 5 more problems: --format json lists them" in stream.getvalue()

@@ -96,6 +96,7 @@ PEER = Rule(
     fix=SET,
     ref="Microsoft, non-delivery reports in Exchange Online",
     refusals=("Office 365: 550 5.7.506 Access denied, bad HELO",),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 NO_ADDRESS = Rule(
@@ -106,6 +107,7 @@ NO_ADDRESS = Rule(
     fix="Publish the record {helo} {rdtype} {ip}.",
     ref="RFC 5321 section 2.3.5",
     refusals=(NOT_FOUND,),
+    merged=host_remedies.give_address_words,
     remedy=host_remedies.give_address,
 )
 PRIVATE_ADDRESS = Rule(
@@ -116,6 +118,7 @@ PRIVATE_ADDRESS = Rule(
     fix="Publish the record {helo} {rdtype} {ip}; if the exporter's resolver shows an internal view of DNS, "
     "give it one that sees what the Internet sees.",
     ref="RFC 5321 section 2.3.5; RFC 6890",
+    merged=host_remedies.give_address_words,
     remedy=host_remedies.give_address,
 )
 OTHER_ADDRESS = Rule(
@@ -125,6 +128,7 @@ OTHER_ADDRESS = Rule(
     why="Receivers compare the two and count a difference as a sign of forgery.",
     fix="Publish the record {helo} {rdtype} {ip}, or say a name that already resolves to {ip}.",
     ref="RFC 5321 section 4.1.4",
+    merged=host_remedies.give_address_words,
     remedy=host_remedies.give_address,
 )
 ALIAS = Rule(

@@ -45,6 +45,7 @@ EMPTY = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.1.1",
     refusals=("Gmail: 501 5.5.4 Empty HELO/EHLO argument not allowed, closing connection", EXIM),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 WHITE_SPACE = Rule(
@@ -55,6 +56,7 @@ WHITE_SPACE = Rule(
     fix=SET,
     ref="RFC 5321 sections 4.1.1.1 and 4.1.2",
     refusals=(OFFICE_365, GMAIL),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 TRAILING_DOT = Rule(
@@ -65,6 +67,7 @@ TRAILING_DOT = Rule(
     fix=SET,
     ref="RFC 5321 sections 2.3.5 and 4.1.2",
     refusals=(OFFICE_365,),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 EMPTY_LABEL = Rule(
@@ -75,6 +78,7 @@ EMPTY_LABEL = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.2",
     refusals=(OFFICE_365, POSTFIX),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 TOO_LONG = Rule(
@@ -85,6 +89,7 @@ TOO_LONG = Rule(
     fix=SET,
     ref="RFC 5321 section 4.5.3.1.2; RFC 1035 section 2.3.4",
     refusals=(POSTFIX,),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 UNDERSCORE = Rule(
@@ -95,6 +100,7 @@ UNDERSCORE = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.2; RFC 1123 section 2.1",
     refusals=(EXIM,),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 BAD_CHARACTER = Rule(
@@ -105,6 +111,7 @@ BAD_CHARACTER = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.2",
     refusals=(OFFICE_365, GMAIL, POSTFIX, EXIM),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 NON_ASCII = Rule(
@@ -115,6 +122,7 @@ NON_ASCII = Rule(
     fix=SET,
     ref="RFC 6531 section 3.7.1; RFC 5890 section 2.3.2.1",
     refusals=(OFFICE_365, POSTFIX, EXIM),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 EDGE_HYPHEN = Rule(
@@ -125,6 +133,7 @@ EDGE_HYPHEN = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.2",
     refusals=(POSTFIX,),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 BAD_LITERAL = Rule(
@@ -135,6 +144,7 @@ BAD_LITERAL = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.3",
     refusals=("IIS: 501 5.5.4 Invalid Address", "Postfix: 501 5.5.2 Helo command rejected: invalid ip address"),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 BARE_ADDRESS = Rule(
@@ -145,6 +155,7 @@ BARE_ADDRESS = Rule(
     fix=SET,
     ref="RFC 5321 sections 4.1.2 and 4.1.3",
     refusals=(NOT_QUALIFIED,),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 LOCAL_NAME = Rule(
@@ -155,6 +166,7 @@ LOCAL_NAME = Rule(
     fix=SET,
     ref="RFC 5321 section 2.3.5; RFC 6761",
     refusals=(NOT_FOUND,),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 SINGLE_LABEL = Rule(
@@ -166,6 +178,7 @@ SINGLE_LABEL = Rule(
     fix=SET,
     ref="RFC 5321 section 2.3.5; Postfix, reject_non_fqdn_helo_hostname",
     refusals=(NOT_QUALIFIED,),
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 NUMERIC_TLD = Rule(
@@ -175,6 +188,7 @@ NUMERIC_TLD = Rule(
     why="No top-level domain is a number, so the name cannot exist.",
     fix=SET,
     ref="RFC 5321 section 2.3.5; RFC 1123 section 2.1",
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 ADDRESS_LITERAL = Rule(
@@ -184,6 +198,7 @@ ADDRESS_LITERAL = Rule(
     why="It is meant for machines without a name; mail servers that use it are distrusted.",
     fix=SET,
     ref="RFC 5321 sections 2.3.5 and 4.1.3",
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 WRONG_LITERAL = Rule(
@@ -193,6 +208,7 @@ WRONG_LITERAL = Rule(
     why="The one thing that a literal states is false, and receivers see that at once.",
     fix=SET,
     ref="RFC 5321 section 4.1.3",
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 PRIVATE_LITERAL = Rule(
@@ -202,6 +218,7 @@ PRIVATE_LITERAL = Rule(
     why="Libraries fall back to it when the machine has no full host name; receivers refuse the session.",
     fix=SET,
     ref="RFC 5321 section 4.1.3; RFC 6890",
+    merged=host_remedies.greet_words,
     remedy=host_remedies.greet,
 )
 

@@ -60,7 +60,7 @@ INCLUDE_WITHOUT_RECORD = Rule(
     why="Every evaluation that reaches this mechanism ends in permerror.",
     fix="Remove {term} from the SPF record of {domain}, or correct its name.",
     ref="RFC 7208 sections 5.2 and 6.1",
-    cause=("term",),
+    cause=("detail", "term"),  # a term with macros leads each domain elsewhere
     refusals=receiver_replies.SPF_FAILS,
 )
 INCLUDE_BROKEN = Rule(
@@ -70,7 +70,7 @@ INCLUDE_BROKEN = Rule(
     why="Every evaluation that reaches this mechanism ends in permerror.",
     fix="Ask its owner to correct that record, or remove {term} from the SPF record of {domain}.",
     ref="RFC 7208 section 5.2",
-    cause=("term",),
+    cause=("detail", "term"),  # a term with macros leads each domain elsewhere
     refusals=receiver_replies.SPF_FAILS,
 )
 LOOP = Rule(

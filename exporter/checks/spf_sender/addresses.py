@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
-from exporter.facts import Doubt, Finding, Rule, Severity
+from exporter.facts import Doubt, Finding, Known, Rule, Severity
 from exporter.mail import receiver_replies
 from exporter.mail.spf import remedies
 from exporter.mail.spf.check_host import SpfEvaluation
@@ -18,19 +18,27 @@ from exporter.text import commas
 _SHOWN = 20  # networks in one fix: more would not fit into a record that people can read
 
 
-def _merged(findings: Sequence[Finding]) -> str:
-    """One fix for several addresses: the networks that hold exactly them, as terms of the record."""
+def _merged(findings: Sequence[Finding], known: Known) -> str:
+    """One fix for all addresses: the include that other domains use, or the networks that hold exactly them."""
     evidence = [dict(finding.evidence) for finding in findings]
-    networks = remedies.networks(ip_address(it["ip"]) for it in evidence)
-    terms = " ".join(map(remedies.term, networks[:_SHOWN]))
-    if len(networks) > _SHOWN:
-        terms += f" and {len(networks) - _SHOWN} more"
+    addresses = [ip_address(it["ip"]) for it in evidence]
     name, result = evidence[0]["name"], evidence[0].get("result")
+    shared = remedies.include_of_others(name, addresses, known) if result != SpfResult.PERMERROR else ()
+    if shared:
+        policy, domains = shared
+        terms, by = f"include:{policy}", f": {domains} other domains pass by it" if domains > 1 else ""
+    elif len(findings) == 1:
+        return ""
+    else:
+        networks = remedies.networks(addresses)
+        terms, by = " ".join(map(remedies.term, networks[:_SHOWN])), ""
+        if len(networks) > _SHOWN:
+            terms += f" and {len(networks) - _SHOWN} more"
     if result == SpfResult.NONE:
-        return f'Publish at {name} the TXT record "v=spf1 {terms} ~all", with everything else that sends.'
+        return f'Publish at {name} the TXT record "v=spf1 {terms} ~all", with everything else that sends{by}.'
     if result == SpfResult.PERMERROR:
         return f"Correct the SPF policy of {name}, and make sure that it contains {terms}."
-    return f'Add {terms} to the SPF record of {name}, before "all" and before any mechanism that rejects them.'
+    return f'Add {terms} to the SPF record of {name}, before "all" and before any mechanism that rejects them{by}.'
 
 
 NOT_AUTHORISED = Rule(

@@ -9,7 +9,7 @@ valid, at most 450 octets long (section 3.4), and within the limit of lookups by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address
 from typing import TypeAlias
 
@@ -44,7 +44,19 @@ def authorise(findings: Sequence[Finding], known: Known) -> Remedy:
     names = dict.fromkeys(name for it in evidence for name in it["name"].split(", "))
     addresses = [ip_address(it["ip"]) for it in evidence]
     unpublished = len(names) == 1 and all(it.get("result") == SpfResult.NONE for it in evidence)
-    return _all(_authorised(name, addresses, (), known, unpublished=unpublished) for name in names)
+    shared = {name: include_of_others(name, addresses, known) for name in names}
+    return _all(
+        _authorised(name, (), shared[name][:1], known, unpublished=unpublished)
+        or _authorised(name, addresses, (), known, unpublished=unpublished)
+        for name in names
+    )
+
+
+def include_of_others(name: str, addresses: Collection[IP], known: Known) -> tuple[str, int] | tuple[()]:
+    """The include by which other domains let these addresses pass, and how many do. Nothing, if the record has it."""
+    shared = known.shared_include(addresses)
+    texts = known.texts(_record(name)) or ()
+    return shared if shared and not any(f"include:{shared[0]}" in text.lower().split() for text in texts) else ()
 
 
 def include(findings: Sequence[Finding], known: Known) -> Remedy:
@@ -58,7 +70,7 @@ def include(findings: Sequence[Finding], known: Known) -> Remedy:
 def first_record(findings: Sequence[Finding], known: Known) -> Remedy:
     """A record for a name that has none: all who are configured to send with it. Nothing, if nobody is."""
     names = dict.fromkeys(dict(finding.evidence)["name"] for finding in findings)
-    return _all(_first(name, *known.senders(name)) for name in names)
+    return _all(_authorised(name, (), (), known, unpublished=True) for name in names)
 
 
 def close(findings: Sequence[Finding], known: Known) -> Remedy:
@@ -127,13 +139,15 @@ def _parsed(text: str) -> SpfRecord | None:
 
 
 def _authorised(
-    name: str, addresses: Iterable[IP], includes: Iterable[str], known: Known, *, unpublished: bool
+    name: str, addresses: Sequence[IP], includes: Sequence[str], known: Known, *, unpublished: bool
 ) -> list[DnsChange]:
     if known.texts(_record(name)) == () or (unpublished and known.texts(_record(name)) is None):
-        four, providers = known.senders(name)
-        return _first(name, [*four, *addresses], [*providers, *includes])
+        senders, providers = known.senders(name)
+        if shared := known.shared_include(senders):
+            return _first(name, (), [*providers, *includes, shared[0]])
+        return _first(name, [*senders, *addresses], [*providers, *includes])
     record = _published(name, known)
-    if record is None:
+    if record is None or not (addresses or includes):
         return []
     words = record.text.split()
     ends = [number for number, word in enumerate(words) if word.lower().lstrip("+-~?") == "all"]
