@@ -161,7 +161,8 @@ class Rule:
 
     def remedy_of(self, findings: Sequence[Finding], known: Known) -> Remedy:
         """What repairs several findings of this rule, as data; there may be nothing that is certain enough."""
-        return self.remedy(findings, known) if self.remedy else NOTHING
+        made = self.remedy(findings, known) if self.remedy else NOTHING
+        return made if all(it.plain for it in made.records) else NOTHING
 
     def __call__(self, *, severity: Severity | None = None, **evidence: object) -> Finding:
         """Raise TypeError if the evidence is not exactly what the sentences name: that is our bug."""

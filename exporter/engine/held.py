@@ -87,14 +87,17 @@ class _Passing:
     def __init__(self, states: Iterable[CheckState], records: Mapping[str, Sequence[str]]) -> None:
         self.senders: dict[IP, set[str]] = defaultdict(set)
         self._domains: dict[str, Counter[str]] = defaultdict(Counter)  # of each sender, by policy
+        self._seen: set[str] = set()
         self._proven: dict[str, set[str]] = defaultdict(set)
         for state in states:
             if isinstance(state.target, Authorisation):
                 self._add(state.target, records, passes=not state.findings and state.doubt is None)
 
     def _add(self, target: Authorisation, records: Mapping[str, Sequence[str]], *, passes: bool) -> None:
-        for egress in target.egress:
-            self.senders[egress.ip].add(target.sender)
+        if target.sender not in self._seen:  # it has the same addresses for each domain
+            self._seen.add(target.sender)
+            for egress in target.egress:
+                self.senders[egress.ip].add(target.sender)
         if not (passes and target.egress):
             return
         for name in target.mail_from:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from exporter.facts import IP, Finding, Known
 from exporter.mail import names
+from exporter.mail.spf.record import SpfResult
 from exporter.remedies import CONNECTOR, HOST, NOTHING, DnsChange, Remedy, ServerSetting, txt, whole
 from exporter.text import listed
 
@@ -84,14 +85,15 @@ def helo_spf(findings: Sequence[Finding], known: Known) -> Remedy:  # noqa: ARG0
     if len(records) > 1 or not all(map(whole, records)):
         return NOTHING
     (record,) = records
-    name, result = evidence[0]["helo"], evidence[0].get("why")
-    if result is None:
+    name = evidence[0]["helo"]
+    if "why" not in evidence[0]:
         return Remedy((txt(name, record),))
-    first, *rest = record.split(" ")[1:]
-    before = " ".join(("v=spf1", *rest))
-    # The longer form of the published record begins with the term that was put in.
-    longer = first.startswith(("ip4:", "ip6:")) and first.partition(":")[2] in {it["ip"] for it in evidence}
-    return Remedy((txt(name, record, (before,)),)) if longer and before != "v=spf1 -all" else NOTHING
+    # A valid record got a term more, in front. What is no valid record is not known.
+    version, *terms = record.split(" ")
+    longer = bool(terms) and terms[0].partition(":")[2] in {it["ip"] for it in evidence}
+    if not longer or evidence[0].get("result") == SpfResult.PERMERROR:
+        return NOTHING
+    return Remedy((txt(name, record, (" ".join((version, *terms[1:])),)),))
 
 
 def point(findings: Sequence[Finding], known: Known) -> Remedy:

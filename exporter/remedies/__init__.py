@@ -8,9 +8,13 @@ What only a person can know is a blank, such as YOUR-MAILBOX. It is never guesse
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+SPOKEN = frozenset({"TXT", "SPF"})  # types whose data is text
+_NAME = re.compile(r"(?:[A-Za-z0-9_*/-]|\\[0-9]{3})+(?:\.(?:[A-Za-z0-9_*/-]|\\[0-9]{3})+)*", re.ASCII)
+_DATA = re.compile(r"(?:[A-Za-z0-9._:*/ -]|\\[0-9]{3})+", re.ASCII)
 TTL = 3600  # seconds: an hour is usual, and short enough to correct a mistake
 
 MAILBOX = "YOUR-MAILBOX"
@@ -59,6 +63,13 @@ class DnsChange:
         if not self.add:
             return Action.REMOVE
         return Action.REPLACE if self.remove else Action.SET
+
+    @property
+    def plain(self) -> bool:
+        """Is it nothing but names and data, so that it can be pasted whatever it was made of? A text is quoted."""
+        kept = self.keep or ()
+        data = () if self.type in SPOKEN else (*self.add, *self.remove, *kept)
+        return _NAME.fullmatch(self.name) is not None and all(map(_DATA.fullmatch, data))
 
 
 @dataclass(frozen=True, slots=True)

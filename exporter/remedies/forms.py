@@ -15,10 +15,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from exporter.remedies import KEY, KEY_REST, OTHERS, RECORD_ID, RECORD_TTL, DnsChange, blanks_in
+from exporter.remedies import KEY, KEY_REST, OTHERS, RECORD_ID, RECORD_TTL, SPOKEN, DnsChange, blanks_in
 
 LONGEST_STRING = 255  # octets (RFC 1035 section 3.3)
-_SPOKEN = {"TXT", "SPF"}  # types whose value is text
 _ROOMY = re.compile(f"({KEY}|{KEY_REST})")  # blanks that need a string for themselves, as much comes into them
 
 
@@ -65,7 +64,7 @@ def _line(change: DnsChange, value: str) -> str:
 
 def data(rdtype: str, value: str, *, octal: bool = False) -> str:
     """The value as a zone file has it."""
-    if rdtype not in _SPOKEN:
+    if rdtype not in SPOKEN:
         return value
     strings = [string for part in _ROOMY.split(value) if part or not value for string in _strings(part)]
     return " ".join(f'"{"".join(_escaped(octet, octal=octal) for octet in string)}"' for string in strings)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import dns.zone
 import pytest
 
+from exporter.engine.held import Held
+from exporter.remedies import forms
 from tests.support import scenario
 from tests.support.healing import CATALOGUE, found_after, held_by, remedies, world_of, worlds_after
 from tests.support.scenario import Scenario
@@ -43,3 +48,17 @@ async def test_the_records_that_are_proposed_heal_and_harm_nothing(case: Scenari
             after = await found_after(case, remedy, world)
             assert rule not in after, remedy
             assert after - before - REVEALED.get(_SAME_RECORD.get(rule, rule), set()) == set(), remedy
+
+
+@pytest.mark.parametrize(
+    "value", ["x", "192.0.2.1", "a.example, b.example", 'a" b\\', "cut off…", "\\u{7}", "x; y", ""]
+)
+def test_no_evidence_makes_what_cannot_be_pasted(value: str) -> None:
+    """Whatever remote text gets into a finding: a zone file with the records can be read, and nothing raises."""
+    for rule in (it for it in CATALOGUE.rules.values() if it.remedy):
+        evidence: dict[str, Any] = dict.fromkeys(rule.fields, value) | {"ip": "192.0.2.1", "rdtype": "A"}
+        findings = [rule(**{key: evidence[key] for key in rule.fields})] * 2
+        remedy = rule.remedy_of(findings, Held([]))
+        text = forms.zone_file(remedy.records)
+        dns.zone.from_text(text, origin=".", relativize=False, check_origin=False)
+        assert rule.fix_of(findings, Held([]))

@@ -47,7 +47,7 @@ def _corrected(texts: Sequence[str]) -> str | None:
 def _changed(findings: Sequence[Finding], known: Known, wanted: Callable[[Sequence[str]], str | None]) -> Remedy:
     changes: list[DnsChange] = []
     for it in (dict(finding.evidence) for finding in findings):
-        name = it.get("name") or it["place"]
+        name = it["name"] if "name" in it else it["place"]
         if " -> " in name or " -> " in it.get("place", ""):
             return NOTHING  # the record is somebody else's, at the end of an alias
         texts = known.texts(f"{name} TXT")
