@@ -118,8 +118,8 @@ def test_the_fix_is_the_include_by_which_other_domains_of_the_same_senders_pass(
     bad = sibling("example.com", "v=spf1 ip4:203.0.113.9 -all", passes=False)
     (row,) = grouped(*flat(*good, bad))
     assert row.fix == (
-        'Add include:_spf.mailco.example to the SPF record of example.com, before "all" and before any term that '
-        "refuses them: 9 other domains pass by it."
+        'Add include:_spf.mailco.example to the SPF record of example.com, before "all" and before any mechanism that '
+        "rejects them: 9 other domains pass by it."
     )
     assert [it.add for it in row.remedy.records] == [("v=spf1 ip4:203.0.113.9 include:_spf.mailco.example -all",)]
 

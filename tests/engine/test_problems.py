@@ -67,7 +67,8 @@ def test_one_wrong_record_of_forty_senders_is_one_problem_with_one_fix() -> None
 
 def test_a_fix_for_many_addresses_names_what_has_to_be_done_to_that_record() -> None:
     assert found(refused("example.com", "out", ["192.0.2.1", "192.0.2.3"], result="none"))[0].fix == (
-        'Publish at example.com the TXT record "v=spf1 ip4:192.0.2.1 ip4:192.0.2.3 ~all", with everything else that sends.'
+        'Publish at example.com the TXT record "v=spf1 ip4:192.0.2.1 ip4:192.0.2.3 ~all", '
+        "with everything else that sends."
     )
     scattered = [f"192.0.2.{host}" for host in range(0, 250, 2)]
     assert " and 105 more to the SPF record" in found(refused("example.com", "out", scattered))[0].fix
