@@ -1,11 +1,12 @@
-"""What repairs the name of a sending host: in its DNS, in its reverse DNS, and in its mail server.
+"""What repairs the name of a sending host: in its DNS, in its reverse DNS, and in its mail server; and TLS of a server.
 
 The settings are those of the vendors' documentation:
 
-- Postfix: postconf(5) `smtp_helo_name`, postconf(1) `-e`.
-- Exim: specification, chapter "Main configuration", `primary_hostname`, which `helo_data` of the smtp transport has as
-  its default; Debian's exim4-config sets it by MAIN_HARDCODE_PRIMARY_HOSTNAME.
-- Exchange: Microsoft Learn, Set-SendConnector, `-Fqdn`: "the FQDN used as the source server" in HELO and EHLO.
+- Postfix: postconf(1) `-e`; postconf(5) `smtp_helo_name`, `smtpd_tls_chain_files`, `smtpd_tls_security_level`, and
+  `smtpd_tls_protocols`, which takes `>=TLSv1.2` since Postfix 3.6.
+- Exim: specification, chapter "Main configuration": `primary_hostname`, which `helo_data` of the smtp transport has as
+  its default, `tls_advertise_hosts`, `tls_certificate`, whose file may hold the key, too, and `openssl_options`.
+- Exchange: Microsoft Learn, Set-SendConnector `-Fqdn`, and Enable-ExchangeCertificate.
 """
 
 from __future__ import annotations
@@ -15,16 +16,59 @@ from collections.abc import Iterable, Mapping, Sequence
 from exporter.facts import IP, Finding, Known
 from exporter.mail import names
 from exporter.mail.spf.record import SpfResult
-from exporter.remedies import CONNECTOR, HOST, NOTHING, DnsChange, Remedy, ServerSetting, txt, whole
+from exporter.remedies import (
+    CERTIFICATE,
+    CONNECTOR,
+    HOST,
+    NOTHING,
+    THUMBPRINT,
+    DnsChange,
+    Remedy,
+    ServerSetting,
+    txt,
+    whole,
+)
 from exporter.text import listed
+
+MAIN_SECTION = "main section of the configuration"
 
 
 def say_name(name: str) -> tuple[ServerSetting, ...]:
     """Let the server say this name in HELO and EHLO."""
     return (
         ServerSetting("Postfix", "shell", (f"postconf -e 'smtp_helo_name = {name}' && postfix reload",)),
-        ServerSetting("Exim", "main section of the configuration", (f"primary_hostname = {name}",)),
+        ServerSetting("Exim", MAIN_SECTION, (f"primary_hostname = {name}",)),
         ServerSetting("Exchange", "Management Shell", (f"Set-SendConnector -Identity '{CONNECTOR}' -Fqdn {name}",)),
+    )
+
+
+def offer_tls(findings: Sequence[Finding], known: Known) -> Remedy:  # noqa: ARG001 (each remedy is called alike)
+    """Let the server offer STARTTLS. The certificate only its owner knows."""
+    chain = f"'smtpd_tls_chain_files = {CERTIFICATE}' 'smtpd_tls_security_level = may'"
+    return Remedy(
+        settings=(
+            ServerSetting("Postfix", "shell", (f"postconf -e {chain} && postfix reload",)),
+            ServerSetting("Exim", MAIN_SECTION, ("tls_advertise_hosts = *", f"tls_certificate = {CERTIFICATE}")),
+            ServerSetting(
+                "Exchange",
+                "Management Shell",
+                (f"Enable-ExchangeCertificate -Thumbprint '{THUMBPRINT}' -Services SMTP",),
+            ),
+        )
+    )
+
+
+def speak_newer_tls(findings: Sequence[Finding], known: Known) -> Remedy:  # noqa: ARG001 (each remedy is called alike)
+    """Let the server speak TLS 1.2 and newer alone."""
+    return Remedy(
+        settings=(
+            ServerSetting("Postfix", "shell", ("postconf -e 'smtpd_tls_protocols = >=TLSv1.2' && postfix reload",)),
+            ServerSetting(
+                "Exim",
+                f"{MAIN_SECTION}, with OpenSSL",
+                ("openssl_options = +no_sslv2 +no_sslv3 +no_tlsv1 +no_tlsv1_1",),
+            ),
+        )
     )
 
 

@@ -91,8 +91,8 @@ def _pasted(remedy: Remedy) -> Iterator[str]:
     if remedy.records:
         yield fenced(zone_file(remedy.records), "dns")
     if remedy.settings:
-        lines = [line for it in remedy.settings for line in (f"# {it.server}, {it.where}", *it.lines)]
-        yield fenced("\n".join(lines))
+        yield f"One of these, for {' or '.join(f'{it.server} ({it.where})' for it in remedy.settings)}:"
+        yield fenced("\n".join(line for it in remedy.settings for line in it.lines))
     if remedy.request:
         yield f"For the owner of the address: {plain(remedy.request)}"
     if remedy.blanks:

@@ -22,6 +22,7 @@ KEY, KEY_REST = "YOUR-KEY-1", "YOUR-KEY-2"
 HOST = "YOUR-HOST-NAME"
 CONNECTOR = "YOUR-CONNECTOR"
 CERTIFICATE = "YOUR-CERTIFICATE-FILE"
+THUMBPRINT = "YOUR-THUMBPRINT"
 OTHERS = "YOUR-OTHER-RECORDS"
 RECORD_ID = "YOUR-ID-OF"
 RECORD_TTL = "YOUR-TTL"
@@ -32,6 +33,7 @@ BLANKS = {
     HOST: "the full host name of the machine, which its PTR record has, too",
     CONNECTOR: "the name of the connector that sends to the Internet",
     CERTIFICATE: "the file with the private key and the certificate chain",
+    THUMBPRINT: "the thumbprint of the certificate, which Get-ExchangeCertificate shows",
     OTHERS: "the other records of this name and type, which have to stay",
     RECORD_ID: "the id that Cloudflare has for the record that is named behind it",
     RECORD_TTL: "the TTL that the record has now, as a number",

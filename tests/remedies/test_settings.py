@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,19 +62,30 @@ async def test_the_name_to_say_is_that_of_the_address_if_it_leads_back(helo: str
     }
 
 
-async def test_postfix_takes_the_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rule", ["helo.local-name", "smtp_tls.no-starttls", "smtp_tls.obsolete-only"])
+def test_postfix_takes_the_line_and_has_the_setting_then(rule: str, tmp_path: Path) -> None:
     postconf = shutil.which("postconf", path="/usr/sbin:/usr/bin")
     if postconf is None:
         pytest.skip("there is no Postfix here")
     (tmp_path / "main.cf").write_text("compatibility_level = 3.6\n")
     (tmp_path / "master.cf").write_text("")
-    command = lines(await proposed("localhost", KNOWN))["Postfix"].partition(" && ")[0]
-    told = command.replace("postconf", f"{postconf} -c {tmp_path}", 1)
+    declared = catalogue.load().rules[rule]
+    evidence: dict[str, Any] = dict.fromkeys(declared.fields, "mail.example.com")
+    finding = declared(**evidence)
+    line = lines(declared.remedy_of([finding], Held([])))["Postfix"].partition(" && ")[0]
+    told = line.replace("postconf", f"{postconf} -c {tmp_path}", 1)
     subprocess.run(["/bin/sh", "-c", told], check=True, timeout=30)
+    wanted = re.findall("'([a-z_]+) = ([^']+)'", line)
     shown = subprocess.run(
-        [postconf, "-c", str(tmp_path), "smtp_helo_name"], check=True, timeout=30, capture_output=True, text=True
+        [postconf, "-c", str(tmp_path), *(name for name, _ in wanted)],
+        check=True,
+        timeout=30,
+        capture_output=True,
+        text=True,
     )
-    assert shown.stdout == "smtp_helo_name = mail.example.com\n"
+    assert wanted
+    assert shown.stdout == "".join(f"{name} = {value}\n" for name, value in wanted)
+    assert not shown.stderr, "an unknown name is a warning"
 
 
 async def test_machines_with_names_of_their_own_get_a_blank() -> None:
