@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
+from exporter.remedies import NOTHING, Remedy
 from exporter.text import listed, printable
 
 IP: TypeAlias = IPv4Address | IPv6Address
@@ -90,6 +91,22 @@ class Dead(StrEnum):
 CAUSES = ("name", "place", "helo", "host", "mail_host", "zone", "url")
 
 
+class Known(Protocol):
+    """What is held besides the findings that are to be repaired. Nobody is asked."""
+
+    def texts(self, record: str) -> tuple[str, ...] | None:
+        """All texts of the Record of that name, as published. None: they are not known, or not as a whole."""
+
+    def findings(self, about: str) -> Sequence[Finding]:
+        """The active findings whose evidence says that their name, domain or helo is this one."""
+
+    def senders(self, mail_from: str) -> tuple[Sequence[IP], Sequence[str]]:
+        """Who is configured to send with this envelope domain: addresses, and names of policies to include."""
+
+    def shared_include(self, addresses: Collection[IP]) -> tuple[str, int] | None:
+        """The policy by whose include other domains let all these addresses pass, and how many domains do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A thing that can be wrong, declared once. To call it with its evidence makes a Finding.
@@ -99,8 +116,9 @@ class Rule:
     because of it. `subjects` are the keys of the evidence that become labels of the finding's series.
 
     `cause` are the keys of the evidence that say what has to change: the findings that agree in them are one problem.
-    Without it, it is the first of CAUSES that is evidence, and else the target. `merged` writes the fix of several
-    findings of one problem; without it, the evidence in which they differ is listed.
+    Without it, it is the first of CAUSES that is evidence, and else the target. `merged` writes the fix of the
+    findings of one problem; without it, or if it has nothing to say, the evidence in which they differ is listed.
+    `remedy` makes records and settings of the same findings.
 
     For alerts: `implies` says what is dead if the finding is active. `doubts` means that results from the same
     resolver or blocklist are not reliable meanwhile.
@@ -119,7 +137,8 @@ class Rule:
     doubts: bool = False
     certain: bool = False
     cause: tuple[str, ...] | None = None
-    merged: Callable[[Sequence[Finding]], str] | None = field(default=None, repr=False)
+    merged: Callable[[Sequence[Finding], Known], str] | None = field(default=None, repr=False)
+    remedy: Callable[[Sequence[Finding], Known], Remedy] | None = field(default=None, repr=False)
     fields: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -135,9 +154,15 @@ class Rule:
         """The fact that several findings of this rule state, in one clause."""
         return self.says.format_map(_joined(findings))
 
-    def fix_of(self, findings: Sequence[Finding]) -> str:
-        """One fix for several findings of this rule."""
-        return self.merged(findings) if self.merged and len(findings) > 1 else self.fix.format_map(_joined(findings))
+    def fix_of(self, findings: Sequence[Finding], known: Known) -> str:
+        """One fix for all these findings of this rule."""
+        merged = self.merged(findings, known) if self.merged else ""
+        return merged or self.fix.format_map(_joined(findings))
+
+    def remedy_of(self, findings: Sequence[Finding], known: Known) -> Remedy:
+        """What repairs several findings of this rule, as data; there may be nothing that is certain enough."""
+        made = self.remedy(findings, known) if self.remedy else NOTHING
+        return made if all(it.plain for it in made.records) else NOTHING
 
     def __call__(self, *, severity: Severity | None = None, **evidence: object) -> Finding:
         """Raise TypeError if the evidence is not exactly what the sentences name: that is our bug."""

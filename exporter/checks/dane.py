@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from exporter.checks.smtp_tls.check import without_way_out
-from exporter.facts import IP, Doubt, Finding, Measured, Metric, Reason, Record, Rule, Severity
+from exporter.facts import IP, Doubt, Finding, Known, Measured, Metric, Reason, Record, Rule, Severity
 from exporter.mail import names
 from exporter.mail.dane.chain import Fit, Fitted, advised, fit
 from exporter.mail.dane.tlsa import DANE_EE, PKIX, TlsaLookup, look_up, malformed, place, usable
@@ -26,7 +26,7 @@ from exporter.net import Net
 from exporter.net.interfaces import believe
 from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import Domain, MailHost
-from exporter.text import commas
+from exporter.text import commas, listed
 
 
 @check(over=(MailHost, Domain), interval=timedelta(hours=1), timeout=timedelta(seconds=120), may_need={Door.SMTP})
@@ -34,6 +34,14 @@ async def dane(target: MailHost | Domain, net: Net) -> Facts:
     """Do the TLSA records, where DNSSEC proves them, fit what the mail host shows?"""
     async for fact in _of_host(target, net) if isinstance(target, MailHost) else _of_domain(target, net):
         yield fact
+
+
+def _all_records(findings: Sequence[Finding], known: Known) -> str:  # noqa: ARG001 (each merged fix is called alike)
+    """A record for each certificate, where addresses show different ones."""
+    records = dict.fromkeys("{name}. IN TLSA {record}".format_map(dict(finding.evidence)) for finding in findings)
+    if len(records) < 2:
+        return ""
+    return f"Publish the records {listed(records)}, or load the certificates that the records there are for."
 
 
 MISMATCH = Rule(
@@ -47,6 +55,7 @@ MISMATCH = Rule(
     ref="RFC 7672 sections 2.2 and 3.1; RFC 6698 section 2.1",
     refusals=("Office 365: 550 5.7.323 tlsa-invalid: The domain failed DANE validation",),
     subjects=("ip",),
+    merged=_all_records,
 )
 NO_STARTTLS = Rule(
     "dane.no-starttls",

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from exporter.facts import Doubt, Finding, Measured, Metric, Record, Rule, Severity
 from exporter.mail import names, receiver_replies
 from exporter.mail.cname import dangling
+from exporter.mail.dkim import remedies
 from exporter.mail.dkim.key_record import SHORTEST, DkimSyntaxError, KeyRecord, attempt, namespaces
 from exporter.mail.dkim.rotation import other_with_key
 from exporter.mail.dns import Reply, Status, doubts
@@ -95,6 +96,7 @@ MISSING = Rule(
     "it, in strings of at most 255 characters.",
     ref="RFC 6376 sections 3.6.2.1, 6.1.2",
     refusals=receiver_replies.DKIM_FAILS,
+    remedy=remedies.publish_key,
 )
 DANGLING_CNAME = Rule(
     "dkim.dangling-cname",
@@ -135,6 +137,7 @@ SYNTAX = Rule(
     "strings of at most 255 characters.",
     ref="RFC 6376 sections 3.2, 3.6.1, 6.1.2",
     refusals=receiver_replies.DKIM_FAILS,
+    remedy=remedies.publish_key,
 )
 VERSION_NOT_FIRST = Rule(
     "dkim.version-not-first",
@@ -143,6 +146,7 @@ VERSION_NOT_FIRST = Rule(
     why="The version must be the first tag of a key record, and a strict verifier refuses the key.",
     fix="Move v=DKIM1 to the beginning of the TXT record at {holder}.",
     ref="RFC 6376 section 3.6.1",
+    remedy=remedies.correct,
 )
 EMPTY_TAG = Rule(
     "dkim.empty-tag",
@@ -152,6 +156,7 @@ EMPTY_TAG = Rule(
     "none, such as OpenDKIM.",
     fix="Remove the semicolon that follows another one, or begins the text, from the TXT record at {holder}.",
     ref="RFC 6376 section 3.2",
+    remedy=remedies.correct,
 )
 UNKNOWN_KEY_TYPE = Rule(
     "dkim.unknown-key-type",
@@ -171,6 +176,7 @@ REVOKED = Rule(
     "{holder}.",
     ref="RFC 6376 section 3.6.1",
     refusals=receiver_replies.DKIM_FAILS,
+    remedy=remedies.publish_key,
 )
 RETIRED_STILL_PUBLISHED = Rule(
     "dkim.retired-still-published",
@@ -180,6 +186,7 @@ RETIRED_STILL_PUBLISHED = Rule(
     fix='Put the TXT record "v=DKIM1; p=" in the place of what stands at {name}, or remove that, once mail signed with '
     "the key has been delivered: after a week or so.",
     ref="RFC 6376 sections 3.1, 3.6.1",
+    remedy=remedies.revoke,
 )
 NO_KEYS = Rule(
     "dkim.no-keys",
@@ -209,6 +216,7 @@ NO_SHA256 = Rule(
     fix="Remove the h= tag from the TXT record at {holder}, or set h=sha256.",
     ref="RFC 8301 section 3.1; RFC 6376 section 3.6.1",
     refusals=receiver_replies.DKIM_FAILS,
+    remedy=remedies.correct,
 )
 NOT_FOR_EMAIL = Rule(
     "dkim.not-for-email",
@@ -218,6 +226,7 @@ NOT_FOR_EMAIL = Rule(
     fix="Remove the s= tag from the TXT record at {holder}, or set s=email.",
     ref="RFC 6376 section 3.6.1",
     refusals=receiver_replies.DKIM_FAILS,
+    remedy=remedies.correct,
 )
 TESTING = Rule(
     "dkim.testing",

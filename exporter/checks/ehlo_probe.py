@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from exporter.checks.helo.syntax import EXIM, GMAIL, OFFICE_365, SET
 from exporter.facts import Doubt, Reason, Rule, Severity
-from exporter.mail import mx
+from exporter.mail import host_remedies, mx
 from exporter.mail.dns import Reply
 from exporter.mail.helo import parse
 from exporter.mail.mx import Way
@@ -69,6 +69,8 @@ REFUSED = Rule(
         "OpenSMTPD: 501 5.5.4 Invalid command arguments: Invalid domain name",
     ),
     subjects=("mail_host",),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 
 MOST_SERVERS = 2  # of one peer, while none of them says a word

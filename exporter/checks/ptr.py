@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from exporter.facts import Doubt, Finding, Measured, Metric, Reason, Rule, Severity
-from exporter.mail import generic_rdns, names
+from exporter.mail import generic_rdns, host_remedies, names
 from exporter.mail.helo import parse
 from exporter.model import Facts, Options, check, option
 from exporter.net import Net
@@ -115,6 +115,7 @@ MISSING = Rule(
         POSTFIX,
         "Postfix: 450 4.7.1 Client host rejected: cannot find your reverse hostname",
     ),
+    remedy=host_remedies.point,
 )
 LOCAL_NAME = Rule(
     "ptr.local-name",
@@ -125,6 +126,7 @@ LOCAL_NAME = Rule(
     ref="RFC 8601 section 2.7.3; RFC 6761 section 6.3",
     cause=("ip",),
     refusals=(*GMAIL, POSTFIX),
+    remedy=host_remedies.point,
 )
 BAD_NAME = Rule(
     "ptr.bad-name",
@@ -134,6 +136,7 @@ BAD_NAME = Rule(
     fix=SET,
     ref="RFC 1123 section 2.1",
     cause=("ip",),
+    remedy=host_remedies.point,
 )
 GENERIC_NAME = Rule(
     "ptr.generic-name",
@@ -144,6 +147,7 @@ GENERIC_NAME = Rule(
     fix="Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {wanted}.",
     ref="RFC 1912 section 2.1; Yahoo, sender best practices",
     cause=("ip",),
+    remedy=host_remedies.point,
 )
 UNCONFIRMED = Rule(
     "ptr.unconfirmed",
@@ -154,6 +158,7 @@ UNCONFIRMED = Rule(
     ref="RFC 8601 section 2.7.3",
     cause=("ip",),
     refusals=(*GMAIL, "Gmail: 550 5.7.25 The sending IP does not match the IP address of the hostname", POSTFIX),
+    remedy=host_remedies.confirm,
 )
 PARTLY_CONFIRMED = Rule(
     "ptr.partly-confirmed",
@@ -172,6 +177,7 @@ TOO_MANY = Rule(
     fix="Ask the owner of {ip} to leave one PTR record, to {helo}.",
     ref="RFC 8601 section 3; RFC 7208 section 4.6.4",
     cause=("ip",),
+    remedy=host_remedies.leave_one,
 )
 SEVERAL = Rule(
     "ptr.several",
@@ -181,6 +187,7 @@ SEVERAL = Rule(
     fix="Consider asking the owner of {ip} to leave one PTR record, to {helo}.",
     ref="RFC 8601 section 2.7.3",
     cause=("ip",),
+    remedy=host_remedies.leave_one,
 )
 NAMES = Metric("deliverability_ptr_names", "PTR names of the address.")
 

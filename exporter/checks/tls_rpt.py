@@ -12,9 +12,11 @@ from functools import reduce
 from exporter.facts import Doubt, Finding, Record, Rule, Severity
 from exporter.mail.dns import doubts
 from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
+from exporter.mail.policy_txt_remedies import report_tls
 from exporter.mail.tls_rpt import RECORD, destinations, parse
 from exporter.model import Facts, check
 from exporter.net import Net
+from exporter.remedies import MAILBOX
 from exporter.targets import Domain
 
 
@@ -43,9 +45,10 @@ MISSING = Rule(
     Severity.INFO,
     says="{domain} has no TLS-RPT record",
     why=UNTOLD + " With MTA-STS or DANE such mail is not delivered, and its senders know it first.",
-    fix='Publish at _smtp._tls.{domain} the TXT record "v=TLSRPTv1; rua=mailto:tls-reports@{domain}", with an address '
-    "that somebody reads.",
+    fix=f'Publish at _smtp._tls.{{domain}} the TXT record "v=TLSRPTv1; rua=mailto:{MAILBOX}@{{domain}}", with a '
+    "mailbox that somebody reads.",
     ref="RFC 8460 section 3",
+    remedy=report_tls,
 )
 AT_APEX = Rule(
     "tls_rpt.at-apex",
@@ -54,6 +57,7 @@ AT_APEX = Rule(
     why=UNTOLD,
     fix="Move the TXT record that begins with v=TLSRPTv1 from {domain} to _smtp._tls.{domain}.",
     ref="RFC 8460 section 3",
+    remedy=report_tls,
 )
 DANGLING_CNAME = Rule(
     "tls_rpt.dangling-cname",
@@ -70,6 +74,7 @@ MULTIPLE_RECORDS = Rule(
     why=UNTOLD,
     fix="Leave a single TXT record that begins with v=TLSRPTv1 at {name}; its rua= may list several addresses.",
     ref="RFC 8460 section 3",
+    remedy=report_tls,
 )
 SYNTAX = Rule(
     "tls_rpt.syntax",
@@ -78,6 +83,7 @@ SYNTAX = Rule(
     why=UNTOLD,
     fix='Publish at {name} the TXT record "{record}", with an address that somebody reads.',
     ref="RFC 8460 section 3",
+    remedy=report_tls,
 )
 BAD_URI = Rule(
     "tls_rpt.bad-uri",
@@ -87,6 +93,7 @@ BAD_URI = Rule(
     fix="Correct rua= in the TXT record at {name}: mailto: or https: URIs with commas between, and %2C or %21 for a "
     "comma or an exclamation mark inside of one.",
     ref="RFC 8460 section 3",
+    remedy=report_tls,
 )
 
 OF_NO_RECORD = (MISSING, AT_APEX, DANGLING_CNAME)
@@ -104,7 +111,7 @@ def _announcement(domain: str, found: PolicyTxt) -> Iterator[Finding]:
     elif found.meant:
         reporting, error = tried(parse, (found.records or found.meant)[0])
         if reporting is None:
-            addresses = destinations((found.records or found.meant)[0]) or (f"mailto:tls-reports@{domain}",)
+            addresses = destinations((found.records or found.meant)[0]) or (f"mailto:{MAILBOX}@{domain}",)
             yield SYNTAX(name=name, error=error, record=f"v=TLSRPTv1; rua={','.join(addresses)}")
         elif reporting.bad:
             yield BAD_URI(name=name, uris=", ".join(f'"{uri}"' for uri in reporting.bad))

@@ -102,6 +102,12 @@ class ZoneData:
             self._names = {name for name, *_ in self._sets}
             self._exists = _with_parents(self._names)
 
+    def at(self, name: dns.name.Name, rdtype: str) -> dns.rrset.RRset:
+        """What stands at the name itself, without wildcards and aliases; it may be empty."""
+        kind = dns.rdatatype.from_text(rdtype)
+        stored = self._sets.get((name, kind, dns.rdatatype.NONE))
+        return _rrset(name, stored) if stored else dns.rrset.RRset(name, dns.rdataclass.IN, kind)
+
     def signatures(self, rrset: dns.rrset.RRset) -> list[dns.rrset.RRset]:
         """The RRSIG records that cover it, as they stand in the text: nothing is signed here."""
         stored = self._sets.get((rrset.name, dns.rdatatype.RRSIG, rrset.rdtype))

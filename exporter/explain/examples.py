@@ -14,9 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from exporter.engine.held import Held
 from exporter.facts import Finding, Rule
+from exporter.remedies import Remedy
 
 PATH = Path(__file__).parents[1] / "data" / "examples.json"
+SPF = "v=spf1 mx -all"
 
 
 @cache
@@ -43,3 +46,19 @@ def fix(rule: Rule) -> str:
     """`Fix: do this`, likewise."""
     said = example(rule).fix
     return f"Fix: {said}" if said == rule.fix else f"Fix in this example: {said}"
+
+
+def remedy(rule: Rule) -> Remedy:
+    """The records and settings that repair the example."""
+    return rule.remedy_of([example(rule)], _World(rule))
+
+
+class _World(Held):
+    """That of an example: where an address is refused there is an SPF record, and nothing else is published."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(())
+        self._spf = (SPF,) if "ip" in rule.fields else ()
+
+    def texts(self, record: str) -> tuple[str, ...]:
+        return self._spf if record.endswith(" v=spf1") else ()

@@ -14,7 +14,9 @@ in which a receiver looks at mail:
    bimi/logo.py, bimi/certificate.py;
  - how mail is carried: smtp.py, tls.py, certificate.py; policy_txt.py with mta_sts.py and tls_rpt.py; dane/tlsa.py and
    dane/chain.py;
- - what is said when it is not taken: receiver_replies.py.
+ - what is said when it is not taken: receiver_replies.py;
+ - which record or setting repairs it: spf/remedies.py, dkim/remedies.py, dmarc/remedies.py, policy_txt_remedies.py and
+   host_remedies.py.
 
 dns.py has the words for questions and answers, cname.py tells whose an alias is. Evaluations that need DNS are
 generators: they yield a Question and are sent the Reply, so the same code runs against the real world, a zone file in

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.explain import examples
 from exporter.facts import Rule, Severity
-from exporter.publish.markdown import code, codes, joined, plain, sentence, table
+from exporter.publish.markdown import code, codes, fenced, joined, plain, sentence, table
+from exporter.remedies import Remedy
+from exporter.remedies.forms import zone_file
 
 FOLDER = "docs/reference/findings"
 INDEX = "README.md"  # code hosts show it for the folder
@@ -80,4 +82,18 @@ def _finding(rule: Rule) -> str:
         f"**{rule.severity}**: {plain(sentence(examples.fact(rule)))}",
         plain(rule.why),
         "\n".join(lines),
+        *_pasted(examples.remedy(rule)),
     )
+
+
+def _pasted(remedy: Remedy) -> Iterator[str]:
+    """What repairs the example, to be copied. Names in capital letters have to be filled in."""
+    if remedy.records:
+        yield fenced(zone_file(remedy.records), "dns")
+    if remedy.settings:
+        yield f"One of these, for {' or '.join(f'{it.server} ({it.where})' for it in remedy.settings)}:"
+        yield fenced("\n".join(line for it in remedy.settings for line in it.lines))
+    if remedy.request:
+        yield f"For the owner of the address: {plain(remedy.request)}"
+    if remedy.blanks:
+        yield "\n".join(f"- {code(blank)}: {meaning}" for blank, meaning in remedy.blanks.items())

@@ -25,6 +25,12 @@ def code(text: str) -> str:
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
+def fenced(text: str, language: str = "") -> str:
+    """A block of code (CommonMark section 4.5)."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
 def codes(texts: Iterable[str]) -> str:
     return ", ".join(map(code, texts)) or NONE
 

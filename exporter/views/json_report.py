@@ -9,12 +9,14 @@ from typing import TypeAlias
 from exporter import __version__
 from exporter.check_state import CheckState, FindingPolicy, RecordHistory
 from exporter.engine.difference import Difference
-from exporter.engine.problems import Problem, problems
+from exporter.engine.problems import Problem, groups, problems
 from exporter.engine.store import Store
 from exporter.facts import Doubt, Rule, Sample, Verdict
 from exporter.model import Exchange
 from exporter.net.planned.records import PlannedRecords
 from exporter.receivers import Cause, DemandState, OpenQuestion
+from exporter.remedies import Remedy
+from exporter.remedies.forms import forms
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, RunEvidence, ShownFinding
 from exporter.views.report import NOTHING_FOUND, Discovered, supposed
@@ -43,13 +45,15 @@ def as_json(
     """
     shown = cards.cards((it for it in store if not it.target.likely), policy, now)
     perhaps = supposed(store)
+    found = problems(store, policy, now)
     body: dict[str, object] = {
         "schema": SCHEMA,
         "version": __version__,
         "exit": exit_code,
         "summary": _summary(shown),
         "notes": list(notes),
-        "problems": [_problem(problem) for problem in problems(store, policy, now)],
+        "groups": _groups(found),
+        "problems": [_problem(problem) for problem in found],
         "verdicts": [_card(card) for card in shown],
         "receivers": [_reception(reception) for reception in cards.receptions(store)],
         "discovered": discovered.facts,
@@ -132,9 +136,25 @@ def failed(why: str, exit_code: int, *, in_lines: bool = False) -> str:
     """Nothing could be looked at, for this reason. `in_lines`: as the last of the lines."""
     if in_lines:
         return _line("end", {"version": __version__, "exit": exit_code, "notes": [why]})
-    nothing: JsonObject = {"problems": [], "verdicts": [], "receivers": []}
+    nothing: JsonObject = {"groups": [], "problems": [], "verdicts": [], "receivers": []}
     told = {"schema": SCHEMA, "version": __version__, "exit": exit_code, "notes": [why], **nothing}
     return json.dumps(told, indent=2, ensure_ascii=False)
+
+
+def _groups(found: Sequence[Problem]) -> list[JsonObject]:
+    """As they are shown. `problems` are the places of theirs in the list of all."""
+    places = {(it.rule.id, it.cause): place for place, it in enumerate(found)}
+    return [
+        {
+            "id": group.rule.id,
+            "severity": group.severity,
+            "text": group.text,
+            "fix": group.fix,
+            "domains": len(group.domains),
+            "problems": [places[it.rule.id, it.cause] for it in group.problems],
+        }
+        for group in groups(found)
+    ]
 
 
 def _problem(problem: Problem) -> JsonObject:
@@ -144,6 +164,7 @@ def _problem(problem: Problem) -> JsonObject:
         "text": problem.text,
         "why": problem.rule.why,
         "fix": problem.fix,
+        **_remedy(problem.remedy),
         "reference": problem.rule.ref,
         "cause": dict(problem.cause),
         "domains": sorted(problem.domains),
@@ -151,6 +172,28 @@ def _problem(problem: Problem) -> JsonObject:
             {"check": it.check.id, "target": dict(it.target.identity), "title": it.target.title}
             for it in problem.members
         ],
+    }
+
+
+def _remedy(remedy: Remedy) -> JsonObject:
+    made = forms(remedy.records)
+    return {
+        "records": [
+            {
+                "action": it.action,
+                "name": it.name,
+                "type": it.type,
+                "ttl": it.ttl,
+                "add": it.add,
+                "remove": it.remove,
+                "keep": it.keep,
+            }
+            for it in remedy.records
+        ],
+        "record_forms": {it.key: json.loads(it.text) if it.is_json else it.text for it in made},
+        "settings": [{"server": it.server, "where": it.where, "lines": it.lines} for it in remedy.settings],
+        "request": remedy.request or None,
+        "fill_in": remedy.blanks | {blank: meaning for form in made for blank, meaning in form.blanks.items()},
     }
 
 

@@ -10,6 +10,7 @@ import jinja2
 from exporter import __version__
 from exporter.explain import examples
 from exporter.facts import Sample
+from exporter.remedies.forms import forms
 from exporter.text import minute
 from exporter.views.times import ago, timestamp, until
 
@@ -31,6 +32,7 @@ class Pages:
         self._templates.globals |= {
             "version": __version__,
             "root": root,
+            "record_forms": forms,
             "target_page": self.target_page,
             "receiver_page": self.receiver_page,
         }

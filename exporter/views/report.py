@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from exporter import receivers
 from exporter.check_state import CheckState, FindingPolicy
-from exporter.engine.problems import Problem, problems
+from exporter.engine.problems import Problem, ProblemGroup, groups, problems
 from exporter.engine.store import Store
 from exporter.facts import Doubt, Reason, Severity, Verdict
 from exporter.model import Check
@@ -61,6 +61,11 @@ class Report:
     prospects: tuple[Prospect, ...]
     unknown: int
     passed: int
+
+    @property
+    def groups(self) -> list[ProblemGroup]:
+        """The problems as they are shown: many of one kind are one row."""
+        return groups(self.problems)
 
     def count(self, severity: Severity) -> int:
         return sum(it.severity is severity for it in self.problems)

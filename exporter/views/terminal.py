@@ -13,11 +13,13 @@ from rich.text import Text
 
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.difference import Difference
-from exporter.engine.problems import Problem, problems
+from exporter.engine.problems import ProblemGroup, groups, problems
 from exporter.engine.store import Store
 from exporter.facts import Severity, Verdict
 from exporter.model import Exchange
 from exporter.receivers import DemandState
+from exporter.remedies import Remedy
+from exporter.remedies.forms import zone_lines
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, ShownFinding
 from exporter.views.report import NOTHING_FOUND, Discovered, Prospect, Report, Unknown, report, supposed, unknowns
@@ -25,6 +27,7 @@ from exporter.views.times import until
 
 SHOWN = 25  # problems on one page
 NOTHING = "no problem found"  # which is no promise: much shows only when mail is sent
+RECORDS = 6  # lines of records for one problem
 NAMED = 5  # targets named in one line
 STOPPED = "stopped: {:,} of {:,} checks. Nothing is said of the rest."
 _STATES_OF_ALL: Mapping[Severity | Verdict, str] = {
@@ -86,7 +89,7 @@ def as_text(
     if change:
         _change(console, change)
     else:
-        _problems(console, found.problems)
+        _groups(console, found.groups)
     for unknown in found.unknowns:
         _unknown(console, unknown)
     if look.discovered.told:
@@ -107,11 +110,11 @@ def as_text(
         )
 
 
-def _problems(console: Console, some: Sequence[Problem], *, brief: bool = False) -> None:
-    for problem in some[:SHOWN]:
-        _problem(console, problem, brief=brief)
-    if len(some) > SHOWN:
-        _line(console, 0, Text(f"... and {len(some) - SHOWN} more problems: --format json lists them"))
+def _groups(console: Console, some: Sequence[ProblemGroup], *, brief: bool = False) -> None:
+    for group in some[:SHOWN]:
+        _group(console, group, brief=brief)
+    if left := sum(len(it.problems) for it in some[SHOWN:]):
+        _line(console, 0, Text(f"... and {left:,} more problems: --format json lists them"))
 
 
 def _change(console: Console, change: Difference) -> None:
@@ -119,7 +122,7 @@ def _change(console: Console, change: Difference) -> None:
     sections = (("Would break", change.breaks), ("Would heal", change.heals), ("Would stay", change.stays))
     for title, some in sections:
         _line(console, 0, Text(f"{title}: {len(some) or 'nothing'}", "bold"))
-        _problems(console, some, brief=some is not change.breaks)
+        _groups(console, groups(some), brief=some is not change.breaks)
     if change.blinded:
         titles = list(dict.fromkeys(f"{it.check.id} of {it.target.title}" for it in change.blinded))
         _line(console, 0, Text(f"Would be unknown: {_some(titles)}", _STYLE[Verdict.UNKNOWN]))
@@ -153,24 +156,42 @@ def _supposed(console: Console, states: Sequence[CheckState], policy: FindingPol
         _line(console, 0, Text("If they send, this is wrong or unknown. It does not count:"))
     elif states:
         _line(console, 0, Text("If they send: nothing is wrong with PTR and listings."))
-    for problem in found:
-        _problem(console, problem, Text("NOTE", _STYLE[Severity.INFO]))
+    for group in groups(found):
+        _group(console, group, Text("NOTE", _STYLE[Severity.INFO]))
     for one in unknown:
         _unknown(console, one, Text("NOTE", _STYLE[Severity.INFO]))
 
 
-def _problem(console: Console, problem: Problem, mark: Text | None = None, *, brief: bool = False) -> None:
-    severity = problem.severity
+def _group(console: Console, group: ProblemGroup, mark: Text | None = None, *, brief: bool = False) -> None:
+    severity = group.severity
     mark = mark or Text(severity.upper(), _STYLE[severity])
-    _line(console, _INDENT, Text.assemble(problem.text, (f"  [{problem.rule.id}]", "dim")), mark)
+    _line(console, _INDENT, Text.assemble(group.text, (f"  [{group.rule.id}]", "dim")), mark)
     if brief:
         return
-    _line(console, _INDENT, Text(problem.rule.why))
-    _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), problem.fix))
-    titles = list(dict.fromkeys(it.target.title for it in problem.members))
-    if len(titles) > 1 or not all(value in problem.text for _, value in problem.members[0].target.identity):
-        hurt = f" It hurts {len(problem.domains)} domains." if len(problem.domains) > 1 else ""
+    _line(console, _INDENT, Text(group.rule.why))
+    _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), group.fix))
+    _remedy(console, group.remedy)
+    members = [it for problem in group.problems for it in problem.members]
+    titles = list(dict.fromkeys(it.target.title for it in members))
+    if len(titles) > 1 or not all(value in group.text for _, value in members[0].target.identity):
+        hurt = f" It hurts {len(group.domains):,} domains." if len(group.domains) > 1 else ""
         _line(console, _INDENT, Text(f"Seen at {_some(titles)}.{hurt}"))
+
+
+def _remedy(console: Console, remedy: Remedy) -> None:
+    """The lines to paste, and what has to be filled in."""
+    lines = [line for change in remedy.records for line in zone_lines(change)]
+    for line in lines[:RECORDS]:
+        _line(console, _INDENT, Text(line))
+    if len(lines) > RECORDS:
+        _line(console, _INDENT, Text(f"... and {len(lines) - RECORDS} more lines: --format json lists them", "dim"))
+    for setting in remedy.settings:
+        for line in setting.lines:
+            _line(console, _INDENT, Text.assemble((f"{setting.server}: ", "bold"), line))
+    if remedy.request:
+        _line(console, _INDENT, Text.assemble(("For the owner of the address: ", "bold"), remedy.request))
+    for blank, meaning in remedy.blanks.items():
+        _line(console, _INDENT, Text(f"{blank} is {meaning}.", "dim"))
 
 
 def _unknown(console: Console, unknown: Unknown, mark: Text | None = None) -> None:

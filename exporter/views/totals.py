@@ -1,7 +1,8 @@
 """Counts targets, verdicts and problems while they change, so that neither a scrape nor a dashboard scans all series.
 
 A target is what people call one: the domain example.com is one, however many checks look at it. A problem is what one
-change repairs (engine/problems.py). Its severity is that of its worst finding.
+change repairs (engine/problems.py), and not a group of problems that pages show as one row: a thousand domains without
+a DMARC record are a thousand. Its severity is that of its worst finding.
 
 While a new configuration is put in force in slices, what was true before is shown. So no scrape sees a part of it.
 """

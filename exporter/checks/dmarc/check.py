@@ -12,6 +12,7 @@ from exporter.checks.dmarc import alignment, complaints, reports
 from exporter.facts import Doubt, Finding, Measured, Metric, Record, Rule, Severity
 from exporter.mail import names, receiver_replies
 from exporter.mail.cname import dangling
+from exporter.mail.dmarc import remedies
 from exporter.mail.dmarc.alignment import align
 from exporter.mail.dmarc.record import DmarcPolicy, Requested, is_record, meant, parse
 from exporter.mail.dmarc.reports import destination
@@ -19,6 +20,7 @@ from exporter.mail.dmarc.tree_walk import Discovery, Published, WalkStep, climb,
 from exporter.mail.dns import doubts
 from exporter.model import Fact, Facts, check
 from exporter.net import Net
+from exporter.remedies import MAILBOX
 from exporter.targets import Domain
 
 
@@ -79,6 +81,7 @@ MISSING = Rule(
     fix='Publish at _dmarc.{domain} the TXT record "{record}".',
     ref="RFC 9989 section 4.10.1",
     refusals=receiver_replies.NO_DMARC_POLICY,
+    remedy=remedies.publish,
 )
 AT_APEX = Rule(
     "dmarc.at-apex",
@@ -88,6 +91,7 @@ AT_APEX = Rule(
     fix="Move the TXT record that begins with v=DMARC1 from {domain} to _dmarc.{domain}.",
     ref="RFC 9989 section 4.5",
     refusals=receiver_replies.NO_DMARC_POLICY,
+    remedy=remedies.publish_missing,
 )
 DANGLING_CNAME = Rule(
     "dmarc.dangling-cname",
@@ -105,6 +109,7 @@ MULTIPLE_RECORDS = Rule(
     fix="Leave a single TXT record that begins with v=DMARC1 at {name}.",
     ref="RFC 9989 section 4.10; RFC 7489 section 6.6.3",
     refusals=receiver_replies.NO_DMARC_POLICY,
+    remedy=remedies.publish_missing,
 )
 BAD_VERSION = Rule(
     "dmarc.bad-version",
@@ -113,6 +118,7 @@ BAD_VERSION = Rule(
     why="Receivers ignore a text that does not begin with v=DMARC1, in these letters and without anything before it.",
     fix="Begin the TXT record at {name} with v=DMARC1 and a semicolon.",
     ref="RFC 9989 section 4.7",
+    remedy=remedies.publish_missing,
 )
 SPF_TEXT = Rule(
     "dmarc.spf-text",
@@ -121,6 +127,7 @@ SPF_TEXT = Rule(
     why="An SPF record means nothing there; mostly a wildcard answers because there is no DMARC record.",
     fix="Publish the DMARC record at {name}, which takes the wildcard's place, or remove the SPF record there.",
     ref="RFC 9989 section 4.10",
+    remedy=remedies.publish_missing,
 )
 POLICY_NONE = Rule(
     "dmarc.policy-none",
@@ -154,6 +161,7 @@ PARKED = Rule(
     why="Every mail in the name of a domain that sends none is forged, so nothing is lost by refusing all of it.",
     fix='Publish at _dmarc.{domain} the TXT record "{record}".',
     ref="RFC 9989 section 4.7",
+    remedy=remedies.publish,
 )
 DISCOVERY_DIFFERS = Rule(
     "dmarc.discovery-differs",
@@ -187,7 +195,7 @@ def _missing(target: Domain, found: Discovery) -> Finding:
     if not target.sends_mail:
         policy = DmarcPolicy.REJECT
     elif target.receives_mail:
-        reported_to.append(f"mailto:dmarc-reports@{target.name}")
+        reported_to.append(f"mailto:{MAILBOX}@{target.name}")
     record = "; ".join(("v=DMARC1", f"p={policy}", *(f"rua={uris}" for uris in reported_to[:1])))
     return MISSING(domain=target.name, record=record)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from exporter.facts import Finding, Rule, Severity
 from exporter.mail import names, receiver_replies
+from exporter.mail.dmarc import remedies
 from exporter.mail.dmarc.tree_walk import Published
 
 NO_POLICY = Rule(
@@ -16,6 +17,7 @@ NO_POLICY = Rule(
     fix="Put p=none, p=quarantine or p=reject right behind v=DMARC1 in the TXT record at {name}.",
     ref="RFC 9989 sections 4.7, 4.10.1; RFC 7489 sections 6.3, 6.6.3",
     refusals=receiver_replies.NO_DMARC_POLICY,
+    remedy=remedies.correct,
 )
 BAD_POLICY = Rule(
     "dmarc.bad-policy",
@@ -25,6 +27,7 @@ BAD_POLICY = Rule(
     fix="Set {tag}= to none, quarantine or reject in the TXT record at {name}.",
     ref="RFC 9989 sections 4.8, 4.10.1",
     refusals=receiver_replies.NO_DMARC_POLICY,
+    remedy=remedies.correct,
 )
 SYNTAX = Rule(
     "dmarc.syntax",
@@ -33,6 +36,7 @@ SYNTAX = Rule(
     why="Most receivers skip such a term, some the whole record; what it was meant to say is lost in any case.",
     fix='Correct or remove "{term}" in the TXT record at {name}.',
     ref="RFC 9989 sections 4.7, 4.8",
+    remedy=remedies.correct,
 )
 REPEATED_TAG = Rule(
     "dmarc.repeated-tag",
@@ -41,6 +45,7 @@ REPEATED_TAG = Rule(
     why="A tag list that repeats a tag is invalid; receivers take the first, the last or nothing at all.",
     fix="Leave one {tag}= in the TXT record at {name}.",
     ref="RFC 6376 section 3.2; RFC 9989 section 4.7",
+    remedy=remedies.correct,
 )
 IGNORED_VALUE = Rule(
     "dmarc.ignored-value",
@@ -91,6 +96,7 @@ NOT_A_SUFFIX = Rule(
     "signed as such a name does not align with the domain.",
     fix="Remove psd=y from the TXT record at {name}.",
     ref="RFC 9989 sections 4.7, 4.10.2, 5.2",
+    remedy=remedies.correct,
 )
 PARTIAL = Rule(
     "dmarc.partial",

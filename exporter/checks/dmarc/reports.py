@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.facts import Doubt, Finding, Rule, Severity
+from exporter.mail.dmarc import remedies
 from exporter.mail.dmarc.reports import Destination
 from exporter.mail.dmarc.tree_walk import Published
 from exporter.mail.dns import doubts
@@ -50,6 +51,7 @@ RUA_UNAUTHORISED = Rule(
     fix='Ask {destination} to publish at {authorisation} the TXT record "v=DMARC1", or change rua= at {name}.',
     ref="RFC 9990 section 4; RFC 7489 section 7.1",
     cause=("destination",),
+    remedy=remedies.consent,
 )
 RUA_AUTHORISATION_DIFFERS = Rule(
     "dmarc.rua-authorisation-differs",
@@ -59,6 +61,7 @@ RUA_AUTHORISATION_DIFFERS = Rule(
     why="Receivers that live by that RFC silently drop reports for a foreign domain that has not agreed to take them.",
     fix='Publish at {authorisation} the TXT record "v=DMARC1".',
     ref="RFC 9990 section 4; RFC 7489 section 7.1",
+    remedy=remedies.consent,
 )
 RUA_REDIRECTED = Rule(
     "dmarc.rua-redirected",

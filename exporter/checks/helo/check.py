@@ -9,7 +9,7 @@ from datetime import timedelta
 from exporter.checks.helo import syntax
 from exporter.checks.helo.syntax import NOT_FOUND, SET
 from exporter.facts import IP, Doubt, Finding, LookAgain, Reason, Rule, Severity
-from exporter.mail import names
+from exporter.mail import generic_rdns, host_remedies, names
 from exporter.mail.dns import Reply, Status
 from exporter.mail.helo import parse, receiver
 from exporter.mail.spf.check_host import SpfEvaluation, check_host
@@ -31,13 +31,13 @@ async def helo(target: Greeting, net: Net) -> Facts:
     """Will receivers accept the name that the sender says in HELO/EHLO?"""
     parsed = parse(target.helo)
     name, ip = parsed.host, target.ip
-    plain = parsed.repaired or "the server's full host name, such as mail.example.com"
+    plain = parsed.repaired or (None if name else await _pointed(ip, net)) or FULL_NAME
     yield syntax.judge(parsed, ip, plain)
     if name is None:
         return  # there is no name to look up in DNS
     peer = receiver(name)
     if peer:
-        yield PEER(helo=name, peer=peer, plain=plain)
+        yield PEER(helo=name, peer=peer, plain=await _pointed(ip, net) or plain)
         return
 
     seen = names.not_public(ip) is None  # otherwise receivers see another address, and nothing can be compared with it
@@ -96,6 +96,8 @@ PEER = Rule(
     fix=SET,
     ref="Microsoft, non-delivery reports in Exchange Online",
     refusals=("Office 365: 550 5.7.506 Access denied, bad HELO",),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 NO_ADDRESS = Rule(
     "helo.no-address",
@@ -105,6 +107,8 @@ NO_ADDRESS = Rule(
     fix="Publish the record {helo} {rdtype} {ip}.",
     ref="RFC 5321 section 2.3.5",
     refusals=(NOT_FOUND,),
+    merged=host_remedies.give_address_words,
+    remedy=host_remedies.give_address,
 )
 PRIVATE_ADDRESS = Rule(
     "helo.private-address",
@@ -114,6 +118,8 @@ PRIVATE_ADDRESS = Rule(
     fix="Publish the record {helo} {rdtype} {ip}; if the exporter's resolver shows an internal view of DNS, "
     "give it one that sees what the Internet sees.",
     ref="RFC 5321 section 2.3.5; RFC 6890",
+    merged=host_remedies.give_address_words,
+    remedy=host_remedies.give_address,
 )
 OTHER_ADDRESS = Rule(
     "helo.other-address",
@@ -122,6 +128,8 @@ OTHER_ADDRESS = Rule(
     why="Receivers compare the two and count a difference as a sign of forgery.",
     fix="Publish the record {helo} {rdtype} {ip}, or say a name that already resolves to {ip}.",
     ref="RFC 5321 section 4.1.4",
+    merged=host_remedies.give_address_words,
+    remedy=host_remedies.give_address,
 )
 ALIAS = Rule(
     "helo.alias",
@@ -172,6 +180,7 @@ SPF_MISSING = Rule(
     "pass, and anybody may say the name.",
     fix='Publish at {helo} the TXT record "{record}".',
     ref="RFC 7208 sections 2.3, 2.4 and 10.1.3",
+    remedy=host_remedies.helo_spf,
 )
 SPF_NOT_AUTHORISED = Rule(
     "helo.spf-not-authorised",
@@ -181,6 +190,7 @@ SPF_NOT_AUTHORISED = Rule(
     "look at the HELO name of all mail.",
     fix='Publish at {helo} the TXT record "{record}" instead of its SPF record, and let its {rdtype} be {ip}.',
     ref="RFC 7208 sections 2.3, 2.4 and 8",
+    remedy=host_remedies.helo_spf,
 )
 SPF_NEUTRAL = Rule(
     "helo.spf-neutral",
@@ -189,11 +199,30 @@ SPF_NEUTRAL = Rule(
     why="Neutral is to be treated as if there were no record.",
     fix='Publish at {helo} the TXT record "{record}" instead of its SPF record.',
     ref="RFC 7208 sections 2.4 and 8.2",
+    remedy=host_remedies.helo_spf,
 )
 
 LOOK_UP_EVERY = (
     55 * 60.0
 )  # seconds: lists are asked once an hour for each name, whatever the number of senders that say it
+
+
+FULL_NAME = "the server's full host name, such as mail.example.com"
+MOST_NAMES = 10  # of a PTR (RFC 8601 section 3 asks for a limit)
+
+
+async def _pointed(ip: IP, net: Net) -> str | None:
+    """A PTR name that leads back to the address: the name to say in HELO, unless it looks made up."""
+    if names.not_public(ip):
+        return None
+    reverse = await net.query(names.pointer(ip), "PTR")
+    for name in sorted(set(reverse.names))[:MOST_NAMES]:
+        usual = generic_rdns.weigh(generic_rdns.signs(name, ip)) < generic_rdns.REMARKABLE
+        if usual and parse(name).host and not receiver(name):
+            forward = await net.query(name, "A" if ip.version == 4 else "AAAA")
+            if ip in forward.addresses:
+                return name
+    return None
 
 
 def _compare(target: Greeting, name: str, reverse: Reply, rdtype: str) -> Iterator[Fact]:

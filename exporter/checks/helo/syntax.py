@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from exporter.facts import IP, Finding, Rule, Severity
-from exporter.mail import names
+from exporter.mail import host_remedies, names
 from exporter.mail.helo import HeloFaultKind, HeloName
 
 
@@ -45,6 +45,8 @@ EMPTY = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.1.1",
     refusals=("Gmail: 501 5.5.4 Empty HELO/EHLO argument not allowed, closing connection", EXIM),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 WHITE_SPACE = Rule(
     "helo.white-space",
@@ -54,6 +56,8 @@ WHITE_SPACE = Rule(
     fix=SET,
     ref="RFC 5321 sections 4.1.1.1 and 4.1.2",
     refusals=(OFFICE_365, GMAIL),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 TRAILING_DOT = Rule(
     "helo.trailing-dot",
@@ -63,6 +67,8 @@ TRAILING_DOT = Rule(
     fix=SET,
     ref="RFC 5321 sections 2.3.5 and 4.1.2",
     refusals=(OFFICE_365,),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 EMPTY_LABEL = Rule(
     "helo.empty-label",
@@ -72,6 +78,8 @@ EMPTY_LABEL = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.2",
     refusals=(OFFICE_365, POSTFIX),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 TOO_LONG = Rule(
     "helo.too-long",
@@ -81,6 +89,8 @@ TOO_LONG = Rule(
     fix=SET,
     ref="RFC 5321 section 4.5.3.1.2; RFC 1035 section 2.3.4",
     refusals=(POSTFIX,),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 UNDERSCORE = Rule(
     "helo.underscore",
@@ -90,6 +100,8 @@ UNDERSCORE = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.2; RFC 1123 section 2.1",
     refusals=(EXIM,),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 BAD_CHARACTER = Rule(
     "helo.bad-character",
@@ -99,6 +111,8 @@ BAD_CHARACTER = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.2",
     refusals=(OFFICE_365, GMAIL, POSTFIX, EXIM),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 NON_ASCII = Rule(
     "helo.non-ascii",
@@ -108,6 +122,8 @@ NON_ASCII = Rule(
     fix=SET,
     ref="RFC 6531 section 3.7.1; RFC 5890 section 2.3.2.1",
     refusals=(OFFICE_365, POSTFIX, EXIM),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 EDGE_HYPHEN = Rule(
     "helo.edge-hyphen",
@@ -117,6 +133,8 @@ EDGE_HYPHEN = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.2",
     refusals=(POSTFIX,),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 BAD_LITERAL = Rule(
     "helo.bad-literal",
@@ -126,6 +144,8 @@ BAD_LITERAL = Rule(
     fix=SET,
     ref="RFC 5321 section 4.1.3",
     refusals=("IIS: 501 5.5.4 Invalid Address", "Postfix: 501 5.5.2 Helo command rejected: invalid ip address"),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 BARE_ADDRESS = Rule(
     "helo.bare-address",
@@ -135,6 +155,8 @@ BARE_ADDRESS = Rule(
     fix=SET,
     ref="RFC 5321 sections 4.1.2 and 4.1.3",
     refusals=(NOT_QUALIFIED,),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 LOCAL_NAME = Rule(
     "helo.local-name",
@@ -144,6 +166,8 @@ LOCAL_NAME = Rule(
     fix=SET,
     ref="RFC 5321 section 2.3.5; RFC 6761",
     refusals=(NOT_FOUND,),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 SINGLE_LABEL = Rule(
     "helo.single-label",
@@ -154,6 +178,8 @@ SINGLE_LABEL = Rule(
     fix=SET,
     ref="RFC 5321 section 2.3.5; Postfix, reject_non_fqdn_helo_hostname",
     refusals=(NOT_QUALIFIED,),
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 NUMERIC_TLD = Rule(
     "helo.numeric-tld",
@@ -162,6 +188,8 @@ NUMERIC_TLD = Rule(
     why="No top-level domain is a number, so the name cannot exist.",
     fix=SET,
     ref="RFC 5321 section 2.3.5; RFC 1123 section 2.1",
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 ADDRESS_LITERAL = Rule(
     "helo.address-literal",
@@ -170,6 +198,8 @@ ADDRESS_LITERAL = Rule(
     why="It is meant for machines without a name; mail servers that use it are distrusted.",
     fix=SET,
     ref="RFC 5321 sections 2.3.5 and 4.1.3",
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 WRONG_LITERAL = Rule(
     "helo.wrong-literal",
@@ -178,6 +208,8 @@ WRONG_LITERAL = Rule(
     why="The one thing that a literal states is false, and receivers see that at once.",
     fix=SET,
     ref="RFC 5321 section 4.1.3",
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 PRIVATE_LITERAL = Rule(
     "helo.private-literal",
@@ -186,6 +218,8 @@ PRIVATE_LITERAL = Rule(
     why="Libraries fall back to it when the machine has no full host name; receivers refuse the session.",
     fix=SET,
     ref="RFC 5321 section 4.1.3; RFC 6890",
+    merged=host_remedies.greet_words,
+    remedy=host_remedies.greet,
 )
 
 RULES = {

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from exporter.facts import Rule, Severity
+from collections.abc import Sequence
+
+from exporter.facts import Finding, Known, Rule, Severity
+from exporter.mail.policy_txt_remedies import announce_policy
+from exporter.text import listed
 
 UNPROTECTED = "Senders then know of no policy, and whoever stands on the way can read the mail or take it over."
 NEW_ID = "then change id= in the TXT record at _mta-sts.{domain}"
@@ -14,6 +18,7 @@ MULTIPLE_RECORDS = Rule(
     why=UNPROTECTED,
     fix="Leave a single TXT record that begins with v=STSv1 at {name}.",
     ref="RFC 8461 section 3.1",
+    remedy=announce_policy,
 )
 SYNTAX = Rule(
     "mta_sts.syntax",
@@ -22,6 +27,7 @@ SYNTAX = Rule(
     why=UNPROTECTED,
     fix='Publish at {name} the TXT record "v=STSv1; id=1", where id is 1 to 32 letters and digits.',
     ref="RFC 8461 section 3.1",
+    remedy=announce_policy,
 )
 AT_APEX = Rule(
     "mta_sts.at-apex",
@@ -30,6 +36,7 @@ AT_APEX = Rule(
     why=UNPROTECTED,
     fix="Move the TXT record that begins with v=STSv1 from {domain} to _mta-sts.{domain}.",
     ref="RFC 8461 section 3.1",
+    remedy=announce_policy,
 )
 DANGLING_CNAME = Rule(
     "mta_sts.dangling-cname",
@@ -129,7 +136,19 @@ ID_UNCHANGED = Rule(
     why="Senders ask for the policy again only when the id changes, and go by the old one until its max_age is over.",
     fix='Set the TXT record at _mta-sts.{domain} to "v=STSv1; id={next}".',
     ref="RFC 8461 sections 3.1, 8.1",
+    remedy=announce_policy,
 )
+
+
+def _lines(findings: Sequence[Finding], known: Known) -> str:  # noqa: ARG001 (each merged fix is called alike)
+    """A line for each host."""
+    evidence = [dict(finding.evidence) for finding in findings]
+    if len(evidence) < 2:
+        return ""
+    lines = listed(f'"mx: {it["mail_host"]}"' for it in evidence)
+    return f"Add the lines {lines} to {evidence[0]['url']}, {NEW_ID.format(domain=evidence[0]['domain'])}."
+
+
 MX_NOT_LISTED = Rule(
     "mta_sts.mx-not-listed",
     Severity.CRITICAL,
@@ -139,6 +158,7 @@ MX_NOT_LISTED = Rule(
     fix=f'Add the line "mx: {{mail_host}}" to {{url}}, {NEW_ID}.',
     ref="RFC 8461 sections 4.1, 5",
     cause=("domain",),
+    merged=_lines,
     refusals=(
         "Office 365: 451 4.4.8 MX hosts of ... failed MTA-STS validation",
         "Office 365: 550 5.4.8 MX hosts of ... failed MTA-STS validation",

@@ -26,6 +26,7 @@ CERTIFICATE_EXPIRED = Rule(
     ref="RFC 5280 section 4.1.2.5",
     refusals=("Office 365: 550 5.7.322 certificate-expired: Destination mail server's certificate is expired",),
     subjects=("ip",),
+    cause=("date", "subject"),  # hosts that show one certificate
 )
 CERTIFICATE_NOT_YET_VALID = Rule(
     "smtp_tls.certificate-not-yet-valid",
@@ -35,6 +36,7 @@ CERTIFICATE_NOT_YET_VALID = Rule(
     fix="Use a certificate that is valid now for {subject}, and compare the clock of the machine that issued it.",
     ref="RFC 5280 section 4.1.2.5",
     subjects=("ip",),
+    cause=("date", "subject"),  # hosts that show one certificate
 )
 CERTIFICATE_EXPIRING = Rule(
     "smtp_tls.certificate-expiring",
@@ -44,6 +46,7 @@ CERTIFICATE_EXPIRING = Rule(
     fix="Renew the certificate {subject} and reload the mail server, which goes on showing the old one until then.",
     ref="RFC 5280 section 4.1.2.5",
     subjects=("ip",),
+    cause=("date", "subject"),  # hosts that show one certificate
 )
 CERTIFICATE_NAME = Rule(
     "smtp_tls.certificate-name",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from exporter.checks.smtp_tls.severity import severity_at
 from exporter.facts import Finding, Rule, Severity
+from exporter.mail import host_remedies
 from exporter.mail.tls import Version
 from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import MailHost
@@ -99,6 +100,7 @@ NO_STARTTLS = Rule(
     ref="RFC 3207 section 4; RFC 8314 section 3.3",
     refusals=(OFFICE_365_TLS, "Office 365: 550 5.4.317 STARTTLS is required to send mail"),
     subjects=("ip",),
+    remedy=host_remedies.offer_tls,
 )
 TLS_FAILS = Rule(
     "smtp_tls.tls-fails",
@@ -149,6 +151,7 @@ OBSOLETE_ONLY = Rule(
     fix="Enable TLS 1.2 and 1.3 on {host} (Postfix: smtpd_tls_protocols = >=TLSv1.2).",
     ref="RFC 8996 sections 4, 5; RFC 9325 section 3.1.1",
     subjects=("ip",),
+    remedy=host_remedies.speak_newer_tls,
 )
 OBSOLETE_VERSION = Rule(
     "smtp_tls.obsolete-version",
@@ -159,6 +162,7 @@ OBSOLETE_VERSION = Rule(
     fix="Allow TLS 1.2 and newer only on {host} (Postfix: smtpd_tls_protocols = >=TLSv1.2).",
     ref="RFC 8996 sections 4, 5",
     subjects=("ip",),
+    remedy=host_remedies.speak_newer_tls,
 )
 NO_SIZE = Rule(
     "smtp_tls.no-size",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from exporter.facts import Doubt, Finding, Record, Rule, Severity
 from exporter.mail import receiver_replies
+from exporter.mail.spf import remedies
 from exporter.mail.spf.record import MECHANISMS, SpfPolicy, SpfRecord
 from exporter.model import Fact, Facts
 from exporter.net import Net
@@ -21,6 +22,7 @@ MISSING = Rule(
     "that sends for the domain.",
     ref="RFC 7208 section 4.5",
     refusals=receiver_replies.SPF_DOES_NOT_PASS,
+    remedy=remedies.first_record,
 )
 LOOKALIKE = Rule(
     "spf.lookalike",
@@ -38,6 +40,7 @@ MULTIPLE_RECORDS = Rule(
     fix="Merge the SPF records of {name} into one TXT record and remove the others.",
     ref="RFC 7208 sections 3.2 and 4.5",
     refusals=receiver_replies.SPF_FAILS,
+    remedy=remedies.merge,
 )
 SYNTAX_ERROR = Rule(
     "spf.syntax-error",
@@ -79,6 +82,7 @@ MISTAKEN_MODIFIER = Rule(
     why="With '=' it is an unknown modifier. Receivers skip it silently, and it authorises nobody.",
     fix="Write {right} instead of {term} in the SPF record of {name}.",
     ref="RFC 7208 sections 4.6.1 and 6",
+    remedy=remedies.repair_networks,
 )
 UNKNOWN_MODIFIER = Rule(
     "spf.unknown-modifier",
@@ -111,6 +115,7 @@ OBSOLETE_TYPE = Rule(
     why="Receivers ask for TXT only. Old software asks for this type first, and may use outdated data.",
     fix="Remove the records of type SPF from {name}, and keep the TXT record.",
     ref="RFC 7208 sections 3.1 and 14.1",
+    remedy=remedies.remove_obsolete,
 )
 SENDER_ID = Rule(
     "spf.sender-id",
@@ -127,6 +132,7 @@ PARKED_WITHOUT_RECORD = Rule(
     why="Forgers like such domains. Nothing shows receivers that all mail from it is forged.",
     fix='Publish at {name} the TXT record "v=spf1 -all", or set sends_mail to true.',
     ref="RFC 7208 section 10.1.2",
+    remedy=remedies.close,
 )
 
 LONGEST = 450  # bytes, section 3.4

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 
 from exporter.facts import Doubt, Finding, Rule, Severity
 from exporter.mail import receiver_replies
+from exporter.mail.spf import remedies
 from exporter.mail.spf.limits import MOST_LOOKUPS, MOST_MX, MOST_VOIDS
 from exporter.mail.spf.record import SpfResult
 from exporter.mail.spf.worst_case import Cost, TermDoubt, TermFault, TermTrouble
@@ -59,7 +60,7 @@ INCLUDE_WITHOUT_RECORD = Rule(
     why="Every evaluation that reaches this mechanism ends in permerror.",
     fix="Remove {term} from the SPF record of {domain}, or correct its name.",
     ref="RFC 7208 sections 5.2 and 6.1",
-    cause=("term",),
+    cause=("detail", "term"),  # a term with macros leads each domain elsewhere
     refusals=receiver_replies.SPF_FAILS,
 )
 INCLUDE_BROKEN = Rule(
@@ -69,7 +70,7 @@ INCLUDE_BROKEN = Rule(
     why="Every evaluation that reaches this mechanism ends in permerror.",
     fix="Ask its owner to correct that record, or remove {term} from the SPF record of {domain}.",
     ref="RFC 7208 section 5.2",
-    cause=("term",),
+    cause=("detail", "term"),  # a term with macros leads each domain elsewhere
     refusals=receiver_replies.SPF_FAILS,
 )
 LOOP = Rule(
@@ -106,6 +107,7 @@ OPEN_ENDED = Rule(
     why='Spoofed mail is "neutral", and filters cannot use that. If the domain has a DMARC policy, that decides.',
     fix='End the SPF record of {name} with "-all" or "~all".',
     ref="RFC 7208 sections 4.7 and 5.1",
+    remedy=remedies.end_refusing,
 )
 EXPLANATION_MISSING = Rule(
     "spf.explanation-missing",
@@ -139,6 +141,7 @@ PARKED_NOT_CLOSED = Rule(
     why="A forger may use whatever it does not reject.",
     fix='Replace the SPF record of {name} by "v=spf1 -all", or set sends_mail to true.',
     ref="RFC 7208 section 10.1.2",
+    remedy=remedies.close,
 )
 
 NEAR = 9  # lookups

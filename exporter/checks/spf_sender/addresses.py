@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address
+from ipaddress import ip_address
 
-from exporter.facts import Doubt, Finding, Rule, Severity
+from exporter.facts import Doubt, Finding, Known, Rule, Severity
 from exporter.mail import receiver_replies
+from exporter.mail.spf import remedies
 from exporter.mail.spf.check_host import SpfEvaluation
 from exporter.mail.spf.limits import MOST_VOIDS
 from exporter.mail.spf.record import SpfResult
@@ -17,26 +18,27 @@ from exporter.text import commas
 _SHOWN = 20  # networks in one fix: more would not fit into a record that people can read
 
 
-def _merged(findings: Sequence[Finding]) -> str:
-    """One fix for several addresses: the networks that hold exactly them, as terms of the record."""
+def _merged(findings: Sequence[Finding], known: Known) -> str:
+    """One fix for all addresses: the include that other domains use, or the networks that hold exactly them."""
     evidence = [dict(finding.evidence) for finding in findings]
     addresses = [ip_address(it["ip"]) for it in evidence]
-    four = collapse_addresses(IPv4Network(ip) for ip in addresses if isinstance(ip, IPv4Address))
-    six = collapse_addresses(IPv6Network(ip) for ip in addresses if isinstance(ip, IPv6Address))
-    networks: list[IPv4Network | IPv6Network] = [*four, *six]
-    terms = " ".join(f"ip{it.version}:{_term(it)}" for it in networks[:_SHOWN])
-    if len(networks) > _SHOWN:
-        terms += f" and {len(networks) - _SHOWN} more"
     name, result = evidence[0]["name"], evidence[0].get("result")
+    shared = remedies.include_of_others(name, addresses, known) if result != SpfResult.PERMERROR else ()
+    if shared:
+        policy, domains = shared
+        terms, by = f"include:{policy}", f": {domains} other domains pass by it" if domains > 1 else ""
+    elif len(findings) == 1:
+        return ""
+    else:
+        networks = remedies.networks(addresses)
+        terms, by = " ".join(map(remedies.term, networks[:_SHOWN])), ""
+        if len(networks) > _SHOWN:
+            terms += f" and {len(networks) - _SHOWN} more"
     if result == SpfResult.NONE:
-        return f'Publish at {name} the TXT record "v=spf1 {terms} -all", with everything else that sends.'
+        return f'Publish at {name} the TXT record "v=spf1 {terms} ~all", with everything else that sends{by}.'
     if result == SpfResult.PERMERROR:
         return f"Correct the SPF policy of {name}, and make sure that it contains {terms}."
-    return f'Add {terms} to the SPF record of {name}, before "all" and before any mechanism that rejects them.'
-
-
-def _term(network: IPv4Network | IPv6Network) -> str:
-    return str(network if network.num_addresses > 1 else network.network_address)
+    return f'Add {terms} to the SPF record of {name}, before "all" and before any mechanism that rejects them{by}.'
 
 
 NOT_AUTHORISED = Rule(
@@ -49,6 +51,7 @@ NOT_AUTHORISED = Rule(
     refusals=(receiver_replies.GMAIL_HARD_FAIL, *receiver_replies.SPF_FAILS),
     subjects=("ip",),
     merged=_merged,
+    remedy=remedies.authorise,
 )
 SOFTFAIL = Rule(
     "spf_sender.softfail",
@@ -60,6 +63,7 @@ SOFTFAIL = Rule(
     refusals=receiver_replies.SPF_DOES_NOT_PASS,
     subjects=("ip",),
     merged=_merged,
+    remedy=remedies.authorise,
 )
 NEUTRAL = Rule(
     "spf_sender.neutral",
@@ -71,6 +75,7 @@ NEUTRAL = Rule(
     refusals=receiver_replies.SPF_DOES_NOT_PASS,
     subjects=("ip",),
     merged=_merged,
+    remedy=remedies.authorise,
 )
 DEPENDS_ON_MAILBOX = Rule(
     "spf_sender.depends-on-mailbox",
@@ -143,7 +148,7 @@ def _perhaps_not(result: SpfEvaluation) -> bool:
 
 def _remedy(result: SpfEvaluation, term: str) -> str:
     if result.word is SpfResult.NONE:
-        return f'publish the TXT record "v=spf1 {term} -all", with everything else that sends'
+        return f'publish the TXT record "v=spf1 {term} ~all", with everything else that sends'
     if result.word is SpfResult.PERMERROR:
         return f"correct the SPF policy ({result.why}), and make sure that it contains {term}"
     if result.word in _MILD:
