@@ -26,13 +26,14 @@ from exporter.clock import Clock
 from exporter.config import ConfigError, Settings, drops
 from exporter.confirmation import Looks
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.chronicle import Chronicle
 from exporter.engine.clock_steps import ClockSteps
 from exporter.engine.confirmations import Confirmations, usual_looks
 from exporter.engine.departures import Departures
 from exporter.engine.evaluate import evaluate
-from exporter.engine.finding_log import FindingLog
 from exporter.engine.plan import Pair, Plan, pairs
 from exporter.engine.relations import relations
+from exporter.engine.saved_blocklists import SavedBlocklists
 from exporter.engine.schedule import Job, Schedule
 from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
@@ -93,7 +94,7 @@ class Daemon:
         self._settings: Settings | None = None
         self._clients: Clients | None = None
         self._blocklists = DnsblClient(clock)
-        self._blocklists_saved = (-1, 0.0)  # revision, monotonic seconds
+        self._saved_blocklists = SavedBlocklists(self._blocklists, clock)
         self._security = security or WebSecurity(clock)
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[list[str]]] = set()
@@ -107,8 +108,9 @@ class Daemon:
         self._plan = Plan(catalogue, (), lambda _: False, self.store)
         self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
         self._departures = Departures(clock)
-        self._finding_log = FindingLog(clock)
-        self.clock_steps = ClockSteps(self.store, self._departures, clock, self._changed)
+        self._chronicle = Chronicle(clock)
+        self.history = self._chronicle.history
+        self.clock_steps = ClockSteps(self.store, self._departures, self.history, clock, self._changed)
         self.schedule = Schedule(self._run, clock, on_jump=self.clock_steps.jumped)
         self._confirmations = Confirmations(
             self.store, self.schedule, catalogue, clock, self._changed, self._forget_answers
@@ -124,6 +126,7 @@ class Daemon:
                 reload=self.reload if lifecycle else None,
                 security=self._security,
                 public=public or PublicAddress(),
+                history=self.history,
             )
         )
 
@@ -136,6 +139,7 @@ class Daemon:
                 self._state_path, self._catalogue, sift=readable, save_all=self._save_all, wall=self._clock.wall
             )
             self._departures.open(self._state_file)
+            self.history.open(self._state_file)
         await self._swap(settings)
         await self.web.start(places)
         self.schedule.start()
@@ -151,7 +155,7 @@ class Daemon:
         if self._clients:
             await self._clients.close()
         if self._state_file:
-            self._save_blocklists()
+            self._saved_blocklists.save(self._state_file)
             await self._state_file.close()
 
     async def reload(self, *, force: bool = False) -> list[str]:
@@ -264,6 +268,7 @@ class Daemon:
             left.discard(self._add(pair, anew=anew))
         for key in left:
             self._remove(key)
+        self.history.settle(self.store.keys())
         self._dropped = drops.warning(*self._departures.settle(self.store.keys()), settings.reload_drop)
         if self._dropped:
             log.warning("%s", self._dropped)
@@ -279,8 +284,8 @@ class Daemon:
         fresh = now - state.last_run < interval and not state.ahead and not pending
         self.schedule.add(Job(check, target, interval, at_once=not fresh))
         self._confirmations.hold(state)
-        if news:
-            self._finding_log.hold(state, self.exposition.policy)
+        if news or anew:
+            self._chronicle.hold(state, self.exposition.policy)
         if news and (wait := state.next_look(self.exposition.policy)) is not None:
             self.schedule.look_again(state.key, state.last_run + wait - now)
         if news and state.again:  # a second look that was due before the restart
@@ -295,7 +300,7 @@ class Daemon:
         self.store.remove(key)
         self.schedule.remove(key)
         self.exposition.remove(key)
-        self._finding_log.forget(key)
+        self._chronicle.forget(key)
         self._confirmations.forget(key)
 
     def _save_all(self) -> None:
@@ -304,6 +309,7 @@ class Daemon:
             for state in self.store:
                 self._state_file.save(state)
             self._departures.save_all()
+            self.history.save_all()
             self._state_file.save_blocklists(self._blocklists.snapshot())
 
     async def _run(self, check: Check, target: Target) -> None:
@@ -315,7 +321,7 @@ class Daemon:
         past_cache = known is not None and known.next_look(self.exposition.policy) is not None
         outcome = await evaluate(check, target, partial(clients.net, self.store, fresh=past_cache), self._clock)
         self._own.count(outcome)
-        self._finding_log.ran(outcome)
+        self._chronicle.ran(outcome)
         before = self.store.get(check.id, target.key)
         state = self.store.record(outcome)
         if state is None:
@@ -327,7 +333,7 @@ class Daemon:
         self._confirmations.take(state, outcome)
         state = self.store.get(*state.key) or state  # it may have been confirmed
         self.schedule.run_dependents(sorted(self._plan.dependents(before, state)), NEWS_PAUSE)
-        self._save_blocklists(every=1.0)
+        self._saved_blocklists.save(self._state_file, every=1.0)
 
     def _learn(self, state: CheckState) -> None:
         changes = self._plan.learn(state)
@@ -343,18 +349,11 @@ class Daemon:
 
     def _changed(self, state: CheckState) -> None:
         """Log, expose and save what is new of a pair, and take up the targets that it has found."""
-        self._finding_log.take(state, self.exposition.policy)
+        self._chronicle.take(state, self.exposition.policy)
         self.exposition.put(state)
         if self._state_file:
             self._state_file.save(state)
         self._learn(state)
-
-    def _save_blocklists(self, every: float = 0.0) -> None:
-        revision, at = self._blocklists_saved
-        now = self._clock.monotonic()
-        if self._state_file and revision != self._blocklists.revision and now - at >= every:
-            self._state_file.save_blocklists(self._blocklists.snapshot())
-            self._blocklists_saved = self._blocklists.revision, now
 
     @property
     def _current(self) -> Settings:

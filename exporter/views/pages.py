@@ -33,6 +33,8 @@ class Pages:
             "root": root,
             "target_page": self.target_page,
             "receiver_page": self.receiver_page,
+            "today": None,
+            "timeline": None,
         }
         self._templates.filters |= {
             "ago": ago,
@@ -52,6 +54,10 @@ class Pages:
             if len(pieces) % BREATH == 0:
                 await asyncio.sleep(0)
         return "".join(pieces)
+
+    def offer(self, **functions: object) -> None:
+        """Let templates call these."""
+        self._templates.globals |= functions
 
     def target_page(self, key: str) -> str:
         """The path of the page of a target."""
