@@ -25,6 +25,7 @@ from exporter.clients import Clients, OpenClients, RetiredClients, resolve_syste
 from exporter.clock import Clock
 from exporter.config import ConfigError, Settings, drops
 from exporter.confirmation import Looks
+from exporter.engine.actions import Actions
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.chronicle import Chronicle
 from exporter.engine.clock_steps import ClockSteps
@@ -43,6 +44,7 @@ from exporter.model import Check, Door, Target
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.dnsbl.snapshot import readable
 from exporter.targets import looked_up
+from exporter.views.banners import banners
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
 from exporter.views.public import PublicAddress
@@ -70,6 +72,7 @@ class Daemon:
         *,
         state_path: Path | None = None,
         lifecycle: bool = False,
+        actions: bool = False,
         security: WebSecurity | None = None,
         public: PublicAddress | None = None,
         patience: float = PATIENCE,
@@ -81,7 +84,7 @@ class Daemon:
 
         `forgets` is what the overview says if there is no state file.
         """
-        self._forgets = forgets
+        self._forgets, self._acts = forgets, actions
         self._load = load
         self._reader = Reader(patience)
         self._told = told
@@ -115,6 +118,8 @@ class Daemon:
         self._confirmations = Confirmations(
             self.store, self.schedule, catalogue, clock, self._changed, self._forget_answers
         )
+        self.actions = Actions(self.store, self.schedule, catalogue, clock, self._changed, enabled=actions)
+        self._keepers = (self._departures, self.history, self.actions)  # what else stands in the state file
         self.web = Web(
             WebContext(
                 store=self.store,
@@ -127,6 +132,7 @@ class Daemon:
                 security=self._security,
                 public=public or PublicAddress(),
                 history=self.history,
+                actions=self.actions if actions else None,
             )
         )
 
@@ -138,8 +144,8 @@ class Daemon:
             self._state_file = await StateFile.open(
                 self._state_path, self._catalogue, sift=readable, save_all=self._save_all, wall=self._clock.wall
             )
-            self._departures.open(self._state_file)
-            self.history.open(self._state_file)
+            for keeper in self._keepers:
+                keeper.open(self._state_file)
         await self._swap(settings)
         await self.web.start(places)
         self.schedule.start()
@@ -269,6 +275,7 @@ class Daemon:
         for key in left:
             self._remove(key)
         self.history.settle(self.store.keys())
+        self.actions.settle(self.store.keys())
         self._dropped = drops.warning(*self._departures.settle(self.store.keys()), settings.reload_drop)
         if self._dropped:
             log.warning("%s", self._dropped)
@@ -278,7 +285,9 @@ class Daemon:
     def _add(self, pair: Pair, *, anew: bool = False) -> Key:
         check, target = pair
         interval, now = self._current.intervals[check.id].total_seconds(), self._clock.wall()
-        news = self.store.hold(check, target, self._departures.recall, self._looks(check, interval))
+        news = self.store.hold(
+            check, self.actions.applied(target), self._departures.recall, self._looks(check, interval)
+        )
         state = self.store[check.id, target.key]
         pending = state.doubt is not None and state.doubt.reason is Reason.PENDING and not state.again
         fresh = now - state.last_run < interval and not state.ahead and not pending
@@ -308,8 +317,8 @@ class Daemon:
         if self._state_file:
             for state in self.store:
                 self._state_file.save(state)
-            self._departures.save_all()
-            self.history.save_all()
+            for keeper in self._keepers:
+                keeper.save_all()
             self._state_file.save_blocklists(self._blocklists.snapshot())
 
     async def _run(self, check: Check, target: Target) -> None:
@@ -318,7 +327,8 @@ class Daemon:
         if clients is None or self._plan.too_early(check, target):
             return
         known = self.store.get(check.id, target.key)
-        past_cache = known is not None and known.next_look(self.exposition.policy) is not None
+        past_cache = self.actions.looks_fresh((check.id, target.key))
+        past_cache = past_cache or (known is not None and known.next_look(self.exposition.policy) is not None)
         outcome = await evaluate(check, target, partial(clients.net, self.store, fresh=past_cache), self._clock)
         self._own.count(outcome)
         self._chronicle.ran(outcome)
@@ -362,24 +372,9 @@ class Daemon:
         return self._settings
 
     def _notices(self) -> list[str]:
-        notices = [
-            f"The configuration was changed but is wrong; the old one is in force. {p}"
-            for p in self._reload_problems[:5]
-        ]
-        notices += [self._dropped] if self._dropped else []
-        notices += [
-            f"The web configuration was changed but is wrong; the old one is in force. {p}"
-            for p in self._security.problems[:5]
-        ]
-        notices += self.web.warnings
-        if self._state_file is None:
-            notices.append(self._forgets)
-        elif not self._state_file.writable:
-            why = self._state_file.trouble
-            notices.append(f"The state file cannot be written ({why}): verdicts will not survive a restart.")
-        if self._settings and (idle := sorted(self._settings.enabled - self._settings.running)):
-            notices.append(f"smtp.helo_name is not set: {' and '.join(idle)} do not run.")
-        return notices
+        warnings = [*([self._dropped] if self._dropped else ()), *self.web.warnings]
+        file, problems = self._state_file, self._security.problems
+        return banners(self._reload_problems, problems, warnings, file, self._forgets, self._settings)
 
     def _health(self) -> OwnHealth:
         own = self._own
@@ -393,4 +388,5 @@ class Daemon:
         own.budgets = self._blocklists.budgets()
         own.dns = self._clients.dns.stats if self._clients else None
         own.http = self.web.stats
+        own.actions = self.actions.done if self._acts else None
         return own

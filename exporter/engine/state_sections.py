@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from exporter.engine import events
-from exporter.engine.state_copy import HISTORY
+from exporter.engine import acknowledgement, events
+from exporter.engine.state_copy import ACKNOWLEDGED, HISTORY
 
 LONGEST_ENTRY = 1 << 16  # characters
 
@@ -22,7 +22,7 @@ class Entry(Protocol):
         """As json.dumps takes it."""
 
 
-SECTIONS: Mapping[str, Callable[[Any, Any], Entry]] = {HISTORY: events.read}
+SECTIONS: Mapping[str, Callable[[Any, Any], Entry]] = {HISTORY: events.read, ACKNOWLEDGED: acknowledgement.read}
 
 
 def read_entry(section: str, name: Any, body: Any) -> Entry:

@@ -35,6 +35,7 @@ class Pages:
             "receiver_page": self.receiver_page,
             "today": None,
             "timeline": None,
+            "acts": None,
         }
         self._templates.filters |= {
             "ago": ago,

@@ -14,9 +14,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.clock import Clock
+from exporter.engine.actions import Actions
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.history import History
 from exporter.engine.store import Store
+from exporter.views.actions import ActionPaths
 from exporter.views.changes import HistoryPages, Wanted
 from exporter.views.connection import (
     BODY,
@@ -67,6 +69,7 @@ class WebContext:
     security: WebSecurity | None = None  # None: everybody may do all
     public: PublicAddress = _UNKNOWN
     history: History | None = None  # None: nothing is remembered
+    actions: Actions | None = None  # None: nobody may act
 
 
 class Web:
@@ -91,7 +94,8 @@ class Web:
             views.clock,
             lambda: views.exposition.policy,
         )
-        self._site.offer(today=self._changes.today, timeline=self._changes.timeline)
+        acting = ActionPaths(views.actions, views.catalogue, views.clock, public)
+        self._site.offer(today=self._changes.today, timeline=self._changes.timeline, acts=acting.offered)
         self._security = views.security or WebSecurity(views.clock)
         app = web.Application(middlewares=[plainly, self._security.guard, self._one_of_few], client_max_size=BODY)
         app.on_response_prepare.extend((_safe, self._security.headers))
@@ -112,6 +116,7 @@ class Web:
                 web.get(f"{below}/-/healthy", self._healthy, name="healthy"),
                 web.get(f"{below}/-/ready", self._ready, name="ready"),
                 web.route("*", f"{below}/-/reload", self._reload, name="reload"),
+                *acting.routes(below),
             ]
         )
         if below:
