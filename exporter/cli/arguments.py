@@ -129,7 +129,7 @@ def _actions(commands: argparse._SubParsersAction[_Parser]) -> None:
     """What is asked of an exporter that runs with --web.enable-actions."""
     ends = "Exit code: 0 it was done, 1 the exporter refuses or does not answer, 64 the command line is wrong."
     ack = commands.add_parser(
-        "ack", help="accept a finding of a running exporter until a date", epilog=ends, allow_abbrev=False
+        "ack", help="acknowledge a finding of a running exporter", epilog=ends, allow_abbrev=False
     )
     again = commands.add_parser(
         "recheck", help="let a running exporter check again now", epilog=ends, allow_abbrev=False
@@ -151,7 +151,7 @@ def _actions(commands: argparse._SubParsersAction[_Parser]) -> None:
             metavar="FILE",
             help="one line NAME:PASSWORD (default: the variable DELIVERABILITY_CREDENTIALS)",
         )
-        command.add_argument("--ca-file", type=Path, metavar="FILE", help="authorities to believe, PEM")
+        command.add_argument("--ca-file", type=Path, metavar="FILE", help="certificate authorities to trust, PEM")
         command.add_argument("--cert-file", type=Path, metavar="FILE", help="client certificate, PEM")
         command.add_argument(
             "--key-file", type=Path, metavar="FILE", help="its key, if the certificate's file has none"

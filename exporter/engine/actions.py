@@ -6,7 +6,7 @@ the exporter owes manners to those whom it asks, and not every request is a wise
 The rules:
 
 - A target is named by its key, by some of its labels, or by the value of one. All targets that fit are meant.
-- Only a finding that stands can be acknowledged. The configuration wins (acknowledged.py).
+- Only an active finding can be acknowledged. The configuration wins (acknowledged.py).
 - A recheck moves the next run of a check forward, and never adds one: what waits or runs already is not asked again.
 - Checks that ask DNS servers alone run DNS_APART seconds after their last run at the earliest. The others visit mail
   hosts, lists or registries, and keep VISITS_APART seconds, or the least interval of the check if that is longer.
@@ -223,7 +223,7 @@ class Actions:
         states = (it for it in await self._meant(named) if any(its.finding.id == finding for its in it.findings))
         targets = list({state.target.key: state.target for state in states}.values())
         if not targets:
-            raise NothingToActOnError(f"{finding} does not stand on {_shown(named)}")
+            raise NothingToActOnError(f"{finding} is not active on {_shown(named)}")
         if len(targets) > MOST_TARGETS:
             raise ActionRefusedError(
                 f"{len(targets)} targets have it, and {MOST_TARGETS} at most are taken; name fewer"

@@ -155,7 +155,7 @@ async def _form(request: web.Request, must: frozenset[str], may: frozenset[str])
         raise web.HTTPUnsupportedMediaType(text=f"the body is a form, {FORM}\n")
     octets = await request.read()
     if len(octets) > MOST_OCTETS:
-        raise web.HTTPRequestEntityTooLarge(MOST_OCTETS, len(octets), text=f"a form has at most {MOST_OCTETS} octets\n")
+        raise web.HTTPRequestEntityTooLarge(MOST_OCTETS, len(octets), text=f"a form has at most {MOST_OCTETS} bytes\n")
     try:
         text = octets.decode("ascii")
         pairs = parse_qsl(

@@ -58,7 +58,7 @@ async def test_the_newest_comes_first_with_what_it_was(site: WithHistory) -> Non
     site.change(2 * HOUR, ("v=spf1 -all",), ("v=spf1 ~all",), "example.com TXT")
     healed, changed, broke = await site.rows()
     assert "healed" in healed
-    assert "it stood for 60 min" in healed
+    assert "it was active for 60 min" in healed
     assert "record changed example.com TXT" in changed
     assert re.search(r"before v=spf1 -all .*after v=spf1 ~all", changed)
     assert "broke" in broke
