@@ -1,4 +1,4 @@
-"""The command line: the daemon, `check`, `explain`, `publish`, `demo`. `python -m exporter` is the same command."""
+"""The command line: the daemon and its commands. `python -m exporter` is the same command."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _COMMANDS = {
     "check": ("check", "command"),
     "explain": ("explain", "command"),
     "publish": ("publish", "command"),
+    "ack": ("actions", "acknowledge"),
+    "recheck": ("actions", "recheck"),
     "demo": ("serve", "demo"),
 }
 

@@ -25,14 +25,16 @@ from exporter.clients import Clients, OpenClients, RetiredClients, resolve_syste
 from exporter.clock import Clock
 from exporter.config import ConfigError, Settings, drops
 from exporter.confirmation import Looks
+from exporter.engine.actions import Actions
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.chronicle import Chronicle
 from exporter.engine.clock_steps import ClockSteps
 from exporter.engine.confirmations import Confirmations, usual_looks
 from exporter.engine.departures import Departures
 from exporter.engine.evaluate import evaluate
-from exporter.engine.finding_log import FindingLog
 from exporter.engine.plan import Pair, Plan, pairs
 from exporter.engine.relations import relations
+from exporter.engine.saved_blocklists import SavedBlocklists
 from exporter.engine.schedule import Job, Schedule
 from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
@@ -42,6 +44,7 @@ from exporter.model import Check, Door, Target
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.dnsbl.snapshot import readable
 from exporter.targets import looked_up
+from exporter.views.banners import banners
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
 from exporter.views.public import PublicAddress
@@ -69,6 +72,7 @@ class Daemon:
         *,
         state_path: Path | None = None,
         lifecycle: bool = False,
+        actions: bool = False,
         security: WebSecurity | None = None,
         public: PublicAddress | None = None,
         patience: float = PATIENCE,
@@ -80,7 +84,7 @@ class Daemon:
 
         `forgets` is what the overview says if there is no state file.
         """
-        self._forgets = forgets
+        self._forgets, self._acts = forgets, actions
         self._load = load
         self._reader = Reader(patience)
         self._told = told
@@ -93,7 +97,7 @@ class Daemon:
         self._settings: Settings | None = None
         self._clients: Clients | None = None
         self._blocklists = DnsblClient(clock)
-        self._blocklists_saved = (-1, 0.0)  # revision, monotonic seconds
+        self._saved_blocklists = SavedBlocklists(self._blocklists, clock)
         self._security = security or WebSecurity(clock)
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[list[str]]] = set()
@@ -107,12 +111,15 @@ class Daemon:
         self._plan = Plan(catalogue, (), lambda _: False, self.store)
         self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
         self._departures = Departures(clock)
-        self._finding_log = FindingLog(clock)
-        self.clock_steps = ClockSteps(self.store, self._departures, clock, self._changed)
+        self._chronicle = Chronicle(clock)
+        self.history = self._chronicle.history
+        self.clock_steps = ClockSteps(self.store, self._departures, self.history, clock, self._changed)
         self.schedule = Schedule(self._run, clock, on_jump=self.clock_steps.jumped)
         self._confirmations = Confirmations(
             self.store, self.schedule, catalogue, clock, self._changed, self._forget_answers
         )
+        self.actions = Actions(self.store, self.schedule, catalogue, clock, self._changed, enabled=actions)
+        self._keepers = (self._departures, self.history, self.actions)  # what else stands in the state file
         self.web = Web(
             WebContext(
                 store=self.store,
@@ -124,6 +131,8 @@ class Daemon:
                 reload=self.reload if lifecycle else None,
                 security=self._security,
                 public=public or PublicAddress(),
+                history=self.history,
+                actions=self.actions if actions else None,
             )
         )
 
@@ -135,7 +144,8 @@ class Daemon:
             self._state_file = await StateFile.open(
                 self._state_path, self._catalogue, sift=readable, save_all=self._save_all, wall=self._clock.wall
             )
-            self._departures.open(self._state_file)
+            for keeper in self._keepers:
+                keeper.open(self._state_file)
         await self._swap(settings)
         await self.web.start(places)
         self.schedule.start()
@@ -151,7 +161,7 @@ class Daemon:
         if self._clients:
             await self._clients.close()
         if self._state_file:
-            self._save_blocklists()
+            self._saved_blocklists.save(self._state_file)
             await self._state_file.close()
 
     async def reload(self, *, force: bool = False) -> list[str]:
@@ -264,6 +274,8 @@ class Daemon:
             left.discard(self._add(pair, anew=anew))
         for key in left:
             self._remove(key)
+        self.history.settle(self.store.keys())
+        self.actions.settle(self.store.keys())
         self._dropped = drops.warning(*self._departures.settle(self.store.keys()), settings.reload_drop)
         if self._dropped:
             log.warning("%s", self._dropped)
@@ -273,14 +285,16 @@ class Daemon:
     def _add(self, pair: Pair, *, anew: bool = False) -> Key:
         check, target = pair
         interval, now = self._current.intervals[check.id].total_seconds(), self._clock.wall()
-        news = self.store.hold(check, target, self._departures.recall, self._looks(check, interval))
+        news = self.store.hold(
+            check, self.actions.applied(target), self._departures.recall, self._looks(check, interval)
+        )
         state = self.store[check.id, target.key]
         pending = state.doubt is not None and state.doubt.reason is Reason.PENDING and not state.again
         fresh = now - state.last_run < interval and not state.ahead and not pending
         self.schedule.add(Job(check, target, interval, at_once=not fresh))
         self._confirmations.hold(state)
-        if news:
-            self._finding_log.hold(state, self.exposition.policy)
+        if news or anew:
+            self._chronicle.hold(state, self.exposition.policy)
         if news and (wait := state.next_look(self.exposition.policy)) is not None:
             self.schedule.look_again(state.key, state.last_run + wait - now)
         if news and state.again:  # a second look that was due before the restart
@@ -295,7 +309,7 @@ class Daemon:
         self.store.remove(key)
         self.schedule.remove(key)
         self.exposition.remove(key)
-        self._finding_log.forget(key)
+        self._chronicle.forget(key)
         self._confirmations.forget(key)
 
     def _save_all(self) -> None:
@@ -303,7 +317,8 @@ class Daemon:
         if self._state_file:
             for state in self.store:
                 self._state_file.save(state)
-            self._departures.save_all()
+            for keeper in self._keepers:
+                keeper.save_all()
             self._state_file.save_blocklists(self._blocklists.snapshot())
 
     async def _run(self, check: Check, target: Target) -> None:
@@ -312,10 +327,11 @@ class Daemon:
         if clients is None or self._plan.too_early(check, target):
             return
         known = self.store.get(check.id, target.key)
-        past_cache = known is not None and known.next_look(self.exposition.policy) is not None
+        past_cache = self.actions.looks_fresh((check.id, target.key))
+        past_cache = past_cache or (known is not None and known.next_look(self.exposition.policy) is not None)
         outcome = await evaluate(check, target, partial(clients.net, self.store, fresh=past_cache), self._clock)
         self._own.count(outcome)
-        self._finding_log.ran(outcome)
+        self._chronicle.ran(outcome)
         before = self.store.get(check.id, target.key)
         state = self.store.record(outcome)
         if state is None:
@@ -327,7 +343,7 @@ class Daemon:
         self._confirmations.take(state, outcome)
         state = self.store.get(*state.key) or state  # it may have been confirmed
         self.schedule.run_dependents(sorted(self._plan.dependents(before, state)), NEWS_PAUSE)
-        self._save_blocklists(every=1.0)
+        self._saved_blocklists.save(self._state_file, every=1.0)
 
     def _learn(self, state: CheckState) -> None:
         changes = self._plan.learn(state)
@@ -343,18 +359,11 @@ class Daemon:
 
     def _changed(self, state: CheckState) -> None:
         """Log, expose and save what is new of a pair, and take up the targets that it has found."""
-        self._finding_log.take(state, self.exposition.policy)
+        self._chronicle.take(state, self.exposition.policy)
         self.exposition.put(state)
         if self._state_file:
             self._state_file.save(state)
         self._learn(state)
-
-    def _save_blocklists(self, every: float = 0.0) -> None:
-        revision, at = self._blocklists_saved
-        now = self._clock.monotonic()
-        if self._state_file and revision != self._blocklists.revision and now - at >= every:
-            self._state_file.save_blocklists(self._blocklists.snapshot())
-            self._blocklists_saved = self._blocklists.revision, now
 
     @property
     def _current(self) -> Settings:
@@ -363,24 +372,9 @@ class Daemon:
         return self._settings
 
     def _notices(self) -> list[str]:
-        notices = [
-            f"The configuration was changed but is wrong; the old one is in force. {p}"
-            for p in self._reload_problems[:5]
-        ]
-        notices += [self._dropped] if self._dropped else []
-        notices += [
-            f"The web configuration was changed but is wrong; the old one is in force. {p}"
-            for p in self._security.problems[:5]
-        ]
-        notices += self.web.warnings
-        if self._state_file is None:
-            notices.append(self._forgets)
-        elif not self._state_file.writable:
-            why = self._state_file.trouble
-            notices.append(f"The state file cannot be written ({why}): verdicts will not survive a restart.")
-        if self._settings and (idle := sorted(self._settings.enabled - self._settings.running)):
-            notices.append(f"smtp.helo_name is not set: {' and '.join(idle)} do not run.")
-        return notices
+        warnings = [*([self._dropped] if self._dropped else ()), *self.web.warnings]
+        file, problems = self._state_file, self._security.problems
+        return banners(self._reload_problems, problems, warnings, file, self._forgets, self._settings)
 
     def _health(self) -> OwnHealth:
         own = self._own
@@ -394,4 +388,5 @@ class Daemon:
         own.budgets = self._blocklists.budgets()
         own.dns = self._clients.dns.stats if self._clients else None
         own.http = self.web.stats
+        own.actions = self.actions.done if self._acts else None
         return own

@@ -38,11 +38,15 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """A finding the operator has decided to live with, for a while or for good."""
+    """A finding the operator has decided to live with, for a while or for good.
+
+    `by` is who acknowledged it on a page or by a command; empty if nobody had to say. None: the configuration says so.
+    """
 
     finding: str
     until: float | None  # unix seconds; None = no end
     reason: str
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ RANK = {part: rank for rank, line in enumerate(LAYERS.split("\n")) for part in l
 # Where each third-party package may be imported: replacing one is then a change of so many files.
 DOORS = {
     "aiohappyeyeballs": "net/https_connection.py",
-    "aiohttp": "views/web.py views/connection.py views/security.py net/https.py net/https_connection.py demo/*.py",
+    "aiohttp": "views/web.py views/connection.py views/security.py views/actions.py "
+    "net/https.py net/https_connection.py demo/*.py",
     "apscheduler": "engine/schedule.py",
     "bcrypt": "views/authentication.py",
     "cryptography": "mail/bimi/certificate.py mail/certificate.py mail/dane/chain.py mail/dkim/public_key.py demo/*.py",

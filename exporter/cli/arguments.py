@@ -45,6 +45,12 @@ def parser() -> argparse.ArgumentParser:
         "--storage.path", dest="storage", type=Path, metavar="FILE", help="state file (default: memory only)"
     )
     _web_flags(top)
+    top.add_argument(
+        "--web.enable-actions",
+        dest="actions",
+        action="store_true",
+        help="allow to acknowledge findings and to check again, from pages and commands; needs --storage.path",
+    )
     _log_flags(top)
     top.set_defaults(command=None)
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
@@ -110,11 +116,47 @@ def parser() -> argparse.ArgumentParser:
     )
     made.set_defaults(log_level="info", log_format="logfmt")
 
+    _actions(commands)
+
     demo = commands.add_parser("demo", help="the daemon on an embedded mail world on loopback", allow_abbrev=False)
     _web_flags(demo)
     _log_flags(demo)
     demo.set_defaults(log_level="warning")  # its hundreds of findings would hide what it says to people
     return top
+
+
+def _actions(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """What is asked of an exporter that runs with --web.enable-actions."""
+    ends = "Exit code: 0 it was done, 1 the exporter refuses or does not answer, 64 the command line is wrong."
+    ack = commands.add_parser(
+        "ack", help="acknowledge a finding of a running exporter", epilog=ends, allow_abbrev=False
+    )
+    again = commands.add_parser(
+        "recheck", help="let a running exporter check again now", epilog=ends, allow_abbrev=False
+    )
+    for command in (ack, again):
+        command.add_argument("target", metavar="TARGET", help="domain, address or sender; or labels as in page URLs")
+    ack.add_argument("finding", metavar="FINDING", help="its id, as pages and alerts have it")
+    ack.add_argument("--until", metavar="DATE", help="last day (UTC), such as 2027-01-31; or a time such as 12h or 3d")
+    ack.add_argument("--reason", metavar="TEXT", help="why, in one line; the page shows it")
+    ack.add_argument("--withdraw", action="store_true", help="take the acknowledgement back")
+    again.add_argument("check_id", nargs="?", metavar="CHECK", help="this check alone (default: all of the target)")
+    for command in (ack, again):
+        command.add_argument(
+            "--url", default=f"http://127.0.0.1:{PORT}", metavar="URL", help="the exporter (default: %(default)s)"
+        )
+        command.add_argument(
+            "--credentials-file",
+            type=Path,
+            metavar="FILE",
+            help="one line NAME:PASSWORD (default: the variable DELIVERABILITY_CREDENTIALS)",
+        )
+        command.add_argument("--ca-file", type=Path, metavar="FILE", help="certificate authorities to trust, PEM")
+        command.add_argument("--cert-file", type=Path, metavar="FILE", help="client certificate, PEM")
+        command.add_argument(
+            "--key-file", type=Path, metavar="FILE", help="its key, if the certificate's file has none"
+        )
+        command.set_defaults(log_level="warning", log_format="logfmt")
 
 
 def _check(check: _Parser) -> None:

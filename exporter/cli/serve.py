@@ -42,6 +42,8 @@ def daemon(arguments: argparse.Namespace) -> int:
         places = _places(arguments, [(None, PORT)])
     except OSError as error:
         return fail(error)
+    if arguments.actions and arguments.storage is None:
+        return fail("--web.enable-actions needs --storage.path=FILE: what people acknowledge must outlive a restart")
     if arguments.storage is None:
         logging.getLogger("exporter").warning("%s", MEMORY_ONLY)
     manager, clock = ServiceManager(os.environ), SystemClock()
@@ -52,6 +54,7 @@ def daemon(arguments: argparse.Namespace) -> int:
         clock,
         state_path=arguments.storage,
         lifecycle=arguments.lifecycle,
+        actions=arguments.actions,
         told=manager.tell,
         security=_security(arguments, clock),
         public=PublicAddress.of(arguments.external_url, arguments.route_prefix),

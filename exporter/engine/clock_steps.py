@@ -8,6 +8,7 @@ from collections.abc import Callable
 from exporter.check_state import CheckState, WrongTimes
 from exporter.clock import Clock
 from exporter.engine.departures import Departures
+from exporter.engine.history import History
 from exporter.engine.store import Store
 
 SLICE = 50  # states before the loop may do other work
@@ -17,10 +18,16 @@ class ClockSteps:
     """The corrections that go on. `changed` is called with each state that has other times."""
 
     def __init__(
-        self, store: Store, departures: Departures, clock: Clock, changed: Callable[[CheckState], None]
+        self,
+        store: Store,
+        departures: Departures,
+        history: History,
+        clock: Clock,
+        changed: Callable[[CheckState], None],
     ) -> None:
         self._store = store
         self._departures = departures
+        self._history = history
         self._clock = clock
         self._changed = changed
         self._began = clock.wall()  # unix seconds, corrected when the clock is
@@ -36,6 +43,8 @@ class ClockSteps:
 
     async def _mend(self, times: WrongTimes) -> None:
         self._departures.move(times)
+        for _ in self._history.move(times):
+            await asyncio.sleep(0)
         for count, key in enumerate(self._store.keys(), 1):
             if state := self._store.move(key, times):
                 self._changed(state)

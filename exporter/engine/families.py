@@ -46,6 +46,7 @@ OVERDUE = OWN_PREFIX + "overdue_targets"
 OWN = tuple(  # of the exporter itself: views/own_metrics.py makes them
     OWN_PREFIX + name
     for name in (
+        "actions_total",
         "blocklist_budget_remaining_ratio",
         "build_info",
         "check_duration_seconds",

@@ -188,6 +188,13 @@ class Schedule:
         if entry and due < entry.due:
             self._move(key, entry, due)
 
+    def due_in(self, key: Key) -> float | None:
+        """In how many seconds it runs; 0 if it waits for its turn or runs. None: there is no such job."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        return 0.0 if entry.busy else max(0.0, entry.due - self._clock.monotonic())
+
     def run_dependents(self, keys: Iterable[Key], seconds: float) -> None:
         """Run each one soon, the first in `seconds`, and not all at the same time."""
         for count, key in enumerate(keys):

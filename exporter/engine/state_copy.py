@@ -24,12 +24,15 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 FORMAT = 1
-HELD, DOOR = "held", "door"
-COLUMNS = {HELD: ("check_id", "target", "body"), DOOR: ("name", "body")}
+HELD, DOOR, HISTORY, ACKNOWLEDGED = "held", "door", "history", "acknowledged"
+COLUMNS = dict.fromkeys((DOOR, HISTORY, ACKNOWLEDGED), ("name", "body")) | {HELD: ("check_id", "target", "body")}
+LATER = {HISTORY, ACKNOWLEDGED}  # files of older versions do not have them
 _TABLES = f"""
 BEGIN;
 CREATE TABLE IF NOT EXISTS {HELD} (check_id TEXT, target TEXT, body TEXT NOT NULL, PRIMARY KEY (check_id, target));
 CREATE TABLE IF NOT EXISTS {DOOR} (name TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS {HISTORY} (name TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS {ACKNOWLEDGED} (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 PRAGMA user_version={FORMAT};
 COMMIT;
 """
@@ -194,6 +197,8 @@ def _tables(db: sqlite3.Connection) -> dict[str, str]:
 
 
 def _is_ours(db: sqlite3.Connection, table: str) -> bool:
+    if table in LATER and not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+        return True
     found = [(row[1], row[2]) for row in db.execute(f"PRAGMA table_info({table})")]
     return table in _tables(db) and found == [(column, "TEXT") for column in COLUMNS[table]]
 

@@ -5,8 +5,8 @@ may stop the exporter, and whatever can be read must be kept.
 
 Formats:
 
-- Each table is one section: HELD and DOOR now, others in later versions. A section that changes its format gets a table
-  of another name (`held_2`). So no version can write into what it does not understand.
+- Each table is one section. Later versions have others. A section that changes its format gets a table of another name
+  (`held_2`). So no version can write into what it does not understand.
 - Tables that this version does not know are kept, also when the file is mended.
 - FORMAT counts changes of this arrangement itself. A file with another FORMAT is set aside, never changed.
 

@@ -1,4 +1,4 @@
-"""Saves what must survive a restart: each CheckState, and what is known of the blocklists.
+"""Saves what must survive a restart: each CheckState, what is known of the blocklists, history, acknowledgements.
 
 The problem: after a restart, verdicts should be there at once, without asking the world again. But the event loop must
 not wait for a disk, and neither a bad disk nor a damaged file may stop the exporter.
@@ -32,7 +32,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from exporter.check_state import CheckState, Key
 from exporter.engine.catalogue import Catalogue
@@ -42,16 +42,21 @@ from exporter.engine.state_copy import HELD
 from exporter.engine.state_database import Row, StateDatabase
 from exporter.engine.state_lock import StateInUseError
 from exporter.engine.state_rows import UNSOUND, departed, loaded, read, written, written_of_departed
+from exporter.engine.state_sections import SECTIONS, Entry, entry_row, read_entry
 
 log = logging.getLogger(__name__)
 
 Sift: TypeAlias = Callable[[Any], tuple[Any, bool]]
-Change: TypeAlias = CheckState | Kept | Any | None  # the last but one is a snapshot of the blocklists; None: forgotten
+Change: TypeAlias = (
+    CheckState | Kept | Any | None
+)  # Any: a snapshot of the blocklists, what an entry is; None: forgotten
+Name: TypeAlias = tuple[str, ...]  # the Key of a pair, or the section and name of an entry and ENTRY
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds until writing is tried again
 MOST_AT_ONCE = 5000  # changes of one transaction
 CLOSING = 1.5  # seconds that a disk may take at the end
 BLOCKLISTS = "blocklists"
+ENTRY = ""
 
 
 class StateFile:
@@ -72,7 +77,7 @@ class StateFile:
         self._saved = saved
         self._save_all = save_all
         self._database: StateDatabase
-        self._changes: dict[Key, Change] = {}
+        self._changes: dict[Name, Change] = {}
         self._writing: asyncio.Future[_Written] | None = None
         self._wait = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -151,6 +156,14 @@ class StateFile:
         """What the file said, when it was opened, of pairs that had left."""
         return self._saved.departed
 
+    def entries(self, section: str) -> dict[str, Entry]:
+        """What the file said of a section, by name. It is told once."""
+        return self._saved.entries.pop(section, {})
+
+    def note(self, section: str, name: str, entry: Entry | None) -> None:
+        """Note that an entry of a section is to be written; None: it is forgotten."""
+        self._note((section, name, ENTRY), entry)
+
     def retry(self) -> None:
         """Try now to write what waits."""
         if self._timer:
@@ -180,7 +193,7 @@ class StateFile:
             self._timer.cancel()
         self._disk.end()
 
-    def _note(self, key: Key, change: Change) -> None:
+    def _note(self, key: Name, change: Change) -> None:
         self._changes.pop(key, None)
         self._changes[key] = change
         if self._writing is None and self._timer is None and not self._closed:
@@ -193,7 +206,7 @@ class StateFile:
         self._writing = self._disk.do(partial(_write, self._database, batch, self._saved.of()))
         self._writing.add_done_callback(partial(self._ended, batch))
 
-    def _ended(self, batch: dict[Key, Change], done: asyncio.Future[_Written]) -> None:
+    def _ended(self, batch: dict[Name, Change], done: asyncio.Future[_Written]) -> None:
         self._writing = None
         bug = done.exception()
         if bug:
@@ -239,6 +252,7 @@ class _Saved:
     held: dict[Key, dict[str, Any]] = field(default_factory=dict)
     departed: dict[Key, Kept] = field(default_factory=dict)
     blocklists: Any = None
+    entries: dict[str, dict[str, Entry]] = field(default_factory=dict)
 
     def of(self) -> _Saved:
         """An empty one of this kind."""
@@ -246,9 +260,15 @@ class _Saved:
 
     def take(self, table: str, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
         try:
+            if table in SECTIONS:
+                return self._entry(table, *row)
             return self._held(*row) if table == HELD else self._door(*row)
         except UNSOUND:
             return None
+
+    def _entry(self, section: str, name: Any, body: Any) -> tuple[Any, ...]:
+        self.entries.setdefault(section, {})[name] = read_entry(section, name, body)
+        return name, body
 
     def _held(self, check_id: Any, target: Any, body: Any) -> tuple[Any, ...] | None:
         if not (isinstance(check_id, str) and isinstance(target, str) and isinstance(body, str)):
@@ -289,7 +309,7 @@ def _open(database: StateDatabase, saved: _Saved) -> _Written:
     return _Written(told=(told,) if told else ())
 
 
-def _write(database: StateDatabase, changes: dict[Key, Change], spare: _Saved) -> _Written:
+def _write(database: StateDatabase, changes: dict[Name, Change], spare: _Saved) -> _Written:
     """Write the changes. If that fails, open the file anew, since it may have been damaged, and try once more."""
     told: list[str] = []
     renewed, error = False, ""
@@ -314,7 +334,7 @@ def _write(database: StateDatabase, changes: dict[Key, Change], spare: _Saved) -
     return _Written(error, renewed, tuple(told))
 
 
-def _rows(changes: dict[Key, Change], refused: list[str]) -> Iterator[Row]:
+def _rows(changes: dict[Name, Change], refused: list[str]) -> Iterator[Row]:
     """What JSON cannot hold is left out: all others must not wait for it."""
     for key, change in changes.items():
         try:
@@ -323,9 +343,12 @@ def _rows(changes: dict[Key, Change], refused: list[str]) -> Iterator[Row]:
             refused.append(f"{key}: {error}")
 
 
-def _row(key: Key, change: Change) -> Row:
+def _row(key: Name, change: Change) -> Row:
     if key == ("", BLOCKLISTS):
         return "REPLACE INTO door VALUES (?, ?)", (BLOCKLISTS, json.dumps(change))
+    if key[2:] == (ENTRY,):
+        section, name, _ = key
+        return entry_row(section, name, cast("Entry | None", change))
     if change is None:
         return "DELETE FROM held WHERE check_id = ? AND target = ?", key
     body = written_of_departed(change) if isinstance(change, Kept) else written(change)

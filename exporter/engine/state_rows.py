@@ -137,24 +137,27 @@ def _number(saved: Any) -> float:
     return number
 
 
-def _text(saved: Any) -> str:
+def text_of(saved: Any) -> str:
+    """Safe to show. Raise TypeError unless it is a text."""
     if not isinstance(saved, str):
         raise TypeError(f"{type(saved).__name__} is no text")
     return saved if saved.isprintable() else printable(saved, len(saved))
 
 
-def _texts(saved: Any) -> tuple[str, ...]:
+def texts_of(saved: Any) -> tuple[str, ...]:
+    """Raise TypeError unless it is a list of texts."""
     if not isinstance(saved, list):
         raise TypeError(f"{type(saved).__name__} is no list")
-    return tuple(map(_text, saved))
+    return tuple(map(text_of, saved))
 
 
-def _pairs(saved: Any) -> Labels:
-    return tuple((_text(name), _text(value)) for name, value in saved)
+def labels_of(saved: Any) -> Labels:
+    """Raise TypeError or ValueError unless it is a list of pairs of texts."""
+    return tuple((text_of(name), text_of(value)) for name, value in saved)
 
 
 def _finding(rule: Rule, severity: Any, saved: Any) -> Finding:
-    evidence = dict(_pairs(saved))
+    evidence = dict(labels_of(saved))
     if missing := set(rule.subjects) - evidence.keys():
         raise KeyError(*missing)
     whole = dict.fromkeys(rule.fields, "…") | evidence
@@ -164,7 +167,7 @@ def _finding(rule: Rule, severity: Any, saved: Any) -> Finding:
 def _ended_finding(rule: Any, subject: Any, since: Any, at: Any, turns: Any, left: Any = False) -> EndedFinding:
     if not isinstance(left, bool):
         raise TypeError(f"{type(left).__name__} is no yes or no")
-    return EndedFinding((_text(rule), _pairs(subject)), moment(since), moment(at), tuple(map(moment, turns)), left)
+    return EndedFinding((text_of(rule), labels_of(subject)), moment(since), moment(at), tuple(map(moment, turns)), left)
 
 
 def _looks(active: ActiveFinding) -> list[Any]:
@@ -183,18 +186,18 @@ def _active(finding: Finding, since: float, looks: Any = None) -> ActiveFinding:
 
 
 def _sample(metric: Metric, value: Any, saved: Any) -> Sample | None:
-    labels = _pairs(saved)
+    labels = labels_of(saved)
     sample = Sample(metric, _number(value), labels)
     return sample if tuple(name for name, _ in labels) == metric.labels else None
 
 
 def _doubt(reason: Any, detail: Any) -> Doubt:
-    return Doubt(Reason(reason), _text(detail)) if reason in set(Reason) else PENDING
+    return Doubt(Reason(reason), text_of(detail)) if reason in set(Reason) else PENDING
 
 
 def _remembered(name: Any, texts: Any, digest: Any, since: Any, changes: Any) -> RecordHistory:
-    made = tuple(RecordChange(_texts(before), _texts(after), moment(at)) for before, after, at in changes)
-    return RecordHistory(Record(_text(name), _texts(texts), _text(digest)), moment(since), made)
+    made = tuple(RecordChange(texts_of(before), texts_of(after), moment(at)) for before, after, at in changes)
+    return RecordHistory(Record(text_of(name), texts_of(texts), text_of(digest)), moment(since), made)
 
 
 def _own(target: Target) -> Mapping[str, Any]:
@@ -215,6 +218,6 @@ def _found(check: Check, name: Any, own: Any) -> Target:
     for key, value in own.items():
         if type(value) is not types[key]:
             raise ValueError(f"{name} has another {key}")
-        if (isinstance(value, str) and _text(value) != value) or (isinstance(value, int) and not 0 <= value <= PORTS):
+        if (isinstance(value, str) and text_of(value) != value) or (isinstance(value, int) and not 0 <= value <= PORTS):
             raise ValueError(f"{name} has no such {key}")
     return kind(**own)

@@ -68,6 +68,10 @@ class Store:
         self._states[key] = changed
         return changed
 
+    def accept(self, check: str, target: str, applied: Callable[[Target], Target]) -> CheckState | None:
+        """Change what is accepted of the target of one pair. None if that is nothing new."""
+        return self._replace((check, target), lambda state: replace(state, target=applied(state.target)))
+
     def move(self, key: Key, times: WrongTimes) -> CheckState | None:
         """Correct the times of one pair. None if none was wrong."""
         return self._replace(key, lambda state: state.moved(times))

@@ -50,7 +50,7 @@ FAULT_WINDOW = 60.0  # seconds
 SAFE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with "no-referrer", browsers hide the origin of our own forms from us
     "Server": "deliverability-exporter",  # aiohttp would say its version and Python's
 }
 

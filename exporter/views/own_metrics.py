@@ -58,6 +58,7 @@ class OwnHealth:
     dns: ResolverStats | None = None
     http: HttpStats | None = None
     web_file_ok: bool | None = None  # None: there is no such file
+    actions: Mapping[str, int] | None = None  # by action; None: nobody may act
     web_refused: Mapping[str, int] = field(default_factory=dict)  # requests, by cause
     password_checks: int = 0
 
@@ -102,8 +103,9 @@ class HealthCollector(Collector):
     def describe(self) -> Iterable[Metric]:
         """The families' names, so that `name[]` finds them."""
         own = OwnHealth(
-            dns=ResolverStats(), http=HttpStats(), web_file_ok=True, state_configured=True, state_size=0, state_saved=1
-        )
+            dns=ResolverStats(), http=HttpStats(), web_file_ok=True, state_configured=True, state_size=0, state_saved=1,
+            actions={},
+        )  # fmt: skip
         return health(own, self._exposition, self._clock)
 
 
@@ -175,6 +177,12 @@ def health(own: OwnHealth, exposition: SeriesCounts, clock: Clock) -> Iterator[M
         yield from _http(own.http)
     if own.web_file_ok is not None:
         yield from _web(own)
+    if own.actions is not None:
+        yield _counter(
+            "actions",
+            "Actions of people: acknowledge a finding, withdraw that, check again now.",
+            [((("action", action),), count) for action, count in sorted(own.actions.items())],
+        )
 
 
 def _by_check(numbers: Mapping[str, float]) -> list[tuple[Labels, float]]:

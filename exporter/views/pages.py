@@ -35,6 +35,9 @@ class Pages:
             "record_forms": forms,
             "target_page": self.target_page,
             "receiver_page": self.receiver_page,
+            "today": None,
+            "timeline": None,
+            "acts": None,
         }
         self._templates.filters |= {
             "ago": ago,
@@ -54,6 +57,10 @@ class Pages:
             if len(pieces) % BREATH == 0:
                 await asyncio.sleep(0)
         return "".join(pieces)
+
+    def offer(self, **functions: object) -> None:
+        """Let templates call these."""
+        self._templates.globals |= functions
 
     def target_page(self, key: str) -> str:
         """The path of the page of a target."""

@@ -26,6 +26,7 @@ from exporter.views.authentication import Login, Passwords, credentials
 log = logging.getLogger(__name__)
 
 REALM = 'Basic realm="deliverability-exporter", charset="UTF-8"'
+USER = web.RequestKey("user", str)  # the name of the login
 FOR_PROBES = frozenset({"healthy", "ready"})  # routes that are free with --web.health-without-auth
 RETRY = "1"  # seconds
 
@@ -156,7 +157,8 @@ class WebSecurity:
         login = await self.passwords.check(settings.users, given, request.remote or "") if given else Login.WRONG
         match login:
             case Login.GOOD:
-                return
+                if given:
+                    request[USER] = given[0].decode("utf-8", "replace")
             case Login.WRONG:
                 self.refused["password"] += 1
                 raise web.HTTPUnauthorized(

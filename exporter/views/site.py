@@ -175,6 +175,14 @@ class Site:
         reception = cards.reception(profile, *found, self._store.get)
         return await self._page("reception.html", reception=reception, most=MOST_CAUSES)
 
+    def offer(self, **functions: object) -> None:
+        """Let templates call these."""
+        self._pages.offer(**functions)
+
+    async def page(self, template: str, **context: object) -> str:
+        """A page that another part of the views has filled."""
+        return await self._page(template, **context)
+
     async def style(self) -> str:
         return await self._page("style.css")
 

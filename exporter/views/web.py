@@ -14,8 +14,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.clock import Clock
+from exporter.engine.actions import Actions
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.history import History
 from exporter.engine.store import Store
+from exporter.views.actions import ActionPaths
+from exporter.views.changes import HistoryPages, Wanted
 from exporter.views.connection import (
     BODY,
     SAFE_HEADERS,
@@ -64,6 +68,8 @@ class WebContext:
     reload: Reload | None = None
     security: WebSecurity | None = None  # None: everybody may do all
     public: PublicAddress = _UNKNOWN
+    history: History | None = None  # None: nothing is remembered
+    actions: Actions | None = None  # None: nobody may act
 
 
 class Web:
@@ -81,6 +87,15 @@ class Web:
         self._site = Site(
             views.store, views.catalogue, views.clock, lambda: views.exposition.policy, views.notices, public.links
         )
+        self._changes = HistoryPages(
+            views.history or History(views.clock),
+            views.store,
+            views.catalogue,
+            views.clock,
+            lambda: views.exposition.policy,
+        )
+        acting = ActionPaths(views.actions, views.catalogue, views.clock, public)
+        self._site.offer(today=self._changes.today, timeline=self._changes.timeline, acts=acting.offered)
         self._security = views.security or WebSecurity(views.clock)
         app = web.Application(middlewares=[plainly, self._security.guard, self._one_of_few], client_max_size=BODY)
         app.on_response_prepare.extend((_safe, self._security.headers))
@@ -96,10 +111,12 @@ class Web:
                 web.get(f"{below}/receivers", self._receivers),
                 web.get(f"{below}/receivers/{{name}}", self._receiver),
                 web.get(f"{below}/receivers/{{name}}/{{domain}}", self._reception),
+                web.get(f"{below}/changes", self._changed),
                 web.get(f"{below}/style.css", self._style, name="style"),
                 web.get(f"{below}/-/healthy", self._healthy, name="healthy"),
                 web.get(f"{below}/-/ready", self._ready, name="ready"),
                 web.route("*", f"{below}/-/reload", self._reload, name="reload"),
+                *acting.routes(below),
             ]
         )
         if below:
@@ -204,6 +221,13 @@ class Web:
 
     async def _reception(self, request: web.Request) -> web.Response:
         return await _html(self._site.reception(request.match_info["name"], request.match_info["domain"]))
+
+    async def _changed(self, request: web.Request) -> web.Response:
+        try:
+            wanted = Wanted.of(request.query)
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        return await _html(self._site.page("changes.html", **await self._changes.context(wanted)))
 
     async def _style(self, _request: web.Request) -> web.Response:
         return web.Response(text=await self._site.style(), content_type="text/css")

@@ -102,8 +102,9 @@ LOOKED = CheckState(CATALOGUE.checks["mx"], EXAMPLE).after(outcome(at=NOW))
 
 def test_the_names_that_can_be_denied_are_those_that_there_are() -> None:
     own = OwnHealth(
-        state_configured=True, state_size=0, state_saved=1.0, web_file_ok=True, dns=ResolverStats(), http=HttpStats()
-    )
+        state_configured=True, state_size=0, state_saved=1.0, web_file_ok=True, dns=ResolverStats(), http=HttpStats(),
+        actions={"recheck": 0},
+    )  # fmt: skip
     text = exposed(Exposition(CATALOGUE, FakeClock(), 1, lambda: own))
     made = re.findall(r"^# TYPE (deliverability_exporter_\w+) ", text, re.MULTILINE)
     assert sorted(made) == sorted(families.OWN)

@@ -14,6 +14,7 @@ import pytest
 
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
+from exporter.engine.history import History
 from exporter.engine.store import Store
 from exporter.facts import Reason, Verdict
 from exporter.targets import Authorisation, OwnResolver
@@ -44,6 +45,7 @@ class Site:
         self.clock = FakeClock(wall=10_000)
         self.store = Store()
         self.exposition = Exposition(catalogue, self.clock, 1000, OwnHealth)
+        self.history = History(self.clock)
         self.alive = True
         self.notices: list[str] = []
         views = WebContext(
@@ -55,6 +57,7 @@ class Site:
             notices=lambda: self.notices,
             reload=reload,
             public=public or PublicAddress(),
+            history=self.history,
         )
         self.web = Web(views, limits)
 
