@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from exporter.cli.discover import MOST_IN_NETWORK, Found, Likely, discover
+from exporter.cli.discovery.search import MOST_IN_NETWORK, Found, Likely, discover
+from exporter.cli.discovery.selectors import with_selectors
 from exporter.cli.named import DomainFlags
-from exporter.cli.selectors import with_selectors
 from exporter.facts import IP
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.model import Target

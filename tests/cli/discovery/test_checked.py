@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.check_state import FindingPolicy
-from exporter.cli.discovery import MOST_DOMAINS, Discovery
+from exporter.cli.discovery.checked import MOST_DOMAINS, Discovery
 from exporter.cli.exit_codes import Exit, FailOn, exit_code
 from exporter.cli.named import DomainFlags, named
 from exporter.demo.nameserver import ZoneData
