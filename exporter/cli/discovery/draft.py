@@ -116,8 +116,8 @@ class _Draft:
         if self.machines or self.includes:
             yield f"{before}senders:"
         if self.machines:
-            yield f"  {ASK}Which of these machines send? Delete the others. What does each say in HELO/EHLO? Where they"
-            yield "  #   differ, write {ip: ADDRESS, helo: NAME} for an address."
+            yield f"  {ASK}Which of these servers send mail? Delete the others. What does each say in HELO/EHLO? Where"
+            yield "  #   they differ, write {ip: ADDRESS, helo: NAME} for an address."
         for one in self.machines:
             mark = f"{ADD}  " if before else f"  {ADD}"
             yield f"{mark}- name: {one.name}"
@@ -212,7 +212,7 @@ def _machines(found: Sequence[Found]) -> tuple[list[_Machines], dict[str, list[s
         alike.setdefault(tuple(serves[ip]), []).append(ip)
     made, of = [], {it.domain: list[str]() for it in found}
     for number, (served, ips) in enumerate(sorted(alike.items(), key=lambda it: -len(it[0])), 1):
-        name = "machines" if len(alike) == 1 else f"machines-{number}"
+        name = "outbound" if len(alike) == 1 else f"outbound-{number}"
         made.append(_Machines(name, tuple(Likely(ip, tuple(by[ip])) for ip in ips)))
         for domain in served:
             of[domain].append(name)

@@ -112,7 +112,7 @@ def test_three_thousand_customers_stay_short(tmp_path: Path) -> None:
     found = [Found(f"d{n}.example", machines, selectors=("s1",) if n % 25 else ()) for n in range(3000)]
     text = draft(found, GIVEN)
     assert len(text.splitlines()) < 3000 + 70
-    assert text.count("machines") == 3, "the sender, the defaults, and the question"
+    assert text.count("outbound") == 2, "the sender, and the defaults"
     settings = read(answered(draft(found[:300], GIVEN)), tmp_path)
     assert len(only(settings, Authorisation)) == 300
     assert len(only(settings, Selector)) == 300 - 12
@@ -193,7 +193,7 @@ def test_shared_machines_are_one_sender_and_an_address_is_in_one_alone(tmp_path:
         "b.example": {"192.0.2.1", "192.0.2.2"},
         "c.example": {"192.0.2.1"},
     }
-    assert re.findall(r"- name: (machines-\d)", text) == ["machines-1", "machines-2", "machines-3"]
+    assert re.findall(r"- name: (outbound-\d)", text) == ["outbound-1", "outbound-2", "outbound-3"]
 
 
 def test_a_domain_that_differs_says_how(tmp_path: Path) -> None:
