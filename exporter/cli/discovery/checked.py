@@ -72,9 +72,7 @@ class Discovery:
             yield self._unnamed(domains)
         if Address in kinds and Greeting not in kinds:
             yield "the HELO name of the addresses. Say it with --helo NAME."
-        if KeyNamespace in kinds and self._keys():
-            yield "DKIM keys but those of common selectors. Name others with --dkim-selector NAME."
-        elif KeyNamespace in kinds:
+        if KeyNamespace in kinds and not self._keys():
             yield "DKIM keys: none was found under a common selector. Name yours with --dkim-selector NAME."
         if Address not in kinds:
             yield from self._passed_over()
@@ -130,7 +128,7 @@ class Discovery:
             shown = (f"{printable(name, 80)} ({listed(by, 4)})" for name, by in services.items())
             yield f"{listed(shown)}, whose servers are not checked"
         if keys := self._keys():
-            yield f"DKIM keys {listed(keys, 8)}"
+            yield f"DKIM keys {listed(keys, 8)} (name other selectors with --dkim-selector NAME)"
 
 
 def _merged(likely: Iterable[Likely]) -> list[Likely]:
