@@ -15,6 +15,7 @@ from exporter.cli.arguments import parser
 _COMMANDS = {
     None: ("serve", "daemon"),
     "check": ("check", "command"),
+    "init": ("init", "command"),
     "explain": ("explain", "command"),
     "publish": ("publish", "command"),
     "ack": ("actions", "acknowledge"),
@@ -25,7 +26,7 @@ _COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    if arguments.command != "check":
+    if arguments.command not in ("check", "init"):
         logs.configure(arguments.log_level, arguments.log_format)
     module, function = _COMMANDS[arguments.command]
     try:

@@ -57,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
 
     _check(commands.add_parser("check", help="evaluate once, for a person or a CI job", allow_abbrev=False))
 
+    _init(commands.add_parser("init", help="write a configuration to begin with, from DNS", allow_abbrev=False))
+
     tell = commands.add_parser(
         "explain",
         help="a finding's runbook, or what is behind a refusal",
@@ -244,6 +246,22 @@ def _check(check: _Parser) -> None:
         metavar="FILE",
         help="a list of addresses to look at instead, one a line; - is standard input",
     )
+
+
+def _init(init: _Parser) -> None:
+    init.description = "A commented configuration from what DNS shows, with what it does not show as questions."
+    init.words = "domains"
+    init.add_argument("domains", nargs="*", metavar="DOMAIN")
+    init.add_argument(
+        "--from",
+        dest="source",
+        metavar="FILE",
+        help="a list of domains, one a line, or CSV with a column named domain; - is standard input",
+    )
+    init.add_argument("--output", type=Path, metavar="FILE", help="where to write (default: standard output)")
+    init.add_argument("--force", action="store_true", help="overwrite the file of --output")
+    init.add_argument("--smtp.helo-name", dest="helo_name", metavar="NAME", help="what we say to mail hosts")
+    init.add_argument("--resolver", action="append", metavar="ADDR", help="nameserver to ask (repeatable)")
 
 
 def _web_flags(parser: argparse.ArgumentParser) -> None:

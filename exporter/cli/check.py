@@ -16,7 +16,8 @@ from functools import partial
 from exporter import clients
 from exporter.check_state import FindingPolicy
 from exporter.cli import planned, recipients, watch
-from exporter.cli.discovery import Discovery
+from exporter.cli.asking import asking, own_name
+from exporter.cli.discovery.checked import Discovery
 from exporter.cli.exit_codes import Exit, FailOn, exit_code, exit_code_of_change
 from exporter.cli.named import DomainFlags, named
 from exporter.cli.once import Looker, ResolverFailsError
@@ -25,14 +26,12 @@ from exporter.cli.run import fail, run
 from exporter.cli.stop import STOPPED, finished
 from exporter.cli.telling import Telling
 from exporter.clock import SystemClock
-from exporter.config import ConfigError, Nameserver, Settings, defaults, load_in_time
-from exporter.config.values import nameserver
+from exporter.config import ConfigError, Settings, defaults, load_in_time
 from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.difference import difference
 from exporter.engine.plan import pairs
 from exporter.engine.store import Store
-from exporter.mail import names
 from exporter.model import Target
 from exporter.net import Net
 from exporter.net.dnsbl.client import DnsblClient
@@ -77,9 +76,9 @@ async def check_once(arguments: argparse.Namespace, open_clients: clients.OpenCl
             raise ValueError("to look at mail hosts alone, --smtp.helo-name NAME must say what we are called")
     else:
         raise ValueError("name a domain or an address, or give --config.file=FILE")
-    settings = _asking(settings, arguments)
+    settings = asking(settings, arguments.resolver)
     if arguments.helo_name is not None:
-        settings = replace(settings, helo_name=_helo_name(arguments.helo_name))
+        settings = replace(settings, helo_name=own_name(arguments.helo_name))
     settings = clients.resolve_system_nameservers(replace(settings, targets=tuple(targets)))
     running = _running(known, settings.running, arguments)
     telling = Telling(
@@ -212,7 +211,7 @@ async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> i
         raise ValueError(f"--recipients prints text or json, not {arguments.format}")
     known, clock = catalogue.load(), SystemClock()
     settings = load_in_time(arguments.config, known) if arguments.config is not None else defaults(known)
-    settings = clients.resolve_system_nameservers(_asking(settings, arguments))
+    settings = clients.resolve_system_nameservers(asking(settings, arguments.resolver))
     world = clients.open_clients(settings, DnsblClient(clock, patience=0.0), clock)
     try:
 
@@ -226,26 +225,6 @@ async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> i
         return await recipients.tell(judged, name, sys.stdout.write, as_json=as_json)
     finally:
         await world.close()
-
-
-def _asking(settings: Settings, arguments: argparse.Namespace) -> Settings:
-    if not arguments.resolver:
-        return settings
-    return replace(settings, nameservers=tuple(map(_nameserver, arguments.resolver)))
-
-
-def _nameserver(text: str) -> Nameserver:
-    try:
-        return nameserver(text)
-    except ValueError:
-        raise ValueError(f"--resolver: {text!r} is no nameserver: an address is wanted, or address:port") from None
-
-
-def _helo_name(text: str) -> str:
-    try:
-        return names.canonical(text)
-    except ValueError as error:
-        raise ValueError(f"--smtp.helo-name: {text!r} {error}") from None
 
 
 def _chosen(settings: Settings, words: Sequence[str]) -> list[Target]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.cli import planned
-from exporter.cli.discovery import Discovery
+from exporter.cli.asking import RESOLVER
+from exporter.cli.discovery.checked import Discovery
 from exporter.cli.exit_codes import Exit
 from exporter.cli.run import fail
 from exporter.clock import Clock
@@ -17,8 +18,6 @@ from exporter.engine.store import Store
 from exporter.net.planned.records import PlannedRecords
 from exporter.views import json_report, pipelines, terminal
 from exporter.views.report import NOTHING_FOUND
-
-_RESOLVER = "Fix: name one that answers with --resolver ADDRESS, best one of your own on this host."
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Telling:
         if self.style in ("junit", "sarif"):
             return fail(text, Exit.UNKNOWN)
         if self.style == "text":
-            print(f"{text}\n{_RESOLVER}")
+            print(f"{text}\n{RESOLVER}")
         else:
             print(json_report.failed(text, Exit.UNKNOWN, in_lines=self.style == "ndjson"))
         return Exit.UNKNOWN

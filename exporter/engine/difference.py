@@ -39,7 +39,8 @@ def difference(
     new = {_key(it): it for it in problems(after, policy, now)}
     breaks = [it for key, it in new.items() if key not in old or _worse(old[key], it)]
     told = {state.key for state in before if not state.doubt}
-    blinded = [it for it in after if it.doubt and it.key in told and not it.check.concludes]
+    counted = (it for it in after if not it.check.concludes and not it.target.likely)
+    blinded = [it for it in counted if it.doubt and it.key in told]
     return Difference(
         breaks=tuple(breaks),
         heals=tuple(it for key, it in old.items() if key not in new),

@@ -20,6 +20,7 @@ from exporter.model import Exchange
 from exporter.receivers import DemandState
 from exporter.remedies import Remedy
 from exporter.remedies.forms import zone_lines
+from exporter.text import commas
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, ShownFinding
 from exporter.views.report import NOTHING_FOUND, Discovered, Prospect, Report, Unknown, report, supposed, unknowns
@@ -150,14 +151,16 @@ def _summary(console: Console, found: Report, look: Look, change: Difference | N
 
 
 def _supposed(console: Console, states: Sequence[CheckState], policy: FindingPolicy, now: float) -> None:
-    """Softly, because nobody has said that these machines send."""
+    """In few lines, because nobody has said that these machines send."""
     found, unknown = problems(states, policy, now), unknowns(states)
     if found or unknown:
         _line(console, 0, Text("If they send, this is wrong or unknown. It does not count:"))
     elif states:
-        _line(console, 0, Text("If they send: nothing is wrong with PTR and listings."))
+        looked_at = commas(sorted({state.check.id for state in states}))
+        _line(console, 0, Text(f"If they send: no problem found ({looked_at})."))
     for group in groups(found):
-        _group(console, group, Text("NOTE", _STYLE[Severity.INFO]))
+        _group(console, group, Text("NOTE", _STYLE[Severity.INFO]), brief=True)
+        _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), group.fix))
     for one in unknown:
         _unknown(console, one, Text("NOTE", _STYLE[Severity.INFO]))
 

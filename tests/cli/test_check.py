@@ -12,7 +12,7 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.check_state import FindingPolicy
-from exporter.cli.discovery import Discovery
+from exporter.cli.discovery.checked import Discovery
 from exporter.cli.exit_codes import Exit, FailOn, exit_code
 from exporter.cli.named import DomainFlags, named
 from exporter.demo.mailserver import Behaviour, SmtpFault

@@ -58,3 +58,11 @@ def test_a_look_that_cannot_tell_heals_nothing_and_is_said() -> None:
     assert ids(told) == [[], [], ["sample.broken"]]
     assert [it.key for it in told.blinded] == [bad.key]
     assert change([blind], [blind]).nothing, "it could not tell before"
+
+
+def test_what_is_only_likely_to_send_neither_breaks_nor_blinds() -> None:
+    likely = replace(EXAMPLE, likely=True)
+    well, bad = state(outcome(), target=likely), state(outcome(BROKEN(what="a")), target=likely)
+    assert change([well], [bad]).nothing
+    assert change([bad], [well]).nothing
+    assert change([well], [state(outcome(doubt=Reason.DNS_REFUSED), target=likely)]).nothing

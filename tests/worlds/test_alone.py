@@ -8,7 +8,7 @@ import pytest
 
 from exporter import clients
 from exporter.check_state import FindingPolicy
-from exporter.cli.discovery import Discovery
+from exporter.cli.discovery.checked import Discovery
 from exporter.cli.exit_codes import Exit, FailOn, exit_code
 from exporter.cli.named import DomainFlags, named
 from exporter.clock import SystemClock

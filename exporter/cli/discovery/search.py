@@ -23,7 +23,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
 from exporter import providers
-from exporter.cli import selectors
+from exporter.cli.discovery import selectors
 from exporter.facts import IP
 from exporter.mail import names
 from exporter.mail.dns import Question, Reply

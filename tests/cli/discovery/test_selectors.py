@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.cli import selectors
+from exporter.cli.discovery import selectors
 from exporter.cli.named import DomainFlags, named
 from exporter.demo.nameserver import ZoneData
 from exporter.model import Target

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.check_state import FindingPolicy
-from exporter.cli.discovery import MOST_DOMAINS, Discovery
+from exporter.cli.discovery.checked import MOST_DOMAINS, Discovery
+from exporter.cli.discovery.search import MOST_ADDRESSES
 from exporter.cli.exit_codes import Exit, FailOn, exit_code
 from exporter.cli.named import DomainFlags, named
 from exporter.demo.nameserver import ZoneData
@@ -88,7 +89,7 @@ async def test_what_is_unknown_of_such_a_machine_counts_nowhere_and_is_said() ->
 
 async def test_what_is_right_is_said_in_one_line() -> None:
     it = await looked("example.com", zone=f"{VPS}10.2.0.192.in-addr.arpa. PTR mail.example.com.\n")
-    assert "\nIf they send: nothing is wrong with PTR and listings.\n" in it.text()
+    assert "\nIf they send: no problem found (ptr).\n" in it.text()
     assert "NOTE" not in it.text()
 
 
@@ -102,7 +103,7 @@ async def test_listings_are_looked_up_for_them_too() -> None:
 async def test_who_names_the_machines_is_not_second_guessed() -> None:
     it = await looked("example.com", "192.0.2.77")
     assert not supposed(it.store)
-    assert "Found in DNS: Google Workspace (SPF), whose machines are not judged; DKIM keys mail." in it.text()
+    assert "Found in DNS: Google Workspace (SPF), whose servers are not checked; DKIM keys mail (name " in it.text()
     assert exit_code(it.store, POLICY, 0) is Exit.CRITICAL, "a named address counts"
 
 
@@ -158,3 +159,11 @@ async def test_hostile_text_stays_text() -> None:
     it = await looked("example.com", zone=r'example.com. TXT "v=spf1 include:x[red]\027y.evil.example -all"' + "\n")
     assert "\x1b" not in it.text()
     assert all(line.isprintable() for line in it.text().splitlines())
+
+
+async def test_only_so_many_machines_are_looked_up_for_one_command() -> None:
+    terms = {n: " ".join(f"ip4:198.18{n}.1.{host}" for host in range(1, 11)) for n in range(1, 6)}
+    zone = "".join(f'd{n}.example. TXT "v=spf1 {its} -all"\n' for n, its in terms.items())
+    it = await looked(*(f"d{n}.example" for n in terms), zone=zone)
+    assert len(supposed(it.store)) == MOST_ADDRESSES
+    assert any(line.startswith("18 more addresses that DNS shows.") for line in it.left_out)

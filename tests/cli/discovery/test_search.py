@@ -7,8 +7,8 @@ import re
 import pytest
 
 from exporter import providers
-from exporter.cli import discover as search
-from exporter.cli.discover import Found, discover
+from exporter.cli.discovery import search
+from exporter.cli.discovery.search import Found, discover
 from exporter.demo.nameserver import ZoneData
 from exporter.mail import names
 from tests.support.memory import MemoryResolver

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from exporter.cli.discover import MOST_IN_NETWORK, Found, Likely, discover
+from exporter.cli.discovery.search import MOST_ADDRESSES, MOST_IN_NETWORK, Found, Likely, discover
+from exporter.cli.discovery.selectors import with_selectors
 from exporter.cli.named import DomainFlags
-from exporter.cli.selectors import with_selectors
 from exporter.facts import IP
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.model import Target
@@ -72,9 +72,7 @@ class Discovery:
             yield self._unnamed(domains)
         if Address in kinds and Greeting not in kinds:
             yield "the HELO name of the addresses. Say it with --helo NAME."
-        if KeyNamespace in kinds and self._keys():
-            yield "DKIM keys but those of common selectors. Name others with --dkim-selector NAME."
-        elif KeyNamespace in kinds:
+        if KeyNamespace in kinds and not self._keys():
             yield "DKIM keys: none was found under a common selector. Name yours with --dkim-selector NAME."
         if Address not in kinds:
             yield from self._passed_over()
@@ -84,8 +82,8 @@ class Discovery:
     def _unnamed(self, domains: Sequence[str]) -> str:
         if first := next(iter(self._likely()), None):
             name = domains[0] if len(domains) == 1 else "DOMAIN"
-            return f"HELO names, and SPF of the machines. If {first} sends, say so: check {name} {first} --helo NAME."
-        whose = "machines of your own, as DNS shows none" if self._services() else "the machines that send"
+            return f"HELO names, and SPF of these servers. If {first} sends, say so: check {name} {first} --helo NAME."
+        whose = "your own servers, as DNS shows none" if self._services() else "the servers that send"
         return f"PTR, HELO and listings of {whose}. Name their addresses."
 
     def _passed_over(self) -> Iterator[str]:
@@ -97,14 +95,16 @@ class Discovery:
                 f"SPF networks of more than {MOST_IN_NETWORK} addresses: {listed(large)}. "
                 "Name the addresses in them that send."
             )
-        if more := sum(it.more for it in self._found):
-            yield f"{more} more addresses that SPF names. Name those that send."
+        every = len(dict.fromkeys(one.ip for it in self._found for one in it.addresses))
+        if more := sum(it.more for it in self._found) + max(0, every - MOST_ADDRESSES):
+            yield f"{more} more addresses that DNS shows. Name those that send."
 
     def _likely(self) -> dict[IP, None]:
         """None if the command names the addresses that send."""
         if any(isinstance(it, Address) for it in self._targets):
             return {}
-        return dict.fromkeys(one.ip for it in self._found for one in it.addresses)
+        every = dict.fromkeys(one.ip for it in self._found for one in it.addresses)
+        return dict.fromkeys(list(every)[:MOST_ADDRESSES])  # each is looked up in all blocklists
 
     def _keys(self) -> list[str]:
         return list(dict.fromkeys(key for it in self._found for key in it.selectors))
@@ -126,9 +126,9 @@ class Discovery:
             yield listed(map(_named, _merged(one for it in self._found for one in it.addresses)))
         if services := self._services():
             shown = (f"{printable(name, 80)} ({listed(by, 4)})" for name, by in services.items())
-            yield f"{listed(shown)}, whose machines are not judged"
+            yield f"{listed(shown)}, whose servers are not checked"
         if keys := self._keys():
-            yield f"DKIM keys {listed(keys, 8)}"
+            yield f"DKIM keys {listed(keys, 8)} (name other selectors with --dkim-selector NAME)"
 
 
 def _merged(likely: Iterable[Likely]) -> list[Likely]:

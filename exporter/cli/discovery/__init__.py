@@ -1,0 +1,1 @@
+"""What DNS shows of who sends for a domain, for `check DOMAIN` and for `init`."""
