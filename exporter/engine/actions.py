@@ -145,7 +145,7 @@ class Actions:
             if self.acknowledged.full:
                 raise ActionRefusedError("there are too many acknowledgements; withdraw some first")
             given.append(self.acknowledged.give(target.key, finding, until, reason.strip(), by))
-            self._apply(target.key)
+            await self._apply(target.key)
             self._tell(ACKNOWLEDGE, target.key, by, f"{finding} is acknowledged", finding=finding, reason=reason)
         self.done[ACKNOWLEDGE] += 1
         return given
@@ -159,7 +159,7 @@ class Actions:
         self._pay(len(keys))
         for key in keys:
             self.acknowledged.withdraw(key, finding)
-            self._apply(key)
+            await self._apply(key)
             self._tell(WITHDRAW, key, by, f"{finding} is not acknowledged any more", finding=finding)
         self.done[WITHDRAW] += 1
         return keys
@@ -230,7 +230,8 @@ class Actions:
             )
         return targets
 
-    def _apply(self, target: str) -> None:
+    async def _apply(self, target: str) -> None:
+        await asyncio.sleep(0)  # there may be many, and each makes series anew
         for check in self._catalogue.checks:
             if state := self._store.accept(check, target, self.acknowledged.applied):
                 self._changed(state)

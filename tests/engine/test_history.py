@@ -207,8 +207,9 @@ async def test_a_restart_loses_no_event_and_makes_none(tmp_path: Path) -> None:
     before = Watched()
     file = await opened(tmp_path / "state", before.history)
     before.look(Record.of("example.com TXT", ["a"]))
+    before.look(many := Record.of("example.com TXT", ["x" * 999, *"bcdefgh"]))
     for _ in range(3):
-        before.look(BAD, Record.of("example.com TXT", ["b"]))
+        before.look(BAD, many)
     state, kept = before.store[SAMPLE.id, EXAMPLE.key], list(before.history)
     await file.close()
     after = Watched(clock=before.clock)
