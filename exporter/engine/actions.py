@@ -5,7 +5,7 @@ the exporter owes manners to those whom it asks, and not every request is a wise
 
 The rules:
 
-- A target is named by its key, by some of its labels, or by the value of one. All targets that fit are meant.
+- A target is named by its key, by some of its labels, by the value of one, or as HOST:PORT. All that fit are meant.
 - Only an active finding can be acknowledged. The configuration wins (acknowledged.py).
 - A recheck moves the next run of a check forward, and never adds one: what waits or runs already is not asked again.
 - Checks that ask DNS servers alone run DNS_APART seconds after their last run at the earliest. The others visit mail
@@ -203,7 +203,7 @@ class Actions:
 
     async def _meant(self, named: str) -> list[CheckState]:
         """The states of all targets that are meant. Raise NothingToActOnError if there is none."""
-        asked = named.strip()
+        asked = _written_out(named.strip())
         parts = asked.split(",")
         labels = frozenset((name, value) for name, _, value in (part.partition("=") for part in parts))
         found: list[CheckState] = []
@@ -258,6 +258,13 @@ class Actions:
 def in_words(seconds: float) -> str:
     """`in 12 s`, or `now`."""
     return f"in {math.ceil(seconds)} s" if seconds else "now"
+
+
+def _written_out(named: str) -> str:
+    """The labels of a mail host that is written HOST:PORT; everything else as it is."""
+    host, colon, port = named.rpartition(":")
+    plain = colon and port.isascii() and port.isdecimal() and not set(host) & set("=:,")
+    return f"mail_host={host.lower()},mail_port={port}" if plain else named
 
 
 def _fits(target: Target, labels: frozenset[tuple[str, str]], asked: str) -> bool:
