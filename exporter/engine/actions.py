@@ -5,7 +5,7 @@ the exporter owes manners to those whom it asks, and not every request is a wise
 
 The rules:
 
-- A target is named by its key, by some of its labels, or by the value of one. All targets that fit are meant.
+- A target is named by its key, by some of its labels, by the value of one, or as HOST:PORT. All that fit are meant.
 - Only an active finding can be acknowledged. The configuration wins (acknowledged.py).
 - A recheck moves the next run of a check forward, and never adds one: what waits or runs already is not asked again.
 - Checks that ask DNS servers alone run DNS_APART seconds after their last run at the earliest. The others visit mail
@@ -145,7 +145,7 @@ class Actions:
             if self.acknowledged.full:
                 raise ActionRefusedError("there are too many acknowledgements; withdraw some first")
             given.append(self.acknowledged.give(target.key, finding, until, reason.strip(), by))
-            self._apply(target.key)
+            await self._apply(target.key)
             self._tell(ACKNOWLEDGE, target.key, by, f"{finding} is acknowledged", finding=finding, reason=reason)
         self.done[ACKNOWLEDGE] += 1
         return given
@@ -159,7 +159,7 @@ class Actions:
         self._pay(len(keys))
         for key in keys:
             self.acknowledged.withdraw(key, finding)
-            self._apply(key)
+            await self._apply(key)
             self._tell(WITHDRAW, key, by, f"{finding} is not acknowledged any more", finding=finding)
         self.done[WITHDRAW] += 1
         return keys
@@ -203,7 +203,7 @@ class Actions:
 
     async def _meant(self, named: str) -> list[CheckState]:
         """The states of all targets that are meant. Raise NothingToActOnError if there is none."""
-        asked = named.strip()
+        asked = _written_out(named.strip())
         parts = asked.split(",")
         labels = frozenset((name, value) for name, _, value in (part.partition("=") for part in parts))
         found: list[CheckState] = []
@@ -230,7 +230,8 @@ class Actions:
             )
         return targets
 
-    def _apply(self, target: str) -> None:
+    async def _apply(self, target: str) -> None:
+        await asyncio.sleep(0)  # there may be many, and each makes series anew
         for check in self._catalogue.checks:
             if state := self._store.accept(check, target, self.acknowledged.applied):
                 self._changed(state)
@@ -257,6 +258,13 @@ class Actions:
 def in_words(seconds: float) -> str:
     """`in 12 s`, or `now`."""
     return f"in {math.ceil(seconds)} s" if seconds else "now"
+
+
+def _written_out(named: str) -> str:
+    """The labels of a mail host that is written HOST:PORT; everything else as it is."""
+    host, colon, port = named.rpartition(":")
+    plain = colon and port.isascii() and port.isdecimal() and not set(host) & set("=:,")
+    return f"mail_host={host.lower()},mail_port={port}" if plain else named
 
 
 def _fits(target: Target, labels: frozenset[tuple[str, str]], asked: str) -> bool:

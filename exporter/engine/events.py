@@ -74,9 +74,16 @@ def read(name: Any, saved: Any) -> Event:
         raise TypeError(f"{type(accepted).__name__} is no yes or no")
     return Event(
         moment(at), Kind(kind), text_of(check), text_of(target), text_of(about), labels_of(subject), labels_of(cause),
-        Severity(severity) if severity else None, accepted, moment(since), shortened(texts_of(before)),
-        shortened(texts_of(after)),
+        Severity(severity) if severity else None, accepted, moment(since), _short(texts_of(before)),
+        _short(texts_of(after)),
     )  # fmt: skip
+
+
+def _short(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Raise ValueError if `shortened` has not made them."""
+    if len(texts) > SHOWN_TEXTS + 1 or any(len(it) > SHOWN_TEXT + 1 for it in texts):
+        raise ValueError("these texts are too long")
+    return texts
 
 
 def name_of(number: int) -> str:

@@ -9,7 +9,8 @@ The rules (truth rule 5 of the contract):
 
 - Only a confirmed finding that counts has broken something. It broke at its first bad look.
 - It has healed once further looks have ended it, and it healed at the first of those good looks.
-- What the first look at a target finds has not broken: nobody knows when it began.
+- What the first look at a target finds has not broken: nobody knows when it began. A check that reads others has no
+  first look before they have looked for OTHERS_LOOK seconds.
 - What comes and goes by turns is told as flapping, once while it keeps its `since`.
 - A restart makes no event, and neither does what leaves the configuration. Its events are kept for KEPT seconds.
 - A record that several checks read has changed once. It is told of the check that saw it first.
@@ -34,6 +35,7 @@ from exporter.facts import Labels, Severity
 
 MOST = 20_000  # events
 MOST_OF_PAIR = 40  # events of one check of one target
+OTHERS_LOOK = 7200.0
 SLICE = 500  # events
 SAME = 6 * 3600.0  # seconds in which several checks see one change of a record
 
@@ -107,10 +109,10 @@ class History:
         if state.check.concludes:
             return
         if self._first.get(state.key) == float("inf") and state.last_conclusive:
-            self._first[state.key] = state.last_conclusive
+            self._first[state.key] = state.last_conclusive + (OTHERS_LOOK if state.check.after else 0.0)
         if state.findings or state.key in self._standing:
             self._compare(state, policy)
-        if state.key in self._first and state.last_conclusive and all(it.confirmed for it in state.findings):
+        if state.last_run > self._first.get(state.key, float("inf")) and all(it.confirmed for it in state.findings):
             del self._first[state.key]
         if state.changed > self._read.get(state.key, 0.0):
             self._read_records(state)

@@ -15,12 +15,12 @@ from exporter.check_state import CheckState, FindingPolicy, WrongTimes
 from exporter.confirmation import Looks
 from exporter.engine.departures import KEPT
 from exporter.engine.events import Event, Kind
-from exporter.engine.history import SAME, History
+from exporter.engine.history import OTHERS_LOOK, SAME, History
 from exporter.engine.state_copy import HISTORY
 from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
 from exporter.facts import Finding, Reason, Record, Severity
-from exporter.model import Acceptance
+from exporter.model import Acceptance, Check
 from exporter.targets import Domain
 from tests.engine.test_state_file import CATALOGUE
 from tests.support.checks import BROKEN, EXAMPLE, NOTE, SAMPLE, outcome
@@ -34,7 +34,14 @@ MINUTE = 60.0
 class Watched:
     """A store and the history of what is put into it. Each look is a minute after the one before."""
 
-    def __init__(self, *targets: Domain, history: History | None = None, clock: FakeClock | None = None) -> None:
+    def __init__(
+        self,
+        *targets: Domain,
+        history: History | None = None,
+        clock: FakeClock | None = None,
+        runs: Check = SAMPLE,
+    ) -> None:
+        self.check = runs
         self.clock = clock or FakeClock()
         self.store = Store()
         self.history = history or History(self.clock)
@@ -43,14 +50,15 @@ class Watched:
             self.hold(target)
 
     def hold(self, target: Domain = EXAMPLE) -> CheckState:
-        self.store.hold(SAMPLE, target, looks=LOOKS)
+        self.store.hold(self.check, target, looks=LOOKS)
         state = self.store[SAMPLE.id, target.key]
         self.history.hold(state, self.policy)
         return state
 
     def look(self, *facts: Finding | Record, target: Domain = EXAMPLE, doubt: Reason | None = None) -> CheckState:
         self.clock.pass_(MINUTE)
-        state = self.store.record(outcome(*facts, at=self.clock.wall(), target=target, doubt=doubt))
+        ran = outcome(*facts, at=self.clock.wall(), target=target, doubt=doubt)
+        state = self.store.record(replace(ran, check=self.check))
         assert state is not None
         self.history.take(state, self.policy)
         if sure := self.store.confirm(state.key, float("inf")):
@@ -98,6 +106,23 @@ def test_what_the_first_look_finds_has_not_broken_but_it_heals() -> None:
     for _ in range(4):
         it.look()
     assert [kind for kind, _ in it.told()] == [Kind.HEALED]
+
+
+def test_a_check_that_reads_others_has_its_first_look_when_they_have_looked() -> None:
+    """Whether an MX host can be reached is known an hour after it was first visited."""
+    it = Watched(runs=replace(SAMPLE, after=frozenset({"other"})))
+    it.look()
+    it.clock.pass_(OTHERS_LOOK - 10 * MINUTE)
+    for _ in range(4):
+        it.look(BAD)
+    for _ in range(4):
+        it.look()
+    assert [kind for kind, _ in it.told()] == [Kind.HEALED]
+    it.clock.pass_(OTHERS_LOOK)
+    it.look()
+    for _ in range(3):
+        it.look(BAD)
+    assert [kind for kind, _ in it.told()] == [Kind.HEALED, Kind.BROKE]
 
 
 def test_information_breaks_nothing_and_what_is_accepted_says_so() -> None:
@@ -207,8 +232,9 @@ async def test_a_restart_loses_no_event_and_makes_none(tmp_path: Path) -> None:
     before = Watched()
     file = await opened(tmp_path / "state", before.history)
     before.look(Record.of("example.com TXT", ["a"]))
+    before.look(many := Record.of("example.com TXT", ["x" * 999, *"bcdefgh"]))
     for _ in range(3):
-        before.look(BAD, Record.of("example.com TXT", ["b"]))
+        before.look(BAD, many)
     state, kept = before.store[SAMPLE.id, EXAMPLE.key], list(before.history)
     await file.close()
     after = Watched(clock=before.clock)

@@ -119,6 +119,13 @@ def of_tables() -> Iterator[Damage]:
     """Logical damage of whole tables."""
     yield Damage("held missing", _sql("DROP TABLE held"))
     yield Damage("door missing", _sql("DROP TABLE door"), spares_all=True)
+    yield Damage("history with another column", _sql("ALTER TABLE history RENAME COLUMN body TO said"), spares_all=True)
+    other = (
+        "DROP TABLE acknowledged",
+        "CREATE TABLE acknowledged (name BLOB)",
+        "INSERT INTO acknowledged VALUES (x'ff')",
+    )
+    yield Damage("acknowledged is another table", _sql(*other), spares_all=True)
     yield Damage("column missing", _sql("ALTER TABLE held DROP COLUMN body"))
     yield Damage("column renamed", _sql("ALTER TABLE held RENAME COLUMN body TO text"))
     yield Damage("column more", _sql("ALTER TABLE held ADD COLUMN more TEXT"), spares_all=True)

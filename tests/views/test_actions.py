@@ -16,11 +16,12 @@ from exporter.engine.acknowledgement import Acknowledgement
 from exporter.engine.actions import BUDGET, DNS_APART, TARGET_APART, VISITS_APART, Actions
 from exporter.engine.departures import KEPT
 from exporter.engine.families import ACCEPTED_UNTIL, FINDING
-from exporter.engine.schedule import Schedule
+from exporter.engine.schedule import Job, Schedule
 from exporter.engine.state_copy import ACKNOWLEDGED
 from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
 from exporter.model import Acceptance
+from exporter.targets import MailHost
 from exporter.views.public import PublicAddress
 from exporter.views.security import WebSecurity
 from tests.engine.test_state_file import CATALOGUE as SHIPPED
@@ -221,6 +222,19 @@ async def test_without_the_flag_what_was_acknowledged_before_does_not_count() ->
     it = Actions(Store(), Schedule(Acting()._run, clock := FakeClock()), CATALOGUE, clock, print, enabled=False)
     it.acknowledged.give(EXAMPLE.key, BROKEN.id, clock.wall() + DAY, "x", "")
     assert it.applied(EXAMPLE) is EXAMPLE
+
+
+async def test_a_mail_host_is_named_as_everywhere(site: Acting) -> None:
+    host = MailHost(host="mx.example.com", port=25)
+    site.store.hold(SAMPLE, host)
+    site.schedule.add(Job(SAMPLE, host, 900.0))
+    for named, expected in {
+        "MX.example.com:25": 200,
+        "mx.example.com:26": 404,
+        "2001:db8::25": 404,
+        "a,b:1": 404,
+    }.items():
+        assert (await site.post("recheck", {"target": named}))[0] == expected, named
 
 
 async def test_a_target_has_many_names_and_all_that_fit_are_meant(site: Acting) -> None:
