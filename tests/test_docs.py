@@ -8,7 +8,6 @@ import re
 import shlex
 import struct
 import subprocess
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from tests.lab.process import need
 from tests.support import scenario
 from tests.support.certificates import Pki
 from tests.support.clock import FakeClock
+from tests.support.json_keys import key_paths
 from tests.support.markdown import anchors, blocks, cells, links, prose
 from tests.support.memory import MemoryResolver
 from tests.test_architecture import MODULES, RANK, imports, part
@@ -45,7 +45,6 @@ WRITTEN = {name: text for name, text in PAGES.items() if not name.startswith("do
 LARGEST = 300_000  # octets of a picture
 FIRST_SCREEN = 60  # lines
 COMMAND_LINE = "docs/command-line.md"
-USERS_KEYS = (".target", ".labels", ".cause", "findings[].evidence", ".counts")
 SECTION = re.MULTILINE | re.DOTALL
 
 each_page = pytest.mark.parametrize("name", sorted(PAGES))
@@ -119,6 +118,10 @@ def test_configurations_are_good(name: str, text: str, tmp_path: Path, monkeypat
     monkeypatch.setenv("ZEN_ZONE", "key.zen.dq.spamhaus.net")
     file = tmp_path / "config.yaml"
     file.write_text(text)
+    for included, more in fenced("yaml targets.d/customers.yaml"):
+        if included == name:
+            (tmp_path / "targets.d").mkdir(exist_ok=True)
+            (tmp_path / "targets.d" / "customers.yaml").write_text(more)
     settings = load(file, CATALOGUE)
     if name == "README.md":
         assert settings.warnings == ()
@@ -225,21 +228,10 @@ def test_every_flag_is_told_where_its_command_is() -> None:
 
 
 def test_every_key_of_the_json_is_told() -> None:
+    """Those that only a look at the real world prints are held by tests/first_hour."""
     (rows,) = (rows for rows in cells(PAGES[COMMAND_LINE]) if rows[0] == ("Key", "Value"))
     printed = json.loads((HOME / "tests" / "golden" / "check.json").read_text())
-    assert {row[0].strip("`") for row in rows[1:]} == set(_keys(printed))
-
-
-def _keys(value: Any, at: str = "") -> Iterator[str]:
-    """The paths of all keys, but for mappings whose keys are names of the user or of labels."""
-    if isinstance(value, list):
-        for one in value:
-            yield from _keys(one, f"{at}[]")
-    elif isinstance(value, dict) and not at.endswith(USERS_KEYS):
-        for key, inner in value.items():
-            yield (path := f"{at}.{key}".lstrip("."))
-            if path not in ("summary", "verdicts[].earlier_trouble"):
-                yield from _keys(inner, path)
+    assert set(key_paths(printed)) - {row[0].strip("`") for row in rows} == set()
 
 
 @each_written

@@ -7,6 +7,7 @@ the examples is on a network of its own, with real name servers, a registry and 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -20,7 +21,8 @@ import pytest
 
 from tests.lab.internet.servers import RESOLVER, Internet, internet
 from tests.lab.process import Lab, need
-from tests.support.markdown import FENCE
+from tests.support.json_keys import key_paths
+from tests.support.markdown import FENCE, cells
 from tests.worlds import world
 
 pytestmark = pytest.mark.lab
@@ -100,6 +102,14 @@ def test_what_the_pages_show_is_what_the_program_prints(reader: Reader, name: st
     made.write_text(new)
     assert ran, "a page without a block to run needs no test"
     assert new == page, f"if that is meant: cp {made} {HOME / name}"
+
+
+def test_what_is_said_of_the_json_is_in_it_or_in_the_golden_file(reader: Reader, tmp_path: Path) -> None:
+    command = "deliverability-exporter check example.com --format json | jq ."
+    printed = json.loads(reader.again(command, "", tmp_path).partition("\n")[2])
+    golden = json.loads((HOME / "tests" / "golden" / "check.json").read_text())
+    (rows,) = (rows[1:] for rows in cells((HOME / "docs/command-line.md").read_text()) if rows[0][0] == "Key")
+    assert {row[0].strip("`") for row in rows} == {*key_paths(printed), *key_paths(golden)}
 
 
 def _commands(text: str) -> Iterator[tuple[str, str]]:
