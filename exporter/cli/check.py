@@ -17,7 +17,7 @@ from exporter import clients
 from exporter.check_state import FindingPolicy
 from exporter.cli import planned, recipients, watch
 from exporter.cli.asking import asking, own_name
-from exporter.cli.discovery.checked import Discovery
+from exporter.cli.discovery.checked import DomainSearch
 from exporter.cli.exit_codes import Exit, FailOn, exit_code, exit_code_of_change
 from exporter.cli.named import DomainFlags, named
 from exporter.cli.once import Looker, ResolverFailsError
@@ -71,7 +71,7 @@ async def check_once(arguments: argparse.Namespace, open_clients: clients.OpenCl
     elif arguments.targets:
         settings = defaults(known)
         targets = named(arguments.targets, arguments.helo, settings.blocklists, flags)
-        discovery = Discovery(settings.blocklists, flags)
+        discovery = DomainSearch(settings.blocklists, flags)
         if arguments.helo_name is None and all(isinstance(target, MailHost | OwnResolver) for target in targets):
             raise ValueError("to look at mail hosts alone, --smtp.helo-name NAME must say what we are called")
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from exporter import clients
 from exporter.cli.asking import RESOLVER, asking, own_name
-from exporter.cli.discovery.draft import Given, draft
+from exporter.cli.discovery.draft import Answers, draft
 from exporter.cli.discovery.search import Found, discover
 from exporter.cli.exit_codes import Exit
 from exporter.cli.named import Words
@@ -68,7 +68,7 @@ def command(arguments: argparse.Namespace) -> int:
 async def _drafted(domains: Sequence[str], arguments: argparse.Namespace) -> str:
     known, clock = catalogue.load(), SystemClock()
     settings = asking(defaults(known), arguments.resolver)
-    given = Given(
+    given = Answers(
         helo_name=own_helo(own_name(arguments.helo_name)) if arguments.helo_name is not None else None,
         nameservers=tuple(arguments.resolver or ()),
         speaking=tuple(sorted(name for name, check in known.checks.items() if Door.SMTP in check.needs)),

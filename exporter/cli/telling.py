@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.cli import planned
 from exporter.cli.asking import RESOLVER
-from exporter.cli.discovery.checked import Discovery
+from exporter.cli.discovery.checked import DomainSearch
 from exporter.cli.exit_codes import Exit
 from exporter.cli.run import fail
 from exporter.clock import Clock
@@ -32,7 +32,7 @@ class Telling:
     clock: Clock
     began: float  # monotonic
     plan: PlannedRecords | None = None
-    discovery: Discovery | None = None
+    discovery: DomainSearch | None = None
 
     def result(self, state: CheckState) -> None:
         """One result as it comes."""

@@ -3,7 +3,8 @@
 Nothing is guessed, and nothing is done in part: one fault, and nothing changes. Names are made canonical here, except
 HELO names, which are judged as they are. Checks do not see Settings; a check finds what it needs in its target.
 
-There are many small files here: one for each key with rules of its own, beside reading, validating and building.
+The folder has many small files because each key with rules of its own has one, beside reading, validating and
+building.
 """
 
 from exporter.config.load import defaults, load, load_in_time, shipped_blocklists

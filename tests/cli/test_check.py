@@ -12,7 +12,7 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.check_state import FindingPolicy
-from exporter.cli.discovery.checked import Discovery
+from exporter.cli.discovery.checked import DomainSearch
 from exporter.cli.exit_codes import Exit, FailOn, exit_code
 from exporter.cli.named import DomainFlags, named
 from exporter.demo.mailserver import Behaviour, SmtpFault
@@ -127,7 +127,7 @@ def test_what_people_paste_is_understood(word: str) -> None:
 async def test_what_was_not_looked_at_is_said_with_the_flag(
     words: list[str], helo: str | None, flags: DomainFlags, told: list[str]
 ) -> None:
-    discovery = Discovery((), flags)
+    discovery = DomainSearch((), flags)
     await discovery.targets(named(words, helo, (), flags), MemoryResolver(ZoneData(ZONE)))
     said = list(discovery.left_out())
     assert len(said) == len(told)

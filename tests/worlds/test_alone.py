@@ -8,7 +8,7 @@ import pytest
 
 from exporter import clients
 from exporter.check_state import FindingPolicy
-from exporter.cli.discovery.checked import Discovery
+from exporter.cli.discovery.checked import DomainSearch
 from exporter.cli.exit_codes import Exit, FailOn, exit_code
 from exporter.cli.named import DomainFlags, named
 from exporter.clock import SystemClock
@@ -75,7 +75,7 @@ async def test_a_healthy_domain_alone_raises_no_alarm(world: World) -> None:
         dnsbl = DnsblClient(clock, patience=0.0)
         opened = clients.open_clients(settings, dnsbl, clock, dial=small.dial, authorities=small.authorities, pause=0.0)
         try:
-            discovery, store = Discovery(settings.blocklists, DomainFlags()), Store()
+            discovery, store = DomainSearch(settings.blocklists, DomainFlags()), Store()
             words = named(domains, None, settings.blocklists)
             targets = await discovery.targets(words, opened.dns)
             await Sweep(Plan(CATALOGUE, targets, DNS_ALONE.__contains__, store), store, opened.net, clock).run()

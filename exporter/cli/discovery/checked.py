@@ -25,7 +25,7 @@ from exporter.views.report import Discovered
 MOST_DOMAINS = 20  # of one command: it is a guess, and each costs some sixty questions
 
 
-class Discovery:
+class DomainSearch:
     """`targets` is called once, before anything else is asked. Then the rest says what came of it."""
 
     def __init__(self, lists: Iterable[Blocklist], flags: DomainFlags) -> None:

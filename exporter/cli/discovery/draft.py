@@ -35,7 +35,7 @@ _WORDS = ("true", "false", "null")
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Answers:
     """What the command line says of the exporter itself. `speaking` are the checks that need `helo_name`."""
 
     helo_name: str | None
@@ -60,13 +60,13 @@ class _Keys:
     selectors: tuple[str, ...] = ()
 
 
-def draft(found: Sequence[Found], given: Given) -> str:
+def draft(found: Sequence[Found], given: Answers) -> str:
     """The text of the file."""
     return "\n".join(_Draft(found, given).lines()) + "\n"
 
 
 class _Draft:
-    def __init__(self, found: Sequence[Found], given: Given) -> None:
+    def __init__(self, found: Sequence[Found], given: Answers) -> None:
         self.found = found
         self.given = given
         self.sending = [it for it in found if not it.parked]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.check_state import FindingPolicy
-from exporter.cli.discovery.checked import MOST_DOMAINS, Discovery
+from exporter.cli.discovery.checked import MOST_DOMAINS, DomainSearch
 from exporter.cli.discovery.search import MOST_ADDRESSES
 from exporter.cli.exit_codes import Exit, FailOn, exit_code
 from exporter.cli.named import DomainFlags, named
@@ -62,7 +62,7 @@ async def looked(
 ) -> Looked:
     clock, dns, store = FakeClock(), MemoryResolver(ZoneData(zone)), Store()
     flags = flags or DomainFlags()
-    discovery = Discovery(lists, flags)
+    discovery = DomainSearch(lists, flags)
     targets = await discovery.targets(named(words, None, lists, flags), dns)
     asked = len(dns.asked)
     await Sweep(
@@ -95,7 +95,7 @@ async def test_what_is_right_is_said_in_one_line() -> None:
 
 async def test_listings_are_looked_up_for_them_too() -> None:
     lists = [Blocklist("ours", "bl.example.org")]
-    discovery = Discovery(lists, DomainFlags())
+    discovery = DomainSearch(lists, DomainFlags())
     made = await discovery.targets(named(["example.com"], None, lists), MemoryResolver(ZoneData(VPS)))
     assert [it.title for it in made if type(it).__name__ == "Reputation"] == ["192.0.2.10"]
 

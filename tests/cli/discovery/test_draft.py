@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter import strict_yaml
-from exporter.cli.discovery.draft import ADD, ASK, MOST_ASKED, Given, draft
+from exporter.cli.discovery.draft import ADD, ASK, MOST_ASKED, Answers, draft
 from exporter.cli.discovery.search import Found, Likely, Service, discover
 from exporter.config import Settings, load
 from exporter.demo.nameserver import ZoneData
@@ -20,7 +20,7 @@ from tests.support.memory import MemoryResolver
 from tests.views.test_golden import same
 from tests.worlds.world import World, worlds
 
-GIVEN = Given(None, (), ("dane", "smtp_tls"))
+GIVEN = Answers(None, (), ("dane", "smtp_tls"))
 KEY = "v=DKIM1; k=ed25519; p=FYp4tnRdwbG+Lp7G8brlkNJe4n0ZNcfcouo3PHYH1Ag="
 FLEET = "".join(
     f"""
@@ -59,7 +59,7 @@ def answered(text: str) -> str:
     return text.replace(ADD, "").replace("NAME", "mail.example.com")
 
 
-async def drafted(zone: str, names: list[str], given: Given = GIVEN) -> str:
+async def drafted(zone: str, names: list[str], given: Answers = GIVEN) -> str:
     dns = MemoryResolver(ZoneData(zone))
     return draft([await discover(name, dns) for name in names], given)
 
