@@ -160,7 +160,10 @@ async def test_check_takes_what_dns_alone_does_not_show(nameserver: NameServer) 
 async def test_checks_can_be_chosen(nameserver: NameServer) -> None:
     at = f"--resolver=127.0.0.1:{nameserver.address[1]}"
     _, out, _ = await run("check", "good.example", at, "--format=json", "--only", "spf,mx", "--only", "dmarc")
-    assert {it["check"] for it in json.loads(out)["verdicts"]} == {"spf", "mx", "dmarc"}
+    told = json.loads(out)
+    assert {it["check"] for it in told["verdicts"]} == {"spf", "mx", "dmarc"}
+    assert [it["domain"] for it in told["discovered"]] == ["good.example"]
+    assert told["if_it_sends"] == {"problems": [], "verdicts": []}
     _, out, _ = await run("check", "good.example", at, "--format=json", "--only", "spf,mx", "--skip", "mx")
     assert {it["check"] for it in json.loads(out)["verdicts"]} == {"spf"}
     code, _, err = await run("check", "good.example", at, "--skip", "spff")

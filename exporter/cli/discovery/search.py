@@ -39,6 +39,7 @@ MOST_ADDRESSES = 32  # of one domain
 MOST_NETWORKS = 1000  # that are kept of a policy
 MOST_TERMS = 20  # that ask DNS, of all records of a policy: twice what receivers follow (RFC 7208 section 4.6.4)
 MOST_HOSTS = 10  # of an MX
+MOST_DOUBTS = 5  # questions without an answer: each may take seconds, and the next of the policy waits for it
 BOUNCES = ("pm-bounces", "bounces", "bounce", "em", "send")  # envelope domains that manuals of companies name
 _EVERYONE = ("d", "o")  # macros whose value is known before a message comes
 
@@ -196,11 +197,14 @@ class _Search:
             self.serve(provider, "SPF").include = name
             return policy
         for mechanism in policy.record.reachable:
-            if mechanism.qualifier is SpfResult.PASS and self.terms < MOST_TERMS:
+            if mechanism.qualifier is SpfResult.PASS and self.goes_on():
                 await self.term(mechanism, name)
-        if policy.record.all is None and policy.record.redirect is not None and self.terms < MOST_TERMS:
+        if policy.record.all is None and policy.record.redirect is not None and self.goes_on():
             await self.follow(policy.record.redirect.value, name)
         return policy
+
+    def goes_on(self) -> bool:
+        return self.terms < MOST_TERMS and len(self.doubts) < MOST_DOUBTS
 
     async def term(self, mechanism: Mechanism, name: str) -> None:
         match mechanism.name:
@@ -217,8 +221,8 @@ class _Search:
                 if target and mechanism.name == "mx":
                     reply = await self.ask(target, "MX")
                     hosts = [it.exchange for it in sorted(reply.exchanges) if it.exchange != NULL][:MOST_HOSTS]
-                for host in hosts:
-                    for ip in await self.addresses(host, "SPF"):
+                for found in await asyncio.gather(*(self.addresses(host, "SPF") for host in hosts)):
+                    for ip in found:
                         self.named[ip] = None
                         self.allow(mechanism, ip)
 

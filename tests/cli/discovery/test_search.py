@@ -149,6 +149,15 @@ async def test_an_endless_policy_ends() -> None:
     assert len(resolver.asked) < 150
 
 
+async def test_a_policy_whose_terms_get_no_answer_is_not_followed_for_minutes() -> None:
+    hosts = [f"h{n}.b.example" for n in range(15)]
+    zone = "".join(f"; timeout: {host}. {rdtype}\n" for host in hosts for rdtype in ("A", "AAAA"))
+    resolver = MemoryResolver(
+        ZoneData(f'{zone}a.example. TXT "v=spf1 {" ".join(f"a:{host}" for host in hosts)} -all"\n')
+    )
+    assert len((await discover("a.example", resolver)).doubts) < search.MOST_DOUBTS + 2
+
+
 async def test_hostile_names_lead_nowhere() -> None:
     zone = r"""
 a.example.  TXT  "v=spf1 include:\"\010\#\{%{d}.evil.example a:%_%-.evil.example ip4:10.0.0.1 ip4:127.0.0.1 -all"
