@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-_OF_USERS = (
-    ".target",
-    ".labels",
-    ".cause",
-    "findings[].evidence",
-    ".counts",
-)  # their keys are names
-_AS_ELSEWHERE = ("summary", "verdicts[].earlier_trouble", "if_it_sends.problems", "if_it_sends.verdicts")
+# Their keys are names of labels, values and so on.
+_OPEN = (".target", ".labels", ".cause", "findings[].evidence", ".counts", ".record_forms", ".fill_in")
+_AS_ELSEWHERE = (
+    "summary",
+    "verdicts[].earlier_trouble",
+    "if_it_sends.problems",
+    "if_it_sends.verdicts",
+    "change.breaks",
+    "change.heals",
+    "change.stays",
+    "change.unknown",
+)
 
 
 def key_paths(value: Any, at: str = "") -> Iterator[str]:
     if isinstance(value, list):
         for one in value:
             yield from key_paths(one, f"{at}[]")
-    elif isinstance(value, dict) and not at.endswith(_OF_USERS):
+    elif isinstance(value, dict) and not at.endswith(_OPEN):
         for key, inner in value.items():
             yield (path := f"{at}.{key}".lstrip("."))
             if path not in _AS_ELSEWHERE:
