@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 from rich.console import Console
@@ -193,7 +193,7 @@ def _remedy(console: Console, remedy: Remedy) -> None:
             _line(console, _INDENT, Text.assemble((f"{setting.server}: ", "bold"), line))
     if remedy.request:
         _line(console, _INDENT, Text.assemble(("For the owner of the address: ", "bold"), remedy.request))
-    for blank, meaning in remedy.blanks.items():
+    for blank, meaning in replace(remedy, settings=()).blanks.items():  # those of commands speak for themselves
         _line(console, _INDENT, Text(f"{blank} is {meaning}.", "dim"))
 
 
