@@ -114,6 +114,16 @@ def test_a_record_that_is_not_known_as_a_whole_is_not_replaced() -> None:
     assert problem.remedy.records == ()
 
 
+def test_no_record_is_proposed_beside_an_alias() -> None:
+    found = CATALOGUE.rules["dmarc.syntax"](name="_dmarc.example.com", term="x")
+    texts = Record.of("_dmarc.example.com TXT", ["v=DMARC1; p=none; x"])
+    (own,) = problems(store(outcome("dmarc", DOMAIN, found, records=(texts,))), POLICY, 5000)
+    assert [it.add for it in own.remedy.records] == [("v=DMARC1; p=none",)]
+    alias = Record.of("_dmarc.example.com CNAME", ["example.com.provider.example.net"])
+    (theirs,) = problems(store(outcome("dmarc", DOMAIN, found, records=(texts, alias))), POLICY, 5000)
+    assert theirs.remedy.records == ()
+
+
 def test_a_page_ends_after_so_many_rows() -> None:
     rules = [it for it in CATALOGUE.rules.values() if it.severity is Severity.CRITICAL][: terminal.SHOWN + 5]
     known: dict[str, Any] = {"ip": "192.0.2.1", "rdtype": "A", "name": "example.com"}
