@@ -162,7 +162,9 @@ class Rule:
     def remedy_of(self, findings: Sequence[Finding], known: Known) -> Remedy:
         """What repairs several findings of this rule, as data; there may be nothing that is certain enough."""
         made = self.remedy(findings, known) if self.remedy else NOTHING
-        return made if all(it.plain for it in made.records) else NOTHING
+        # Beside an alias there can be no other record (RFC 1034 section 3.6.2); what it leads to is not ours.
+        sound = all(it.plain and not known.texts(f"{it.name} CNAME") for it in made.records)
+        return made if sound else NOTHING
 
     def __call__(self, *, severity: Severity | None = None, **evidence: object) -> Finding:
         """Raise TypeError if the evidence is not exactly what the sentences name: that is our bug."""

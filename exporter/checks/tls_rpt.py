@@ -29,6 +29,8 @@ async def tls_rpt(target: Domain, net: Net) -> Facts:
     found = await net.drive(find_policy_txt(domain, RECORD))
     if found.answered:
         yield Record.of(f"{found.name} TXT", found.meant)
+    if found.chain:
+        yield Record.of(f"{found.name} CNAME", (" -> ".join(found.chain),))
     yield _announcement(domain, found)
     if found.doubt and found.answered:  # what is meant as a record does not stand there, and has been judged
         yield (reduce(Doubt.over, OF_NO_RECORD, doubt) for doubt in doubts(found.doubt))

@@ -78,13 +78,13 @@ def greet(findings: Sequence[Finding], known: Known) -> Remedy:  # noqa: ARG001 
     return Remedy(settings=say_name(advised.pop() if len(advised) == 1 and _all_names(advised) else HOST))
 
 
-def give_address(findings: Sequence[Finding], known: Known) -> Remedy:  # noqa: ARG001 (each remedy is called alike)
+def give_address(findings: Sequence[Finding], known: Known) -> Remedy:
     """Address records for the name, beside those that it has. Those that are not public go."""
     records: dict[tuple[str, str], list[str]] = {}
     old: dict[tuple[str, str], dict[str, None]] = {}
     for it in (dict(finding.evidence) for finding in findings):
-        if names.as_address(it["ip"]) is None or not names.is_hostname(it["helo"]):
-            return NOTHING  # the address that receivers see is not known
+        if names.as_address(it["ip"]) is None or not names.is_hostname(it["helo"]) or _is_alias(it["helo"], known):
+            return NOTHING  # the address that receivers see is not known, or there can be no record
         about = (it["helo"], it["rdtype"])
         records.setdefault(about, []).append(it["ip"])
         if not whole(it.get("addresses", "")):
@@ -122,11 +122,11 @@ def greet_words(findings: Sequence[Finding], known: Known) -> str:  # noqa: ARG0
     return f"Set the HELO name of each machine to the name of its PTR: {listed(it for it in advised if _is_name(it))}."
 
 
-def helo_spf(findings: Sequence[Finding], known: Known) -> Remedy:  # noqa: ARG001 (each remedy is called alike)
+def helo_spf(findings: Sequence[Finding], known: Known) -> Remedy:
     """The SPF record of the HELO name that the evidence has. Nothing, if several addresses want different ones."""
     evidence = [dict(finding.evidence) for finding in findings]
     records = {it["record"] for it in evidence}
-    if len(records) > 1 or not all(map(whole, records)):
+    if len(records) > 1 or not all(map(whole, records)) or any(_is_alias(it["helo"], known) for it in evidence):
         return NOTHING
     (record,) = records
     name = evidence[0]["helo"]
@@ -145,7 +145,7 @@ def point(findings: Sequence[Finding], known: Known) -> Remedy:
     evidence = dict(findings[0].evidence)
     advised = next((evidence[key] for key in ("helo", "wanted") if key in evidence), HOST)
     stands = [it["name"] for it in (dict(found.evidence) for found in findings) if "name" in it]
-    return _pointed(evidence["ip"], advised, stands, known)
+    return _pointed(evidence["ip"], advised, stands, known, evidence.get("pointer", "").rpartition(" -> ")[2])
 
 
 def confirm(findings: Sequence[Finding], known: Known) -> Remedy:
@@ -171,13 +171,14 @@ def leave_one(findings: Sequence[Finding], known: Known) -> Remedy:  # noqa: ARG
     return Remedy(request=_request(ip, name if _all_names([name]) else HOST)) if ip else NOTHING
 
 
-def _pointed(address: str, advised: str, stands: Iterable[str], known: Known) -> Remedy:
+def _pointed(address: str, advised: str, stands: Iterable[str], known: Known, place: str = "") -> Remedy:
+    """`place` is where the record stands, if an alias leads there (RFC 2317)."""
     ip = names.as_address(address)
     if ip is None:
         return NOTHING
     name = advised if _all_names([advised]) else HOST
     gone = tuple(f"{it.removesuffix('.')}." for it in dict.fromkeys(stands) if whole(it))
-    change = DnsChange(names.pointer(ip), "PTR", (f"{name}.",), gone)
+    change = DnsChange(place or names.pointer(ip), "PTR", (f"{name}.",), gone)
     return Remedy((*_forward(ip, name, known), change), request=_request(ip, name))
 
 
@@ -189,6 +190,11 @@ def _forward(ip: IP, name: str, known: Known) -> Iterable[DnsChange]:
     """The address record of the name, if a finding says that it does not have it."""
     wanting = [it for it in known.findings(name) if it.rule.remedy is give_address and ("ip", str(ip)) in it.evidence]
     return give_address(wanting, known).records
+
+
+def _is_alias(name: str, known: Known) -> bool:
+    """Does a finding say that this HELO name is a CNAME? Then it can have no other record (RFC 1034 section 3.6.2)."""
+    return any({"helo", "canonical"} <= dict(it.evidence).keys() for it in known.findings(name))
 
 
 def _all_names(found: Iterable[str]) -> bool:

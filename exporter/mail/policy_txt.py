@@ -66,6 +66,7 @@ class PolicyTxt:
     dangling: str = ""  # the end of a CNAME that leads to no TXT record
     at_apex: bool = False  # a record stands at the domain itself
     doubt: Reply | None = None
+    chain: tuple[str, ...] = ()  # where a CNAME leads
 
 
 def find_policy_txt(domain: str, kind: PolicyTxtKind) -> Evaluation[PolicyTxt]:
@@ -76,7 +77,7 @@ def find_policy_txt(domain: str, kind: PolicyTxtKind) -> Evaluation[PolicyTxt]:
         return PolicyTxt(name, answered=False, doubt=reply)
     meant = tuple(text.text for text in reply.texts if kind.meant(text.text))
     if meant:
-        return PolicyTxt(name, meant=meant, records=tuple(filter(kind.begins, meant)))
+        return PolicyTxt(name, meant=meant, records=tuple(filter(kind.begins, meant)), chain=reply.chain)
     end, unsure = yield from dangling(reply)
     if end or unsure:
         return PolicyTxt(name, dangling=end, doubt=unsure)

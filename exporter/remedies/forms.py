@@ -29,7 +29,6 @@ class RecordForm:
     name: str
     hint: str
     text: str
-    is_json: bool = True
 
     @property
     def blanks(self) -> dict[str, str]:
@@ -42,7 +41,7 @@ def forms(changes: Sequence[DnsChange]) -> tuple[RecordForm, ...]:
     if not changes:
         return ()
     return (
-        RecordForm("zone_file", "Zone file", "BIND, NSD, Knot, PowerDNS", zone_file(changes), is_json=False),
+        RecordForm("zone_file", "Zone file", "BIND, NSD, Knot, PowerDNS", zone_file(changes)),
         RecordForm("route_53", "Route 53", "aws route53 change-resource-record-sets --change-batch", route_53(changes)),
         RecordForm("cloudflare", "Cloudflare", "POST /zones/ZONE_ID/dns_records/batch", cloudflare(changes)),
     )

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from exporter import receivers
 from exporter.check_state import CheckState, EffectiveFinding, FindingPolicy, RecordHistory
 from exporter.confirmation import LOOKS, ActiveFinding
+from exporter.engine.held import Held
 from exporter.engine.store import Store
 from exporter.facts import Doubt, Labels, Rule, Sample, Severity, Verdict
 from exporter.model import Check, Exchange, Outcome, Target
 from exporter.receivers import Ask, Demand, DemandAnswer, DemandState, Profile
+from exporter.remedies import NOTHING, Remedy
 from exporter.targets import Delivery
 
 FIRST = (DemandState.UNMET, DemandState.CANNOT_TELL, DemandState.MET, DemandState.NOT_OBSERVABLE)
@@ -35,6 +37,7 @@ class ShownFinding:
     since: float
     accepted_until: float | None  # None: not accepted; infinity: for good
     certainty: str = ""  # for people: what further looks have to decide
+    remedy: Remedy = NOTHING  # of what is no problem: those have one for all their findings
 
     @property
     def accepted(self) -> bool:
@@ -104,7 +107,7 @@ def card(state: CheckState, policy: FindingPolicy, now: float) -> Card:
         target=state.target,
         verdict=state.verdict(policy, now),
         severity=next((j.severity for j in effective if j.fails), None),
-        findings=tuple(map(_finding, effective)),
+        findings=tuple(_finding(it, state) for it in effective),
         doubt=state.doubt,
         samples=state.samples,
         records=state.records,
@@ -115,7 +118,7 @@ def card(state: CheckState, policy: FindingPolicy, now: float) -> Card:
     )
 
 
-def _finding(effective: EffectiveFinding) -> ShownFinding:
+def _finding(effective: EffectiveFinding, state: CheckState) -> ShownFinding:
     finding = effective.finding
     return ShownFinding(
         rule=finding.rule,
@@ -126,6 +129,7 @@ def _finding(effective: EffectiveFinding) -> ShownFinding:
         since=effective.active.since,
         accepted_until=effective.accepted_until,
         certainty=_certainty(effective.active) if effective.fails else "",
+        remedy=NOTHING if effective.fails else finding.rule.remedy_of([finding], Held([state])),
     )
 
 

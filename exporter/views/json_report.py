@@ -190,7 +190,7 @@ def _remedy(remedy: Remedy) -> JsonObject:
             }
             for it in remedy.records
         ],
-        "record_forms": {it.key: json.loads(it.text) if it.is_json else it.text for it in made},
+        "record_forms": {it.key: it.text for it in made},
         "settings": [{"server": it.server, "where": it.where, "lines": it.lines} for it in remedy.settings],
         "request": remedy.request or None,
         "fill_in": remedy.blanks | {blank: meaning for form in made for blank, meaning in form.blanks.items()},

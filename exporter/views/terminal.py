@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 from rich.console import Console
@@ -172,8 +172,12 @@ def _group(console: Console, group: ProblemGroup, mark: Text | None = None, *, b
     if brief:
         return
     _line(console, _INDENT, Text(group.rule.why))
-    _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), group.fix))
-    _remedy(console, group.remedy)
+    remedy = group.remedy
+    fix, lines = group.fix, [line for change in remedy.records for line in zone_lines(change)]
+    if [fix] == [f'Publish at {it.name} the TXT record "{value}".' for it in remedy.records for value in it.add]:
+        fix = lines.pop()  # it says the same
+    _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), fix))
+    _remedy(console, remedy, lines)
     members = [it for problem in group.problems for it in problem.members]
     titles = list(dict.fromkeys(it.target.title for it in members))
     if len(titles) > 1 or not all(value in group.text for _, value in members[0].target.identity):
@@ -181,9 +185,8 @@ def _group(console: Console, group: ProblemGroup, mark: Text | None = None, *, b
         _line(console, _INDENT, Text(f"Seen at {_some(titles)}.{hurt}"))
 
 
-def _remedy(console: Console, remedy: Remedy) -> None:
-    """The lines to paste, and what has to be filled in."""
-    lines = [line for change in remedy.records for line in zone_lines(change)]
+def _remedy(console: Console, remedy: Remedy, lines: Sequence[str]) -> None:
+    """The lines to paste, and what has to be filled in. `lines` are those of its records."""
     for line in lines[:RECORDS]:
         _line(console, _INDENT, Text(line))
     if len(lines) > RECORDS:
@@ -193,7 +196,7 @@ def _remedy(console: Console, remedy: Remedy) -> None:
             _line(console, _INDENT, Text.assemble((f"{setting.server}: ", "bold"), line))
     if remedy.request:
         _line(console, _INDENT, Text.assemble(("For the owner of the address: ", "bold"), remedy.request))
-    for blank, meaning in remedy.blanks.items():
+    for blank, meaning in replace(remedy, settings=()).blanks.items():  # those of commands speak for themselves
         _line(console, _INDENT, Text(f"{blank} is {meaning}.", "dim"))
 
 

@@ -30,20 +30,20 @@ def without_dmarc(count: int) -> list[CheckState]:
     ]
 
 
-def test_a_thousand_domains_without_a_record_are_one_row_below_what_hurts_all() -> None:
-    sends = [sibling(f"customer{number:04}.example", "v=spf1 mx -all", passes=True) for number in range(1001)]
+def test_many_domains_without_a_record_are_one_row_below_what_hurts_all() -> None:
+    sends = [sibling(f"customer{number:04}.example", "v=spf1 mx -all", passes=True) for number in range(301)]
     greeting = Greeting(sender="pool", ip=ip_address("198.51.100.1"), helo="localhost")
     says = state("helo", greeting, finding("helo.local-name", helo="localhost"))
-    made = grouped(*(it for those in sends for it in those), *without_dmarc(1000), says)
+    made = grouped(*(it for those in sends for it in those), *without_dmarc(300), says)
     assert [(it.rule.id, len(it.problems), len(it.domains)) for it in made] == [
-        ("helo.local-name", 1, 1001),
-        ("dmarc.missing", 1000, 1000),
+        ("helo.local-name", 1, 301),
+        ("dmarc.missing", 300, 300),
     ]
     row = made[1]
-    assert row.text.endswith("(and 999 more like it)")
-    assert row.fix.endswith("Do the same for the other 999.")
-    assert (row.since, row.newest) == (0, 999)
-    assert [it.name for it in row.remedy.records][:2] == ["_dmarc.customer0999.example", "_dmarc.customer0998.example"]
+    assert row.text.endswith("(and 299 more like it)")
+    assert row.fix.endswith("Do the same for the other 299.")
+    assert (row.since, row.newest) == (0, 299)
+    assert [it.name for it in row.remedy.records][:2] == ["_dmarc.customer0299.example", "_dmarc.customer0298.example"]
     assert len(row.remedy.records) == 20  # a page has no room for all
 
 

@@ -8,12 +8,14 @@ import dns.zone
 import pytest
 
 from exporter.engine.held import Held
+from exporter.mail import host_remedies
 from exporter.remedies import forms
 from tests.support import scenario
 from tests.support.healing import CATALOGUE, found_after, held_by, remedies, world_of, worlds_after
 from tests.support.scenario import Scenario
 
-RULES = {rule.id for rule in CATALOGUE.rules.values() if rule.remedy}
+NO_RECORDS = {host_remedies.greet, host_remedies.offer_tls, host_remedies.speak_newer_tls, host_remedies.leave_one}
+RULES = {rule.id for rule in CATALOGUE.rules.values() if rule.remedy and rule.remedy not in NO_RECORDS}
 CASES = [case for case in scenario.load() if RULES & {rule for rule, _ in case.expected}]
 
 # What another finding hid: nobody looks at it before that one is gone.

@@ -14,7 +14,7 @@ from exporter.engine.store import Store
 from exporter.facts import Finding, Record, Severity
 from exporter.model import Outcome, Target
 from exporter.targets import Authorisation, Domain, Egress
-from exporter.views import json_report, terminal
+from exporter.views import cards, json_report, terminal
 from exporter.views.pages import Pages
 
 CATALOGUE = catalogue.load()
@@ -112,6 +112,24 @@ def test_a_record_that_is_not_known_as_a_whole_is_not_replaced() -> None:
         assert problem.remedy.records == ()
     (problem,) = problems(store(refused("192.0.2.1")), POLICY, 5000)  # nobody has looked at the record
     assert problem.remedy.records == ()
+
+
+def test_information_has_its_record_on_the_page_of_its_target() -> None:
+    it = outcome("tls_rpt", DOMAIN, CATALOGUE.rules["tls_rpt.missing"](domain="example.com"))
+    (shown,) = cards.cards(store(it), POLICY, 5000)[0].findings
+    assert [it.add for it in shown.remedy.records] == [("v=TLSRPTv1; rua=mailto:YOUR-MAILBOX@example.com",)]
+    (failing,) = cards.cards(store(refused("192.0.2.1")), POLICY, 5000)[0].findings
+    assert not failing.remedy  # the problem has it
+
+
+def test_no_record_is_proposed_beside_an_alias() -> None:
+    found = CATALOGUE.rules["dmarc.syntax"](name="_dmarc.example.com", term="x")
+    texts = Record.of("_dmarc.example.com TXT", ["v=DMARC1; p=none; x"])
+    (own,) = problems(store(outcome("dmarc", DOMAIN, found, records=(texts,))), POLICY, 5000)
+    assert [it.add for it in own.remedy.records] == [("v=DMARC1; p=none",)]
+    alias = Record.of("_dmarc.example.com CNAME", ["example.com.provider.example.net"])
+    (theirs,) = problems(store(outcome("dmarc", DOMAIN, found, records=(texts, alias))), POLICY, 5000)
+    assert theirs.remedy.records == ()
 
 
 def test_a_page_ends_after_so_many_rows() -> None:

@@ -214,6 +214,8 @@ def _records(found: Discovery) -> Iterator[Record]:
     for step in found.steps:
         if step.domain in places and names.under(step.domain, names.registrable(found.domain)):
             yield Record.of(f"{step.name} TXT", (txt.text for txt in step.reply.texts if meant(txt.text)))
+            if step.reply.chain:
+                yield Record.of(f"{step.name} CNAME", (" -> ".join(step.reply.chain),))
 
 
 def _looked_at(found: Discovery) -> tuple[WalkStep, ...]:

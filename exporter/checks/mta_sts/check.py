@@ -62,6 +62,8 @@ async def mta_sts(target: Domain, net: Net) -> Facts:
     record = Record.of(f"{found.name} TXT", found.meant)
     if found.answered:
         yield record
+    if found.chain:
+        yield Record.of(f"{found.name} CNAME", (" -> ".join(found.chain),))
     yield _announcement(domain, found)
     yield (_unannounced(domain, found, doubt) for doubt in doubts(found.doubt))
     if len(found.records) != 1 or tried(policy_id, found.records[0])[1]:

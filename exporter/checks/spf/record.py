@@ -166,6 +166,8 @@ def published(policy: SpfPolicy, target: Domain) -> Iterator[Fact]:
     severity = None if target.sends_mail else Severity.WARNING  # no mail is refused where none is sent
     if policy.reply.status.conclusive:
         yield Record.of(f"{name} TXT v=spf1", policy.texts)
+    if policy.reply.chain:
+        yield Record.of(f"{name} CNAME", (" -> ".join(policy.reply.chain),))
     if len(policy.texts) > 1:
         records = " | ".join(map(_shown, policy.texts))
         yield MULTIPLE_RECORDS(severity=severity, name=name, count=len(policy.texts), records=records)
