@@ -62,6 +62,10 @@ def _literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
     firsts = [node.body[0] for node in ast.walk(tree) if isinstance(node, kinds) and node.body]
     apart = {id(it.value) for it in firsts if isinstance(it, ast.Expr)}  # docstrings
     for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "ref":  # titles of documents
+            apart.add(id(node.value))
+        if isinstance(node, ast.Attribute) and node.attr == "split":  # a list of words
+            apart.add(id(node.value))
         if isinstance(node, ast.JoinedStr):
             apart |= {id(part) for part in ast.walk(node)} - {id(node)}
             if id(node) not in apart:
