@@ -97,7 +97,7 @@ async def _servers(peer: Peer, net: Net) -> tuple[list[Peer], EhloResult]:
         return [peer], EhloResult(peer.name)
     route = await net.drive(mx.route(peer.name))
     names = [peer.name] if route.way is Way.IMPLICIT else list(route.hosts)
-    doubt = _unanswered(route.doubt) or _nowhere(peer.name, "takes no mail: its DNS names no mail host")
+    doubt = _unanswered(route.doubt) or _nowhere(peer.name, "accepts no mail: it has no mail host in DNS")
     return [Peer(name) for name in names], EhloResult(peer.name, doubt=doubt)
 
 
@@ -106,4 +106,4 @@ def _unanswered(reply: Reply | None) -> Doubt | None:
 
 
 def _nowhere(name: str, why: str) -> Doubt:
-    return Doubt(Reason.NETWORK, f"{name} {why}; correct the peer in the configuration")
+    return Doubt(Reason.NETWORK, f"{name} {why}; correct it in the configuration")

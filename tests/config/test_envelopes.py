@@ -127,7 +127,7 @@ REFUSED = {
     "smtp: {helo_name: probe.example.net}\n"
     "senders: [{name: a}]\n"
     "domains: [{name: a.example, senders: [{name: a, mail_from: theirs}]}, {name: b.example, senders: [a]}]": (
-        "config.yaml:2 senders[0]: does not resolvees; list those that send, or set spf_include if the machines are not "
+        "config.yaml:2 senders[0]: has no addresses; list those that send, or set spf_include if the machines are not "
         "yours"
     ),
 }

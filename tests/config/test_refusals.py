@@ -153,7 +153,7 @@ REFUSED = {
         "put it in quotes if it is a name"
     ),
     "senders: [{name: a}]": (
-        "config.yaml:1 senders[0]: does not resolvees; list those that send, or set spf_include if the machines are not "
+        "config.yaml:1 senders[0]: has no addresses; list those that send, or set spf_include if the machines are not "
         "yours"
     ),
     "senders: [{name: a, addresses: [192.0.2.1]}]": (
@@ -251,7 +251,7 @@ REFUSED = {
         "config.yaml:1 senders[0].accept[0].until: there is no day 2027-02-30"
     ),
     ACCEPT + "}]}]": (
-        "config.yaml:1 senders[0].accept[0].reason: is missing; set it to the reason, for whoever reads it next year"
+        "config.yaml:1 senders[0].accept[0].reason: is missing; set it to the reason, for those who read it next year"
     ),
     # Blocklists: nothing of a zone is ever shown
     "blocklists: [spamhaus-zenn]": (

@@ -105,7 +105,7 @@ FAULTS = {
     "dkim-selectors-unknown.example.net": set(),
     "dmarc-missing.example": {"dmarc.missing"},
     "registration-expiring.example": {"registration.expiring"},
-    # None of the two counts. By RFC 9989 the policy is then that of example.net by RFC 9989, there is none.
+    # None of the two counts. By RFC 9989 the policy is then that of example.net, by RFC 7489 there is none.
     "dmarc-two-records.example.net": {"dmarc.multiple-records", "dmarc.discovery-differs"},
     "dmarc-misspelt-policy.example.net": {"dmarc.bad-policy"},
     "dmarc-policy-none.example.net": set(),

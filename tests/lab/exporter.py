@@ -46,7 +46,7 @@ class Exporter:
     def query(self, selector: str) -> dict[tuple[tuple[str, str], ...], float]:
         """An instant vector without the labels of the scrape; `selector` has a % where the job belongs.
 
-        It is of the last scrape that succeeded: one that came too late ends every series, and is neutral about it.
+        It is of the last scrape that succeeded: one that came too late ends every series, and says nothing about it.
         """
         found = self.monitor.query(self._mine(selector), self._scraped())
         return {tuple((k, v) for k, v in labels if k not in _OF_THE_SCRAPE): value for labels, value in found.items()}
