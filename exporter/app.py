@@ -54,7 +54,7 @@ from exporter.views.web import Web, WebContext
 
 log = logging.getLogger(__name__)
 
-MEMORY_ONLY = "Verdicts are kept in memory only: give --storage.path to keep them across restarts."
+MEMORY_ONLY = "History is lost on restart. Start with --storage.path to keep it."
 SLICE = 50  # targets added before the loop may do other work
 NEWS_PAUSE = 1.0  # seconds from a change of a result to the runs that read it
 DRAIN = 3.0  # seconds that runs may take to end; the whole stop takes less than 5

@@ -148,7 +148,7 @@ class Reader:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         if len(self._threads) >= MOST_HANGING:
             at = self._threads[-1].files.waits or ("the configuration", 0.0)
-            raise HangsError(f"{at[0]}: {len(self._threads)} earlier attempts to read it hang; mend its file system")
+            raise HangsError(f"{at[0]}: {len(self._threads)} earlier attempts to read it hang; repair its file system")
         thread = _Thread(work)
         self._threads.append(thread)
         thread.start()
@@ -164,8 +164,8 @@ class Reader:
             )
         if late:
             raise HangsError(
-                f"the configuration was not understood within {self._patience:g} s: there is too much of it for a "
-                "reload; divide it among several exporters, or restart, which may take longer"
+                f"the configuration was not understood within {self._patience:g} s: it is too large for a "
+                "reload. Divide it among several exporters, or restart, which may take longer"
             )
 
 

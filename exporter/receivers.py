@@ -322,7 +322,7 @@ def read(name: str, content: bytes) -> Profile:
     }
     demands = tuple(_demand(name, value, sources) for value in given["demands"])
     if len({demand.id for demand in demands}) < len(demands):
-        raise ValueError(f"{name}: a demand is there twice")
+        raise ValueError(f"{name}: a requirement appears twice")
     return Profile(name, given["name"], given["question"], given["about"], given.get("on_top_of"), demands)
 
 

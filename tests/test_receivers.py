@@ -290,7 +290,7 @@ def test_a_file_is_read() -> None:
         ("unmet: [ptr.missing]", "unmet: [ptr.missing grave]", "ptr.missing grave is no finding of ptr"),
         ("    rests_on: {check: ptr, unmet: [ptr.missing]}\n", "", "rests on nothing"),
         ("rests_on: {check: ptr, unmet: [ptr.missing]}", "rests_on: ptr", "wants a mapping"),
-        ("demands:\n", "demands:\n  - {id: ptr, text: t, source: s, unseen: No.}\n", "there twice"),
+        ("demands:\n", "demands:\n  - {id: ptr, text: t, source: s, unseen: No.}\n", "appears twice"),
     ],
 )
 def test_a_file_that_is_wrong_says_where(old: str, new: str, told: str) -> None:

@@ -38,9 +38,10 @@ LATER = (
 
 # Not words of ours: code, links, options, file names.
 _CODE = re.compile(
-    r"`[^`\n]*`|\$labels\.\w+|https?://\S+|[\w/.-]+\.(?:yaml|yml|md|json|sqlite|damaged)\b|--[a-z][\w.-]*"
+    r"`[^`\n]*`|\"[245][0-9]{2} [^\"]*\"|\$labels\.\w+|https?://\S+|[\w/.-]+\.(?:yaml|yml|md|json|sqlite|damaged)\b|--[a-z][\w.-]*"
 )
 _PROSE = re.compile(r"[a-z]{2,} [a-z]+ [a-z]+", re.IGNORECASE)
+_NO_PROSE = re.compile(r"\bCREATE TABLE\b|\bcount by \(|\band on \(|\A\n[a-z\s]+\Z")  # SQL, PromQL, lists of words
 _PLACEHOLDER = re.compile(r"\{\{.*?\}\}|\{\w*\}", re.DOTALL)
 _LINES_APART = re.compile(r"^(?= *(?:[-*>] |\d+\. |#))", re.MULTILINE)
 _INLINE = re.compile(r"</?(?:a|b|br|code|em|i|kbd|small|span|strong|time)\b[^>]*>", re.DOTALL)
@@ -53,7 +54,7 @@ def in_code() -> Said:
     """Everything in quotation marks; what is filled in is one word."""
     for path, tree in MODULES.items():
         for line, text in _literals(tree):
-            if _PROSE.search(text):
+            if _PROSE.search(text) and not _NO_PROSE.search(text):
                 yield f"exporter/{path}:{line}", text
 
 
@@ -62,6 +63,10 @@ def _literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
     firsts = [node.body[0] for node in ast.walk(tree) if isinstance(node, kinds) and node.body]
     apart = {id(it.value) for it in firsts if isinstance(it, ast.Expr)}  # docstrings
     for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "ref":  # titles of documents
+            apart.add(id(node.value))
+        if isinstance(node, ast.Attribute) and node.attr == "split":  # a list of words
+            apart.add(id(node.value))
         if isinstance(node, ast.JoinedStr):
             apart |= {id(part) for part in ast.walk(node)} - {id(node)}
             if id(node) not in apart:
@@ -114,11 +119,19 @@ def in_templates() -> Said:
 
 
 def in_the_example() -> Said:
-    """Its comments, without the keys that are commented out."""
-    name = "config.example.yaml"
-    comments = re.findall(r"(?:^|\s)# ?(.*)$|^([^#\n]*)$", (HOME / name).read_text(), re.MULTILINE)
-    text = "\n".join("" if re.match(r" *[-\w]+: ", said) else said for said, _ in comments)
-    yield name, text
+    """Its comments: one behind a value is of its own, and goes on in the lines below it that have no value."""
+    parts: list[str] = []
+    inside = False
+    for line in (HOME / "config.example.yaml").read_text().splitlines():
+        value, found, comment = line.partition("#") if line.lstrip().startswith("#") else line.partition(" # ")
+        if not found or re.match(r" *(?:[-\w]+: |- )", comment):
+            inside = False
+        elif inside and not value.strip():
+            parts[-1] += f"\n{comment}"
+        else:
+            parts.append(comment)
+            inside = True
+    yield from (("config.example.yaml", part) for part in parts)
 
 
 def in_the_schema() -> Said:

@@ -32,7 +32,7 @@ async def blocklist(target: Reputation, net: Net) -> Facts:
         )
         if alone and listing.severity.fails:  # neither proven nor refuted
             yield Doubt(
-                Reason.BLOCKLIST_UNHEALTHY, f"{of.name} has named very many at once, and no other list agrees"
+                Reason.BLOCKLIST_UNHEALTHY, f"{of.name} lists very many at once, and no other list agrees"
             ).over(LISTED, blocklist=of.name)
     doubts, left_open = list(missing(verdicts)), silent(verdicts) or verdicts
     count = sum(1 for s, listing in listings if listing.severity.fails and not s.alone(verdicts))
@@ -57,8 +57,8 @@ LISTED = Rule(
     "blocklist.listed",
     Severity.WARNING,  # the list and its return code decide
     says="{subject} is listed on {blocklist}: {meaning} ({codes}); the list says: {text}",
-    why="Receivers that use the list refuse or junk mail from what it names.",
-    fix="End the cause ({remedy}), then ask for removal at {delist}.",
+    why="Receivers that use the list reject or junk mail from what it lists.",
+    fix="Fix the cause ({remedy}), then request delisting: {delist}",
     ref="RFC 5782 section 2",
     certain=True,
     refusals=(
@@ -71,4 +71,4 @@ LISTED = Rule(
 LISTINGS = Metric(
     "deliverability_blocklist_listings", "Blocklists that list the subject, not counting those of severity info."
 )
-CHECKED = Metric("deliverability_blocklist_checked", "Blocklists that the verdict rests on.")
+CHECKED = Metric("deliverability_blocklist_checked", "Blocklists whose answers the result uses.")

@@ -13,7 +13,7 @@ from exporter.targets import ListHealth
 
 @check(over=ListHealth, interval=timedelta(hours=1), needs={Door.BLOCKLISTS})
 async def blocklist_health(target: ListHealth, net: Net) -> Facts:
-    """Can the answers of the blocklist be believed?"""
+    """Are the answers of the blocklist reliable (RFC 5782 self-test)?"""
     name = target.blocklist.name
     condition = await net.list_condition(target.blocklist, ipv6=target.ipv6)
     if condition.fault:
@@ -33,8 +33,8 @@ async def blocklist_health(target: ListHealth, net: Net) -> Facts:
 LISTS_THE_WORLD = Rule(
     "blocklist_health.lists-the-world",
     Severity.WARNING,
-    says="{blocklist} lists what no list may list: {detail}",
-    why="A list that names everybody says nothing of anybody; it was shut down, or its domain changed hands.",
+    says="{blocklist} lists everything: {detail}",
+    why="A list that lists everything says nothing about anybody. It was shut down, or its domain changed hands.",
     fix="Remove {blocklist} from `blocklists` unless its operator repairs it.",
     ref="RFC 5782 section 5; RFC 6471 section 3.4",
     certain=True,
@@ -43,10 +43,10 @@ LISTS_THE_WORLD = Rule(
 DEAD = Rule(
     "blocklist_health.dead",
     Severity.WARNING,
-    says="{blocklist} does not list its own test point: {detail}",
-    why='The list is dead or emptied, or it hides from this resolver: its "not listed" proves nothing.',
-    fix="Ask {blocklist} through your own recursive resolver (registered, or with a key, where the list wants that), "
-    "or remove it from `blocklists`.",
+    says="{blocklist} does not list its own test entry: {detail}",
+    why='The list is dead or empty, or it does not answer this resolver. Its "not listed" proves nothing.',
+    fix="Query {blocklist} through your own recursive resolver, registered or with a key if the list requires it. "
+    "Otherwise remove it from `blocklists`.",
     ref="RFC 5782 section 5",
     certain=True,
     doubts=True,
@@ -54,9 +54,10 @@ DEAD = Rule(
 REFUSES_RESOLVER = Rule(
     "blocklist_health.refuses-resolver",
     Severity.WARNING,
-    says="{blocklist} refuses the resolver that asks: {detail}",
-    why="The list does not serve public or unknown resolvers, so that a listing would go unseen.",
-    fix="Set `resolver: nameservers:` to your own recursive resolver, or a `zone_file` with your key for {blocklist}.",
+    says="{blocklist} rejects queries of this resolver: {detail}",
+    why="The list does not serve public or unknown resolvers, so a listing would go unnoticed.",
+    fix="Set `resolver: nameservers:` to your own recursive resolver, or use a `zone_file` with your key for "
+    "{blocklist}.",
     ref="Spamhaus news article 788",
     certain=True,
     cause=(),
@@ -65,9 +66,9 @@ REFUSES_RESOLVER = Rule(
 TOO_MANY_QUESTIONS = Rule(
     "blocklist_health.too-many-questions",
     Severity.WARNING,
-    says="{blocklist} refuses because it was asked too often: {detail}",
-    why="All questions through this resolver count, those of the mail servers too; a listing would go unseen.",
-    fix="Get a key for {blocklist} and set its `zone_file`, or ask less often with `schedule: blocklist:`.",
+    says="{blocklist} rejects queries because there were too many: {detail}",
+    why="All queries through this resolver count, including those of your mail servers. A listing would go unnoticed.",
+    fix="Get a key for {blocklist} and set its `zone_file`, or query less often with `schedule: blocklist:`.",
     ref="Spamhaus page returnc/vol",
     certain=True,
     doubts=True,
@@ -75,8 +76,8 @@ TOO_MANY_QUESTIONS = Rule(
 MISTYPED_ZONE = Rule(
     "blocklist_health.mistyped-zone",
     Severity.WARNING,
-    says="{blocklist} does not know the zone that is asked: {detail}",
-    why="Nothing that is asked there gets a true answer.",
+    says="{blocklist} does not know the configured zone: {detail}",
+    why="Queries in this zone get no true answer.",
     fix="Correct the zone of {blocklist} in `blocklists`.",
     ref="Spamhaus news article 788",
     certain=True,
@@ -85,9 +86,9 @@ MISTYPED_ZONE = Rule(
 WRONG_ANSWERS = Rule(
     "blocklist_health.wrong-answers",
     Severity.WARNING,
-    says="{blocklist} answers as no blocklist does: {detail}",
-    why="The zone is parked or hijacked, or the resolver rewrites answers; taken as a listing it would be a false one.",
-    fix="Use a resolver that rewrites nothing; if the answer stays, remove {blocklist} from `blocklists`.",
+    says="{blocklist} gives answers that are not those of a blocklist: {detail}",
+    why="The zone is parked or hijacked, or the resolver rewrites answers. They would be false listings.",
+    fix="Use a resolver that does not rewrite answers. If the answer stays, remove {blocklist} from `blocklists`.",
     ref="RFC 5782 section 2.1",
     certain=True,
     doubts=True,
@@ -95,17 +96,17 @@ WRONG_ANSWERS = Rule(
 UNRELIABLE = Rule(  # doubts nothing: one that is merely slow says the truth when it answers
     "blocklist_health.unreliable",
     Severity.WARNING,
-    says="{blocklist} leaves questions unanswered, {unanswered} of late, while other lists answer",
-    why="Verdicts no longer wait for this list, so that a new listing there may go unseen.",
-    fix="Look at the path to the name servers of {blocklist}; remove it from `blocklists` if it stays so.",
+    says="{blocklist} did not answer {unanswered} recent queries, while other lists do",
+    why="Results no longer wait for this list, so a new listing there may go unnoticed.",
+    fix="Check the path to the name servers of {blocklist}. Remove it from `blocklists` if it does not recover.",
     ref="RFC 6471 section 3.3",
     certain=True,
 )
 NOT_FOR_IPV6 = Rule(  # doubts nothing: its listings of IPv4 addresses are true, and those of IPv6 began while it was so
     "blocklist_health.not-for-ipv6",
     Severity.WARNING,
-    says="{blocklist} cannot be believed about IPv6 addresses: {detail}",
-    why="Verdicts about IPv6 addresses do not rest on this list, so that a listing there may go unseen.",
+    says="{blocklist} fails its self-test for IPv6 addresses: {detail}",
+    why="Results for IPv6 addresses do not use this list, so a listing there may go unnoticed.",
     fix="Set `ipv6: false` for {blocklist} in `blocklists`, unless its operator repairs it.",
     ref="RFC 5782 section 5",
     certain=True,
@@ -113,18 +114,20 @@ NOT_FOR_IPV6 = Rule(  # doubts nothing: its listings of IPv4 addresses are true,
 SUSPECT = Rule(  # doubts nothing: its new listings alert nobody by themselves, and older ones still count
     "blocklist_health.suspect",
     Severity.WARNING,
-    says="{blocklist} has suddenly named {subjects} subjects that it called clean, though its test points are right",
-    why="A list that was broken does so. Its new listings alert nobody for six hours unless another list agrees.",
-    fix="Ask the operator of {blocklist}, or look at the pages of the addresses; remove the list if it is wrong.",
+    says="{blocklist} suddenly lists {subjects} addresses or domains that were not listed, although its self-test "
+    "passes",
+    why="A broken list does this. Its new listings cause no alert for six hours unless another list agrees.",
+    fix="Ask the operator of {blocklist}, or check the pages of the addresses. Remove the list if it is wrong.",
     ref="RFC 6471 section 3.4",
     certain=True,
 )
 CONTRADICTS_ITSELF = Rule(  # doubts nothing: listings that stand have been confirmed
     "blocklist_health.contradicts-itself",
     Severity.WARNING,
-    says="{blocklist} names subjects and soon after does not: {subjects} within six hours",
-    why="One of its servers answers wrongly. For a day no new listing counts, and no verdict waits for this list.",
-    fix="Compare the answers of the name servers of {blocklist}; remove the list from `blocklists` if it stays so.",
+    says="{blocklist} contradicts its own answers about {subjects} addresses or domains within six hours",
+    why="One of its servers gives wrong answers. For a day no new listing counts, and no result waits for this list.",
+    fix="Compare the answers of the name servers of {blocklist}. Remove the list from `blocklists` if it does not "
+    "recover.",
     ref="RFC 5782 section 5",
     certain=True,
 )

@@ -31,7 +31,7 @@ from exporter.text import commas, listed
 
 @check(over=(MailHost, Domain), interval=timedelta(hours=1), timeout=timedelta(seconds=120), may_need={Door.SMTP})
 async def dane(target: MailHost | Domain, net: Net) -> Facts:
-    """Do the TLSA records, where DNSSEC proves them, fit what the mail host shows?"""
+    """Does the certificate of the mail host match its TLSA records, if DNSSEC proves them?"""
     async for fact in _of_host(target, net) if isinstance(target, MailHost) else _of_domain(target, net):
         yield fact
 
@@ -47,11 +47,12 @@ def _all_records(findings: Sequence[Finding], known: Known) -> str:  # noqa: ARG
 MISMATCH = Rule(
     "dane.mismatch",
     Severity.CRITICAL,
-    says="the certificate of {host} at {ip} fits none of the TLSA records at {name}: {how}",
+    says="the certificate of {host} at {ip} does not match any TLSA record at {name}: {how}",
     why="Senders that use DANE, such as Exchange Online and many Postfix servers, do not deliver to this host. Their "
-    "mail waits, and then it bounces. Often a certificate was renewed and the records were not, or the server does not "
+    "mail is queued, then bounces. Often a certificate was renewed without the records, or the server does not "
     "send the issuer (usage 2).",
-    fix="Publish the record {name}. IN TLSA {record}, or load the certificate that the records are for, and its chain.",
+    fix="Publish the record {name}. IN TLSA {record}, or install the certificate that matches the records, with its "
+    "chain.",
     ref="RFC 7672 sections 2.2 and 3.1; RFC 6698 section 2.1",
     refusals=("Office 365: 550 5.7.323 tlsa-invalid: The domain failed DANE validation",),
     subjects=("ip",),
@@ -60,11 +61,11 @@ MISMATCH = Rule(
 NO_STARTTLS = Rule(
     "dane.no-starttls",
     Severity.CRITICAL,
-    says="{host} at {ip} port {port} does not offer STARTTLS, though its TLSA records at {name} promise TLS",
-    why="Senders that use DANE do not deliver in clear to a host that has such records: their mail waits, and comes "
-    "back.",
-    fix="Configure a certificate and TLS on {host} (Postfix: smtpd_tls_chain_files, smtpd_tls_security_level = may), "
-    "or remove the TLSA records at {name} until it has them.",
+    says="{host} at {ip} port {port} does not offer STARTTLS, although its TLSA records at {name} require TLS",
+    why="Senders that use DANE do not deliver unencrypted mail to a host with such records. Their mail is queued, "
+    "then bounces.",
+    fix="Configure a certificate and TLS on {host} (Postfix: smtpd_tls_chain_files, smtpd_tls_security_level = may). "
+    "Or remove the TLSA records at {name} until it has them.",
     ref="RFC 7672 section 2.2",
     refusals=(
         "Office 365: 550 5.7.321 starttls-not-supported: Destination mail server must support TLS to receive mail",
@@ -74,84 +75,82 @@ NO_STARTTLS = Rule(
 TLS_FAILS = Rule(
     "dane.tls-fails",
     Severity.WARNING,
-    says="TLS with {host} at {ip} port {port} fails, though its TLSA records at {name} promise it: {how}",
-    why="Senders that use DANE do not deliver in clear to a host that has such records; while TLS fails for them, too, "
-    "their mail waits.",
-    fix="Look in the log of {host} for our connection: most often the certificate or key file cannot be read.",
+    says="TLS with {host} at {ip} port {port} fails, although the TLSA records at {name} require it: {how}",
+    why="Senders that use DANE do not deliver unencrypted mail to a host with such records. If TLS fails for them "
+    "too, their mail is queued.",
+    fix="Look for our connection in the log of {host}. Most often the certificate or key file is not readable.",
     ref="RFC 7672 section 2.2",
     subjects=("ip",),
 )
 WRONG_NAME = Rule(
     "dane.wrong-name",
     Severity.WARNING,
-    says="the certificate of {host} at {ip} is not for {base}, as the TLSA records at {name} want it: {how}",
-    why="With usage 2 the name counts: senders that use DANE deliver only mail for domains that the certificate names.",
-    fix="Get a certificate that has {base} among its subjectAltName entries, or publish the record {name}. IN TLSA "
-    "{record} of its key, for which names do not count.",
+    says="the certificate of {host} at {ip} is not for {base}, as the TLSA records at {name} require: {how}",
+    why="With usage 2 the name counts. Senders that use DANE deliver only mail for domains in the certificate.",
+    fix="Get a certificate with {base} among its subjectAltName entries. Or publish the record {name}. IN TLSA "
+    "{record} of its key, which needs no name.",
     ref="RFC 7672 sections 3.1.2 and 3.2.2",
     subjects=("ip",),
 )
 UNUSABLE = Rule(
     "dane.unusable",
     Severity.WARNING,
-    says="no TLSA record at {name} can be used for mail: {records}",
-    why="Usages 0 and 1 need authorities that mail servers do not share. Senders that use DANE then insist on TLS "
-    "without verifying anything: the records protect nothing, and can only do harm.",
-    fix="Replace the records at {name} by one of usage 3 with selector 1 and matching type 1, such as {name}. IN TLSA "
-    "{record}",
+    says="no TLSA record at {name} is usable for mail: {records}",
+    why="Usages 0 and 1 need authorities that mail servers do not share. Senders that use DANE then require TLS but "
+    "verify nothing. The records protect nothing, and can only do harm.",
+    fix="Replace the records at {name} with one of usage 3, selector 1 and matching type 1: {name}. IN TLSA {record}",
     ref="RFC 7672 sections 2.2 and 3.1.3",
 )
 BAD_RECORD = Rule(
     "dane.bad-record",
     Severity.WARNING,
-    says='the TLSA record "{record}" at {name} means nothing: {how}',
-    why="Senders ignore it. If it was meant to be the record of the certificate in use, or of the next one, it is "
-    "missing.",
-    fix='Replace the record "{record}" at {name} by 3 1 1 and the 64 digits of the SHA-256 digest of the key.',
+    says='the TLSA record "{record}" at {name} is invalid: {how}',
+    why="Senders ignore it. If it was meant for the current or the next certificate, that record is missing.",
+    fix='Replace the record "{record}" at {name} with 3 1 1 and the 64 digits of the SHA-256 digest of the key.',
     ref="RFC 6698 sections 2.1 and 4.1",
 )
 NOT_SIGNED = Rule(
     "dane.not-signed",
     Severity.WARNING,
-    says="{host} has TLSA records at {name}, but nothing proves them: the zone {zone} is not signed",
-    why="Senders ignore TLSA records that DNSSEC does not prove, so the mail host is not protected by them.",
-    fix="Sign {zone} and have its DS record published at the registrar, or remove the TLSA records.",
+    says="{host} has TLSA records at {name}, but the zone {zone} is not signed with DNSSEC",
+    why="Senders ignore TLSA records without DNSSEC, so they do not protect the mail host.",
+    fix="Sign {zone} and publish its DS record at the registrar, or remove the TLSA records.",
     ref="RFC 7672 sections 2.2.2 and 2.2.3; RFC 6698 section 4.1",
 )
 UNPROVEN = Rule(
     "dane.unproven",
     Severity.INFO,
-    says="the exporter's resolver does not vouch for the TLSA records at {name} (no AD flag), so nothing was compared",
-    why="Whether a certificate fits counts only for records that DNSSEC proves. A resolver that does not validate "
-    "proves nothing, nor does one that has the zone itself.",
-    fix="Give resolver.nameservers a resolver that validates DNSSEC and is no name server of the zone of {name}.",
+    says="the exporter's resolver does not validate DNSSEC for the TLSA records at {name} (no AD flag), so nothing was "
+    "compared",
+    why="Only DNSSEC makes TLSA records count. A resolver that does not validate cannot show it, nor can one that "
+    "hosts the zone.",
+    fix="Set resolver.nameservers to a resolver that validates DNSSEC and is not a name server of the zone of {name}.",
     ref="RFC 4035 section 3.2.3; RFC 7672 section 2.2",
 )
 MX_NOT_SIGNED = Rule(
     "dane.mx-not-signed",
     Severity.INFO,
-    says="the MX records of {domain} are not signed, though its mail hosts have TLSA records: {hosts}",
-    why="Whoever forges the MX records leads mail to another host, and the TLSA records do not prevent it. No mail is "
-    "refused because of this.",
-    fix="Sign {zone} and have its DS record published at the registrar.",
+    says="the MX records of {domain} are not signed, although its mail hosts have TLSA records: {hosts}",
+    why="An attacker who forges the MX records can redirect mail to another host. The TLSA records do not prevent it. "
+    "No mail is rejected because of this.",
+    fix="Sign {zone} and publish its DS record at the registrar.",
     ref="RFC 7672 section 2.2.1",
 )
 STALE_RECORD = Rule(
     "dane.stale-record",
     Severity.INFO,
-    says="besides those that fit there are TLSA records at {name} that fit nothing that {host} shows: {records}",
-    why="They are right as a preparation for the next certificate. Left over from an old one, they let it be used on.",
-    fix="Remove the records at {name} that are of a certificate no longer in use.",
+    says="some TLSA records at {name} match no certificate of {host}: {records}",
+    why="That is right while you prepare the next certificate. An old record lets an old certificate be used.",
+    fix="Remove the records at {name} of certificates that are no longer in use.",
     ref="RFC 7671 section 8.1; RFC 7672 section 4",
 )
 NO_ROLLOVER = Rule(
     "dane.no-rollover",
     Severity.INFO,
-    says="{name} has the one TLSA record {record}, and none for the next key",
-    why="If the key changes before the record of the new one has reached every cache, senders that use DANE refuse the "
-    "host.",
-    fix="Publish the record of the next key beside it before the key is used, or keep the key when the certificate is "
-    "renewed (certbot: --reuse-key).",
+    says="{name} has only the TLSA record {record}, and none for the next key",
+    why="If the key changes before its record is in every cache, senders that use DANE reject the host.",
+    fix="Publish the record of the next key before the key is used. Or keep the key when you renew the certificate "
+    "(certbot: --reuse-key).",
     ref="RFC 7671 section 8.1; RFC 7672 section 4",
 )
 RECORDS = Metric(
@@ -199,7 +198,7 @@ async def _of_host(target: MailHost, net: Net) -> Facts:
     records, left_out = usable(found.found), len(found.addresses) - MOST_ADDRESSES
     yield Measured(RECORDS), RECORDS(len(records))
     if left_out > 0:
-        net.transcript.note(target.host, (f"{left_out} more addresses, which are not looked at",))
+        net.transcript.note(target.host, (f"{left_out} more addresses, which are not checked",))
     named = replace(target, host=found.base)  # the name that senders ask for in TLS (RFC 7672 section 8.1)
     results = await asyncio.gather(*(net.probe(named, ip) for ip in found.addresses[:MOST_ADDRESSES]))
     now = net.clock.wall()
@@ -216,8 +215,8 @@ async def _of_host(target: MailHost, net: Net) -> Facts:
     if found.doubt:
         yield _of_lookup(found, found.doubt, [result.ip for result in results])
     if all(_nobody_in(result) for result in results):
-        why = "; ".join(result.passed_over or f"{result.ip} lets nobody in" for result in results)
-        nothing_seen = Doubt(Reason.NETWORK, f"no certificate of {target.host} was seen: {why}")
+        why = "; ".join(result.passed_over or f"{result.ip} accepts no connection" for result in results)
+        nothing_seen = Doubt(Reason.NETWORK, f"{target.host} presented no certificate: {why}")
         yield nothing_seen.over(*OF_ADDRESSES, *together)
 
 
@@ -262,12 +261,12 @@ def _doubts_at(result: SmtpResult, fitted: list[Fitted] | None, how: str) -> Ite
     if fitted is not None:
         fits = {it.fit for it in fitted}
         if Fit.UNTOLD in fits and Fit.HOLDS not in fits:
-            unclear = Doubt(Reason.MALFORMED, f"whether the certificate of {ip} fits cannot be told: {how}")
+            unclear = Doubt(Reason.MALFORMED, f"unknown whether the certificate of {ip} matches: {how}")
             yield unclear.over(MISMATCH, WRONG_NAME, ip=ip)
     elif result.starttls is False or result.tls_failure:
         return
     elif result.in_clear:
-        in_clear = Doubt(Reason.MALFORMED, f"{ip} speaks in clear where TLS has to begin: {result.in_clear}")
+        in_clear = Doubt(Reason.MALFORMED, f"{ip} sends plaintext where TLS must begin: {result.in_clear}")
         yield in_clear.over(MISMATCH, WRONG_NAME, TLS_FAILS, ip=ip)
     elif result.rejected:
         rejected = Doubt(Reason.NETWORK, f"{ip} answers {result.rejected.to} with {result.rejected.reply}")
@@ -335,7 +334,7 @@ def _weaker(found: TlsaLookup, chain: Sequence[bytes], now: float) -> Iterator[F
     ignored = [it for it in found.found if it not in used and it.usage not in PKIX and not malformed(it)]
     for fitted in fit(ignored, chain, found.base, now):
         if fitted.fit is Fit.HOLDS:
-            yield replace(fitted, how="right, but ignored beside the longer digest (RFC 7671 section 9)")
+            yield replace(fitted, how="right, but ignored because of the longer digest (RFC 7671 section 9)")
 
 
 async def _unproven(target: MailHost, reply: Reply, net: Net) -> list[Fact]:
@@ -364,7 +363,7 @@ async def _unsigned(net: Net, name: str) -> str:
 
 def _doubt(reply: Reply) -> Doubt:
     """Why a question without an answer leaves it open."""
-    late = "; senders that use DANE put mail off while this lasts" if reply.question.rdtype == "TLSA" else ""
+    late = "; meanwhile senders that use DANE defer mail" if reply.question.rdtype == "TLSA" else ""
     return Doubt(reply.status.reason, f"{reply.question}: {reply.detail or reply.status}{late}")
 
 

@@ -26,7 +26,7 @@ from exporter.text import day
 
 @check(over=(Selector, KeyNamespace))
 async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
-    """Are the DKIM keys there that receivers need, and those gone that are no longer used?"""
+    """Are all DKIM keys in use published and valid, and are old keys removed?"""
     if isinstance(target, KeyNamespace):
         places = namespaces(target.domain)
         yield _any(target.domain, [await net.query(place, "TXT") for place in places])
@@ -85,15 +85,18 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
         yield FIRST_SEEN(since)
 
 
-UNVERIFIABLE = "No signature made with this key verifies: the mail counts as unsigned, and DMARC rests on SPF alone."
+UNVERIFIABLE = (
+    "DKIM signatures made with this key cannot be verified: the mail counts as unsigned, and only SPF is left for "
+    "DMARC."
+)
 
 MISSING = Rule(
     "dkim.missing",
     Severity.CRITICAL,
-    says="{name} has no TXT record, so there is no key for selector {selector} ({answer})",
+    says="{name} has no TXT record, so selector {selector} has no key ({answer})",
     why=UNVERIFIABLE,
-    fix="Publish the public key at {name} as one TXT record, all of it as the signing software or the provider shows "
-    "it, in strings of at most 255 characters.",
+    fix="Publish the whole public key at {name} as one TXT record, in strings of at most 255 characters. Copy it from "
+    "the signing software or the provider.",
     ref="RFC 6376 sections 3.6.2.1, 6.1.2",
     refusals=receiver_replies.DKIM_FAILS,
     remedy=remedies.publish_key,
@@ -103,7 +106,7 @@ DANGLING_CNAME = Rule(
     Severity.CRITICAL,
     says="{name} is a CNAME to {target}, which has no TXT record ({answer})",
     why=UNVERIFIABLE,
-    fix="Ask whoever runs {target} to publish the key there, or point the CNAME at {name} to where they keep it.",
+    fix="Ask the operator of {target} to publish the key there, or correct the CNAME at {name}.",
     ref="RFC 6376 section 3.6.2.1; RFC 1034 section 3.6.2",
     cause=("target",),
     refusals=receiver_replies.DKIM_FAILS,
@@ -111,30 +114,29 @@ DANGLING_CNAME = Rule(
 KEY_TO_COME = Rule(
     "dkim.key-to-come",
     Severity.INFO,
-    says="{name} leads to {target}, where there is no key now ({answer}); {other}, which leads to the same provider, "
-    "has one",
-    why="Providers that change keys by themselves have several names for them and sign with one key at a time. Only if "
-    "mail were signed with this one now would it count as unsigned.",
-    fix="Look for s= in the DKIM-Signature headers of the domain's mail: if it says {selector}, have the provider make "
-    "a new key, else leave the CNAME at {name} where it is.",
+    says="{name} refers to {target}, which has no key now ({answer}); {other} refers to the same provider and has one",
+    why="Providers that rotate keys have several names, and sign with one key at a time. Only mail that is signed "
+    "with this one now would count as unsigned.",
+    fix="Look for s= in the DKIM-Signature headers of the domain's mail. If it is {selector}, ask the provider for a "
+    "new key. Otherwise leave the CNAME at {name}.",
     ref="Microsoft, Set up DKIM to sign mail from your cloud domain; Proton, Problems with configuring CNAME records; "
     "Fastmail, DKIM configuration; AWS, Easy DKIM in Amazon SES; RFC 6376 section 3.1",
 )
 SEVERAL_RECORDS = Rule(
     "dkim.several-records",
     Severity.WARNING,
-    says="{place} holds {count} TXT records where there must be one",
-    why="What a verifier does with several records is undefined: some take the first, some try each, some give up.",
-    fix="Leave a single TXT record at {holder}, and publish other keys under selectors of their own.",
+    says="{place} has {count} TXT records, but only one is allowed",
+    why="The result is undefined: some verifiers take the first record, some try each, some give up.",
+    fix="Leave one TXT record at {holder}, and publish other keys under their own selectors.",
     ref="RFC 6376 section 3.6.2.2",
 )
 SYNTAX = Rule(
     "dkim.syntax",
     Severity.CRITICAL,
-    says="{place} holds no valid key record: {error}; it says {record}",
+    says="{place} has no valid key record: {error}; the record is {record}",
     why=UNVERIFIABLE,
-    fix="Publish the TXT record at {holder} again, all of it as the signing software or the provider shows it, in "
-    "strings of at most 255 characters.",
+    fix="Publish the whole TXT record at {holder} again, in strings of at most 255 characters. Copy it from the "
+    "signing software or the provider.",
     ref="RFC 6376 sections 3.2, 3.6.1, 6.1.2",
     refusals=receiver_replies.DKIM_FAILS,
     remedy=remedies.publish_key,
@@ -142,8 +144,8 @@ SYNTAX = Rule(
 VERSION_NOT_FIRST = Rule(
     "dkim.version-not-first",
     Severity.WARNING,
-    says="{place} has its v=DKIM1 behind other tags",
-    why="The version must be the first tag of a key record, and a strict verifier refuses the key.",
+    says="v=DKIM1 is not the first tag at {place}",
+    why="The version must be the first tag of a key record. Strict verifiers reject the key.",
     fix="Move v=DKIM1 to the beginning of the TXT record at {holder}.",
     ref="RFC 6376 section 3.6.1",
     remedy=remedies.correct,
@@ -151,10 +153,11 @@ VERSION_NOT_FIRST = Rule(
 EMPTY_TAG = Rule(
     "dkim.empty-tag",
     Severity.INFO,
-    says="{place} has a semicolon too many, and nothing before it",
-    why="The grammar has no empty tag. Some verifiers pass over it. Others take it for a syntax error and the key for "
-    "none, such as OpenDKIM.",
-    fix="Remove the semicolon that follows another one, or begins the text, from the TXT record at {holder}.",
+    says="{place} has an extra semicolon with nothing before it",
+    why="The grammar does not allow an empty tag. Some verifiers ignore it. Others, such as OpenDKIM, treat the key "
+    "as invalid.",
+    fix="Remove the extra semicolon from the TXT record at {holder}: the one after another semicolon or at the "
+    "beginning.",
     ref="RFC 6376 section 3.2",
     remedy=remedies.correct,
 )
@@ -162,8 +165,9 @@ UNKNOWN_KEY_TYPE = Rule(
     "dkim.unknown-key-type",
     Severity.CRITICAL,
     says="{place} has the key type k={key_type}, which does not exist",
-    why="Verifiers ignore keys of a type that they do not know. " + UNVERIFIABLE,
-    fix="Set k=rsa, or k=ed25519 if that is what the key is, in the TXT record at {holder}.",
+    why="Verifiers ignore key types that they do not know. DKIM signatures made with this key cannot be verified: the "
+    "mail counts as unsigned, and only SPF is left for DMARC.",
+    fix="Set k=rsa in the TXT record at {holder}, or k=ed25519 if it is such a key.",
     ref="RFC 6376 section 3.6.1; RFC 8463 section 3",
     refusals=receiver_replies.DKIM_FAILS,
 )
@@ -172,8 +176,8 @@ REVOKED = Rule(
     Severity.CRITICAL,
     says="the key at {place} has been revoked: its p= is empty",
     why=UNVERIFIABLE,
-    fix="Sign with a selector whose key is published and drop this one from the configuration, or publish its key at "
-    "{holder}.",
+    fix="Sign with a selector whose key is published, and remove this one from the configuration. Or publish its key "
+    "at {holder}.",
     ref="RFC 6376 section 3.6.1",
     refusals=receiver_replies.DKIM_FAILS,
     remedy=remedies.publish_key,
@@ -181,10 +185,10 @@ REVOKED = Rule(
 RETIRED_STILL_PUBLISHED = Rule(
     "dkim.retired-still-published",
     Severity.WARNING,
-    says="the selector {selector} is retired, but {place} still holds its key",
-    why="Whoever got hold of the old private key, from a backup or an old machine, can still sign as the domain.",
-    fix='Put the TXT record "v=DKIM1; p=" in the place of what stands at {name}, or remove that, once mail signed with '
-    "the key has been delivered: after a week or so.",
+    says="the selector {selector} is retired, but {place} still has its key",
+    why="Anyone who has the old private key, from a backup or an old machine, can still sign as the domain.",
+    fix='Replace the TXT record at {name} with "v=DKIM1; p=", or remove it. Wait about a week until mail signed '
+    "with the key is delivered.",
     ref="RFC 6376 sections 3.1, 3.6.1",
     remedy=remedies.revoke,
 )
@@ -192,27 +196,28 @@ NO_KEYS = Rule(
     "dkim.no-keys",
     Severity.WARNING,
     says="{domain} has no DKIM key: nothing exists in DNS at or below {namespaces}",
-    why="No signature in its name verifies, so DMARC rests on SPF alone, which breaks when mail is forwarded. If there "
-    "are keys after all, the name servers wrongly deny a name that has others below it, and receivers may believe it.",
-    fix="Sign with a key that is published at SELECTOR._domainkey.{domain} and list its selector in dkim_selectors; "
-    "list one that signs for another domain with that domain.",
+    why="No signature for the domain verifies, so DMARC depends on SPF alone, which breaks when mail is forwarded. If "
+    "there are keys, the name servers wrongly deny a name that has others below it.",
+    fix="Sign with a key that is published at SELECTOR._domainkey.{domain}, and list its selector in dkim_selectors. "
+    "List a selector of another domain with that domain.",
     ref="RFC 6376 section 3.6.2.1; RFC 8020 section 2",
     refusals=receiver_replies.DKIM_FAILS,
 )
 SELECTORS_UNKNOWN = Rule(
     "dkim.selectors-unknown",
     Severity.INFO,
-    says="{namespace} exists in DNS, so there may be DKIM keys for {domain}, but nobody told under which selectors",
-    why="DNS does not list the names below another one, so none of these keys is judged, whatever is wrong with it.",
-    fix="List in dkim_selectors of {domain} each s= of the DKIM-Signature headers of its mail, with the d= where that "
-    "is another domain.",
+    says="{namespace} exists in DNS, so {domain} may have DKIM keys, but no selector is configured",
+    why="DNS does not list the names below another one. These keys are not checked.",
+    fix="List in dkim_selectors of {domain} each s= of the DKIM-Signature headers of its mail. Add the d= if it is "
+    "another domain.",
     ref="RFC 6376 sections 3.1, 3.6.2.1",
 )
 NO_SHA256 = Rule(
     "dkim.no-sha256",
     Severity.CRITICAL,
-    says="{place} allows only the hashes h={hashes}, and sha256 is not among them",
-    why="SHA-1 signatures must not be verified any more, and SHA-256 ones are forbidden by this tag. " + UNVERIFIABLE,
+    says="{place} allows only the hashes h={hashes}, without sha256",
+    why="SHA-1 signatures must no longer be verified, and this tag forbids SHA-256. DKIM signatures made with this "
+    "key cannot be verified: the mail counts as unsigned, and only SPF is left for DMARC.",
     fix="Remove the h= tag from the TXT record at {holder}, or set h=sha256.",
     ref="RFC 8301 section 3.1; RFC 6376 section 3.6.1",
     refusals=receiver_replies.DKIM_FAILS,
@@ -221,8 +226,9 @@ NO_SHA256 = Rule(
 NOT_FOR_EMAIL = Rule(
     "dkim.not-for-email",
     Severity.CRITICAL,
-    says="{place} serves only s={services}, not email",
-    why="Verifiers of mail must not use a key that was published for other services. " + UNVERIFIABLE,
+    says="{place} is only for s={services}, not for email",
+    why="Verifiers must not use a key that was published for other services. DKIM signatures made with this key "
+    "cannot be verified: the mail counts as unsigned, and only SPF is left for DMARC.",
     fix="Remove the s= tag from the TXT record at {holder}, or set s=email.",
     ref="RFC 6376 section 3.6.1",
     refusals=receiver_replies.DKIM_FAILS,
@@ -231,17 +237,17 @@ NOT_FOR_EMAIL = Rule(
 TESTING = Rule(
     "dkim.testing",
     Severity.INFO,
-    says="{place} has the flag t=y: the domain says that it is only testing DKIM",
-    why="A verifier must not treat such mail differently from unsigned mail, and some take its signature for none.",
+    says="{place} has the flag t=y: the domain only tests DKIM",
+    why="Verifiers must not treat such mail differently from unsigned mail. Some ignore its signature.",
     fix="Remove y from the t= tag of the TXT record at {holder} once signatures verify.",
     ref="RFC 6376 section 3.6.1",
 )
 TOO_SHORT = Rule(
     "dkim.too-short",
     Severity.CRITICAL,
-    says="the RSA key at {place} has {bits} bits; verifiers must refuse keys under 1024",
+    says="the RSA key at {place} has {bits} bits; verifiers must reject keys under 1024",
     why=UNVERIFIABLE,
-    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
+    fix="Create an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
     ref="RFC 8301 section 3.2",
     refusals=receiver_replies.DKIM_FAILS,
 )
@@ -249,35 +255,34 @@ WEAK = Rule(
     "dkim.weak",
     Severity.WARNING,
     says="the RSA key at {place} has {bits} bits; signers should use 2048",
-    why="A key this short is within the reach of an attacker, and receivers have begun to distrust it.",
-    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it; if a provider keeps the key, "
-    "look there for a setting of its length.",
+    why="An attacker can break a key this short, and receivers have begun to distrust it.",
+    fix="Create an RSA key of 2048 bits under a new selector, publish it, and sign with it. If a provider keeps the "
+    "key, change its length there.",
     ref="RFC 8301 section 3.2",
 )
 VERY_LONG = Rule(
     "dkim.very-long",
     Severity.WARNING,
-    says="the RSA key at {place} has {bits} bits; verifiers need not handle more than 4096",
-    why="A verifier that does not handle such a key treats the mail as unsigned.",
-    fix="Make an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
+    says="the RSA key at {place} has {bits} bits; verifiers need not support more than 4096",
+    why="A verifier that does not support such a key treats the mail as unsigned.",
+    fix="Create an RSA key of 2048 bits under a new selector, publish it, and sign with it.",
     ref="RFC 8301 section 3.2",
 )
 ED25519 = Rule(
     "dkim.ed25519",
     Severity.INFO,
     says="the key at {place} is an Ed25519 key, which many receivers do not verify yet",
-    why="A receiver that does not know the algorithm ignores the signature, so it needs an RSA signature beside it.",
+    why="A receiver that does not know the algorithm ignores the signature. It needs an RSA signature as well.",
     fix="Sign each message with an RSA-2048 key under another selector as well.",
     ref="RFC 8463 sections 3, 6",
 )
 OLD_KEY = Rule(
     "dkim.old-key",
     Severity.INFO,
-    says="the key at {place} has been the same for {days} days at least, since {since}",
-    why="A private key gets around with the years: into backups, to old machines, to people who leave. M3AAWG advises "
-    "to change it every six months.",
-    fix="Publish a new key under a new selector, sign with it, and revoke the one at {holder} when mail signed with "
-    "that has been delivered: after a week or so.",
+    says="the key at {place} has not changed for at least {days} days, since {since}",
+    why="The longer a key is used, the more copies exist: in backups, on old machines, with people who left. M3AAWG "
+    "recommends a new key every six months.",
+    fix="Publish a new key under a new selector, and sign with it. Revoke the one at {holder} about a week later.",
     ref="M3AAWG, DKIM Key Rotation Best Common Practices (2019); RFC 6376 section 3.1",
 )
 KEY_SIZE = Metric(

@@ -32,7 +32,7 @@ from exporter.targets import EhloProbe, Peer
     needs={Door.EHLO},
 )
 async def ehlo_probe(target: EhloProbe, net: Net) -> Facts:
-    """Do the peers that were chosen accept what the sender says in EHLO?"""
+    """Do the probed receivers accept the sender's EHLO name?"""
     said = await asyncio.gather(*(_ask(peer, target.helo, net) for peer in target.peers))
     meant = parse(target.helo).repaired
     plain = meant if meant and meant != target.helo else f"one that resolves to {target.ip} and is its PTR name"
@@ -55,9 +55,9 @@ async def ehlo_probe(target: EhloProbe, net: Net) -> Facts:
 REFUSED = Rule(
     "ehlo_probe.refused",
     Severity.CRITICAL,
-    says='{mail_host} answers EHLO "{helo}" with {reply} (said by {server})',
-    why="The refusal comes before any address is named: nothing that this machine sends gets past it there. If the "
-    "reply speaks of an address or a block list, it means the machine that the exporter runs on.",
+    says='{mail_host} answers EHLO "{helo}" with {reply} (from {server})',
+    why="The rejection comes before any address, so no mail of this machine is accepted there. If the reply is about "
+    "an address or a blocklist, it means the exporter's machine.",
     fix=SET,
     ref="RFC 5321 section 4.1.4; RFC 3463 section 3.6",
     refusals=(
@@ -97,7 +97,7 @@ async def _servers(peer: Peer, net: Net) -> tuple[list[Peer], EhloResult]:
         return [peer], EhloResult(peer.name)
     route = await net.drive(mx.route(peer.name))
     names = [peer.name] if route.way is Way.IMPLICIT else list(route.hosts)
-    doubt = _unanswered(route.doubt) or _nowhere(peer.name, "takes no mail: its DNS names no mail host")
+    doubt = _unanswered(route.doubt) or _nowhere(peer.name, "accepts no mail: it has no mail host in DNS")
     return [Peer(name) for name in names], EhloResult(peer.name, doubt=doubt)
 
 
@@ -106,4 +106,4 @@ def _unanswered(reply: Reply | None) -> Doubt | None:
 
 
 def _nowhere(name: str, why: str) -> Doubt:
-    return Doubt(Reason.NETWORK, f"{name} {why}; correct the peer in the configuration")
+    return Doubt(Reason.NETWORK, f"{name} {why}; correct it in the configuration")

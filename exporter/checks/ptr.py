@@ -18,14 +18,12 @@ from exporter.targets import Address
 
 @dataclass(frozen=True, slots=True)
 class PtrOptions(Options):
-    allow_generic: tuple[str, ...] = option(
-        default=(), says="domains below which names may look generic, as those of a dynamic line do"
-    )
+    allow_generic: tuple[str, ...] = option(default=(), says="domains below which PTR names may look generic")
 
 
 @check(over=Address, options=PtrOptions)
 async def ptr(target: Address, net: Net) -> Facts:
-    """Does the address have a name that leads back to it?"""
+    """Does the address have forward-confirmed reverse DNS (FCrDNS)?"""
     ip, helo = target.ip, _advised(target) or FULL_NAME
     block = names.not_public(ip)
     if block:
@@ -39,7 +37,7 @@ async def ptr(target: Address, net: Net) -> Facts:
         return
 
     listed = sorted(set(found.names))  # the order of an answer is chance, a verdict is not
-    stays = helo if helo in listed else "the one that the server is to say in HELO"
+    stays = helo if helo in listed else "the HELO name of the server"
     looked_at = listed[:MOST_NAMES]
     if len(listed) > MOST_NAMES:
         yield TOO_MANY(ip=ip, count=len(listed), limit=MOST_NAMES, helo=stays)
@@ -75,7 +73,7 @@ async def ptr(target: Address, net: Net) -> Facts:
             yield narrowed if strays else narrowed.over(SEVERAL)
     elif len(listed) > MOST_NAMES:  # a name that was not looked at might lead back
         if net.active(target, UNCONFIRMED):
-            why = f"{ip} has {len(listed)} PTR names, of which {MOST_NAMES} were looked at"
+            why = f"{ip} has {len(listed)} PTR names, and {MOST_NAMES} of them were checked"
             yield Doubt(Reason.MALFORMED, why).over(UNCONFIRMED)
     else:
         name = helo if helo in strays else next(filter(names.is_hostname, strays), helo)
@@ -94,9 +92,9 @@ SET = "Ask the owner of {ip} (the hosting provider, not the domain's registrar) 
 NOT_PUBLIC = Rule(
     "ptr.not-public",
     Severity.WARNING,
-    says="{ip} is no public address ({block}), so no receiver ever sees it",
-    why="Mail leaves from another address, behind a translation, and that one is not being looked at.",
-    fix="Configure the address that receivers see in place of {ip}; a Received header of delivered mail shows it.",
+    says="{ip} is not a public address ({block}), so no receiver ever sees it",
+    why="Mail leaves from another address behind NAT, and that one is not checked.",
+    fix="Configure the public address instead of {ip}. A Received header of delivered mail shows it.",
     ref="RFC 6890",
     cause=("ip",),
 )
@@ -104,7 +102,7 @@ MISSING = Rule(
     "ptr.missing",
     Severity.CRITICAL,
     says="{ip} has no PTR record at {pointer}",
-    why="Large receivers refuse or junk mail from an address without reverse DNS.",
+    why="Large receivers reject or junk mail from an address without reverse DNS.",
     fix=SET,
     ref="RFC 1035 section 3.5; RFC 8601 section 2.7.3",
     cause=("ip",),
@@ -120,8 +118,8 @@ MISSING = Rule(
 LOCAL_NAME = Rule(
     "ptr.local-name",
     Severity.CRITICAL,
-    says='the PTR of {ip} is "{name}", a name that nobody else can look up',
-    why="Such a name is a placeholder; receivers treat the address as one without reverse DNS.",
+    says='the PTR of {ip} is "{name}", which is not a public host name',
+    why="Such a name is a placeholder. Receivers treat the address as one without reverse DNS.",
     fix=SET,
     ref="RFC 8601 section 2.7.3; RFC 6761 section 6.3",
     cause=("ip",),
@@ -131,8 +129,8 @@ LOCAL_NAME = Rule(
 BAD_NAME = Rule(
     "ptr.bad-name",
     Severity.WARNING,
-    says='the PTR of {ip} is "{name}", which is no valid host name',
-    why="Host names are letters, digits and hyphens; filters distrust anything else.",
+    says='the PTR of {ip} is "{name}", which is not a valid host name',
+    why="Host names have letters, digits and hyphens. Filters distrust anything else.",
     fix=SET,
     ref="RFC 1123 section 2.1",
     cause=("ip",),
@@ -141,9 +139,9 @@ BAD_NAME = Rule(
 GENERIC_NAME = Rule(
     "ptr.generic-name",
     Severity.WARNING,
-    says="the PTR of {ip} is {name}, which looks like a name made up for a customer's line: {signs}",
-    why="Infected machines have such names and cared-for mail servers have not, so filters count it; Yahoo asks for "
-    "names that are not generic.",
+    says="the PTR of {ip} is {name}, which looks like a generic ISP name: {signs}",
+    why="Infected machines have such names, well-run mail servers do not, so filters count it. Yahoo requires names "
+    "that are not generic.",
     fix="Ask the owner of {ip} (the hosting provider, not the domain's registrar) to set its PTR to {wanted}.",
     ref="RFC 1912 section 2.1; Yahoo, sender best practices",
     cause=("ip",),
@@ -152,8 +150,8 @@ GENERIC_NAME = Rule(
 UNCONFIRMED = Rule(
     "ptr.unconfirmed",
     Severity.CRITICAL,
-    says="no PTR name of {ip} leads back to it: {names}",
-    why="A PTR that is not confirmed by a forward lookup counts as no reverse DNS (iprev fails).",
+    says="reverse DNS of {ip} is not forward-confirmed (FCrDNS): {names}",
+    why="Receivers treat such an address as one without reverse DNS (iprev fails).",
     fix="Publish the record {name} {rdtype} {ip}, or ask the owner of {ip} to set its PTR to a name that has it.",
     ref="RFC 8601 section 2.7.3",
     cause=("ip",),
@@ -163,18 +161,18 @@ UNCONFIRMED = Rule(
 PARTLY_CONFIRMED = Rule(
     "ptr.partly-confirmed",
     Severity.WARNING,
-    says="some PTR names of {ip} do not lead back to it: {names}",
-    why="Some servers look at one name only, and the order of the names changes from lookup to lookup.",
-    fix="Ask the owner of {ip} to remove the PTR records to {names}, or publish {rdtype} {ip} at these names.",
+    says="some PTR names of {ip} are not forward-confirmed (FCrDNS): {names}",
+    why="Some servers check one name only, and the order of the names changes from lookup to lookup.",
+    fix="Ask the owner of {ip} to remove the PTR records {names}, or publish {rdtype} {ip} at these names.",
     ref="RFC 8601 section 2.7.3",
     cause=("ip",),
 )
 TOO_MANY = Rule(
     "ptr.too-many",
     Severity.WARNING,
-    says="{ip} has {count} PTR names, and receivers look at no more than {limit} of them",
-    why="Which ones they look at is chance, and so is whether one leads back.",
-    fix="Ask the owner of {ip} to leave one PTR record, to {helo}.",
+    says="{ip} has {count} PTR names, and receivers check at most {limit} of them",
+    why="Which ones they check is random, and so is whether one is forward-confirmed.",
+    fix="Ask the owner of {ip} to leave one PTR record: {helo}.",
     ref="RFC 8601 section 3; RFC 7208 section 4.6.4",
     cause=("ip",),
     remedy=host_remedies.leave_one,
@@ -182,16 +180,16 @@ TOO_MANY = Rule(
 SEVERAL = Rule(
     "ptr.several",
     Severity.INFO,
-    says="{ip} has {count} PTR names, which all lead back to it",
-    why="One name is the custom; some servers look at the first only, whichever that is at the moment.",
-    fix="Consider asking the owner of {ip} to leave one PTR record, to {helo}.",
+    says="{ip} has {count} PTR names, all of them forward-confirmed",
+    why="One name is usual. Some servers check only the first one, which changes.",
+    fix="Consider asking the owner of {ip} to leave one PTR record: {helo}.",
     ref="RFC 8601 section 2.7.3",
     cause=("ip",),
     remedy=host_remedies.leave_one,
 )
 NAMES = Metric("deliverability_ptr_names", "PTR names of the address.")
 
-FULL_NAME = "the server's full host name, which it says in HELO, too"
+FULL_NAME = "the server's full host name, the same as in HELO"
 MOST_NAMES = 10  # RFC 8601 section 3 asks for a limit; RFC 7208 section 4.6.4 uses this one
 
 
@@ -214,7 +212,7 @@ def _generic(target: Address, name: str) -> Iterator[Finding]:
         ip=target.ip,
         name=name,
         signs=", ".join(sign.what for sign in signs),
-        wanted=_advised(target) or "a name that was chosen for it, such as mail.example.com",
+        wanted=_advised(target) or "a name of your own, such as mail.example.com",
         severity=None if weight >= generic_rdns.GENERIC else Severity.INFO,
     )
 

@@ -24,7 +24,7 @@ from exporter.targets import Delivery
 
 @check(over=Delivery, interval=timedelta(minutes=5), after=receivers.checks(), concludes=True)
 async def receiver(target: Delivery, net: Net) -> Facts:
-    """Will large receivers take mail of the domain, as far as that can be seen before it is sent?"""
+    """Will large receivers accept mail of the domain, as far as it can be checked before sending?"""
     ask = cache(net.state)  # several demands rest on the same verdict, and the evidence names it once
     troubles: list[tuple[Rule, OpenQuestion]] = []
     for name in target.receivers:
@@ -49,8 +49,8 @@ def _rule(finding: str, profile: Profile, demand: Demand) -> Rule:
     return Rule(
         finding,
         Severity.WARNING,
-        says=f'mail of {{domain}} does not meet a demand of {profile.name}, "{demand.text}": {{causes}}',
-        why=f"{profile.name} may refuse, defer or junk such mail.{_words(demand)}",
+        says=f'mail of {{domain}} fails a requirement of {profile.name}, "{demand.text}": {{causes}}',
+        why=f"{profile.name} may reject, defer or junk such mail.{_words(demand)}",
         fix="Fix {finding} of {target} first: {remedy}",
         ref=str(demand.source),
         certain=True,  # it repeats findings of other checks
@@ -59,7 +59,7 @@ def _rule(finding: str, profile: Profile, demand: Demand) -> Rule:
 
 def _words(demand: Demand) -> str:
     """Not as `refusals` of the rule: a refusal that somebody looks up should lead to the cause."""
-    return f' Its reply: "{demand.refusals[0].rstrip(".")}".' if demand.refusals else ""
+    return f' Rejection text: "{demand.refusals[0].rstrip(".")}".' if demand.refusals else ""
 
 
 RULES = {
@@ -70,7 +70,7 @@ RULES = {
 }
 UNMET = Metric(
     "deliverability_receiver_unmet",
-    "Demands of the receiver that mail of the domain does not meet; absent while it meets all that can be seen.",
+    "Failed requirements of the receiver; absent while mail of the domain passes all checkable ones.",
     labels=("receiver",),
 )
 

@@ -29,7 +29,7 @@ from exporter.text import day
 
 @check(over=Registration, interval=timedelta(hours=1), timeout=timedelta(seconds=90), needs={Door.RDAP})
 async def registration(target: Registration, net: Net) -> Facts:
-    """Is the registration of the domain in force, and for how much longer?"""
+    """Is the registration of the domain in force, and for how long?"""
     domain, now = target.domain, net.clock.wall()
     found = await net.registration(domain)
     if not found.server:
@@ -42,7 +42,7 @@ async def registration(target: Registration, net: Net) -> Facts:
             yield NOT_REGISTERED(domain=domain, server=found.server)
             return
         yield NOT_LISTED(domain=domain, server=found.server)
-        yield Doubt(Reason.MALFORMED, f"{found.server} knows no {domain}, which exists in DNS").over(*OF_AN_ANSWER)
+        yield Doubt(Reason.MALFORMED, f"{found.server} does not know {domain}, which exists in DNS").over(*OF_AN_ANSWER)
         return
     yield _status(domain, registered, _registrar(registered))
     if registered.registered is not None and 0 <= now - registered.registered < NEW * DAY:
@@ -50,7 +50,7 @@ async def registration(target: Registration, net: Net) -> Facts:
     if found.expires is None:
         yield NO_EXPIRY(domain=domain, server=found.server)
         if found.dated:
-            missing = f"{found.server} does not say when {domain} expires, but does so of other names"
+            missing = f"{found.server} gives no expiry of {domain}, but gives that of other names"
             yield Doubt(Reason.MALFORMED, missing).over(EXPIRED, EXPIRING)
         return
     yield EXPIRY(found.expires)
@@ -61,17 +61,17 @@ EXPIRY = Metric("deliverability_registration_expiry_timestamp_seconds", "When th
 NOT_REGISTERED = Rule(
     "registration.not-registered",
     Severity.CRITICAL,
-    says="{domain} is not registered: {server} knows no such domain, and it does not exist in DNS",
-    why="No mail from or to the domain can be delivered, and whoever registers it next receives its mail.",
-    fix="Register {domain} again at once, or take it out of the configuration if it was given up on purpose.",
+    says="{domain} is not registered: {server} does not know it, and it does not exist in DNS",
+    why="No mail from or to the domain can be delivered. Anyone who registers it next receives its mail.",
+    fix="Register {domain} again at once, or remove it from the configuration if you gave it up.",
     ref="RFC 7480 section 5.3",
 )
 EXPIRED = Rule(
     "registration.expired",
     Severity.CRITICAL,
     says="the registration of {domain} expired on {date}",
-    why="The registry takes an expired domain out of DNS, at any moment from now on; then no mail from or to it can be "
-    "delivered, and in the end somebody else can register it.",
+    why="The registry removes an expired domain from DNS at any moment. Then no mail from or to it can be delivered, "
+    "and later others can register it.",
     fix="Renew {domain} with its registrar ({registrar}) today.",
     ref="RFC 9083 section 4.5",
 )
@@ -79,15 +79,15 @@ EXPIRING = Rule(
     "registration.expiring",
     Severity.WARNING,
     says="the registration of {domain} expires in {days} days, on {date}",
-    why="By now automatic renewal should have happened. When a registration ends the domain leaves DNS, and no mail "
-    "from or to it can be delivered.",
+    why="Automatic renewal should have happened by now. When a registration ends, the domain leaves DNS, and its mail "
+    "cannot be delivered.",
     fix="Renew {domain} with its registrar ({registrar}) before {date}.",
     ref="RFC 9083 section 4.5",
 )
 AUTO_RENEWED = Rule(
     "registration.auto-renewed",
     Severity.INFO,
-    says="the registry has renewed {domain} by itself, and its registrar can still give it back",
+    says="the registry has renewed {domain} automatically, and its registrar can still cancel that",
     why="The domain works. If its registrar is not paid within the grace period, the registrar may delete it.",
     fix="Make sure that the renewal of {domain} is paid at its registrar ({registrar}).",
     ref="RFC 3915 section 3.1; ICANN: EPP status code autoRenewPeriod",
@@ -95,69 +95,69 @@ AUTO_RENEWED = Rule(
 ON_HOLD = Rule(
     "registration.on-hold",
     Severity.CRITICAL,
-    says='the registration of {domain} has the status "{status}", which takes the domain out of DNS',
-    why="Receivers look the domain up, find nothing and refuse its mail; nobody can answer either. The registrar does "
-    "this for an unpaid bill or an unconfirmed contact address, the registry in a dispute or on abuse.",
-    fix="Ask the registrar of {domain} ({registrar}) why it is on hold, and settle that.",
+    says='the registration of {domain} has the status "{status}", which removes the domain from DNS',
+    why="Receivers do not find the domain and reject its mail. Nobody can answer either. Causes are an unpaid bill, "
+    "an unconfirmed contact address, a dispute or abuse.",
+    fix="Ask the registrar of {domain} ({registrar}) why it is on hold, and resolve that.",
     ref="RFC 5731 section 2.3; RFC 8056 section 2",
 )
 INACTIVE = Rule(
     "registration.inactive",
     Severity.CRITICAL,
-    says='the registration of {domain} has the status "inactive": it names no name servers',
-    why="Without name servers at the registry the domain does not exist in DNS, and its mail is refused.",
+    says='the registration of {domain} has the status "inactive": it has no name servers',
+    why="Without name servers at the registry, the domain does not exist in DNS. Receivers reject its mail.",
     fix="Enter the name servers of {domain} with its registrar ({registrar}).",
     ref="RFC 5731 section 2.3; RFC 8056 section 2",
 )
 REDEMPTION = Rule(
     "registration.redemption",
     Severity.CRITICAL,
-    says='the registration of {domain} has been deleted; the registry keeps it in the status "{status}"',
-    why="The domain is out of DNS. For some weeks its former holder can have it restored; then anybody can get it.",
-    fix="Have {domain} restored by its registrar ({registrar}) today; it costs more than a renewal.",
+    says='the registration of {domain} was deleted; the registry keeps it in the status "{status}"',
+    why="The domain is no longer in DNS. For some weeks you can have it restored, then anybody can get it.",
+    fix="Ask the registrar of {domain} ({registrar}) to restore it today. That costs more than a renewal.",
     ref="RFC 3915 sections 2, 3.1; RFC 8056 section 2",
 )
 PENDING_DELETE = Rule(
     "registration.pending-delete",
     Severity.CRITICAL,
-    says='the registration of {domain} is about to be purged: its status is "pending delete"',
-    why="The domain is out of DNS, it cannot be restored any more, and in a few days anybody can register it, and "
-    "receive its mail.",
-    fix="Order {domain} from a registrar that catches names as they are released, and move mail to another domain.",
+    says='the registration of {domain} will be deleted soon: its status is "pending delete"',
+    why="The domain is no longer in DNS and cannot be restored. In a few days anybody can register it, and receive "
+    "its mail.",
+    fix="Order {domain} from a registrar that catches released names, and move mail to another domain.",
     ref="RFC 3915 sections 2, 3.1; RFC 8056 section 2",
 )
 YOUNG = Rule(
     "registration.young",
     Severity.INFO,
     says="{domain} was registered {days} days ago, on {date}",
-    why="Filters distrust new domains for some weeks, since most of those that send mail at once are made for abuse.",
+    why="Filters distrust new domains for some weeks, because most of those that send mail at once are for abuse.",
     fix="Begin with little mail from {domain}, to people who expect it.",
     ref="Spamhaus: Zero Reputation Domain list",
 )
 NO_RDAP = Rule(
     "registration.no-rdap",
     Severity.INFO,
-    says="the registry of {domain} offers no RDAP over HTTPS, so its registration is not looked at",
-    why="An expiry would come unseen.",
-    fix="Keep an eye on the registration of {domain} at its registrar.",
+    says="the registry of {domain} has no RDAP over HTTPS, so its registration is not checked",
+    why="An expiry would go unnoticed.",
+    fix="Check the registration of {domain} at its registrar.",
     ref="RFC 9224 sections 4, 7",
 )
 NO_EXPIRY = Rule(
     "registration.no-expiry",
     Severity.INFO,
     says="{server} does not say when the registration of {domain} expires",
-    why="An expiry would come unseen. Some registries keep the date to themselves, or renew until told not to.",
-    fix="Keep an eye on the registration of {domain} at its registrar.",
+    why="An expiry would go unnoticed. Some registries do not publish the date, or renew automatically.",
+    fix="Check the registration of {domain} at its registrar.",
     ref="RFC 9083 section 4.5",
 )
 NOT_LISTED = Rule(
     "registration.not-listed",
     Severity.INFO,
-    says="{server} knows no {domain}, which exists in DNS all the same",
-    why="Somebody else than the registry of the top-level domain holds the name, such as a registry below it. The "
-    "check stays without a verdict: an expiry would come unseen.",
-    fix="Keep an eye on the date of {domain} where it was registered, and switch this check off: where the domain is "
-    "configured, set `registration` under `checks` to `enabled: false`.",
+    says="{server} does not know {domain}, although it exists in DNS",
+    why="Another registry than that of the top-level domain has the name, such as one below it. The result stays "
+    "unknown: an expiry would go unnoticed.",
+    fix="Check the date of {domain} where it was registered, and switch this check off. In its configuration, set "
+    "`registration` under `checks` to `enabled: false`.",
     ref="RFC 7480 section 5.3",
 )
 

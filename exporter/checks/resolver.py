@@ -14,7 +14,7 @@ from exporter.targets import OwnResolver
 
 @check(over=OwnResolver)
 async def resolver(target: OwnResolver, net: Net) -> Facts:
-    """Can the exporter believe what its own resolver says?"""
+    """Are the answers of the exporter's own resolver reliable?"""
     if target.uses_blocklists:
         for ip in target.nameservers:
             if ip in PUBLIC_RESOLVERS:
@@ -46,19 +46,19 @@ async def resolver(target: OwnResolver, net: Net) -> Facts:
 REWRITES = Rule(
     "resolver.rewrites",
     Severity.WARNING,
-    says="the resolver invents addresses for names that do not exist: {name} has {addresses}",
-    why="Every name seems to exist and every blocklist seems to list, so that no other verdict can be believed.",
-    fix="Set resolver.nameservers to a resolver that answers NXDOMAIN, best one of your own on this host.",
+    says="the resolver returns addresses for names that do not exist: {name} has {addresses}",
+    why="Every name seems to exist and every blocklist seems to list, so no other result is reliable.",
+    fix="Set resolver.nameservers to a resolver that answers NXDOMAIN, best your own on this host.",
     ref="RFC 2308 section 2.1; RFC 8020 section 2",
     doubts=True,
 )
 DENIES = Rule(
     "resolver.denies",
     Severity.WARNING,
-    says="the resolver says that {name} has no name servers ({answer}): it does not see the DNS that receivers see",
-    why="A resolver that denies what exists makes every record look missing, so that no other verdict can be believed.",
-    fix="Set resolver.nameservers to a resolver that resolves {name}, best one of your own on this host; where there "
-    "is no way to the Internet's DNS on purpose, accept this finding.",
+    says="the resolver says that {name} has no name servers ({answer}): it does not resolve public DNS",
+    why="A resolver that denies what exists makes every record look missing, so no other result is reliable.",
+    fix="Set resolver.nameservers to a resolver that resolves {name}, best your own on this host. If public DNS is "
+    "blocked on purpose, acknowledge this finding.",
     ref="RFC 1034 section 4.3.1; RFC 8020 section 2",
     doubts=True,
 )
@@ -66,24 +66,24 @@ NO_TCP = Rule(
     "resolver.no-tcp",
     Severity.WARNING,
     says="the resolver answers over UDP but not over TCP: {detail}",
-    why="Long answers, such as many TXT records or large keys, fit TCP alone; what rests on them stays unknown.",
-    fix="Let TCP to port 53 of the resolver through, and let the resolver answer it.",
+    why="Long answers, such as many TXT records or large keys, need TCP. Their results stay unknown.",
+    fix="Allow TCP to port 53 of the resolver, and make the resolver answer it.",
     ref="RFC 7766 section 5",
 )
 PUBLIC = Rule(
     "resolver.public",
     Severity.WARNING,
     says="{ip} is a public resolver ({operator}), and blocklists are in use",
-    why="Blocklists refuse the questions of public resolvers or answer them wrongly: listings go unseen.",
-    fix="Set resolver.nameservers to a recursive resolver of your own that forwards to nobody, instead of {ip}.",
+    why="Blocklists reject queries of public resolvers or answer them wrongly, so listings go unnoticed.",
+    fix="Replace {ip} in resolver.nameservers with your own recursive resolver that does not forward.",
     ref="Spamhaus DNSBL usage terms; RFC 5782 section 5",
     subjects=("ip",),
 )
 NOT_VALIDATING = Rule(
     "resolver.not-validating",
     Severity.INFO,
-    says="the resolver does not validate DNSSEC: {name} NS is signed but comes without the AD flag",
-    why="Receivers that validate get no answer at all where signatures are broken; this resolver does not see it.",
+    says="the resolver does not validate DNSSEC: {name} NS is signed, but the AD flag is missing",
+    why="Where signatures are broken, receivers that validate get no answer. This resolver does not see that.",
     fix="Switch on DNSSEC validation in the resolver (unbound: auto-trust-anchor-file; BIND: dnssec-validation auto).",
     ref="RFC 4035 section 3.2.3; RFC 6840 section 5.7",
 )

@@ -22,7 +22,7 @@ from exporter.targets import Domain
 
 @check(over=Domain)
 async def tls_rpt(target: Domain, net: Net) -> Facts:
-    """Do senders know where to report that TLS with the domain's mail hosts fails?"""
+    """Do senders know where to report failed TLS with the domain's mail hosts?"""
     if not target.receives_mail:
         return
     domain = target.name
@@ -40,13 +40,13 @@ async def tls_rpt(target: Domain, net: Net) -> Facts:
         yield MISSING(domain=domain)
 
 
-UNTOLD = "Senders tell nobody when TLS with the mail hosts of the domain fails."
+UNTOLD = "Senders report to nobody when TLS with the mail hosts of the domain fails."
 
 MISSING = Rule(
     "tls_rpt.missing",
     Severity.INFO,
     says="{domain} has no TLS-RPT record",
-    why=UNTOLD + " With MTA-STS or DANE such mail is not delivered, and its senders know it first.",
+    why=UNTOLD + " With MTA-STS or DANE such mail is not delivered, and you learn of it last.",
     fix=f'Publish at _smtp._tls.{{domain}} the TXT record "v=TLSRPTv1; rua=mailto:{MAILBOX}@{{domain}}", with a '
     "mailbox that somebody reads.",
     ref="RFC 8460 section 3",
@@ -55,7 +55,7 @@ MISSING = Rule(
 AT_APEX = Rule(
     "tls_rpt.at-apex",
     Severity.WARNING,
-    says="a TLS-RPT record stands at {domain} itself, where nobody looks for it",
+    says="{domain} has its TLS-RPT record at the wrong name: senders look at _smtp._tls.{domain} only",
     why=UNTOLD,
     fix="Move the TXT record that begins with v=TLSRPTv1 from {domain} to _smtp._tls.{domain}.",
     ref="RFC 8460 section 3",
@@ -66,22 +66,22 @@ DANGLING_CNAME = Rule(
     Severity.WARNING,
     says="{name} is a CNAME to {target}, which has no TXT record",
     why=UNTOLD,
-    fix="Ask whoever runs {target} to publish the record there, or remove the CNAME at {name}.",
+    fix="Ask the operator of {target} to publish the record there, or remove the CNAME at {name}.",
     ref="RFC 8460 section 3; RFC 1034 section 3.6.2",
 )
 MULTIPLE_RECORDS = Rule(
     "tls_rpt.multiple-records",
     Severity.WARNING,
-    says="{name} holds {count} TLS-RPT records, so none of them counts",
+    says="{name} has {count} TLS-RPT records, so senders use none of them",
     why=UNTOLD,
-    fix="Leave a single TXT record that begins with v=TLSRPTv1 at {name}; its rua= may list several addresses.",
+    fix="Leave one TXT record that begins with v=TLSRPTv1 at {name}. Its rua= may list several addresses.",
     ref="RFC 8460 section 3",
     remedy=report_tls,
 )
 SYNTAX = Rule(
     "tls_rpt.syntax",
     Severity.WARNING,
-    says="the TLS-RPT record at {name} does not count: {error}",
+    says="the TLS-RPT record at {name} is invalid: {error}",
     why=UNTOLD,
     fix='Publish at {name} the TXT record "{record}", with an address that somebody reads.',
     ref="RFC 8460 section 3",
@@ -90,10 +90,10 @@ SYNTAX = Rule(
 BAD_URI = Rule(
     "tls_rpt.bad-uri",
     Severity.WARNING,
-    says="the TLS-RPT record at {name} names what no report can go to: {uris}",
-    why="A sender that picks this one reports to nobody, and a strict one takes the whole record for invalid.",
-    fix="Correct rua= in the TXT record at {name}: mailto: or https: URIs with commas between, and %2C or %21 for a "
-    "comma or an exclamation mark inside of one.",
+    says="the TLS-RPT record at {name} has addresses that cannot receive reports: {uris}",
+    why="A sender that uses such an address reports to nobody. A strict sender treats the whole record as invalid.",
+    fix="Correct rua= in the TXT record at {name}: mailto: or https: addresses with commas between them. Write a "
+    "comma inside an address as %2C, an exclamation mark as %21.",
     ref="RFC 8460 section 3",
     remedy=report_tls,
 )

@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
 
     tell = commands.add_parser(
         "explain",
-        help="a finding's runbook, or what is behind a refusal",
+        help="a finding's runbook, or the cause of a rejection",
         description="The runbook of a finding, or what may be behind a refusal: a reply, a log line, a whole bounce.",
         epilog="Exit code: 0 something was found, 1 nothing matches, 64 the command line or configuration is wrong.",
         allow_abbrev=False,
@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
         dest="config",
         type=Path,
         metavar="FILE",
-        help="run the checks in question once, and say whether one of the causes stands",
+        help="run these checks once, and say whether one of the causes is active",
     )
     _log_flags(tell)
 
@@ -210,8 +210,8 @@ def _check(check: _Parser) -> None:
         dest="fail_on",
         choices=[level.value for level in FailOn],
         default=FailOn.WARNING.value,
-        help="from which level on the exit code is not 0 (default: warning); unknown counts also what cannot be told "
-        "from this machine; new counts only what the records of --with or --without break",
+        help="the lowest level with an exit code other than 0 (default: warning). unknown also counts what this "
+        "machine cannot check; new counts only what the records of --with or --without break",
     )
     check.add_argument(
         "--with",

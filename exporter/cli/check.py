@@ -201,7 +201,7 @@ def _subject(words: Sequence[str], targets: Sequence[Target]) -> str:
 
 async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> int:
     if arguments.targets:
-        raise ValueError("--recipients FILE is looked at alone, without TARGET")
+        raise ValueError("--recipients FILE cannot be combined with TARGET")
     said = {"--helo": arguments.helo, "--smtp.helo-name": arguments.helo_name}
     if told := [*DomainFlags.read(arguments).given(), *(flag for flag, value in said.items() if value is not None)]:
         raise ValueError(f"--recipients FILE is looked at alone, without {told[0]}")

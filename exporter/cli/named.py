@@ -191,5 +191,5 @@ def _selectors(given: tuple[str, ...]) -> tuple[str, ...]:
     for text in given:
         selector, marker, _ = text.partition("._domainkey")
         if marker:
-            raise ValueError(f"--dkim-selector: {text!r} is where a key stands; give the selector alone, {selector}")
+            raise ValueError(f"--dkim-selector: {text!r} is the name of a key; give only the selector, {selector}")
     return given

@@ -120,7 +120,7 @@ class Domains:
 
     async def _ask(self, domain: str) -> Remark | None:
         if self._doubted:
-            says = f"is in {domain}, of which nothing can be said, because the resolver cannot be believed"
+            says = f"is in {domain}, which is unknown, because the resolver is not reliable"
             return Remark(Judgement.UNKNOWN, f"{says}: {self._doubted}", "Ask again with another --resolver.")
         async with self._slots:
             return remark(await self._net().drive(mx.route(domain)))
@@ -136,7 +136,7 @@ def remark(route: mx.Route) -> Remark | None:
         case Way.NOWHERE:
             return Remark(Judgement.REFUSED, f"is in {domain}, which has neither an MX nor an address record", correct)
         case Way.NULL:
-            return Remark(Judgement.REFUSED, f"is in {domain}, which takes no mail (null MX)", correct)
+            return Remark(Judgement.REFUSED, f"is in {domain}, which accepts no mail (null MX)", correct)
         case Way.IMPLICIT if route.implicit and route.implicit.state is HostState.NOT_PUBLIC:
             return Remark(Judgement.REFUSED, f"is in {domain}, which has no MX and no public address", correct)
         case Way.UNKNOWN:

@@ -73,7 +73,7 @@ class Telling:
             print(terminal.STOPPED.format(*stopped), file=sys.stderr)
 
     def resolver_fails(self, why: object) -> int:
-        text = f"the resolver {self.resolver} does not answer, so nothing can be told: {why}"
+        text = f"the resolver {self.resolver} does not answer: {why}"
         if self.style in ("junit", "sarif"):
             return fail(text, Exit.UNKNOWN)
         if self.style == "text":

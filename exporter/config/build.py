@@ -232,7 +232,7 @@ class Build:
         shared = [use.name for use in domain.senders if use.mail_from is None]
         if len(shared) > 1 and len(domain.mail_from or ()) > 1:
             how = f"in `senders: [{{name: {shared[-1]}, mail_from: [...]}}]`"
-            at_each = "names several domains, and SPF is judged at each for each of its senders"
+            at_each = "names several domains, and SPF is checked at each for each of its senders"
             self._doubt(where / "mail_from", f"{at_each}; say which one uses which, as {how}")
         for number, use in enumerate(domain.senders):
             yield from self._use(domain, use, where, number, common)
@@ -373,7 +373,7 @@ class Build:
 
     def _doubts(self) -> None:
         if not any(self.entries[key] for key in ("senders", "domains", "mail_hosts")):
-            self._doubt(self.top, "has no senders, domains or mail_hosts: there is nothing to look at")
+            self._doubt(self.top, "has no senders, domains or mail_hosts: there is nothing to check")
         for name, sender in self._senders.items():
             if name not in self._named:
                 self._doubt(sender.where, "is named by no domain: whether SPF authorises it is not checked")

@@ -27,7 +27,7 @@ def judge(
     for name, every in config.schedule.items():
         check = catalogue.checks.get(name)
         if check and every < (least := check.min_interval):
-            problem = f"expected {values.written(least)} or more: it asks servers of others, who notice"
+            problem = f"expected {values.written(least)} or more: it queries other people's servers"
             problems.report(top / "schedule" / name, problem)
 
 
@@ -48,6 +48,6 @@ def judge_helo_name(
         off = ", ".join(f"{name}: {{enabled: false}}" for name in sorted(needing))
         problems.report(
             top / "smtp" / "helo_name",
-            f"is missing, and no guess is made; set it to the exporter's own host name, which {speaking} says to "
-            f"mail hosts, or switch that off with `checks: {{{off}}}`",
+            f"is missing, and no guess is made. Set it to the exporter's own host name, for EHLO of {speaking}. "
+            f"Or switch that off with `checks: {{{off}}}`",
         )

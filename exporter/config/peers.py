@@ -19,7 +19,7 @@ def read(entries: Iterable[schema.PeerEntry], where: Where, problems: Problems) 
         elif entry.port and not entry.host:
             problems.report(here / "port", "goes with host alone: mail for a domain goes to port 25")
         elif name in seen:
-            problems.report(here, f"the peer {name} is configured twice: here and at {seen[name]}; keep one")
+            problems.report(here, f"the probed receiver {name} is configured twice: here and at {seen[name]}; keep one")
         else:
             seen[name] = here
             yield Peer(name, exactly=entry.host is not None, port=entry.port or 25)

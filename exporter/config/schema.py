@@ -105,7 +105,7 @@ else:
 class AcceptEntry(Keys):
     finding: FindingId = Field(description="the id of the finding to live with")
     until: Maybe[Day] = Field(None, description="the last day (UTC) of it; afterwards it counts again. Default: no end")
-    reason: Why = Field(description="the reason, for whoever reads it next year")
+    reason: Why = Field(description="the reason, for those who read it next year")
 
 
 OptionsByCheck: TypeAlias = dict[CheckId, OptionsOfCheck]
@@ -119,7 +119,7 @@ class TargetEntry(Keys):
     )
     checks: OptionsByCheck = Field({}, description="checks switched off or on for this entry alone")
     accept: Annotated[list[AcceptEntry], listed("accepted findings")] = Field(
-        [], description="findings that do not count here, for a while or for good"
+        [], description="findings that are acknowledged here, until a date or without end"
     )
 
 
@@ -133,9 +133,7 @@ class SenderEntry(TargetEntry):
     addresses: Maybe[
         Annotated[list[Annotated[AddressEntry, Short("ip")]], listed("IP addresses", empty=False, most=10_000)]
     ] = Field(None, description="the addresses that send; each may be {ip, helo}")
-    helo: Maybe[Helo] = Field(
-        None, description="the name said in HELO/EHLO, exactly as on the wire: it is judged, not repaired"
-    )
+    helo: Maybe[Helo] = Field(None, description="the name said in HELO/EHLO, exactly as the machine sends it")
     spf_include: Maybe[RecordDomain] = Field(
         None,
         description="for somebody else's machines: the name that SPF must include, instead of addresses; not needed "
@@ -157,7 +155,7 @@ class SenderOfDomain(Keys):
 class SelectorEntry(Keys):
     selector: SelectorName = Field(description="the s= tag of the signature")
     domain: Maybe[RecordDomain] = Field(None, description="the d= tag of the signature; default: the domain itself")
-    retired: bool = Field(False, description="true: nothing is signed with it any more, so its key ought to be gone")
+    retired: bool = Field(False, description="true: no longer used, so its key must be revoked or removed")
 
 
 class DomainDefaults(TargetEntry):
@@ -166,7 +164,7 @@ class DomainDefaults(TargetEntry):
     )
     mail_from: Maybe[Annotated[list[RecordDomain], listed("domain names", empty=False)]] = Field(
         None,
-        description="the envelope domains of the senders without a mail_from of their own; SPF is judged there. "
+        description="the envelope domains of the senders without a mail_from of their own; SPF is checked there. "
         "Default: the domain itself",
     )
     dkim_selectors: Annotated[list[Annotated[SelectorEntry, Short("selector")]], listed("names")] = Field(
@@ -174,7 +172,7 @@ class DomainDefaults(TargetEntry):
     )
     receives_mail: bool = Field(True, description="false: the domain wants a null MX or none")
     receivers: Maybe[Annotated[list[ReceiverName], listed("names of receivers")]] = Field(
-        None, description="whose demands its mail has to meet; default: those of the general list"
+        None, description="whose requirements its mail must pass; default: those of the general list"
     )
     sends_mail: bool = Field(True, description="false: the domain is parked; it wants v=spf1 -all and p=reject")
 
@@ -299,7 +297,7 @@ class Config(Entries):
 
     resolver: ResolverSection = Field(ResolverSection(), description="how the exporter asks DNS")
     schedule: dict[PaceId, Interval] = Field(
-        {}, description="how often each check runs; `default` is for those without a pace of their own. Default: 15m"
+        {}, description="how often each check runs; `default` is for those without their own interval. Default: 15m"
     )
     smtp: SmtpSection = Field(SmtpSection(), description="how the exporter speaks to mail hosts")
     rdap: RdapSection = Field(RdapSection(), description="how the exporter asks registries when a domain expires")
@@ -314,7 +312,7 @@ class Config(Entries):
     )
     receivers: Annotated[list[ReceiverName], listed("names of receivers")] = Field(
         list(receivers.DEFAULT),
-        description="whose demands mail of the domains has to meet; []: none. A bulk profile brings the plain one",
+        description="whose requirements mail of the domains must pass; []: none. A bulk profile includes the plain one",
     )
     domain_defaults: DomainDefaults = Field(
         DomainDefaults(),

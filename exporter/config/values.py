@@ -154,7 +154,7 @@ def list_name(text: str) -> str:
 
 def helo(text: str) -> str:
     if len(text) > LONGEST_HELO:
-        raise ValueError(f"is longer than {LONGEST_HELO} characters; no machine says that")
+        raise ValueError(f"is longer than {LONGEST_HELO} characters; no machine uses that")
     return text
 
 
@@ -163,8 +163,8 @@ def own_helo(text: str) -> str:
     own = text.lower()
     if not names.is_hostname(own) or "." not in own or own.rpartition(".")[2].isdigit():
         raise ValueError(
-            f"{quoted(text)} is no fully qualified host name; set a name with an address record that leads to the "
-            "exporter's machine, as in probe.example.net, without a trailing dot"
+            f"{quoted(text)} is not a fully qualified host name. Set a name with an address record of the exporter's "
+            "machine, such as probe.example.net, without a trailing dot"
         )
     return own
 
@@ -241,7 +241,7 @@ def file_or_url(text: str) -> str:
 def receiver(text: str) -> str:
     if text not in receivers.shipped():
         hint = did_you_mean(text, receivers.shipped())
-        raise ValueError(f"{quoted(text)} is no receiver whose demands are known; {hint}")
+        raise ValueError(f"{quoted(text)} is not a receiver with known requirements; {hint}")
     return text
 
 

@@ -263,7 +263,7 @@ class _WebReading:
         if entry.http_server_config.model_fields_set >= {"http2"} and entry.http_server_config.http2:
             self._warn(("http_server_config", "http2"), "is taken and has no effect: this exporter speaks HTTP/1.1")
         if users and tls is None:
-            self._warn(("basic_auth_users",), "asks for passwords without TLS: whoever sees the traffic sees them")
+            self._warn(("basic_auth_users",), "asks for passwords without TLS: anyone who sees the traffic sees them")
         sans = entry.tls_server_config.client_allowed_sans or ()
         locks = {
             "tls_server_config": tls,

@@ -146,8 +146,8 @@ def _curves(context: ssl.SSLContext, keys: TlsKeys) -> None:
     else:
         raise TlsFault(
             "curve_preferences",
-            f"names {len(names)} curves, and this Python can offer one; keep one, such as CurveP256, "
-            "or leave the key out: then OpenSSL offers all that it trusts",
+            f"names {len(names)} curves, and this Python can offer one. Keep one, such as CurveP256, "
+            "or remove the key: then OpenSSL offers its default curves",
         )
 
 

@@ -241,7 +241,7 @@ class MailServer:
                     await line.say(f"221 2.0.0 {behaviour.name} says goodbye")
                     return
                 case "MAIL":
-                    await line.say("550 5.7.1 this server takes no mail [demo]")
+                    await line.say("550 5.7.1 this server accepts no mail [demo]")
                 case _:
                     await line.say("502 5.5.1 no such command [demo]")
 

@@ -88,42 +88,51 @@ CHANGED = "record-changed.example.net", "TXT", '"v=spf1 ip4:192.0.2.10 ip6:2001:
 CHANGED_AFTER = 60.0  # seconds
 
 _TOLD = """
-A demonstration: a small mail world on loopback, with DNS, blocklists, mail servers and a registry of its own. Nothing
-goes out to the network. The exporter itself is the real one, and its configuration is
+A demonstration: a small mail world on loopback, with its own DNS, blocklists, mail servers and registry. Nothing is
+sent to the network. The exporter itself is the real one, with this configuration:
 
   {config}
 
-but for one thing: its resolver is the name server of this world. It meets the mail hosts, and the registry that is
-asked when domains expire, on local ports, and trusts the authorities that made their certificates. Most entries there
-have one fault each, and are named after it. All verdicts are there in a few seconds:
+Only the resolver differs: it is the name server of this world. The mail hosts and the registry are on local ports, and
+the exporter trusts their certificate authorities. Most entries have one fault, and its name says which. All results
+are there in a few seconds:
 
   {url}/
-      everything: what is wrong, what cannot be told, what is good
-  {url}/targets/domain=example.com
-      a domain that does it right
-  {url}/targets/sender=helo-two-dots,ip=198.51.100.2
-      a machine that says EHLO MacBook.. and hears from Office 365: 501 5.5.4 Invalid domain name
-  {url}/targets/domain=spf-too-many-lookups.example.net
-      an SPF record that looks good, and breaks at receivers
-  {url}/targets/mail_host=certificate-expired.example.net,mail_port=25
-      a mail server whose certificate has expired
-  {url}/targets/domain=record-changed.example.net
-      whose SPF record changes after a minute: what it was and is, once it is looked at again, in a quarter of an hour
-  {url}/receivers/microsoft
-      will Office 365 take my mail? Domain by domain, with its own words where it will not
-  {url}/findings
-      all that can be found, why it matters, what to do
-  {url}/findings?q=501+5.5.4+Invalid+domain+name
-      what is behind a refusal: paste a reply, a log line or a whole bounce
-  {url}/metrics
-      what Prometheus gets
+      everything: problems, unknown results, passing checks
 
-Ask this world yourself:
+  {url}/targets/domain=example.com
+      a domain without a problem
+
+  {url}/targets/sender=helo-two-dots,ip=198.51.100.2
+      a machine with EHLO MacBook.., which Office 365 answers with 501 5.5.4 Invalid domain name
+
+  {url}/targets/domain=spf-too-many-lookups.example.net
+      an SPF record that looks right, and fails at receivers
+
+  {url}/targets/mail_host=certificate-expired.example.net,mail_port=25
+      a mail server with an expired certificate
+
+  {url}/targets/domain=record-changed.example.net
+      its SPF record changes after a minute; the page shows both after the next run, in 15 minutes
+
+  {url}/receivers/microsoft
+      will Office 365 accept my mail? Domain by domain, with its rejection texts
+
+  {url}/findings
+      all findings, why they matter, and how to fix them
+
+  {url}/findings?q=501+5.5.4+Invalid+domain+name
+      the cause of a rejection: paste a reply, a log line or a whole bounce
+
+  {url}/metrics
+      the metrics for Prometheus
+
+Query this world yourself:
 
   dig @{dns_host} -p {dns_port} spf-too-many-lookups.example.net TXT
-  nc {smtp_host} {smtp_port}      # mx1.example.com; say EHLO MacBook..
+  nc {smtp_host} {smtp_port}      # mx1.example.com; type EHLO MacBook..
 
-With domains and machines of your own:
+With your own domains and machines:
 
   deliverability-exporter check example.com
   deliverability-exporter --config.file=config.yaml

@@ -22,21 +22,21 @@ CHECKS = "deliverability_checks"
 PROBLEMS = "deliverability_problems"
 
 HELP = {  # of the families that are no measures of a check
-    OK: "1 or 0: the last conclusive verdict, from a background evaluation; absent until the first one.",
-    UNKNOWN: "1 while the latest run could not tell, or none has ended yet.",
-    REASON: "1 while the latest run could not tell, by reason.",
-    FINDING: "1 while the finding stands.",
+    OK: "1 or 0: the last conclusive result, from a background run; absent until the first one.",
+    UNKNOWN: "1 while the result of the latest run is unknown, or no run has ended yet.",
+    REASON: "1 while the result of the latest run is unknown, by reason.",
+    FINDING: "1 while the finding is active.",
     SINCE: "When the finding was first seen, once further looks have confirmed it.",
-    FLAPPING: "1 while the finding comes and goes.",
-    INFO: "What notices say of the finding: title, impact on mail, and fix.",
-    ACCEPTED_UNTIL: "Until when the operator accepts the standing finding; +Inf is for good.",
-    LAST_CONCLUSIVE: "While the latest run could not tell: when the latest one without doubt ended; 0 is never.",
-    RECORD_CHANGED: "When a record that the check looks at last changed; absent 30 days after that.",
+    FLAPPING: "1 while the finding flaps.",
+    INFO: "Texts of the finding for notifications: title, impact on mail, and fix.",
+    ACCEPTED_UNTIL: "Until when the active finding is acknowledged; +Inf is without end.",
+    LAST_CONCLUSIVE: "While the result of the latest run is unknown: when the last conclusive one ended; 0 is never.",
+    RECORD_CHANGED: "When a record of the check last changed; absent 30 days later.",
     INTERVAL: "Configured seconds between two runs of the check on one target.",
-    DOMAIN_SENDER: "The domain's mail is sent by this sender.",
+    DOMAIN_SENDER: "This sender sends mail of the domain.",
     SENDER: "The sender greets with this HELO name from this address.",
-    TARGETS: "Targets that checks look at, by kind and by the labels of metrics.totals_by.",
-    PROBLEMS: "Problems by finding: all that one change repairs is one, on however many targets. Confirmed or not.",
+    TARGETS: "Checked targets, by kind and by the labels of metrics.totals_by.",
+    PROBLEMS: "Problems by finding, confirmed or not. All findings that one change fixes are one problem.",
     CHECKS: "Checks of targets by status, the first that applies of fail, pending, unknown and pass.",
 }
 OWN_PREFIX = "deliverability_exporter_"

@@ -187,8 +187,8 @@ class StateDatabase:
         if copy.foreign:
             return f"{self.path} {copy.fault}: kept as {aside}; what this version knows of it is taken over"
         return (
-            f"{self.path} is damaged ({copy.fault}): set aside as {aside}; all that can be read is kept, the rest is "
-            "asked anew; look at the disk if this happens again"
+            f"{self.path} is damaged ({copy.fault}): renamed to {aside}. What is readable is kept, the rest is "
+            "checked again. Check the disk if this happens again"
         )
 
     def _aside(self, kind: str) -> Path:

@@ -233,8 +233,8 @@ class StateFile:
             return
         if not self.trouble:
             log.error(
-                "state cannot be saved in %s (%s): it is kept in memory and written once it can be; make room there, "
-                "let this user write there, or give another --storage.path",
+                "state cannot be saved in %s (%s): it is kept in memory and saved later. Free space there, "
+                "allow this user to write there, or set another --storage.path",
                 self._database.path,
                 result.error,
             )
@@ -315,7 +315,7 @@ def _write(database: StateDatabase, changes: dict[Name, Change], spare: _Saved) 
     renewed, error = False, ""
     for _ in range(2):
         if database.gone():
-            told.append(f"{database.path} was deleted or replaced: all that is known is written anew")
+            told.append(f"{database.path} was deleted or replaced: everything is written again")
             renewed = True
         if not database.is_open:
             opened = _open(database, spare)

@@ -275,14 +275,14 @@ def _literal(bare: str, start: int) -> tuple[IP | None, HeloFault | None]:
     if end < 0:
         return bad("the closing bracket is missing", at=len(bare) - 1)
     if "[" in bare[1:]:
-        return bad("there is a bracket too many", at=bare.index("[", 1), code=True)
+        return bad("there is an extra bracket", at=bare.index("[", 1), code=True)
     if end < len(bare) - 1:
-        return bad("there is something behind the closing bracket", at=end + 1, code=True)
+        return bad("there is something after the closing bracket", at=end + 1, code=True)
     inner = bare[1:-1]
     tag, colon, rest = inner.partition(":")
     if not colon:
         address = names.as_address(inner)
-        return (address, None) if address else strange("this is no IPv4 address", 1, _V4)
+        return (address, None) if address else strange("this is not an IPv4 address", 1, _V4)
     if tag.lower() != "ipv6":
         if names.as_address(inner):
             return bad('the tag "IPv6:" is missing', at=1)
@@ -290,7 +290,7 @@ def _literal(bare: str, start: int) -> tuple[IP | None, HeloFault | None]:
         return bad("the tag is not registered" if _TAG.fullmatch(tag) else "the tag is malformed", at=1)
     found = names.as_address(rest)
     if not isinstance(found, IPv6Address) or not _six_groups(rest):
-        return strange("this is no IPv6 address", len("[IPv6:"), _V6)
+        return strange("this is not an IPv6 address", len("[IPv6:"), _V6)
     if found.ipv4_mapped:
         return bad(f"an IPv4-mapped address; the IPv4 form is [{found.ipv4_mapped}]", HeloFaultKind.MAPPED_LITERAL)
     return found, None

@@ -98,7 +98,7 @@ def parse(text: str) -> Mailbox:
     octets = len(local.encode()) + 1 + len(mailbox.domain or domain)
     if octets > LONGEST_MAILBOX:
         raise MailboxSyntaxError(
-            f"has {octets} octets, more than {LONGEST_MAILBOX}",
+            f"has {octets} bytes, more than {LONGEST_MAILBOX}",
             "Use a shorter address of that mailbox.",
             certain=False,  # each server must take so many, and may take more (RFC 5321 section 4.5.3.1)
         )
@@ -119,7 +119,7 @@ def _see_everything(text: str) -> None:
     broken = [i for i, char in enumerate(text) if _NO_UTF8.match(char)]
     if broken:
         octets = ", ".join(f"0x{ord(text[i]) - 0xDC00:02x} at position {i + 1}" for i in broken[:SHOWN])
-        raise MailboxSyntaxError(f"holds octets that are no UTF-8: {octets}", "Save the list as UTF-8.")
+        raise MailboxSyntaxError(f"holds bytes that are not UTF-8: {octets}", "Save the list as UTF-8.")
     hidden = [i for i, char in enumerate(text) if _hidden(char) and not _joins(text, i)]
     if hidden:
         what = ", ".join(f"{_named(text[i])} at position {i + 1}" for i in hidden[:SHOWN])
@@ -127,7 +127,7 @@ def _see_everything(text: str) -> None:
         fix = (
             "Save the list as UTF-8 without a byte order mark."
             if hidden == [0] and text[0] == "\ufeff"
-            else "Remove what cannot be seen, best by typing the address anew instead of pasting it."
+            else "Remove the invisible characters: type the address again instead of pasting it."
         )
         raise MailboxSyntaxError(f"holds what cannot be seen: {what}{more}", fix)
     if not text.strip():
@@ -194,7 +194,7 @@ def _local_part(local: str) -> None:
     octets = len(local.encode())
     if octets > LONGEST_LOCAL:
         raise MailboxSyntaxError(
-            f"has {octets} octets before the @, more than {LONGEST_LOCAL}",
+            f"has {octets} bytes before the @, more than {LONGEST_LOCAL}",
             "Use a shorter address of that mailbox.",
             certain=False,  # GitHub's addresses for replies have more, and work
         )
@@ -225,7 +225,7 @@ def _unicode(local: str) -> None:
     except EmailNotValidError as error:
         raise MailboxSyntaxError(
             f"has characters before the @ that hardly any program takes: {printable(error).removesuffix('.')}",
-            "Remove these characters, best by typing the address anew.",
+            "Remove these characters: type the address again.",
             certain=False,  # RFC 6531 section 3.3 allows any, and leaves them to the server of the domain
         ) from None
 

@@ -91,7 +91,7 @@ def policy_id(text: bytes) -> str:
 def parse(body: bytes) -> MtaStsPolicy:
     """The text of a policy. Raise AnnouncementSyntaxError, and nothing else, for one that nobody can follow."""
     if len(body) > LONGEST:
-        raise PolicyTxtSyntaxError(f"{len(body)} octets are more than a policy can need")
+        raise PolicyTxtSyntaxError(f"{len(body)} bytes are more than a policy can need")
     rows = body.decode("utf-8", "backslashreplace").split("\n", MOST_LINES)
     if len(rows) > MOST_LINES:
         raise PolicyTxtSyntaxError(f"it has more than {MOST_LINES} lines")
@@ -103,7 +103,7 @@ def parse(body: bytes) -> MtaStsPolicy:
         line = row.removesuffix("\r").rstrip(WHITE_SPACE)
         found = _LINE.fullmatch(line)
         if not found:
-            faults.append(f'line {number}, "{line}", is no name: value' if line else f"line {number} is empty")
+            faults.append(f'line {number}, "{line}", is not name: value' if line else f"line {number} is empty")
         name, colon, value = line.partition(":")
         if colon:
             given.append((name.strip(), value.strip()))
@@ -113,7 +113,7 @@ def parse(body: bytes) -> MtaStsPolicy:
     faults += [f'mx "{pattern}" is no host name' for pattern in patterns if pattern in bad]
     good = tuple(pattern for pattern in patterns if pattern not in bad)
     if mode is not Mode.NONE and not good:
-        raise PolicyTxtSyntaxError("it names no MX host")
+        raise PolicyTxtSyntaxError("it lists no MX host")
     lines = tuple(line for row in rows if (line := row.strip()))
     return MtaStsPolicy(mode, max_age, good, lines, tuple(faults[:_MOST_FAULTS]))
 

@@ -39,14 +39,14 @@ def canonical(text: str, *, underscores: bool = False) -> str:
             # Label by label, as IDNA knows no underscores and a name such as _spf.münchen.example has both.
             name = ".".join(part if part.isascii() else idna.alabel(part).decode("ascii") for part in mapped.split("."))
         except (idna.IDNAError, UnicodeError) as error:
-            raise ValueError(f"is no valid internationalised name: {error}") from None
+            raise ValueError(f"is not a valid internationalised name: {error}") from None
         if len(name) > LONGEST_NAME:
             raise ValueError(f"is longer than {LONGEST_NAME} characters as A-labels")
     name = name.lower()
     pattern = _UNDERSCORED if underscores else _LABEL
     for label in name.split("."):
         if not pattern.fullmatch(label):
-            raise ValueError(f"has the impossible label {label!r}")
+            raise ValueError(f"has the invalid label {label!r}")
     return name
 
 

@@ -92,7 +92,7 @@ def fields(text: bytes, kind: PolicyTxtKind, known: Container[str]) -> list[tupl
     The values of those that are `known` are for the caller to judge.
     """
     if len(text) > LONGEST:
-        raise PolicyTxtSyntaxError(f"{len(text)} octets are more than a record can need")
+        raise PolicyTxtSyntaxError(f"{len(text)} bytes are more than a record can need")
     if not kind.begins(text):
         raise PolicyTxtSyntaxError(f"it does not begin with v={kind.version} and a semicolon")
     _, *terms = text.decode("latin-1").split(";", MOST_FIELDS + 1)

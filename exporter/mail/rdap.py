@@ -118,7 +118,7 @@ def registration(octets: bytes, domain: str) -> RdapRegistration:
 
 def _object(octets: bytes) -> dict[str, Any]:
     if len(octets) > LARGEST:
-        raise RdapSyntaxError(f"it is larger than {LARGEST} octets")
+        raise RdapSyntaxError(f"it is larger than {LARGEST} bytes")
     try:
         read = json.loads(octets)
     except (ValueError, RecursionError) as error:

@@ -101,13 +101,13 @@ class Incoming:
             del self.rest[: end + 1]
             self._octets += end + 1
             if self._octets > LONGEST_REPLY:
-                raise ReplySyntaxError(f"a reply of more than {LONGEST_REPLY} octets")
+                raise ReplySyntaxError(f"a reply of more than {LONGEST_REPLY} bytes")
             if self._last(line.removesuffix(b"\r").decode("utf-8", "backslashreplace")):
                 reply = SmtpReply(int(self._code), tuple(self._lines))
                 self._code, self._lines, self._octets = "", [], 0
                 return reply
         if len(self.rest) >= LONGEST_LINE:
-            raise ReplySyntaxError(f"a line of more than {LONGEST_LINE} octets: {_start(bytes(self.rest[:80]))}")
+            raise ReplySyntaxError(f"a line of more than {LONGEST_LINE} bytes: {_start(bytes(self.rest[:80]))}")
         return None
 
     def _last(self, line: str) -> bool:

@@ -225,7 +225,7 @@ class HttpsClient:
                 for _ in range(redirects + 1):
                     lines.append(f"GET {found.url}")
                     found = await self._once(found.url, accept, largest)
-                    lines.append(f"{found.status} {found.content_type}, {len(found.body)} octets")
+                    lines.append(f"{found.status} {found.content_type}, {len(found.body)} bytes")
                     if found.status not in _REDIRECTS or not redirects:
                         return replace(found, lines=tuple(lines)), None
                     found = Fetched(_joined(found.url, found.location))
@@ -314,7 +314,7 @@ async def _read(url: str, answer: aiohttp.ClientResponse, largest: int) -> Fetch
     async for piece in answer.content.iter_any():
         body += piece
         if len(body) > largest:
-            raise _Failed(Failure.TOO_LARGE, f"the body is larger than {largest} octets")
+            raise _Failed(Failure.TOO_LARGE, f"the body is larger than {largest} bytes")
     return Fetched(
         url,
         answer.status,

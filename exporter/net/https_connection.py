@@ -90,7 +90,7 @@ class WebConnection(asyncio.Transport):
             raise ConnectionResetError(_CLOSED)
         self._raw -= len(octets)
         if self._raw < 0:
-            raise self._too_much("more octets of TLS than any answer needs")
+            raise self._too_much("more bytes of TLS than any answer needs")
         return octets
 
     @property
@@ -157,7 +157,7 @@ class WebConnection(asyncio.Transport):
                 raise ssl.SSLZeroReturnError
             self._clear -= len(octets)
             if self._clear < 0:
-                raise self._too_much("more octets than its body may have, or more in front of it than any answer needs")
+                raise self._too_much("more bytes than its body may have, or a head larger than any answer needs")
             if not self._closing:
                 self._protocol.data_received(octets)
         return True

@@ -26,7 +26,7 @@ class TokenBucket:
 
     def __init__(self, rate: float) -> None:
         if not rate > 0:
-            raise ValueError("a pace must be above zero")
+            raise ValueError("a rate must be above zero")
         self._gap = 1 / rate
         self._slack = max(0.0, BURST - self._gap)
         self._due = float("-inf")

@@ -45,8 +45,8 @@ def _running(given: Thresholds) -> Iterator[Alert]:
             "ExporterDown",
             f"max by ({by_exporter}) (up{matcher}) == 0",
             "The exporter {{ $labels.instance }} cannot be scraped",
-            "What it told last is taken to stand; nothing new is seen. What to do: see that it runs, and that "
-            "Prometheus can reach it.",
+            "Its last results are treated as current; new faults go unnoticed. What to do: make sure that it runs "
+            "and that Prometheus can reach it.",
             wait,
             severity,
         )
@@ -58,8 +58,8 @@ def _running(given: Thresholds) -> Iterator[Alert]:
         "or\n"
         f"({restarts} >= 2 and on ({by_exporter}) max by ({by_exporter}) (avg_over_time(up{matcher}[30m])) < 0.95)",
         "The exporter {{ $labels.instance }} starts again and again",
-        "It does not live long enough to confirm what it finds; what stood before is taken to stand. What to do: look "
-        "at the end of its log, and whether its memory limit is too low.",
+        "It stops before it can confirm findings; earlier findings are treated as active. What to do: read the "
+        "end of its log, and check whether its memory limit is too low.",
         "",
         "critical",
     )
@@ -68,8 +68,8 @@ def _running(given: Thresholds) -> Iterator[Alert]:
         "ExporterGone",
         f"0 < {EXPORTERS} < {usual(EXPORTERS)}",
         "Of the exporters of {{ $labels.job }}, {{ $value }} are left",
-        "One has left service discovery; its targets may be looked at by nobody. What to do: see that it runs and is "
-        "scraped. If it was meant, this ends by itself within a day.",
+        "One has left service discovery; its targets may not be checked any more. What to do: make sure that it runs "
+        "and is scraped. If you removed it, this ends automatically within a day.",
         given.confirm,
     )
     yield _alert(
@@ -77,8 +77,8 @@ def _running(given: Thresholds) -> Iterator[Alert]:
         "ExporterAbsent",
         f"{EXPORTERS} == 0\nor\n(absent(up{matcher}) unless on () {EXPORTERS} == 0)",
         f"Prometheus has no target of the job {given.job}",
-        "No fault of any target is seen. What to do: add the scrape configuration, or say in the thresholds file what "
-        "the job is called.",
+        "Faults of all targets go unnoticed. What to do: add the scrape configuration, or set the name of the job in "
+        "the thresholds file.",
         given.confirm,
         "critical",
     )
@@ -87,7 +87,7 @@ def _running(given: Thresholds) -> Iterator[Alert]:
         "ClockSkew",
         f"max by ({by_exporter}) (abs(timestamp({TIME}) - {TIME})) > {seconds(given.clock_skew)}",
         "The clock of {{ $labels.instance }} is {{ $value | humanizeDuration }} wrong",
-        "Certificates, signatures and dates are judged by it. What to do: see that it and Prometheus keep time by NTP.",
+        "It checks certificates, signatures and dates with this clock. What to do: set both clocks by NTP.",
         given.down_after,
     )
 
@@ -103,8 +103,8 @@ def _targets(given: Thresholds) -> Iterator[Alert]:
             f"  and {before} - {now} >= {given.dropped_least}\n"
             f"  unless on ({given.by_job}) {down}",
             f"The exporters of {{{{ $labels.job }}}} have lost more than {percent}% of the last day's targets",
-            "What is gone is looked at by nobody. What to do: see that every file that `include` names is there and "
-            "whole. If it was meant, this ends by itself within a day.",
+            "The removed targets are not checked any more. What to do: make sure that every file in `include` exists "
+            "and is complete. If you removed them, this ends automatically within a day.",
             given.confirm,
             severity,
         )
@@ -154,8 +154,7 @@ def _state_and_configuration(given: Thresholds) -> Iterator[Alert]:
         f"max by ({by_exporter}) (max_over_time({OWN}state_writable[{window}]) == 0\n"
         f"  unless {OWN}state_configured == 0)",
         "{{ $labels.instance }} cannot save its state",
-        "A restart would lose since when findings stand. What to do: look at the disk, and at who may write "
-        "--storage.path.",
+        "A restart would lose the history of findings. What to do: check the disk, and who may write --storage.path.",
         given.confirm,
     )
     yield _alert(
@@ -163,7 +162,7 @@ def _state_and_configuration(given: Thresholds) -> Iterator[Alert]:
         "StateInMemory",
         f"max by ({by_exporter}) (max_over_time({OWN}state_configured[{window}])) == 0",
         "{{ $labels.instance }} keeps its state in memory",
-        "A restart forgets since when findings stand, and all that needs days to be known. What to do: start it with "
+        "A restart loses the history of findings, and results that need days. What to do: start it with "
         "--storage.path.",
         "30m",
     )
@@ -178,8 +177,8 @@ def _room(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         given,
         "ExporterBug",
         f"max by ({by_exporter}, check) (\n  increase({bugs}[1h]) > 0\n  or\n  ({first})\n)",
-        "{{ $labels.instance }} met a fault of its own in {{ $labels.check }}",
-        "Those runs told nothing. What to do: report the trace in its log.",
+        "{{ $labels.instance }} has a bug in {{ $labels.check }}",
+        "Those runs had no result. What to do: report the trace in its log.",
         "",
     )
     yield _alert(
@@ -194,8 +193,8 @@ def _room(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         given,
         "BlocklistBudget",
         f"max by ({by_exporter}, blocklist) (max_over_time({OWN}blocklist_budget_remaining_ratio[{window}])) < 0.1",
-        "{{ $labels.instance }} has used nine tenths of today's questions to {{ $labels.blocklist }}",
-        "Once they are used up, its listings are unknown until tomorrow. What to do: look at addresses less often "
+        "{{ $labels.instance }} has used 90% of today's queries to {{ $labels.blocklist }}",
+        "Without queries, its listings are unknown until tomorrow. What to do: check addresses less often "
         f"({paces}), or agree on more with the list's operator.",
         given.confirm,
     )
@@ -203,7 +202,7 @@ def _room(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         f"{PREFIX}Watchdog",
         expr="vector(1)",
         summary="Alerts arrive",
-        description="This one always fires. What to do: let something outside notice when it stops.",
+        description="This one always fires. What to do: monitor from outside that it does not stop.",
         runbook=_SCRAPE_CONFIG,
         severity="none",
     )

@@ -150,7 +150,7 @@ def _unknowns(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         ),
         summary=f"{{{{ $labels.check }}}} has had no conclusive result for a long time: {WHO}",
         description=(
-            "Every run ended in doubt, so a fault could go unseen. What to do: look at the reason on the page of the "
+            "Every run was inconclusive, so a fault could go unnoticed. What to do: read the reason on the page of the "
             f"target. If it cannot change, switch the check off there: {anywhere(given)}{ANY_PAGE}"
         ),
         runbook=f"{anywhere(given)}{ANY_PAGE}",
@@ -171,9 +171,10 @@ def _unknowns(known: Catalogue, given: Thresholds) -> Iterator[Alert]:
         summary="{{ $labels.instance }} has had no result of {{ $labels.check }} for {{ $value }} targets: "
         "{{ $labels.reason }}",
         description=(
-            "The cause is where the exporter runs. egress: port 25 or HTTPS is closed. blocklist_unhealthy: lists "
-            "refuse the resolver. rate_limited: a limit is used up. local_resources: raise LimitNOFILE or MemoryMax. "
-            "What to do: mend it, or switch the check off."
+            "The cause is where the exporter runs. Reason egress: port 25 or HTTPS is blocked. "
+            "Reason blocklist_unhealthy: lists reject the resolver. Reason rate_limited: a limit is used up. "
+            "Reason local_resources: raise LimitNOFILE or MemoryMax. "
+            "What to do: fix it, or switch the check off."
         ),
         runbook=root,
         severity="warning",

@@ -42,8 +42,8 @@ def check_runbook_url(text: str) -> None:
         good = False
     if text and not (good and text.isascii() and text.isprintable() and len(text) <= LONGEST):
         raise ValueError(
-            f"runbook URL: {text[:100]!r} is no http:// or https:// URL; expected that of a folder with the "
-            "finding pages, or one with {check}, {finding} or {anchor} in it, such as "
+            f"runbook URL: {text[:100]!r} is not an http:// or https:// URL. Give that of a folder with the "
+            "finding pages, or one with {check}, {finding} or {anchor} in it, for example "
             "https://runbooks.example.com/{check}.html#{anchor}"
         )
 

@@ -16,9 +16,9 @@ from exporter.publish.records import records
 from exporter.publish.thresholds import Thresholds
 
 HEAD = """\
-# Made by `deliverability-exporter publish`; changes are lost with the next one.
-# Thresholds: `deliverability-exporter publish --thresholds FILE DIR`; prometheus/thresholds.yml shows what there is.
-# What an alert says of a target depends on the exporter's configuration, too: severities, accept, labels.
+# Made by `deliverability-exporter publish`; the next run overwrites changes.
+# Thresholds: `deliverability-exporter publish --thresholds FILE DIR`; prometheus/thresholds.yml shows all keys.
+# Severities, accept and labels in the exporter's configuration change alerts, too.
 """
 GROUP = 20  # rules, at most: what Mimir takes of one group
 OBJECT = 200_000  # octets, at most: an object of Kubernetes may have a megabyte, and is kept twice

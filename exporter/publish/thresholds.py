@@ -58,7 +58,7 @@ class Thresholds:
     down_after: str = _as("5m", "how long scrapes may fail before the exporter is down: a warning")
     page_down_after: str = _as("30m", "the same, until it pages")
     settle: str = _as("75m", "how long trouble leaves traces: the longest interval of a check, `gap`, `keep_firing`")
-    hold: str = _as("20m", "how long after a restart of the exporter what stood before is taken to stand")
+    hold: str = _as("20m", "how long after a restart of the exporter earlier findings are treated as active")
     clock_skew: str = _as("30s", "how wrong the exporter's clock may be")
     certificate_days: int = _as(14, "days that a certificate is still good for: on dashboards")
     registration_days: int = _as(30, "days that a registration is still good for: on dashboards")

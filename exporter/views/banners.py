@@ -25,7 +25,7 @@ def banners(
     if file is None:
         said.append(forgets)
     elif not file.writable:
-        said.append(f"The state file cannot be written ({file.trouble}): verdicts will not survive a restart.")
+        said.append(f"The state file cannot be written ({file.trouble}): results are lost on restart.")
     if settings and (idle := sorted(settings.enabled - settings.running)):
         said.append(f"smtp.helo_name is not set: {' and '.join(idle)} do not run.")
     return said

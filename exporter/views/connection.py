@@ -300,7 +300,7 @@ async def take_in(request: web.Request, limits: Limits) -> None:
         if request.version.major != 1:
             raise _last(web.HTTPBadRequest(text="HTTP/1.1 is spoken here\n"))
         if head > HEAD:
-            raise web.HTTPRequestHeaderFieldsTooLarge(text=f"a head has at most {HEAD} octets\n")
+            raise web.HTTPRequestHeaderFieldsTooLarge(text=f"the request head has at most {HEAD} bytes\n")
         if (size := request.content_length or 0) > BODY:
             raise web.HTTPRequestEntityTooLarge(BODY, size, text=TOO_LARGE)
         if request.can_read_body:

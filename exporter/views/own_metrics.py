@@ -126,7 +126,7 @@ def health(own: OwnHealth, exposition: SeriesCounts, clock: Clock) -> Iterator[M
     yield _gauge("time_seconds", "The clock of the exporter. Ages are right against it.", [(one, clock.wall())])
     yield _gauge(
         "overdue_targets",
-        "Targets that no run of the check has looked at for two intervals and a little more.",
+        "Targets without a run of the check for a little more than two intervals.",
         _by_check(exposition.lateness.overdue()),
     )
     yield _gauge(
@@ -156,7 +156,7 @@ def health(own: OwnHealth, exposition: SeriesCounts, clock: Clock) -> Iterator[M
     yield _counter("runs", "Ended runs.", _by_check(own.runs))
     yield _counter(
         "runs_unknown",
-        "Ended runs that could not tell.",
+        "Ended runs with the result unknown.",
         [((("check", c), ("reason", r)), n) for (c, r), n in sorted(own.unknown.items())],
     )
     yield _counter(
@@ -190,7 +190,7 @@ def _by_check(numbers: Mapping[str, float]) -> list[tuple[Labels, float]]:
 
 
 def _state(own: OwnHealth) -> Iterator[Metric]:
-    yield _gauge("state_writable", "1 if verdicts are being saved to disk.", [((), own.state_writable)])
+    yield _gauge("state_writable", "1 if results are saved to disk.", [((), own.state_writable)])
     if own.state_size is not None:
         yield _gauge("state_size_bytes", "Size of the state file on disk.", [((), own.state_size)])
     if own.state_saved:

@@ -238,7 +238,7 @@ def _card(console: Console, card: Card) -> None:
     for finding in card.findings:
         _finding(console, finding)
     if card.doubt:
-        _line(console, 5, Text(f"could not tell: {card.doubt.detail}", _STYLE[Verdict.UNKNOWN]))
+        _line(console, 5, Text(f"unknown: {card.doubt.detail}", _STYLE[Verdict.UNKNOWN]))
     if card.verdict is not Verdict.PASS and card.evidence:
         for exchange in card.evidence.exchanges:
             _exchange(console, exchange)
@@ -282,7 +282,7 @@ def _demand(console: Console, card: DemandCard) -> None:
         for text in demand.refusals:
             _line(console, 12, Text(f"answer: {text}"))
     for trouble in answer.troubles:
-        _line(console, 12, Text(f"could not tell: {trouble.check} of {trouble.title}: {trouble.doubt.detail}"))
+        _line(console, 12, Text(f"unknown: {trouble.check} of {trouble.title}: {trouble.doubt.detail}"))
     if answer.why:
         _line(console, 12, Text(answer.why, "dim"))
 

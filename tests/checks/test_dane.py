@@ -77,7 +77,7 @@ async def test_no_more_than_eight_addresses_are_visited_and_that_is_said() -> No
     addresses = "\n".join(f"mx.example.com. A 192.0.2.{n}" for n in range(1, 11))
     outcome, asked = await judged(f"{ALL_SIGNED}{addresses}\n_25._tcp.mx.example.com. TLSA {RIGHT}\n")
     assert len(set(asked)) == len(asked) == 8
-    assert ("2 more addresses, which are not looked at",) in [exchange.got for exchange in outcome.transcript]
+    assert ("2 more addresses, which are not checked",) in [exchange.got for exchange in outcome.transcript]
 
 
 async def test_in_whatever_order_dns_tells_them_the_same_addresses_are_visited() -> None:
@@ -208,7 +208,7 @@ async def test_no_answer_about_the_records_says_what_it_does_to_mail() -> None:
     outcome, _ = await judged(zone)
     assert outcome.doubt is not None
     assert outcome.doubt.reason is Reason.BOGUS
-    assert outcome.doubt.detail.endswith("senders that use DANE put mail off while this lasts")
+    assert outcome.doubt.detail.endswith("meanwhile senders that use DANE defer mail")
 
 
 async def test_a_domain_of_very_many_hosts_asks_about_the_first_thirty() -> None:

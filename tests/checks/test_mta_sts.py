@@ -280,7 +280,7 @@ async def test_of_mail_hosts_only_what_smtp_tls_holds_is_said() -> None:
     domains = Domains()
     outcome = await domains.look()
     assert ids(outcome) == set()
-    assert any("it does not look there" in line for exchange in outcome.transcript for line in exchange.got)
+    assert any("it does not check this port" in line for exchange in outcome.transcript for line in exchange.got)
     domains.store.hold(smtp_tls, HOST)
     assert ids(await domains.look()) == set(), "no run has ended yet"
     found = (expired("192.0.2.25"),)

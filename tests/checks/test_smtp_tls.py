@@ -111,7 +111,7 @@ async def test_no_more_than_eight_addresses_are_visited_and_that_is_said() -> No
     zone = "\n".join(f"mx.example.com. A 192.0.2.{n}" for n in range(1, 11))
     outcome, asked = await judged(shown(90, 60), zone)
     assert len(set(asked)) == len(asked) == 8
-    assert ("2 more addresses, which are not looked at",) in [exchange.got for exchange in outcome.transcript]
+    assert ("2 more addresses, which are not checked",) in [exchange.got for exchange in outcome.transcript]
 
 
 async def test_in_whatever_order_dns_tells_them_the_same_addresses_are_visited() -> None:
@@ -279,8 +279,8 @@ async def conclusion_of_a_silent_port(host: str, ip: str) -> Doubt | None:
 
 async def test_a_closed_port_is_told_in_the_same_words_for_every_host() -> None:
     words = (
-        "nothing answers on port 25 from here over IPv4: test it on this machine with "
-        "`nc -4 -zvw 10 gmail-smtp-in.l.google.com 25`; if that fails, the hoster or a firewall blocks the port; "
+        "nothing answers on port 25 from here over IPv4. Test it on this machine with "
+        "`nc -4 -zvw 10 gmail-smtp-in.l.google.com 25`. If that fails, the hoster or a firewall blocks the port; "
         "switch smtp_tls and dane off then (checks: {smtp_tls: {enabled: false}, dane: {enabled: false}})"
     )
     for host, ip in (("mx.example.com", "192.0.2.25"), ("mx.example.net", "198.51.100.7")):

@@ -60,7 +60,7 @@ async def judged(*lines: str, dns: MemoryResolver | None = None) -> list[Recipie
         ("anna@good.example", Judgement.GOOD, ""),
         ("anna@web.example", Judgement.GOOD, ""),  # the implicit MX
         ("anna@[192.0.2.1]", Judgement.GOOD, ""),
-        ("anna@null.example", Judgement.REFUSED, "takes no mail (null MX)"),
+        ("anna@null.example", Judgement.REFUSED, "accepts no mail (null MX)"),
         ("anna@gone.example", Judgement.REFUSED, "does not exist in DNS"),
         ("anna@text.example", Judgement.REFUSED, "neither an MX nor an address record"),
         ("anna@inner.example", Judgement.REFUSED, "no public address"),

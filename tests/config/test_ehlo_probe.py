@@ -63,7 +63,7 @@ def test_six_hours_are_the_pace_and_the_fastest(read: Read) -> None:
     assert read(SENDER + PEERS + "schedule: {default: 1m}").intervals["ehlo_probe"] == timedelta(hours=6)
     assert read(SENDER + PEERS + "schedule: {ehlo_probe: 1d}").intervals["ehlo_probe"] == timedelta(days=1)
     assert refused(read, "schedule: {ehlo_probe: 5h}") == (
-        "config.yaml:1 schedule.ehlo_probe: expected 6h or more: it asks servers of others, who notice"
+        "config.yaml:1 schedule.ehlo_probe: expected 6h or more: it queries other people's servers"
     )
 
 

@@ -47,7 +47,7 @@ def test_the_finding_can_be_accepted_on_the_domain_and_the_check_switched_off_th
 @pytest.mark.parametrize(
     ("general", "own", "told"),
     [
-        ("receivers: [gmial]", "", "'gmial' is no receiver whose demands are known; did you mean gmail"),
+        ("receivers: [gmial]", "", "'gmial' is not a receiver with known requirements; did you mean gmail"),
         ("receivers: gmail", "", "expected a list of names of receivers"),
         ("receivers: [gmail, gmail]", "", "the receiver gmail is configured twice: here and at"),
         ("", ", receivers: [yahoo, yahoo]", "domains[1].receivers[1]: the receiver yahoo is configured twice"),

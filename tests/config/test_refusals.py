@@ -122,7 +122,7 @@ REFUSED = {
         f"config.yaml:1 checks.ptr.allow_generic: expected a list of domains, got text; {WRITE}"
     ),
     "checks: {ptr: {allow_generic: ['*']}}": (
-        "config.yaml:1 checks.ptr.allow_generic[0]: '*' has the impossible label '*'"
+        "config.yaml:1 checks.ptr.allow_generic[0]: '*' has the invalid label '*'"
     ),
     "senders: [{name: a, helo: h.example, addresses: [192.0.2.1], checks: {ptr: {strict: true}}}]": (
         "config.yaml:1 senders[0].checks.ptr.strict: is a key of the check helo alone; remove it"
@@ -184,7 +184,7 @@ REFUSED = {
         "config.yaml:1 senders[0].spf_include: '192.0.2.1' is an address; a domain name is wanted here"
     ),
     "senders: [{name: a, spf_include: a b.example}]": (
-        "config.yaml:1 senders[0].spf_include: 'a b.example' has the impossible label 'a b'"
+        "config.yaml:1 senders[0].spf_include: 'a b.example' has the invalid label 'a b'"
     ),
     "senders: [{name: a, helo: , addresses: [192.0.2.1]}]": (
         "config.yaml:1 senders[0].helo: expected the HELO name as text, got nothing; put it in quotes if it is a name"
@@ -196,7 +196,7 @@ REFUSED = {
         f"config.yaml:4 domains[0].dkim_selectors: expected a list of names, got text; {WRITE}"
     ),
     "smtp: {helo_name: p.example.net}\ndomains: [{name: a.example, dkim_selectors: ['s 1']}]": (
-        "config.yaml:2 domains[0].dkim_selectors[0].selector: 's 1' has the impossible label 's 1'"
+        "config.yaml:2 domains[0].dkim_selectors[0].selector: 's 1' has the invalid label 's 1'"
     ),
     SENDER + "smtp: {helo_name: p.example.net}\ndomains:\n- name: a.example\n  senders:\n  - outt": (
         "config.yaml:6 domains[0].senders[0]: no sender is called 'outt'; did you mean out?"
@@ -251,7 +251,7 @@ REFUSED = {
         "config.yaml:1 senders[0].accept[0].until: there is no day 2027-02-30"
     ),
     ACCEPT + "}]}]": (
-        "config.yaml:1 senders[0].accept[0].reason: is missing; set it to the reason, for whoever reads it next year"
+        "config.yaml:1 senders[0].accept[0].reason: is missing; set it to the reason, for those who read it next year"
     ),
     # Blocklists: nothing of a zone is ever shown
     "blocklists: [spamhaus-zenn]": (

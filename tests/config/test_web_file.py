@@ -167,7 +167,7 @@ def test_each_version_is_really_spoken(pki: Pki, name: str) -> None:
 def test_what_is_open_to_all_is_told(pki: Pki) -> None:
     (clear,) = read(pki, f"basic_auth_users: {{alice: {ALICE}}}").warnings
     assert str(clear).endswith(
-        "web.yml:1 basic_auth_users: asks for passwords without TLS: whoever sees the traffic sees them"
+        "web.yml:1 basic_auth_users: asks for passwords without TLS: anyone who sees the traffic sees them"
     )
     (anybody,) = read(pki, f"{TLS}  client_auth_type: RequireAndVerifyClientCert\n").warnings
     assert "web.yml:4 tls_server_config.client_auth_type: trusts every authority of this machine" in str(anybody)

@@ -1,6 +1,6 @@
 """A small mail world on real servers: who does it right, one fault of each kind, and what no one can tell.
 
-Addresses are those of RFC 5737 and RFC 3849. Mail hosts that are looked at stand on loopback; what would lead
+Addresses are those of RFC 5737 and RFC 3849. Mail hosts that are checked stand on loopback; what would lead
 anywhere else is switched off in the configuration, so that no packet leaves.
 """
 

@@ -82,7 +82,7 @@ def test_a_record_has_room_for_many_fields_but_not_for_any_number() -> None:
     assert len(fields(b"v=STSv1;id=1;" + many + b";", RECORD, ())) == MOST_FIELDS
     with pytest.raises(PolicyTxtSyntaxError, match="more than"):
         policy_id(b"v=STSv1;id=1;x=1;" + many)
-    with pytest.raises(PolicyTxtSyntaxError, match="octets"):
+    with pytest.raises(PolicyTxtSyntaxError, match="bytes"):
         policy_id(b"v=STSv1;id=" + b"1" * LONGEST)
 
 
@@ -152,13 +152,13 @@ def test_what_readers_have_to_accept_means_the_same(text: bytes) -> None:
     ("text", "fault"),
     [
         (POLICY + b"\n", "line 6 is empty"),
-        (b" " + POLICY, 'line 1, " version: STSv1", is no name: value'),
-        (POLICY + b"a policy\n", 'line 6, "a policy", is no name: value'),
-        (POLICY + b"later:\n", 'line 6, "later:", is no name: value'),
-        (POLICY + b"_x: y\n", 'line 6, "_x: y", is no name: value'),
-        (POLICY + b"x" * 33 + b": y\n", f'line 6, "{"x" * 33}: y", is no name: value'),
-        (POLICY + b"later: a\x00b\n", 'line 6, "later: a\x00b", is no name: value'),
-        (POLICY.replace(b"mode: ", b"mode : "), 'line 2, "mode : enforce", is no name: value'),
+        (b" " + POLICY, 'line 1, " version: STSv1", is not name: value'),
+        (POLICY + b"a policy\n", 'line 6, "a policy", is not name: value'),
+        (POLICY + b"later:\n", 'line 6, "later:", is not name: value'),
+        (POLICY + b"_x: y\n", 'line 6, "_x: y", is not name: value'),
+        (POLICY + b"x" * 33 + b": y\n", f'line 6, "{"x" * 33}: y", is not name: value'),
+        (POLICY + b"later: a\x00b\n", 'line 6, "later: a\x00b", is not name: value'),
+        (POLICY.replace(b"mode: ", b"mode : "), 'line 2, "mode : enforce", is not name: value'),
         (POLICY + b"mx: mail.example.com.\n", 'mx "mail.example.com." is no host name'),
         (POLICY + b"mx: mx*.example.com\n", 'mx "mx*.example.com" is no host name'),
         (POLICY + b"mx: *.*.example.com\n", 'mx "*.*.example.com" is no host name'),
@@ -185,10 +185,10 @@ def test_what_careful_readers_refuse_is_told_and_read_all_the_same(text: bytes, 
         (POLICY.replace(b"604800", "٣".encode()), f'max_age "٣" is no number from 0 to {OLDEST}'),
         (POLICY.replace(b"604800", b"31557601"), f'max_age "31557601" is no number from 0 to {OLDEST}'),
         (POLICY.replace(b"604800", b"0" * 11), f'max_age "{"0" * 11}" is no number from 0 to {OLDEST}'),
-        (POLICY.replace(b"mx:", b"MX:"), "it names no MX host"),
-        (POLICY.replace(b"mail.example.com", b".").replace(b"*.example.net", b"-"), "it names no MX host"),
+        (POLICY.replace(b"mx:", b"MX:"), "it lists no MX host"),
+        (POLICY.replace(b"mail.example.com", b".").replace(b"*.example.net", b"-"), "it lists no MX host"),
         (POLICY + b"\n" * MOST_LINES, f"it has more than {MOST_LINES} lines"),
-        (POLICY + b"x" * LONGEST, f"{len(POLICY) + LONGEST} octets are more than a policy can need"),
+        (POLICY + b"x" * LONGEST, f"{len(POLICY) + LONGEST} bytes are more than a policy can need"),
     ],
 )
 def test_what_nobody_can_follow_is_no_policy(text: bytes, error: str) -> None:
@@ -198,7 +198,7 @@ def test_what_nobody_can_follow_is_no_policy(text: bytes, error: str) -> None:
 def test_only_mode_none_needs_no_host() -> None:
     rest = b"version: STSv1\nmax_age: 0\nmode: "
     assert parse(rest + b"none") == MtaStsPolicy(Mode.NONE, 0, (), ("version: STSv1", "max_age: 0", "mode: none"), ())
-    assert fails(rest + b"testing") == fails(rest + b"enforce") == "it names no MX host"
+    assert fails(rest + b"testing") == fails(rest + b"enforce") == "it lists no MX host"
 
 
 def test_of_many_faults_some_are_told() -> None:

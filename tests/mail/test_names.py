@@ -37,18 +37,18 @@ def test_canonical_is_the_lower_case_a_label_without_trailing_dot(text: str, nam
         ("", "empty"),
         (".", "empty"),
         ("  ", "empty"),
-        ("a..example", "impossible label ''"),
-        ("example.com..", "impossible label ''"),
-        ("a b.example", "impossible label 'a b'"),
-        ("_dmarc.example", "impossible label '_dmarc'"),
-        ("-a.example", "impossible label"),
-        ("a-.example", "impossible label"),
-        (f"{'a' * 64}.example", "impossible label"),
+        ("a..example", "invalid label ''"),
+        ("example.com..", "invalid label ''"),
+        ("a b.example", "invalid label 'a b'"),
+        ("_dmarc.example", "invalid label '_dmarc'"),
+        ("-a.example", "invalid label"),
+        ("a-.example", "invalid label"),
+        (f"{'a' * 64}.example", "invalid label"),
         ("a." * 127 + "a", "longer than 253"),
         ("ä" * 254, "longer than 253"),
         (".".join(["ä" * 40] * 6), "longer than 253"),
         ("ä" * 64, "internationalised"),
-        ("。", "impossible label ''"),
+        ("。", "invalid label ''"),
         ("❤.example", "internationalised"),
         ("a\u0338\u200d.example", "internationalised"),
     ],
@@ -62,7 +62,7 @@ def test_canonical_admits_underscores_when_asked() -> None:
     assert names.canonical("_DMARC.example.com", underscores=True) == "_dmarc.example.com"
     assert names.canonical("s_1.example.com", underscores=True) == "s_1.example.com"
     assert names.canonical("_spf.münchen.example", underscores=True) == "_spf.xn--mnchen-3ya.example"
-    with pytest.raises(ValueError, match="impossible label"):
+    with pytest.raises(ValueError, match="invalid label"):
         names.canonical("-s.example.com", underscores=True)
 
 

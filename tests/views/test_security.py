@@ -288,7 +288,7 @@ async def test_what_is_risky_is_told_at_the_start(file: Path, caplog: pytest.Log
     async with guarded(file, f"{USERS}http_server_config: {{http2: true}}\n") as it:
         assert [(record.levelno, record.message.split(": ", 1)[1]) for record in caplog.records] == [
             (logging.WARNING, "is taken and has no effect: this exporter speaks HTTP/1.1"),
-            (logging.WARNING, "asks for passwords without TLS: whoever sees the traffic sees them"),
+            (logging.WARNING, "asks for passwords without TLS: anyone who sees the traffic sees them"),
         ]
         await it.get()
         assert len(caplog.records) == 2

@@ -20,18 +20,18 @@ VMC = "draft-fetch-validation-vmc-wchuang-05"
 NO_CERTIFICATE = Rule(
     "bimi.no-certificate",
     Severity.INFO,
-    says="the record at {name} names no mark certificate",
-    why="Gmail and Apple Mail show no logo without one; others may, by what they know of the sender.",
-    fix="Get a Verified or a Common Mark Certificate for {domain}, and put a= with its https URL into the TXT record "
-    "at {name}.",
+    says="the record at {name} has no mark certificate",
+    why="Gmail and Apple Mail show no logo without one. Others may, depending on the sender's reputation.",
+    fix="Get a Verified or Common Mark Certificate for {domain}. Add a= with its https URL to the TXT record at "
+    "{name}.",
     ref=f"{BIMI} section 7.3; Apple, BIMI support in Apple Mail",
 )
 CERTIFICATE_UNREADABLE = Rule(
     "bimi.certificate-unreadable",
     Severity.WARNING,
-    says="there is no certificate at {url}: {why}",
+    says="{url} has no certificate: {why}",
     why=NO_LOGO,
-    fix="Publish at {url} the mark certificate and the chain of its issuers in PEM, as the authority delivers them.",
+    fix="Publish the mark certificate and its issuers' chain in PEM at {url}, as the authority delivers them.",
     ref=f"{VMC} section 3.3",
 )
 CERTIFICATE_EXPIRED = Rule(
@@ -47,47 +47,47 @@ CERTIFICATE_NOT_YET_VALID = Rule(
     Severity.WARNING,
     says="the mark certificate at {url} is not valid before {date}",
     why=NO_LOGO,
-    fix="Publish a certificate at {url} that is valid now.",
+    fix="Publish a certificate that is valid now at {url}.",
     ref=f"{VMC} section 5.1",
 )
 CERTIFICATE_EXPIRING = Rule(
     "bimi.certificate-expiring",
     Severity.WARNING,
     says="the mark certificate at {url} expires in {days} days, on {date}",
-    why="Then the logo disappears. A new certificate takes its time, since people look at the mark.",
+    why="The logo then disappears. A new certificate takes time, because people check the mark.",
     fix="Renew the mark certificate {subject} and publish it at {url}.",
     ref=f"{VMC} section 5.1",
 )
 CERTIFICATE_NAME = Rule(
     "bimi.certificate-name",
     Severity.WARNING,
-    says="the mark certificate at {url} is not for {domain}, but for {names}",
+    says="the mark certificate at {url} is for {names}, not for {domain}",
     why=NO_LOGO,
-    fix="Get a mark certificate that has {domain} among its subjectAltName entries.",
+    fix="Get a mark certificate with {domain} among its subjectAltName entries.",
     ref=f"{VMC} sections 4.3, 5.2",
 )
 CERTIFICATE_PURPOSE = Rule(
     "bimi.certificate-purpose",
     Severity.WARNING,
-    says="the certificate at {url} is no mark certificate: {what}",
+    says="the certificate at {url} is not a mark certificate: {what}",
     why=NO_LOGO,
-    fix="Publish at {url} the mark certificate (VMC or CMC), not that of a web server.",
+    fix="Publish the mark certificate (VMC or CMC) at {url}, not that of a web server.",
     ref=f"{VMC} sections 4.1, 4.4",
 )
 CERTIFICATE_CHAIN = Rule(
     "bimi.certificate-chain",
     Severity.WARNING,
-    says="the chain of the mark certificate at {url} is not as receivers want it: {what}",
-    why="Receivers get no other certificates than these, and may refuse a chain with a gap or out of order.",
-    fix="Publish at {url} first the mark certificate, then that of its issuer {issuer}, and so on to the root.",
+    says="the chain of the mark certificate at {url} is incomplete or in the wrong order: {what}",
+    why="Receivers get no other certificates than these. They may reject a chain with a gap or in the wrong order.",
+    fix="Publish at {url} the mark certificate first, then that of its issuer {issuer}, and so on to the root.",
     ref=f"{VMC} section 3.3",
 )
 CERTIFICATE_LOGO = Rule(
     "bimi.certificate-logo",
     Severity.WARNING,
     says="the logo at {logo} is not the one in the mark certificate at {url}",
-    why="Receivers that compare the two show none; others show the one in the certificate.",
-    fix="Publish at {logo} the file that was certified, or have the new one certified.",
+    why="Receivers that compare the two show no logo. Others show the one in the certificate.",
+    fix="Publish the certified file at {logo}, or have the new one certified.",
     ref=f"{BIMI} section 7.9; {VMC} section 5.3",
 )
 NOT_AFTER = Metric(
@@ -144,13 +144,13 @@ def _certificate(domain: str, url: str, mark: MarkCertificate, now: float) -> It
     if not mark.covers(domain):
         yield CERTIFICATE_NAME(url=url, domain=domain, names=", ".join(leaf.names) or "no domain at all")
     lacks = [
-        *([] if mark.for_marks else ["its extended key usage is not that of marks (1.3.6.1.5.5.7.3.31)"]),
-        *([] if mark.has_logo else ["there is no logo in it (1.3.6.1.5.5.7.1.12)"]),
+        *([] if mark.for_marks else ["it has not the extended key usage of marks (1.3.6.1.5.5.7.3.31)"]),
+        *([] if mark.has_logo else ["it contains no logo (1.3.6.1.5.5.7.1.12)"]),
     ]
     if lacks:
         yield CERTIFICATE_PURPOSE(url=url, what=", ".join(lacks))
     gaps = [
-        *([] if mark.first else ["other certificates stand before it"]),
+        *([] if mark.first else ["other certificates come before it"]),
         *([] if mark.issuer_sent or leaf.self_signed else ["the certificate of its issuer is missing"]),
     ]
     if gaps:

@@ -39,7 +39,7 @@ from exporter.targets import Domain
 
 @check(over=Domain, interval=timedelta(hours=6), timeout=timedelta(seconds=90), needs={Door.HTTPS})
 async def bimi(target: Domain, net: Net) -> Facts:
-    """Do receivers find a logo for the domain's mail, and does all fit that they ask for to show it?"""
+    """Do receivers find a valid logo for the domain's mail, with everything they require to show it?"""
     if not target.sends_mail:
         return
     found = await net.drive(find(target.name))
@@ -77,30 +77,30 @@ DANGLING_CNAME = Rule(
     Severity.WARNING,
     says="{name} is a CNAME to {target}, which has no TXT record",
     why=NO_LOGO,
-    fix="Ask whoever runs {target} to publish the record there, or remove the CNAME at {name}.",
+    fix="Ask the operator of {target} to publish the record there, or remove the CNAME at {name}.",
     ref=f"{BIMI} section 6.3; RFC 1034 section 3.6.2",
 )
 MULTIPLE_RECORDS = Rule(
     "bimi.multiple-records",
     Severity.WARNING,
-    says="{name} holds {count} BIMI records, so none of them counts",
+    says="{name} has {count} BIMI records, so receivers use none of them",
     why=NO_LOGO,
-    fix="Leave a single TXT record that begins with v=BIMI1 at {name}.",
+    fix="Leave one TXT record that begins with v=BIMI1 at {name}.",
     ref=f"{BIMI} section 7.2",
 )
 BAD_VERSION = Rule(
     "bimi.bad-version",
     Severity.WARNING,
-    says="{name} holds a text that is meant as a BIMI record, but does not begin with v=BIMI1: {text}",
-    why="Receivers ignore a text that does not begin with v=BIMI1, in these letters and without anything before it.",
+    says="{name} has a malformed BIMI record, which does not begin with v=BIMI1: {text}",
+    why="Receivers ignore a record that does not begin with exactly v=BIMI1.",
     fix="Begin the TXT record at {name} with v=BIMI1 and a semicolon.",
     ref=f"{BIMI} sections 4.3, 7.2",
 )
 SYNTAX = Rule(
     "bimi.syntax",
     Severity.WARNING,
-    says='the record at {name} holds "{term}", which is no tag=value',
-    why="Receivers are told not to repair such a record, so they may drop all of it.",
+    says='the record at {name} has "{term}", which is not tag=value',
+    why="Receivers must not repair such a record, so they may ignore all of it.",
     fix='Correct or remove "{term}" in the TXT record at {name}.',
     ref=f"{BIMI} section 4.3; RFC 6376 section 3.2",
 )
@@ -108,31 +108,31 @@ REPEATED_TAG = Rule(
     "bimi.repeated-tag",
     Severity.WARNING,
     says="the record at {name} has the tag {tag}= more than once",
-    why="A tag list that repeats a tag is invalid; receivers take the first, the last or nothing at all.",
+    why="A repeated tag makes the record invalid. Receivers take the first, the last or none.",
     fix="Leave one {tag}= in the TXT record at {name}.",
     ref=f"{BIMI} section 4.3; RFC 6376 section 3.2",
 )
 IGNORED_VALUE = Rule(
     "bimi.ignored-value",
     Severity.INFO,
-    says="the record at {name} says {tag}={value}, which has no meaning",
-    why="Receivers ignore it; some may ignore the whole record.",
+    says="{tag}={value} in the record at {name} has no meaning",
+    why="Receivers ignore it. Some may ignore the whole record.",
     fix="Correct or remove {tag}= in the TXT record at {name}.",
     ref=f"{BIMI} section 4.3",
 )
 NO_LOCATION = Rule(
     "bimi.no-location",
     Severity.WARNING,
-    says="the record at {name} does not say where the logo is: {what}",
+    says="the record at {name} has no location of the logo: {what}",
     why=NO_LOGO,
-    fix='Put l= with the https URL of the logo into the TXT record at {name}, or publish "v=BIMI1; l=; a=" there to '
-    "have none.",
+    fix='Add l= with the https URL of the logo to the TXT record at {name}. To have no logo, publish "v=BIMI1; '
+    'l=; a=" there.',
     ref=f"{BIMI} sections 4.3, 7.3",
 )
 BAD_URL = Rule(
     "bimi.bad-url",
     Severity.WARNING,
-    says="the record at {name} says {tag}={url}: {fault}",
+    says="{tag}={url} in the record at {name} is invalid: {fault}",
     why=NO_LOGO,
     fix="Set {tag}= in the TXT record at {name} to a URL that begins with https:// and a full host name.",
     ref=f"{BIMI} sections 4.3, 4.3.2",
@@ -141,54 +141,54 @@ DECLINED = Rule(
     "bimi.declined",
     Severity.INFO,
     says="the record at {name} says that {domain} wants no logo",
-    why="Receivers show none, not even that of the organisational domain. That is a choice, and no fault.",
-    fix="Remove the TXT record at {name}, or put the URL of a logo behind l=, should one be wanted.",
+    why="Receivers show no logo, not even that of the organisational domain. That is a choice, not a fault.",
+    fix="To show a logo, put its URL into l= of the TXT record at {name}, or remove the record.",
     ref=f"{BIMI} section 4.3.1",
 )
 INHERITED = Rule(
     "bimi.inherited",
     Severity.INFO,
-    says="{domain} has no BIMI record, so that of {organisational} counts",
-    why="The logo beside its mail is that of its organisational domain. What is wrong with that is told of the other "
+    says="{domain} has no BIMI record, so receivers use that of {organisational}",
+    why="Its mail shows the logo of its organisational domain. Faults of that record are reported for the other "
     "domain, if it is configured.",
-    fix="Publish at default._bimi.{domain} a record of its own only if {domain} is to have another logo, or none.",
+    fix="Publish a record at default._bimi.{domain} only if {domain} needs another logo, or none.",
     ref=f"{BIMI} section 7.2",
 )
 DMARC_TOO_WEAK = Rule(
     "bimi.dmarc-too-weak",
     Severity.WARNING,
-    says="{domain} has a BIMI record, but its DMARC policy is too weak for a logo: {what} at {name}",
-    why="Receivers look for a logo only where forged mail is kept away: quarantine or reject, for all mail of the "
-    "domain and of its subdomains.",
-    fix="Change the TXT record at {name} to p=quarantine or p=reject without pct=, t=y and sp=none, once the reports "
-    "show that all legitimate mail passes.",
+    says="{domain} has a BIMI record, but its DMARC policy at {name} is too weak for a logo: {what}",
+    why="Receivers show a logo only if the policy is quarantine or reject for all mail of the domain and its "
+    "subdomains.",
+    fix="Change the TXT record at {name} to p=quarantine or p=reject without pct=, t=y and sp=none. Wait until "
+    "reports show that all legitimate mail passes.",
     ref=f"{BIMI} section 7.1",
 )
 UNAVAILABLE = Rule(
     "bimi.unavailable",
     Severity.WARNING,
-    says="what {tag}= at {name} leads to cannot be had: {url} {how}",
+    says="the file in {tag}= at {name} cannot be fetched: {url} {how}",
     why=NO_LOGO,
-    fix="Make the web server answer at {url} with status 200, to everybody, with a certificate that is good.",
+    fix="Make the web server answer at {url} with status 200 for everybody, and with a valid certificate.",
     ref=f"{BIMI} sections 7.5, 7.6",
 )
 REDIRECTED = Rule(
     "bimi.redirected",
     Severity.INFO,
-    says="{tag}= at {name} leads by redirection to {url}",
-    why="No document says that receivers have to follow a redirection.",
-    fix="Put the URL at which the file really is behind {tag}= in the TXT record at {name}.",
+    says="{tag}= at {name} is redirected to {url}",
+    why="No standard says that receivers must follow a redirect.",
+    fix="Put the final URL of the file into {tag}= of the TXT record at {name}.",
     ref=f"{BIMI} section 7.5",
 )
 
 REDIRECTS = 3
 # What the publisher can be blamed for: asked again, it would be the same.
 BLAMED = {
-    Failure.URL: "is no https URL of a host",
-    Failure.NO_ADDRESS: "is at a host without an address",
-    Failure.NOT_PUBLIC: "is at a host without a public address",
-    Failure.CERTIFICATE: "is at a web server whose certificate is not good",
-    Failure.REDIRECTS: f"leads on for more than {REDIRECTS} times",
+    Failure.URL: "is not an https URL with a host name",
+    Failure.NO_ADDRESS: "has a host without an address",
+    Failure.NOT_PUBLIC: "has a host without a public address",
+    Failure.CERTIFICATE: "has a web server with an invalid certificate",
+    Failure.REDIRECTS: f"redirects more than {REDIRECTS} times",
 }
 
 
@@ -234,7 +234,7 @@ def _complaints(domain: str, name: str, record: BimiRecord) -> Iterator[Finding]
 def _unusable(location: str) -> str:
     """What keeps receivers from fetching a logo there, or nothing."""
     suffix = picture_suffix(location)
-    return url_fault(location) or (f"{suffix} is no SVG file" if suffix else "")
+    return url_fault(location) or (f"{suffix} is not an SVG file" if suffix else "")
 
 
 def _fetched(name: str, tag: str, asked: str, fetched: Fetched) -> Iterator[Finding]:
@@ -248,7 +248,7 @@ def _fetched(name: str, tag: str, asked: str, fetched: Fetched) -> Iterator[Find
 def _blame(fetched: Fetched) -> str:
     if fetched.failure:
         return BLAMED.get(fetched.failure, "")
-    return "" if fetched.doubt or fetched.status == 200 else f"is answered with HTTP status {fetched.status}"
+    return "" if fetched.doubt or fetched.status == 200 else f"answers with HTTP status {fetched.status}"
 
 
 def _over_policies(walk: Discovery, doubt: Doubt) -> Doubt:

@@ -10,37 +10,37 @@ from exporter.net.https import Failure, Fetched
 
 BIMI = "draft-brand-indicators-for-message-identification-10"
 SVG = "draft-svg-tiny-ps-abrotman-12"
-NO_LOGO = "Receivers show no logo beside mail of the domain; the mail itself is delivered all the same."
+NO_LOGO = "Receivers show no logo beside mail of the domain. The mail itself is still delivered."
 
 LOGO_TYPE = Rule(
     "bimi.logo-type",
     Severity.INFO,
-    says='the web server says that the logo at {url} is "{type}"',
-    why="Programs that go by the type take it for something else than a picture.",
+    says='the web server sends the logo at {url} as "{type}"',
+    why="Programs that use the type do not treat it as an image.",
     fix="Configure the web server to send Content-Type: image/svg+xml with {url}.",
     ref="RFC 9110 section 8.3; RFC 6170 section 5.2",
 )
 LOGO_SIZE = Rule(
     "bimi.logo-size",
     Severity.INFO,
-    says="the logo at {url} is larger than recommended: {size} octets",
-    why="Receivers set limits of their own; 32 kilobytes is what they are recommended.",
-    fix="Make the SVG file at {url} smaller than 32768 octets: fewer points in its paths, no metadata.",
+    says="the logo at {url} is larger than recommended: {size} bytes",
+    why="Receivers set their own limits. The recommendation is 32 kilobytes.",
+    fix="Make the SVG file at {url} smaller than 32768 bytes: fewer points in its paths, no metadata.",
     ref=f"{BIMI} section 7.6; Gmail, Create a BIMI SVG file",
 )
 LOGO_UNREADABLE = Rule(
     "bimi.logo-unreadable",
     Severity.WARNING,
-    says="the logo at {url} cannot be read as SVG: {why}",
+    says="the logo at {url} is not readable SVG: {why}",
     why=NO_LOGO,
-    fix="Publish at {url} a plain SVG file of the profile SVG Tiny PS.",
+    fix="Publish a plain SVG file of the profile SVG Tiny PS at {url}.",
     ref=f"{BIMI} section 7.6; {SVG} section 2",
 )
 LOGO_PROFILE = Rule(
     "bimi.logo-profile",
     Severity.WARNING,
-    says="the logo at {url} is not of the profile SVG Tiny PS: {what}",
-    why="Receivers, and authorities before they certify a logo, refuse what is not of the profile.",
+    says="the logo at {url} is not SVG Tiny PS: {what}",
+    why="Receivers reject other profiles, and so do authorities before they certify a logo.",
     fix='Begin the SVG file at {url} with <svg version="1.2" baseProfile="tiny-ps" ...>, without x= and y=, and a '
     "<title>.",
     ref=f"{SVG} section 2",
@@ -48,33 +48,33 @@ LOGO_PROFILE = Rule(
 LOGO_CONTENT = Rule(
     "bimi.logo-content",
     Severity.WARNING,
-    says="the logo at {url} contains what SVG Tiny PS does not have: {what}",
-    why="Receivers, and authorities before they certify a logo, refuse what is not of the profile.",
-    fix="Remove {what} from the SVG file at {url}; shapes, gradients and text are enough to draw it.",
+    says="the logo at {url} has content that SVG Tiny PS does not allow: {what}",
+    why="Receivers reject other profiles, and so do authorities before they certify a logo.",
+    fix="Remove {what} from the SVG file at {url}. Shapes, gradients and text are enough to draw it.",
     ref=f"{SVG} section 2",
 )
 LOGO_EXTERNAL = Rule(
     "bimi.logo-external",
     Severity.WARNING,
-    says="the logo at {url} refers to something outside of the file: {what}",
-    why="Whoever shows it would have to load that from elsewhere, and so tell when mail is read; receivers refuse it.",
-    fix="Put what is referred to into the SVG file at {url} itself.",
+    says="the logo at {url} refers to something outside the file: {what}",
+    why="A program that shows it would load that from elsewhere, and reveal when mail is read. Receivers reject it.",
+    fix="Put the referenced content into the SVG file at {url} itself.",
     ref=f"{SVG} section 2; RFC 6170 section 5.2",
 )
 LOGO_DOCTYPE = Rule(
     "bimi.logo-doctype",
     Severity.INFO,
     says="the logo at {url} has a DOCTYPE declaration",
-    why="SVG Tiny 1.2 has no use for it, and careful readers of XML refuse such files.",
+    why="SVG Tiny 1.2 does not need it, and careful XML readers reject such files.",
     fix="Remove the line <!DOCTYPE ...> from the SVG file at {url}.",
     ref="W3C, SVG Tiny 1.2",
 )
 LOGO_SHAPE = Rule(
     "bimi.logo-shape",
     Severity.INFO,
-    says="the logo at {url} is not of the shape that receivers recommend: {what}",
-    why="Logos are shown as squares and circles, and Gmail shows none of less than 96 pixels.",
-    fix='Draw the logo in a square, such as viewBox="0 0 96 96" with spaces between the numbers.',
+    says="the logo at {url} has not the recommended shape: {what}",
+    why="Programs show logos as squares and circles. Gmail shows no logo smaller than 96 pixels.",
+    fix='Draw the logo in a square, for example viewBox="0 0 96 96" with spaces between the numbers.',
     ref="Gmail, Create a BIMI SVG file",
 )
 
@@ -116,8 +116,8 @@ def doubt(fetched: Fetched) -> Doubt | None:
 
 def _profile(url: str, logo: Logo) -> Iterator[Finding]:
     faults = [
-        *([f'version="{logo.version}" in place of 1.2'] if logo.version != "1.2" else []),
-        *([f'baseProfile="{logo.base_profile}" in place of tiny-ps'] if logo.base_profile != "tiny-ps" else []),
+        *([f'version="{logo.version}" instead of 1.2'] if logo.version != "1.2" else []),
+        *([f'baseProfile="{logo.base_profile}" instead of tiny-ps'] if logo.base_profile != "tiny-ps" else []),
         *(["no <title> right below the root"] if not logo.title else []),
         *(f"{name}= at the root" for name in logo.placed),
     ]
@@ -135,7 +135,7 @@ def _recommended(url: str, logo: Logo) -> Iterator[Finding]:
     if logo.size > RECOMMENDED:
         yield LOGO_SIZE(url=url, size=logo.size)
     if logo.sides is None:
-        yield LOGO_SHAPE(url=url, what="it does not say how wide and high it is")
+        yield LOGO_SHAPE(url=url, what="it has no width and height")
     elif logo.sides[0] != logo.sides[1]:
         yield LOGO_SHAPE(url=url, what=f"{logo.sides[0]:g} wide and {logo.sides[1]:g} high")
     elif logo.pixels and min(logo.pixels) < LEAST_PIXELS:

@@ -26,48 +26,50 @@ from exporter.text import commas
 CANNOT_ALIGN = Rule(
     "dmarc.cannot-align",
     Severity.CRITICAL,
-    says="neither MAIL FROM ({mail_from}) nor DKIM ({signers}) is aligned with {domain}: its mail fails DMARC, and "
+    says="neither MAIL FROM ({mail_from}) nor DKIM ({signers}) aligns with {domain}: its mail fails DMARC, and "
     "receivers apply {applied}",
-    why="DMARC passes only if SPF or DKIM passes for the From: domain itself or one of its organisation. By p=reject "
-    "such mail is refused, by p=quarantine taken for spam, and large receivers want alignment even with p=none.",
-    fix="Sign mail of {domain} with DKIM as d={domain}, or send it with MAIL FROM addresses at {domain}, and set "
-    "mail_from and dkim_selectors to what is used.",
+    why="DMARC passes only if SPF or DKIM passes for the From: domain or its organisation. With p=reject receivers "
+    "reject such mail, with p=quarantine they treat it as spam. Large receivers require alignment even with "
+    "p=none.",
+    fix="Sign mail of {domain} with DKIM d={domain}, or send it with MAIL FROM at {domain}. Set mail_from and "
+    "dkim_selectors to what is used.",
     ref="RFC 9989 sections 4.4, 4.10.2; RFC 7489 section 3.1",
     refusals=receiver_replies.NOT_ALIGNED,
 )
 NOTHING_ALIGNED = Rule(
     "dmarc.nothing-aligned",
     Severity.WARNING,
-    says="nothing that is configured for {domain} is aligned with it, neither MAIL FROM ({mail_from}) nor DKIM "
-    "({signers}), and no machine of ours sends for it",
-    why="Its mail passes DMARC only if whoever sends it uses other domains than these.",
-    fix="Let those who send for {domain} sign with d={domain}, and set mail_from and dkim_selectors to what they use.",
+    says="nothing configured for {domain} aligns with it: MAIL FROM ({mail_from}), DKIM ({signers}); no own machine "
+    "sends for it",
+    why="Its mail passes DMARC only if the provider uses other domains than these.",
+    fix="Ask the providers that send for {domain} to sign with d={domain}. Set mail_from and dkim_selectors to what "
+    "they use.",
     ref="RFC 9989 section 4.4; RFC 7489 section 3.1",
     refusals=receiver_replies.NOT_ALIGNED,
 )
 ALIGNMENT_DIFFERS = Rule(
     "dmarc.alignment-differs",
     Severity.WARNING,
-    says="receivers disagree whether these are aligned with {domain}: {names}",
-    why="The organisational domain is found by a tree walk in RFC 9989 and in a list in RFC 7489. Mail that rests on "
-    "such a name passes DMARC at some receivers and fails at others.",
-    fix="Use just {domain} as DKIM d= and in MAIL FROM.",
+    says="receivers disagree whether these names align with {domain}: {names}",
+    why="RFC 9989 finds the organisational domain by a tree walk, RFC 7489 by a list. Mail with such a name passes "
+    "DMARC at some receivers and fails at others.",
+    fix="Use only {domain} as DKIM d= and in MAIL FROM.",
     ref="RFC 9989 section 4.10.2; RFC 7489 section 3.2",
 )
 SPF_CANNOT_ALIGN = Rule(
     "dmarc.spf-cannot-align",
     Severity.INFO,
-    says="mail of {domain} with MAIL FROM at {mail_from} cannot pass DMARC by SPF",
-    why="Such mail needs a DKIM signature that is aligned, and fails as soon as a forwarder breaks it.",
+    says="mail of {domain} with MAIL FROM at {mail_from} cannot pass DMARC through SPF",
+    why="Such mail needs an aligned DKIM signature. It fails when a forwarder breaks the signature.",
     fix="Use MAIL FROM addresses at {domain}, or make sure that all of this mail is signed with d={domain}.",
     ref="RFC 9989 section 4.4.2",
 )
 DKIM_CANNOT_ALIGN = Rule(
     "dmarc.dkim-cannot-align",
     Severity.INFO,
-    says="mail of {domain} that is signed with d={signers} alone cannot pass DMARC by DKIM",
-    why="Such mail rests on SPF, which fails as soon as somebody forwards it.",
-    fix="Add a signature with d={domain}; a message may carry several.",
+    says="mail of {domain} that is signed with d={signers} only cannot pass DMARC through DKIM",
+    why="Such mail depends on SPF, which fails when somebody forwards it.",
+    fix="Add a signature with d={domain}. A message may have several.",
     ref="RFC 9989 section 4.4.1",
 )
 
@@ -75,22 +77,22 @@ DKIM_CANNOT_ALIGN = Rule(
 PROVIDER_NOT_ALIGNED = Rule(
     "dmarc.provider-not-aligned",
     Severity.WARNING,
-    says="some mail of {domain} is sent with an envelope domain of the provider, and no DKIM domain that is configured "
-    "({signers}) is aligned with {domain}",
-    why="SPF proves the provider there, so this mail passes DMARC only if it is signed with a domain that nobody has "
+    says="a provider sends mail of {domain} with its own envelope sender domain, and no configured DKIM domain "
+    "({signers}) aligns with {domain}",
+    why="SPF authenticates the provider there. So this mail passes DMARC only with a signing domain that is not "
     "configured.",
-    fix="Let the provider sign with d={domain}, and list its selectors in dkim_selectors.",
+    fix="Ask the provider to sign with d={domain}, and list its selectors in dkim_selectors.",
     ref="RFC 9989 section 4.4; RFC 7489 section 3.1",
     refusals=receiver_replies.NOT_ALIGNED,
 )
 ALIGNMENT_UNSEEN = Rule(
     "dmarc.alignment-unseen",
     Severity.INFO,
-    says="some mail of {domain} is sent with an envelope domain of the provider, and no DKIM selector is configured: "
-    "its alignment cannot be seen",
-    why="SPF proves the provider there, so this mail passes DMARC only by a DKIM signature with d= of the domain.",
-    fix="List in dkim_selectors of {domain} each s= of the DKIM-Signature headers of that mail, with the d= where that "
-    "is another domain.",
+    says="a provider sends mail of {domain} with its own envelope sender domain, and no DKIM selector is configured: "
+    "its alignment is unknown",
+    why="SPF authenticates the provider there. So this mail passes DMARC only with a DKIM signature of the domain.",
+    fix="List in dkim_selectors of {domain} each s= of the DKIM-Signature headers of that mail. Add the d= if it is "
+    "another domain.",
     ref="RFC 9989 section 4.4; RFC 6376 section 3.5",
 )
 OF_NOTHING_ALIGNED = (CANNOT_ALIGN, NOTHING_ALIGNED, PROVIDER_NOT_ALIGNED)

@@ -26,7 +26,7 @@ from exporter.targets import Domain
 
 @check(over=Domain)
 async def dmarc(target: Domain, net: Net) -> Facts:
-    """Is there a DMARC policy that every receiver finds, does it protect the domain, and can its own mail pass?"""
+    """Does every receiver find a DMARC policy, does it protect the domain, and can its own mail pass?"""
     found = await net.drive(discover(target.name))
     yield _records(found)
     for step in _looked_at(found):
@@ -76,8 +76,8 @@ UNPROTECTED = (
 MISSING = Rule(
     "dmarc.missing",
     Severity.WARNING,
-    says="{domain} has no DMARC policy, neither of its own nor from a parent domain",
-    why=UNPROTECTED,
+    says="{domain} has no DMARC policy, neither its own nor one from a parent domain",
+    why="Large receivers require a DMARC policy from bulk senders. Without one, anybody may use the name.",
     fix='Publish at _dmarc.{domain} the TXT record "{record}".',
     ref="RFC 9989 section 4.10.1",
     refusals=receiver_replies.NO_DMARC_POLICY,
@@ -86,8 +86,8 @@ MISSING = Rule(
 AT_APEX = Rule(
     "dmarc.at-apex",
     Severity.WARNING,
-    says="a DMARC record stands at {domain} itself, where nobody looks for it",
-    why=UNPROTECTED,
+    says="{domain} has its DMARC record at the wrong name: receivers look at _dmarc.{domain} only",
+    why="Large receivers require a DMARC policy from bulk senders. Without one, anybody may use the name.",
     fix="Move the TXT record that begins with v=DMARC1 from {domain} to _dmarc.{domain}.",
     ref="RFC 9989 section 4.5",
     refusals=receiver_replies.NO_DMARC_POLICY,
@@ -97,16 +97,16 @@ DANGLING_CNAME = Rule(
     "dmarc.dangling-cname",
     Severity.WARNING,
     says="{name} is a CNAME to {target}, which has no TXT record",
-    why="The policy that somebody meant to publish there does not exist for receivers.",
-    fix="Ask whoever runs {target} to publish the record there, or replace the CNAME at {name} by a TXT record.",
+    why="Receivers do not see the policy that was meant to be there.",
+    fix="Ask the operator of {target} to publish the record there, or replace the CNAME at {name} with a TXT record.",
     ref="RFC 9989 section 4.10; RFC 1034 section 3.6.2",
 )
 MULTIPLE_RECORDS = Rule(
     "dmarc.multiple-records",
     Severity.WARNING,
-    says="{name} holds {count} DMARC records, so none of them counts",
-    why=UNPROTECTED,
-    fix="Leave a single TXT record that begins with v=DMARC1 at {name}.",
+    says="{name} has {count} DMARC records, so receivers use none of them",
+    why="Large receivers require a DMARC policy from bulk senders. Without one, anybody may use the name.",
+    fix="Leave one TXT record that begins with v=DMARC1 at {name}.",
     ref="RFC 9989 section 4.10; RFC 7489 section 6.6.3",
     refusals=receiver_replies.NO_DMARC_POLICY,
     remedy=remedies.publish_missing,
@@ -114,8 +114,8 @@ MULTIPLE_RECORDS = Rule(
 BAD_VERSION = Rule(
     "dmarc.bad-version",
     Severity.WARNING,
-    says="{name} holds a text that is meant as a DMARC record, but does not begin with v=DMARC1: {text}",
-    why="Receivers ignore a text that does not begin with v=DMARC1, in these letters and without anything before it.",
+    says="{name} has a malformed DMARC record, which does not begin with v=DMARC1: {text}",
+    why="Receivers ignore a record that does not begin with exactly v=DMARC1.",
     fix="Begin the TXT record at {name} with v=DMARC1 and a semicolon.",
     ref="RFC 9989 section 4.7",
     remedy=remedies.publish_missing,
@@ -123,34 +123,34 @@ BAD_VERSION = Rule(
 SPF_TEXT = Rule(
     "dmarc.spf-text",
     Severity.WARNING,
-    says="{name} answers with an SPF record: {text}",
-    why="An SPF record means nothing there; mostly a wildcard answers because there is no DMARC record.",
-    fix="Publish the DMARC record at {name}, which takes the wildcard's place, or remove the SPF record there.",
+    says="{name} has an SPF record: {text}",
+    why="An SPF record has no meaning there. Usually a wildcard answers because there is no DMARC record.",
+    fix="Publish the DMARC record at {name}, which replaces the wildcard there, or remove the SPF record.",
     ref="RFC 9989 section 4.10",
     remedy=remedies.publish_missing,
 )
 POLICY_NONE = Rule(
     "dmarc.policy-none",
     Severity.INFO,
-    says="the policy for {domain} is {tag}=none at {name}: forged mail is delivered",
-    why="Nothing keeps others from sending as this domain, and its reputation is theirs to spend.",
-    fix="Change {tag}=none at {name} to {tag}=quarantine, and later to {tag}=reject, once the reports show that all "
+    says="the policy for {domain} is {tag}=none at {name}: spoofed mail is delivered",
+    why="Others can send mail as this domain, and their spam damages your reputation.",
+    fix="Change {tag}=none at {name} to {tag}=quarantine, and later to {tag}=reject. Wait until reports show that all "
     "legitimate mail passes.",
     ref="RFC 9989 sections 4.7, 5.1",
 )
 TESTING = Rule(
     "dmarc.testing",
     Severity.WARNING,
-    says="the policy {policy} for {domain} is on trial (t=y at {name}): receivers apply {applied}",
-    why="While t=y stands, receivers are asked to go one level below the policy.",
+    says="the policy {policy} for {domain} is in test mode (t=y at {name}): receivers apply {applied}",
+    why="With t=y, receivers apply the next weaker policy.",
     fix="Remove t=y from the TXT record at {name} once the reports show that all legitimate mail passes.",
     ref="RFC 9989 section 4.7, appendix A.6",
 )
 WEAKER_SUBDOMAINS = Rule(
     "dmarc.weaker-subdomains",
     Severity.INFO,
-    says="the record at {name} says {tag}={weaker} for {subdomains}, less than p={policy}",
-    why="Forgers use any name below the domain as gladly as the domain itself.",
+    says="the record at {name} says {tag}={weaker} for {subdomains}, weaker than p={policy}",
+    why="Forgers can use any name below the domain instead of the domain itself.",
     fix="Set {tag}={policy} in the TXT record at {name}, or remove {tag}=.",
     ref="RFC 9989 section 4.7",
 )
@@ -158,7 +158,7 @@ PARKED = Rule(
     "dmarc.parked",
     Severity.WARNING,
     says="{domain} sends no mail, but receivers apply {applied} to mail in its name ({name})",
-    why="Every mail in the name of a domain that sends none is forged, so nothing is lost by refusing all of it.",
+    why="Every mail from a domain that sends none is forged, so receivers can safely reject all of it.",
     fix='Publish at _dmarc.{domain} the TXT record "{record}".',
     ref="RFC 9989 section 4.7",
     remedy=remedies.publish,
@@ -166,9 +166,9 @@ PARKED = Rule(
 DISCOVERY_DIFFERS = Rule(
     "dmarc.discovery-differs",
     Severity.WARNING,
-    says="receivers disagree about {domain}: by RFC 9989 they find {new}, by RFC 7489 {old}",
-    why="The same mail meets another policy, or is aligned here and not there, as each receiver follows this or that.",
-    fix="Use just {domain} as DKIM d= and in MAIL FROM, and publish a single DMARC record at {places}.",
+    says="receivers find different policies for {domain}: {new} by RFC 9989, {old} by RFC 7489",
+    why="The same mail gets another policy, or another alignment, depending on the RFC that the receiver implements.",
+    fix="Use only {domain} as DKIM d= and in MAIL FROM, and publish one DMARC record at {places}.",
     ref="RFC 9989 sections 4.10.1, 4.10.2; RFC 7489 sections 3.2, 6.6.3",
 )
 POLICY_INFO = Metric(

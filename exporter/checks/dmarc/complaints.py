@@ -12,9 +12,9 @@ from exporter.mail.dmarc.tree_walk import Published
 NO_POLICY = Rule(
     "dmarc.no-policy",
     Severity.WARNING,
-    says="the record at {name} has no p= tag and counts as {meaning}",
-    why="Receivers take it as p=none if it has a valid rua= tag. Else they ignore the record.",
-    fix="Put p=none, p=quarantine or p=reject right behind v=DMARC1 in the TXT record at {name}.",
+    says="the record at {name} has no p= tag, and counts as {meaning}",
+    why="Receivers treat it as p=none if it has a valid rua= tag. Otherwise they ignore the record.",
+    fix="Add p=none, p=quarantine or p=reject right after v=DMARC1 in the TXT record at {name}.",
     ref="RFC 9989 sections 4.7, 4.10.1; RFC 7489 sections 6.3, 6.6.3",
     refusals=receiver_replies.NO_DMARC_POLICY,
     remedy=remedies.correct,
@@ -22,8 +22,8 @@ NO_POLICY = Rule(
 BAD_POLICY = Rule(
     "dmarc.bad-policy",
     Severity.WARNING,
-    says="the record at {name} says {tag}={value}, which is no policy, and counts as {meaning}",
-    why="One policy that cannot be read spoils all of them.",
+    says="{tag}={value} in the record at {name} is not a valid policy; the record counts as {meaning}",
+    why="One policy that receivers cannot read makes all of them invalid.",
     fix="Set {tag}= to none, quarantine or reject in the TXT record at {name}.",
     ref="RFC 9989 sections 4.8, 4.10.1",
     refusals=receiver_replies.NO_DMARC_POLICY,
@@ -32,8 +32,8 @@ BAD_POLICY = Rule(
 SYNTAX = Rule(
     "dmarc.syntax",
     Severity.WARNING,
-    says='the record at {name} holds "{term}", which is no tag=value',
-    why="Most receivers skip such a term, some the whole record; what it was meant to say is lost in any case.",
+    says='the record at {name} has "{term}", which is not tag=value',
+    why="Most receivers skip such a part, some the whole record. Its intended meaning is lost.",
     fix='Correct or remove "{term}" in the TXT record at {name}.',
     ref="RFC 9989 sections 4.7, 4.8",
     remedy=remedies.correct,
@@ -42,7 +42,7 @@ REPEATED_TAG = Rule(
     "dmarc.repeated-tag",
     Severity.WARNING,
     says="the record at {name} has the tag {tag}= more than once",
-    why="A tag list that repeats a tag is invalid; receivers take the first, the last or nothing at all.",
+    why="A repeated tag makes the record invalid. Receivers take the first, the last or none.",
     fix="Leave one {tag}= in the TXT record at {name}.",
     ref="RFC 6376 section 3.2; RFC 9989 section 4.7",
     remedy=remedies.correct,
@@ -50,16 +50,16 @@ REPEATED_TAG = Rule(
 IGNORED_VALUE = Rule(
     "dmarc.ignored-value",
     Severity.INFO,
-    says="the record at {name} says {tag}={value}, which receivers ignore",
-    why="The tag falls back to its default, which may not be what was meant.",
-    fix="Correct or remove {value} behind {tag}= in the TXT record at {name}.",
+    says="receivers ignore {tag}={value} in the record at {name}",
+    why="Receivers use the default of the tag, which may not be what you want.",
+    fix="Correct or remove the value {value} of {tag}= in the TXT record at {name}.",
     ref="RFC 9989 sections 4.7, 4.8",
 )
 REMOVED_TAG = Rule(
     "dmarc.removed-tag",
     Severity.INFO,
-    says="the record at {name} says {tag}={value}; RFC 9989 has no such tag",
-    why="Newer receivers ignore it, and older ones may still obey it.",
+    says="the record at {name} has {tag}={value}; RFC 9989 removed this tag",
+    why="Newer receivers ignore it. Older ones may still use it.",
     fix="Remove {tag}= from the TXT record at {name}.",
     ref="RFC 9989 appendix C",
 )
@@ -67,33 +67,33 @@ UNKNOWN_TAG = Rule(
     "dmarc.unknown-tag",
     Severity.INFO,
     says="the record at {name} has the tag {tag}=, which does not exist",
-    why="Receivers ignore it, so what it was meant to say is lost.",
-    fix="Correct the name {tag} in the TXT record at {name}, or remove {tag}= and its value.",
+    why="Receivers ignore it, so its intended meaning is lost.",
+    fix="Correct the tag {tag}= in the TXT record at {name}, or remove it with its value.",
     ref="RFC 9989 section 4.7",
 )
 EMPTY_TAG = Rule(
     "dmarc.empty-tag",
     Severity.INFO,
-    says="the record at {name} has a semicolon too many, and nothing before it",
-    why="The grammar has no empty tag, so a strict receiver may take the record for none.",
-    fix="Remove the semicolon that follows another one from the TXT record at {name}.",
+    says="the record at {name} has an extra semicolon with nothing before it",
+    why="The grammar does not allow an empty tag. A strict receiver may ignore the whole record.",
+    fix="Remove the extra semicolon from the TXT record at {name}.",
     ref="RFC 9989 section 4.8; RFC 6376 section 3.2",
 )
 POLICY_NOT_FIRST = Rule(
     "dmarc.policy-not-first",
     Severity.INFO,
     says="the record at {name} has other tags between v=DMARC1 and p=",
-    why="RFC 9989 takes it anywhere. RFC 7489 wants it right behind v=DMARC1, so a strict receiver of old may take the "
-    "record for none.",
-    fix="Move p= and its value right behind v=DMARC1 in the TXT record at {name}.",
+    why="RFC 9989 allows it anywhere. RFC 7489 requires it right after v=DMARC1, so an older strict receiver may "
+    "ignore the record.",
+    fix="Move p= and its value right after v=DMARC1 in the TXT record at {name}.",
     ref="RFC 7489 section 6.3; RFC 9989 section 4.8",
 )
 NOT_A_SUFFIX = Rule(
     "dmarc.not-a-suffix",
     Severity.WARNING,
-    says="the record at {name} says psd=y, but {domain} is no public suffix",
-    why="The tag psd=y says that each name right below belongs to another organisation. So mail that is sent or "
-    "signed as such a name does not align with the domain.",
+    says="the record at {name} has psd=y, but {domain} is not a public suffix",
+    why="psd=y says that each name right below belongs to another organisation. So mail from or signed by such a name "
+    "does not align with the domain.",
     fix="Remove psd=y from the TXT record at {name}.",
     ref="RFC 9989 sections 4.7, 4.10.2, 5.2",
     remedy=remedies.correct,
@@ -101,10 +101,10 @@ NOT_A_SUFFIX = Rule(
 PARTIAL = Rule(
     "dmarc.partial",
     Severity.WARNING,
-    says="the record at {name} says pct={value}: a sample, for receivers that still know the tag",
-    why="Older receivers apply the policy to a part of the mail only, newer ones to all of it. A part is a step of a "
-    "rollout, and information. With pct=0 newer ones do the contrary of what it says.",
-    fix="Remove pct= from the TXT record at {name}, or say t=y instead if the policy is still on trial.",
+    says="the record at {name} has pct={value}: older receivers apply the policy to a part of the mail",
+    why="Older receivers apply the policy to a part of the mail, newer ones to all of it. As a step of a rollout it "
+    "is information. With pct=0 newer ones do the opposite.",
+    fix="Remove pct= from the TXT record at {name}, or use t=y instead while you test the policy.",
     ref="RFC 9989 appendices A.6, C; RFC 7489 section 6.3",
 )
 RULES = (

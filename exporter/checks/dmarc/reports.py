@@ -13,8 +13,8 @@ from exporter.mail.dns import doubts
 NO_RUA = Rule(
     "dmarc.no-rua",
     Severity.INFO,
-    says="the record at {name} asks nobody to send aggregate reports",
-    why="Without reports nobody sees who sends in the domain's name, nor what legitimate mail would fail.",
+    says="the record at {name} does not request aggregate reports",
+    why="Without reports nobody sees who sends mail as the domain, or which legitimate mail would fail.",
     fix="Add rua=mailto:ADDRESS to the TXT record at {name}.",
     ref="RFC 9989 section 4.7",
 )
@@ -22,33 +22,33 @@ MANY_RUA = Rule(
     "dmarc.many-rua",
     Severity.INFO,
     says="the record at {name} lists {count} addresses for aggregate reports",
-    why="Receivers need not send reports to more than two.",
-    fix="Leave at most two URIs in the rua= tag of the TXT record at {name}.",
+    why="Receivers need not send reports to more than two addresses.",
+    fix="Leave at most two addresses in the rua= tag of the TXT record at {name}.",
     ref="RFC 7489 section 6.2",
 )
 RUA_NOT_MAIL = Rule(
     "dmarc.rua-not-mail",
     Severity.INFO,
-    says="the record at {name} wants reports sent to {uri}, which is no mailto: address",
-    why="Receivers have to be able to send reports by mail, and ignore what else they cannot serve.",
-    fix="Add a mailto: address to the rua= tag of the TXT record at {name}, or put one in the place of {uri}.",
+    says="the record at {name} requests reports to {uri}, which is not a mailto: address",
+    why="Receivers must support reports by mail, and ignore other addresses that they do not support.",
+    fix="Add a mailto: address to the rua= tag of the TXT record at {name}, or replace {uri} with one.",
     ref="RFC 9989 section 4.7",
 )
 RUA_SIZE = Rule(
     "dmarc.rua-size",
     Severity.INFO,
     says="the record at {name} limits the size of reports to {uri}",
-    why="RFC 9989 has no such limit any more, and newer receivers ignore it.",
-    fix="Remove the exclamation mark and what follows it from {uri} in the TXT record at {name}.",
+    why="RFC 9989 removed this limit, and newer receivers ignore it.",
+    fix="Remove the exclamation mark and the size after it from {uri} in the TXT record at {name}.",
     ref="RFC 9989 section 4.8; RFC 7489 section 6.2",
 )
 RUA_UNAUTHORISED = Rule(
     "dmarc.rua-unauthorised",
     Severity.WARNING,
-    says="{name} wants reports sent to {uri}, but {destination} does not agree to take them: {authorisation} has no "
-    "DMARC record",
-    why="Receivers silently drop reports for a foreign domain that has not agreed to take them.",
-    fix='Ask {destination} to publish at {authorisation} the TXT record "v=DMARC1", or change rua= at {name}.',
+    says="{name} requests reports to {uri}, but {destination} has not authorised them: {authorisation} has no DMARC "
+    "record",
+    why="Receivers silently drop reports to another organisation that has not authorised them.",
+    fix='Ask {destination} to publish the TXT record "v=DMARC1" at {authorisation}, or change rua= at {name}.',
     ref="RFC 9990 section 4; RFC 7489 section 7.1",
     cause=("destination",),
     remedy=remedies.consent,
@@ -56,19 +56,19 @@ RUA_UNAUTHORISED = Rule(
 RUA_AUTHORISATION_DIFFERS = Rule(
     "dmarc.rua-authorisation-differs",
     Severity.WARNING,
-    says="{name} wants reports sent to {uri}, which by {by} is at another organisation, and {authorisation} has no "
+    says="{name} requests reports to {uri}, which {by} treats as another organisation, and {authorisation} has no "
     "DMARC record",
-    why="Receivers that live by that RFC silently drop reports for a foreign domain that has not agreed to take them.",
-    fix='Publish at {authorisation} the TXT record "v=DMARC1".',
+    why="Receivers that implement this RFC silently drop reports to another organisation that has not authorised them.",
+    fix='Publish the TXT record "v=DMARC1" at {authorisation}.',
     ref="RFC 9990 section 4; RFC 7489 section 7.1",
     remedy=remedies.consent,
 )
 RUA_REDIRECTED = Rule(
     "dmarc.rua-redirected",
     Severity.WARNING,
-    says="{name} wants reports sent to {uri}, and {authorisation} wants them sent on to {elsewhere}, which is not at "
+    says="{name} requests reports to {uri}, and {authorisation} redirects them to {elsewhere}, which is not at "
     "{destination}",
-    why="A destination may choose another address at its own domain only; to break that stops its reports altogether.",
+    why="A destination may choose another address at its own domain only. Otherwise it gets no reports.",
     fix="Ask {destination} to remove rua= from the record at {authorisation}, or set rua= at {name} to {elsewhere}.",
     ref="RFC 9990 section 4; RFC 7489 section 7.1",
     cause=("destination",),
@@ -76,8 +76,8 @@ RUA_REDIRECTED = Rule(
 RUA_UNDELIVERABLE = Rule(
     "dmarc.rua-undeliverable",
     Severity.WARNING,
-    says="{name} wants reports sent to {uri}, but no mail can be delivered to {destination}",
-    why="The reports are lost, and with them the view of who sends in the domain's name.",
+    says="{name} requests reports to {uri}, but {destination} cannot receive mail",
+    why="The reports are lost, so nobody sees who sends mail as the domain.",
     fix="Change rua= at {name} to an address that receives mail.",
     ref="RFC 9989 section 4.7; RFC 5321 section 5.1",
     cause=("destination",),

@@ -28,7 +28,7 @@ class HeloOptions(Options):
 
 @check(over=Greeting, options=HeloOptions, timeout=timedelta(minutes=2), may_need={Door.BLOCKLISTS})
 async def helo(target: Greeting, net: Net) -> Facts:
-    """Will receivers accept the name that the sender says in HELO/EHLO?"""
+    """Will receivers accept the HELO/EHLO name of the sender?"""
     parsed = parse(target.helo)
     name, ip = parsed.host, target.ip
     plain = parsed.repaired or (None if name else await _pointed(ip, net)) or FULL_NAME
@@ -92,7 +92,7 @@ PEER = Rule(
     "helo.peer",
     Severity.CRITICAL,
     says="the HELO name {helo} belongs to {peer}, a receiver",
-    why="A server that introduces itself as the one it connects to is taken for a forger.",
+    why="Receivers treat a server that uses their own name as a forger.",
     fix=SET,
     ref="Microsoft, non-delivery reports in Exchange Online",
     refusals=("Office 365: 550 5.7.506 Access denied, bad HELO",),
@@ -102,8 +102,8 @@ PEER = Rule(
 NO_ADDRESS = Rule(
     "helo.no-address",
     Severity.CRITICAL,
-    says="the HELO name {helo} has no address",
-    why="The name must resolve; receivers that look it up and find neither address nor MX refuse the mail.",
+    says="the HELO name {helo} does not resolve",
+    why="Receivers look the name up. If it has neither an address nor an MX, they reject the mail.",
     fix="Publish the record {helo} {rdtype} {ip}.",
     ref="RFC 5321 section 2.3.5",
     refusals=(NOT_FOUND,),
@@ -113,10 +113,10 @@ NO_ADDRESS = Rule(
 PRIVATE_ADDRESS = Rule(
     "helo.private-address",
     Severity.CRITICAL,
-    says="the HELO name {helo} resolves to addresses that are not public only: {addresses}",
-    why="To a receiver the name leads nowhere, and filters take it for a forgotten machine.",
-    fix="Publish the record {helo} {rdtype} {ip}; if the exporter's resolver shows an internal view of DNS, "
-    "give it one that sees what the Internet sees.",
+    says="the HELO name {helo} resolves to addresses that are not all public: {addresses}",
+    why="Receivers cannot use the name, and filters treat it as misconfigured.",
+    fix="Publish the record {helo} {rdtype} {ip}. If the exporter's resolver shows internal DNS, configure one that "
+    "sees public DNS.",
     ref="RFC 5321 section 2.3.5; RFC 6890",
     merged=host_remedies.give_address_words,
     remedy=host_remedies.give_address,
@@ -125,8 +125,8 @@ OTHER_ADDRESS = Rule(
     "helo.other-address",
     Severity.WARNING,
     says="the HELO name {helo} resolves to {addresses}, not to {ip}",
-    why="Receivers compare the two and count a difference as a sign of forgery.",
-    fix="Publish the record {helo} {rdtype} {ip}, or say a name that already resolves to {ip}.",
+    why="Receivers compare the two, and count a difference as a sign of forgery.",
+    fix="Publish the record {helo} {rdtype} {ip}, or use a name that already resolves to {ip}.",
     ref="RFC 5321 section 4.1.4",
     merged=host_remedies.give_address_words,
     remedy=host_remedies.give_address,
@@ -135,24 +135,24 @@ ALIAS = Rule(
     "helo.alias",
     Severity.WARNING,
     says="the HELO name {helo} is an alias (CNAME) of {canonical}",
-    why="The name must be the host's primary name; strict receivers do not follow the alias.",
-    fix="Publish the record {helo} {rdtype} {ip} in place of the CNAME.",
+    why="The name must be the host's primary name. Strict receivers do not follow the alias.",
+    fix="Replace the CNAME with the record {helo} {rdtype} {ip}.",
     ref="RFC 5321 section 2.3.5",
 )
 PTR_DIFFERS = Rule(
     "helo.ptr-differs",
     Severity.WARNING,
     says="the HELO name is {helo}, but the PTR of {ip} is {names}",
-    why="Matching names are a mark of a cared-for server; Spamhaus asks for it before a CSS delisting.",
-    fix="Make the PTR of {ip} (set by the owner of the address), the {rdtype} of {helo} and the HELO the same name.",
+    why="Well-run servers have matching names. Spamhaus requires it before a CSS delisting.",
+    fix="Use the same name for the PTR of {ip} (set by the owner of the address), the {rdtype} of {helo} and the HELO.",
     ref="RFC 5321 section 4.1.4; Spamhaus, reputation checker",
 )
 PTR_SAME_DOMAIN = Rule(
     "helo.ptr-same-domain",
     Severity.INFO,
-    says="the HELO name is {helo}, and the PTR of {ip} another name of the same domain: {names}",
-    why="Most receivers are content; the strictest want one and the same name.",
-    fix="Consider making the PTR of {ip} (set by the owner of the address) {helo}.",
+    says="the HELO name is {helo}, and the PTR of {ip} is another name of the same domain: {names}",
+    why="Most receivers accept that. The strictest require the same name.",
+    fix="Consider setting the PTR of {ip} to {helo}. The owner of the address sets it.",
     ref="RFC 5321 section 4.1.4",
 )
 
@@ -160,9 +160,9 @@ LISTED = Rule(
     "helo.listed",
     Severity.WARNING,  # the list and its return code decide
     says="the HELO name {helo} is listed on {blocklist}: {meaning} ({codes}); the list says: {text}",
-    why="Receivers look the HELO name up, not only the address and the sender's domain. They refuse all that is sent "
-    "under a listed name.",
-    fix="End the cause ({remedy}), then ask for removal of {helo} at {delist}.",
+    why="Receivers look up the HELO name, not only the address and the sender's domain. They reject all mail from a "
+    "listed name.",
+    fix="Fix the cause ({remedy}), then request delisting of {helo}: {delist}",
     ref="RFC 5782 section 2.2; Postfix, reject_rhsbl_helo; Spamhaus, Domain Blocklist",
     certain=True,
     refusals=(
@@ -176,8 +176,8 @@ SPF_MISSING = Rule(
     "helo.spf-missing",
     Severity.INFO,
     says="the HELO name {helo} has no SPF record",
-    why="A bounce has no sender's address, so receivers judge its SPF by the HELO name; without a record there is no "
-    "pass, and anybody may say the name.",
+    why="A bounce has no sender address, so receivers use the HELO name for SPF. Without a record there is no pass, "
+    "and anybody may use the name.",
     fix='Publish at {helo} the TXT record "{record}".',
     ref="RFC 7208 sections 2.3, 2.4 and 10.1.3",
     remedy=host_remedies.helo_spf,
@@ -185,19 +185,19 @@ SPF_MISSING = Rule(
 SPF_NOT_AUTHORISED = Rule(
     "helo.spf-not-authorised",
     Severity.WARNING,
-    says="SPF of the HELO name {helo} says {result} about {ip}, because {why}",
-    why="A bounce has no sender's address, so receivers judge its SPF by the HELO name, and refuse or junk it. Some "
-    "look at the HELO name of all mail.",
-    fix='Publish at {helo} the TXT record "{record}" instead of its SPF record, and let its {rdtype} be {ip}.',
+    says="SPF {result} for {ip} at the HELO name {helo}: {why}",
+    why="A bounce has no sender address, so receivers use the HELO name for SPF, and reject or junk it. Some check "
+    "the HELO name of all mail.",
+    fix='Replace the SPF record of {helo} with the TXT record "{record}", and set its {rdtype} to {ip}.',
     ref="RFC 7208 sections 2.3, 2.4 and 8",
     remedy=host_remedies.helo_spf,
 )
 SPF_NEUTRAL = Rule(
     "helo.spf-neutral",
     Severity.INFO,
-    says="SPF of the HELO name {helo} says nothing about {ip}, because {why}",
-    why="Neutral is to be treated as if there were no record.",
-    fix='Publish at {helo} the TXT record "{record}" instead of its SPF record.',
+    says="SPF of the HELO name {helo} is neutral about {ip}: {why}",
+    why="Receivers treat neutral like no record.",
+    fix='Replace the SPF record of {helo} with the TXT record "{record}".',
     ref="RFC 7208 sections 2.4 and 8.2",
     remedy=host_remedies.helo_spf,
 )
@@ -278,7 +278,7 @@ def _spf_doubt(doubt: Doubt, published: Reply) -> Doubt:
 def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict, *, alone: bool) -> Iterator[Fact]:
     """What one list says. A list that nobody believes has a finding of its own, and only keeps what it said before.
 
-    `alone`: it has named very many at once, and no other list agrees. Then it is neither proven nor refuted.
+    `alone`: it lists very many at once, and no other list agrees. Then it is neither proven nor refuted.
     """
     of, listing = verdict.blocklist, verdict.listing
     if listing:
@@ -293,8 +293,8 @@ def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict, *, alon
             delist=of.delist or f"the operator of {of.name}",
         )
         if alone and listing.severity.fails:
-            many = f"{of.name} has named very many at once, and no other list agrees"
+            many = f"{of.name} lists very many at once, and no other list agrees"
             yield Doubt(Reason.BLOCKLIST_UNHEALTHY, many).over(LISTED, blocklist=of.name)
     elif not verdict.clean and (verdict.quorum or net.active(target, LISTED, blocklist=of.name)):
-        doubt = verdict.doubt or Doubt(Reason.PENDING, f"{of.name} was not asked yet")
+        doubt = verdict.doubt or Doubt(Reason.PENDING, f"{of.name} has not been queried yet")
         yield doubt.over(LISTED, blocklist=of.name)

@@ -54,7 +54,7 @@ from exporter.text import day, minute
 
 @check(over=Domain, interval=timedelta(hours=1), needs={Door.HTTPS}, after={"smtp_tls"})
 async def mta_sts(target: Domain, net: Net) -> Facts:
-    """Do senders find the domain's MTA-STS policy, if it has one, and does that let mail through?"""
+    """Do senders find the domain's MTA-STS policy, if it has one, and does it allow mail delivery?"""
     if not target.receives_mail:
         return
     domain = target.name
@@ -278,7 +278,7 @@ def _faults(net: Net, host: str) -> dict[str, list[str]]:
     """By address, what stands against TLS with the host; nothing is claimed where nobody has looked."""
     state = net.state("smtp_tls", MailHost(host=host, port=PORT).key)
     if state is None:
-        net.transcript.note(f"smtp_tls of {host}", ("it does not look there, so nothing is said of TLS",), "memory")
+        net.transcript.note(f"smtp_tls of {host}", ("it does not check this port, so TLS is unknown",), "memory")
         return {}
     faults: dict[str, list[str]] = {}
     for finding in (active.finding for active in state.findings):

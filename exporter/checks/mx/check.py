@@ -42,7 +42,7 @@ NO_SUCH_DOMAIN = Rule(
     "mx.no-such-domain",
     Severity.CRITICAL,
     says="the domain {domain} does not exist in DNS",
-    why="Nobody can write to it, and receivers refuse senders whose domain does not exist.",
+    why="Nobody can write to it, and receivers reject senders whose domain does not exist.",
     fix="Register or renew {domain}, or correct its delegation or the name in the configuration.",
     ref="RFC 5321 sections 2.3.5 and 5.1",
     refusals=(
@@ -56,7 +56,7 @@ NO_SUCH_SENDER = Rule(
     "mx.no-such-sender",
     Severity.CRITICAL,
     says="{domain} is used in MAIL FROM, but does not exist in DNS",
-    why="Bounces are lost, and receivers refuse senders whose domain does not exist.",
+    why="Bounces are lost, and receivers reject senders whose domain does not exist.",
     fix="Register or renew {domain} or correct its delegation, or use a MAIL FROM domain that exists.",
     ref="RFC 5321 sections 2.3.5 and 5.1",
     refusals=(POSTFIX,),
@@ -65,25 +65,25 @@ NOWHERE = Rule(
     "mx.nowhere",
     Severity.CRITICAL,
     says="{domain} has neither an MX nor an address record",
-    why="No bounce and no reply can reach it; receivers refuse a MAIL FROM domain for that.",
-    fix="Publish the record {domain} MX 10 with the name of the host that takes its mail.",
+    why="Bounces and replies cannot reach it. Receivers reject a MAIL FROM domain for that.",
+    fix="Publish the record {domain} MX 10 with the name of the host that accepts its mail.",
     ref="RFC 5321 section 5.1",
     refusals=(POSTFIX,),
 )
 IMPLICIT = Rule(
     "mx.implicit",
     Severity.WARNING,
-    says="{domain} has no MX record; senders fall back to its address {addresses}",
-    why="Mail goes to whatever answers at that address, often a web server, and filters distrust such domains.",
-    fix="Publish the record {domain} MX 10 with the name of the host that takes its mail.",
+    says="{domain} has no MX record; senders use its address {addresses}",
+    why="Mail goes to any server at that address, often a web server. Filters distrust such domains.",
+    fix="Publish the record {domain} MX 10 with the name of the host that accepts its mail.",
     ref="RFC 5321 section 5.1",
 )
 NULL_MX = Rule(
     "mx.null",
     Severity.CRITICAL,
-    says="{domain} takes mail, but publishes a null MX",
-    why="A null MX tells every sender to give up at once: all mail to the domain bounces.",
-    fix='Replace the record {domain} MX "0 ." by the hosts that take its mail, or set receives_mail to false.',
+    says="{domain} is configured to receive mail, but publishes a null MX",
+    why="With a null MX every sender gives up at once: all mail to the domain bounces.",
+    fix='Replace the record {domain} MX "0 ." with the hosts that accept its mail, or set receives_mail to false.',
     ref="RFC 7505 section 3",
     refusals=(
         "RFC 7505: 556 5.1.10 Recipient address has null MX",
@@ -94,8 +94,8 @@ NULL_SENDER = Rule(
     "mx.null-sender",
     Severity.CRITICAL,
     says="{domain} is used in MAIL FROM, but publishes a null MX",
-    why="It declares that no bounce can be delivered, and receivers refuse mail from such a sender.",
-    fix='Use a MAIL FROM domain that takes bounces, or replace the record {domain} MX "0 ." by a host that does.',
+    why="It says that no bounce can be delivered. Receivers reject mail from such a sender.",
+    fix='Use a MAIL FROM domain that accepts bounces, or replace the record {domain} MX "0 ." with a host that does.',
     ref="RFC 7505 section 4.2",
     refusals=(
         "RFC 7505: 550 5.7.27 Sender address has null MX",
@@ -105,8 +105,8 @@ NULL_SENDER = Rule(
 NULL_BESIDE_OTHERS = Rule(
     "mx.null-beside-others",
     Severity.WARNING,
-    says="{domain} publishes a null MX beside other MX records",
-    why="A null MX has no meaning beside others; some senders stop at it and give up.",
+    says="{domain} publishes a null MX together with other MX records",
+    why="A null MX is invalid together with others. Some senders stop there and give up.",
     fix='Remove the record {domain} MX "{preference} ." or all the others.',
     ref="RFC 7505 section 3",
 )
@@ -114,22 +114,22 @@ NULL_PREFERENCE = Rule(
     "mx.null-preference",
     Severity.INFO,
     says="the null MX of {domain} has preference {preference}",
-    why="The preference of a null MX must be 0; a strict sender may not recognise it.",
+    why="The preference of a null MX must be 0. A strict sender may not recognise it.",
     fix='Publish it as {domain} MX "0 .".',
     ref="RFC 7505 section 3",
 )
 UNWANTED = Rule(
     "mx.unwanted",
     Severity.WARNING,
-    says="{domain} takes no mail, but has MX records: {hosts}",
-    why="Senders keep delivering or retrying to hosts that nobody looks after.",
-    fix='Replace the MX records of {domain} by the null MX "0 .", or remove them, or set receives_mail to true.',
+    says="{domain} is configured to receive no mail, but has MX records: {hosts}",
+    why="Senders still deliver or retry to hosts that nobody maintains.",
+    fix='Replace the MX records of {domain} with the null MX "0 .", or remove them, or set receives_mail to true.',
     ref="RFC 7505 section 1",
 )
-HOSTS = Metric("deliverability_mx_hosts", "Hosts that the domain's MX records name; a null MX counts for none.")
+HOSTS = Metric("deliverability_mx_hosts", "Hosts in the domain's MX records; a null MX does not count.")
 MAIL_HOST = Metric(
     "deliverability_domain_mail_host_info",
-    "Always 1: the host takes mail for the domain.",
+    "Always 1: the host accepts mail for the domain.",
     MailHost.LABELS,
 )
 

@@ -10,7 +10,7 @@ from exporter.mail.certificate import FlawKind, Shown
 from exporter.targets import MailHost
 from exporter.text import day
 
-VERIFIERS = "Senders that verify (MTA-STS, and every program that submits mail) refuse it."
+VERIFIERS = "Senders that verify certificates reject it: MTA-STS, and every program that submits mail."
 
 NOT_AFTER = Metric(
     "deliverability_smtp_tls_certificate_not_after_timestamp_seconds",
@@ -22,7 +22,7 @@ CERTIFICATE_EXPIRED = Rule(
     Severity.WARNING,
     says="the certificate of {host} at {ip} expired on {date}",
     why=VERIFIERS,
-    fix="Renew the certificate {subject} and reload the mail server, which goes on showing the old one until then.",
+    fix="Renew the certificate {subject} and reload the mail server. Until then the server presents the old one.",
     ref="RFC 5280 section 4.1.2.5",
     refusals=("Office 365: 550 5.7.322 certificate-expired: Destination mail server's certificate is expired",),
     subjects=("ip",),
@@ -32,8 +32,8 @@ CERTIFICATE_NOT_YET_VALID = Rule(
     "smtp_tls.certificate-not-yet-valid",
     Severity.WARNING,
     says="the certificate of {host} at {ip} is not valid before {date}",
-    why="Senders that verify (MTA-STS, and every program that submits mail) refuse it until then.",
-    fix="Use a certificate that is valid now for {subject}, and compare the clock of the machine that issued it.",
+    why="Senders that verify certificates reject it until then: MTA-STS, and every program that submits mail.",
+    fix="Use a certificate that is valid now for {subject}, and check the clock of the machine that issued it.",
     ref="RFC 5280 section 4.1.2.5",
     subjects=("ip",),
     cause=("date", "subject"),  # hosts that show one certificate
@@ -42,8 +42,8 @@ CERTIFICATE_EXPIRING = Rule(
     "smtp_tls.certificate-expiring",
     Severity.WARNING,
     says="the certificate of {host} at {ip} expires in {days} days, on {date}",
-    why="By now renewal should have happened; when it does not, senders that verify will refuse the host.",
-    fix="Renew the certificate {subject} and reload the mail server, which goes on showing the old one until then.",
+    why="Renewal should have happened by now. Without it, senders that verify certificates will reject the host.",
+    fix="Renew the certificate {subject} and reload the mail server. Until then the server presents the old one.",
     ref="RFC 5280 section 4.1.2.5",
     subjects=("ip",),
     cause=("date", "subject"),  # hosts that show one certificate
@@ -52,9 +52,9 @@ CERTIFICATE_NAME = Rule(
     "smtp_tls.certificate-name",
     Severity.WARNING,
     says="the certificate of {host} at {ip} is for other names: {names}",
-    why="Programs that submit mail refuse it. On port 25 nobody looks at the name unless MTA-STS or DANE asks for it. "
-    "The checks of those two say so by themselves, so it is information there.",
-    fix="Get a certificate that has {host} among its subjectAltName entries.",
+    why="Programs that submit mail reject it. On port 25 only MTA-STS and DANE check the name. They have their own "
+    "checks, so here it is information.",
+    fix="Get a certificate with {host} among its subjectAltName entries.",
     ref="RFC 9525 section 6.3; RFC 8461 section 4.2",
     refusals=("Office 365: 550 5.7.325 certificate-host-mismatch: Remote certificate MUST have a common name",),
     subjects=("ip",),
@@ -62,20 +62,20 @@ CERTIFICATE_NAME = Rule(
 CERTIFICATE_SELF_SIGNED = Rule(
     "smtp_tls.certificate-self-signed",
     Severity.WARNING,
-    says="the certificate of {host} at {ip} is signed by nobody but itself",
-    why="Programs that submit mail refuse it. On port 25 senders encrypt with it all the same, unless MTA-STS or DANE "
-    "asks for more. The checks of those two say so by themselves, so it is information there.",
-    fix="Get a certificate for {host} from a public authority, such as any that speaks ACME.",
+    says="the certificate of {host} at {ip} is self-signed",
+    why="Programs that submit mail reject it. On port 25 senders still encrypt with it, except for MTA-STS and DANE. "
+    "They have their own checks, so here it is information.",
+    fix="Get a certificate for {host} from a public authority, for example through ACME.",
     ref="RFC 5280 section 6.1; RFC 7435 section 3; RFC 8461 section 4.2",
     subjects=("ip",),
 )
 CERTIFICATE_UNTRUSTED = Rule(
     "smtp_tls.certificate-untrusted",
     Severity.WARNING,
-    says="no trusted authority stands behind the certificate of {host} at {ip}: issued by {issuer}, {length} sent",
+    says="no trusted authority issued the certificate of {host} at {ip}: issuer {issuer}, {length} sent",
     why=VERIFIERS,
-    fix="Configure the whole chain on {host}: its certificate first, then the intermediate ones that lead from "
-    "{issuer} to a public root (Postfix: smtpd_tls_chain_files).",
+    fix="Configure the whole chain on {host}: its certificate first, then the intermediate ones from {issuer} to a "
+    "public root (Postfix: smtpd_tls_chain_files).",
     ref="RFC 8446 section 4.4.2; RFC 5280 section 6.1",
     subjects=("ip",),
 )
@@ -83,28 +83,29 @@ CERTIFICATE_WEAK = Rule(
     "smtp_tls.certificate-weak",
     Severity.WARNING,
     says="the certificate of {host} at {ip} has {weak}",
-    why="Current TLS libraries refuse it, and then mail is delivered in clear or not at all.",
-    fix="Get a certificate for {host} with an RSA key of 2048 bits or an ECDSA key of 256, signed with SHA-256.",
+    why="Current TLS libraries reject it. Mail is then delivered unencrypted or not at all.",
+    fix="Get a certificate for {host} with an RSA key of 2048 bits or an ECDSA key of 256 bits, signed with SHA-256.",
     ref="RFC 9325 section 4.5",
     subjects=("ip",),
 )
 CERTIFICATE_ISSUER_EXPIRED = Rule(
     "smtp_tls.certificate-issuer-expired",
     Severity.WARNING,
-    says="the certificate of {host} at {ip} rests on {issuer}, which {how}",
+    says="the certificate of {host} at {ip} depends on {issuer}, which {how}",
     why=VERIFIERS,
-    fix="Replace {issuer} in the chain that {host} sends: take the file with the whole chain that came with the latest "
-    "certificate (certbot: fullchain.pem).",
+    fix="Replace {issuer} in the chain that {host} sends. Use the file with the whole chain of the latest certificate "
+    "(certbot: fullchain.pem).",
     ref="RFC 5280 sections 4.1.2.5, 6.1.3",
     subjects=("ip",),
 )
 CERTIFICATE_ISSUER_WEAK = Rule(
     "smtp_tls.certificate-issuer-weak",
     Severity.WARNING,
-    says="the certificate of {host} at {ip} rests on {issuer}, which {how}",
-    why="Current TLS libraries believe no signature with SHA-1 and no short key. " + VERIFIERS,
-    fix="Get a certificate from an authority whose issuers are signed with SHA-256, or send the newer certificate of "
-    "{issuer} if its owner has one.",
+    says="the certificate of {host} at {ip} depends on {issuer}, which {how}",
+    why="Current TLS libraries reject SHA-1 signatures and short keys. Senders that verify certificates reject it: "
+    "MTA-STS, and every program that submits mail.",
+    fix="Get a certificate from an authority whose issuers are signed with SHA-256. Or send the newer certificate of "
+    "{issuer} if there is one.",
     ref="RFC 9325 section 4.5; RFC 9155 section 1",
     subjects=("ip",),
 )
@@ -113,8 +114,8 @@ CERTIFICATE_ISSUER_NO_AUTHORITY = Rule(
     Severity.WARNING,
     says="the certificate of {host} at {ip} is signed by {issuer}, which {how}",
     why=VERIFIERS,
-    fix="Get a certificate for {host} from a public authority. If {issuer} is an authority of your own, issue it anew "
-    "with the extension basicConstraints CA:TRUE and the key usage keyCertSign.",
+    fix="Get a certificate for {host} from a public authority. If {issuer} is your own authority, issue it again with "
+    "basicConstraints CA:TRUE and the key usage keyCertSign.",
     ref="RFC 5280 sections 4.2.1.3, 4.2.1.9",
     subjects=("ip",),
 )
@@ -123,8 +124,8 @@ CERTIFICATE_ISSUER_CONSTRAINED = Rule(
     Severity.WARNING,
     says="the certificate of {host} at {ip} is signed by {issuer}, which {how}",
     why=VERIFIERS,
-    fix="Get a certificate for {host} from an issuer that may sign for this name: {issuer} may do so for other domains "
-    "only.",
+    fix="Get a certificate for {host} from an issuer that may sign for this name. {issuer} may sign only for other "
+    "domains.",
     ref="RFC 5280 section 4.2.1.10",
     subjects=("ip",),
 )

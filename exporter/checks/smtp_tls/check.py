@@ -35,7 +35,7 @@ from exporter.targets import MailHost
 
 @check(over=MailHost, interval=timedelta(minutes=30), timeout=timedelta(seconds=120), needs={Door.SMTP})
 async def smtp_tls(target: MailHost, net: Net) -> Facts:
-    """Does the mail host answer, with TLS that its senders can use?"""
+    """Does the mail host answer, with TLS that senders can use?"""
     replies = [await net.query(target.host, rdtype) for rdtype in ("A", "AAAA")]
     addresses = sorted({ip for reply in replies for ip in reply.addresses}, key=names.order)
     unsure, seen = [*doubts(*replies)], addresses[:MOST_ADDRESSES]
@@ -45,7 +45,7 @@ async def smtp_tls(target: MailHost, net: Net) -> Facts:
             yield NO_ADDRESS(host=target.host, severity=severity_at(target))
         return
     if left_out := addresses[MOST_ADDRESSES:]:
-        net.transcript.note(target.host, (f"{len(left_out)} more addresses, which are not looked at",))
+        net.transcript.note(target.host, (f"{len(left_out)} more addresses, which are not checked",))
     results = await asyncio.gather(*(net.probe(target, ip) for ip in seen))
     all_shut = all(map(shut, results))
     pinned = await _pinned(target, results, net)
@@ -62,16 +62,16 @@ async def smtp_tls(target: MailHost, net: Net) -> Facts:
 
 VERSION = Metric(
     "deliverability_smtp_tls_version_supported",
-    "Whether the mail host speaks this version of TLS: 1.0 and 1.1 at any of its addresses, 1.2 and 1.3 at all.",
+    "Whether the mail host supports this version of TLS: 1.0 and 1.1 at any of its addresses, 1.2 and 1.3 at all.",
     ("version",),
 )
 SIZE = Metric(
     "deliverability_smtp_size_limit_bytes",
-    "Largest message that the mail host announces to take (SIZE), the smallest of its addresses.",
+    "Maximum message size that the mail host announces (SIZE), the smallest of its addresses.",
 )
 PHASE = Metric(
     "deliverability_smtp_phase_duration_seconds",
-    "Duration of a phase of the SMTP conversation, the slowest of the mail host's addresses.",
+    "Duration of a phase of the SMTP session, the slowest of the mail host's addresses.",
     ("phase",),
 )
 
@@ -80,8 +80,8 @@ NO_ADDRESS = Rule(
     "smtp_tls.no-address",
     Severity.WARNING,
     says="{host} has no address, neither A nor AAAA",
-    why="Nobody can connect to a mail host without an address: what should go there goes to the other hosts, or waits.",
-    fix="Add an A or AAAA record for {host}, or take the name out of MX records and configurations.",
+    why="Nobody can connect to a mail host without an address. Its mail goes to the other hosts, or is queued.",
+    fix="Add an A or AAAA record for {host}, or remove the name from MX records and configurations.",
     ref="RFC 5321 section 5.1",
 )
 

@@ -20,7 +20,7 @@ REFUSED = Rule(
     "smtp_tls.refused",
     Severity.CRITICAL,
     says="{ip} refuses connections to port {port} of {host}",
-    why="Nothing listens there, or a firewall says no. Mail waits in the senders' queues, and comes back after days.",
+    why="No server listens there, or a firewall rejects the connection. Mail is queued at the senders, then bounces.",
     fix="Start the mail server on {ip} port {port}, or open that port in its firewall.",
     ref="RFC 5321 section 5.1",
     refusals=("Office 365: 450 4.4.316 Connection refused",),
@@ -30,19 +30,19 @@ REJECTED = Rule(
     "smtp_tls.rejected",
     Severity.WARNING,
     says="{host} at {ip} answers {to} with {reply}",
-    why="A permanent refusal before any mail was named. If it is said to everybody, the host takes no mail at all; "
-    "if only to us, it says what it dislikes about our address or our HELO name.",
-    fix="Read the reply, then allow this exporter's address in the access lists of {host}, or give its "
-    "`smtp.helo_name` an address record that leads back.",
+    why="The host rejects permanently before any mail. If it rejects everybody, it accepts no mail. If only us, it "
+    "dislikes our address or our HELO name.",
+    fix="Read the reply, then allow this exporter's address in the access lists of {host}. Or give its "
+    "`smtp.helo_name` an address record that matches.",
     ref="RFC 5321 sections 3.1, 4.3.2",
     subjects=("ip",),
 )
 UNREACHABLE = Rule(
     "smtp_tls.unreachable",
     Severity.WARNING,
-    says="{host} at {ip} port {port} has not held a conversation since {since} ({runs} runs): {last}",
-    why="Other mail hosts did talk to us meanwhile, so it is not our own network. Mail to this address waits.",
-    fix="Look for what keeps {ip} from answering on port {port}: routing, a firewall, a full or stuck mail server.",
+    says="{host} at {ip} port {port}: no successful SMTP session since {since} ({runs} runs): {last}",
+    why="Other mail hosts did answer, so it is not our own network. Mail to this address is queued.",
+    fix="Find out what keeps {ip} from answering on port {port}: routing, a firewall, a full or stuck mail server.",
     ref="RFC 5321 section 4.5.4.1",
     certain=True,
     subjects=("ip",),
@@ -50,20 +50,20 @@ UNREACHABLE = Rule(
 NO_SMTP = Rule(
     "smtp_tls.no-smtp",
     Severity.CRITICAL,
-    says="{ip} port {port} of {host} speaks {protocol}, and not SMTP",
-    why="No mail gets in there. Most often a service was moved to this port, or a port was forwarded to the wrong one.",
-    fix="Let the mail server listen on {ip} port {port} in place of the service that speaks {protocol}.",
+    says="{ip} port {port} of {host} speaks {protocol}, not SMTP",
+    why="No mail is accepted there. Most often a service was moved to this port, or a port forwarding is wrong.",
+    fix="Make the mail server listen on {ip} port {port} instead of the {protocol} service.",
     ref="RFC 5321 section 3.1",
     subjects=("ip",),
 )
 INSPECTED = Rule(
     "smtp_tls.inspected",
     Severity.WARNING,
-    says="a firewall before {host} at {ip} rewrites SMTP: {signs}",
-    why="The SMTP inspection of Cisco ASA and PIX crosses out what it does not know, STARTTLS among it. Mail then goes "
-    "in clear, and senders that insist on TLS do not deliver it. While TLS is still offered, it is information.",
-    fix="Switch SMTP inspection off in the firewall before {ip} (Cisco ASA: no inspect esmtp; PIX: no fixup protocol "
-    "smtp {port}).",
+    says="a firewall in front of {host} at {ip} rewrites SMTP: {signs}",
+    why="SMTP inspection of Cisco ASA and PIX hides what it does not know, also STARTTLS. Mail is then unencrypted, "
+    "and senders that require TLS do not deliver. While TLS is still offered, it is information.",
+    fix="Switch off SMTP inspection in the firewall in front of {ip} (Cisco ASA: no inspect esmtp; PIX: no fixup "
+    "protocol smtp {port}).",
     ref="RFC 5321 section 4.1.1.1; Cisco ASA configuration guide, ESMTP inspection",
     refusals=(OFFICE_365_TLS,),
     subjects=("ip",),
@@ -71,11 +71,11 @@ INSPECTED = Rule(
 STARTTLS_GONE = Rule(
     "smtp_tls.starttls-gone",
     Severity.WARNING,
-    says="{host} at {ip} port {port} does not offer STARTTLS any more; it last did on {last}",
-    why="Either TLS broke on the host, or something on the way takes the offer away. Mail now travels in clear, and "
-    "senders that insist on TLS do not deliver it.",
-    fix="Look for what changed on {host} since {last}: a certificate or key file that cannot be read, a new firewall "
-    "with SMTP inspection.",
+    says="{host} at {ip} port {port} no longer offers STARTTLS; it last did on {last}",
+    why="Either TLS broke on the host, or a device in between removes the offer. Mail is now unencrypted, and senders "
+    "that require TLS do not deliver.",
+    fix="Find out what changed on {host} since {last}: an unreadable certificate or key file, or a new firewall with "
+    "SMTP inspection.",
     ref="RFC 3207 sections 4, 6; RFC 7435 section 3",
     certain=True,
     refusals=(OFFICE_365_TLS,),
@@ -84,9 +84,10 @@ STARTTLS_GONE = Rule(
 SLOW_GREETING = Rule(
     "smtp_tls.slow-greeting",
     Severity.INFO,
-    says="{host} at {ip} takes {seconds} s to greet",
-    why="Some senders and most testing tools give up after 10 to 15 seconds, though the standard grants five minutes.",
-    fix="Shorten the greeting delay of {host}: DNS or blocklist look-ups that time out, or a tarpit set too long.",
+    says="{host} at {ip} needs {seconds} s to greet",
+    why="Some senders and most testing tools give up after 10 to 15 seconds, although the standard allows five "
+    "minutes.",
+    fix="Shorten the greeting delay of {host}: DNS or blocklist lookups that time out, or a long tarpit.",
     ref="RFC 5321 section 4.5.3.2.1",
     subjects=("ip",),
 )
@@ -94,9 +95,9 @@ NO_STARTTLS = Rule(
     "smtp_tls.no-starttls",
     Severity.WARNING,
     says="{host} at {ip} port {port} does not offer STARTTLS",
-    why="Mail to this host travels in clear. Senders that insist on TLS do not deliver it, and others mark it.",
-    fix="Configure a certificate and TLS on {host} (Postfix: smtpd_tls_chain_files, smtpd_tls_security_level = may), "
-    "and switch off SMTP inspection in firewalls before it, which hides the offer.",
+    why="Mail to this host is unencrypted. Senders that require TLS do not deliver it, and others mark it.",
+    fix="Configure a certificate and TLS on {host} (Postfix: smtpd_tls_chain_files, smtpd_tls_security_level = may). "
+    "Switch off SMTP inspection in firewalls, which hides the offer.",
     ref="RFC 3207 section 4; RFC 8314 section 3.3",
     refusals=(OFFICE_365_TLS, "Office 365: 550 5.4.317 STARTTLS is required to send mail"),
     subjects=("ip",),
@@ -106,9 +107,10 @@ TLS_FAILS = Rule(
     "smtp_tls.tls-fails",
     Severity.WARNING,
     says="TLS with {host} at {ip} port {port} fails: {how}",
-    why="The host promises TLS and does not keep it. Many senders then do not fall back to clear text, and mail waits.",
-    fix="Look in the log of {host} for our connection: most often the certificate or key file cannot be read, or the "
-    "ciphers allowed do not suit the key.",
+    why="The host offers STARTTLS, but the handshake fails. Many senders then do not deliver unencrypted, and mail is "
+    "queued.",
+    fix="Look for our connection in the log of {host}. Most often the certificate or key file is not readable, or the "
+    "ciphers do not fit the key.",
     ref="RFC 3207 section 4.1",
     refusals=(OFFICE_365_TLS,),
     subjects=("ip",),
@@ -116,20 +118,20 @@ TLS_FAILS = Rule(
 STARTTLS_INJECTION = Rule(
     "smtp_tls.starttls-injection",
     Severity.WARNING,
-    says="{host} at {ip} sent in clear behind its 220 to STARTTLS: {octets}",
-    why="A client that takes this for a reply received under TLS believes what anybody on the way has written. It is "
-    "a fault of the server or of something in between that rewrites SMTP.",
-    fix="Find out what stands between here and {ip}, then update the mail server or remove the inspecting device.",
+    says="{host} at {ip} sent plaintext after its STARTTLS reply: {octets}",
+    why="A client may treat it as a reply under TLS, but a man in the middle can write it (response injection). The "
+    "server or a device that rewrites SMTP is at fault.",
+    fix="Find out which device is between here and {ip}. Then update the mail server or remove the device.",
     ref="RFC 3207 sections 4, 6",
     subjects=("ip",),
 )
 STARTTLS_COMMAND_INJECTION = Rule(
     "smtp_tls.starttls-command-injection",
     Severity.WARNING,
-    says="{host} at {ip} executes under TLS a command that was said in clear behind STARTTLS",
-    why="Whoever is on the way can put commands of his own before those of the client, and take over its mail or its "
-    "password (CVE-2011-0411).",
-    fix="Update the mail server or the TLS proxy on {host}: it must forget what it has read when TLS begins.",
+    says="{host} at {ip} executes under TLS a command that was sent as plaintext after STARTTLS",
+    why="A man in the middle can insert commands before those of the client, and steal its mail or its password "
+    "(CVE-2011-0411).",
+    fix="Update the mail server or the TLS proxy on {host}. It must discard what it has read when TLS begins.",
     ref="RFC 3207 section 4.2; CVE list, CVE-2011-0411",
     subjects=("ip",),
 )
@@ -137,8 +139,8 @@ OUTDATED_CIPHERS = Rule(
     "smtp_tls.outdated-ciphers",
     Severity.WARNING,
     says="{host} at {ip} has no TLS that current OpenSSL accepts by default: {how}",
-    why="Senders with a current library give TLS up there: they deliver in clear or not at all.",
-    fix="Let {host} use ECDHE with AES-GCM or ChaCha20 and TLS 1.3, and a Diffie-Hellman group of 2048 bits if any "
+    why="TLS fails for senders with a current library. They deliver unencrypted or not at all.",
+    fix="Enable ECDHE with AES-GCM or ChaCha20 and TLS 1.3 on {host}. Use Diffie-Hellman groups of at least 2048 bits "
     "(Postfix: smtpd_tls_mandatory_ciphers = medium, smtpd_tls_dh1024_param_file unset).",
     ref="RFC 9325 sections 4.2, 4.4; OpenSSL SSL_CTX_set_security_level(3), level 2",
     subjects=("ip",),
@@ -146,8 +148,8 @@ OUTDATED_CIPHERS = Rule(
 OBSOLETE_ONLY = Rule(
     "smtp_tls.obsolete-only",
     Severity.WARNING,
-    says="{host} at {ip} speaks no newer TLS than {version}",
-    why="Current mail programs do not speak TLS 1.0 and 1.1 any more: they deliver in clear or not at all.",
+    says="{host} at {ip} supports nothing newer than TLS {version}",
+    why="Current mail programs no longer support TLS 1.0 and 1.1. They deliver unencrypted or not at all.",
     fix="Enable TLS 1.2 and 1.3 on {host} (Postfix: smtpd_tls_protocols = >=TLSv1.2).",
     ref="RFC 8996 sections 4, 5; RFC 9325 section 3.1.1",
     subjects=("ip",),
@@ -157,9 +159,9 @@ OBSOLETE_VERSION = Rule(
     "smtp_tls.obsolete-version",
     Severity.INFO,
     says="{host} at {ip} still accepts TLS {versions}",
-    why="It harms no delivery: both sides take the best version they share, and for an old sender weak encryption is "
-    "better than none (RFC 7435). But these versions must no longer be negotiated, and audits ask.",
-    fix="Allow TLS 1.2 and newer only on {host} (Postfix: smtpd_tls_protocols = >=TLSv1.2).",
+    why="It does not harm delivery: both sides use the best version they share. Weak encryption is better than none "
+    "(RFC 7435). But these versions are deprecated, and audits report them.",
+    fix="Allow only TLS 1.2 and newer on {host} (Postfix: smtpd_tls_protocols = >=TLSv1.2).",
     ref="RFC 8996 sections 4, 5",
     subjects=("ip",),
     remedy=host_remedies.speak_newer_tls,
@@ -167,8 +169,8 @@ OBSOLETE_VERSION = Rule(
 NO_SIZE = Rule(
     "smtp_tls.no-size",
     Severity.INFO,
-    says="{host} at {ip} does not announce the largest message that it takes",
-    why="Senders find out only after they have sent all of a message that is too large.",
+    says="{host} at {ip} does not announce its maximum message size",
+    why="Senders learn only after the whole transfer that a message is too large.",
     fix="Enable the SIZE extension on {host} (Postfix: message_size_limit).",
     ref="RFC 1870 section 4",
     subjects=("ip",),

@@ -32,7 +32,7 @@ from exporter.text import commas
 
 @check(over=Zone, interval=timedelta(minutes=20), timeout=timedelta(seconds=90), needs={Door.NAMESERVERS})
 async def zone(target: Zone, net: Net) -> Facts:
-    """Does every server of the domain's zone answer, and do all say the same?"""
+    """Do all name servers of the domain answer, with the same data?"""
     found = await net.drive(find(target.name))
     if not found.exists and not found.doubt and not is_subdomain(found.zone or ".", names.registrable(target.name)):
         yield NO_SUCH_DOMAIN(domain=target.name, zone=found.zone or ".")

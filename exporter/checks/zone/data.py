@@ -29,7 +29,7 @@ async def judge(net: Net, domain: str, answers: ZoneAnswers, items: Sequence[Ite
     lag = net.serial_lag(domain, set(serials.values()), complete=complete)
     late = lag > max((it.refresh for it in soas if it), default=0)
     if not all(soas):
-        missing = Doubt(Reason.NETWORK, f"a server of {answers.zone} does not tell its serial when asked again")
+        missing = Doubt(Reason.NETWORK, f"a server of {answers.zone} does not give its serial when asked again")
         said.append(missing.over(SERIALS_DIFFER))
     differ = len(set(serials.values())) > 1
     if differ:

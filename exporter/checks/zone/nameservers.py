@@ -235,4 +235,4 @@ def fictitious(apex: str, server: str, ip: IP) -> bool:
 
 
 def doubt(reply: Reply) -> Doubt:
-    return reply.doubt or Doubt(Reason.MALFORMED, f"{reply.question}: an answer that leaves the question open")
+    return reply.doubt or Doubt(Reason.MALFORMED, f"{reply.question}: an inconclusive answer")

@@ -59,7 +59,7 @@ def _one(answers: ZoneAnswers, answer: ServerAnswer, egress: set[Egress], alive:
                 case ServerState.GOOD:
                     pass
                 case ServerState.SILENT if (answer.version, over == "TCP") not in egress:
-                    closed = Doubt(Reason.EGRESS, f"no server at all answers over {over}: is our own way out closed?")
+                    closed = Doubt(Reason.EGRESS, f"no server answers over {over}: is outbound traffic blocked here?")
                     yield closed.over(rule, ip=answer.ip)
                 case ServerState.SILENT:
                     yield NO_TCP(**who) if over == "TCP" else SERVER_SILENT(**who, transports=over)
@@ -81,16 +81,16 @@ def _stale(answers: ZoneAnswers, answer: ServerAnswer, egress: set[Egress], aliv
     shown = commas(ip for ip in has if ip != answer.ip) or "it has none"
     who: dict[str, Any] = {"zone": answers.zone, "server": answer.server, "ip": answer.ip, "addresses": shown}
     if answer.good:
-        yield STALE_GLUE(**who, how="answers for the zone all the same", severity=Severity.INFO)
+        yield STALE_GLUE(**who, how="still answers for the zone", severity=Severity.INFO)
     elif names.not_public(answer.ip):
         yield STALE_GLUE(**who, how="is not public")
     elif names.documentation(answer.ip) and nameservers.fictitious(answers.zone, answer.server, answer.ip):
-        yield STALE_GLUE(**who, how="is one of examples")
+        yield STALE_GLUE(**who, how="is reserved for documentation")
     elif answer.passed_over or (alive and _no_egress(answer, egress)):
-        yield STALE_GLUE(**who, how="cannot be asked from here", severity=Severity.INFO)
+        yield STALE_GLUE(**who, how="cannot be reached from here", severity=Severity.INFO)
     elif _proven(answer, egress, alive):
         silent = answer.word is ServerState.SILENT
-        yield STALE_GLUE(**who, how="gives no answer" if silent else answer.how)
+        yield STALE_GLUE(**who, how="does not answer" if silent else answer.how)
     else:
         yield _unproven(answer).over(STALE_GLUE, ip=answer.ip)
 
@@ -115,7 +115,9 @@ def _no_egress(answer: ServerAnswer, egress: set[Egress]) -> bool:
 
 def _unproven(answer: ServerAnswer) -> Doubt:
     if answer.word is ServerState.LAME:
-        return Doubt(Reason.EGRESS, f"{answer} {answer.how}, but nothing shows that questions get out unharmed")
+        return Doubt(
+            Reason.EGRESS, f"{answer} {answer.how}, but nothing shows that queries leave this network unchanged"
+        )
     return nameservers.doubt(answer.fault)
 
 
@@ -159,7 +161,7 @@ async def _nobody(net: Net, domain: str, answers: ZoneAnswers, egress: set[Egres
         if since is not None:
             shown = "; ".join([*(f"{v} {_failure(v)}" for v in answers.servers if not v.passed_over), *lost])
             return SILENT(zone=answers.zone, since=minute(since), servers=shown)
-    none = Doubt(Reason.NETWORK, f"none of the servers of {answers.zone} that can be asked from here answers for it")
+    none = Doubt(Reason.NETWORK, f"no server of {answers.zone} that can be reached from here is authoritative for it")
     return none.over(*OF_NOBODY, *OF_A_SERVER, *OF_THE_DATA, DS_WITHOUT_KEY, DELEGATION_DIFFERS)
 
 
@@ -186,4 +188,4 @@ def _at_fault(answer: ServerAnswer, egress: set[Egress]) -> bool:
 
 
 def _failure(answer: ServerAnswer) -> str:
-    return "gives no answer" if answer.word is ServerState.SILENT else answer.how
+    return "does not answer" if answer.word is ServerState.SILENT else answer.how

@@ -7,8 +7,8 @@ from exporter.facts import Dead, Metric, Rule, Severity
 NO_SUCH_DOMAIN = Rule(
     "zone.no-such-domain",
     Severity.WARNING,
-    says="{domain} does not exist: the zone {zone} delegates no such name",
-    why="There is no zone to publish mail's records in.",
+    says="{domain} does not exist: the zone {zone} does not delegate it",
+    why="There is no zone for the mail records.",
     fix="Register or renew {domain}, or correct the name in the configuration.",
     ref="RFC 1034 section 4.2.1",
     cause=("domain",),
@@ -16,8 +16,8 @@ NO_SUCH_DOMAIN = Rule(
 NONE_AUTHORITATIVE = Rule(
     "zone.none-authoritative",
     Severity.CRITICAL,
-    says="no name server of {zone} answers for it: {servers}",
-    why="Nobody can look up anything of the domain: receivers defer or refuse its mail, and none reaches it.",
+    says="no name server of {zone} is authoritative for it: {servers}",
+    why="Nobody can look up the domain. Receivers defer or reject its mail, and none reaches it.",
     fix="Load the zone {zone} on its name servers, or delegate it to servers that have it.",
     ref="RFC 1912 section 2.8; Zonemaster delegation04",
     refusals=("Postfix: 450 4.1.8 Sender address rejected: Domain not found",),
@@ -26,9 +26,9 @@ NONE_AUTHORITATIVE = Rule(
 SILENT = Rule(
     "zone.silent",
     Severity.CRITICAL,
-    says="no name server of {zone} has answered for it since {since}, while others' servers answer: {servers}",
-    why="Nobody can look up anything of the domain: receivers defer or refuse its mail, and none reaches it.",
-    fix="Bring the name servers of {zone} back, open their port 53, or delegate {zone} to servers that answer.",
+    says="no name server of {zone} has answered since {since}, while servers of other zones do: {servers}",
+    why="Nobody can look up the domain. Receivers defer or reject its mail, and none reaches it.",
+    fix="Start the name servers of {zone} again, open their port 53, or delegate {zone} to servers that answer.",
     ref="RFC 2182 section 3; Zonemaster connectivity01",
     certain=True,
     refusals=("Postfix: 450 4.1.8 Sender address rejected: Domain not found",),
@@ -38,8 +38,9 @@ LAME = Rule(
     "zone.lame",
     Severity.WARNING,
     says="the name server {server} ({ip}) of {zone} {how}",
-    why="Whoever asks it loses time or gets nothing: lookups are slow, and some of them fail.",
-    fix="Load {zone} on {server} or mend its transfer, else remove it from the NS records here and at the registrar.",
+    why="Resolvers that ask it lose time or get nothing. Lookups are slow, and some of them fail.",
+    fix="Load {zone} on {server} or fix its transfer. Otherwise remove it from the NS records here and at the "
+    "registrar.",
     ref="RFC 1912 section 2.8; Zonemaster delegation04",
     cause=("ip", "server"),
     subjects=("ip",),
@@ -47,9 +48,10 @@ LAME = Rule(
 SERVER_SILENT = Rule(
     "zone.server-silent",
     Severity.WARNING,
-    says="the name server {server} ({ip}) of {zone} gives no answer over {transports}, while others do",
-    why="Each resolver that tries it waits for seconds; some lookups during an SMTP session time out.",
-    fix="Bring {server} ({ip}) back or open its port 53, else remove it from the NS records here and at the registrar.",
+    says="the name server {server} ({ip}) of {zone} does not answer over {transports}, while others do",
+    why="Each resolver that tries it waits for seconds. Some lookups during an SMTP session time out.",
+    fix="Start {server} ({ip}) again or open its port 53. Otherwise remove it from the NS records here and at the "
+    "registrar.",
     ref="RFC 2182 section 3; Zonemaster connectivity01",
     cause=("ip", "server"),
     subjects=("ip",),
@@ -57,9 +59,9 @@ SERVER_SILENT = Rule(
 NO_TCP = Rule(
     "zone.no-tcp",
     Severity.WARNING,
-    says="the name server {server} ({ip}) of {zone} gives no answer over TCP",
-    why="Answers that do not fit into a datagram are lost, and long SPF and DKIM records are the first of them.",
-    fix="Open TCP port 53 on {server} ({ip}), and in front of it.",
+    says="the name server {server} ({ip}) of {zone} does not answer over TCP",
+    why="Answers that do not fit into a UDP packet are lost, first of all long SPF and DKIM records.",
+    fix="Open TCP port 53 on {server} ({ip}), and in firewalls in front of it.",
     ref="RFC 7766 section 5; Zonemaster connectivity02",
     cause=("ip", "server"),
     subjects=("ip",),
@@ -67,9 +69,10 @@ NO_TCP = Rule(
 STALE_GLUE = Rule(
     "zone.stale-glue",
     Severity.WARNING,
-    says="the parent zone gives the name server {server} of {zone} the address {ip}, which it does not have "
+    says="the parent zone has the address {ip} for name server {server} of {zone}, which it does not have "
     "({addresses}); that address {how}",
-    why="Whoever comes from the parent zone asks that address first. Lookups are slow, or fail if it is the only one.",
+    why="Resolvers that come from the parent zone ask that address first. Lookups are slow, or fail if it is the only "
+    "one.",
     fix="Correct the address of {server} at the registrar (glue, host record): remove {ip}.",
     ref="RFC 1034 section 4.2.1; RFC 1912 section 2.3; Zonemaster consistency05",
     cause=("ip", "server"),
@@ -79,7 +82,7 @@ NO_ADDRESS = Rule(
     "zone.no-address",
     Severity.WARNING,
     says="name servers of {zone} have no address: {servers}",
-    why="They can never be asked; if such a name can be registered, a stranger can take over the zone.",
+    why="Nobody can ask them. If such a name can be registered, a stranger can take over the zone.",
     fix="Publish addresses for {servers}, or remove the names from the NS records here and at the registrar.",
     ref="RFC 1912 section 2.8",
 )
@@ -87,8 +90,8 @@ ALIAS = Rule(
     "zone.alias",
     Severity.WARNING,
     says="name servers of {zone} are aliases (CNAME): {servers}",
-    why="An NS record must not name an alias; many resolvers do not follow it.",
-    fix="Name {servers} in the NS records by names that have address records themselves.",
+    why="An NS record must not point to an alias. Many resolvers do not follow it.",
+    fix="Replace {servers} in the NS records with names that have their own address records.",
     ref="RFC 2181 section 10.3; RFC 1912 section 2.4; Zonemaster delegation05",
 )
 NOT_PUBLIC = Rule(
@@ -96,15 +99,15 @@ NOT_PUBLIC = Rule(
     Severity.WARNING,
     says="name servers of {zone} have no public address: {servers}",
     why="Nobody outside can ask them.",
-    fix="Publish the public addresses of {servers}; if the exporter's resolver shows an internal view of DNS, "
-    "give it one that sees what the Internet sees.",
+    fix="Publish the public addresses of {servers}. If the exporter's resolver shows internal DNS, configure one that "
+    "sees public DNS.",
     ref="RFC 6890",
 )
 DOCUMENTATION_ADDRESS = Rule(
     "zone.documentation-address",
     Severity.WARNING,
-    says="name servers of {zone} have addresses out of documentation: {addresses}",
-    why="Such addresses are for examples, and no packet to them arrives.",
+    says="name servers of {zone} have addresses that are reserved for documentation: {addresses}",
+    why="No packet reaches such an address.",
     fix="Publish the real addresses of these name servers, here and at the registrar, and remove {addresses}.",
     ref="RFC 5737; RFC 3849; RFC 9637",
 )
@@ -119,16 +122,16 @@ SINGLE = Rule(
 SAME_ADDRESS = Rule(
     "zone.same-address",
     Severity.WARNING,
-    says="the name servers {servers} of {zone} are one machine: they have the same addresses, {addresses}",
-    why="Several names of one machine are no redundancy. When it fails, all of them fail.",
-    fix="Place one of {servers} on another machine, or name another server in its place, here and at the registrar.",
+    says="the name servers {servers} of {zone} are one machine with the same addresses, {addresses}",
+    why="Several names of one machine give no redundancy. When it fails, all of them fail.",
+    fix="Move one of {servers} to another machine, or replace it with another server, here and at the registrar.",
     ref="RFC 2182 section 3.1; Zonemaster delegation02",
 )
 NO_IPV4 = Rule(
     "zone.no-ipv4",
     Severity.WARNING,
     says="no name server of {zone} has an IPv4 address",
-    why="Many resolvers have only IPv4. For them the domain does not exist, and they defer or refuse its mail.",
+    why="Many resolvers have only IPv4. For them the domain does not exist, and they defer or reject its mail.",
     fix="Publish an A record for a name server of {zone}, or add a name server that has one.",
     ref="RFC 3901 section 3; Zonemaster delegation01",
 )
@@ -144,23 +147,23 @@ SAME_NETWORK = Rule(
     "zone.same-network",
     Severity.INFO,
     says="all {count} name servers of {zone} that have {family} are in one network, {network}",
-    why="What takes that network down takes the domain down.",
+    why="If that network fails, the domain fails.",
     fix="Place a name server for {zone} in another network.",
     ref="RFC 2182 section 3.1; Zonemaster connectivity03",
 )
 TOO_MANY = Rule(
     "zone.too-many",
     Severity.INFO,
-    says="{zone} has {count} name servers; only the first {limit} are asked",
-    why="A delegation of so many does not fit into a small answer, and no more are looked at here.",
+    says="{zone} has {count} name servers; only the first {limit} are checked",
+    why="A delegation with so many does not fit into a small answer.",
     fix="Reduce the name servers of {zone}.",
     ref="RFC 2182 section 5",
 )
 DELEGATION_DIFFERS = Rule(
     "zone.delegation-differs",
     Severity.WARNING,
-    says="the parent zone delegates {zone} to {parent}, the zone itself names {child}",
-    why="Resolvers ask one set or the other; servers that stand in one of them alone are forgotten until they fail.",
+    says="the parent zone delegates {zone} to {parent}, but the zone itself has {child}",
+    why="Resolvers use one set or the other. A failing server in only one of them can go unnoticed.",
     fix="Make the NS records of {zone} and its delegation at the registrar the same.",
     ref="RFC 1034 section 4.2.2; Zonemaster consistency04",
 )
@@ -168,16 +171,16 @@ DATA_DIFFER = Rule(
     "zone.data-differ",
     Severity.WARNING,
     says="the name servers of {zone} disagree about the {kind} record of {name}: {answers}",
-    why="It depends on the server that a receiver asks whether mail is accepted or arrives: it fails for some of them.",
-    fix="Mend the zone transfer of {zone} (NOTIFY, AXFR/IXFR, TSIG) until each server has the same {name} {kind}.",
+    why="It depends on the server that a receiver asks: mail is rejected or lost for some of them.",
+    fix="Fix the zone transfer of {zone} (NOTIFY, AXFR/IXFR, TSIG) until all servers have the same {name} {kind}.",
     ref="RFC 1034 section 4.3.5; Zonemaster Z09_INCONSISTENT_MX_DATA and Z11_INCONSISTENT_SPF_POLICIES",
 )
 NOT_AUTHORITATIVE = Rule(
     "zone.not-authoritative",
     Severity.WARNING,
-    says="the name server {server} ({ip}) of {zone} answers without authority (AA) for {questions}",
-    why="Resolvers distrust such an answer. They ask the next server, or fail; then receivers defer or refuse mail.",
-    fix="Let {server} answer from the zone itself, not from a cache or a forwarder.",
+    says="the name server {server} ({ip}) of {zone} gives non-authoritative answers (no AA) for {questions}",
+    why="Resolvers distrust such answers. They ask the next server, or fail. Receivers then defer or reject mail.",
+    fix="Configure {server} to answer from the zone itself, not from a cache or a forwarder.",
     ref="RFC 1035 section 4.1.1; RFC 2181 section 5.4.1",
     cause=("ip", "server"),
     subjects=("ip",),
@@ -186,8 +189,8 @@ SERIALS_DIFFER = Rule(
     "zone.serials-differ",
     Severity.INFO,
     says="the name servers of {zone} have different serials: {serials}",
-    why="A change has not reached all of them; for longer than the SOA's refresh that is no delay but a fault.",
-    fix="Mend the zone transfer of {zone} to the servers with the older serial.",
+    why="A change has not reached all of them. If it lasts longer than the SOA's refresh, it is a fault.",
+    fix="Fix the zone transfer of {zone} to the servers with the older serial.",
     ref="RFC 1035 section 3.3.13; RFC 1982 section 3.2; Zonemaster consistency01",
 )
 BOGUS = Rule(
@@ -195,7 +198,8 @@ BOGUS = Rule(
     Severity.CRITICAL,
     says="DNSSEC validation of {domain} fails for {questions}: {reason}",
     why="For receivers that validate, these records do not exist: they see no MX, SPF, DKIM or DMARC.",
-    fix="Sign the zone of {domain} anew, or set its DS record at the registrar to the key that signs it, or remove it.",
+    fix="Sign the zone of {domain} again, set its DS record at the registrar to the key that signs it, or remove the "
+    "DS record.",
     ref="RFC 4035 section 5.5; RFC 8914",
     implies=Dead.ZONE,
 )
@@ -211,23 +215,23 @@ DS_WITHOUT_KEY = Rule(
 SIGNATURE_EXPIRING = Rule(
     "zone.signature-expiring",
     Severity.WARNING,
-    says="a DNSSEC signature of {zone} is good until {end} only: {record}",
+    says="a DNSSEC signature of {zone} is valid only until {end}: {record}",
     why="From then on, receivers that validate see no MX, SPF, DKIM or DMARC.",
-    fix="Look why {zone} is not signed anew in time, and whether the signed zone reaches all its servers.",
+    fix="Find out why {zone} is not signed again in time, and whether the signed zone reaches all its servers.",
     ref="RFC 4034 section 3.1.5; RFC 6781 section 4.4.2; Zonemaster dnssec04",
 )
 UNSIGNED = Rule(
     "zone.unsigned",
     Severity.INFO,
     says="{zone} is not protected by DNSSEC: its parent zone has no DS record for it",
-    why="Forged answers about it cannot be told, and DANE (RFC 7672) cannot be used for its mail.",
-    fix="Sign {zone} and have the DS record published at the registrar.",
+    why="Forged answers about it go unnoticed, and DANE (RFC 7672) cannot protect its mail.",
+    fix="Sign {zone} and publish the DS record at the registrar.",
     ref="RFC 4035 section 4.3",
 )
-NAMESERVERS = Metric("deliverability_zone_nameservers", "Name servers that the domain's zone names.")
+NAMESERVERS = Metric("deliverability_zone_nameservers", "Name servers in the NS records of the domain's zone.")
 SIGNATURES = Metric(
     "deliverability_zone_signature_not_after_timestamp_seconds",
-    "The earliest end of a DNSSEC signature over the SOA, NS and mail records of the domain's zone; absent unless "
+    "Earliest end of a DNSSEC signature over the SOA, NS and mail records of the zone; absent unless "
     "the zone has a DS record.",
 )
 

@@ -75,9 +75,9 @@ class NoCertificateError(CertificateSyntaxError):
 def parse(text: bytes) -> MarkCertificate:
     """Raise CertificateSyntaxError, and nothing else, for what cannot be read."""
     if len(text) > LARGEST:
-        raise CertificateSyntaxError(f"{len(text)} octets are more than a chain of certificates can need")
+        raise CertificateSyntaxError(f"{len(text)} bytes are more than a chain of certificates can need")
     if _BEGINNING not in text:
-        raise NoCertificateError("it holds no certificate in PEM")
+        raise NoCertificateError("it contains no certificate in PEM")
     with reading():
         chain = x509.load_pem_x509_certificates(text)
         place = next((place for place, it in enumerate(chain) if not _is_authority(it)), 0)

@@ -103,7 +103,7 @@ def read(octets: bytes) -> Logo:
     """Raise LogoSyntaxError, and nothing else, for what is no SVG file or an unreasonable one."""
     content = uncompressed(octets)
     if len(content) > LARGEST:
-        raise LogoSyntaxError(f"it has more than {LARGEST} octets")
+        raise LogoSyntaxError(f"it has more than {LARGEST} bytes")
     reader = _Reader()
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
@@ -116,7 +116,7 @@ def read(octets: bytes) -> Logo:
     try:
         parser.Parse(content, True)
     except expat.ExpatError as error:
-        raise LogoSyntaxError(f"it is no XML: {expat.ErrorString(error.code)} in line {error.lineno}") from None
+        raise LogoSyntaxError(f"it is not XML: {expat.ErrorString(error.code)} in line {error.lineno}") from None
     except LogoSyntaxError:
         raise
     except (LookupError, ValueError):  # of a codec: Python looks for encodings that the parser does not know itself
@@ -168,7 +168,7 @@ class _Reader:
         elif local in _ACTIVE or (namespace == SVG and local not in _ELEMENTS):
             self._note(self._strange, f"<{local[:40]}>")
         if len(self._open) == _DEEPEST:
-            raise LogoSyntaxError(f"more than {_DEEPEST} elements stand within each other")
+            raise LogoSyntaxError(f"more than {_DEEPEST} elements are nested")
         self._open.append(local)
         for attribute, value in attributes.items():
             self._attribute(attribute.rpartition(" ")[2], value)

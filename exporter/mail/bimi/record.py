@@ -73,7 +73,7 @@ def meant(text: bytes) -> bool:
 def parse(text: bytes) -> BimiRecord:
     """Raise BimiSyntaxError, and nothing else, for what is no BIMI record."""
     if len(text) > tag_list.LONGEST:
-        raise BimiSyntaxError(f"{len(text)} octets are more than a BIMI record can need")
+        raise BimiSyntaxError(f"{len(text)} bytes are more than a BIMI record can need")
     if not is_record(text):
         raise BimiSyntaxError(f"{text[:12]!r} at character 1 is not v=BIMI1")
     found, repeated, bad_terms = tag_list.known(text, _TAGS)
@@ -92,7 +92,7 @@ def url_fault(url: str) -> str:
     """What keeps receivers from asking for it (section 4.3), or nothing."""
     found = _URL.fullmatch(url)
     if not found:
-        return "it is no https URL of a host"
+        return "it is not an https URL with a host name"
     if not names.is_hostname(found[1]) or "." not in found[1] or found[1].rpartition(".")[2].isdigit():
         return f"{found[1]} is no fully qualified domain name"
     return "a comma must be written %2C" if "," in url else ""

@@ -148,7 +148,10 @@ class _Issuers:
         if same:
             return Fit.FAILS, "a certificate that is sent along, but has not signed this one"
         if record.matching == dane.WHOLE:
-            return Fit.UNTOLD, "an issuer that was not sent, but it stands there whole and may have signed the last one"
+            return (
+                Fit.UNTOLD,
+                "an issuer that was not sent, but the record has all of it, and it may have signed the last one",
+            )
         if not self._whole:
             return Fit.UNTOLD, f"of an issuer that is not among the first {len(self._chain)} certificates sent"
         return Fit.FAILS, f"of an issuer that is not among the certificates sent, {len(self._chain)} in all"

@@ -56,9 +56,9 @@ def malformed(record: TLSA) -> str:
         return f"there is no matching type {record.matching}"
     wanted = _DIGESTS.get(record.matching)
     if wanted and len(record.data) != wanted:
-        return f"a digest of {len(record.data)} octets, where {wanted} are due"
+        return f"a digest of {len(record.data)} bytes, instead of {wanted}"
     if record.matching == WHOLE and not _is_sequence(record.data):
-        return f"no {'key' if record.selector == KEY else 'certificate'} but {len(record.data)} other octets"
+        return f"no {'key' if record.selector == KEY else 'certificate'} but {len(record.data)} other bytes"
     return ""
 
 

@@ -97,14 +97,14 @@ def namespaces(domain: str) -> tuple[str, ...]:
 def parse(text: bytes) -> KeyRecord:
     """Raise DkimSyntaxError, and nothing else, for what verifiers must ignore (RFC 6376 section 6.1.2)."""
     if len(text) > tag_list.LONGEST:
-        raise DkimSyntaxError(f"{len(text)} octets are more than a key record can need")
+        raise DkimSyntaxError(f"{len(text)} bytes are more than a key record can need")
     terms = tag_list.read(text)
     for term in terms:
         if not term.name:
             raise DkimSyntaxError(f"{term.value[:40]!r} at character {term.position} is no tag=value")
     twice = tag_list.repeated(term.name for term in terms)
     if twice:
-        raise DkimSyntaxError(f"the tag {twice[0]}= stands there more than once")
+        raise DkimSyntaxError(f"the tag {twice[0]}= appears more than once")
     found = {term.name: term for term in terms}
     version = found.get("v")
     if version and version.value != "DKIM1":
@@ -144,8 +144,8 @@ def _key(key_type: str, material: str, position: int) -> PublicKey | None:
     try:
         octets = base64.b64decode(material, validate=True)
     except ValueError as error:
-        raise DkimSyntaxError(f"p= at character {position} is no base64: {error}") from None
+        raise DkimSyntaxError(f"p= at character {position} is not base64: {error}") from None
     try:
         return decode(octets)
     except ValueError as error:
-        raise DkimSyntaxError(f"p= at character {position} holds {error}") from None
+        raise DkimSyntaxError(f"p= at character {position} is not a valid key: {error}") from None

@@ -41,9 +41,9 @@ def rsa(der: bytes) -> PublicKey:
     try:
         key = load_der_public_key(der)
     except (ValueError, UnsupportedAlgorithm):  # its own words speak of OpenSSL, not of the key
-        raise ValueError(f"{len(der)} octets that are no RSA key, or a part of one") from None
+        raise ValueError(f"{len(der)} bytes are not an RSA public key (cut off?)") from None
     if not isinstance(key, RSAPublicKey):
-        raise ValueError("a key, but not an RSA key")  # noqa: TRY004  (it is the octets that are wrong)
+        raise ValueError("it is a key of another type")  # noqa: TRY004  (it is the octets that are wrong)
     return PublicKey("rsa", key.key_size, _digest(key))
 
 
@@ -52,7 +52,7 @@ def ed25519(raw: bytes) -> PublicKey:
     try:
         key = Ed25519PublicKey.from_public_bytes(raw)
     except ValueError:
-        raise ValueError(f"{len(raw)} octets, where an Ed25519 key has 32") from None
+        raise ValueError(f"{len(raw)} bytes, but an Ed25519 key has 32") from None
     return PublicKey("ed25519", 256, _digest(key))
 
 

@@ -158,7 +158,7 @@ def meant(text: bytes) -> bool:
 def parse(text: bytes) -> DmarcRecord:
     """Raise DmarcSyntaxError, and nothing else, for what is no DMARC record."""
     if len(text) > tag_list.LONGEST:
-        raise DmarcSyntaxError(f"{len(text)} octets are more than a DMARC record can need")
+        raise DmarcSyntaxError(f"{len(text)} bytes are more than a DMARC record can need")
     if not is_record(text):
         raise DmarcSyntaxError(f"{text[:12]!r} at character 1 is not v=DMARC1")
     found, repeated, bad_terms = tag_list.known(text, _NAMED, any_case=True)

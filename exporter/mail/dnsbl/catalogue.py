@@ -91,7 +91,7 @@ def blocklist(given: Mapping[str, Any]) -> Blocklist:
     if wrong:
         raise ValueError(f"{name}: wants {'bits' if made.bits else 'addresses'} as codes, not {wrong[0]}")
     if len(set(keys)) < len(keys):
-        raise ValueError(f"{name}: a code stands under two of codes, harmless and errors")
+        raise ValueError(f"{name}: a code is in two of codes, harmless and errors")
     if len(made.question("0" * 63 if made.lists is Lists.DOMAINS else IPv6Address(0))) > names.LONGEST_NAME:
         raise ValueError(f"{name}: zone is too long to be asked")
     try:

@@ -192,7 +192,9 @@ class AuthoritativeClient:
 
 
 def _late(question: Question) -> ServerReply:
-    return ServerReply(question, Status.RATE_LIMITED, detail=f"our own pace has no room for it within {PATIENCE:g} s")
+    return ServerReply(
+        question, Status.RATE_LIMITED, detail=f"our own rate limit has no room for it within {PATIENCE:g} s"
+    )
 
 
 def passed_over(question: Question, why: str) -> ServerReply:

@@ -98,7 +98,7 @@ class Walk:
                 if octet == 0:
                     break
         if size > LONGEST_NAME:
-            raise MalformedError(f"has a name of more than {LONGEST_NAME} octets")
+            raise MalformedError(f"has a name of more than {LONGEST_NAME} bytes")
         name = self._known[first] = b"".join(parts).lower()
         return name, behind or at
 

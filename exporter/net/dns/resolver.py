@@ -170,7 +170,9 @@ class Resolver:
 
     def _late(self, question: Question) -> Reply:
         return Reply(
-            question, Status.RATE_LIMITED, detail=f"our own pace has no room for it within {self._queue_timeout:g} s"
+            question,
+            Status.RATE_LIMITED,
+            detail=f"our own rate limit has no room for it within {self._queue_timeout:g} s",
         )
 
     async def _exchange(self, query: wire.Query, *, tcp: bool) -> Reply:
@@ -213,7 +215,7 @@ class Resolver:
             again = await self._attempt(query, [response.server], deadline, tcp=tcp)
             if again.said.status is not Status.SERVFAIL:
                 return again if again.said.status.conclusive else response
-        detail = f"{response.server.upstream.name} answers only when told not to check DNSSEC signatures"
+        detail = f"{response.server.upstream.name} answers only without its check of DNSSEC signatures"
         return response._replace(said=response.said._replace(status=Status.BOGUS, detail=detail))
 
     async def _attempt(

@@ -185,7 +185,7 @@ def _decode(message: bytes, to: Query) -> Decoded:
     authority, at = walk.frames(at, counts[1])
     additional, at = walk.frames(at, counts[2])
     if at != len(message):
-        raise MalformedError("has octets behind its last record")
+        raise MalformedError("has bytes after its last record")
     extended: tuple[tuple[int, str], ...] = ()
     options = [frame for frame in additional if frame.rdtype == dns.rdatatype.OPT]
     if len(options) > 1:
@@ -389,8 +389,8 @@ def _wire_name(text: str) -> bytes:
             raise ValueError(f"no such name can be: {wrong}") from None
     labels = text.encode("ascii").split(b".")
     if not all(0 < len(label) < 64 for label in labels):
-        raise ValueError("the name has an empty label, or one of more than 63 octets")
+        raise ValueError("the name has an empty label, or one of more than 63 bytes")
     name = b"".join([len(label).to_bytes() + label for label in labels]) + b"\0"
     if len(name) > 255:
-        raise ValueError("the name is longer than 255 octets")
+        raise ValueError("the name is longer than 255 bytes")
     return name

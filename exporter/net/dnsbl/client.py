@@ -146,7 +146,7 @@ class DnsblClient:
         """Start with a snapshot. If lists cannot be read, warn and start without them."""
         now, (kept, whole) = self._clock.monotonic(), readable(saved)
         if not whole:
-            log.warning("not all of the saved blocklist state can be read: those lists are asked anew")
+            log.warning("a part of the saved blocklist state is unreadable: those lists are queried again")
         elapsed = max(0.0, self._clock.wall() - kept["at"])
         self._lists = {name: ListState.read(it, now, elapsed) for name, it in kept["lists"].items()}
 
@@ -230,7 +230,7 @@ class DnsblClient:
                 self.revision += 1
                 return _unhealthy(blocklist, answer)
             if kept.epoch != epoch or not kept.healthy:
-                return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} could not be believed while it was asked")
+                return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} failed its self-test during the query")
             said.append(answer)
             again = self._clock.monotonic() + min(float(reply.ttl), self._patience)
             if last and not agree(last, _listing(answer, 0.0)):
@@ -257,9 +257,7 @@ class DnsblClient:
 
     def _waiting(self, blocklist: Blocklist, last: ListAnswer) -> Doubt:
         wait = max(0.0, last.again - self._clock.monotonic())
-        return Doubt(
-            Reason.PENDING, f"what {blocklist.name} says anew wants a second look, which is due in {wait:.0f} s"
-        )
+        return Doubt(Reason.PENDING, f"what {blocklist.name} newly says needs a second query, in {wait:.0f} s")
 
     async def _confirm(self, net: Asker, blocklist: Blocklist, kept: ListState, key: str) -> Doubt | None:
         """Make sure that a good test began after the answer. Return why not, if there is none."""
@@ -269,7 +267,7 @@ class DnsblClient:
             if last and last.unconfirmed and kept.healthy and not tested:
                 now = self._clock.monotonic()
                 if not kept.may_confirm(now):
-                    return Doubt(Reason.RATE_LIMITED, f"what {blocklist.name} says anew waits for its next test")
+                    return Doubt(Reason.RATE_LIMITED, f"what {blocklist.name} newly says waits for its next self-test")
                 kept.confirmations.append(now)
                 await self._test(net, blocklist, kept)
         if kept.fault:
@@ -374,7 +372,7 @@ def _digest(zone: str) -> str:
 
 
 def _unhealthy(blocklist: Blocklist, error: ListError) -> Doubt:
-    return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} cannot be believed: {error.detail}")
+    return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} failed its self-test: {error.detail}")
 
 
 def _contradicting(blocklist: Blocklist) -> Doubt:

@@ -63,7 +63,12 @@ def missing(verdicts: Sequence[ListVerdict]) -> Iterator[Doubt]:
         # However they came to be so, they are the cause, and it hits all subjects alike.
         reason = known.reason if known and known.reason.from_here else Reason.BLOCKLIST_UNHEALTHY
         why = f": {known.detail}" if known else ""
-        yield Doubt(reason, f"none of the lists can be believed: {names}{why}" if names else "no list holds it")
+        yield Doubt(
+            reason,
+            f"all blocklists failed the self-test; your resolver is probably blocked: {names}{why}"
+            if names
+            else "no list holds it",
+        )
         return
     left = silent(verdicts)
     first = worst(it.doubt or Doubt(Reason.PENDING, f"{it.blocklist.name} was not asked yet") for it in left)

@@ -29,8 +29,8 @@ if sys.version_info < (3, 13):
 
 _MORE_THAN_EVER_BUFFERED = 2**20  # a StreamReader stops at twice its limit of 64 KiB and one reception
 _MOST_READS = 64  # for one answer to a hello
-_PIECE = 1024  # octets of TLS in one turn of the loop: records may be tiny, and each costs time
-_MOST_TLS = 2**20  # octets of TLS on one connection; certificates and replies take a tenth of it
+_PIECE = 1024  # bytes of TLS in one turn of the loop: records may be tiny, and each costs time
+_MOST_TLS = 2**20  # bytes of TLS on one connection; certificates and replies take a tenth of it
 _VERSIONS = {
     "TLSv1": Version.TLS_1_0,
     "TLSv1.1": Version.TLS_1_1,
@@ -174,7 +174,7 @@ class SmtpConnection:
         A server must discard the line (RFC 3207 section 4.2). Use it only for the operator's own servers: a client must
         send nothing there (RFC 2920 section 3.1).
         """
-        self._say(f"C: STARTTLS, and in clear behind it: {line}")
+        self._say(f"C: STARTTLS, and unencrypted after it: {line}")
         await self._send(f"STARTTLS\r\n{line}\r\n".encode())
         return await self.reply()
 
@@ -205,7 +205,7 @@ class SmtpConnection:
                 octets = await self._receive_encrypted()
                 if not received and not tls.is_tls(octets):  # an answer to our hello, as of a server that knows no TLS
                     text = octets[:80].decode("utf-8", "backslashreplace")
-                    raise TLSRefused(f"it speaks in clear: {text}") from None
+                    raise TLSRefused(f"it sends plaintext: {text}") from None
                 received = octets
                 self._encrypted.write(octets)
             except ssl.SSLError as error:
@@ -257,7 +257,7 @@ class SmtpConnection:
         octets = await self._receive_raw(_PIECE)
         self._left -= len(octets)
         if self._left < 0:
-            raise smtp.ReplySyntaxError(f"more than {_MOST_TLS} octets of TLS")
+            raise smtp.ReplySyntaxError(f"more than {_MOST_TLS} bytes of TLS")
         return octets
 
     async def _receive_raw(self, most: int = _MORE_THAN_EVER_BUFFERED) -> bytes:

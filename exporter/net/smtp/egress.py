@@ -108,8 +108,8 @@ def nothing_answers(ip: IP, port: int) -> str:
     """What is known where nobody proves our way out: in the same words for every address, since the cause is one."""
     place, v = ("gmail-smtp-in.l.google.com" if port == 25 else "smtp.gmail.com"), ip.version
     return (
-        f"nothing answers on port {port} from here over IPv{v}: test it on this machine with "
-        f"`nc -{v} -zvw 10 {place} {port}`; if that fails, the hoster or a firewall blocks the port"
+        f"nothing answers on port {port} from here over IPv{v}. Test it on this machine with "
+        f"`nc -{v} -zvw 10 {place} {port}`. If that fails, the hoster or a firewall blocks the port"
     )
 
 

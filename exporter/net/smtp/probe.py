@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 IMPLICIT_TLS_PORT = 465  # TLS from the first octet: RFC 8314 section 3.3
 
-_BEHIND = "NOOP"  # the command that a server must forget if it comes in clear behind STARTTLS
+_BEHIND = "NOOP"  # the command that a server must forget if it comes as plaintext after STARTTLS
 _NO_COMMON = ("handshake failure", "insufficient security")  # alerts for a hello that offers nothing suitable
 
 
@@ -320,8 +320,8 @@ class SmtpProbe:
         return ""
 
     async def obeys_clear_text(self) -> bool | None:
-        """Does it execute under TLS a command that came in clear behind STARTTLS (CVE-2011-0411)? None: no answer."""
-        return await self._again(f"{_BEHIND} in clear behind STARTTLS", self._after_clear_text)
+        """Does it execute under TLS a command that came unencrypted after STARTTLS (CVE-2011-0411)? None: no reply."""
+        return await self._again(f"{_BEHIND} as plaintext after STARTTLS", self._after_clear_text)
 
     async def _after_clear_text(self, session: SmtpConnection) -> bool | None:
         greeting = await session.reply()
@@ -378,7 +378,7 @@ class SmtpProbe:
 
     def _spoke_in_clear(self, octets: bytes) -> None:
         text = octets.decode("utf-8", "backslashreplace")
-        self.lines.append(f"-- in clear, where only TLS may come: {text!r}")
+        self.lines.append(f"-- plaintext, where only TLS is allowed: {text!r}")
         self.found = replace(self.found, in_clear=text)
 
     def _learn_tls_failure(self, how: str) -> None:

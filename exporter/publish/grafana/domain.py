@@ -84,8 +84,8 @@ def domain(known: Catalogue, given: Thresholds) -> Board:
 def _lights(around_it: Selecting) -> Json:
     return lights(
         "Checks",
-        "A light for each check of this domain, its senders and its mail hosts: red is critical, yellow a warning, "
-        "blue not known, grey not looked at yet. The worst first.",
+        "A light for each check of this domain, its senders and its mail hosts, the worst first. Red is critical, "
+        "yellow a warning, blue unknown, grey not checked yet.",
         f"sort_desc({state('check', around_it)})",
         "{{check}}",
     )
@@ -116,7 +116,7 @@ def _facts(known: Catalogue) -> list[tuple[int, Json]]:
         (
             4,
             stat(
-                "Demands not met",
+                "Failed requirements",
                 "Of Microsoft, Gmail and Yahoo together, as far as they can be seen before mail is sent.",
                 f"count({unmet(known, THIS)}) or 0 * count({of(OK, both(THIS, these))})",
                 steps=ANY_IS_A_WARNING,
@@ -128,7 +128,7 @@ def _facts(known: Catalogue) -> list[tuple[int, Json]]:
 def _trend(known: Catalogue) -> Json:
     return series(
         "Findings of the domain itself",
-        "Which stood when. The marks are records that changed.",
+        "Active findings over time. The marks are changed records.",
         (f"count by (finding) ({apart(of(FINDING, both(THIS, causes(known))))})", "{{finding}}"),
         stacked=True,
         shades=BAD,
@@ -163,7 +163,7 @@ def _ends() -> Json:
     named = (f'label_replace(min({of(metric, THIS)}), "what", "{what}", "domain", "")' for what, metric in each)
     return table(
         "Ends next",
-        "A signature is made anew before its end all the time: a few days are usual. The rest needs somebody.",
+        "Signatures are renewed shortly before their end: a few days are usual. The others need action.",
         {"what": Column("What")},
         {
             "left": (
@@ -227,8 +227,8 @@ def _senders(known: Catalogue, links: Links) -> Json:
     states = state(f"ip, {EXPORTER}", select)
     return table(
         "Senders",
-        "The addresses that its mail is sent from. Their state is that of PTR, HELO name and listings; the light of "
-        "SPF tells whether it authorises them. A provider's machines are not ours to judge, and are not here.",
+        "The addresses that send its mail. Their state is that of PTR, HELO name and listings; the light of SPF shows "
+        "whether it authorises them. A provider's machines are not checked, and are not here.",
         labels,
         {
             "state": (
@@ -248,7 +248,7 @@ def _receivers(known: Catalogue, links: Links) -> Json:
     }
     return table(
         "By receiver",
-        "Demands of Microsoft, Gmail and Yahoo that are not met. Empty where all that can be seen is met; the light "
+        "Failed requirements of Microsoft, Gmail and Yahoo. Empty if all checkable ones pass; the light "
         f"{' and '.join(checks(known, Delivery))} tells.",
         labels,
         {

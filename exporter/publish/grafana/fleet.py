@@ -95,7 +95,7 @@ def fleet(known: Catalogue, given: Thresholds) -> Board:
             (16, [(24, _wrong(mine, links))]),
             (9, [(7, _owners(mine)), (17, _latest(mine, links))]),
             (8, [(10, _trend()), (4, _goal()), (10, _goal_line())]),
-            row("Not known, or not looked at"),
+            row("Unknown, or not checked"),
             (8, [(5, _unknown()), (9, _doubts()), (10, untold(links, among(_MINE), FEW))]),
             row("Soon, and lately"),
             (8, [(8, certificates(given, links)), (8, registrations(given, links)), (8, changes(links))]),

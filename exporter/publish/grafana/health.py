@@ -71,7 +71,7 @@ def _numbers(given: Thresholds) -> list[tuple[int, Json]]:
         ),
         stat(
             "State saved",
-            "Whether verdicts survive a restart. Memory only: started without --storage.path, or it cannot be written.",
+            "Whether results survive a restart. Memory only: no --storage.path, or it is not writable.",
             f"min({of(OWN + 'state_writable')} or {of(OWN + 'state_configured')})",
             texts=SAVED,
         ),
@@ -86,7 +86,7 @@ def _numbers(given: Thresholds) -> list[tuple[int, Json]]:
         stat("Series left out", "Because of the limit.", f"sum({of(OWN + 'series_dropped')})", steps=ANY_IS_BAD),
         stat(
             "Late",
-            "Targets that a check has not looked at for two intervals, whatever it found.",
+            "Targets without a run of the check for two intervals.",
             f"sum({of(OVERDUE)})",
             steps=((None, "text"), (1, DOUBT)),
         ),
@@ -166,7 +166,7 @@ def _durations() -> Json:
 def _late() -> Json:
     return bars(
         "Late, by check",
-        "Targets that it has not looked at for two intervals, whatever it found.",
+        "Targets without a run for two intervals.",
         f"sort_desc(topk(10, sum by (check) ({of(OVERDUE)})))",
         "{{check}}",
         steps=((None, DOUBT),),

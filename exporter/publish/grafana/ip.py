@@ -38,7 +38,7 @@ def ip(known: Catalogue, given: Thresholds) -> Board:
     return Board(
         "ip",
         "Deliverability / Sender address",
-        "Whether receivers trust this address, and whether the blocklists that say so can be believed.",
+        "Whether receivers trust this address, and whether the blocklists are healthy.",
         variables=[choice("ip", "Address", f"label_values({SENDER}{{{HERE}}}, ip)")],
         panels=[
             (4, [(12, _lights()), *_facts()]),
@@ -77,7 +77,7 @@ def _facts() -> list[tuple[int, Json]]:
             4,
             stat(
                 "Lists checked",
-                "That the verdict rests on. Those that do not answer, or cannot be believed, are not in it.",
+                "Lists that the result uses. Lists that do not answer or fail their self-test are not included.",
                 f"min({of('deliverability_blocklist_checked', THIS)})",
                 steps=((None, NOTICE), (1, "text")),
             ),
@@ -104,7 +104,7 @@ def _greetings(links: Links) -> Json:
     said = state(f"sender, {EXPORTER}", among('ip="$ip",sender!="",domain=""'))
     return table(
         "What it says in HELO",
-        "The state is that of the name, and of what peers answered to it.",
+        "The state is that of the name, and of the answers of probed receivers.",
         labels,
         {"state": (f"max by ({', '.join(labels)}) ({here} * on (sender, {EXPORTER}) group_left () ({said}))", STATE)},
         sort=[("State", True)],
@@ -114,7 +114,7 @@ def _greetings(links: Links) -> Json:
 def _trend() -> Json:
     return series(
         "Listings",
-        "How many lists say so, of how many that answer and can be believed.",
+        "Number of lists with a listing, of all healthy lists that answer.",
         (f"max({of('deliverability_blocklist_checked', THIS)})", "lists checked"),
         (f"max({of('deliverability_blocklist_listings', THIS)})", "listed on"),
         decimals=0,
@@ -162,7 +162,7 @@ def _lists(known: Catalogue, links: Links) -> Json:
     left = led(of(BUDGET))
     return table(
         "Blocklists",
-        "A list that cannot be believed changes no verdict: neither its yes nor its no counts.",
+        "A list that fails its self-test changes no result: neither its yes nor its no counts.",
         labels,
         {
             "health": (health, Column("Health", width=100, texts=STATES, filled=True)),

@@ -66,7 +66,7 @@ class Links:
 
     def receiver(self) -> Link:
         url = f"{self._exporter}/receivers/${{__data.fields.receiver}}/${{__data.fields.domain}}"
-        return Link("Demand by demand, on the exporter", url, new_tab=True)
+        return Link("Each requirement, on the exporter", url, new_tab=True)
 
     def exporter(self) -> Link:
         return Link("The exporter's pages", self._exporter, new_tab=True)

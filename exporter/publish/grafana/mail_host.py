@@ -159,7 +159,7 @@ def _domains(links: Links) -> Json:
     }
     info = led(of(MAIL_HOST, THESE))
     return table(
-        "Domains that they take mail for",
+        "Domains that they accept mail for",
         f"At most {MOST}.",
         labels,
         {"takes": (f"topk({MOST}, max by ({', '.join(labels)}) ({info}))", Column("takes", hidden=True))},

@@ -30,7 +30,7 @@ def receivers(known: Catalogue, given: Thresholds) -> Board:
     return Board(
         "receivers",
         "Deliverability / Receivers",
-        "Will the large receivers take our mail, as far as that can be seen before it is sent?",
+        "Will large receivers accept our mail, as far as it can be checked before sending?",
         variables=[],
         panels=[
             (4, _numbers(these)),
@@ -42,8 +42,8 @@ def receivers(known: Catalogue, given: Thresholds) -> Board:
                     (
                         24,
                         findings(
-                            "Demands not met",
-                            "A finding tells the demand, and what to mend first.",
+                            "Failed requirements",
+                            "A finding shows the requirement, and what to fix first.",
                             among(these),
                             links,
                         ),
@@ -62,22 +62,22 @@ def _numbers(these: str) -> list[tuple[int, Json]]:
         return f"{expr} or 0 * {once(CHECKS, these)}"
 
     numbers = [
-        stat("Domains", "Whose mail goes to receivers with known demands.", once(CHECKS, these)),
+        stat("Domains", "Domains with mail to receivers with known requirements.", once(CHECKS, these)),
         stat(
-            "With demands not met",
+            "With failed requirements",
             "Domains.",
             none(f"count(count by (domain) ({of(FINDING, these)}))"),
             steps=ANY_IS_A_WARNING,
         ),
         stat(
-            "Demands not met",
+            "Failed requirements",
             "Of all domains and receivers together.",
             none(f"count({apart(of(FINDING, these))})"),
             steps=ANY_IS_A_WARNING,
         ),
         stat(
             "Unknown",
-            "Domains of which some demand rests on something unknown. Not counted as met.",
+            "Domains with a requirement whose result is unknown. They do not count as passed.",
             f"count({apart(of(REASON, both(these, ENDED)))}) or 0 * {once(CHECKS, these)}",
             steps=ANY_IS_DOUBT,
         ),
@@ -89,7 +89,7 @@ def _by_receiver(known: Catalogue) -> Json:
     labels = {"receiver": Column("Receiver")}
     return table(
         "By receiver",
-        "How many domains do not meet some demand, and how many demands that makes.",
+        "Domains with failed requirements, and the number of those requirements.",
         labels,
         {
             "domains": (
@@ -104,8 +104,8 @@ def _by_receiver(known: Catalogue) -> Json:
 
 def _frequent(these: str) -> Json:
     return bars(
-        "Demands that most domains do not meet",
-        "What to mend first.",
+        "Requirements that most domains fail",
+        "What to fix first.",
         f"sort_desc(topk(12, {once(FINDING, these, 'finding')}))",
         "{{finding}}",
         steps=((None, WARN),),
@@ -114,7 +114,7 @@ def _frequent(these: str) -> Json:
 
 def _trend(known: Catalogue) -> Json:
     return series(
-        "Demands not met",
+        "Failed requirements",
         "By receiver. The marks are records that changed.",
         (f"count by (receiver) ({unmet(known)})", "{{receiver}}"),
         stacked=True,
@@ -129,8 +129,8 @@ def _domains(known: Catalogue, links: Links) -> Json:
         "instance": TOLD["instance"],
     }
     return table(
-        "Domains with demands not met",
-        f"At most {SHOWN}, the most first. Each leads to all demands of the receiver, with the evidence.",
+        "Domains with failed requirements",
+        f"At most {SHOWN}, the worst first. Each links to all requirements of the receiver, with the evidence.",
         labels,
         {
             "unmet": (

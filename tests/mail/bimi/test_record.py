@@ -62,7 +62,7 @@ def test_a_record_longer_than_any_txt_record_is_not_read() -> None:
     text = b"v=BIMI1;" + b"x" * LONGEST
     assert not is_record(text)
     assert not meant(text)
-    with pytest.raises(BimiSyntaxError, match="65544 octets are more"):
+    with pytest.raises(BimiSyntaxError, match="65544 bytes are more"):
         parse(text)
 
 
@@ -108,11 +108,11 @@ def test_an_https_url_of_a_full_host_name_can_be_fetched(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        ("http://b.example/l.svg", "it is no https URL"),
-        ("b.example/l.svg", "it is no https URL"),
-        ("https://user@b.example/l.svg", "it is no https URL"),
-        ("https://b.example/l one.svg", "it is no https URL"),
-        ("https://b.example/lögo.svg", "it is no https URL"),
+        ("http://b.example/l.svg", "it is not an https URL"),
+        ("b.example/l.svg", "it is not an https URL"),
+        ("https://user@b.example/l.svg", "it is not an https URL"),
+        ("https://b.example/l one.svg", "it is not an https URL"),
+        ("https://b.example/lögo.svg", "it is not an https URL"),
         ("https://b/l.svg", "b is no fully"),
         ("https://192.0.2.1/l.svg", "192.0.2.1 is no fully"),
         ("https://b_b.example/l.svg", "b_b.example is no fully"),

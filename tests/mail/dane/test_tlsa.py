@@ -77,16 +77,16 @@ def fitted(it: TLSA, chain: tuple[bytes, ...] = CHAIN, base: str = HOST, now: fl
         (TLSA(255, 1, 1, SHA_256), "there is no usage 255"),
         (TLSA(3, 2, 1, SHA_256), "there is no selector 2"),
         (TLSA(3, 1, 3, SHA_256), "there is no matching type 3"),
-        (TLSA(3, 1, 1, SHA_512), "a digest of 64 octets, where 32 are due"),
-        (TLSA(3, 1, 2, SHA_256), "a digest of 32 octets, where 64 are due"),
-        (TLSA(3, 1, 1, b""), "a digest of 0 octets, where 32 are due"),
-        (TLSA(3, 1, 0, SHA_256), "no key but 32 other octets"),
+        (TLSA(3, 1, 1, SHA_512), "a digest of 64 bytes, instead of 32"),
+        (TLSA(3, 1, 2, SHA_256), "a digest of 32 bytes, instead of 64"),
+        (TLSA(3, 1, 1, b""), "a digest of 0 bytes, instead of 32"),
+        (TLSA(3, 1, 0, SHA_256), "no key but 32 other bytes"),
         # by name, since the length is by chance, and tests are called the same in each process that runs some
-        pytest.param(TLSA(2, 0, 0, LEAF[:-1]), f"no certificate but {len(LEAF) - 1} other octets", id="cut off"),
+        pytest.param(TLSA(2, 0, 0, LEAF[:-1]), f"no certificate but {len(LEAF) - 1} other bytes", id="cut off"),
         (TLSA(2, 0, 0, LEAF), ""),
         (TLSA(2, 1, 0, spki(LEAF)), ""),
         (TLSA(2, 1, 0, b"\x30\x00"), ""),
-        (TLSA(2, 1, 0, b"\x30"), "no key but 1 other octets"),
+        (TLSA(2, 1, 0, b"\x30"), "no key but 1 other bytes"),
     ],
 )
 def test_a_record_that_can_mean_nothing_says_why(it: TLSA, why: str) -> None:

@@ -43,7 +43,7 @@ def test_anything_else_is_none(text: bytes) -> None:
 def test_a_record_longer_than_any_txt_record_is_not_read() -> None:
     text = b"v=DMARC1;" + b"x" * LONGEST
     assert not is_record(text)
-    with pytest.raises(DmarcSyntaxError, match="65545 octets are more"):
+    with pytest.raises(DmarcSyntaxError, match="65545 bytes are more"):
         parse(text)
 
 

@@ -333,7 +333,7 @@ class TestCatalogue:
                     "codes": {"127.0.0.2": {"meaning": "m"}},
                     "harmless": {"127.0.0.2": "m"},
                 },
-                "a code stands under two of",
+                "a code is in two of",
             ),
             (
                 {"name": "x", "zone": "x.example", "test_listed": "test"},

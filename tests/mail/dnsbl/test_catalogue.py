@@ -113,7 +113,7 @@ def test_a_list_takes_from_the_catalogue_what_it_does_not_say() -> None:
         ({"bits": True, "codes": {"127.0.0.2": {"meaning": "x"}}}, "mine: wants bits as codes, not 127.0.0.2"),
         (
             {"codes": {"127.0.0.2": {"meaning": "x"}}, "harmless": {"127.0.0.2": "y"}},
-            "mine: a code stands under two of codes, harmless and errors",
+            "mine: a code is in two of codes, harmless and errors",
         ),
         ({"test_listed": "example.com"}, "mine: a test point of a list of addresses is an address"),
         ({"test_listed": "127.0.0.1"}, "mine: the two test points must differ"),

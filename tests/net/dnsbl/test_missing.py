@@ -18,7 +18,7 @@ TIMEOUT = Doubt(Reason.DNS_TIMEOUT, "no answer")
 
 def test_a_list_that_was_not_asked_is_waited_for() -> None:
     assert list(missing([ONE, replace(TWO, clean=True)])) == [
-        Doubt(Reason.PENDING, "1 of 2 lists gave no usable answer: one was not asked yet")
+        Doubt(Reason.PENDING, "1 of 2 lists gave no usable answer: one has not been queried yet")
     ]
     assert list(missing([replace(ONE, clean=True), replace(TWO, clean=True)])) == []
 

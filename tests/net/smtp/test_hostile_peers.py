@@ -110,7 +110,7 @@ def test_tls_without_end_is_left(loop: str) -> None:
     told = run_on(loop, talk)
     assert told.doubt is not None
     assert told.doubt.reason is Reason.MALFORMED
-    assert told.doubt.detail == "more than 1048576 octets of TLS"
+    assert told.doubt.detail == "more than 1048576 bytes of TLS"
 
 
 def answers_the_hello(cut: int, context: ssl.SSLContext) -> Peer:
@@ -140,7 +140,7 @@ def test_octets_after_our_hello_are_a_failure_of_tls_wherever_they_are_cut(loop:
         for cut in range(1, len(INJECTED), size(7, 1)):
             async with door(answers_the_hello(cut, context)) as mail:
                 told = await mail.probe(HOST, HERE)
-            assert told.tls_failure.startswith("it speaks in clear: 2"), (cut, told)
+            assert told.tls_failure.startswith("it sends plaintext: 2"), (cut, told)
             assert (told.in_clear, told.secured, told.doubt) == ("", None, None), (cut, told)
 
     run_on(loop, talk)

@@ -163,7 +163,7 @@ async def test_a_tls_port_that_speaks_in_clear_fails() -> None:
 
     async with door(in_clear) as mail:
         told = await mail.probe(replace(HOST, port=465), HERE)
-    assert told.tls_failure == "it speaks in clear: 220 mx.example.com\r\n"
+    assert told.tls_failure == "it sends plaintext: 220 mx.example.com\r\n"
     assert not told.in_clear
 
 
@@ -197,7 +197,7 @@ async def test_clear_text_behind_the_220_is_seen_wherever_the_segments_are_cut(a
         async with door(injects(cut, context, after_the_hello=after_the_hello)) as mail:
             told = await mail.probe(HOST, HERE)
         if after_the_hello:  # then it is an answer to the hello, as of a server that knows no TLS
-            assert told.tls_failure.startswith("it speaks in clear: 250-injected"), (cut, told)
+            assert told.tls_failure.startswith("it sends plaintext: 250-injected"), (cut, told)
             assert not told.in_clear
         else:
             assert told.in_clear.startswith("2"), (cut, told)
@@ -266,7 +266,7 @@ async def test_what_could_still_be_anything_stays_in_doubt(peer: Peer) -> None:
 async def test_an_answer_to_the_hello_in_clear_is_no_tls() -> None:
     async with door(refuses_the_hello_in_clear) as mail:
         told = await mail.probe(HOST, HERE)
-    assert told.tls_failure == "it speaks in clear: 500 5.5.2 Error: bad syntax\r\n"
+    assert told.tls_failure == "it sends plaintext: 500 5.5.2 Error: bad syntax\r\n"
     assert (told.in_clear, told.doubt) == ("", None)
 
 
@@ -276,7 +276,7 @@ async def test_an_answer_to_the_hello_in_clear_is_no_tls() -> None:
     [
         (speaks_ssh, ("SSH", "", "")),
         (speaks_http, ("HTTP", "", "")),
-        (refuses_the_hello_in_clear, ("", "it speaks in clear: 500 5.5.2 Error: bad syntax\r\n", "")),
+        (refuses_the_hello_in_clear, ("", "it sends plaintext: 500 5.5.2 Error: bad syntax\r\n", "")),
         (silent, ("", "", "")),
         (never_ends_its_reply, ("", "", "")),
     ],
