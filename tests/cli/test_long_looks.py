@@ -76,7 +76,7 @@ def at(server: NameServer) -> str:
     return f"{server.address[0]}:{server.address[1]}"
 
 
-async def test_the_owner_of_one_domain_gets_about_twenty_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_owner_of_one_domain_gets_twenty_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A server on the Internet that says HELO localhost, and a domain without DMARC."""
     clock = SystemClock()
     async with SmallWorld(VPS, {}, {"example.com": Name()}, (), clock) as world:
