@@ -269,7 +269,10 @@ def test_a_domain_spec_must_end_in_a_macro_or_a_top_label() -> None:
         ((b"",), ""),
         ((), "exp.example.com has 0 TXT records instead of one"),
         ((b"a", b"b"), "exp.example.com has 2 TXT records instead of one"),
-        ((b"100%",), "the text of exp.example.com is not a valid explanation: '%' starts no macro at position 4 of '100%'"),
+        (
+            (b"100%",),
+            "the text of exp.example.com is not a valid explanation: '%' starts no macro at position 4 of '100%'",
+        ),
         ((b"caf\xc3\xa9",), "the text of exp.example.com is not ASCII"),
     ],
 )
