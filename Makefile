@@ -4,7 +4,8 @@
 # make lint    ruff and mypy
 # make format  lay the code out anew, and mend what ruff can mend
 # make test-slow  the container image, built and run; as root
-# make drill   trouble of 15 kinds, a real Prometheus and Alertmanager, exactly the expected notices; in 4 minutes
+# make drill   trouble of 15 kinds, a real Prometheus and Alertmanager, exactly the expected notices; every page
+#              drawn at three widths and in both themes, into .venv/pictures; in 6 minutes
 # make torture every attack at its full size, in less than an hour; by hand and before a release
 # make mutants  changes of the core, a sample of SAMPLE of each file: how many do its tests notice? by hand
 # make docs    make again what is made from the code: rules, dashboards, the reference, tables of documents
@@ -54,7 +55,7 @@ test-slow: .venv/.for-test builders
 	$(BIN)/pytest -q -m slow tests/slow
 
 drill: .venv/.for-test tools
-	$(BIN)/pytest -q -m "lab or drill" tests/lab/alerting/test_drill.py
+	PICTURES=.venv/pictures $(BIN)/pytest -q -m "lab or drill" tests/lab/alerting/test_drill.py tests/lab/test_pictures.py
 
 torture: .venv/.for-test tools
 	TORTURE=1 $(BIN)/pytest -q $(SPREAD) -m torture

@@ -154,6 +154,19 @@ class Door(StrEnum):
     BLOCKLISTS = "blocklists"
 
 
+class Light(StrEnum):
+    """What people ask first of the mail of a domain or an address, in the order in which pages show it."""
+
+    PTR = "PTR"
+    HELO = "HELO"
+    SPF = "SPF"
+    DKIM = "DKIM"
+    DMARC = "DMARC"
+    BLOCKLISTS = "Blocklists"
+    TLS = "TLS"
+    RECEIVERS = "Receivers"
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One question about one kind of target, asked once in an interval (None: the configured default).
@@ -161,7 +174,8 @@ class Check:
     `needs` are the clients that every run uses, `may_need` those that some runs use. `finds` are the kinds of target
     that it may yield. `after` are the checks whose results it reads: when their findings about a target change, it runs
     again. A check that `concludes` only combines results. It waits until the others have run, and runs again when
-    their doubts change, too.
+    their doubts change, too. `light` is what it answers a part of. A check that `proves` nothing can make its
+    light worse, but not good.
     """
 
     id: str
@@ -177,6 +191,8 @@ class Check:
     after: frozenset[str] = frozenset()
     concludes: bool = False
     options: type[Options] | None = None
+    light: Light | None = None
+    proves: bool = True
 
     @property
     def asks_dns_alone(self) -> bool:
@@ -201,6 +217,8 @@ def check(
     after: Iterable[str] = (),
     concludes: bool = False,
     options: type[Options] | None = None,
+    light: Light | None = None,
+    proves: bool = True,
 ) -> Callable[[Run], Check]:
     """Make a Check of an async generator `(target, net)`; its docstring's first line is the question."""
 
@@ -221,6 +239,8 @@ def check(
             after=frozenset(after),
             concludes=concludes,
             options=options,
+            light=light,
+            proves=proves,
         )
 
     return declare

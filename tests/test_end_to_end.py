@@ -103,7 +103,7 @@ async def test_what_receivers_demand_follows_the_verdicts_that_it_rests_on(confi
         }
         assert scrape.value("deliverability_check_ok", check="receiver", domain="example.com") == 1
         assert not scrape.all("deliverability_receiver_unmet", domain="example.com")
-        assert "not met" in (await running.get("/receivers/gmail/example.net"))[1]
+        assert "requirement fails" in (await running.get("/receivers/gmail/example.net"))[1]
         began = 'msg="finding began" check=receiver domain=example.net finding=receiver.gmail-spf-fail severity=warning'
         (line,) = [line for line in running.log if began in line]
         assert "level=info" in line

@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from exporter.facts import Doubt, LookAgain, Measured, Metric, Reason, Rule, Severity
-from exporter.model import Door, Facts, check
+from exporter.model import Door, Facts, Light, check
 from exporter.net import Net
 from exporter.net.dnsbl.verdict import ListVerdict, missing, resting_on, silent
 from exporter.targets import Reputation
 
 
-@check(over=Reputation, interval=timedelta(hours=1), timeout=timedelta(minutes=2), needs={Door.BLOCKLISTS})
+@check(
+    over=Reputation,
+    light=Light.BLOCKLISTS,
+    interval=timedelta(hours=1),
+    timeout=timedelta(minutes=2),
+    needs={Door.BLOCKLISTS},
+)
 async def blocklist(target: Reputation, net: Net) -> Facts:
     """Is the address or domain free of blocklist listings?"""
     verdicts = await net.listed(target.subject, target.lists)

@@ -21,7 +21,7 @@ from exporter.mail.dane.chain import Fit, Fitted, advised, fit
 from exporter.mail.dane.tlsa import DANE_EE, PKIX, TlsaLookup, look_up, malformed, place, usable
 from exporter.mail.dns import TLSA, Reply
 from exporter.mail.zone import find
-from exporter.model import Door, Fact, Facts, check
+from exporter.model import Door, Fact, Facts, Light, check
 from exporter.net import Net
 from exporter.net.interfaces import believe
 from exporter.net.smtp.probe import SmtpResult
@@ -29,7 +29,14 @@ from exporter.targets import Domain, MailHost
 from exporter.text import commas, listed
 
 
-@check(over=(MailHost, Domain), interval=timedelta(hours=1), timeout=timedelta(seconds=120), may_need={Door.SMTP})
+@check(
+    over=(MailHost, Domain),
+    light=Light.TLS,
+    proves=False,
+    interval=timedelta(hours=1),
+    timeout=timedelta(seconds=120),
+    may_need={Door.SMTP},
+)
 async def dane(target: MailHost | Domain, net: Net) -> Facts:
     """Does the certificate of the mail host match its TLSA records, if DNSSEC proves them?"""
     async for fact in _of_host(target, net) if isinstance(target, MailHost) else _of_domain(target, net):

@@ -18,13 +18,13 @@ from exporter.mail.dkim import remedies
 from exporter.mail.dkim.key_record import SHORTEST, DkimSyntaxError, KeyRecord, attempt, namespaces
 from exporter.mail.dkim.rotation import other_with_key
 from exporter.mail.dns import Reply, Status, doubts
-from exporter.model import Fact, Facts, check
+from exporter.model import Fact, Facts, Light, check
 from exporter.net import Net
 from exporter.targets import KeyNamespace, Selector
 from exporter.text import day
 
 
-@check(over=(Selector, KeyNamespace))
+@check(over=(Selector, KeyNamespace), light=Light.DKIM)
 async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
     """Are all DKIM keys in use published and valid, and are old keys removed?"""
     if isinstance(target, KeyNamespace):

@@ -18,13 +18,14 @@ from exporter.mail import host_remedies, mx
 from exporter.mail.dns import Reply
 from exporter.mail.helo import parse
 from exporter.mail.mx import Way
-from exporter.model import Door, Facts, check
+from exporter.model import Door, Facts, Light, check
 from exporter.net import Net
 from exporter.net.smtp.ehlo import EVERY, EhloResult
 from exporter.targets import EhloProbe, Peer
 
 
 @check(
+    light=Light.HELO,
     over=EhloProbe,
     interval=timedelta(seconds=EVERY),
     min_interval=timedelta(seconds=EVERY),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from exporter.facts import Doubt, Finding, Measured, Metric, Reason, Rule, Severity
 from exporter.mail import generic_rdns, host_remedies, names
 from exporter.mail.helo import parse
-from exporter.model import Facts, Options, check, option
+from exporter.model import Facts, Light, Options, check, option
 from exporter.net import Net
 from exporter.targets import Address
 
@@ -21,7 +21,7 @@ class PtrOptions(Options):
     allow_generic: tuple[str, ...] = option(default=(), says="domains below which PTR names may look generic")
 
 
-@check(over=Address, options=PtrOptions)
+@check(over=Address, light=Light.PTR, options=PtrOptions)
 async def ptr(target: Address, net: Net) -> Facts:
     """Does the address have forward-confirmed reverse DNS (FCrDNS)?"""
     ip, helo = target.ip, _advised(target) or FULL_NAME

@@ -16,13 +16,13 @@ from functools import cache
 
 from exporter import receivers
 from exporter.facts import Doubt, Finding, Measured, Metric, Rule, Severity
-from exporter.model import Facts, check
+from exporter.model import Facts, Light, check
 from exporter.net import Net
 from exporter.receivers import Demand, DemandAnswer, DemandState, OpenQuestion, Profile
 from exporter.targets import Delivery
 
 
-@check(over=Delivery, interval=timedelta(minutes=5), after=receivers.checks(), concludes=True)
+@check(over=Delivery, light=Light.RECEIVERS, interval=timedelta(minutes=5), after=receivers.checks(), concludes=True)
 async def receiver(target: Delivery, net: Net) -> Facts:
     """Will large receivers accept mail of the domain, as far as it can be checked before sending?"""
     ask = cache(net.state)  # several demands rest on the same verdict, and the evidence names it once

@@ -14,13 +14,13 @@ from exporter.mail.dns import doubts
 from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
 from exporter.mail.policy_txt_remedies import report_tls
 from exporter.mail.tls_rpt import RECORD, destinations, parse
-from exporter.model import Facts, check
+from exporter.model import Facts, Light, check
 from exporter.net import Net
 from exporter.remedies import MAILBOX
 from exporter.targets import Domain
 
 
-@check(over=Domain)
+@check(over=Domain, light=Light.TLS, proves=False)
 async def tls_rpt(target: Domain, net: Net) -> Facts:
     """Do senders know where to report failed TLS with the domain's mail hosts?"""
     if not target.receives_mail:

@@ -23,6 +23,12 @@ class Held:
 
     def __init__(self, states: Iterable[CheckState]) -> None:
         self._states = states
+        self.ready = False
+
+    def prepare(self) -> None:
+        """Index everything. A large fleet takes long: it may be done on another thread, as no state ever changes."""
+        _ = self._records, self._findings, self._senders, self._passing
+        self.ready = True
 
     def texts(self, record: str) -> tuple[str, ...] | None:
         history = self._records.get(record)

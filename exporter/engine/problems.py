@@ -57,12 +57,12 @@ class Problem:
     cause: Labels
     members: tuple[Member, ...]  # the oldest first
     domains: frozenset[str]
+    severity: Severity  # that of the worst member
     known: Known = field(repr=False, compare=False)  # what else is held
 
     @property
-    def severity(self) -> Severity:
-        """That of the worst member."""
-        return worst(it.effective.severity for it in self.members)
+    def key(self) -> ProblemKey:
+        return self.rule.id, self.cause
 
     @property
     def since(self) -> float:
@@ -108,8 +108,8 @@ class ProblemGroup:
 
     @property
     def domains(self) -> frozenset[str]:
-        """Whose mail any of them affects."""
-        return frozenset[str]().union(*(it.domains for it in self.problems))
+        """Whose mail any of them affects. Sets that several of them share are looked at once."""
+        return frozenset[str]().union(*{id(it.domains): it.domains for it in self.problems}.values())
 
     @property
     def since(self) -> float:
@@ -165,46 +165,87 @@ def worst(severities: Iterable[Severity]) -> Severity:
 
 
 class Affected:
-    """Which domains a target's faults hurt. Built from all states of one moment."""
+    """Which domains a target's faults hurt. It is told all states of one moment before it is asked.
 
-    def __init__(self, states: Iterable[CheckState]) -> None:
+    Targets that hurt the same domains share one set: a thousand addresses of one sender need no thousand sets.
+    """
+
+    def __init__(self) -> None:
         self._by_sender: dict[str, set[str]] = defaultdict(set)
         self._by_host: dict[tuple[str, int], set[str]] = defaultdict(set)
-        senders: dict[object, set[str]] = defaultdict(set)
-        for state in states:
-            match state.target:
-                case Authorisation(domain=domain, sender=sender):
-                    self._by_sender[sender].add(domain)
-                case Greeting(sender=sender, ip=ip):
-                    senders[ip].add(sender)
-                case Domain(name=name):
-                    for found in state.found:
-                        if isinstance(found, MailHost):
-                            self._by_host[found.host, found.port].add(name)
-        self._by_ip = {ip: set().union(*(self._by_sender[it] for it in those)) for ip, those in senders.items()}
+        self._senders: dict[str, set[str]] = defaultdict(set)  # by address
+        self._made: dict[object, frozenset[str]] = {}
+
+    def add(self, state: CheckState) -> None:
+        target = state.target
+        if isinstance(target, Authorisation):
+            self._by_sender[target.sender].add(target.domain)
+        elif isinstance(target, Greeting):
+            self._senders[str(target.ip)].add(target.sender)
+        elif state.found and isinstance(target, Domain):
+            for found in state.found:
+                if isinstance(found, MailHost):
+                    self._by_host[found.host, found.port].add(target.name)
 
     def domains(self, target: Target) -> frozenset[str]:
         """None for a target that is not of one domain more than of all, such as the resolver."""
         match target:
             case Greeting(sender=sender) | EhloProbe(sender=sender):
-                return frozenset(self._by_sender.get(sender, ()))
-            case Address(ip=ip) | Reputation(subject=ip) if ip in self._by_ip:
-                return frozenset(self._by_ip[ip])
+                return self._sent_by(frozenset((sender,)))
+            case Address(ip=ip) | Reputation(subject=ip) if str(ip) in self._senders:
+                return self.sent_from(str(ip))
             case MailHost(host=host, port=port):
-                return frozenset(self._by_host.get((host, port), ()))
-        return frozenset(value for label, value in target.identity if label == "domain")
+                return self._one((host, port), self._by_host.get((host, port), ()))
+        named = next((value for label, value in target.identity if label == "domain"), None)
+        return frozenset() if named is None else self._one(named, (named,))
+
+    def sent_from(self, ip: str) -> frozenset[str]:
+        """The domains that this address sends for."""
+        return self._sent_by(frozenset(self._senders.get(ip, ())))
+
+    def _sent_by(self, senders: frozenset[str]) -> frozenset[str]:
+        if senders not in self._made:
+            self._made[senders] = frozenset().union(*(self._by_sender.get(it, ()) for it in senders))
+        return self._made[senders]
+
+    def _one(self, whose: object, domains: Iterable[str]) -> frozenset[str]:
+        if whose not in self._made:
+            self._made[whose] = frozenset(domains)
+        return self._made[whose]
+
+
+class Gathering:
+    """Makes the problems of states, which are added one by one. So whoever has many can take breaths between."""
+
+    def __init__(self, affected: Affected, held: Known, policy: FindingPolicy, now: float) -> None:
+        """`now` is unix seconds."""
+        self._affected, self._held, self._policy, self._now = affected, held, policy, now
+        self._members: dict[ProblemKey, list[Member]] = defaultdict(list)
+
+    def add(self, state: CheckState) -> None:
+        for key, effective in failing(state, self._policy, self._now):
+            self._members[key].append(Member(state.check, state.target, effective))
+
+    def problems(self) -> Iterator[Problem]:
+        """In no order."""
+        for (_, about), those in self._members.items():
+            yield _problem(about, those, self._affected, self._held)
 
 
 def problems(states: Iterable[CheckState], policy: FindingPolicy, now: float) -> list[Problem]:
     """The problems of these states, the worst first. `now` is unix seconds."""
     states = list(states)
-    affected, held = Affected(states), Held(states)
-    members: dict[ProblemKey, list[Member]] = defaultdict(list)
+    affected = Affected()
+    gathering = Gathering(affected, Held(states), policy, now)
     for state in states:
-        for key, effective in failing(state, policy, now):
-            members[key].append(Member(state.check, state.target, effective))
-    found = [_problem(about, those, affected, held) for (_, about), those in members.items()]
-    return sorted(found, key=lambda it: (_GRAVITY[it.severity], -len(it.domains), -it.since, it.rule.id, it.cause))
+        affected.add(state)
+        gathering.add(state)
+    return sorted(gathering.problems(), key=order)
+
+
+def order(problem: Problem) -> tuple[int, int, float, str, Labels]:
+    """Sorts problems: by severity, then by how many domains they hurt, then the newest first."""
+    return _GRAVITY[problem.severity], -len(problem.domains), -problem.since, problem.rule.id, problem.cause
 
 
 def failing(state: CheckState, policy: FindingPolicy, now: float) -> Iterator[tuple[ProblemKey, EffectiveFinding]]:
@@ -225,5 +266,7 @@ def cause(finding: Finding, target: Target) -> Labels:
 
 def _problem(about: Labels, members: list[Member], affected: Affected, held: Known) -> Problem:
     ordered = sorted(members, key=lambda it: (it.effective.active.since, it.target.title))
-    hurt = frozenset[str]().union(*(affected.domains(it.target) for it in members))
-    return Problem(members[0].effective.finding.rule, about, tuple(ordered), hurt, held)
+    first, *others = {id(it): it for it in (affected.domains(member.target) for member in members)}.values()
+    hurt = first.union(*others) if others else first
+    severity = worst(it.effective.severity for it in members)
+    return Problem(members[0].effective.finding.rule, about, tuple(ordered), hurt, severity, held)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from exporter.check_state import CheckState, Key, WrongTimes
 from exporter.confirmation import Looks
+from exporter.engine.directory import Directory
 from exporter.model import Check, Outcome, Target
 
 DEFAULT_LOOKS = Looks()
 
 
 class Store:
-    """The CheckState of each pair. An outcome of a pair that is not in the store is ignored."""
+    """The CheckState of each pair. An outcome of a pair that is not in the store is ignored.
+
+    `revision` moves when something that a summary says has changed: a finding, a doubt, a target. It stays when a run
+    only says the same again. `census` moves when targets come or go, or when what they say of each other changes.
+    """
 
     def __init__(self) -> None:
         self._states: dict[Key, CheckState] = {}
+        self._directory = Directory()
+        self.revision = 0
+        self.census = 0
 
     def __iter__(self) -> Iterator[CheckState]:
         return iter(self._states.values())
@@ -31,6 +39,14 @@ class Store:
         """The state of that check of the target with that key; None if the check does not look at it."""
         return self._states.get((check, target))
 
+    def labelled(self, name: str) -> Mapping[str, Mapping[Key, None]]:
+        """The pairs by the value of that identity label of their target."""
+        return self._directory.by_label.get(name, {})
+
+    def pairs_of(self, name: str, value: str) -> Mapping[Key, None]:
+        """The pairs whose target has that identity label. Those of targets without any are at NO_LABEL."""
+        return self.labelled(name).get(value, {})
+
     def record(self, outcome: Outcome) -> CheckState | None:
         """Take the result of a run in. None if the pair has left the store meanwhile."""
         key = outcome.check.id, outcome.target.key
@@ -38,8 +54,7 @@ class Store:
         if state is None:
             return None
         # a reload during the run may have changed labels or acceptances: the newer target stays
-        self._states[key] = replace(state.after(outcome), target=state.target)
-        return self._states[key]
+        return self._put(key, state, replace(state.after(outcome), target=state.target))
 
     def confirm(self, key: Key, tested: float) -> CheckState | None:
         """Take in what only waited for the resolver's test, which began at `tested`. None if nothing did."""
@@ -54,19 +69,25 @@ class Store:
         state = self._states[key]
         if state.missed:
             kept = tuple(it for it in state.found if it not in state.missed)
-            state = self._states[key] = replace(state, found=kept, missed=())
+            return self._put(key, state, replace(state, found=kept, missed=()))
         return state
 
     def take(self, state: CheckState) -> None:
         """Hold a pair as another store has it."""
-        self._states[state.key] = state
+        self.hold(state.check, state.target, lambda _: state, state.looks)
+        self._put(state.key, self._states[state.key], state)
 
     def _replace(self, key: Key, change: Callable[[CheckState], CheckState]) -> CheckState | None:
         state = self._states.get(key)
         if state is None or (changed := change(state)) == state:
             return None
-        self._states[key] = changed
-        return changed
+        return self._put(key, state, changed)
+
+    def _put(self, key: Key, before: CheckState, after: CheckState) -> CheckState:
+        self._states[key] = after
+        self.census += before.found != after.found
+        self.revision += before.found != after.found or _tells_more(before, after)
+        return after
 
     def accept(self, check: str, target: str, applied: Callable[[Target], Target]) -> CheckState | None:
         """Change what is accepted of the target of one pair. None if that is nothing new."""
@@ -91,14 +112,27 @@ class Store:
         state = self._states.get(key)
         if state is None:
             self._states[key] = recall(CheckState(check, target, looks=looks))
+            self._directory.add(key, target)
         elif (state.target, state.looks) != (target, looks):
             self._states[key] = replace(state, target=target, looks=looks)
         else:
             return False
+        self.census += 1
+        self.revision += 1
         return True
 
     def remove(self, key: Key) -> None:
-        self._states.pop(key, None)
+        if state := self._states.pop(key, None):
+            self._directory.remove(key, state.target)
+            self.census += 1
+            self.revision += 1
 
     def keys(self) -> set[Key]:
         return set(self._states)
+
+
+def _tells_more(before: CheckState, after: CheckState) -> bool:
+    """Does the later state say something else in a summary? That has no times of runs, and no counts of looks."""
+    if before.doubt != after.doubt or before.target is not after.target or before.records != after.records:
+        return True
+    return [(it.finding, it.since) for it in before.findings] != [(it.finding, it.since) for it in after.findings]

@@ -13,7 +13,7 @@ from exporter.check_state import CheckState, EffectiveFinding, FindingPolicy, Re
 from exporter.confirmation import LOOKS, ActiveFinding
 from exporter.engine.held import Held
 from exporter.engine.store import Store
-from exporter.facts import Doubt, Labels, Rule, Sample, Severity, Verdict
+from exporter.facts import Doubt, Finding, Known, Labels, Rule, Sample, Severity, Verdict
 from exporter.model import Check, Exchange, Outcome, Target
 from exporter.receivers import Ask, Demand, DemandAnswer, DemandState, Profile
 from exporter.remedies import NOTHING, Remedy
@@ -38,6 +38,7 @@ class ShownFinding:
     accepted_until: float | None  # None: not accepted; infinity: for good
     certainty: str = ""  # for people: what further looks have to decide
     remedy: Remedy = NOTHING  # of what is no problem: those have one for all their findings
+    count: int = 1  # of findings with one cause, of which this one tells
 
     @property
     def accepted(self) -> bool:
@@ -118,6 +119,22 @@ def card(state: CheckState, policy: FindingPolicy, now: float) -> Card:
     )
 
 
+def joined(findings: Iterable[ShownFinding], known: Known) -> tuple[ShownFinding, ...]:
+    """The same, but those of one rule with one cause are one, with one fix. That may rest on what else is `known`."""
+    alike: dict[object, list[ShownFinding]] = {}
+    for it in findings:
+        about = None if it.rule.cause is None else tuple(pair for pair in it.evidence if pair[0] in it.rule.cause)
+        alike.setdefault((it.rule.id, it.severity, it.accepted_until, about), []).append(it)
+    return tuple(those[0] if len(those) == 1 else _one(those, known) for those in alike.values())
+
+
+def _one(those: list[ShownFinding], known: Known) -> ShownFinding:
+    rule = those[0].rule
+    findings = [Finding(rule, it.evidence, it.severity) for it in those]
+    text, fix = rule.text_of(findings), rule.fix_of(findings, known)
+    return replace(those[0], text=text, fix=fix, since=min(it.since for it in those), count=len(those))
+
+
 def _finding(effective: EffectiveFinding, state: CheckState) -> ShownFinding:
     finding = effective.finding
     return ShownFinding(
@@ -128,12 +145,13 @@ def _finding(effective: EffectiveFinding, state: CheckState) -> ShownFinding:
         evidence=finding.evidence,
         since=effective.active.since,
         accepted_until=effective.accepted_until,
-        certainty=_certainty(effective.active) if effective.fails else "",
+        certainty=certainty(effective.active) if effective.fails else "",
         remedy=NOTHING if effective.fails else finding.rule.remedy_of([finding], Held([state])),
     )
 
 
-def _certainty(active: ActiveFinding) -> str:
+def certainty(active: ActiveFinding) -> str:
+    """For people: what further looks have to decide; empty if it is certain."""
     if active.good:
         return f"not seen in the last {active.good} of {LOOKS} looks"
     return "" if active.confirmed else f"seen in {active.bad} of {LOOKS} looks, not confirmed yet"

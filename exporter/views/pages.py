@@ -9,12 +9,23 @@ import jinja2
 
 from exporter import __version__
 from exporter.explain import examples
-from exporter.facts import Sample
 from exporter.remedies.forms import forms
 from exporter.text import minute
+from exporter.views.fleet.room import brief
 from exporter.views.times import ago, timestamp, until
+from exporter.views.words import answer, check_title, metric_title, reading, seconds
 
 BREATH = 500  # pieces of a page, a few milliseconds of work
+TEXT = 900  # octets of one text in a list
+NAVIGATION = (
+    ("/", "Overview"),
+    ("/problems", "Problems"),
+    ("/domains", "Domains"),
+    ("/senders", "Senders"),
+    ("/changes", "Changes"),
+    ("/receivers", "Receivers"),
+    ("/findings", "Findings"),
+)
 
 
 class Pages:
@@ -32,24 +43,32 @@ class Pages:
         self._templates.globals |= {
             "version": __version__,
             "root": root,
+            "navigation": NAVIGATION,
             "record_forms": forms,
-            "target_page": self.target_page,
-            "receiver_page": self.receiver_page,
             "today": None,
             "timeline": None,
             "acts": None,
+            "most": TEXT,
+            "target_page": self.target_page,
+            "label_page": self.label_page,
+            "receiver_page": self.receiver_page,
         }
         self._templates.filters |= {
             "ago": ago,
+            "answer": answer,
+            "brief_seconds": seconds,
+            "brief": brief,
+            "check_title": check_title,
             "example": examples.fact,
             "example_fix": examples.fix,
+            "metric_title": metric_title,
             "minute": minute,
             "reading": reading,
             "timestamp": timestamp,
             "until": until,
         }
 
-    async def render(self, name: str, now: float, **context: object) -> str:
+    async def render(self, name: str, now: float, /, **context: object) -> str:
         """The page. It is made in slices, and the event loop does other work between them."""
         pieces: list[str] = []
         for piece in self._templates.get_template(name).generate(now=now, **context):
@@ -66,16 +85,10 @@ class Pages:
         """The path of the page of a target."""
         return f"{self._root}/targets/{quote(key, safe='=,:')}"
 
+    def label_page(self, name: str, value: str) -> str:
+        """The path of the page of all that has this label."""
+        return f"{self._root}/labels/{quote(name, safe='')}/{quote(value, safe='')}"
+
     def receiver_page(self, receiver: str, domain: str = "") -> str:
         """The path of the page of a receiver, or of what it demands of one domain."""
         return f"{self._root}/receivers/{receiver}/{quote(domain)}".rstrip("/")
-
-
-def reading(sample: Sample) -> str:
-    """A measured value as a person reads it: moments as dates, durations in milliseconds."""
-    name, value = sample.metric.name, sample.value
-    if name.endswith("_timestamp_seconds"):
-        return minute(value)
-    if name.endswith("_duration_seconds"):
-        return f"{value * 1000:.1f} ms"
-    return f"{value:.0f}" if value == int(value) else f"{value:.4g}"

@@ -28,7 +28,12 @@ class Unknown:
 
     check: Check
     doubt: Doubt  # of the first of them
-    targets: tuple[str, ...]  # their titles
+    states: tuple[CheckState, ...]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Their titles."""
+        return tuple(it.target.title for it in self.states)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +104,12 @@ def report(store: Store, policy: FindingPolicy, now: float) -> Report:
 
 def unknowns(states: Iterable[CheckState]) -> list[Unknown]:
     """The most common first."""
-    alike: dict[tuple[Check, Reason], list[tuple[Doubt, str]]] = defaultdict(list)
+    alike: dict[tuple[str, Reason], list[tuple[Doubt, CheckState]]] = defaultdict(list)
     for state in states:
         if state.doubt:
-            alike[state.check, state.doubt.reason].append((state.doubt, state.target.title))
-    made = (Unknown(check, those[0][0], tuple(title for _, title in those)) for (check, _), those in alike.items())
-    return sorted(made, key=lambda it: (-len(it.targets), it.check.id))
+            alike[state.check.id, state.doubt.reason].append((state.doubt, state))
+    made = (Unknown(it[0][1].check, it[0][0], tuple(state for _, state in it)) for it in alike.values())
+    return sorted(made, key=lambda it: (-len(it.states), it.check.id))
 
 
 def _prospects(store: Store, found: Iterable[Problem]) -> list[Prospect]:

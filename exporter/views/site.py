@@ -3,49 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from itertools import chain
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Sequence
 
-from exporter import receivers
-from exporter.check_state import CheckState, FindingPolicy
+from exporter.check_state import FindingPolicy
 from exporter.clock import Clock
 from exporter.engine.catalogue import Catalogue
-from exporter.engine.problems import ProblemKey, failing, worst
+from exporter.engine.problems import Problem, ProblemGroup, groups
 from exporter.engine.store import Store
 from exporter.explain import diagnosis
 from exporter.explain.refusals import Refusals
 from exporter.explain.smtp_status import LONGEST
-from exporter.facts import Labels, Severity, Verdict
-from exporter.receivers import DemandState, Profile
-from exporter.targets import Delivery
-from exporter.views import cards
-from exporter.views.cards import Card, Reception
+from exporter.model import Light
+from exporter.views.fleet import health, rows
+from exporter.views.fleet.lights import OF_ADDRESSES, LightBoard, shown
+from exporter.views.fleet.room import Room
+from exporter.views.fleet.rows import KindRow, ProblemRow
+from exporter.views.fleet.search import ADDRESS_ORDERS, DOMAIN_ORDERS, PROBLEM_ORDERS, Search, severities
+from exporter.views.fleet.selection import Paged, Selection
+from exporter.views.fleet.summary import Fleet, Level, Summary
 from exporter.views.pages import Pages
-from exporter.views.totals import status
+from exporter.views.receiver_pages import ReceiverPages
+from exporter.views.target_pages import PageNotFoundError, TargetPages
 
-SHOWN = 200  # rows of one table; a fleet's page must stay a page
-MOST_CAUSES = 20  # shown of one demand
-FEW = 50  # domains judged for one receiver before the loop may do other work
-KINDS = (Severity.CRITICAL, Severity.WARNING, Verdict.UNKNOWN, Verdict.PASS)  # of verdicts, the worst first
-BREATH = 100  # states looked at before the loop may do other work
-_Kind: TypeAlias = Severity | Verdict
+PROBLEMS = 25  # rows of one page
+DOMAINS = 50
+ADDRESSES = 50
+FIRST = 12  # problems on the overview, and on the page of an owner
+UNKNOWNS = 8
+MATCHING = 8  # domains that a search on the overview names
+RECORDS = 60_000  # characters to paste, on the page of one problem
+BREATH = 1000  # states looked at before the loop may do other work
 
 
-class PageNotFoundError(Exception):
-    """There is no such page."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiverRow:
-    """One receiver: how many domains send to it, and how many of them do not meet one of its demands."""
-
-    profile: Profile
-    domains: int
-    unmet: int
+class OtherPage(Exception):  # noqa: N818 (no error: the page that is wanted has a URL of its own)
+    """What was searched for has a page of its own; this is its path."""
 
 
 class Site:
@@ -58,72 +49,131 @@ class Site:
         clock: Clock,
         policy: Callable[[], FindingPolicy],
         notices: Callable[[], list[str]],
+        alive: Callable[[], bool] = lambda: True,
         root: str = "",
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._clock = clock
-        self._policy = policy
-        self._notices = notices
+        self._notices, self._alive = notices, alive
         self._root = root
         self._pages = Pages(root)
         self._refusals = Refusals(catalogue)
+        self._summary = Summary(store, clock, policy)
+        self.targets = TargetPages(store, self._summary, clock, policy, self._page)
+        self.receivers = ReceiverPages(store, self._summary, self._page)
 
-    async def overview(self, query: str) -> str:
-        """All states whose check, name or label contains the query."""
-        wanted = query.strip().lower()[:100]
-        targets: set[str] = set()
-        kinds: dict[_Kind, list[CheckState]] = {kind: [] for kind in KINDS}
-        found, statuses = dict[ProblemKey, Severity](), Counter[str]()
-        policy, now = self._policy(), self._clock.wall()
-        async for state in self._each(lambda _: True):
-            targets.add(state.target.key)
-            if _matches(state, wanted):
-                kinds[self._kind(state)].append(state)
-                statuses[status(state, policy, now)] += 1
-                for problem, it in failing(state, policy, now):
-                    found[problem] = worst((it.severity, found.get(problem, it.severity)))
-        critical, warning = (_first(kinds[kind]) for kind in (Severity.CRITICAL, Severity.WARNING))
-        wrong = await self._carded([*critical, *warning][:SHOWN])
-        rows = [(card, it) for card in wrong for it in card.findings if not it.accepted and it.severity.fails]
+    async def overview(self, selection: Selection) -> str:
+        """What is wrong and what is unknown. Raise OtherPage if the words are the name of a target."""
+        self._go_straight(selection)
+        fleet = await self._summary.with_fixes()
+        search = Search(fleet, selection)
+        narrow = selection.narrow
+        problems = await search.problems() if narrow else fleet.problems
+        unknowns = search.unknowns() if narrow else fleet.unknowns
+        domains = await search.domains() if narrow else fleet.domains
+        kinds = groups(problems)
         return await self._page(
             "overview.html",
-            query=wanted,
-            problems=Counter(found.values()),
-            statuses=statuses,
+            selection=selection,
+            fleet=fleet,
+            health=health.parts(self._store, fleet, alive=self._alive()),
             notices=self._notices(),
-            targets=len(targets),
-            wrong=rows[:SHOWN],
-            unknown=await self._carded(kinds[Verdict.UNKNOWN][:SHOWN]),
-            passing=await self._carded(kinds[Verdict.PASS][:SHOWN]),
-            left_out={
-                "wrong": len(kinds[Severity.CRITICAL] + kinds[Severity.WARNING]) - len(wrong) + len(rows[SHOWN:]),
-                "unknown": max(0, len(kinds[Verdict.UNKNOWN]) - SHOWN),
-                "passing": max(0, len(kinds[Verdict.PASS]) - SHOWN),
-            },
+            counts=_counts(problems),
+            marks=severities(domains),
+            found=problems,
+            problems=await self._kinds(kinds[:FIRST]),
+            more_kinds=len(kinds[FIRST:]),
+            unknowns=unknowns[:UNKNOWNS],
+            unknown_checks=sum(len(it.states) for it in unknowns),
+            more_unknowns=len(unknowns[UNKNOWNS:]),
+            matching=domains[:MATCHING] if narrow else [],
+            domains=domains,
+            hurt=sum(it.problems > 0 for it in fleet.domains),
         )
 
-    async def target(self, path: str) -> str:
-        """All targets that have the labels in the path, or whose key it is."""
-        asked = _labels(path)
-        wanted = frozenset(asked)
-        kinds: dict[_Kind, list[CheckState]] = {kind: [] for kind in KINDS}
-        async for state in self._each(lambda state: state.target.key == path or wanted <= {*state.target.identity}):
-            kinds[self._kind(state)].append(state)
-        found = list(chain.from_iterable(kinds.values()))
-        if not found:
-            raise PageNotFoundError(f"no target {path[:200]!r} is configured")
-        shown = found[:SHOWN]
-        made = cards.cards(shown, self._policy(), self._clock.wall())
-        title = " ".join(value or name for name, value in asked)
-        links = [
-            (receivers.shipped()[name], it.target.domain)
-            for it in shown
-            if isinstance(it.target, Delivery)
-            for name in it.target.receivers
-        ]
-        left_out = len(found) - len(shown)
-        return await self._page("target.html", title=title, cards=made, receivers=links, left_out=left_out)
+    async def problems(self, selection: Selection) -> str:
+        """All problems that the selection finds; those of severity unknown are checks without a result."""
+        fleet = await self._summary.with_fixes()
+        search = Search(fleet, selection)
+        if selection.severity == Level.UNKNOWN:
+            unknowns = Paged.of(search.unknowns(), selection.page, PROBLEMS)
+            return await self._page(
+                "problems.html", selection=selection, paged=unknowns, problems=[], unknowns=unknowns.rows,
+                fleet=fleet, orders=PROBLEM_ORDERS, checks=self._catalogue.checks,
+            )  # fmt: skip
+        paged = Paged.of(await search.problems(), selection.page, PROBLEMS)
+        return await self._page(
+            "problems.html",
+            selection=selection,
+            paged=paged,
+            problems=await self._rows(paged.rows, alone=bool(selection.problem)),
+            unknowns=[],
+            fleet=fleet,
+            orders=PROBLEM_ORDERS,
+            checks=self._catalogue.checks,
+        )
+
+    async def domains(self, selection: Selection) -> str:
+        fleet = await self._summary.current()
+        found = await Search(fleet, selection).domains()
+        paged = Paged.of(found, selection.page, DOMAINS)
+        return await self._page(
+            "domains.html",
+            selection=selection,
+            paged=paged,
+            marks=severities(found),
+            lights=await self._lights(fleet, [it.name for it in paged.rows]),
+            findings=self._findings_of(fleet, [it.name for it in paged.rows]),
+            kinds=list(Light),
+            fleet=fleet,
+            orders=DOMAIN_ORDERS,
+            checks=self._catalogue.checks,
+        )
+
+    async def senders(self, selection: Selection) -> str:
+        """Each sending address."""
+        fleet = await self._summary.current()
+        paged = Paged.of(await Search(fleet, selection).addresses(), selection.page, ADDRESSES)
+        board = LightBoard(self._store, fleet)
+        return await self._page(
+            "senders.html",
+            selection=selection,
+            paged=paged,
+            lights={it.ip: shown(board.of_address(it.ip), OF_ADDRESSES) for it in paged.rows},
+            kinds=OF_ADDRESSES,
+            fleet=fleet,
+            orders=ADDRESS_ORDERS,
+            checks=self._catalogue.checks,
+        )
+
+    async def label(self, name: str, value: str, selection: Selection) -> str:
+        """All that one team or owner has: its problems, and its domains."""
+        fleet = await self._summary.with_fixes()
+        if not await self._has_label((name, value)):
+            raise PageNotFoundError(f"no target has the label {name[:100]}={value[:100]}")
+        mine = selection.with_label(f"{name}={value}")
+        search = Search(fleet, mine.but(page=selection.page))
+        problems, domains = await search.problems(), await search.domains()
+        paged = Paged.of(domains, selection.page, DOMAINS)
+        return await self._page(
+            "label.html",
+            name=name,
+            value=value,
+            selection=selection,
+            mine=mine,
+            paged=paged,
+            found=problems,
+            counts=_counts(problems),
+            marks=severities(domains),
+            problems=await self._kinds(groups(problems)[:FIRST]),
+            lights=await self._lights(fleet, [it.name for it in paged.rows]),
+            findings=self._findings_of(fleet, [it.name for it in paged.rows]),
+            kinds=list(Light),
+            addresses=len(await search.addresses()),
+            orders=DOMAIN_ORDERS,
+            fleet=fleet,
+        )
 
     async def findings(self, query: str) -> str:
         """All findings there are, or the causes of the refusal in the query."""
@@ -136,44 +186,17 @@ class Site:
         declared = self._catalogue.rules.get(id_)
         if declared is None:
             raise PageNotFoundError(f"no such finding; {self._root}/findings lists them all")
-        active = [it async for it in self._each(lambda it: any(f.finding.rule is declared for f in it.findings))]
-        left_out = max(0, len(active) - SHOWN)
-        return await self._page("finding.html", rule=declared, cards=self._cards(active[:SHOWN]), left_out=left_out)
-
-    async def receivers(self) -> str:
-        domains = dict.fromkeys(receivers.shipped(), 0)
-        unmet = dict.fromkeys(receivers.shipped(), 0)
-        async for state in self._each(lambda state: bool(_wanted(state))):
-            active = {it.finding.id for it in state.findings}
-            for name in _wanted(state):
-                profile = receivers.shipped()[name]
-                domains[name] += 1
-                unmet[name] += any(profile.finding(demand, state.check.id) in active for demand in profile.demands)
-        rows = [ReceiverRow(profile, domains[name], unmet[name]) for name, profile in receivers.shipped().items()]
-        return await self._page("receivers.html", rows=rows)
-
-    async def receiver(self, name: str) -> str:
-        """All domains that send to this receiver, the worst first."""
-        profile = _profile(name)
-        rows: list[Reception] = []
-        for count, (check, target) in enumerate(await self._deliveries(profile), 1):
-            rows.append(cards.reception(profile, check, target, self._store.get))
-            if count % FEW == 0:
-                await asyncio.sleep(0)
-        rows.sort(key=lambda it: (cards.FIRST.index(it.state), -it.counts[DemandState.UNMET], it.target.domain))
-        shown = rows[:SHOWN]
-        totals = {state: sum(it.state is state for it in rows) for state in cards.FIRST}
-        left_out = len(rows) - len(shown)
-        return await self._page("receiver.html", profile=profile, rows=shown, totals=totals, left_out=left_out)
-
-    async def reception(self, name: str, domain: str) -> str:
-        """What a receiver demands of mail of one domain."""
-        profile = _profile(name)
-        found = next((it for it in await self._deliveries(profile) if it[1].domain == domain), None)
-        if found is None:
-            raise PageNotFoundError(f"{domain[:200]!r} has no {profile.id} among its receivers")
-        reception = cards.reception(profile, *found, self._store.get)
-        return await self._page("reception.html", reception=reception, most=MOST_CAUSES)
+        fleet = await self._summary.with_fixes()
+        selection = Selection(finding=id_)
+        problems = await Search(fleet, selection).problems()
+        return await self._page(
+            "finding.html",
+            rule=declared,
+            problems=await self._rows(problems[:FIRST]),
+            found=problems,
+            selection=selection,
+            active=sum(len(it.members) for it in problems),
+        )
 
     def offer(self, **functions: object) -> None:
         """Let templates call these."""
@@ -186,65 +209,67 @@ class Site:
     async def style(self) -> str:
         return await self._page("style.css")
 
-    async def _each(self, wanted: Callable[[CheckState], bool]) -> AsyncIterator[CheckState]:
+    async def nothing(self, why: str, search: str = "") -> str:
+        """The page for a URL at which there is none."""
+        return await self._page("nothing.html", why=why, selection=Selection(q=search))
+
+    def _go_straight(self, selection: Selection) -> None:
+        """To the page of the target whose name was searched for, or is part of a URL or a mail address."""
+        if len(selection.words) != 1 or selection != Selection(q=selection.q):
+            return
+        word = selection.words[0].rpartition("@")[2]
+        word = word.partition("://")[2].partition("/")[0] if "://" in word else word
+        for label in ("domain", "ip", "mail_host"):
+            if self._store.pairs_of(label, word.rstrip(".")):
+                raise OtherPage(self._pages.target_page(f"{label}={word.rstrip('.')}"))
+
+    async def _has_label(self, pair: tuple[str, str]) -> bool:
         for count, state in enumerate(list(self._store), 1):
-            if wanted(state):
-                yield state
+            if pair in state.target.labels:
+                return True
             if count % BREATH == 0:
                 await asyncio.sleep(0)
+        return False
 
-    async def _deliveries(self, profile: Profile) -> list[tuple[str, Delivery]]:
-        """The targets whose mail goes to the receiver, each with the id of the check that judges it."""
-        found = [(it.check.id, it.target) async for it in self._each(lambda state: profile.id in _wanted(state))]
-        return [(check, target) for check, target in found if isinstance(target, Delivery)]
+    async def _rows(self, problems: Iterable[Problem], *, alone: bool = False) -> list[ProblemRow]:
+        made = []
+        for it in problems:
+            made.append(rows.row(it, self._store.get, Room(RECORDS) if alone else None, alone=alone))
+            await asyncio.sleep(0)
+        return made
 
-    def _kind(self, state: CheckState) -> _Kind:
-        policy, now = self._policy(), self._clock.wall()
-        verdict = state.verdict(policy, now)
-        if verdict is not Verdict.FAIL:
-            return verdict
-        critical = any(j.fails and j.severity is Severity.CRITICAL for j in state.effective(policy, now))
-        return Severity.CRITICAL if critical else Severity.WARNING
+    async def _kinds(self, kinds: Iterable[ProblemGroup]) -> list[ProblemRow | KindRow]:
+        """One row for each; that of a single problem is its own."""
+        made: list[ProblemRow | KindRow] = []
+        for it in kinds:
+            made.append(rows.kind(it, self._store.get) if len(it.problems) > 1 else rows.row(it.first, self._store.get))
+            await asyncio.sleep(0)
+        return made
 
-    def _cards(self, states: list[CheckState]) -> list[Card]:
-        policy, now = self._policy(), self._clock.wall()
-        return [cards.card(state, policy, now) for state in states]
+    async def _lights(self, fleet: Fleet, domains: Sequence[str]) -> dict[str, list[tuple[Light, Level | None]]]:
+        board, made = LightBoard(self._store, fleet), {}
+        for name in domains:
+            made[name] = shown(board.of_domain(name))
+            await asyncio.sleep(0)
+        return made
 
-    async def _carded(self, states: list[CheckState]) -> list[Card]:
-        """The same, but first the event loop may do other work."""
-        await asyncio.sleep(0)
-        return self._cards(states)
+    def _findings_of(self, fleet: Fleet, domains: Sequence[str]) -> dict[str, list[str]]:
+        """The ids of the findings that hurt each domain, the worst first."""
+        made: dict[str, dict[str, None]] = {name: {} for name in domains}
+        wanted = made.keys()
+        for problem in fleet.problems:
+            hit = problem.domains if len(problem.domains) == 1 else [it for it in wanted if it in problem.domains]
+            for name in hit:
+                if name in made:
+                    made[name][problem.rule.id] = None
+        return {name: list(ids) for name, ids in made.items()}
 
-    async def _page(self, template: str, **context: object) -> str:
+    async def _page(self, template: str, /, **context: object) -> str:
         return await self._pages.render(template, self._clock.wall(), **context)
 
 
-def _first(states: list[CheckState]) -> list[CheckState]:
-    """The first by check and target, as many as one table shows."""
-    return heapq.nsmallest(SHOWN, states, key=lambda state: (state.check.id, state.target.title))
-
-
-def _labels(path: str) -> Labels:
-    """The labels in a path behind /targets/, such as `domain=example.com,sender=out`.
-
-    A part without `=` is a name without a value; the key `resolver` is one.
-    """
-    pairs = (part.partition("=") for part in path.split(","))
-    return tuple((name, value) for name, _, value in pairs)
-
-
-def _profile(name: str) -> Profile:
-    profile = receivers.shipped().get(name)
-    if profile is None:
-        raise PageNotFoundError(f"no such receiver; there are {', '.join(receivers.shipped())}")
-    return profile
-
-
-def _wanted(state: CheckState) -> tuple[str, ...]:
-    """The receivers that the mail of this target goes to."""
-    return state.target.receivers if isinstance(state.target, Delivery) else ()
-
-
-def _matches(state: CheckState, wanted: str) -> bool:
-    words = (state.check.id, state.target.title, *(value for _, value in state.target.labels))
-    return not wanted or any(wanted in word.lower() for word in words)
+def _counts(problems: Iterable[Problem]) -> dict[str, int]:
+    counts = dict.fromkeys(map(str, Level), 0)
+    for it in problems:
+        counts[it.severity] += 1
+    return counts

@@ -31,6 +31,7 @@ from exporter.views.connection import (
     plainly,
     take_in,
 )
+from exporter.views.fleet.selection import Selection
 from exporter.views.http_stats import HttpStats
 from exporter.views.listener import Listener, bound, no_tls
 from exporter.views.metrics import Exposition, compressor
@@ -38,8 +39,9 @@ from exporter.views.origin import is_foreign
 from exporter.views.pasted import FIELD, pasted
 from exporter.views.public import LOCAL, PublicAddress
 from exporter.views.security import WebSecurity
-from exporter.views.site import PageNotFoundError, Site
+from exporter.views.site import OtherPage, Site
 from exporter.views.sockets import Place, cannot_listen, is_local, url
+from exporter.views.target_pages import PageNotFoundError
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +86,14 @@ class Web:
         self._listener: Listener | None = None
         self.stats = HttpStats()
         self._public = public = views.public
-        self._site = Site(
-            views.store, views.catalogue, views.clock, lambda: views.exposition.policy, views.notices, public.links
+        self._site = site = Site(
+            views.store,
+            views.catalogue,
+            views.clock,
+            lambda: views.exposition.policy,
+            views.notices,
+            views.alive,
+            public.links,
         )
         self._changes = HistoryPages(
             views.history or History(views.clock),
@@ -102,7 +110,11 @@ class Web:
         below = public.routes
         app.add_routes(
             [
-                web.get(f"{below}/", self._overview),
+                web.get(f"{below}/", self._list(site.overview)),
+                web.get(f"{below}/problems", self._list(site.problems)),
+                web.get(f"{below}/domains", self._list(site.domains)),
+                web.get(f"{below}/senders", self._list(site.senders)),
+                web.get(f"{below}/labels/{{name}}/{{value:.+}}", self._label),
                 web.get(f"{below}/metrics", self._metrics, name="metrics"),
                 web.get(f"{below}/targets/{{path:.+}}", self._target),
                 web.get(f"{below}/findings", self._findings),
@@ -120,7 +132,7 @@ class Web:
             ]
         )
         if below:
-            app.add_routes([web.get(below, self._overview), web.get("/", self._to_prefix)])
+            app.add_routes([web.get(below, self._list(site.overview)), web.get("/", self._to_prefix)])
             app.add_routes([web.get("/{rest:.*}", self._nothing)])
         self._runner = web.AppRunner(app, shutdown_timeout=STOPPED)
         self.addresses: list[str] = []
@@ -162,7 +174,7 @@ class Web:
         slots = self._scrapes if route == "metrics" else self._pages
         slots.take(connection)
         try:
-            response = await handler(request)
+            response = await self._found(request, handler)
             await response.prepare(request)
             await response.write_eof()
         except ConnectionError:
@@ -186,8 +198,17 @@ class Web:
             await _send(response, pieces, squeeze)
         return response
 
-    async def _overview(self, request: web.Request) -> web.Response:
-        return await _html(self._site.overview(request.query.get("q", "")))
+    def _list(self, page: Callable[[Selection], Awaitable[str]]) -> Handler:
+        """A handler for a page that shows what its URL selects."""
+
+        async def answer(request: web.Request) -> web.Response:
+            return await self._html(page(Selection.read(request.query.items())))
+
+        return answer
+
+    async def _label(self, request: web.Request) -> web.Response:
+        name, value = request.match_info["name"], request.match_info["value"]
+        return await self._html(self._site.label(name, value, Selection.read(request.query.items())))
 
     async def _to_prefix(self, _request: web.Request) -> web.Response:
         raise web.HTTPFound(f"{self._public.routes}/")
@@ -196,38 +217,61 @@ class Web:
         raise web.HTTPNotFound(text=f"not found; paths here begin with {self._public.routes}/\n")
 
     async def _target(self, request: web.Request) -> web.Response:
-        return await _html(self._site.target(request.match_info["path"]))
+        selection = Selection.read(request.query.items())
+        return await self._html(self._site.targets.target(request.match_info["path"], selection))
 
     async def _findings(self, request: web.Request) -> web.Response:
-        return await _html(self._site.findings(request.query.get(FIELD, "")))
+        return await self._html(self._site.findings(request.query.get(FIELD, "")))
 
     async def _explained(self, request: web.Request) -> web.Response:
         try:
             text = pasted(await request.read(), request.content_type)
         except ValueError as wrong:
             raise web.HTTPBadRequest(text=f"{wrong}\n") from None
-        answer = await _html(self._site.findings(text))
+        answer = await self._html(self._site.findings(text))
         answer.headers["Cache-Control"] = "no-store"  # it holds what was pasted
         return answer
 
     async def _finding(self, request: web.Request) -> web.Response:
-        return await _html(self._site.finding(request.match_info["id"]))
+        return await self._html(self._site.finding(request.match_info["id"]))
 
     async def _receivers(self, _request: web.Request) -> web.Response:
-        return await _html(self._site.receivers())
+        return await self._html(self._site.receivers.all())
 
     async def _receiver(self, request: web.Request) -> web.Response:
-        return await _html(self._site.receiver(request.match_info["name"]))
+        selection = Selection.read(request.query.items())
+        return await self._html(self._site.receivers.one(request.match_info["name"], selection))
 
     async def _reception(self, request: web.Request) -> web.Response:
-        return await _html(self._site.reception(request.match_info["name"], request.match_info["domain"]))
+        name, domain = request.match_info["name"], request.match_info["domain"]
+        return await self._html(self._site.receivers.reception(name, domain))
+
+    async def _html(self, page: Awaitable[str]) -> web.Response:
+        try:
+            return web.Response(text=await page, content_type="text/html")
+        except OtherPage as other:
+            raise web.HTTPSeeOther(str(other)) from None
+        except PageNotFoundError as nothing:
+            raise web.HTTPNotFound(text=f"{nothing}\n") from None
+
+    async def _found(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The answer. Where there is nothing, a browser gets a page that leads on, and programs the words alone."""
+        try:
+            return await handler(request)
+        except web.HTTPNotFound as nothing:
+            nothing.__traceback__ = None  # it would keep the connection
+            why = nothing.text or ""
+        if "text/html" not in request.headers.get("Accept", ""):
+            return web.Response(status=404, text=why)
+        search = request.path.rpartition("/")[2].rpartition("=")[2]
+        return web.Response(status=404, text=await self._site.nothing(why.strip(), search), content_type="text/html")
 
     async def _changed(self, request: web.Request) -> web.Response:
         try:
             wanted = Wanted.of(request.query)
         except ValueError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
-        return await _html(self._site.page("changes.html", **await self._changes.context(wanted)))
+        return await self._html(self._site.page("changes.html", **await self._changes.context(wanted)))
 
     async def _style(self, _request: web.Request) -> web.Response:
         return web.Response(text=await self._site.style(), content_type="text/css")
@@ -264,13 +308,6 @@ def _listening(place: Place) -> list[socket.socket]:
         return bound(*place)
     except OSError as error:
         raise cannot_listen(place, error) from None
-
-
-async def _html(page: Awaitable[str]) -> web.Response:
-    try:
-        return web.Response(text=await page, content_type="text/html")
-    except PageNotFoundError as nothing:
-        raise web.HTTPNotFound(text=f"{nothing}\n") from None
 
 
 async def _send(

@@ -15,12 +15,14 @@ from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
 from exporter.engine.state_file import StateFile
+from exporter.engine.store import Store
 from exporter.facts import RECORD_LIMIT, Reason, Record
 from exporter.model import Check
 from exporter.net import Net
 from exporter.net.interfaces import CheckStates
-from exporter.views import cards, metrics
-from exporter.views.pages import Pages
+from exporter.views import metrics
+from exporter.views.fleet.selection import Selection
+from exporter.views.site import Site
 from tests.support.checks import EXAMPLE, SAMPLE, cannot, outcome, scripted
 from tests.support.clock import FakeClock
 from tests.support.daemon import Scrape, daemon
@@ -179,13 +181,15 @@ async def test_a_state_file_from_before_records_is_read(tmp_path: Path) -> None:
 
 async def test_the_page_shows_before_and_after_with_the_time_and_nothing_of_it_is_markup() -> None:
     now = held(outcome(record("<b>old</b>"), at=1767225600), outcome(record(), at=1767312000))
-    card = cards.card(now, FindingPolicy(), 1767312060)
-    page = await Pages().render("target.html", 1767312060, title="example.com", cards=[card], receivers=[], left_out=0)
+    store, clock = Store(), FakeClock(wall=1767312060)
+    store.hold(now.check, now.target, lambda _: now)
+    pages = Site(store, CATALOGUE, clock, FindingPolicy, list).targets
+    page = await pages.target("domain=example.com", Selection())
     assert "2026-01-02 00:00 UTC" in page
     assert "1 min ago" in page or "60 s ago" in page
     assert "&lt;b&gt;old&lt;/b&gt;" in page
     assert "<b>old" not in page
-    assert "nothing is published" in page
+    assert "(no record)" in page
 
 
 ZONE = """

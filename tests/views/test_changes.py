@@ -13,6 +13,7 @@ import pytest
 from exporter.engine.events import Event, Kind
 from exporter.engine.history import MOST
 from exporter.facts import Record
+from exporter.views.cards import card
 from exporter.views.changes import ROWS, Wanted, differing
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, ODD, SAMPLE, outcome
 from tests.views.test_web import Site, served
@@ -198,7 +199,8 @@ async def test_thousands_of_events_of_one_page_are_a_small_picture(site: WithHis
             site.note(Kind.BROKE, ago, target.name)
             site.note(Kind.HEALED, ago - HOUR, target.name)
     found = list(site.store)
-    shown = site.web._changes.timeline(site.web._site._cards(found))
+    made = [card(state, site.exposition.policy, site.clock.wall()) for state in found]
+    shown = site.web._changes.timeline(made)
     assert len(shown.rows) == 1
     assert len(shown.rows[0].bars) < 80
     assert len(shown.rows[0].words) < 500

@@ -21,6 +21,11 @@ NOTES = ("a note", "another")
 PAGES = {
     "overview": "/",
     "overview-searched": "/?q=CRM",
+    "problems": "/problems",
+    "problems-unknown": "/problems?severity=unknown",
+    "domains": "/domains?sort=name",
+    "senders": "/senders",
+    "label": "/labels/team/crm",
     "target-failing": "/targets/domain=bad.example",
     "target-passing": "/targets/domain=good.example",
     "target-unknown": "/targets/domain=late.example",

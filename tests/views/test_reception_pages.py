@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from ipaddress import ip_address
@@ -15,11 +16,14 @@ from exporter.engine import catalogue
 from exporter.facts import Doubt, Finding, Reason
 from exporter.model import Acceptance, Check, Outcome, Target, TargetId
 from exporter.targets import Address, Delivery
-from exporter.views.site import SHOWN
+from exporter.views.receiver_pages import ROWS
 from tests.views.test_web import Site, served
 
 HOST = Address(ip=ip_address("192.0.2.1"), helo=("mail.example.com",))
 MAIL = Delivery(domain="example.com", receivers=("gmail",), rests_on=(TargetId(HOST.identity),))
+FAILS = catalogue.load().rules["receiver.gmail-ptr"](
+    domain="example.com", causes="c of t", finding="f", target="t", remedy="Do it."
+)
 BAD = MISSING(ip="192.0.2.1", pointer="1.2.0.192.in-addr.arpa", helo="<b>mail.example.com</b>")
 
 
@@ -44,7 +48,7 @@ async def test_a_demand_that_is_not_met_shows_the_finding_its_fix_the_words_and_
     status, body, _ = await site.get("/receivers/gmail/example.com")
     assert status == 200
     assert "Will Gmail take my mail?" in body
-    assert "1 demand is not met" in body
+    assert "1 requirement fails" in body
     for told in (
         "ptr.missing",
         "/findings/receiver.gmail-ptr",
@@ -62,15 +66,15 @@ async def test_an_accepted_finding_is_refused_all_the_same(site: Site) -> None:
     accepted = replace(HOST, accept=(Acceptance(finding="ptr.missing", until=None, reason="we know"),))
     hold(site, ptr, accepted, BAD)
     hold(site, receiver, MAIL)
-    assert "1 demand is not met" in (await site.get("/receivers/gmail/example.com"))[1]
+    assert "1 requirement fails" in (await site.get("/receivers/gmail/example.com"))[1]
 
 
 async def test_a_demand_that_cannot_be_told_says_of_which_check(site: Site) -> None:
     hold(site, ptr, HOST, doubt=Doubt(Reason.DNS_SERVFAIL, "1.2.0.192.in-addr.arpa PTR: SERVFAIL"))
     hold(site, receiver, MAIL)
     _, body, _ = await site.get("/receivers/gmail/example.com")
-    assert "It is unknown." in body
-    assert "dns_servfail" in body
+    assert "<b>Unknown.</b>" in body
+    assert "dns servfail" in body
     assert "1.2.0.192.in-addr.arpa PTR: SERVFAIL" in body
 
 
@@ -79,7 +83,7 @@ async def test_what_only_a_message_shows_is_listed_and_not_counted_as_met(site: 
     hold(site, receiver, MAIL)
     _, body, _ = await site.get("/receivers/gmail/example.com")
     assert "No problem found." in body
-    assert "1 met, 6 not observable" in " ".join(body.split())
+    assert "1 passed, 6 not checkable" in " ".join(body.split())
     assert "Whether the sending server uses TLS shows only when it sends." in body
 
 
@@ -89,28 +93,31 @@ async def test_the_page_of_a_receiver_lists_domains_worst_first(site: Site) -> N
     hold(site, ptr, HOST)
     hold(site, ptr, other, BAD)
     hold(site, ptr, third, doubt=doubt)
-    for domain, host in (("good.example", HOST), ("late.example", third), ("bad.example", other)):
-        hold(site, receiver, replace(MAIL, domain=domain, rests_on=(TargetId(host.identity),)))
+    told: dict[str, tuple[Finding, ...]] = {"good.example": (), "late.example": (), "bad.example": (FAILS,)}
+    for (domain, findings), host in zip(told.items(), (HOST, third, other), strict=True):
+        mail = replace(MAIL, domain=domain, rests_on=(TargetId(host.identity),))
+        hold(site, receiver, mail, *findings, doubt=doubt if host is third else None)
     status, body, _ = await site.get("/receivers/gmail")
     assert status == 200
     places = [body.index(f"/receivers/gmail/{name}.example") for name in ("bad", "late", "good")]
     assert places == sorted(places)
+    assert [int(it) for it in re.findall(r"<b>(\d+)</b>", body)] == [1, 1, 1]
+    assert "c of t" in body, "what the requirement rests on"
     _, body, _ = await site.get("/receivers/yahoo")
     assert "No domain has it among its receivers." in body
 
 
 async def test_the_page_of_a_fleet_stays_a_page(site: Site) -> None:
-    for number in range(SHOWN + 10):
+    for number in range(ROWS + 10):
         hold(site, receiver, replace(MAIL, domain=f"d{number}.example"))
     _, body, _ = await site.get("/receivers/gmail")
-    assert body.count('href="/receivers/gmail/d') == SHOWN
-    assert "and 10 more" in body
+    assert body.count('href="/receivers/gmail/d') == ROWS
+    assert f"1–{ROWS} of {ROWS + 10} domains" in body
+    assert (await site.get("/receivers/gmail?page=2"))[1].count('href="/receivers/gmail/d') == 10
 
 
 async def test_all_receivers_are_listed_with_what_is_not_met(site: Site) -> None:
-    rules = catalogue.load().rules
-    cause = rules["receiver.gmail-ptr"](domain="example.com", causes="c", finding="f", target="t", remedy="Do it.")
-    hold(site, receiver, MAIL, cause)
+    hold(site, receiver, MAIL, FAILS)
     status, body, _ = await site.get("/receivers")
     assert status == 200
     for profile in receivers.shipped().values():

@@ -18,13 +18,13 @@ from exporter.mail.dmarc.record import DmarcPolicy, Requested, is_record, meant,
 from exporter.mail.dmarc.reports import destination
 from exporter.mail.dmarc.tree_walk import Discovery, Published, WalkStep, climb, discover, walk
 from exporter.mail.dns import doubts
-from exporter.model import Fact, Facts, check
+from exporter.model import Fact, Facts, Light, check
 from exporter.net import Net
 from exporter.remedies import MAILBOX
 from exporter.targets import Domain
 
 
-@check(over=Domain)
+@check(over=Domain, light=Light.DMARC)
 async def dmarc(target: Domain, net: Net) -> Facts:
     """Does every receiver find a DMARC policy, does it protect the domain, and can its own mail pass?"""
     found = await net.drive(discover(target.name))

@@ -14,7 +14,7 @@ from exporter.mail.dns import Reply, Status
 from exporter.mail.helo import parse, receiver
 from exporter.mail.spf.check_host import SpfEvaluation, check_host
 from exporter.mail.spf.record import SpfResult, is_spf
-from exporter.model import Door, Fact, Facts, Options, check, option
+from exporter.model import Door, Fact, Facts, Light, Options, check, option
 from exporter.net import Net
 from exporter.net.dnsbl.verdict import ListVerdict
 from exporter.targets import Greeting
@@ -26,7 +26,7 @@ class HeloOptions(Options):
     strict: bool = option(default=False, says="true: a PTR name that is not the HELO name is critical")
 
 
-@check(over=Greeting, options=HeloOptions, timeout=timedelta(minutes=2), may_need={Door.BLOCKLISTS})
+@check(over=Greeting, light=Light.HELO, options=HeloOptions, timeout=timedelta(minutes=2), may_need={Door.BLOCKLISTS})
 async def helo(target: Greeting, net: Net) -> Facts:
     """Will receivers accept the HELO/EHLO name of the sender?"""
     parsed = parse(target.helo)

@@ -45,14 +45,14 @@ from exporter.mail.dns import doubts
 from exporter.mail.mta_sts import RECORD, Mode, MtaStsPolicy, parse, policy_id, policy_url
 from exporter.mail.mx import HostState, Route, look_up, route
 from exporter.mail.policy_txt import PolicyTxt, find_policy_txt, tried
-from exporter.model import Door, Fact, Facts, check
+from exporter.model import Door, Fact, Facts, Light, check
 from exporter.net import Net
 from exporter.net.https import LARGEST, Failure, Fetched
 from exporter.targets import Domain, MailHost
 from exporter.text import day, minute
 
 
-@check(over=Domain, interval=timedelta(hours=1), needs={Door.HTTPS}, after={"smtp_tls"})
+@check(over=Domain, light=Light.TLS, proves=False, interval=timedelta(hours=1), needs={Door.HTTPS}, after={"smtp_tls"})
 async def mta_sts(target: Domain, net: Net) -> Facts:
     """Do senders find the domain's MTA-STS policy, if it has one, and does it allow mail delivery?"""
     if not target.receives_mail:

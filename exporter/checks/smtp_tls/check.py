@@ -27,13 +27,15 @@ from exporter.mail.dane.chain import Fit, fit
 from exporter.mail.dane.tlsa import DANE_EE, look_up, usable
 from exporter.mail.dns import doubts
 from exporter.mail.tls import Version
-from exporter.model import Door, Fact, Facts, check
+from exporter.model import Door, Fact, Facts, Light, check
 from exporter.net import Net
 from exporter.net.smtp.probe import SmtpResult
 from exporter.targets import MailHost
 
 
-@check(over=MailHost, interval=timedelta(minutes=30), timeout=timedelta(seconds=120), needs={Door.SMTP})
+@check(
+    over=MailHost, light=Light.TLS, interval=timedelta(minutes=30), timeout=timedelta(seconds=120), needs={Door.SMTP}
+)
 async def smtp_tls(target: MailHost, net: Net) -> Facts:
     """Does the mail host answer, with TLS that senders can use?"""
     replies = [await net.query(target.host, rdtype) for rdtype in ("A", "AAAA")]

@@ -16,12 +16,12 @@ from exporter.mail import names
 from exporter.mail.dmarc.tree_walk import discover
 from exporter.mail.spf.record import SpfPolicy, read, read_explanation
 from exporter.mail.spf.worst_case import Cost, worst_case
-from exporter.model import Facts, check
+from exporter.model import Facts, Light, check
 from exporter.net import Net
 from exporter.targets import Domain
 
 
-@check(over=Domain)
+@check(over=Domain, light=Light.SPF)
 async def spf(target: Domain, net: Net) -> Facts:
     """Is the SPF policy of the domain valid, and within the limits of receivers?"""
     policies = [read(await net.query(name, "TXT")) for name in target.mail_from]

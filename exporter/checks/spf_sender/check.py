@@ -5,12 +5,12 @@ from __future__ import annotations
 from exporter.checks.spf_sender import addresses, providers
 from exporter.facts import Metric
 from exporter.mail.spf.check_host import SpfEvaluation, check_host
-from exporter.model import Facts, check
+from exporter.model import Facts, Light, check
 from exporter.net import Net
 from exporter.targets import Authorisation, Egress
 
 
-@check(over=Authorisation)
+@check(over=Authorisation, light=Light.SPF)
 async def spf_sender(target: Authorisation, net: Net) -> Facts:
     """Does the SPF policy of the envelope sender domains authorise the sender?"""
     results: list[SpfEvaluation] = []
