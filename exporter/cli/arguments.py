@@ -220,8 +220,8 @@ def _check(check: _Parser) -> None:
         default=[],
         metavar="[ORIGIN=]FILE",
         help="look at the world as it would be with these records, and say what they break or heal: a zone file, or "
-        "octoDNS YAML named ZONE.yaml (repeatable). With a SOA record it is the whole zone; else only its record sets "
-        "are replaced",
+        "octoDNS YAML named ZONE.yaml, or - for standard input (repeatable). With a SOA record it is the whole zone; "
+        "else only its record sets are replaced",
     )
     check.add_argument(
         "--without",

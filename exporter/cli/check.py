@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -89,22 +89,16 @@ async def check_once(arguments: argparse.Namespace, open_clients: clients.OpenCl
         policy=FindingPolicy(settings.severities),
         clock=clock,
         began=clock.monotonic(),
-        plan=plan,
+        says_helo=settings.helo_name is not None,
         discovery=discovery,
+        plan=plan,
     )
     progress = ProgressLines(sys.stderr, clock, telling.policy, telling.result)
     enabled = planned.checks(known, running) if plan else running
-    discover = discovery.targets if discovery else None
-    looker = Looker(known, settings, enabled, clock, progress, discover, open_clients)
-
-    def notes() -> list[str]:
-        told = list(discovery.left_out()) if discovery else []
-        if settings.helo_name is None:
-            told.append("mail hosts. Say what we are called there with --smtp.helo-name NAME.")
-        return told + (list(planned.LEFT_OUT) if plan else [])
+    looker = Looker(known, settings, enabled, clock, progress, discovery.targets if discovery else None, open_clients)
 
     try:
-        return await _looked(looker, telling, progress, notes, FailOn(arguments.fail_on), every)
+        return await _looked(looker, telling, progress, FailOn(arguments.fail_on), every)
     except ResolverFailsError as fails:
         return telling.resolver_fails(fails)
     finally:
@@ -112,12 +106,7 @@ async def check_once(arguments: argparse.Namespace, open_clients: clients.OpenCl
 
 
 async def _looked(
-    looker: Looker,
-    telling: Telling,
-    progress: ProgressLines,
-    notes: Callable[[], list[str]],
-    fail_on: FailOn,
-    every: float | None,
+    looker: Looker, telling: Telling, progress: ProgressLines, fail_on: FailOn, every: float | None
 ) -> int:
     """Look, and say what was found; with `every`, look again after so many seconds. Raise ResolverFailsError."""
     policy, clock, store = telling.policy, looker.clock, Store()
@@ -131,25 +120,24 @@ async def _looked(
         whole = await finished(looks.run() if looks else once(), progress.tick)
     if not whole:
         made = looks.now if looks else store
-        for key in [state.key for state in made if not state.last_run]:
-            made.remove(key)
-        told = [*notes(), *([planned.NOT_COMPARED] if looks else [])]
-        telling.report(made, STOPPED, told, stopped=(progress.done, progress.total))
+        for key in [state.key for state in made if not state.last_run or state.check.concludes]:
+            made.remove(key)  # what has not run, and what combines results of which some are missing
+        telling.report(made, STOPPED, stopped=(progress.done, progress.total))
         return STOPPED
     if looks:
         change = difference(looks.now, looks.then, policy, clock.wall())
         code = exit_code_of_change(change) if fail_on is FailOn.NEW else None
         code = exit_code(looks.then, policy, clock.wall(), fail_on) if code is None else code
-        telling.report(looks.then, code, notes(), change=change)
+        telling.report(looks.then, code, change=change, unasked=looks.unasked())
         return code
     code = exit_code(store, policy, clock.wall(), fail_on)
-    telling.report(store, code, notes())
+    telling.report(store, code)
     if every is None or code is Exit.OK:
         return code
     say = partial(print, flush=True)
     whole = await finished(watch.until_well(looker, store, every, policy, fail_on, say))
     if not whole:
-        telling.report(store, STOPPED, notes())
+        telling.report(store, STOPPED)
     return Exit.OK if whole else STOPPED
 
 

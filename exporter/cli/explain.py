@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from exporter import clients
+from exporter.check_state import FindingPolicy
 from exporter.cli.exit_codes import Exit
 from exporter.cli.once import ResolverFailsError, evaluated
+from exporter.cli.progress import ProgressLines
 from exporter.cli.run import fail, run
 from exporter.clock import SystemClock
 from exporter.config import ConfigError, Settings, load_in_time
@@ -56,4 +58,7 @@ async def _here(known: Catalogue, settings: Settings, findings: Sequence[str], *
     kinds = {kind for name in wanted for kind in known.checks[name].over}
     # those that find what these look at, such as mail hosts
     wanted |= {name for name in settings.enabled if kinds & set(known.checks[name].finds)}
-    return diagnosis.in_setup(await evaluated(known, settings, wanted, SystemClock()), findings)
+    clock = SystemClock()
+    with ProgressLines(sys.stderr, clock, FindingPolicy(settings.severities)) as progress:
+        store = await evaluated(known, settings, wanted, clock, progress)
+    return diagnosis.in_setup(store, findings)

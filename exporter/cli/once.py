@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias
 
 from exporter import clients
@@ -23,7 +23,7 @@ from exporter.targets import OwnResolver
 
 SILENT = (Reason.NETWORK, Reason.DNS_TIMEOUT, Reason.DNS_REFUSED)  # what a resolver that is of no use says
 
-Discover: TypeAlias = Callable[[list[Target], DnsClient], Awaitable[list[Target]]]
+Discover: TypeAlias = Callable[[Sequence[Target], DnsClient], Awaitable[list[Target]]]
 Ended: TypeAlias = Callable[[CheckState, Net], None]
 
 
@@ -88,7 +88,8 @@ class Looker:
         plan = Plan(self._known, self._eyes, self.settings.running.__contains__, first)
         for check, target in plan.configured():
             first.remove((check.id, target.key))  # looks of before prove nothing now
-        await Sweep(plan, first, self.clients.net, self.clock, self._watcher.show, ended=self._watcher.ended).run()
+        ended = self._watcher.ended if first is store else NOBODY.ended
+        await Sweep(plan, first, self.clients.net, self.clock, self._watcher.show, ended=ended).run()
         for state in first:
             if isinstance(state.target, OwnResolver) and state.doubt and state.doubt.reason in SILENT:
                 raise ResolverFailsError(state.doubt)
@@ -122,12 +123,14 @@ class Looker:
                 store.remove(key)
 
 
-async def evaluated(known: Catalogue, settings: Settings, enabled: frozenset[str], clock: Clock) -> Store:
+async def evaluated(
+    known: Catalogue, settings: Settings, enabled: frozenset[str], clock: Clock, watcher: Watcher = NOBODY
+) -> Store:
     """These checks of everything that is configured, once. The resolver comes first.
 
     Raise ResolverFailsError if it answers nothing.
     """
-    looker, store = Looker(known, settings, enabled, clock), Store()
+    looker, store = Looker(known, settings, enabled, clock, watcher), Store()
     try:
         await looker.test_resolver(store)
         await looker.sweep(store, await looker.targets())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from exporter.net.planned.records import EVERY, LARGEST, PlannedFile, PlannedFil
 from exporter.text import commas, printable
 
 AT_ONCE = 100  # questions
+STANDARD = "-"  # standard input, in place of a path
 _YAML = (".yaml", ".yml")
 _GONE = re.compile(r"([^:\s]+?)(?::([A-Za-z][A-Za-z0-9]{0,15}))?", re.ASCII)
 
@@ -46,7 +48,10 @@ def _file(text: str) -> PlannedFile:
     def whole(files: Files) -> bytes:
         return files.read(path, LARGEST + 1)
 
-    name, content = printable(path), Reader().read_here(whole)
+    if path == STANDARD:
+        name, content = "standard input", sys.stdin.buffer.read(LARGEST + 1)
+    else:
+        name, content = printable(path), Reader().read_here(whole)
     if len(content) > LARGEST:
         raise PlannedFileError(f"{name}: is larger than {LARGEST // 1024 // 1024} MiB")
     if Path(path).suffix not in _YAML:
@@ -82,7 +87,7 @@ def told(plan: PlannedRecords) -> Iterator[str]:
     for file in plan.files:
         count = f"{file.count:,} record{'' if file.count == 1 else 's'}"
         if file.zone:
-            yield f"{file.name} is the whole zone {file.zone}: {count}, and nothing else stands there."
+            yield f"{file.name} is the whole zone {file.zone}: {count}. Nothing else exists in it."
         else:
             yield f"{file.name} has {count}, in place of the same names and types in DNS. Everything else stays."
     if plan.removed:
@@ -96,6 +101,7 @@ LEFT_OUT = (
 )
 
 
+UNASKED = "{}. No check here asks for what is planned there; look whether the name is right."
 NOT_COMPARED = "the planned records. The look ended before they were compared."
 
 
@@ -117,6 +123,7 @@ class TwoLooks:
         self._planned = PlannedDns(self._real, plan)
         self._asked: dict[Key, set[Question]] = defaultdict(set)
         self._web = _Noting(self._real)
+        self._also: set[Question] = set()  # asked in the second look
 
     async def run(self) -> None:
         """Look twice. Raise ResolverFailsError."""
@@ -145,14 +152,25 @@ class TwoLooks:
                 return True
             return not changed.isdisjoint(self._asked[state.key])
 
-        targets = await looker.targets(_Either(self._planned, self._real))
-        await looker.sweep(self.then, targets, net=as_planned, due=due)
+        targets = await looker.targets(_WithOldKeys(self._planned, self._real))
+        await looker.sweep(self.then, targets, net=as_planned, due=due, ended=self._note_also)
+
+    def unasked(self) -> list[str]:
+        """What is planned, and no check asks for: a wrong name perhaps, which must not pass for harmless."""
+        return list(self._plan.unasked(self._also.union(self._web.asked, *self._asked.values())))
+
+    def _near(self, net: Net) -> Iterator[Question]:
+        """The questions that the plan may answer otherwise, and those about the aliases on the way."""
+        near = self._plan.near
+        for question, chain in net.questions.items():
+            if near(question.name) or any(map(near, chain)):
+                yield from (question, *(Question(link, question.rdtype) for link in chain))
 
     def _note(self, state: CheckState, net: Net) -> None:
-        near = self._plan.near
-        self._asked[state.key] |= {
-            question for question, chain in net.asked.items() if near(question.name) or any(map(near, chain))
-        }
+        self._asked[state.key].update(self._near(net))
+
+    def _note_also(self, _: CheckState, net: Net) -> None:
+        self._also.update(self._near(net))
 
     async def _changed(self, asked: set[Question]) -> set[Question]:
         """Those of the questions that DNS would answer otherwise."""
@@ -184,8 +202,8 @@ class _Noting:
         return await self._dns.ask(question, fresh=fresh, tcp=tcp)
 
 
-class _Either:
-    """A DnsClient that finds what is planned and what is to be removed: both are looked at then."""
+class _WithOldKeys:
+    """A DnsClient of the planned world in which keys that are removed can still be found: they are looked at, too."""
 
     def __init__(self, planned: DnsClient, real: DnsClient) -> None:
         self._planned = planned
@@ -193,4 +211,6 @@ class _Either:
 
     async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply:
         reply = await self._planned.ask(question, fresh=fresh, tcp=tcp)
-        return reply if reply.exists else await self._real.ask(question, fresh=fresh, tcp=tcp)
+        if reply.exists or "._domainkey." not in question.name:
+            return reply
+        return await self._real.ask(question, fresh=fresh, tcp=tcp)

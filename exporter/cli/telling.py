@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.check_state import CheckState, FindingPolicy
@@ -22,7 +22,7 @@ from exporter.views.report import NOTHING_FOUND
 
 @dataclass(frozen=True)
 class Telling:
-    """`style` is one of --format, `detail` counts -v."""
+    """`style` is one of --format, `detail` counts -v. `says_helo`: mail hosts are spoken to."""
 
     style: str
     detail: int
@@ -31,8 +31,9 @@ class Telling:
     policy: FindingPolicy
     clock: Clock
     began: float  # monotonic
-    plan: PlannedRecords | None = None
+    says_helo: bool = True
     discovery: DomainSearch | None = None
+    plan: PlannedRecords | None = None
 
     def result(self, state: CheckState) -> None:
         """One result as it comes."""
@@ -43,22 +44,24 @@ class Telling:
         self,
         store: Store,
         code: int,
-        notes: Sequence[str],
         *,
         stopped: tuple[int, int] | None = None,
         change: Difference | None = None,
+        unasked: Iterable[str] = (),
     ) -> None:
-        """All that was found. `stopped`: how many checks were made, of how many."""
+        """All that was found. `stopped`: how many checks were made, of how many. `unasked`: what is planned in vain."""
         now, policy = self.clock.wall(), self.policy
+        notes = [*map(planned.UNASKED.format, unasked), *self._left_out(compared=change is not None)]
         discovered = self.discovery.discovered() if self.discovery else NOTHING_FOUND
         match self.style:
             case "json":
-                text = json_report.as_json(
-                    store, policy, now, notes, code, discovered, stopped=stopped, plan=self.plan, change=change
+                plan = self.plan
+                told = json_report.as_json(
+                    store, policy, now, notes, code, discovered, stopped=stopped, plan=plan, change=change
                 )
-                print(text)
+                print(told)
             case "ndjson":
-                for line in json_report.last_lines(store, policy, now, notes, code, stopped):
+                for line in json_report.last_lines(store, policy, now, notes, code, discovered, stopped):
                     print(line, flush=True)
             case "junit":
                 print(pipelines.as_junit(store, policy, now), end="")
@@ -71,6 +74,15 @@ class Telling:
                 terminal.as_text(store, policy, now, look, sys.stdout, detail=self.detail, change=change)
         if stopped and self.style in ("junit", "sarif"):
             print(terminal.STOPPED.format(*stopped), file=sys.stderr)
+
+    def _left_out(self, *, compared: bool) -> Iterator[str]:
+        """What was not looked at, and how to. `compared`: with the planned records."""
+        if self.discovery:
+            yield from self.discovery.left_out()
+        if not self.says_helo:
+            yield "mail hosts. Say what we are called there with --smtp.helo-name NAME."
+        if self.plan:
+            yield from planned.LEFT_OUT if compared else (planned.NOT_COMPARED,)
 
     def resolver_fails(self, why: object) -> int:
         text = f"the resolver {self.resolver} does not answer: {why}"

@@ -33,8 +33,8 @@ class Difference:
 def difference(
     before: Iterable[CheckState], after: Iterable[CheckState], policy: FindingPolicy, now: float
 ) -> Difference:
-    """`now` is unix seconds."""
-    before, after = list(before), list(after)
+    """`now` is unix seconds. Targets that are only likely to send count nowhere."""
+    before, after = ([it for it in some if not it.target.likely] for some in (before, after))
     old = {_key(it): it for it in problems(before, policy, now)}
     new = {_key(it): it for it in problems(after, policy, now)}
     breaks = [it for key, it in new.items() if key not in old or _worse(old[key], it)]

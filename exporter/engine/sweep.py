@@ -92,6 +92,7 @@ class Sweep:
             self._begun[key] += 1
             before = self._store[key]
             state = before if self._begun[key] == 1 and not self._due(before) else await self._run(before)
+            await asyncio.sleep(0)  # runs that wait for nobody would let nobody else go on, nor Ctrl-C
         self._done += 1
         self._progress(self._done, self._total)
         for new in self._plan.learn(state).added:

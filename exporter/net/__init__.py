@@ -68,7 +68,7 @@ class Net:
         self._check: Check | None = None  # None: no check, and everything is allowed
         self.clock = clock
         self.transcript = Transcript()
-        self.asked: dict[Question, tuple[str, ...]] = {}  # of DNS by this run, and the aliases that it met
+        self.questions: dict[Question, tuple[str, ...]] = {}  # of DNS by this run, and the aliases that it met
 
     def serve(self, check: Check) -> None:
         """Allow only what this check declares."""
@@ -100,9 +100,9 @@ class Net:
         `hide` removes a secret from each text that is written down.
         """
         question = Question(name, rdtype)
-        self.asked.setdefault(question, ())  # also if the run ends before the answer comes
+        self.questions.setdefault(question, ())  # also if the run ends before the answer comes
         reply = await self._dns.ask(question, fresh=fresh or self._fresh, tcp=tcp)
-        self.asked[question] = reply.chain
+        self.questions[question] = reply.chain
         asked, got = str(question), shown(reply)
         if hide:
             asked, got = hide(asked), tuple(map(hide, got))

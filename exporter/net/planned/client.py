@@ -66,14 +66,14 @@ class PlannedDns:
             return await self._dns.ask(it, fresh=fresh, tcp=tcp)
 
         chain: list[str] = []
-        secure, ttl, name = True, LONGEST_TTL, question.name
+        secure, ttl, name = True, LONGEST_TTL, question.name.lower()
         for steps in range(LONGEST_CHAIN + 1):
             step = await self._step(Question(name, question.rdtype), ask)
             reply = step.reply
             secure, ttl = secure and reply.authenticated, min(ttl, reply.ttl)
             if not step.onward:
                 if not steps:
-                    return reply
+                    return reply if reply.question == question else replace(reply, question=question)
                 whole = (*chain, *reply.chain)
                 return replace(reply, question=question, chain=whole, ttl=ttl, authenticated=secure, transport=VIA)
             chain += step.links

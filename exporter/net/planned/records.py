@@ -12,7 +12,7 @@ A record can also be removed by name and type, with no file at all.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -214,7 +214,17 @@ class PlannedRecords:
 
     def near(self, name: str) -> bool:
         """May the plan change what DNS says of the name? If not, it certainly does not."""
-        return not self._near.isdisjoint(ancestors(name))
+        return not self._near.isdisjoint(ancestors(name.lower()))
+
+    def unasked(self, asked: Collection[Question]) -> Iterator[str]:
+        """The files, and the names that are removed, that none of the questions is about."""
+        names_asked = {it.name.lower() for it in asked}
+        for file in self.files:
+            about = file.zone
+            known = {it.name for it in file.sets} if about is None else set()
+            if not any(it in known or (about and names.under(it, about)) for it in names_asked):
+                yield file.name
+        yield from sorted({it.name for it in self.removed} - names_asked)
 
 
 def _merged(files: Iterable[PlannedFile]) -> Records:

@@ -3,7 +3,7 @@
 The rules:
 
 - $ORIGIN and $TTL are obeyed. $INCLUDE and $GENERATE are refused: one would read other files, one could make millions.
-- A SOA record makes the file a whole zone. Then no record may stand outside of it.
+- A SOA record makes the file a whole zone. Then no record may stand outside of it. A transfer ends with it once more.
 - Without $ORIGIN, names are absolute, or the caller says the origin: a guessed one would give other records.
 - An error says the line at which the record begins.
 """
@@ -102,7 +102,7 @@ class _Taker(dns.zonefile.RRsetsReaderTransaction):
             )
         question = Question(wire.name_text(owner), dns.rdatatype.to_text(data.rdtype))
         if question.rdtype == "SOA":
-            if self._zone is not None:
+            if self._zone not in (None, question.name):
                 raise PlannedFileError(f"{self._name}:{line}: has a second SOA record; keep one zone in a file")
             self._zone = question.name
         first = self._sets.setdefault(question, _Gathered(line, ttl))
