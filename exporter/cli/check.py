@@ -147,7 +147,7 @@ def _watch_interval(arguments: argparse.Namespace) -> float | None:
         return None
     every = watch.interval(arguments.watch)
     if every is None and not {".", ":"} & set(arguments.watch):
-        raise ValueError(f"--watch: {printable(arguments.watch)!r} is no duration such as 30s, 5m or 1h")
+        raise ValueError(f"--watch: {printable(arguments.watch)!r} is no duration from 5s to 1d, such as 30s")
     if every is None:
         arguments.targets.insert(0, arguments.watch)
     return every or watch.USUAL

@@ -37,12 +37,16 @@ class ResolverFailsError(Exception):
 class Watcher(Protocol):
     """Is told how far a look is, and what it finds."""
 
+    def begin(self, what: str) -> None: ...
     def show(self, done: int, total: int) -> None: ...
     def ended(self, state: CheckState, net: Net) -> None: ...
 
 
 class Nobody:
     """A Watcher that tells nobody."""
+
+    def begin(self, what: str) -> None:
+        pass
 
     def show(self, done: int, total: int) -> None:
         pass
@@ -75,7 +79,7 @@ class Looker:
         self.enabled = enabled
         self.clock = clock
         self._known = known
-        self._watcher = watcher
+        self.watcher = watcher
         self._discover = discover
         self._eyes = [target for target in settings.targets if isinstance(target, OwnResolver)]
 
@@ -88,8 +92,8 @@ class Looker:
         plan = Plan(self._known, self._eyes, self.settings.running.__contains__, first)
         for check, target in plan.configured():
             first.remove((check.id, target.key))  # looks of before prove nothing now
-        ended = self._watcher.ended if first is store else NOBODY.ended
-        await Sweep(plan, first, self.clients.net, self.clock, self._watcher.show, ended=ended).run()
+        ended = self.watcher.ended if first is store else NOBODY.ended
+        await Sweep(plan, first, self.clients.net, self.clock, self.watcher.show, ended=ended).run()
         for state in first:
             if isinstance(state.target, OwnResolver) and state.doubt and state.doubt.reason in SILENT:
                 raise ResolverFailsError(state.doubt)
@@ -113,10 +117,10 @@ class Looker:
         def both(state: CheckState, used: Net) -> None:
             if ended:
                 ended(state, used)
-            self._watcher.ended(state, used)
+            self.watcher.ended(state, used)
 
         plan = Plan(self._known, targets, self.enabled.__contains__, store)
-        sweep = Sweep(plan, store, net or self.clients.net, self.clock, self._watcher.show, due=due, ended=both)
+        sweep = Sweep(plan, store, net or self.clients.net, self.clock, self.watcher.show, due=due, ended=both)
         await sweep.run()
         for key in [state.key for state in store if not isinstance(state.target, OwnResolver)]:
             if key not in sweep.reached:

@@ -139,6 +139,7 @@ class TwoLooks:
         web_changed = bool(await self._changed(self._web.asked))
         for state in self.now:
             self.then.take(state)
+        looker.watcher.begin("checking the planned world")
         planned_web = world.web.through(self._planned)
 
         def as_planned(states: CheckStates) -> Net:

@@ -44,14 +44,15 @@ class ProgressLines:
         self._critical: set[ProblemKey] = set()
         self._told: Counter[str] = Counter()
         columns = (
-            TextColumn("checking"),
+            TextColumn("{task.fields[what]}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.description}"),
         )
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
-        self._row = self._bar.add_task("", total=None)
+        self._what = "checking"
+        self._row = self._bar.add_task("", total=None, what=self._what)
         self.done = 0
         self.total = 0
 
@@ -63,6 +64,13 @@ class ProgressLines:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+
+    def begin(self, what: str) -> None:
+        """Another look begins, at another world."""
+        self._what = what
+        self._critical.clear()
+        self._told.clear()
+        self._bar.update(self._row, what=what)
 
     def show(self, done: int, total: int) -> None:
         self.done, self.total = done, total
@@ -93,7 +101,5 @@ class ProgressLines:
         """To be called every ten seconds."""
         if not self._console.is_terminal:
             seconds = self._clock.monotonic() - self._began
-            line = (
-                f"checking: {self.done:,} of {self.total:,} checks, {len(self._critical):,} critical, {seconds:.0f} s"
-            )
-            self._console.print(line, markup=False, soft_wrap=True)
+            far = f"{self.done:,} of {self.total:,} checks, {len(self._critical):,} critical, {seconds:.0f} s"
+            self._console.print(f"{self._what}: {far}", markup=False, soft_wrap=True)

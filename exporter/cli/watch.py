@@ -1,7 +1,7 @@
 """`check --watch`: looks again and again, past our own cache, and prints what changes.
 
-Checks that ask DNS alone run each time. The others owe manners to mail hosts and registries, and wait for their usual
-interval. The resolver keeps old answers for as long as their TTL says, which nobody here can shorten.
+Checks that ask DNS alone run each time. The others owe manners to mail hosts, registries and blocklists, and wait for
+their usual interval. The resolver keeps old answers for as long as their TTL says, which nobody here can shorten.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from exporter.config.values import duration
 from exporter.engine.difference import difference
 from exporter.engine.problems import Problem
 from exporter.engine.store import Store
+from exporter.model import Door
 from exporter.targets import OwnResolver
 from exporter.text import printable
 
-_DURATION = duration(timedelta(seconds=1), timedelta(days=1))
+_DURATION = duration(timedelta(seconds=5), timedelta(days=1))  # to find selectors costs some sixty questions
 USUAL = 30.0  # seconds
 HEAD = "Watching every {:g} s. The resolver may keep old answers for as long as their TTL. Ctrl-C ends it."
 
@@ -70,7 +71,8 @@ async def until_well(
 
 def _due(looker: Looker, state: CheckState) -> bool:
     usual = looker.settings.intervals[state.check.id].total_seconds()
-    return state.check.asks_dns_alone or looker.clock.wall() - state.last_run >= usual
+    soon = state.check.asks_dns_alone and Door.BLOCKLISTS not in state.check.needs
+    return soon or looker.clock.wall() - state.last_run >= usual
 
 
 def _changes(before: list[CheckState], after: Store, policy: FindingPolicy, now: float) -> list[str]:

@@ -17,7 +17,7 @@ import dns.rrset
 import pytest
 
 from exporter import clients
-from exporter.check_state import FindingPolicy
+from exporter.check_state import CheckState, FindingPolicy
 from exporter.cli import check, watch
 from exporter.cli.arguments import parser
 from exporter.cli.exit_codes import FailOn
@@ -32,7 +32,7 @@ from exporter.demo.small_world import SmallWorld
 from exporter.engine.store import Store
 from exporter.net import Net
 from exporter.views import terminal
-from tests.support.checks import BROKEN, EXAMPLE, ODD, outcome
+from tests.support.checks import BROKEN, EXAMPLE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.configuration import CATALOGUE
 from tests.support.memory import MemoryResolver
@@ -76,7 +76,9 @@ def at(server: NameServer) -> str:
     return f"{server.address[0]}:{server.address[1]}"
 
 
-async def test_the_owner_of_one_domain_gets_twenty_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_owner_of_a_domain_gets_about_twenty_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A server on the Internet that says HELO localhost, and a domain without DMARC."""
     clock = SystemClock()
     async with SmallWorld(VPS, {}, {"example.com": Name()}, (), clock) as world:
@@ -218,7 +220,7 @@ def test_a_target_may_stand_behind_watch() -> None:
     assert arguments.targets == ["example.com"]
     assert check._watch_interval(parser().parse_args(["check", "example.com", "--watch"])) == watch.USUAL
     assert check._watch_interval(parser().parse_args(["check", "example.com", "--watch", "5m"])) == 300
-    with pytest.raises(ValueError, match="'5x' is no duration such as 30s"):
+    with pytest.raises(ValueError, match="'5x' is no duration from 5s to 1d"):
         check._watch_interval(parser().parse_args(["check", "example.com", "--watch", "5x"]))
 
 
@@ -248,6 +250,21 @@ def lines_after(stream: io.StringIO, seconds: float) -> str:
 
 def test_where_nobody_reads_along_a_line_says_how_far_it_is() -> None:
     assert lines_after(io.StringIO(), 12) == "checking: 30 of 3,000 checks, 30 critical, 12 s\n"
+
+
+def test_another_world_is_counted_for_itself() -> None:
+    stream, clock = io.StringIO(), FakeClock()
+    lines = ProgressLines(stream, clock, FindingPolicy())
+    state = CheckState(SAMPLE, EXAMPLE).after(outcome(BROKEN(what="x")))
+    for what in ("checking", "checking the planned world"):
+        lines.begin(what)
+        lines.ended(state, Net(MemoryResolver(ZoneData("")), clock))
+        lines.tick()
+    assert [line.partition(" of ")[0] for line in stream.getvalue().splitlines()] == [
+        "checking: 0",
+        "checking the planned world: 0",
+    ]
+    assert stream.getvalue().count(" 1 critical,") == 2
 
 
 def test_on_a_terminal_what_is_critical_is_told_at_once_and_a_few_times_only() -> None:

@@ -167,7 +167,7 @@ class PlannedDns:
         if not reply.status.conclusive:
             return real
         there = reply.exists or bool(reply.chain)  # what a wildcard may have given
-        if self._plan.removes(question) or (reply.chain and self._plan.removes(Question(name, "CNAME"))):
+        if self._plan.removes(Question(name, "CNAME") if reply.chain else question):  # beside an alias nothing stands
             if name != apex and await self._wild(parent(name), rdtype, ask):
                 return _unclear(question, f"a wildcard may answer for {name} once its records are removed")
             return await self._planned(question, Absence.NODATA, apex, ask)

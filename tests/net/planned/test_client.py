@@ -127,6 +127,14 @@ async def test_a_record_can_be_removed() -> None:
     assert await told(dns, "www.example.com", "A") == "nodata"
 
 
+async def test_what_an_alias_gives_is_not_at_its_name_and_cannot_be_removed_there() -> None:
+    assert (
+        await told(planned(removed=["www.example.com A"]), "www.example.com", "A") == "answer mx.example.com 192.0.2.25"
+    )
+    assert await told(planned(removed=["mx.example.com A"]), "www.example.com", "A") == "nodata mx.example.com"
+    assert await told(planned(removed=["www.example.com *"]), "www.example.com", "A") == "nodata"
+
+
 async def test_what_a_wildcard_may_have_said_is_unclear() -> None:
     dns = planned("new.wild.example.com. A 192.0.2.3\n", removed=["x.wild.example.com A"])
     assert await told(dns, "new.wild.example.com", "A") == "answer 192.0.2.3"
