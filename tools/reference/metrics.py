@@ -128,9 +128,9 @@ A series about a target has the identity labels of that target, some of
 """
 
 _IDENTITY = """.
-It also has your own ([`labels`](config.md#senders) of an entry). The families of all checks have the label `check`. Scrape with
-`honor_labels: true`, so that these labels are kept. Values are canonical: lower case, without a trailing dot. Remote
-text is never a label.
+It also has your own ([`labels`](config.md#senders) of an entry). The families of all checks have the label `check`.
+Scrape with `honor_labels: true`, so that these labels are kept. Values are canonical: lower case, without a trailing
+dot. Remote text is never a label.
 
 A check that is switched off has no series. An unknown result changes nothing: `deliverability_check_ok` keeps the last
 conclusive one, and is absent until there is one."""
