@@ -210,8 +210,8 @@ def _check(check: _Parser) -> None:
         dest="fail_on",
         choices=[level.value for level in FailOn],
         default=FailOn.WARNING.value,
-        help="the lowest level with an exit code other than 0 (default: warning). unknown also counts what this "
-        "machine cannot check; new counts only what the records of --with or --without break",
+        help="the lowest level with an exit code other than 0 (default: warning). Value unknown: also what this "
+        "machine cannot check. Value new: only what the records of --with or --without break",
     )
     check.add_argument(
         "--with",

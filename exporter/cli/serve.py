@@ -86,9 +86,9 @@ def _check(read: Callable[[], Settings], arguments: argparse.Namespace) -> int:
         return fail("\n".join(map(str, problems)))
     for warning in warnings:
         print(f"warning: {warning}")
-    print(f"{arguments.config}: good, {targets} targets")
+    print(f"{arguments.config}: OK, {targets} targets")
     if arguments.web_config:
-        print(f"{arguments.web_config}: good")
+        print(f"{arguments.web_config}: OK")
     return Exit.OK
 
 

@@ -316,7 +316,7 @@ async def test_what_receivers_demand_is_concluded_last_and_told_behind_the_verdi
     assert re.search(r"\nReceivers: .*Gmail at risk, .*\n", text(store))
     told = text(store, detail=2).partition("Will Office 365 take my mail?")[2]
     assert told
-    assert "UNMET  each sending address has a PTR record" in told
+    assert "UNMET  each sending address has forward-confirmed reverse DNS (FCrDNS)" in told
     assert "answer: 550 5.7.25 This message was blocked" in told
     assert "met    mail passes SPF or DKIM" in told
     assert "unseen mail is sent over TLS" in told

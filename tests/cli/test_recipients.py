@@ -71,7 +71,7 @@ async def judged(*lines: str, dns: MemoryResolver | None = None) -> list[Recipie
         ("a..b@docomo.ne.jp", Judgement.DOUBTFUL, "old addresses of docomo.ne.jp have them"),
         ("ab.@ezweb.ne.jp", Judgement.UNKNOWN, "old addresses of ezweb.ne.jp have them"),
         ("a..b@good.example", Judgement.REFUSED, "a dot too many at position 3"),
-        (f"reply+{'a' * 60}@good.example", Judgement.DOUBTFUL, "66 octets before the @"),
+        (f"reply+{'a' * 60}@good.example", Judgement.DOUBTFUL, "66 bytes before the @"),
         ("anna@münchen.example", Judgement.DOUBTFUL, "outside ASCII in its domain"),
         ("anna@broken.example", Judgement.UNKNOWN, "DNS says nothing now"),
         ("jörg@broken.example", Judgement.UNKNOWN, "SMTPUTF8"),
@@ -104,7 +104,7 @@ async def test_nobody_is_told_to_remove_a_dot_that_belongs_to_an_old_address(add
     ("zone", "why"),
     [
         ("", "the resolver says that com has no name servers (NXDOMAIN)"),
-        ("com. NS a.com.\n*.com. A 192.0.2.1", "the resolver invents addresses for names that do not exist"),
+        ("com. NS a.com.\n*.com. A 192.0.2.1", "the resolver returns addresses for names that do not exist"),
         ("; servfail: com NS\nelse.example. A 192.0.2.1", "its own test: com NS"),
         ("com. NS a.com.", ""),
     ],

@@ -77,8 +77,8 @@ def test_six_hours_are_the_pace_and_the_fastest(read: Read) -> None:
         "[{domain: a.example, port: 26}]": "ehlo_probe.peers[0].port: goes with host alone: mail for a domain goes to "
         "port 25",
         "[{host: a.example, port: 0}]": "ehlo_probe.peers[0].port: expected a whole number from 1 to 65535",
-        "[a.example, {host: A.example}]": "ehlo_probe.peers[1]: the peer a.example is configured twice: here and at "
-        "config.yaml:2 ehlo_probe.peers[0]; keep one",
+        "[a.example, {host: A.example}]": "ehlo_probe.peers[1]: the probed receiver a.example is configured twice: "
+        "here and at config.yaml:2 ehlo_probe.peers[0]; keep one",
     }.items(),
 )
 def test_what_is_no_peer_is_told(read: Read, peers: str, told: str) -> None:

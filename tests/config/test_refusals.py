@@ -138,12 +138,12 @@ REFUSED = {
         "config.yaml:1 severities.dmarc.policy-none: expected critical, warning or info, got 'page'"
     ),
     "smtp: {helo_name: probe.example.net.}": (
-        "config.yaml:1 smtp.helo_name: 'probe.example.net.' is no fully qualified host name; set a name with an "
-        "address record that leads to the exporter's machine, as in probe.example.net, without a trailing dot"
+        "config.yaml:1 smtp.helo_name: 'probe.example.net.' is not a fully qualified host name. Set a name with "
+        "an address record of the exporter's machine, such as probe.example.net, without a trailing dot"
     ),
     "domains: [{name: example.com}]": (
-        "config.yaml:1 smtp.helo_name: is missing, and no guess is made; set it to the exporter's own host name, which "
-        "smtp_tls says to mail hosts, or switch that off with `checks: {smtp_tls: {enabled: false}}`"
+        "config.yaml:1 smtp.helo_name: is missing, and no guess is made. Set it to the exporter's own host name, for "
+        "EHLO of smtp_tls. Or switch that off with `checks: {smtp_tls: {enabled: false}}`"
     ),
     "senders: [{name: a b, spf_include: a.example}]": (
         "config.yaml:1 senders[0].name: expected a name of up to 63 letters, digits, `.`, `_` and `-`, got 'a b'"
@@ -190,7 +190,7 @@ REFUSED = {
         "config.yaml:1 senders[0].helo: expected the HELO name as text, got nothing; put it in quotes if it is a name"
     ),
     f"senders: [{{name: a, helo: {'h' * 513}, addresses: [192.0.2.1]}}]": (
-        "config.yaml:1 senders[0].helo: is longer than 512 characters; no machine says that"
+        "config.yaml:1 senders[0].helo: is longer than 512 characters; no machine uses that"
     ),
     "smtp: {helo_name: p.example.net}\ndomains:\n- name: a.example\n  dkim_selectors: s1": (
         f"config.yaml:4 domains[0].dkim_selectors: expected a list of names, got text; {WRITE}"

@@ -76,7 +76,7 @@ def test_a_file_is_relative_to_the_configuration(read: Read) -> None:
     [
         ("dns.json", "names a file that cannot be read: No such file or directory"),
         ("broken.json", "names a file that is no list of RDAP servers: it has no list of services"),
-        ("huge.json", "names a file that is no list of RDAP servers: it is larger than 1048576 octets"),
+        ("huge.json", "names a file that is no list of RDAP servers: it is larger than 1048576 bytes"),
         (
             "http://data.iana.org/rdap/dns.json",
             "'http://data.iana.org/rdap/dns.json' is neither a file nor an https URL; anything else could be forged",

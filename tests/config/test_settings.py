@@ -150,7 +150,7 @@ def test_what_is_left_out_has_the_defaults_that_the_example_names(read: Read) ->
     assert settings.enabled == set(CATALOGUE.checks)
     assert settings.blocklists == shipped_blocklists().default != ()
     assert [str(w) for w in settings.warnings] == [
-        "config.yaml:1: has no senders, domains or mail_hosts: there is nothing to look at"
+        "config.yaml:1: has no senders, domains or mail_hosts: there is nothing to check"
     ]
     empty = defaults(CATALOGUE)
     assert (empty.targets, empty.intervals, empty.blocklists) == (

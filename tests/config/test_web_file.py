@@ -342,8 +342,8 @@ def test_all_faults_are_told_at_once(pki: Pki) -> None:
 @pytest.mark.skipif("sys.version_info >= (3, 15)", reason="there several can be offered")
 def test_what_this_python_cannot_offer_is_refused_and_not_left_out(pki: Pki) -> None:
     assert refused(pki, f"{TLS}  curve_preferences: [X25519, CurveP256]") == (
-        "web.yml:4 tls_server_config.curve_preferences: names 2 curves, and this Python can offer one; keep one, "
-        "such as CurveP256, or leave the key out: then OpenSSL offers all that it trusts"
+        "web.yml:4 tls_server_config.curve_preferences: names 2 curves, and this Python can offer one. Keep one, "
+        "such as CurveP256, or remove the key: then OpenSSL offers its default curves"
     )
 
 

@@ -22,6 +22,7 @@ CHOSEN = {
     "dkim.missing": "missing",
     "dkim.syntax": "syntax-no-key-tag",
     "ehlo_probe.refused": "refused-office-365-trailing-dot",
+    "helo.bad-character": "bad-character-port",
     "helo.local-name": "local-name-localhost",
     "helo.trailing-dot": "trailing-dot-office-365",
     "helo.white-space": "white-space-office-365-trailing",

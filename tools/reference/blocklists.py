@@ -14,17 +14,16 @@ from exporter.targets import Reputation
 from tools.reference.made import MADE
 
 _HEAD = """\
-What the exporter knows of blocklists, as of {known}. A list's own pages have the last word: read the terms of each
-before you use it, and take out what does not suit you. `blocklists` in the [configuration](config.md#blocklists) names
-those that are asked; without it, those marked as default are.
+The blocklists that the exporter knows, as of {known}. Read the terms of use of each list before you use it, and remove
+what does not fit you. `blocklists` in the [configuration](config.md#blocklists) chooses the lists; without it, the
+exporter uses the default ones.
 
-The ceiling is ours: so many questions one exporter asks in a day, tests of the list included. Where a list publishes a
-limit, your mail servers behind the same resolver count as well. *Suffices for* says how many addresses, domains or
-HELO names can be asked about every {every} below it; a longer `schedule.blocklist` makes it more, and so does
-`queries_per_day` where you have agreed on more with the list."""
+The daily query limit is that of one exporter, with the self-tests of the list. If a list publishes a limit, your mail
+servers with the same resolver count, too. *Enough for* is the number of addresses, domains or HELO names with a query
+every {every}. A longer `schedule.blocklist` allows more, and so does `queries_per_day` if the list agrees."""
 
 _RETIRED = """\
-Who asks these is told nothing for ever, or that everybody is listed. A configuration that names one is refused."""
+These lists answer nothing, or list everything. A configuration with one of them is an error."""
 
 
 def page(known: Catalogue) -> str:
@@ -35,7 +34,7 @@ def page(known: Catalogue) -> str:
         MADE,
         _HEAD.format(known=shipped.known, every=written(every)),
         table(
-            ("Name", "Zone", "Lists", "Default", "Ceiling a day", "Suffices for", "Terms", "Removal"),
+            ("Name", "Zone", "Lists", "Default", "Daily query limit", "Enough for", "Terms of use", "Delisting"),
             (_row(it, every) for it in shipped.lists.values()),
         ),
         "## Retired",

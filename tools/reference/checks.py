@@ -18,7 +18,7 @@ A check asks one question about one kind of target, every so often. What it come
 a reason; [metrics.md](metrics.md) tells which series say so, and [findings](findings/README.md) what each finding
 means. Only findings of severity critical or warning fail a check.
 
-`schedule` in the configuration sets another pace, and `checks: {NAME: {enabled: false}}` switches a check off, in
+`schedule` in the configuration sets another interval. `checks: {NAME: {enabled: false}}` switches a check off, in
 general or on one entry: [config.md](config.md)."""
 
 _ORDER = tuple(Severity)
@@ -65,7 +65,7 @@ def _check(entry: CatalogueEntry) -> str:
         f"**{plain(check.question)}**",
         "\n".join(_about(check)),
         table(("Finding", "Severity", "What it says"), found),
-        table(("Measure", "Labels of its own", "Meaning"), measured) if measured else "",
+        table(("Metric", "Own labels", "Meaning"), measured) if measured else "",
     )
 
 
@@ -76,7 +76,7 @@ def _about(check: Check) -> list[str]:
         f", and never sooner than {written(check.min_interval)}" if check.min_interval > timedelta(seconds=1) else ""
     )
     lines = [
-        f"- It looks at {'; and at '.join(kinds)}.",
+        *(f"- Target: {kind}." for kind in kinds),
         f"- Every {written(every(check))}, unless {pace} says otherwise{least}.",
         f"- A run that has not ended after {written(check.timeout)} is unknown, reason `deadline`.",
     ]

@@ -38,7 +38,7 @@ editors that know JSON schema use [config.schema.json](../../exporter/data/confi
 - `SIGHUP` reloads, all or nothing.
 - Secrets stand in files or the environment: `zone_file`, `zone_env`.
 
-In the paths below, `[]` is each entry of a list, and words in capitals are names of your choice, or of a check or
+In the paths below, `[]` is each entry of a list. Words in capitals are your own names, or those of a check or
 finding."""
 
 

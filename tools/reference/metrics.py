@@ -52,9 +52,9 @@ REASONS: dict[Reason, str] = {
     Reason.PENDING: "no run has ended yet",
     Reason.DEADLINE: "the run was not over in time",
     Reason.LOCAL_RESOURCES: "the exporter has no file descriptor, memory or local port left: raise `LimitNOFILE`",
-    Reason.RATE_LIMITED: "a question had to wait too long for its turn: a pace of ours, or a server that wants fewer",
-    Reason.BLOCKLIST_UNHEALTHY: "no blocklist that holds the target can be believed at present",
-    Reason.EGRESS: "our own way out may be shut, such as port 25 by a firewall",
+    Reason.RATE_LIMITED: "a query waited too long: our own rate limit, or a server that allows fewer",
+    Reason.BLOCKLIST_UNHEALTHY: "all blocklists for the target fail their self-test now",
+    Reason.EGRESS: "outbound traffic may be blocked here, for example port 25",
     Reason.BOGUS: "the resolver rejects the answer on DNSSEC grounds",
     Reason.MALFORMED: "something answered, but not by the rules of the protocol",
     Reason.TRUNCATED: "an answer too long for UDP, and TCP brought nothing better",
@@ -69,12 +69,15 @@ REASONS: dict[Reason, str] = {
 QUERIES: tuple[tuple[str, str], ...] = (
     ("What is being refused now?", 'deliverability_finding{severity="critical"}'),
     ("How much is wrong, by team (a label of your own)?", "sum by (team, severity) (deliverability_finding)"),
-    ("For how many days has each finding stood?", "(time() - deliverability_finding_since_timestamp_seconds) / 86400"),
+    (
+        "For how many days has each finding been active?",
+        "(time() - deliverability_finding_since_timestamp_seconds) / 86400",
+    ),
     (
         "What part of the targets passes each check?",
         ('sum by (check) (deliverability_checks{status="pass"})\n  / sum by (check) (deliverability_checks)'),
     ),
-    ("What cannot be told, and why?", "count by (check, reason) (deliverability_check_unknown_reason)"),
+    ("What is unknown, and why?", "count by (check, reason) (deliverability_check_unknown_reason)"),
     (
         "What has had no answer for six hours (0 is never)?",
         "time() - deliverability_check_last_conclusive_timestamp_seconds > 6 * 3600",
@@ -100,9 +103,9 @@ QUERIES: tuple[tuple[str, str], ...] = (
         "Which registrations end first?",
         "bottomk(10, deliverability_registration_expiry_timestamp_seconds - time())",
     ),
-    ("How many demands of each receiver are not met?", "sum by (receiver) (deliverability_receiver_unmet)"),
+    ("How many requirements of each receiver fail?", "sum by (receiver) (deliverability_receiver_unmet)"),
     (
-        "What part of the runs could not tell?",
+        "What part of the runs has the result unknown?",
         (
             "sum by (check) (rate(deliverability_exporter_runs_unknown_total[1h]))\n"
             "  / sum by (check) (rate(deliverability_exporter_runs_total[1h]))"
@@ -118,24 +121,24 @@ QUERIES: tuple[tuple[str, str], ...] = (
 )
 
 _HEAD = """\
-`/metrics` serves what is held in memory, in milliseconds, as text or OpenMetrics and gzip; `?name[]=FAMILY` restricts
-it. Values come from runs in the background, each check at its own pace: ages are series of their own.
+`/metrics` serves the latest results from memory, in milliseconds, as text or OpenMetrics and gzip. `?name[]=FAMILY`
+restricts it. Values come from background runs, each check at its own interval. Ages have their own series.
 
-A series about a target says whose it is by those identity labels that the target has, out of
+A series about a target has the identity labels of that target, some of
 """
 
-_IDENTITY = """,
-and by your own ([`labels`](config.md#senders) of an entry). `check` is on all that the checks share. Scrape with
-`honor_labels: true`, so that these labels win over those of the scrape. Values are canonical: lower case, without a
-dot at the end. No remote text is ever a label.
+_IDENTITY = """.
+It also has your own ([`labels`](config.md#senders) of an entry). The families of all checks have the label `check`.
+Scrape with `honor_labels: true`, so that these labels are kept. Values are canonical: lower case, without a trailing
+dot. Remote text is never a label.
 
-A check that is switched off has no series. What could not be told changes no verdict: `deliverability_check_ok` keeps
-the last conclusive one, and is absent until there is one."""
+A check that is switched off has no series. An unknown result changes nothing: `deliverability_check_ok` keeps the last
+conclusive one, and is absent until there is one."""
 
 _MISSING = """\
-The series of one target go only when it leaves the configuration. A finding's series is there while the finding
-stands; what is accepted or for information has none. Where a target can have one finding several times
-([findings](findings/README.md) say so), a label more tells which: """
+The series of a target end only when it leaves the configuration. A finding has a series while it is active.
+Acknowledged findings and those of severity info have none. If a target can have one finding several times
+([findings](findings/README.md) say so), one more label distinguishes them: """
 
 
 def page(known: Catalogue) -> str:
@@ -150,7 +153,7 @@ def page(known: Catalogue) -> str:
         "### Reasons",
         "Of `deliverability_check_unknown_reason{reason}`: one at a time, the first that applies.",
         table(("Reason", "Means"), ((code(reason), plain(REASONS[reason])) for reason in Reason)),
-        "## Measures",
+        "## Metrics of single checks",
         "What is worth a graph. They have no label `check`, and of the others those that the target has.",
         table(("Family", "Type", "Labels", "Meaning"), (row for entry in measured for row in _measures(entry))),
         "## The exporter itself",

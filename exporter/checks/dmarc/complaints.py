@@ -92,8 +92,8 @@ NOT_A_SUFFIX = Rule(
     "dmarc.not-a-suffix",
     Severity.WARNING,
     says="the record at {name} has psd=y, but {domain} is not a public suffix",
-    why="psd=y says that each name right below belongs to another organisation. So mail from or signed by such a name "
-    "does not align with the domain.",
+    why="The tag psd=y says that each name right below belongs to another organisation. So mail from or signed by such "
+    "a name does not align with the domain.",
     fix="Remove psd=y from the TXT record at {name}.",
     ref="RFC 9989 sections 4.7, 4.10.2, 5.2",
     remedy=remedies.correct,

@@ -102,7 +102,7 @@ PEER = Rule(
 NO_ADDRESS = Rule(
     "helo.no-address",
     Severity.CRITICAL,
-    says="the HELO name {helo} does not resolve",
+    says="the HELO name {helo} has no address record",
     why="Receivers look the name up. If it has neither an address nor an MX, they reject the mail.",
     fix="Publish the record {helo} {rdtype} {ip}.",
     ref="RFC 5321 section 2.3.5",

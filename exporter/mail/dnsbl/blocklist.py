@@ -223,7 +223,7 @@ class Blocklist:
             return ListError(ListFault.WRONG, f"{text} has no bit set")
         unknown = Code("a code of unknown meaning", Severity.WARNING)
         if not self.codes:
-            unknown = Code("a listing of no stated kind", self.severity)
+            unknown = Code("reason not given", self.severity)
         return tuple(self.codes.get(key, unknown) for key in keys if key not in self.harmless)
 
     def judge(self, listed: Reply, unlisted: Reply) -> ListError | Doubt | None:
@@ -236,7 +236,7 @@ class Blocklist:
         if fault:
             return fault
         if listed.void:
-            return ListError(ListFault.DEAD, "the test point that must be listed is not")
+            return ListError(ListFault.DEAD, "its test entry is not listed")
         return self._unanswered(listed, unlisted)
 
     def judge_ipv6(
@@ -257,7 +257,7 @@ class Blocklist:
         for reply in replies:
             if not reply.status.conclusive:
                 return Doubt(
-                    reply.status.reason, self.hide(f"a test point of {self.name}: {reply.detail or reply.status}")
+                    reply.status.reason, self.hide(f"self-test of {self.name}: {reply.detail or reply.status}")
                 )
         return None
 
@@ -269,7 +269,7 @@ def _fault(must: ParsedAnswer | None, *must_not: ParsedAnswer | None) -> ListErr
             return answer
     for answer in must_not:
         if isinstance(answer, Listed):
-            return ListError(ListFault.WORLD, f"the test point that must not be listed is: {', '.join(answer.codes)}")
+            return ListError(ListFault.WORLD, f"it lists what it must not list: {', '.join(answer.codes)}")
     return None
 
 

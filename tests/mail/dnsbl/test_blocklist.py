@@ -353,4 +353,4 @@ class TestCatalogue:
         assert made.read(reply("127.0.9.9")) == ListError(ListFault.RESOLVER, "127.0.9.9: unpaid")
 
     def test_doubts_keep_their_reason(self) -> None:
-        assert OWN.judge(lost(Status.TIMEOUT), lost()) == Doubt(Reason.DNS_TIMEOUT, "a test point of our-list: timeout")
+        assert OWN.judge(lost(Status.TIMEOUT), lost()) == Doubt(Reason.DNS_TIMEOUT, "self-test of our-list: timeout")

@@ -24,7 +24,7 @@ class TestIPv6TestPoints:
         assert OWN.judge_ipv6(good, none, refused, None) == wrong
 
     def test_whatever_must_not_be_listed_shows_the_world(self) -> None:
-        world = ListError(ListFault.WORLD, "IPv6: the test point that must not be listed is: 127.0.0.2")
+        world = ListError(ListFault.WORLD, "IPv6: it lists what it must not list: 127.0.0.2")
         good, none = reply("127.0.0.2"), reply()
         assert OWN.judge_ipv6(good, good, none, None) == world
         assert OWN.judge_ipv6(lost(), none, good, None) == world
@@ -34,7 +34,7 @@ class TestIPv6TestPoints:
         replies = [reply("127.0.0.2"), reply(), reply()]
         replies[place] = lost()
         doubt = OWN.judge_ipv6(replies[0], replies[1], replies[2], None)
-        assert doubt == Doubt(Reason.DNS_SERVFAIL, "a test point of our-list: servfail")
+        assert doubt == Doubt(Reason.DNS_SERVFAIL, "self-test of our-list: servfail")
 
     def test_a_list_without_the_pair_is_as_good_as_its_ipv4_pair(self) -> None:
         dead = ListError(ListFault.DEAD, "dead")
@@ -78,4 +78,4 @@ def test_of_several_codes_the_worst_severity_counts_and_all_meanings_are_told() 
 def test_a_list_without_codes_says_nothing_of_the_kind() -> None:
     said = Blocklist("own", "own.example").read(reply("127.0.0.2"))
     assert isinstance(said, Listed)
-    assert said.meaning == "a listing of no stated kind"
+    assert said.meaning == "reason not given"
