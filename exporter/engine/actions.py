@@ -23,16 +23,18 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 from exporter.check_state import CheckState, Key
 from exporter.clock import Clock
 from exporter.engine.acknowledged import Acknowledgements
 from exporter.engine.acknowledgement import LONGEST, MOST_REASON, Acknowledgement
 from exporter.engine.catalogue import Catalogue
+from exporter.engine.directory import NO_LABEL
 from exporter.engine.schedule import DEPENDENTS_PER_SECOND, Schedule
 from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
-from exporter.model import Door, Target
+from exporter.model import TARGET_LABELS, Door, Target
 from exporter.text import printable
 
 log = logging.getLogger(__name__)
@@ -48,9 +50,7 @@ TARGET_APART = 30.0  # seconds
 BUDGET, PER_SECOND = 300, 1.0
 MOST_TARGETS = 200  # of one acknowledgement
 SOON = 0.5  # seconds
-BREATH = 500  # states looked at before the loop may do other work
 NOTICES, NOTICE_SHOWN = 500, 120.0  # how many, and for how many seconds
-LONGEST_NAME = 600  # characters of what names a target
 
 
 class ActionRefusedError(Exception):
@@ -135,7 +135,7 @@ class Actions:
             )
         if not reason.strip() or printable(reason, MOST_REASON) != reason:
             raise ActionRefusedError(f"a reason is one line of 1 to {MOST_REASON} characters that can be shown")
-        targets = await self._with_finding(named, finding)
+        targets = self._with_finding(named, finding)
         free = [it for it in targets if not _configured(it, finding)]
         if not free:
             raise ActionRefusedError(f"the configuration has an accept entry for {finding} there, and it wins")
@@ -152,7 +152,7 @@ class Actions:
 
     async def withdraw(self, named: str, finding: str, by: str) -> list[str]:
         """Take acknowledgements back. Return the keys of the targets. Raise ActionRefusedError."""
-        meant = {state.target.key for state in await self._meant(named)}
+        meant = {state.target.key for state in self._meant(named)}
         keys = sorted(it.target for it in self.acknowledged if it.finding == finding and it.target in meant)
         if not keys:
             raise NothingToActOnError(f"{_shown(finding)} of {_shown(named)} is not acknowledged")
@@ -164,11 +164,11 @@ class Actions:
         self.done[WITHDRAW] += 1
         return keys
 
-    async def recheck(self, named: str, check: str, by: str) -> list[Rerun]:
+    def recheck(self, named: str, check: str, by: str) -> list[Rerun]:
         """Run the check, or all if it is empty, of all targets that are meant soon. Raise ActionRefusedError."""
         if check and check not in self._catalogue.checks:
             raise NothingToActOnError(f"there is no check {_shown(check)}")
-        states = [it for it in await self._meant(named) if not check or it.check.id == check]
+        states = [it for it in self._meant(named) if not check or it.check.id == check]
         if not states:
             raise NothingToActOnError(f"{check} does not look at {_shown(named)}")
         now = self._clock.monotonic()
@@ -201,26 +201,26 @@ class Actions:
             self._schedule.look_again(key, waits)
         return Rerun(state.check.id, state.target.key, self._schedule.due_in(key) or 0.0)
 
-    async def _meant(self, named: str) -> list[CheckState]:
+    def _meant(self, named: str) -> list[CheckState]:
         """The states of all targets that are meant. Raise NothingToActOnError if there is none."""
         asked = _written_out(named.strip())
-        parts = asked.split(",")
-        labels = frozenset((name, value) for name, _, value in (part.partition("=") for part in parts))
-        found: list[CheckState] = []
-        for number, state in enumerate(list(self._store) if len(asked) <= LONGEST_NAME else (), 1):
-            key = state.target.key
-            if key == asked or (all(part.lower() in key for part in parts) and _fits(state.target, labels, asked)):
-                found.append(state)
-            if number % BREATH == 0:
-                await asyncio.sleep(0)
+        if "=" in asked:
+            parts = (part.partition("=") for part in asked.split(","))
+            labels = [(name, value) for name, _, value in parts]
+            keys = min((self._store.pairs_of(*label) for label in labels), key=len)
+            found = [it for key in keys if set(labels) <= {*(it := self._store[key]).target.identity}]
+        else:
+            values = (self._store.pairs_of(name, asked.lower()) for name in TARGET_LABELS)
+            alone = (key for key in self._store.pairs_of(*NO_LABEL) if key[1] == asked)
+            found = [self._store[key] for key in dict.fromkeys(chain(*values, alone))]
         if not found:
             raise NothingToActOnError(f"there is no target {_shown(named)}")
         return found
 
-    async def _with_finding(self, named: str, finding: str) -> list[Target]:
+    def _with_finding(self, named: str, finding: str) -> list[Target]:
         if finding not in self._catalogue.rules:
             raise NothingToActOnError(f"there is no finding {_shown(finding)}")
-        states = (it for it in await self._meant(named) if any(its.finding.id == finding for its in it.findings))
+        states = (it for it in self._meant(named) if any(its.finding.id == finding for its in it.findings))
         targets = list({state.target.key: state.target for state in states}.values())
         if not targets:
             raise NothingToActOnError(f"{finding} is not active on {_shown(named)}")
@@ -265,11 +265,6 @@ def _written_out(named: str) -> str:
     host, colon, port = named.rpartition(":")
     plain = colon and port.isascii() and port.isdecimal() and not set(host) & set("=:,")
     return f"mail_host={host.lower()},mail_port={port}" if plain else named
-
-
-def _fits(target: Target, labels: frozenset[tuple[str, str]], asked: str) -> bool:
-    identity = target.identity
-    return labels <= {*identity} or any(value == asked.lower() for _, value in identity)
 
 
 def _configured(target: Target, finding: str) -> bool:

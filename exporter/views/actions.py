@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, quote
 
 from aiohttp import web
 
+from exporter.check_state import CheckState, FindingPolicy
 from exporter.clock import Clock
 from exporter.config import values
 from exporter.engine.acknowledgement import DAY, LONGEST, MOST_REASON, Acknowledgement
@@ -34,7 +35,6 @@ from exporter.engine.actions import (
 from exporter.engine.catalogue import Catalogue
 from exporter.model import TargetId
 from exporter.text import day, listed, minute
-from exporter.views.cards import Card
 from exporter.views.origin import is_foreign
 from exporter.views.public import PublicAddress
 from exporter.views.security import USER
@@ -78,9 +78,17 @@ class OfferedActions:
 class ActionPaths:
     """The handlers. Without `actions`, all of them refuse."""
 
-    def __init__(self, actions: Actions | None, catalogue: Catalogue, clock: Clock, public: PublicAddress) -> None:
+    def __init__(
+        self,
+        actions: Actions | None,
+        catalogue: Catalogue,
+        clock: Clock,
+        policy: Callable[[], FindingPolicy],
+        public: PublicAddress,
+    ) -> None:
         self._actions = actions
         self._catalogue = catalogue
+        self._policy = policy
         self._clock = clock
         self._public = public
 
@@ -88,21 +96,20 @@ class ActionPaths:
         handlers = {ACKNOWLEDGE: self._acknowledge, WITHDRAW: self._withdraw, RECHECK: self._recheck}
         return [web.route("*", f"{below}/-/{name}", self._handler(name, do)) for name, do in handlers.items()]
 
-    def offered(self, cards: Sequence[Card]) -> OfferedActions | None:
-        """For the page with these cards. None if nobody may act."""
-        if self._actions is None or not cards:
+    def offered(self, states: Sequence[CheckState]) -> OfferedActions | None:
+        """For the page of the targets of these states. None if nobody may act."""
+        if self._actions is None or not states:
             return None
-        shared = cards[0].target.identity
-        keys = dict.fromkeys(card.target.key for card in cards)
-        for card in cards:
-            shared = tuple(it for it in shared if it in card.target.identity)
-        open_ = sorted({it.rule.id for card in cards for it in card.findings if it.severity.fails and not it.accepted})
-        now = self._clock.wall()
+        shared, now = states[0].target.identity, self._clock.wall()
+        keys = dict.fromkeys(state.target.key for state in states)
+        for state in states:
+            shared = tuple(it for it in shared if it in state.target.identity)
+        active = {it.finding.id for state in states for it in state.effective(self._policy(), now) if it.fails}
         given = [it for it in self._actions.acknowledged.of(keys) if it.until > now]
         return OfferedActions(
             target=next(iter(keys)) if len(keys) == 1 else TargetId(shared).key,
-            checks=tuple(dict.fromkeys(card.check.id for card in cards)),
-            findings=tuple((it, title(self._catalogue, it)) for it in open_),
+            checks=tuple(dict.fromkeys(state.check.id for state in states)),
+            findings=tuple((it, title(self._catalogue, it)) for it in sorted(active)),
             given=tuple(given[:MOST_GIVEN]),
             left_out=len(given[MOST_GIVEN:]),
             notices=tuple(filter(None, map(self._actions.notice, keys)))[:MOST_NOTICES],
@@ -145,7 +152,7 @@ class ActionPaths:
         return f"{form['finding']} of {listed(keys)} is not acknowledged any more"
 
     async def _recheck(self, actions: Actions, form: _Form, by: str) -> str:
-        reruns = await actions.recheck(form["target"], form.get("check", ""), by)
+        reruns = actions.recheck(form["target"], form.get("check", ""), by)
         return "\n".join(f"{it.check} of {it.target} runs {in_words(it.seconds)}" for it in reruns)
 
 

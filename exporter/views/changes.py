@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +20,6 @@ from exporter.engine.events import Event, Kind
 from exporter.engine.history import History
 from exporter.engine.store import Store
 from exporter.model import TargetId
-from exporter.views.cards import Card
 from exporter.views.timeline import Timeline, timeline, title
 from exporter.views.times import span
 
@@ -147,11 +146,10 @@ class HistoryPages:
             "query": "",
         }
 
-    def timeline(self, cards: Iterable[Card]) -> Timeline:
-        """What happened to the targets on these cards."""
-        keys = [(card.check.id, card.target.key) for card in cards]
-        states = [state for key in keys if (state := self._store.get(*key))]
-        return timeline(states, self._history.of(keys), self._catalogue, self._policy(), self._clock.wall())
+    def timeline(self, states: Sequence[CheckState]) -> Timeline:
+        """What happened to the targets of these states."""
+        noted = self._history.of(state.key for state in states)
+        return timeline(states, noted, self._catalogue, self._policy(), self._clock.wall())
 
     def _fits(self, event: Event, wanted: Wanted) -> bool:
         if wanted.kind and event.kind is not wanted.kind:

@@ -24,6 +24,7 @@ from exporter.views.fleet.selection import Paged, Selection
 from exporter.views.fleet.summary import RANKS, Fleet, Level, Summary
 
 PROBLEMS = 10  # on the page of a target
+EVERY = 500  # states whose history and actions are on a page
 CARDS = 30
 RECORDS = 25_000  # characters to paste
 ROOM = 45_000  # characters of text that the cards of one page may have
@@ -93,7 +94,7 @@ class TargetPages:
             more_problems=max(0, len(found) - PROBLEMS),
             found=found,
             shown=made,
-            cards=[it.card for it in made],
+            every=states[:EVERY],
             alone=len(states) < total,
             paged=paged,
             receivers=[(profile, it.domain) for it in deliveries for profile in _profiles(it)],

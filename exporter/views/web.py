@@ -13,6 +13,7 @@ from typing import Protocol
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from exporter.check_state import FindingPolicy
 from exporter.clock import Clock
 from exporter.engine.actions import Actions
 from exporter.engine.catalogue import Catalogue
@@ -95,14 +96,18 @@ class Web:
             views.alive,
             public.links,
         )
+
+        def policy() -> FindingPolicy:
+            return views.exposition.policy
+
         self._changes = HistoryPages(
             views.history or History(views.clock),
             views.store,
             views.catalogue,
             views.clock,
-            lambda: views.exposition.policy,
+            policy,
         )
-        acting = ActionPaths(views.actions, views.catalogue, views.clock, public)
+        acting = ActionPaths(views.actions, views.catalogue, views.clock, policy, public)
         self._site.offer(today=self._changes.today, timeline=self._changes.timeline, acts=acting.offered)
         self._security = views.security or WebSecurity(views.clock)
         app = web.Application(middlewares=[plainly, self._security.guard, self._one_of_few], client_max_size=BODY)

@@ -13,7 +13,6 @@ import pytest
 from exporter.engine.events import Event, Kind
 from exporter.engine.history import MOST
 from exporter.facts import Record
-from exporter.views.cards import card
 from exporter.views.changes import ROWS, Wanted, differing
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, ODD, SAMPLE, outcome
 from tests.views.test_web import Site, served
@@ -198,9 +197,7 @@ async def test_thousands_of_events_of_one_page_are_a_small_picture(site: WithHis
             ago = (number % 29 + 0.04 * turn) * DAY
             site.note(Kind.BROKE, ago, target.name)
             site.note(Kind.HEALED, ago - HOUR, target.name)
-    found = list(site.store)
-    made = [card(state, site.exposition.policy, site.clock.wall()) for state in found]
-    shown = site.web._changes.timeline(made)
+    shown = site.web._changes.timeline(list(site.store))
     assert len(shown.rows) == 1
     assert len(shown.rows[0].bars) < 80
     assert len(shown.rows[0].words) < 500
