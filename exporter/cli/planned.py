@@ -106,8 +106,11 @@ NOT_COMPARED = "the planned records. The look ended before they were compared."
 
 
 def checks(known: Catalogue, enabled: frozenset[str]) -> frozenset[str]:
-    """Those that can tell of records that no server has yet."""
-    return frozenset(it for it in enabled if Door.NAMESERVERS not in known.checks[it].doors)
+    """Those that can tell of records that no server has yet. Raise ValueError if there are none."""
+    found = frozenset(it for it in enabled if Door.NAMESERVERS not in known.checks[it].doors)
+    if not found:
+        raise ValueError("--with and --without: none of these checks can evaluate planned records; choose others")
+    return found
 
 
 class TwoLooks:

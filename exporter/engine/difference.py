@@ -37,14 +37,14 @@ def difference(
     before, after = ([it for it in some if not it.target.likely] for some in (before, after))
     old = {_key(it): it for it in problems(before, policy, now)}
     new = {_key(it): it for it in problems(after, policy, now)}
-    breaks = [it for key, it in new.items() if key not in old or _worse(old[key], it)]
+    broken = {key for key, it in new.items() if key not in old or _worse(old[key], it)}
     told = {state.key for state in before if not state.doubt}
     counted = (it for it in after if not it.check.concludes and not it.target.likely)
     blinded = [it for it in counted if it.doubt and it.key in told]
     return Difference(
-        breaks=tuple(breaks),
+        breaks=tuple(it for key, it in new.items() if key in broken),
         heals=tuple(it for key, it in old.items() if key not in new),
-        stays=tuple(it for it in new.values() if it not in breaks),
+        stays=tuple(it for key, it in new.items() if key not in broken),
         blinded=tuple(blinded),
     )
 

@@ -201,6 +201,11 @@ async def test_a_plan_that_nothing_asks_for_does_not_pass_for_harmless(gate: Gat
     assert "No check here asks" not in (await gate.run(DMARC))[1]
 
 
+async def test_a_gate_that_checks_nothing_is_refused(gate: Gate) -> None:
+    with pytest.raises(ValueError, match="none of these checks can evaluate planned records"):
+        await gate.run(DMARC, "--skip", CHECKS)
+
+
 async def test_the_origin_may_be_given_with_the_file(gate: Gate) -> None:
     (gate.folder / "db").write_text("_dmarc TXT v=DMARC1\\;p=reject\n")
     change = await gate.change(None, "--with", f"example.com={gate.folder / 'db'}")
