@@ -13,7 +13,7 @@ from exporter.remedies.forms import forms
 from exporter.text import minute
 from exporter.views.fleet.room import brief
 from exporter.views.times import ago, timestamp, until
-from exporter.views.words import answer, check_title, metric_title, reading, seconds
+from exporter.views.words import answer, check_title, metric_title, reading, reason_title, seconds
 
 BREATH = 500  # pieces of a page, a few milliseconds of work
 TEXT = 900  # octets of one text in a list
@@ -40,6 +40,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._compiled: set[str] = set()
         self._templates.globals |= {
             "version": __version__,
             "root": root,
@@ -62,6 +63,7 @@ class Pages:
             "example": examples.fact,
             "example_fix": examples.fix,
             "metric_title": metric_title,
+            "reason_title": reason_title,
             "minute": minute,
             "reading": reading,
             "timestamp": timestamp,
@@ -70,12 +72,20 @@ class Pages:
 
     async def render(self, name: str, now: float, /, **context: object) -> str:
         """The page. It is made in slices, and the event loop does other work between them."""
+        if name not in self._compiled:  # which takes a while: the loop goes on
+            await asyncio.get_running_loop().run_in_executor(None, self._compile, name)
         pieces: list[str] = []
         for piece in self._templates.get_template(name).generate(now=now, **context):
             pieces.append(piece)
             if len(pieces) % BREATH == 0:
                 await asyncio.sleep(0)
         return "".join(pieces)
+
+    def _compile(self, name: str) -> None:
+        shared = (it for it in self._templates.list_templates() if it.startswith("_") or it == "base.html")
+        for it in (name, *shared):
+            self._templates.get_template(it)
+        self._compiled.add(name)
 
     def offer(self, **functions: object) -> None:
         """Let templates call these."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from exporter.facts import Sample
+from exporter.facts import Reason, Sample
 from exporter.receivers import DemandState
 from exporter.text import minute
 
@@ -27,6 +27,17 @@ _ANSWERS = {
     DemandState.CANNOT_TELL: "unknown",
     DemandState.NOT_OBSERVABLE: "not checkable",
 }
+_REASONS = {
+    Reason.BUG: "a fault of the exporter",
+    Reason.PENDING: "not checked yet",
+    Reason.LOCAL_RESOURCES: "out of files or memory here",
+    Reason.DEADLINE: "no end in time",
+    Reason.BLOCKLIST_UNHEALTHY: "blocklist failed its self-test",
+    Reason.EGRESS: "no outbound connection",
+    Reason.BOGUS: "DNSSEC bogus",
+    Reason.TEMPFAIL: "temporary failure",
+}
+_SHOUTED = ("dns", "servfail", "refused")  # as the field writes response codes
 _PREFIX = "deliverability_"
 _KEY_SIZE = "key size"  # which people know in bits
 
@@ -65,6 +76,14 @@ def reading(sample: Sample) -> str:
 def seconds(duration: float) -> str:
     """`1.2 s`, or `4 ms`."""
     return f"{duration:.1f} s" if duration >= 1 else f"{duration * 1000:.0f} ms"
+
+
+def reason_title(reason: Reason) -> str:
+    """`DNS SERVFAIL`, or `no outbound connection`."""
+    if reason in _REASONS:
+        return _REASONS[reason]
+    words = reason.split("_")
+    return " ".join(word.upper() if word in _SHOUTED else word for word in words)
 
 
 def answer(state: DemandState) -> str:

@@ -9,10 +9,13 @@ from random import Random
 PATHS = (
     "/", "/metrics", "/targets/domain=n1.example", "/findings", "/findings/sample.broken", "/receivers", "/style.css",
     "/receivers/gmail", "/receivers/gmail/n1.example", "/-/healthy", "/-/ready", "/-/reload", "/nothing",
+    "/problems", "/domains", "/senders",
 )  # fmt: skip
 ODD_PATHS = (
     "*", "//", "/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/targets/%00", "/targets/%ff%fe%80",
     "/targets/%ed%a0%80", "/targets/domain=%0d%0aSet-Cookie:%20a=b", "/findings/%C0%AE", "/receivers/%F4%90%80%80/x",
+    "/problems?page=-1&page=9e9&sort=%00&label=%3d&label==&check=%ed%a0%80", "/domains?page=%d9%a1&severity=<script>",
+    "/labels/%00/%ff", "/labels/=/", "/senders?q=" + "a=b+" * 500, "/domains?" + "label=a=b&" * 300,
     "/?q=%ff", "/findings?q=%00%ed%b0%80", "/metrics?name[]=%ff&name[]=%ed%a0%80", "http://evil.example/metrics",
     "http://[::1/metrics", "http://[zz]/", "http://a:99999/", "/targets/" + "," * 500, "/targets/" + "=," * 500,
     "/?" + "&" * 3000, "/?" + "q=a&" * 1000, "/metrics?" + "name[]=deliverability_check_ok&" * 200, "/;/?;#;",

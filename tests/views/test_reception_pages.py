@@ -74,7 +74,7 @@ async def test_a_demand_that_cannot_be_told_says_of_which_check(site: Site) -> N
     hold(site, receiver, MAIL)
     _, body, _ = await site.get("/receivers/gmail/example.com")
     assert "<b>Unknown.</b>" in body
-    assert "dns servfail" in body
+    assert "DNS SERVFAIL" in body
     assert "1.2.0.192.in-addr.arpa PTR: SERVFAIL" in body
 
 

@@ -142,7 +142,7 @@ async def test_the_overview_tells_what_is_wrong_what_is_unknown_and_what_passes(
     assert "the thing is broken" in wrong
     assert "Mend the thing." in wrong
     assert "doubt.example" in unknown
-    assert "dns timeout" in unknown
+    assert "DNS timeout" in unknown
     assert "<b>1</b> critical problem<" in body
     assert "<b>1</b> unknown check<" in body
     assert "<b>1</b> of 3 domains pass<" in body
@@ -153,7 +153,7 @@ async def test_a_failure_that_the_latest_run_could_not_confirm_says_so(site: Sit
     site.store.record(outcome(BROKEN(what="x"), at=9000))
     site.store.record(outcome(doubt=Reason.DNS_SERVFAIL, at=9500))
     _, body, _ = await site.get("/")
-    assert "last run inconclusive (dns servfail)" in body
+    assert "last run inconclusive (DNS SERVFAIL)" in body
 
 
 async def test_search_finds_targets_by_part_of_their_name(site: Site) -> None:

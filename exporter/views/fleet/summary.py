@@ -29,13 +29,13 @@ from exporter.engine.problems import Gathering, Problem, order
 from exporter.engine.store import Store
 from exporter.facts import Labels, Reason, Severity
 from exporter.model import Target
-from exporter.targets import Address, EhloProbe, Greeting, Reputation
+from exporter.targets import Address, Authorisation, EhloProbe, Greeting, Reputation
 from exporter.views.fleet import census
 from exporter.views.fleet.census import Census
 from exporter.views.report import Unknown, unknowns
 
 BREATH = 500  # states or problems looked at before the loop may do other work
-HASTE = 20_000  # states of which is only asked whether they pass
+HASTE = 10_000  # states of which little is asked
 MUCH = 10_000  # states from which on what fixes rest on is kept for REST seconds
 REST = 15.0
 KEPT = 20  # times as long as it took to make
@@ -155,10 +155,10 @@ class Summary:
         revision, policy = self._store.revision, self._policy()
         people = await self._people()
         states = list(self._store)
-        held = self._known(states, revision)
+        held = await self._known(states, revision)
         gathering, counts, marks = Gathering(people.affected, held, policy, now), Counter[Level](), dict[Key, Level]()
         doubtful, expires = list[tuple[CheckState, Level]](), float("inf")
-        for count, state in enumerate(await _troubled(states), 1):
+        for count, state in enumerate(await _those(states, lambda it: bool(it.findings) or it.doubt is not None), 1):
             mark = level_of(state, policy, now)
             if mark is not Level.PASS:
                 counts[mark] += 1
@@ -192,13 +192,16 @@ class Summary:
             made=self._clock.monotonic(),
         )
 
-    def _known(self, states: Sequence[CheckState], revision: int) -> Held:
+    async def _known(self, states: Sequence[CheckState], revision: int) -> Held:
         """What fixes rest on. Where that is much, it may be a little older than the rest."""
         now = self._clock.monotonic()
         if self._held and self._held[0] != revision and (len(states) <= MUCH or now - self._held[1] > REST):
             self._held = None
         if self._held is None:
-            self._held = revision, now, Held(states)
+            telling = await _those(
+                states, lambda it: bool(it.findings or it.records) or isinstance(it.target, Authorisation)
+            )
+            self._held = revision, now, Held(telling)
         return self._held[2]
 
     async def _people(self) -> Census:
@@ -222,11 +225,10 @@ def id_of(problem: Problem) -> str:
     return blake2s(repr(problem.key).encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
-async def _troubled(states: Sequence[CheckState]) -> list[CheckState]:
-    """Those that do not simply pass. They are few, and the others are looked at in haste."""
+async def _those(states: Sequence[CheckState], wanted: Callable[[CheckState], bool]) -> list[CheckState]:
     found: list[CheckState] = []
     for begin in range(0, len(states), HASTE):
-        found += [it for it in states[begin : begin + HASTE] if it.findings or it.doubt is not None]
+        found += filter(wanted, states[begin : begin + HASTE])
         await asyncio.sleep(0)
     return found
 
