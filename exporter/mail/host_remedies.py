@@ -145,7 +145,8 @@ def point(findings: Sequence[Finding], known: Known) -> Remedy:
     evidence = dict(findings[0].evidence)
     advised = next((evidence[key] for key in ("helo", "wanted") if key in evidence), HOST)
     stands = [it["name"] for it in (dict(found.evidence) for found in findings) if "name" in it]
-    return _pointed(evidence["ip"], advised, stands, known, evidence.get("pointer", "").rpartition(" -> ")[2])
+    _, alias, place = evidence.get("pointer", "").rpartition(" -> ")
+    return _pointed(evidence["ip"], advised, stands, known, place if alias else "")
 
 
 def confirm(findings: Sequence[Finding], known: Known) -> Remedy:
