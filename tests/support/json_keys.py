@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 # Their keys are names of labels, values and so on.
-_OPEN = (".target", ".labels", ".cause", "findings[].evidence", ".counts", ".record_forms", ".fill_in")
+_OPEN = (".target", ".labels", ".cause", "findings[].evidence", ".counts", ".fill_in")
 _AS_ELSEWHERE = (
     "summary",
     "verdicts[].earlier_trouble",
