@@ -103,7 +103,7 @@ def test_faults_of_a_list_are_told_with_their_lines(
         ([], "name a domain, or give a list of them with --from FILE"),
         (["localhost"], "'localhost' is one label; a whole domain"),
         (["192.0.2.1"], "'192.0.2.1' is no domain"),
-        (["a.example", "--smtp.helo-name", "probe"], "no fully qualified host name"),
+        (["a.example", "--smtp.helo-name", "probe"], "fully qualified host name"),
         (["a.example", "--resolver", "x"], "--resolver: 'x' is no nameserver"),
         (["--from", "/no/such/list"], "No such file or directory"),
         (["a.example", "--output", "/no/such/folder/x"], "there is no folder /no/such/folder"),

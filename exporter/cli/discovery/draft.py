@@ -24,12 +24,14 @@ from exporter.text import commas, listed, printable
 
 ASK, ADD = "# ? ", "#+ "
 MOST_ASKED = 20  # questions of one kind
-HEAD = """\
-# Configuration of deliverability-exporter, drawn from DNS for {domains}.
-# A line with "# ?" is a question. A line with "#+" waits for the answer: fill in NAME, and take the mark away.
-# Check it:     deliverability-exporter --config.file=FILE --config.check
-# Try it once:  deliverability-exporter check --config.file=FILE
-"""
+HEAD = (
+    "# Configuration of deliverability-exporter, drawn from DNS for {domains}.",
+    '# A line with "# ?" is a question.',
+    '# A line with "#+" waits for the answer: fill in NAME, and remove the mark.',
+    "# Check it:     deliverability-exporter --config.file=FILE --config.check",
+    "# Try it once:  deliverability-exporter check --config.file=FILE",
+    "",
+)
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*|[0-9]{1,3}(?:\.[0-9]{1,3}){3}", re.ASCII)
 _WORDS = ("true", "false", "null")
 
@@ -80,7 +82,8 @@ class _Draft:
             self.shared, self.sharing = _Keys(), 0
 
     def lines(self) -> Iterator[str]:
-        yield HEAD.format(domains=f"{len(self.found):,} domains" if len(self.found) > 1 else self.found[0].domain)
+        domains = f"{len(self.found):,} domains" if len(self.found) > 1 else self.found[0].domain
+        yield from (line.format(domains=domains) for line in HEAD)
         yield from self.exporter()
         yield from self.doubts()
         yield ""
