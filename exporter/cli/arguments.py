@@ -55,14 +55,14 @@ def parser() -> argparse.ArgumentParser:
     top.set_defaults(command=None)
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
-    _check(commands.add_parser("check", help="evaluate once, for a person or a CI job", allow_abbrev=False))
+    _check(commands.add_parser("check", help="check once, for a person or a CI job", allow_abbrev=False))
 
     _init(commands.add_parser("init", help="write a configuration to begin with, from DNS", allow_abbrev=False))
 
     tell = commands.add_parser(
         "explain",
         help="a finding's runbook, or the cause of a rejection",
-        description="The runbook of a finding, or what may be behind a refusal: a reply, a log line, a whole bounce.",
+        description="The runbook of a finding, or the causes of a rejection: a reply, a log line, a whole bounce.",
         epilog="Exit code: 0 something was found, 1 nothing matches, 64 the command line or configuration is wrong.",
         allow_abbrev=False,
     )
@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     made = commands.add_parser(
         "publish", help="write alert rules, routes, dashboards and finding pages", allow_abbrev=False
     )
-    made.add_argument("directory", type=Path, metavar="DIR", help="where to; it is made if need be")
+    made.add_argument("directory", type=Path, metavar="DIR", help="target directory; it is created if missing")
     made.add_argument(
         "--thresholds", type=Path, metavar="FILE", help="your own values, as prometheus/thresholds.yml has"
     )
@@ -176,7 +176,7 @@ def _check(check: _Parser) -> None:
         default="text",
         help="ndjson: one line for each result as it comes",
     )
-    check.add_argument("--helo", metavar="NAME", help="what the named addresses say in HELO/EHLO")
+    check.add_argument("--helo", metavar="NAME", help="HELO/EHLO name of the named addresses")
     check.add_argument(
         "--mail-from",
         action="append",
@@ -188,7 +188,7 @@ def _check(check: _Parser) -> None:
         dest="selectors",
         action="append",
         metavar="SELECTOR",
-        help="selector with which the named domains sign (repeatable)",
+        help="DKIM selector of the named domains (repeatable)",
     )
     check.add_argument(
         "--spf-include",
@@ -201,9 +201,9 @@ def _check(check: _Parser) -> None:
         "--smtp.helo-name",
         dest="helo_name",
         metavar="NAME",
-        help="what we say to mail hosts; without it no check that talks to them runs",
+        help="the host name of this machine, for EHLO to mail hosts; without it SMTP checks do not run",
     )
-    check.add_argument("--only", action="append", default=[], metavar="CHECK", help="run this check alone (repeatable)")
+    check.add_argument("--only", action="append", default=[], metavar="CHECK", help="run only this check (repeatable)")
     check.add_argument("--skip", action="append", default=[], metavar="CHECK", help="do not run it (repeatable)")
     check.add_argument(
         "--fail-on",
@@ -219,23 +219,23 @@ def _check(check: _Parser) -> None:
         action="append",
         default=[],
         metavar="[ORIGIN=]FILE",
-        help="look at the world as it would be with these records, and say what they break or heal: a zone file, or "
-        "octoDNS YAML named ZONE.yaml, or - for standard input (repeatable). With a SOA record it is the whole zone; "
-        "else only its record sets are replaced",
+        help="check as if DNS had these records, and report what they break or fix (repeatable). A zone file, octoDNS "
+        "YAML named ZONE.yaml, or - for standard input. With a SOA record it is the whole zone, else it replaces only "
+        "its record sets",
     )
     check.add_argument(
         "--without",
         action="append",
         default=[],
         metavar="NAME[:TYPE]",
-        help="the same without this record, such as _dmarc.example.com:TXT (repeatable)",
+        help="the same without this record, for example _dmarc.example.com:TXT (repeatable)",
     )
     check.add_argument(
         "--watch",
         nargs="?",
         const="30s",
         metavar="INTERVAL",
-        help="look again every 30s, or as given, and print what changes, until nothing at or above --fail-on is left",
+        help="check again every 30s, or as given, and print changes, until no problem at or above --fail-on is left",
     )
     check.add_argument(
         "-v", dest="detail", action="count", default=0, help="with the evidence of what does not pass; -vv: everything"
@@ -244,7 +244,7 @@ def _check(check: _Parser) -> None:
     check.add_argument(
         "--recipients",
         metavar="FILE",
-        help="a list of addresses to look at instead, one a line; - is standard input",
+        help="a list of addresses to check instead, one a line; - is standard input",
     )
 
 
@@ -260,7 +260,12 @@ def _init(init: _Parser) -> None:
     )
     init.add_argument("--output", type=Path, metavar="FILE", help="where to write (default: standard output)")
     init.add_argument("--force", action="store_true", help="overwrite the file of --output")
-    init.add_argument("--smtp.helo-name", dest="helo_name", metavar="NAME", help="what we say to mail hosts")
+    init.add_argument(
+        "--smtp.helo-name",
+        dest="helo_name",
+        metavar="NAME",
+        help="the host name of this machine, for EHLO to mail hosts",
+    )
     init.add_argument("--resolver", action="append", metavar="ADDR", help="nameserver to ask (repeatable)")
 
 

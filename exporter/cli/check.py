@@ -73,7 +73,7 @@ async def check_once(arguments: argparse.Namespace, open_clients: clients.OpenCl
         targets = named(arguments.targets, arguments.helo, settings.blocklists, flags)
         discovery = DomainSearch(settings.blocklists, flags)
         if arguments.helo_name is None and all(isinstance(target, MailHost | OwnResolver) for target in targets):
-            raise ValueError("to look at mail hosts alone, --smtp.helo-name NAME must say what we are called")
+            raise ValueError("a check of mail hosts needs --smtp.helo-name NAME, the host name of this machine")
     else:
         raise ValueError("name a domain or an address, or give --config.file=FILE")
     settings = asking(settings, arguments.resolver)
@@ -192,9 +192,9 @@ async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> i
         raise ValueError("--recipients FILE cannot be combined with TARGET")
     said = {"--helo": arguments.helo, "--smtp.helo-name": arguments.helo_name}
     if told := [*DomainFlags.read(arguments).given(), *(flag for flag, value in said.items() if value is not None)]:
-        raise ValueError(f"--recipients FILE is looked at alone, without {told[0]}")
+        raise ValueError(f"--recipients FILE cannot be combined with {told[0]}")
     if arguments.planned or arguments.without or arguments.watch is not None:
-        raise ValueError("--recipients FILE is looked at alone, without --with, --without and --watch")
+        raise ValueError("--recipients FILE cannot be combined with --with, --without and --watch")
     if arguments.format not in ("text", "json"):
         raise ValueError(f"--recipients prints text or json, not {arguments.format}")
     known, clock = catalogue.load(), SystemClock()

@@ -80,7 +80,7 @@ class Telling:
         if self.discovery:
             yield from self.discovery.left_out()
         if not self.says_helo:
-            yield "mail hosts. Say what we are called there with --smtp.helo-name NAME."
+            yield "mail hosts. Give the host name of this machine with --smtp.helo-name NAME."
         if self.plan:
             yield from planned.LEFT_OUT if compared else (planned.NOT_COMPARED,)
 

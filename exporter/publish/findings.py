@@ -78,7 +78,7 @@ def flapping(given: Thresholds) -> Alert:
         expr=f"max without ({SCRAPED}) (max_over_time({FLAPPING}[{given.gap}])) == 1",
         summary=f"{{{{ $labels.finding }}}} comes and goes: {WHO}",
         description=(
-            "Its answers change from look to look. What to do: compare the servers that answer; one of them may have "
+            "Its results change from run to run. What to do: compare the servers that answer; one of them may have "
             f"old data. {anywhere(given)}{ANY_PAGE}"
         ),
         runbook=links.runbook(given, links.FINDING, anywhere(given)),

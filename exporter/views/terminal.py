@@ -97,7 +97,7 @@ def as_text(
         _line(console, 0, Text(f"Found in DNS: {look.discovered.told}."))
     _supposed(console, supposed(store), policy, now)
     for text in look.left_out:
-        _line(console, 0, Text(f"Not looked at: {text}"))
+        _line(console, 0, Text(f"Not checked: {text}"))
     if found.prospects:
         _line(console, 0, Text("Receivers: ").append(", ".join(map(_prospect, found.prospects))))
     if detail:

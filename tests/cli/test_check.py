@@ -288,7 +288,7 @@ def test_text_says_what_is_wrong_and_how_to_fix_it_on_whole_lines() -> None:
     assert f"\nCRITICAL  {long} is broken  [sample.broken]\n          W.\n          Fix: Mend {long}.\n" in told
     assert "\n          Seen at example.com.\n" in told
     assert "\nUNKNOWN   sample: because (example.com)  [bogus]\n" in told
-    assert "\nNot looked at: the moon.\n" in told
+    assert "\nNot checked: the moon.\n" in told
     assert "could not tell" not in told, "evidence is for -v"
     assert "\x1b" not in told, "no colours into a file"
 
@@ -314,7 +314,7 @@ def test_json_holds_every_verdict_with_its_evidence() -> None:
 async def test_what_receivers_demand_is_concluded_last_and_told_behind_the_verdicts() -> None:
     store = await evaluated(named(["example.com", "192.0.2.10"], None, ()), "spf", "spf_sender", "ptr", "receiver")
     assert re.search(r"\nReceivers: .*Gmail at risk, .*\n", text(store))
-    told = text(store, detail=2).partition("Will Office 365 take my mail?")[2]
+    told = text(store, detail=2).partition("Will Office 365 accept my mail?")[2]
     assert told
     assert "UNMET  each sending address has forward-confirmed reverse DNS (FCrDNS)" in told
     assert "answer: 550 5.7.25 This message was blocked" in told

@@ -94,7 +94,7 @@ async def test_three_sections_say_what_breaks_what_heals_and_what_stays(gate: Ga
     assert rest.startswith("WARNING   example.com has no DMARC policy")
     assert "Fix: " not in rest
     assert "\nWould stay: nothing\n" in rest
-    assert "\nNot looked at: zone, with --with" in rest
+    assert "\nNot checked: zone, with --with" in rest
 
 
 async def test_the_gate_may_ask_for_what_is_new_alone(gate: Gate) -> None:
@@ -197,7 +197,7 @@ async def test_what_cannot_be_planned_is_said_before_anything_is_asked(
 async def test_a_plan_that_nothing_asks_for_does_not_pass_for_harmless(gate: Gate) -> None:
     _, told = await gate.run("_dmarc.exmaple.com. TXT v=DMARC1\n", "--without", "_dmarc.example.org:TXT")
     assert "plan.zone. No check here asks for what is planned there; look whether the name is right.\n" in told
-    assert "Not looked at: _dmarc.example.org. No check" in told
+    assert "Not checked: _dmarc.example.org. No check" in told
     assert "No check here asks" not in (await gate.run(DMARC))[1]
 
 

@@ -51,7 +51,7 @@ def test_the_check_of_the_configuration_judges_the_web_configuration_too(
 ) -> None:
     arguments = f"--config.file={config}", f"--web.config.file={web}", "--config.check"
     assert run(*arguments) == 0
-    assert capsys.readouterr().out.endswith(f"{config}: good, 1 targets\n{web}: good\n")
+    assert capsys.readouterr().out.endswith(f"{config}: OK, 1 targets\n{web}: OK\n")
     web.write_text(TLS + "basic_auth_users: {alice: secret}\n")
     config.write_text("limts: {}\n")
     assert run(*arguments) == 64
@@ -198,7 +198,7 @@ async def test_it_serves_on_each_address_below_a_prefix_with_tls_and_passwords(c
     flags = f"--config.file={config}", f"--web.config.file={web}", "--web.health-without-auth"
     trusts = ssl.create_default_context(cafile=web.parent / "ca.crt")
     async with started(*flags, *places, "--web.route-prefix=mail") as log:
-        assert "Verdicts are kept in memory only" in await told("level=warning", log)
+        assert "History is lost on restart" in await told("level=warning", log)
         addresses = (await told("listens on ", log)).split(" ")
         assert [address.rpartition(":")[0] for address in addresses] == ["https://127.0.0.1", "https://127.0.0.2"]
         assert {address.rpartition("/")[2] for address in addresses} == {"mail"}

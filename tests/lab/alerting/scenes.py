@@ -204,7 +204,7 @@ SCENES = [
     ),
     Scene("a PTR record that 20 addresses share vanishes", "`ptr.missing`, one page for all 20", _shared_ptr),
     Scene(
-        "a DKIM key is there for 15 to 30 minutes, gone for as long, and so on",
+        "a DKIM key is there for 15 to 30 minutes, missing for as long, and so on",
         "`dkim.missing`, once, and `DeliverabilityFindingFlapping`, a warning",
         _flapping,
         thresholds={"keep_firing": "8s"},

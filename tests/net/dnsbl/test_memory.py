@@ -153,7 +153,7 @@ class TestMemory:
     ) -> None:
         with caplog.at_level(logging.WARNING):
             world.client.restore(wreck)
-        assert "asked anew" in caplog.text
+        assert "queried again" in caplog.text
         assert (await run(world)).verdict is Verdict.PASS
 
     async def test_the_revision_moves_when_there_is_something_to_save(self, world: World, one: Scripted) -> None:

@@ -18,7 +18,7 @@ TIMEOUT = Doubt(Reason.DNS_TIMEOUT, "no answer")
 
 def test_a_list_that_was_not_asked_is_waited_for() -> None:
     assert list(missing([ONE, replace(TWO, clean=True)])) == [
-        Doubt(Reason.PENDING, "1 of 2 lists gave no usable answer: one has not been queried yet")
+        Doubt(Reason.PENDING, "1 of 2 lists gave no usable answer: one was not asked yet")
     ]
     assert list(missing([replace(ONE, clean=True), replace(TWO, clean=True)])) == []
 
@@ -32,7 +32,17 @@ def test_the_doubt_of_the_list_is_told() -> None:
 def test_without_any_list_that_can_be_believed_the_cause_is_told() -> None:
     lost = [replace(it, quorum=False) for it in (ONE, TWO)]
     assert list(missing([])) == [Doubt(Reason.BLOCKLIST_UNHEALTHY, "no list holds it")]
-    assert list(missing(lost)) == [Doubt(Reason.BLOCKLIST_UNHEALTHY, "none of the lists can be believed: one, two")]
+    assert list(missing(lost)) == [
+        Doubt(
+            Reason.BLOCKLIST_UNHEALTHY,
+            "all blocklists failed the self-test; your resolver is probably blocked: one, two",
+        )
+    ]
     for doubt, reason in ((TIMEOUT, Reason.BLOCKLIST_UNHEALTHY), (EGRESS, Reason.EGRESS)):
         told = [replace(it, doubt=doubt) for it in lost]
-        assert list(missing(told)) == [Doubt(reason, f"none of the lists can be believed: one, two: {doubt.detail}")]
+        assert list(missing(told)) == [
+            Doubt(
+                reason,
+                f"all blocklists failed the self-test; your resolver is probably blocked: one, two: {doubt.detail}",
+            )
+        ]
