@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -141,6 +142,34 @@ def test_a_record_that_has_the_include_already_gets_another_fix() -> None:
     bad = sibling("example.com", "v=spf1 -ip4:198.51.100.0/24 include:_spf.mailco.example -all", passes=False)
     (row,) = grouped(*flat(good, bad))
     assert row.fix.startswith("Add ip4:198.51.100.0/27 ip4:198.51.100.32/29 to the SPF record")
+
+
+def test_all_problems_of_one_name_propose_one_record() -> None:
+    """Whoever pastes one after the other must not end with two records."""
+    newsletter = Authorisation(
+        domain="example.com", sender="news", mail_from=("example.com",), spf_include="spf.news.example"
+    )
+    lacks = {"name": "example.com", "include": "spf.news.example", "remedy": "add it"}
+    wrong = {"name": "example.com", "term": "ip4=203.0.113.7", "right": "ip4:203.0.113.7"}
+    judged = replace(
+        published("example.com", "v=spf1 mx ip4=203.0.113.7 ?all"),
+        findings=state(
+            "spf",
+            domain("example.com"),
+            finding("spf.open-ended", name="example.com", end="?all"),
+            finding("spf.mistaken-modifier", **wrong),
+        ).findings,
+    )
+    rows = grouped(
+        *sibling("example.com", "", passes=False)[:1],
+        state("spf_sender", newsletter, finding("spf_sender.include-missing", **lacks)),
+        judged,
+    )
+    assert len(rows) == 4
+    (record,) = {it for row in rows for it in row.remedy.records}
+    assert record.add == (
+        "v=spf1 ip4:198.51.100.0/27 ip4:198.51.100.32/29 mx ip4:203.0.113.7 include:spf.news.example ~all",
+    )
 
 
 def test_a_missing_record_gets_all_who_are_configured_to_send_with_the_name() -> None:

@@ -82,7 +82,7 @@ MISTAKEN_MODIFIER = Rule(
     why="With '=' it is an unknown modifier. Receivers skip it silently, and it authorises nobody.",
     fix="Write {right} instead of {term} in the SPF record of {name}.",
     ref="RFC 7208 sections 4.6.1 and 6",
-    remedy=remedies.repair_networks,
+    remedy=remedies.correct,
 )
 UNKNOWN_MODIFIER = Rule(
     "spf.unknown-modifier",

@@ -107,7 +107,7 @@ OPEN_ENDED = Rule(
     why='Spoofed mail is "neutral", and filters cannot use that. If the domain has a DMARC policy, that decides.',
     fix='End the SPF record of {name} with "-all" or "~all".',
     ref="RFC 7208 sections 4.7 and 5.1",
-    remedy=remedies.end_refusing,
+    remedy=remedies.correct,
 )
 EXPLANATION_MISSING = Rule(
     "spf.explanation-missing",

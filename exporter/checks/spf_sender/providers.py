@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from exporter.facts import IP, Doubt, Finding, Known, Rule, Severity
+from exporter.facts import IP, Doubt, Finding, Rule, Severity
 from exporter.mail import receiver_replies
 from exporter.mail.dns import Evaluation, Question, Reply, once
 from exporter.mail.spf import remedies
@@ -18,18 +18,8 @@ from exporter.mail.spf.record import SpfResult
 from exporter.mail.spf.worst_case import MOST_COUNTED, Cost, TermTrouble, worst_case
 from exporter.model import Fact, Facts
 from exporter.net import Net
-from exporter.remedies import NOTHING, Remedy
 
 T = TypeVar("T")
-
-_WRONG_NAME = "set spf_include to the name that it gives its customers to include"
-
-
-def _include(findings: Sequence[Finding], known: Known) -> Remedy:
-    """A record for the provider, unless the name to include is wrong itself."""
-    wrong = any(dict(finding.evidence)["remedy"].startswith(_WRONG_NAME) for finding in findings)
-    return NOTHING if wrong else remedies.include(findings, known)
-
 
 INCLUDE_MISSING = Rule(
     "spf_sender.include-missing",
@@ -39,7 +29,7 @@ INCLUDE_MISSING = Rule(
     fix="Authorise {sender}: {remedy}.",
     ref="RFC 7208 section 5.2",
     refusals=receiver_replies.SPF_FAILS,
-    remedy=_include,
+    remedy=remedies.include,
 )
 INCLUDE_TOO_LATE = Rule(
     "spf_sender.include-too-late",
@@ -128,7 +118,7 @@ class Case:
     def missing(self, failed: Sequence[SpfEvaluation] = ()) -> Finding:
         why, remedy = _why(self, failed), f"add include:{self.include} to the SPF record of {self.name}"
         if self.theirs.policy.record is None:
-            remedy = f"{_WRONG_NAME}; {self.include} has no usable SPF record"
+            remedy = f"{remedies.WRONG_NAME}; {self.include} has no usable SPF record"
         elif not self.cost.policy.texts:
             record = f'"v=spf1 include:{self.include} ~all"'
             remedy = f"publish at {self.name} the TXT record {record}, with everything else that sends"

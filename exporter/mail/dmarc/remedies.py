@@ -39,6 +39,8 @@ def publish_missing(findings: Sequence[Finding], known: Known) -> Remedy:
 
 def correct(findings: Sequence[Finding], known: Known) -> Remedy:
     """The published record without faults in its text. All such findings of one record have the same remedy."""
+    if another := publish_missing(findings, known):
+        return another  # it takes the place of this record anyway
     changes = []
     for name in dict.fromkeys(dict(finding.evidence)["name"] for finding in findings):
         found = [it for it in known.texts(f"{name} TXT") or () if is_record(it.encode())]

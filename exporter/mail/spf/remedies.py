@@ -9,7 +9,7 @@ valid, at most 450 octets long (section 3.4), and within the limit of lookups by
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address
 from typing import TypeAlias
 
@@ -21,6 +21,7 @@ from exporter.remedies import NOTHING, DnsChange, Remedy, txt, whole
 
 LONGEST = 450  # octets of a record (RFC 7208 section 3.4)
 CLOSED = "v=spf1 -all"
+WRONG_NAME = "set spf_include to the name that it gives its customers to include"
 
 _Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -44,12 +45,7 @@ def authorise(findings: Sequence[Finding], known: Known) -> Remedy:
     names = dict.fromkeys(name for it in evidence for name in it["name"].split(", "))
     addresses = [ip_address(it["ip"]) for it in evidence]
     unpublished = len(names) == 1 and all(it.get("result") == SpfResult.NONE for it in evidence)
-    shared = {name: include_of_others(name, addresses, known) for name in names}
-    return _all(
-        _authorised(name, (), shared[name][:1], known, unpublished=unpublished)
-        or _authorised(name, addresses, (), known, unpublished=unpublished)
-        for name in names
-    )
+    return _all(_authorised(name, addresses, (), known, unpublished=unpublished) for name in names)
 
 
 def include_of_others(name: str, addresses: Collection[IP], known: Known) -> tuple[str, int] | tuple[()]:
@@ -60,11 +56,24 @@ def include_of_others(name: str, addresses: Collection[IP], known: Known) -> tup
 
 
 def include(findings: Sequence[Finding], known: Known) -> Remedy:
-    """A record for providers whose policy is not included."""
+    """A record for providers whose policy is not included. Nothing, if the name to include is wrong itself."""
+    evidence = [dict(finding.evidence) for finding in findings]
+    if not all(map(_may_help, evidence)):
+        return NOTHING
     wanted: dict[str, list[str]] = {}
-    for it in (dict(finding.evidence) for finding in findings):
+    for it in evidence:
         wanted.setdefault(it["name"], []).append(it["include"])
-    return _all(_authorised(name, (), includes, known, unpublished=False) for name, includes in wanted.items())
+    there = {name: " ".join(known.texts(_record(name)) or ()).lower().split() for name in wanted}
+    return _all(
+        []
+        if any(word.lstrip("+-~?") == f"include:{it}" for word in there[name] for it in includes)
+        else _authorised(name, (), includes, known, unpublished=False)
+        for name, includes in wanted.items()
+    )
+
+
+def _may_help(evidence: Mapping[str, str]) -> bool:
+    return not evidence["remedy"].startswith(WRONG_NAME) and whole(evidence["include"])
 
 
 def first_record(findings: Sequence[Finding], known: Known) -> Remedy:
@@ -86,32 +95,10 @@ def merge(findings: Sequence[Finding], known: Known) -> Remedy:
     return _all(_merged(name, known.texts(_record(name)) or ()) for name in names)
 
 
-def end_refusing(findings: Sequence[Finding], known: Known) -> Remedy:
-    """The record with `~all` at its end. Senders that would fail by that get their terms at once."""
-    changes = []
-    for name in dict.fromkeys(dict(finding.evidence)["name"] for finding in findings):
-        record = _published(name, known)
-        if record is None or record.redirect or (record.all and record.all.qualifier is SpfResult.PASS):
-            return NOTHING
-        words = [word for word in record.text.split() if word.lower() not in ("?all", "~all", "-all")]
-        failing = [it for it in known.findings(name) if it.id.partition(".")[0] != findings[0].id.partition(".")[0]]
-        evidence = [dict(it.evidence) for it in failing]
-        terms = map(term, networks(ip_address(it["ip"]) for it in evidence if "ip" in it and "why" in it))
-        changes.append(_replaced(name, record.text, [words[0], *terms, *words[1:], "~all"]))
-    return _all(changes)
-
-
-def repair_networks(findings: Sequence[Finding], known: Known) -> Remedy:
-    """`ip4=192.0.2.1` as the mechanism that was meant. Other mechanisms ask DNS, and may fail there."""
-    changes = []
-    for name in dict.fromkeys(dict(finding.evidence)["name"] for finding in findings):
-        record = _published(name, known)
-        wrong = [dict(it.evidence)["term"] for it in findings if dict(it.evidence)["name"] == name]
-        if record is None or not all(it.lower().startswith(("ip4=", "ip6=")) for it in wrong):
-            return NOTHING
-        words = [word.replace("=", ":", 1) if word in wrong else word for word in record.text.split()]
-        changes.append(_replaced(name, record.text, words))
-    return _all(changes)
+def correct(findings: Sequence[Finding], known: Known) -> Remedy:
+    """The published record without its faults. Whoever may send with the name and does not pass is in it at once."""
+    names = dict.fromkeys(dict(finding.evidence)["name"] for finding in findings)
+    return _all(_authorised(name, (), (), known, unpublished=False) for name in names)
 
 
 def remove_obsolete(findings: Sequence[Finding], known: Known) -> Remedy:
@@ -141,30 +128,58 @@ def _parsed(text: str) -> SpfRecord | None:
 def _authorised(
     name: str, addresses: Sequence[IP], includes: Sequence[str], known: Known, *, unpublished: bool
 ) -> list[DnsChange]:
-    if known.texts(_record(name)) == () or (unpublished and known.texts(_record(name)) is None):
-        senders, providers = known.senders(name)
+    """One record for all that is found about the name: two that are set one after the other would be one too many."""
+    texts = known.texts(_record(name))
+    found = [(it.rule.remedy, dict(it.evidence)) for it in known.findings(name)]
+    if texts == () or (unpublished and texts is None):
+        wrong = {it["include"] for remedy, it in found if remedy is include and not _may_help(it)}
+        senders, configured = known.senders(name)
+        providers = [it for it in configured if it not in wrong]
         if shared := known.shared_include(senders):
             return _first(name, (), [*providers, *includes, shared[0]])
         return _first(name, [*senders, *addresses], [*providers, *includes])
     record = _published(name, known)
-    if record is None or not (addresses or includes):
+    if record is None:
         return []
-    words = record.text.split()
+    refused = [*addresses, *(ip_address(it["ip"]) for remedy, it in found if remedy is authorise)]
+    wanted = [*includes, *(it["include"] for remedy, it in found if remedy is include and _may_help(it))]
+    mistaken = {it["term"] for remedy, it in found if remedy is correct and "right" in it}
+    open_ended = any(remedy is correct and "end" in it for remedy, it in found)
+    others = include_of_others(name, refused, known)
+    return (_changed(record, name, (), [*wanted, *others[:1]], mistaken, open_ended=open_ended) if others else []) or (
+        _changed(record, name, refused, wanted, mistaken, open_ended=open_ended)
+    )
+
+
+def _changed(
+    record: SpfRecord,
+    name: str,
+    addresses: Sequence[IP],
+    includes: Sequence[str],
+    mistaken: Collection[str],
+    *,
+    open_ended: bool,
+) -> list[DnsChange]:
+    """`mistaken` are modifiers that were meant as mechanisms; `open_ended`: it refuses nobody."""
+    if open_ended and (record.redirect or (record.all and record.all.qualifier is SpfResult.PASS)):
+        return []
+    if not all(it.lower().startswith(("ip4=", "ip6=")) for it in mistaken):
+        return []  # others ask DNS, and may fail there
+    version, *words = record.text.split()
+    words = [word.replace("=", ":", 1) if word in mistaken else word for word in words]
     ends = [number for number, word in enumerate(words) if word.lower().lstrip("+-~?") == "all"]
     at = ends[0] if ends else len(words)
-    asked = [f"include:{it}" for it in dict.fromkeys(includes) if whole(it)]
-    if {it.lstrip("+-~?").lower() for it in words} & {*asked}:
-        return []  # it is there, and does not do what it should
-    return _replaced(name, record.text, [words[0], *map(term, networks(addresses)), *words[1:at], *asked, *words[at:]])
+    there = {word.lstrip("+-~?").lower() for word in words}
+    asked = [it for it in dict.fromkeys(f"include:{it}" for it in includes) if it not in there]
+    rest = [it for it in words[at:] if it not in ("?all", "?ALL")] if open_ended else words[at:]
+    end = ["~all"] if open_ended else []
+    words = [version, *map(term, networks(addresses)), *words[:at], *asked, *rest, *end]
+    return _checked(txt(name, " ".join(words), (record.text,))) if " ".join(words) != record.text else []
 
 
 def _first(name: str, addresses: Iterable[IP], includes: Iterable[str]) -> list[DnsChange]:
     terms = [*map(term, networks(addresses)), *(f"include:{it}" for it in dict.fromkeys(includes))]
     return _checked(txt(name, " ".join(("v=spf1", *terms, "~all")))) if terms else []
-
-
-def _replaced(name: str, before: str, words: Sequence[str]) -> list[DnsChange]:
-    return _checked(txt(name, " ".join(words), (before,)))
 
 
 def _checked(change: DnsChange) -> list[DnsChange]:
