@@ -1,7 +1,8 @@
-"""With a full dump of what DNS has, planned records change nothing: the best proof that they say what DNS says."""
+"""Planned records are seen as they are once they are published, and a full dump of what DNS has changes nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -19,36 +20,38 @@ from exporter.config import Nameserver, load
 from exporter.demo.registry import Name
 from exporter.demo.small_world import SmallWorld
 from exporter.engine.difference import difference
+from exporter.engine.store import Store
 from exporter.mail import names
 from exporter.net.planned import zone_file
-from exporter.net.planned.records import PlannedRecords
+from exporter.net.planned.records import PlannedFile, PlannedRecords
 from tests.worlds.world import CATALOGUE, PAUSE, World, worlds
 
 pytestmark = pytest.mark.long
 
 # A wildcard, DNSSEC with DANE, MTA-STS over HTTPS, many includes. All others have been tried by hand.
-CHOSEN = ("wildcard-zone", "postfix-dane", "google-workspace-mta-sts", "four-providers")
-WORLDS = [it for it in worlds() if it.name in CHOSEN]
+UNCHANGED = ("wildcard-zone", "postfix-dane", "google-workspace-mta-sts")
+PUBLISHED = ("postfix-dane", "four-providers")
+HEAD = "$TTL 300\n$ORIGIN .\n@ SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 300\n@ NS ns.invalid.\n"
 
 
-def dump(world: World, apex: str) -> str:
+def chosen(*wanted: str) -> list[World]:
+    return [it for it in worlds() if it.name in wanted]
+
+
+def dump(world: World, apex: str) -> PlannedFile:
     """The zone as a server of it would dump it."""
-    head = "$TTL 300\n$ORIGIN .\n@ SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 300\n@ NS ns.invalid.\n"
-    zone = dns.zone.from_text(head + world.zone, origin=".", relativize=False)
+    zone = dns.zone.from_text(HEAD + world.zone, origin=".", relativize=False)
     home = dns.name.from_text(apex)
     lines = [f"{apex}. 300 IN SOA ns.invalid. hostmaster.invalid. 2026050101 3600 600 86400 300"]
     for name, stored in zone.iterate_rdatasets():
         if name.is_subdomain(home) and stored.rdtype != dns.rdatatype.SOA:
             lines.append(stored.to_text(name))
-    return "\n".join(lines)
+    return zone_file.parse(apex, "\n".join(lines).encode())
 
 
-@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
-async def test_with_a_full_dump_nothing_changes(world: World) -> None:
+async def two_looks(world: World, files: Sequence[PlannedFile], *, share: bool) -> planned.TwoLooks:
     clock, others = SystemClock(), world.others
     registered = {names.registered(name): Name() for name in world.hosted}
-    files = [zone_file.parse(zone, dump(world, zone).encode()) for zone in world.hosted]
-    assert files
     small = SmallWorld(
         world.zone, others.mail_servers, registered | others.registrations, others.pages_at(clock.wall()), clock
     )
@@ -58,14 +61,51 @@ async def test_with_a_full_dump_nothing_changes(world: World) -> None:
         enabled = planned.checks(CATALOGUE, settings.running)
         looker = Looker(CATALOGUE, settings, enabled, clock, open_clients=opened)
         try:
-            looks = planned.TwoLooks(looker, PlannedRecords(files), share=False)
+            looks = planned.TwoLooks(looker, PlannedRecords(files), share=share)
             await looks.run()
         finally:
             await looker.close()
-    policy = FindingPolicy(settings.severities)
-    change = difference(looks.now, looks.then, policy, clock.wall())
+    return looks
+
+
+@pytest.mark.parametrize("world", chosen(*UNCHANGED), ids=lambda world: world.name)
+async def test_with_a_full_dump_nothing_changes(world: World) -> None:
+    files = [dump(world, zone) for zone in world.hosted]
+    assert files
+    looks = await two_looks(world, files, share=False)
+    change = difference(looks.now, looks.then, FindingPolicy(), SystemClock().wall())
     assert change.nothing, change
     assert looks.then.keys() == looks.now.keys()
     assert {it.key for it in looks.then if it.doubt} == {it.key for it in looks.now if it.doubt}
     evidence = [exchange.via for it in looks.then if it.latest for exchange in it.latest.transcript]
     assert any("planned" in via for via in evidence), "the plan has been asked"
+
+
+def without_every_third(world: World) -> World:
+    """The same world, after somebody has removed every third record of its own zones."""
+    lines, seen = [], 0
+    for line in world.text.splitlines():
+        owner = line.partition(" ")[0].rstrip(".")
+        if any(names.under(owner, zone) for zone in world.hosted):
+            seen += 1
+            if seen % 3 == 1:
+                continue
+        lines.append(line)
+    return World(world.name, "\n".join(lines))
+
+
+def found(store: Store) -> set[tuple[object, ...]]:
+    return {(state.key, active.finding.key, active.finding.severity) for state in store for active in state.findings}
+
+
+@pytest.mark.parametrize("world", chosen(*PUBLISHED), ids=lambda world: world.name)
+async def test_what_is_found_with_a_plan_is_found_once_it_is_published(world: World) -> None:
+    """Though the second look runs again only what the plan changes."""
+    published = without_every_third(world)
+    files = [dump(published, zone) for zone in world.hosted]
+    looks = await two_looks(world, files, share=True)
+    truth = (await two_looks(published, files, share=True)).now
+    assert found(looks.then) == found(truth)
+    assert found(looks.then) != found(looks.now), "the plan breaks something"
+    assert looks.then.keys() == truth.keys()
+    assert {it.key for it in looks.then if it.doubt} == {it.key for it in truth if it.doubt}
