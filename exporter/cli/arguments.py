@@ -13,6 +13,10 @@ from exporter.cli.exit_codes import Exit, FailOn
 from exporter.views.public import external_url, route_prefix
 
 PORT = 10554
+_CHECK_ENDS = (
+    "Exit code: 0 OK, 1 warnings, 2 critical, 3 the DNS of the target is unknown, 64 a wrong command line or file. "
+    "130: Ctrl-C ended it, and what was checked until then is printed."
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,7 +59,11 @@ def parser() -> argparse.ArgumentParser:
     top.set_defaults(command=None)
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
-    _check(commands.add_parser("check", help="check once, for a person or a CI job", allow_abbrev=False))
+    _check(
+        commands.add_parser(
+            "check", help="check once, for a person or a CI job", epilog=_CHECK_ENDS, allow_abbrev=False
+        )
+    )
 
     _init(commands.add_parser("init", help="write a configuration to begin with, from DNS", allow_abbrev=False))
 

@@ -12,6 +12,8 @@ The rules:
 - A name below a planned delegation is asked in DNS if DNS delegates it to one of the same servers. Else it is unclear.
 - Where a wildcard in DNS may have given an answer that the plan takes away, it is unclear. If it gave none, NODATA may
   stand where NXDOMAIN would be right: either is absence.
+- A name whose usual types are all removed does not exist, unless a usual name below it does. Then a wildcard of DNS
+  may cover it, which is unclear.
 - What is unclear is REFUSED, and the detail says why: it is neither there nor absent.
 """
 
@@ -38,6 +40,8 @@ from exporter.net.planned.records import (
 VIA = "planned"
 LONGEST_CHAIN = 16  # CNAMEs, as in wire.py
 NEGATIVE_TTL = 300  # seconds, of a planned "no": nothing rests on it
+USUAL_TYPES = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TLSA", "TXT")
+USUAL_LABELS = ("_dmarc", "_domainkey", "_tcp", "mail", "www")
 NOBODY = "no-such-name-3f1c"  # below a name, only a wildcard answers for it
 
 _Ask = Callable[[Question], Awaitable[Reply]]
@@ -167,10 +171,10 @@ class PlannedDns:
         if not reply.status.conclusive:
             return real
         there = reply.exists or bool(reply.chain)  # what a wildcard may have given
-        if self._plan.removes(Question(name, "CNAME") if reply.chain else question):  # beside an alias nothing stands
-            if name != apex and await self._wild(parent(name), rdtype, ask):
-                return _unclear(question, f"a wildcard may answer for {name} once its records are removed")
-            return await self._planned(question, Absence.NODATA, apex, ask)
+        if self._plan.touches(name):
+            gone = self._plan.removes(Question(name, "CNAME") if reply.chain else question)
+            if gone or reply.void:
+                return await self._removed(question, real, apex, ask, gone=gone)
         if name in records.exists:
             if there and name != apex and await self._same(question, reply, parent(name), ask):
                 return _unclear(question, f"a wildcard may have answered for {name}, and does so no longer")
@@ -180,6 +184,31 @@ class PlannedDns:
                 return await self._planned(question, Absence.NODATA, apex, ask)
             return real
         return await self._uncovered(question, real, apex, ask)
+
+    async def _removed(self, question: Question, real: _Step, apex: str, ask: _Ask, *, gone: bool) -> _Step:
+        """A name that loses records, perhaps all. `gone`: also those in question. Then a wildcard may cover it."""
+        name, rdtype = question
+        if name == apex or name in self._plan.loose.exists or await self._left(name, ask):
+            return await self._planned(question, Absence.NODATA, apex, ask) if gone else real
+        for above in ancestors(parent(name)):
+            if await self._wild(above, rdtype, ask):
+                return _unclear(question, f"a wildcard may answer for {name} once its records are removed")
+            if above == apex:
+                break
+        return await self._planned(question, Absence.NXDOMAIN, apex, ask)
+
+    async def _left(self, name: str, ask: _Ask) -> bool:
+        """Does the name still exist without what is removed? By the types and the names below that are usual."""
+        usual = [Question(name, rdtype) for rdtype in USUAL_TYPES]
+        usual += [Question(f"{label}.{name}", "TXT") for label in USUAL_LABELS]
+        for question in usual:
+            if not self._plan.removes(question):
+                reply = await ask(question)
+                alias = bool(reply.chain) and not self._plan.removes(Question(question.name, "CNAME"))
+                there = reply.exists if question.name == name else reply.status is not Status.NXDOMAIN
+                if not reply.status.conclusive or alias or (there and not reply.chain):
+                    return True
+        return False
 
     async def _uncovered(self, question: Question, real: _Step, apex: str, ask: _Ask) -> _Step:
         """A name that the plan does not have: one of its names above may end a wildcard of DNS, or be a wildcard."""

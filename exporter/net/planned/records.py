@@ -177,7 +177,8 @@ class PlannedRecords:
         self._zones = {apex: WholeZone(apex, _merged(some)) for apex, some in parts.items()}
         self.loose = loose
         self._check()
-        owners = loose.owners | {it.name for it in self.removed}
+        self._losing = frozenset(it.name for it in self.removed)
+        owners = loose.owners | self._losing
         self._near = {names.registered(it.removeprefix("*.")) for it in owners} | self._zones.keys()
 
     def _check(self) -> None:
@@ -212,6 +213,10 @@ class PlannedRecords:
     def removes(self, question: Question) -> bool:
         return not self.removed.isdisjoint({question, Question(question.name, EVERY)})
 
+    def touches(self, name: str) -> bool:
+        """Is a record of that very name removed?"""
+        return name in self._losing
+
     def near(self, name: str) -> bool:
         """May the plan change what DNS says of the name? If not, it certainly does not."""
         return not self._near.isdisjoint(ancestors(name.lower()))
@@ -224,7 +229,7 @@ class PlannedRecords:
             known = {it.name for it in file.sets} if about is None else set()
             if not any(it in known or (about and names.under(it, about)) for it in names_asked):
                 yield file.name
-        yield from sorted({it.name for it in self.removed} - names_asked)
+        yield from sorted(self._losing - names_asked)
 
 
 def _merged(files: Iterable[PlannedFile]) -> Records:

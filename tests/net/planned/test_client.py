@@ -120,19 +120,27 @@ async def test_an_alias_in_some_records_is_all_that_its_name_has() -> None:
 
 
 async def test_a_record_can_be_removed() -> None:
-    dns = planned(removed=["example.com MX", "old.example.com *", "www.example.com CNAME"])
+    dns = planned(removed=["example.com MX", "old.example.com *", "www.example.com CNAME", "mx.example.com A"])
     assert await told(dns, "example.com", "MX") == "nodata"
     assert await told(dns, "example.com", "NS") == "answer ns1.example.net"
+    assert await told(dns, "old.example.com", "A") == "nxdomain", "nothing is left of it"
+    assert await told(dns, "www.example.com", "A") == "nxdomain"
+    assert [await told(dns, "mx.example.com", it) for it in ("A", "AAAA")] == ["nxdomain", "nxdomain"]
+
+
+async def test_what_is_left_of_a_name_or_below_it_keeps_it_in_dns() -> None:
+    world = f"{WORLD}both.example.com. A 192.0.2.5\nboth.example.com. TXT x\n_dmarc.old.example.com. TXT y\n"
+    dns = planned(removed=["both.example.com A", "old.example.com *"], world=world)
+    assert [await told(dns, "both.example.com", it) for it in ("A", "AAAA", "MX")] == ["nodata"] * 3
     assert await told(dns, "old.example.com", "A") == "nodata"
-    assert await told(dns, "www.example.com", "A") == "nodata"
 
 
 async def test_what_an_alias_gives_is_not_at_its_name_and_cannot_be_removed_there() -> None:
     assert (
         await told(planned(removed=["www.example.com A"]), "www.example.com", "A") == "answer mx.example.com 192.0.2.25"
     )
-    assert await told(planned(removed=["mx.example.com A"]), "www.example.com", "A") == "nodata mx.example.com"
-    assert await told(planned(removed=["www.example.com *"]), "www.example.com", "A") == "nodata"
+    assert await told(planned(removed=["mx.example.com A"]), "www.example.com", "A") == "nxdomain mx.example.com"
+    assert await told(planned(removed=["www.example.com *"]), "www.example.com", "A") == "nxdomain"
 
 
 async def test_what_a_wildcard_may_have_said_is_unclear() -> None:
@@ -142,8 +150,15 @@ async def test_what_a_wildcard_may_have_said_is_unclear() -> None:
     assert reply.status is Status.REFUSED
     assert "a wildcard may have answered for new.wild.example.com" in reply.detail
     assert await told(dns, "b.new.wild.example.com", "TXT") == "refused"
-    assert await told(dns, "x.wild.example.com", "A") == "nodata"
+    assert await told(dns, "x.wild.example.com", "A") == "nxdomain", "the wildcard has another type"
+    assert await told(dns, "x.wild.example.com", "TXT") == "refused", "which covers it then"
     assert await told(dns, "else.wild.example.com", "TXT") == "answer TXT(strings=(b'wild',))"
+
+
+async def test_a_wildcard_further_up_may_cover_a_name_that_is_removed_with_all_above_it() -> None:
+    world = f"{WORLD}k._domainkey.wild.example.com. TXT key\n"
+    dns = planned(removed=["k._domainkey.wild.example.com TXT"], world=world)
+    assert await told(dns, "k._domainkey.wild.example.com", "TXT") == "refused"
 
 
 async def test_a_planned_answer_is_signed_where_dns_proves_its_zone() -> None:
