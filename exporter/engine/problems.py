@@ -190,6 +190,8 @@ class Affected:
     def domains(self, target: Target) -> frozenset[str]:
         """None for a target that is not of one domain more than of all, such as the resolver."""
         match target:
+            case Authorisation(domain=name):  # first, as there are most of them
+                return self._one(name, (name,))
             case Greeting(sender=sender) | EhloProbe(sender=sender):
                 return self._sent_by(frozenset((sender,)))
             case Address(ip=ip) | Reputation(subject=ip) if str(ip) in self._senders:
@@ -223,8 +225,16 @@ class Gathering:
         self._members: dict[ProblemKey, list[Member]] = defaultdict(list)
 
     def add(self, state: CheckState) -> None:
-        for key, effective in failing(state, self._policy, self._now):
-            self._members[key].append(Member(state.check, state.target, effective))
+        if state.findings:
+            self.take(state, state.effective(self._policy, self._now))
+
+    def take(self, state: CheckState, effective: Iterable[EffectiveFinding]) -> None:
+        """The same, if somebody has its findings under the policy already."""
+        if not state.check.concludes:
+            for it in effective:
+                if it.fails:
+                    key = it.finding.id, cause(it.finding, state.target)
+                    self._members[key].append(Member(state.check, state.target, it))
 
     def problems(self) -> Iterator[Problem]:
         """In no order."""
@@ -265,7 +275,7 @@ def cause(finding: Finding, target: Target) -> Labels:
 
 
 def _problem(about: Labels, members: list[Member], affected: Affected, held: Known) -> Problem:
-    ordered = sorted(members, key=lambda it: (it.effective.active.since, it.target.title))
+    ordered = sorted(members, key=lambda it: (it.effective.active.since, it.target.key))
     first, *others = {id(it): it for it in (affected.domains(member.target) for member in members)}.values()
     hurt = first.union(*others) if others else first
     severity = worst(it.effective.severity for it in members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from exporter.views.fleet.summary import RANKS, Fleet, Level, Summary
 PROBLEMS = 10  # on the page of a target
 EVERY = 500  # states whose history and actions are on a page
 CARDS = 30
+BREATH = 500  # states looked at before the loop may do other work
 RECORDS = 25_000  # characters to paste
 ROOM = 45_000  # characters of text that the cards of one page may have
 NAMED = 6  # senders and mail hosts
@@ -62,19 +64,26 @@ class TargetPages:
     async def target(self, path: str, selection: Selection) -> str:
         """All targets that have the labels in the path, or whose key it is."""
         asked = _labels(path)
-        states = list(self._with_labels(path, asked))
+        states = []
+        for count, state in enumerate(self._with_labels(path, asked), 1):
+            states.append(state)
+            if count % BREATH == 0:
+                await asyncio.sleep(0)
         if not states:
             raise PageNotFoundError(f"no target {path[:200]!r} is configured")
         fleet = await self._summary.with_fixes()
         total = len(states)
         states = [it for it in states if it.check.id == selection.check] or states
-        states.sort(key=lambda it: (RANKS[fleet.mark(it.key)], it.check.id, it.target.title))
+        states.sort(key=lambda it: (RANKS[fleet.mark(it.key)], it.check.id, it.target.key))
+        await asyncio.sleep(0)
         title = " ".join(value or name for name, value in asked)
         domain = asked[0][1] if [name for name, _ in asked] == ["domain"] else ""
         board = LightBoard(self._store, fleet)
         pairs = board.around(domain) if domain else dict.fromkeys(it.key for it in states)
+        await asyncio.sleep(0)
         marks = Counter(fleet.mark(key) for key in pairs)
         found = list(_problems(fleet, {it.target.key for it in states}, domain))
+        await asyncio.sleep(0)
         paged = Paged.of(states, selection.page, CARDS)
         made = self._cards(paged.rows, fleet.held)
         room = Room(RECORDS)
@@ -106,8 +115,8 @@ class TargetPages:
         fewest = min((self._store.pairs_of(name, value) for name, value in asked), key=len)
         wanted = frozenset(asked)
         for key in dict.fromkeys((*fewest, *self._store.pairs_of(*NO_LABEL))):
-            state = self._store[key]
-            if state.target.key == path or wanted <= {*state.target.identity}:
+            state = self._store.get(*key)  # None: it has left meanwhile
+            if state and (state.target.key == path or wanted <= {*state.target.identity}):
                 yield state
 
     def _shown_lights(self, board: LightBoard, domain: str, asked: Labels) -> list[tuple[Light, Level | None]]:

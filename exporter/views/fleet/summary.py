@@ -22,7 +22,7 @@ from enum import StrEnum
 from hashlib import blake2s
 from typing import NamedTuple
 
-from exporter.check_state import CheckState, FindingPolicy, Key
+from exporter.check_state import CheckState, EffectiveFinding, FindingPolicy, Key
 from exporter.clock import Clock
 from exporter.engine.held import Held
 from exporter.engine.problems import Gathering, Problem, order
@@ -159,15 +159,16 @@ class Summary:
         gathering, counts, marks = Gathering(people.affected, held, policy, now), Counter[Level](), dict[Key, Level]()
         doubtful, expires = list[tuple[CheckState, Level]](), float("inf")
         for count, state in enumerate(await _those(states, lambda it: bool(it.findings) or it.doubt is not None), 1):
-            mark = level_of(state, policy, now)
+            effective = state.effective(policy, now)
+            mark = _level(state, effective)
             if mark is not Level.PASS:
                 counts[mark] += 1
                 marks[state.key] = mark
             if mark in (Level.UNKNOWN, Level.PENDING):
                 if not state.check.concludes:  # its doubts are those of others
                     doubtful.append((state, mark))
-            elif state.findings:
-                gathering.add(state)
+            else:
+                gathering.take(state, effective)
             for it in state.target.accept:
                 if it.until is not None and now < it.until < expires:
                     expires = it.until
@@ -211,8 +212,8 @@ class Summary:
         return self._census[1]
 
 
-def level_of(state: CheckState, policy: FindingPolicy, now: float) -> Level:
-    severities = [it.severity for it in state.effective(policy, now) if it.fails]
+def _level(state: CheckState, effective: Iterable[EffectiveFinding]) -> Level:
+    severities = [it.severity for it in effective if it.fails]
     if severities:
         return Level.CRITICAL if Severity.CRITICAL in severities else Level.WARNING
     if state.doubt is None:
