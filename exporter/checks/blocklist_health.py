@@ -43,7 +43,7 @@ LISTS_THE_WORLD = Rule(
 DEAD = Rule(
     "blocklist_health.dead",
     Severity.WARNING,
-    says="{blocklist} does not list its own test entry: {detail}",
+    says="{blocklist} failed its self-test: {detail}",
     why='The list is dead or empty, or it does not answer this resolver. Its "not listed" proves nothing.',
     fix="Query {blocklist} through your own recursive resolver, registered or with a key if the list requires it. "
     "Otherwise remove it from `blocklists`.",

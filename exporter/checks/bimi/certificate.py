@@ -29,7 +29,7 @@ NO_CERTIFICATE = Rule(
 CERTIFICATE_UNREADABLE = Rule(
     "bimi.certificate-unreadable",
     Severity.WARNING,
-    says="{url} has no certificate: {why}",
+    says="the mark certificate at {url} is not readable: {why}",
     why=NO_LOGO,
     fix="Publish the mark certificate and its issuers' chain in PEM at {url}, as the authority delivers them.",
     ref=f"{VMC} section 3.3",
