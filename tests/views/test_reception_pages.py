@@ -1,4 +1,4 @@
-"""The pages that answer "Will Office 365 take my mail?": demand by demand, in the receiver's own words."""
+"""The pages that answer "Will Office 365 accept my mail?": demand by demand, in the receiver's own words."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ async def test_addresses_that_are_not_public_are_dialled_only_when_configured() 
         mail, loopback = SmtpClient("probe.example.net", FakeClock(), deadlines=SHORT), ip_address("127.0.0.1")
         found = await mail.probe(MailHost(host="mx.example.com", port=port), loopback)
         configured = await mail.probe(MailHost(host="mx.example.com", port=port, configured=True), loopback)
-        assert "127.0.0.1 is not a public address (loopback)" in found.passed_over
+        assert "127.0.0.1 is no public address (loopback)" in found.passed_over
         assert found.greeting is None
         assert configured.rejected is not None
         assert (await redirected.probe(HOST, loopback)).rejected is not None, "the dial knows better"
