@@ -293,7 +293,7 @@ def test_what_is_told_leads_to_pages_that_exist(seen: Seen) -> None:
 
 async def test_its_mail_servers_say_to_a_bad_helo_name_what_office_365_says() -> None:
     async with DemoWorld(OneDay()) as demo:
-        found = re.search(r"nc (\S+) (\d+) .* say (EHLO \S+)$", demo.told("http://127.0.0.1:10554"), re.MULTILINE)
+        found = re.search(r"nc (\S+) (\d+) .* type (EHLO \S+)$", demo.told("http://127.0.0.1:10554"), re.MULTILINE)
         assert found
         reader, writer = await asyncio.open_connection(found[1], int(found[2]))
         assert (await reader.readline()).startswith(b"220 mx1.example.com ")

@@ -57,7 +57,7 @@ class Demo:
         seen = set(todo)
         while todo:
             page = self.get(todo.pop())
-            links = {unescape(link) for link in re.findall(r'(?:href|action)="([^"]*)"', page)}
+            links = {unescape(link) for link in re.findall(r'(?:href|action)="([^"#][^"]*)"', page)}
             ours = {link.removeprefix(PREFIX) for link in links if not link.startswith("https://")}
             assert all(link.startswith(PREFIX + "/") for link in links if not link.startswith("https://")), links
             todo |= ours - seen
