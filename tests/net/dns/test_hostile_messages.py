@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import re
 import struct
@@ -137,13 +138,17 @@ class Liar:
         return any(_justified(reply, query, message) for message in self.sent.get(name, ()))
 
     def read(self, name: str, question: Question) -> None:
-        """Read each message once more, to see how long that takes."""
+        """Read each message once more, to see how long that takes. A look for garbage depends on all that a process has."""
         query = wire.query(question)
-        for message in self.sent.pop(name, ()):
-            before = time.thread_time()
-            if wire.answers(message, query):
-                wire.decode(message, query)
-            self.slowest = max(self.slowest, time.thread_time() - before)
+        gc.disable()
+        try:
+            for message in self.sent.pop(name, ()):
+                before = time.thread_time()
+                if wire.answers(message, query):
+                    wire.decode(message, query)
+                self.slowest = max(self.slowest, time.thread_time() - before)
+        finally:
+            gc.enable()
 
 
 def _asked(query: bytes) -> tuple[str, str]:
