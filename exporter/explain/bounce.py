@@ -21,9 +21,10 @@ from typing import Any
 from exporter.explain.loglines import Attempt, attempts, read_block
 from exporter.explain.reply import read_reply
 
-LARGEST = 1024 * 1024  # bytes of a mail that are looked at; the original message comes last
+LARGEST = 512 * 1024  # bytes of a mail that are looked at; the original message comes last
 LONGEST = 65_536  # characters of a text that somebody pastes
 LONGEST_TEXT = 32_768  # characters of one part, after decoding
+MOST_LINES = 8000
 MOST_PARTS = 60  # more is no bounce, and is read as plain text
 MOST_RECIPIENTS = 20
 DEEPEST = 3  # bounces inside of forwarded mails
@@ -94,6 +95,8 @@ class Bounce:
 def read(given: str | bytes) -> Bounce:
     """Of a mail, a part of one, a log line or a reply alone. It never fails."""
     octets = given[:LARGEST] if isinstance(given, bytes) else given[:LARGEST].encode("utf-8", "replace")[:LARGEST]
+    if octets.count(b"\n") > MOST_LINES:
+        octets = b"\n".join(octets.split(b"\n", MOST_LINES)[:MOST_LINES])
     return _mail(octets, 0) if _is_mail(octets) else _text(_plain(octets))
 
 
@@ -314,6 +317,8 @@ def _report(group: _Fields, action: str, recipient: str, told: list[Attempt], wr
 def _diagnostic(value: str) -> str:
     """Without the type in front, and a comment of the server that wrote it."""
     kind, mark, rest = value.partition(";")
+    if kind.strip().lower() == "x-unix" and rest.strip().isdigit():
+        return f"command died with status {rest.strip()[:4]}"
     return rest.strip() if mark and re.fullmatch(r"[A-Za-z0-9 _-]{1,30}", kind) else value
 
 

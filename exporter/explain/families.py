@@ -25,7 +25,7 @@ _KNOWN = re.compile(
 )
 _KEYS = {
     "id", "kind", "who", "means", "fix", "says", "through", "words", "weak", "codes", "stages", "class", "findings",
-    "related", "source", "weight", "yields",
+    "related", "source", "weight", "yields", "pairs", "network",
 }  # fmt: skip
 _STAGES = {
     "connect": Stage.GREETING,
@@ -100,6 +100,8 @@ class Family:
     findings: tuple[str, ...] = ()
     related: tuple[str, ...] = ()
     weight: int = 0  # points before others
+    pairs: tuple[tuple[str, str], ...] = ()  # words that mean it when they stand close to each other, in this order
+    network: bool = False  # a server's reply means it only if its status says that it is about the network
     yields: tuple[str, ...] = ()  # kinds that are meant instead, if their words are there too
 
     def at(self, stage: Stage | None) -> bool:
@@ -143,6 +145,8 @@ def _families(path: Path) -> Iterator[Family]:
             findings=tuple(entry.get("findings", ())),
             related=tuple(entry.get("related", ())),
             weight=entry.get("weight", 0),
+            pairs=tuple((a, b) for it in entry.get("pairs", ()) for a in it["first"] for b in it["then"]),
+            network=entry.get("network", False),
             yields=tuple(entry.get("yields", ())),
         )
 

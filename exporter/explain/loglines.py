@@ -100,9 +100,14 @@ _FAULTS = (
     _form("h=", rf"\bH={_HOST} (?:\([^()]{{0,255}}\) )?\[{_IP}\]"),
     _form("stat=deferred: ", rf"\bstat=Deferred: [^.]{{0,80}} (?:by|with|from) {_HOST}"),
 )
+_AFTERTHOUGHT = re.compile(  # of sendmail
+    r"5\d\d (?:5\.\d\.\d )?<?[^<>\s]{1,320}>?\.\.\. (?:Service unavailable|Can't create output|unknown mailer error)",
+    re.ASCII | re.IGNORECASE,
+)
+_ANSWER = re.compile(rf"<<< ?{_CODE}", re.ASCII)
 _TUPLE = re.compile(r"\(([45][0-9]{2}), b?['\"]", re.ASCII)  # as Python prints it
 _DETAILS = (
-    _form("status=", r"\bstatus=(?:bounced|deferred|undeliverable|expired|SOFTBOUNCE)[^(]{0,80}\((.*)\)"),  # Postfix
+    _form("status=", r"\bstatus=(?:bounced|deferred|undeliverable|expired|SOFTBOUNCE)[^(]{0,80}\((.*)"),  # Postfix
     _form("stat=", r"\bstat=(.*)"),  # sendmail
     _form("delivery ", r"\bdelivery \d{1,9}: (?:failure|deferral): (.*)"),  # qmail
     _form(
@@ -195,7 +200,7 @@ def read_block(text: str) -> Attempt | None:
     writer = next(
         (found["host"] for form in _WRITERS if form.part in lower and (found := form.pattern.search(flat))), ""
     )
-    attempt = _wrapped(flat, lower) or _bare(text, flat, lower)
+    attempt = _wrapped(_session(text) or flat, lower, flat) or _bare(text, flat, lower)
     if attempt is None:
         return None
     host, ip = (attempt.host, attempt.ip) if attempt.host or attempt.ip else _host(flat, lower)
@@ -210,7 +215,21 @@ def read_block(text: str) -> Attempt | None:
     )
 
 
-def _wrapped(flat: str, lower: str) -> Attempt | None:
+def _session(text: str) -> str:
+    """Of a transcript of a session the reply that refused: what the client says itself behind it is no part of it."""
+    if "<<<" not in text:
+        return ""
+    lines = text.splitlines()
+    starts = [place for place, line in enumerate(lines) if _ANSWER.match(line.lstrip())]
+    if not starts:
+        return ""
+    of_reply = ("<<<", " ", "\t") if lines[starts[0]].startswith("<<<") else ("<<<",)
+    end = next((it for it in range(starts[0] + 1, len(lines)) if not lines[it].startswith(of_reply)), len(lines))
+    first, *more = lines[starts[0] : end]
+    return " ".join(" ".join([*lines[: starts[0]], first, *(line.removeprefix("<<<") for line in more)]).split())
+
+
+def _wrapped(flat: str, lower: str, whole: str) -> Attempt | None:
     for form in _WRAPPINGS:
         if form.part not in lower:
             continue
@@ -224,7 +243,7 @@ def _wrapped(flat: str, lower: str) -> Attempt | None:
         named = found.groupdict()
         reply = read_reply(
             _until_fold(flat[found.end() : found.end() + LONGEST_REPLY]),
-            stage=_log_stage(named.get("stage")) or stage_of(flat),
+            stage=_log_stage(named.get("stage")) or stage_of(whole),
         )
         return Attempt(reply, named.get("host") or "", named.get("ip") or "")
     return None
@@ -266,17 +285,18 @@ def _bare(text: str, flat: str, lower: str) -> Attempt | None:
     inner = next((detail[1] for detail in details if detail), "")
     for form in _FAULTS:
         if form.part in lower and (found := form.pattern.search(inner or flat)):
-            fault = (inner or flat)[found.start() :]
+            fault = inner or flat[found.start() :]
             return Attempt(_fault(fault), found["host"], found["ip"] if "ip" in found.groupdict() else "", remote=False)
     if inner:
         reply = read_reply(inner, stage=stage_of(flat))
         return Attempt(reply if reply.code else _fault(inner), remote=reply.code is not None)
-    if starts := _STARTS.search(text):
+    starts = next((it for it in _STARTS.finditer(text) if not _AFTERTHOUGHT.match(text, it.end())), None)
+    if starts:
         rest = " ".join(text[starts.end() : starts.end() + LONGEST_REPLY].split())
         return Attempt(read_reply(_until_fold(rest), stage=stage_of(flat)))
     if not flat:
         return None
-    return Attempt(_fault(_until_fold(flat)), remote=False)
+    return Attempt(_fault(flat), remote=False)
 
 
 def _fault(text: str) -> Reply:

@@ -17,6 +17,8 @@ from exporter.explain.reply import Reply, words
 
 DISTINCT = 3  # words that say enough by themselves, whoever writes them
 CLOSE = 2  # points; a second cause this close to the first is named too
+NETWORK = "4"  # the subject of such status codes (RFC 3463 section 3.5)
+NEAR, FAR = 3, 7  # words, at most, between two that belong together
 PRIVATE = 3  # digits of a detail that no standard gives
 MOST = 3  # causes of one reply
 _VAGUE = {f"{kind}.{rest}" for kind in "45" for rest in ("0.0", "1.0", "2.0", "5.0", "5.1", "5.2", "7.0", "7.1")}
@@ -44,6 +46,7 @@ class Phrase:
     through: str | None = None  # the last status code, if `status` begins a range of codes
     rules: tuple[str, ...] = ()
     weak: bool = False
+    gap: int | None = None  # words, at most, between two parts; None: any
 
     @property
     def length(self) -> int:
@@ -81,7 +84,9 @@ def phrases(families: Iterable[Family]) -> list[Phrase]:
         for weak, texts in ((False, family.words), (True, family.weak)):
             for text in texts:
                 parts = tuple(part for piece in text.split("...") if (part := " ".join(words(piece))))
-                made.append(Phrase(family, text, parts, weak=weak))
+                made.append(Phrase(family, text, parts, weak=weak, gap=FAR if len(parts) == 2 else None))
+        for pair in family.pairs:
+            made.append(Phrase(family, " ... ".join(pair), tuple(" ".join(words(it)) for it in pair), gap=NEAR))
     return made
 
 
@@ -94,6 +99,7 @@ class Matcher:
         for phrase in self.phrases:
             for word in {word for part in phrase.parts for word in part.split()}:
                 frequency[word] += 1
+        self._words = {phrase.text: {*words(phrase.text)} for phrase in self.phrases}
         self._by_word: dict[str, list[Phrase]] = defaultdict(list)
         self._by_status: dict[str, list[Phrase]] = defaultdict(list)
         self._by_code: dict[str, list[Family]] = defaultdict(list)
@@ -113,7 +119,7 @@ class Matcher:
         padded = f" {reply.said} "
         for word in set(reply.said.split()):
             for phrase in self._by_word.get(word, ()):
-                if phrase.of(reply.kind) and phrase.family.at(reply.stage) and _in_order(phrase.parts, padded):
+                if phrase.of(reply.kind) and phrase.family.at(reply.stage) and _fits(phrase, padded):
                     points = _points(phrase, reply, vendor)
                     if points is not None:
                         (weak if phrase.weak else strong).append(Hit(phrase, _grade(phrase), points))
@@ -150,9 +156,10 @@ class Matcher:
         for phrase in self.phrases:
             if phrase.weak:
                 continue
-            if asked <= {*words(phrase.text)}:
+            said = self._words[phrase.text]
+            if asked <= said:
                 found.append(Hit(phrase, Grade.SEARCHED, -len(phrase.text)))
-            elif any(asked <= {*words(phrase.text), *names.get(rule, set())} for rule in phrase.rules):
+            elif any(asked <= said | names.get(rule, set()) for rule in phrase.rules):
                 found.append(Hit(phrase, Grade.SEARCHED, -1000 - len(phrase.text)))
         return _each_once(sorted(found, key=lambda hit: -hit.points))
 
@@ -169,6 +176,8 @@ def _points(phrase: Phrase, reply: Reply, vendor: str | None) -> int | None:
         return None
     points = 3 * phrase.length + phrase.family.weight
     points += 3 * same_vendor + 3 * same_status + (phrase.code is not None and phrase.code == reply.code)
+    if phrase.family.network and reply.code and phrase.code is None and (reply.status or "5.0")[2] != NETWORK:
+        return None
     if vendor and phrase.vendor and not same_vendor:
         points -= 2
     if reply.kind is None and phrase.code:
@@ -203,6 +212,20 @@ def _in_order(parts: Iterable[str], padded: str) -> bool:
             return False
         place = found + len(part) + 1
     return True
+
+
+def _fits(phrase: Phrase, padded: str) -> bool:
+    """Are its parts there, in their order, and close enough?"""
+    if phrase.gap is None:
+        return _in_order(phrase.parts, padded)
+    first, second = phrase.parts
+    place = padded.find(f" {first} ")
+    while place >= 0:
+        begin = place + len(first) + 1
+        if f" {second} " in " ".join(["", *padded[begin:].split(" ", phrase.gap + second.count(" ") + 3)[1:-1], ""]):
+            return True
+        place = padded.find(f" {first} ", begin)
+    return False
 
 
 def _numbers(status: str) -> tuple[int, ...]:

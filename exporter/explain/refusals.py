@@ -17,6 +17,7 @@ from exporter.explain.values import Values, read_values
 from exporter.facts import Rule, Severity
 from exporter.mail import helo
 
+LONGEST_SEARCH = 200  # characters
 SEARCH = 12  # words of a search at most; more is a text that was pasted
 _GRAVITY = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -139,7 +140,12 @@ class Refusals:
     def _search(self, reply: Reply) -> tuple[Match, ...]:
         if not reply.said and reply.status:
             hits = self._matcher.with_code(reply.status)
-        elif reply.code is None and (asked := set(words(reply.text))) and len(asked) <= SEARCH:
+        elif (
+            reply.code is None
+            and len(reply.text) <= LONGEST_SEARCH
+            and (asked := set(words(reply.text)))
+            and len(asked) <= SEARCH
+        ):
             hits = self._matcher.search(asked, self._names)
         else:
             return ()

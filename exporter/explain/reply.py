@@ -23,6 +23,12 @@ _NUMBERS = re.compile(rf"(?<![\w.])(?:[245][0-9]{{2}}[ \t-]{{1,8}}#?(?={_STATUS}
 _ANGLE = re.compile(r"<[^<>\s]{1,320}>")
 _BRACKETS = re.compile(r"\[([^\[\]]{1,320})\]")
 _HELO_FIELD = re.compile(r"\bhelo=[^\s;,]{1,255}", re.IGNORECASE)
+# The host of a link says who, not why, except for the lists.
+_LINK = re.compile(
+    r"\bhttps?://(?![\w.-]{0,60}(?:spamhaus|spamcop|barracuda|sorbs|abusix|uceprotect|proofpoint|cloudmark|openspf))"
+    r"[^/\s?]{1,253}",
+    re.IGNORECASE,
+)
 _TOKENS = re.compile(r"[\s<>()\[\]:;,\"=|]+")
 _NOT = re.compile(r"n['’´`]t(?![a-z])")
 _WORD = re.compile(r"[^\W_]+")
@@ -101,7 +107,7 @@ def read_reply(text: str, *, stage: Stage | None = None) -> Reply:
 
 
 def _said(text: str, code: int | None) -> list[str]:
-    bare = _BRACKETS.sub(_bracket, _ANGLE.sub(" ", _HELO_FIELD.sub(" ", _NUMBERS.sub(" ", text))))
+    bare = _BRACKETS.sub(_bracket, _ANGLE.sub(" ", _HELO_FIELD.sub(" ", _LINK.sub(" ", _NUMBERS.sub(" ", text)))))
     kept = " ".join(token for token in _TOKENS.split(bare) if "@" not in token)
     if code is None:  # the sending side names hosts, and their names say nothing
         kept = " ".join(token for token in kept.split() if "." not in token.strip(".'-!"))
