@@ -195,6 +195,7 @@ def own(known: Catalogue) -> Iterator[tuple[str, ...]]:
         http=HttpStats(rejected=Counter(Disconnection), requests=Counter([200])),
         web_file_ok=True,
         web_refused={"": 1},
+        actions={"": 1},
     )
     shown = Exposition(known, SystemClock(), 0, OwnHealth)
     (check, *_) = (it for it in known.checks.values() if Domain in it.over)
