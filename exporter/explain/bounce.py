@@ -44,14 +44,18 @@ _FIELD = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]{1,60}):[ \t]*(?P<value>.*)")
 _PASTED = re.compile(
     r"^[ \t]{0,8}(?:Reporting-MTA|Final-Recipient|Diagnostic-Code)[ \t]?:", re.MULTILINE | re.IGNORECASE
 )
+_COPIES = (
+    "below this line is a copy", "this is a copy of the message", "this is a copy of your message",
+    "original message headers", "original message follows", "original message below", "the original message",
+    "original message", "returned message", "unsent message", "the following is a copy", "here is your message",
+    "here is a copy of your message", "undelivered message", "copy of message", "copy of your message",
+    "begin of returned message", "begin returned message", "begin of original message", "your message follows",
+    "the header of the original", "message contents follow", "your original message", "message headers follow",
+    "message header follows", "headers of the message", "headers of your message", "header of the message",
+    "message headers:",
+)  # fmt: skip
 _COPY = re.compile(
-    r"^[ \t>*]{0,8}(?:-{2,}|=+)?[ \t]{0,4}(?:"
-    r"below this line is a copy|this is a copy of (?:the|your) message|original message (?:headers|follows|below)"
-    r"|(?:the )?original message\b|message headers?(?: follows?)?:?[ \t-]{0,80}$|returned message|unsent message"
-    r"|the following is a copy|here is (?:a copy of )?your message|undelivered message|copy of (?:your )?message"
-    r"|begin (?:of )?(?:returned|original) message|your message follows|the header of the original"
-    r"|message contents follow|your original message|headers? of (?:the|your) (?:original )?message)",
-    re.MULTILINE | re.IGNORECASE,
+    rf"^[ \t>*]{{0,8}}(?:-{{2,}}|=+)?[ \t]{{0,4}}(?:{'|'.join(map(re.escape, _COPIES))})", re.MULTILINE | re.IGNORECASE
 )
 _ORIGINAL = re.compile(
     r"^[ \t>]{0,8}(?:Return-Path|Received|Message-ID|DKIM-Signature|MIME-Version|X-Mailer|X-Originating-IP)[ \t]?:.*"
