@@ -67,6 +67,7 @@ _MTA = re.compile(
     r"[^;]{1,40};[ \t]*\[?([A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,252}))\]?\.?(?:[ \t]*[(\[]([0-9A-Fa-f.:]{2,45})[)\], ])?"
 )
 _BY = re.compile(r"\bby ([A-Za-z0-9_][A-Za-z0-9_.-]{0,252})")
+_DAEMON = re.compile(r"\b(?:mailer-daemon|postmaster)@([A-Za-z0-9_][A-Za-z0-9_.-]{0,252})", re.IGNORECASE)
 _CODECS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "unicode-escape", "mbcs"})
 
 
@@ -229,6 +230,7 @@ def _writer(mail: Message) -> str:
     """Who wrote the bounce, if no field says it: the host whose daemon it is from, or that received it first."""
     received = mail.get_all("Received") or []
     made = _BY.search(" ".join(str(received[-1]).split())[:2000]) if received else None
+    made = made or _DAEMON.search(str(mail.get("From", ""))[:2000])
     return made[1].rstrip(".").lower() if made else ""
 
 
@@ -308,11 +310,11 @@ def _report(group: _Fields, action: str, recipient: str, told: list[Attempt], wr
     attempt = replace(
         said,
         reply=reply,
-        host=host if host != writer or not said.host else said.host,
+        host=host,
         ip=said.ip or ip or (more.ip if more else ""),
         recipient=recipient[:320],
         writer=writer or said.writer or (more.writer if more else ""),
-        remote=remote or (said.remote and reply.code is not None),
+        remote=remote or bool(host),  # else nobody else was asked (section 2.3.5)
         lasted=said.lasted or bool(more and more.lasted and more.reply.code == reply.code),
     )
     return Report(attempt, more, action)

@@ -140,7 +140,7 @@ def _told(refusal: Refusal) -> Iterator[str]:
     if reply.status:
         yield f"{reply.status}: {meaning(reply.status)}"
     vendor = f" ({refusal.vendor})" if refusal.vendor and values.host else ""
-    by = values.host or refusal.vendor or ""
+    by = refusal.refused_by or refusal.vendor or ""
     when = f", {_when(reply.stage)}" if reply.stage else ""
     if reply.code and (by or when):
         yield f"Rejected{f' by {by}' if by else ''}{vendor}{when}"

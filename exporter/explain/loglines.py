@@ -104,6 +104,9 @@ _AFTERTHOUGHT = re.compile(  # of sendmail
     r"5\d\d (?:5\.\d\.\d )?<?[^<>\s]{1,320}>?\.\.\. (?:Service unavailable|Can't create output|unknown mailer error)",
     re.ASCII | re.IGNORECASE,
 )
+_SIGNED = re.compile(
+    r"\[([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){2,6}\.[A-Za-z]{2,20})[] ]", re.ASCII
+)  # as Exchange
 _ANSWER = re.compile(rf"<<< ?{_CODE}", re.ASCII)
 _TUPLE = re.compile(r"\(([45][0-9]{2}), b?['\"]", re.ASCII)  # as Python prints it
 _DETAILS = (
@@ -204,6 +207,8 @@ def read_block(text: str) -> Attempt | None:
     if attempt is None:
         return None
     host, ip = (attempt.host, attempt.ip) if attempt.host or attempt.ip else _host(flat, lower)
+    if not (host or ip) and (signed := _SIGNED.search(attempt.reply.text)):
+        host = signed[1]
     addressed = re.search(r"\bto=<([^<>\s]{1,320})>", flat) or _BLOCK.search(text)
     return replace(
         attempt,

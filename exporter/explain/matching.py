@@ -180,8 +180,8 @@ def _points(phrase: Phrase, reply: Reply, vendor: str | None) -> int | None:
         return None
     if vendor and phrase.vendor and not same_vendor:
         points -= 2
-    if reply.kind is None and phrase.code:
-        points -= CLOSE + 1  # what only servers say is not what the sending side says
+    if reply.code is None and phrase.code:
+        points -= 2 * (CLOSE + 1)  # what only servers say is not what the sending side says
     return points
 
 

@@ -76,7 +76,12 @@ OPENSMTPD = (
         (GOOGLE, 550, "mx.b.example", None),
         (SENDMAIL_LOG, None, "mx.b.example", None),
         (OPENSMTPD, 550, "mx.b.example", None),
-        ("(501, b'5.5.4 Invalid domain name [AM0PR01CA0100.prod.exchangelabs.com]')", 501, "", None),
+        (
+            "(501, b'5.5.4 Invalid domain name [AM0PR01CA0100.prod.outlook.com]')",
+            501,
+            "am0pr01ca0100.prod.outlook.com",
+            None,
+        ),
         ("delivery temporarily suspended: host a.example[192.0.2.1] said: 451 4.7.1 no", 451, "a.example", None),
     ],
     ids=str,
