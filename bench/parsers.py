@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from exporter.demo import mark
-from exporter.explain import smtp_status
+from exporter.explain import bounce
 from exporter.mail import helo, mailbox, mta_sts, names, rdap, smtp, tag_list, tls, tls_rpt
 from exporter.mail.bimi import certificate as bimi_certificate
 from exporter.mail.bimi import logo as bimi_logo
@@ -114,7 +114,7 @@ def cases() -> Iterator[tuple[str, Callable[[Any], object], Any]]:
         for head in ("", "[", "a@", '"'):
             text = filled(unit, head)
             yield f"helo {head}{unit}", helo.parse, text
-            yield f"refusal {head}{unit}", smtp_status.read, text
+            yield f"refusal {head}{unit}", bounce.read, text
             yield f"mailbox {head}{unit}", mailbox.parse, text
             yield f"mailbox, as long as looked at, {head}{unit}", mailbox.parse, text[: mailbox.LONGEST_TEXT]
             yield f"names {head}{unit}", names.canonical, text

@@ -37,7 +37,8 @@ _NO_PROSE = re.compile(r"\bCREATE TABLE\b|\bcount by \(|\band on \(|\A\n[a-z\s]+
 _PLACEHOLDER = re.compile(r"\{\{.*?\}\}|\{\w*\}", re.DOTALL)
 _INLINE = re.compile(r"</?(?:a|b|br|code|em|i|kbd|small|span|strong|time)\b[^>]*>", re.DOTALL)
 _OF_A_RULE = re.compile(r" *(?:\*\*\w+\*\*: |- )?(?:Example|Fix(?: in this example)?|Source): ")  # see in_rules
-_QUOTES = {"refusals", "says", "document", "url", "source", "sources"}  # what others say
+_OF_OTHERS = ("refusals", "says", "words", "weak", "pairs", "signs")
+_QUOTES = {*_OF_OTHERS, "document", "url", "source", "sources"}  # what others say
 
 Said = Iterator[tuple[str, str]]  # a text, and where it is
 

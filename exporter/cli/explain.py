@@ -18,8 +18,8 @@ from exporter.config import ConfigError, Settings, load_in_time
 from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue
 from exporter.explain import diagnosis, runbook
+from exporter.explain.bounce import LARGEST
 from exporter.explain.refusals import Refusals
-from exporter.explain.smtp_status import LONGEST
 
 _FINDING = re.compile(r"[a-z_]{1,40}\.[a-z0-9-]{1,80}")
 
@@ -27,13 +27,14 @@ _FINDING = re.compile(r"[a-z_]{1,40}\.[a-z0-9-]{1,80}")
 def command(arguments: argparse.Namespace) -> int:
     known = catalogue.load()
     standard = arguments.text == ["-"]
-    text = sys.stdin.buffer.read(LONGEST).decode(errors="replace") if standard else " ".join(arguments.text)
+    pasted = sys.stdin.buffer.read(LARGEST) if standard else None
+    text = "" if standard else " ".join(arguments.text)
     declared = known.rules.get(text)
     if declared is None and _FINDING.fullmatch(text):
         near = runbook.nearest(text, known)
         if near or text.partition(".")[0] in known.checks:
             return fail(f"no finding {text!r}{near and f'; did you mean {near}?'}")
-    answer = Refusals(known).find(text)
+    answer = Refusals(known).find(text if pasted is None else pasted)
     findings = (text,) if declared else answer.findings
     here: diagnosis.InSetup | None = None
     if arguments.config is not None and findings:

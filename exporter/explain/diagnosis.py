@@ -1,28 +1,67 @@
-"""Explains a refusal to a person: what it says, what can cause it, and which of these causes is active here.
+"""Explains a refusal to a person: who refused, what it means, who can act, and which of the causes is active here.
 
-Only parts from closed sets are shown of the refusal: its codes, the receiver and the stage. Its text is not shown.
+Of the refusal itself only parts from closed sets are shown, and well-formed names and addresses. Its text is not shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.check_state import CheckState
-from exporter.explain import examples
-from exporter.explain.refusals import Diagnosis, Grade, Match
-from exporter.explain.smtp_status import Refusal, Stage, meaning, reply_meaning
-from exporter.facts import Rule
+from exporter.explain import vendors
+from exporter.explain.families import Who
+from exporter.explain.refusals import Diagnosis, Grade, Kind, Match, Refusal
+from exporter.explain.reply import Stage
+from exporter.explain.smtp_status import meaning, reply_meaning
+from exporter.explain.values import Values
 
 IN_FULL = 6  # causes that are explained in full; the others are only named
+MOST_NAMED = 20  # other causes that are named
+MOST_READ = 12  # lines about what was read; a bounce can be about many recipients
 NO_MATCH = "No match."
-ASK = "Ask the receiver's postmaster, and quote the whole line."
 _HEADINGS = {
     Grade.SAID: "Possible causes:",
-    Grade.SEARCHED: "Findings that contain these words:",
+    Grade.SEARCHED: "Findings and rejections that contain these words:",
     Grade.CODE: "Same status code, different text:",
-    Grade.ALIKE: "Similar texts:",
+    Grade.VAGUE: "The text is vague. Most often it means:",
 }
+_WORDS = Values(
+    ip="the sending IP",
+    domain="your domain",
+    helo="of your server",
+    host="the receiver",
+    listed="that the text names",
+)
+_NO_REFUSAL = {
+    Kind.DELIVERED: "The notification says that the mail was delivered or handed on. Nothing was rejected.",
+    Kind.RECEIPT: "This is a receipt of the recipient's mail program (MDN). Nothing was rejected.",
+    Kind.COMPLAINT: "This is a complaint (ARF): a recipient reported the mail as spam. Stop mail to this recipient.",
+}
+_BY_CLASS = {
+    "4": "It is a temporary failure: the mail server retries by itself.",
+    "5": "It is a permanent failure: to send the same message again does not help.",
+}
+_ACTS = {
+    Who.YOU: "you",
+    Who.RECIPIENT: "the recipient",
+    Who.RECEIVER: "the receiver's postmaster",
+    Who.NETWORK: "you, or your network provider",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One cause with one fix. `findings` may be behind it, the likeliest first; `related` are worth a look."""
+
+    family: str
+    text: str  # the known text that fits
+    means: str
+    who: str
+    fix: str
+    source: str
+    findings: tuple[str, ...]
+    related: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +70,9 @@ class ExplainedRefusal:
 
     read: tuple[str, ...]  # what the codes mean, who said it and when
     heading: str | None  # of the causes; None: there are none
-    causes: tuple[Match, ...]
+    causes: tuple[Card, ...]
     also: tuple[str, ...]
-
-    @property
-    def no_match(self) -> str:
-        """What to do without a cause."""
-        return f"{NO_MATCH} {'Only the generic meaning above is known. ' if self.read else ''}{ASK}"
+    no_match: str = ""  # what to do without a cause; empty where nothing was refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +85,88 @@ class InSetup:
 
 def explain(answer: Diagnosis) -> ExplainedRefusal:
     best = answer.best
+    shown = best[:IN_FULL]
+    others = answer.matches[len(shown) : len(shown) + MOST_NAMED]
     return ExplainedRefusal(
-        read=tuple(_read(answer.refusal)),
+        read=tuple(_read(answer))[:MOST_READ],
         heading=_HEADINGS[best[0].grade] if best else None,
-        causes=best[:IN_FULL],
-        also=tuple(_name(match) for match in answer.matches[min(len(best), IN_FULL) :]),
+        causes=tuple(_card(match, _values(answer, match)) for match in shown),
+        also=tuple(dict.fromkeys(match.family.id for match in others)),
+        no_match="" if best or answer.kind in _NO_REFUSAL else " ".join(_unknown(answer)),
     )
 
 
-def _read(refusal: Refusal) -> list[str]:
-    lines = [f"{code}: {reply_meaning(code)}" for code in refusal.codes]
-    lines += [f"{status}: {meaning(status)}" for status in refusal.statuses]
-    if refusal.receiver or refusal.stage:
-        by = f" by {refusal.receiver}" if refusal.receiver else ""
-        when = f", {_when(refusal.stage)}" if refusal.stage else ""
-        lines.append(f"Rejected{by}{when}")
-    return lines
+def _values(answer: Diagnosis, match: Match) -> Values:
+    """Of the refusal that has this cause."""
+    return next((it.values for it in answer.refusals if any(own is match for own in it.matches)), Values())
+
+
+def _card(match: Match, values: Values) -> Card:
+    family = match.family
+    return Card(
+        family.id,
+        match.text,
+        _filled(family.means, values),
+        _ACTS[family.who],
+        _filled(family.fix, values),
+        family.source,
+        match.findings,
+        tuple(id_ for id_ in family.related if id_ not in match.findings),
+    )
+
+
+def _filled(sentence: str, values: Values) -> str:
+    """The sentence with what the text holds, or with words where it holds nothing."""
+    begins_with_name = False
+    for name in ("ip", "domain", "helo", "host", "listed"):
+        value = getattr(values, name)
+        begins_with_name = begins_with_name or bool(value and sentence.startswith(f"{{{name}}}"))
+        if name == "helo" and value:
+            value = f'"{value}"'
+        sentence = sentence.replace(f"{{{name}}}", value or getattr(_WORDS, name))
+    return sentence if begins_with_name else f"{sentence[0].upper()}{sentence[1:]}"
+
+
+def _read(answer: Diagnosis) -> Iterator[str]:
+    if answer.kind in _NO_REFUSAL:
+        yield _NO_REFUSAL[answer.kind]
+    yield from dict.fromkeys(line for refusal in answer.refusals for line in _told(refusal))
+
+
+def _told(refusal: Refusal) -> Iterator[str]:
+    reply, values = refusal.reply, refusal.values
+    if reply.code:
+        yield f"{reply.code}: {reply_meaning(reply.code)}"
+    if reply.status:
+        yield f"{reply.status}: {meaning(reply.status)}"
+    vendor = f" ({refusal.vendor})" if refusal.vendor and values.host else ""
+    by = refusal.refused_by or refusal.vendor or ""
+    when = f", {_when(reply.stage)}" if reply.stage else ""
+    if reply.code and (by or when):
+        yield f"Rejected{f' by {by}' if by else ''}{vendor}{when}"
+    elif values.host:
+        yield f"About {values.host}{vendor}{when}. No server replied"
+    if values.writer and values.writer != values.host:
+        yield f"Written by {values.writer}"
+    if refusal.lasted:
+        yield "The failure was temporary, and lasted until the message expired"
 
 
 def _when(stage: Stage) -> str:
     return f"at {stage}" if stage is Stage.GREETING else f"in reply to {stage}"
 
 
-def _name(match: Match) -> str:
-    return match.rule.id if match.rule else match.quote.text
+def _unknown(answer: Diagnosis) -> Iterator[str]:
+    """The general meaning, and whom to ask."""
+    yield NO_MATCH
+    refusal = next((it for it in answer.refusals if it.reply.code), None)
+    if refusal is None:
+        yield "If it is a rejection, paste the whole line."
+        return
+    yield _BY_CLASS.get(refusal.reply.kind or "", "")
+    where = refusal.values.host or "the server that refused"
+    ask = vendors.shipped().ask.get(refusal.vendor or "")
+    yield f"Ask the postmaster of {where}{f' ({ask})' if ask else ''}, and quote the whole line."
 
 
 def as_text(answer: Diagnosis, here: InSetup | None = None) -> str:
@@ -84,37 +177,30 @@ def as_text(answer: Diagnosis, here: InSetup | None = None) -> str:
     if here.lines:
         lines += ["", "In your setup:", *(f"  {line}" for line in here.lines)]
     # What no check can see is not ruled out by checks.
-    causes = [match for match in explained.causes if not (here.answered and match.rule)]
-    if explained.heading is None:
+    causes = [card for card in explained.causes if not (here.answered and card.findings)]
+    if explained.no_match:
         lines += ["", explained.no_match]
-    elif causes and not here.answered:
+    elif explained.heading and causes and not here.answered:
         lines += ["", explained.heading]
-    for match in causes:
-        lines += ["", *_lines(match)]
+    for card in causes:
+        lines += ["", *_lines(card)]
     if explained.also and not here.answered:
         lines += ["", f"See also: {', '.join(explained.also)}"]
     return "\n".join(lines).lstrip("\n")
 
 
-def _lines(match: Match) -> list[str]:
-    cause = match.cause
-    if isinstance(cause, Rule):
-        return [
-            f"{cause.id} ({cause.severity})",
-            f"  {examples.fact(cause)}",
-            f"  {cause.why}",
-            f"  Rejection text: {match.quote.text}",
-            f"  {examples.fix(cause)}",
-        ]
-    related = [f"  Related findings: {', '.join(cause.related)}"] if cause.related else []
-    return [
-        "Not detectable in DNS or SMTP:",
-        f"  {cause.means}",
-        f"  Rejection text: {match.quote.text}",
-        f"  Fix: {cause.fix}",
-        f"  Source: {cause.source}",
-        *related,
+def _lines(card: Card) -> list[str]:
+    lines = [
+        f"{card.family}: {card.means}",
+        f"  Fix: {card.fix}",
+        f"  Who can act: {card.who}",
+        f"  Rejection text: {card.text}",
     ]
+    if card.findings:
+        lines.append(f"  Findings: {', '.join(card.findings)}")
+    if card.related:
+        lines.append(f"  Related findings: {', '.join(card.related)}")
+    return [*lines, f"  Source: {card.source}"]
 
 
 def in_setup(states: Iterable[CheckState], findings: Iterable[str]) -> InSetup:

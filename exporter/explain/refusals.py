@@ -1,76 +1,70 @@
-"""Finds the causes of a refusal: by texts that findings quote, and by a list of refusals that no finding explains."""
+"""Finds the causes of a refusal: from any text that holds one to the family of refusals and the findings behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
 from dataclasses import dataclass
-from enum import IntEnum
-from functools import cache
-from pathlib import Path
-from typing import Any
 
-from exporter import strict_yaml
 from exporter.engine.catalogue import Catalogue
-from exporter.explain.smtp_status import KnownText, Refusal, known, read, words
+from exporter.explain import bounce, vendors
+from exporter.explain.bounce import Kind
+from exporter.explain.examples import example
+from exporter.explain.families import Family, Who, shipped
+from exporter.explain.loglines import Attempt
+from exporter.explain.matching import Grade, Hit, Matcher, phrases, quoted
+from exporter.explain.reply import Reply, read_reply, words
+from exporter.explain.values import Values, read_values
 from exporter.facts import Rule, Severity
+from exporter.mail import helo
 
-SHIPPED = Path(__file__).parents[1] / "data" / "refusals.yaml"
+LONGEST_SEARCH = 200  # characters
 SEARCH = 12  # words of a search at most; more is a text that was pasted
-DISTINCT = 3  # words that say enough by themselves, whatever the codes beside them
-ALIKE = 0.6  # share of a known text's words
-VAGUE = {f"{kind}.{rest}" for kind in "45" for rest in ("0.0", "5.0", "5.1", "5.2", "7.0", "7.1")}  # the words decide
-_KEYS = {"says", "through", "means", "fix", "source", "related"}
 _GRAVITY = {severity: rank for rank, severity in enumerate(Severity)}
 
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """The text that a receiver answers. `through`: the last status code, if it stands for a range of codes."""
-
-    text: str
-    known: KnownText
-    through: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Foreign:
-    """A refusal that none of our findings explains, and what to do. Look at the `related` findings too."""
-
-    quotes: tuple[Quote, ...]
-    means: str
-    fix: str
-    source: str
-    related: tuple[str, ...]
-
-
-class Grade(IntEnum):
-    """How well a text fits, best first."""
-
-    SAID = 0  # these very words
-    SEARCHED = 1  # all words that were asked for
-    CODE = 2  # the same enhanced status code, in other words
-    ALIKE = 3  # most of the words, and no other code
+__all__ = ["Diagnosis", "Grade", "Kind", "Match", "Refusal", "Refusals"]
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A possible cause of a refusal, and the quoted text that matched."""
+    """A possible cause of a refusal. `text` is the known one that fits, `findings` may be behind it."""
 
-    cause: Rule | Foreign
-    quote: Quote
+    family: Family
+    text: str
     grade: Grade
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is told of one recipient, and its possible causes, the likeliest first.
+
+    `refused_by` is the host that refused, `written_by` the one that tells it; both may be unknown. `vendor` runs or
+    made the first. `lasted`: the reply was temporary, and stayed until the message expired.
+    """
+
+    reply: Reply
+    matches: tuple[Match, ...]
+    values: Values
+    vendor: str | None = None
+    recipient: str = ""
+    lasted: bool = False
+    remote: bool = True
 
     @property
-    def rule(self) -> Rule | None:
-        """Of the finding that is the cause; None where no finding of ours explains the refusal."""
-        return self.cause if isinstance(self.cause, Rule) else None
+    def refused_by(self) -> str:
+        return self.values.host or ("" if self.remote and not self.values.writer else self.values.writer)
+
+    @property
+    def written_by(self) -> str:
+        return self.values.writer
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The refusal in a text, and its possible causes: the best first, each once."""
+    """What a text is, the refusals in it, and their possible causes: the best first, each once."""
 
-    refusal: Refusal
+    kind: Kind
+    refusals: tuple[Refusal, ...]
     matches: tuple[Match, ...]
 
     @property
@@ -80,14 +74,10 @@ class Diagnosis:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """The ids worth looking at: the causes among the best, and what they say is related."""
-        return tuple(
-            dict.fromkeys(
-                finding
-                for match in self.best
-                for finding in ((match.cause.id,) if isinstance(match.cause, Rule) else match.cause.related)
-            )
-        )
+        """The ids worth looking at: the causes among the best, and what is related to them."""
+        best = self.best
+        causes = [finding for match in best for finding in match.findings]
+        return tuple(dict.fromkeys([*causes, *(finding for match in best for finding in match.family.related)]))
 
 
 class Refusals:
@@ -95,114 +85,95 @@ class Refusals:
 
     def __init__(self, catalogue: Catalogue) -> None:
         """Raise RefusalSyntaxError for a text that is not in the one form: a programming error."""
-        self._entries: list[tuple[Rule | Foreign, Quote]] = [
-            (rule, Quote(text, known(text))) for rule in catalogue.rules.values() for text in rule.refusals
-        ]
-        self._entries += [(foreign, quote) for foreign in shipped() for quote in foreign.quotes]
+        self._vendors = vendors.shipped()
+        self._names = {rule.id: {*words(rule.id)} for rule in catalogue.rules.values()}
+        self._gravity = {rule.id: (_GRAVITY[rule.severity], len(rule.refusals)) for rule in catalogue.rules.values()}
+        texts = phrases(shipped())
+        families = Matcher(texts)
+        rules: dict[str, list[str]] = defaultdict(list)
+        for rule in catalogue.rules.values():
+            for text in rule.refusals:
+                rules[text].append(rule.id)
+        for text, ids in rules.items():
+            vendor, _, said = text.partition(": ")
+            hits = families.find(read_reply(said.replace("...", " , ")), vendor)
+            family = hits[0].phrase.family if hits else _alone(catalogue.rules[ids[0]])
+            texts.append(quoted(family, text, tuple(ids)))
+        self._matcher = Matcher(texts)
 
-    def find(self, text: str) -> Diagnosis:
-        """What may be behind a text: a reply, a log line, a bounce, or words and codes to search for."""
-        refusal = read(text)
-        said = set(refusal.said.split())
-        found: dict[int, tuple[tuple[float, ...], Match]] = {}
-        for order, (cause, quote) in enumerate(self._entries):
-            grade = _grade(cause, quote, refusal, said)
-            if grade is None:
-                continue
-            elsewhere = refusal.receiver not in (None, quote.known.receiver)
-            other_code = not (_fit(quote, refusal) and _exactly(quote, refusal))
-            rank = (grade, elsewhere, other_code, -_closeness(grade, quote, said), *_weight(cause), order)
-            if id(cause) not in found or rank < found[id(cause)][0]:
-                found[id(cause)] = rank, Match(cause, quote, grade)
-        ranked = sorted(found.values(), key=lambda pair: pair[0])
-        if any(rank[:2] == (Grade.CODE, False) for rank, _ in ranked):
-            # What others mean by a code says little where the receiver has a meaning of its own for it.
-            ranked = [(rank, match) for rank, match in ranked if rank[:2] < (Grade.CODE, True)]
-        return Diagnosis(refusal, tuple(match for _, match in ranked))
+    def find(self, text: str | bytes) -> Diagnosis:
+        """What may be behind a text: a reply, a log line, a bounce as a mail, or words and codes to search for."""
+        read = bounce.read(text)
+        refusals = tuple(self._refusal(it, read.raw, read.helo) for it in read.reports)
+        matches: dict[str, Match] = {}
+        for refusal in refusals:
+            for match in refusal.matches:
+                matches.setdefault(match.family.id, match)
+        found = tuple(matches.values())
+        if len(refusals) == 1 and (not found or _is_word(refusals[0].reply)):
+            found = self._search(refusals[0].reply) or found
+        return Diagnosis(read.kind, refusals, found)
 
+    def _refusal(self, report: bounce.Report, raw: str, helo_name: str) -> Refusal:
+        attempt = report.attempt
+        hits = self._hits(attempt)
+        if report.more and (not hits or hits[0].grade is not Grade.SAID):  # the fields say less than the text does
+            told = report.more
+            if told.reply.kind in (None, attempt.reply.kind) or attempt.reply.kind is None:
+                better = self._hits(told)
+                if better and (not hits or better[0].grade < hits[0].grade):
+                    hits = better
+        values = read_values(attempt, raw or attempt.reply.text, helo_name)
+        return Refusal(
+            attempt.reply,
+            tuple(self._match(hit, values) for hit in hits),
+            values,
+            self._vendors.of(attempt.host, attempt.reply.text),
+            attempt.recipient,
+            attempt.lasted,
+            attempt.remote,
+        )
 
-def _weight(cause: Rule | Foreign) -> tuple[int, int]:
-    """The graver first, then what causes fewer refusals and so explains each of them better."""
-    if isinstance(cause, Rule):
-        return _GRAVITY[cause.severity], len(cause.refusals)
-    return 0, len(cause.quotes)
+    def _hits(self, attempt: Attempt) -> list[Hit]:
+        return self._matcher.find(attempt.reply, self._vendors.of(attempt.host, attempt.reply.text))
 
+    def _search(self, reply: Reply) -> tuple[Match, ...]:
+        if not reply.said and reply.status:
+            hits = self._matcher.with_code(reply.status)
+        elif (
+            reply.code is None
+            and len(reply.text) <= LONGEST_SEARCH
+            and (asked := set(words(reply.text)))
+            and len(asked) <= SEARCH
+        ):
+            hits = self._matcher.search(asked, self._names)
+        else:
+            return ()
+        return tuple(self._match(hit, Values()) for hit in hits)
 
-def _closeness(grade: Grade, quote: Quote, said: set[str]) -> float:
-    """Of texts that were said the longest; of others the one that shares most."""
-    return len(words(quote.known.text)) if grade is Grade.SAID else _overlap(quote, said)
-
-
-def _fit(quote: Quote, refusal: Refusal) -> bool | None:
-    """Do the codes agree? None where there is nothing to compare."""
-    if not quote.known.status or not refusal.statuses:
-        return None
-    return any(_covers(quote, quote.known.status, status) for status in refusal.statuses)
-
-
-def _exactly(quote: Quote, refusal: Refusal) -> bool:
-    """Is the class the same, too?"""
-    return any(status[0] == (quote.known.status or "")[:1] for status in refusal.statuses)
-
-
-def _covers(quote: Quote, first: str, status: str) -> bool:
-    """Of a single code the class may differ: receivers refuse for good what they put off at first."""
-    if quote.through is None:
-        return _numbers(first)[1:] == _numbers(status)[1:]
-    return _numbers(first) <= _numbers(status) <= _numbers(quote.through)
-
-
-def _numbers(status: str) -> tuple[int, ...]:
-    return tuple(map(int, status.split(".")))
-
-
-def _grade(cause: Rule | Foreign, quote: Quote, refusal: Refusal, said: set[str]) -> Grade | None:
-    fits = _fit(quote, refusal)
-    parts = quote.known.parts
-    distinct = sum(len(part.split()) for part in parts) >= DISTINCT
-    if _in_order(parts, refusal.said) and (fits is not False or distinct):
-        return Grade.SAID
-    if fits is False:
-        return None
-    if said and len(said) <= SEARCH:
-        name = cause.id if isinstance(cause, Rule) else ""
-        if said <= {*words(quote.text), *words(name)}:
-            return Grade.SEARCHED
-    if fits and not (said and set(refusal.statuses) <= VAGUE):
-        return Grade.CODE
-    if _overlap(quote, said) >= ALIKE and len(said & set(words(quote.known.text))) >= DISTINCT:
-        return Grade.ALIKE
-    return None
+    def _match(self, hit: Hit, values: Values) -> Match:
+        phrase = hit.phrase
+        order = {finding: place for place, finding in enumerate(phrase.family.findings)}
+        last = len(order)
+        findings = sorted(phrase.rules, key=lambda id_: (order.get(id_, last), *self._gravity[id_]))
+        named = _helo_findings(values.helo)
+        findings = sorted(findings or phrase.family.findings, key=lambda id_: id_ not in named)
+        return Match(phrase.family, phrase.text, hit.grade, tuple(id_ for id_ in findings if id_ in self._names))
 
 
-def _in_order(parts: Iterable[str], said: str) -> bool:
-    said = f" {said} "
-    place = 0
-    for part in parts:
-        found = said.find(f" {part} ", place)
-        if found < 0:
-            return False
-        place = found + len(part) + 1
-    return True
+def _is_word(reply: Reply) -> bool:
+    """A single word without a code is a search."""
+    return reply.code is None and reply.status is None and " " not in reply.text.strip()
 
 
-def _overlap(quote: Quote, said: set[str]) -> float:
-    of = set(words(quote.known.text))
-    return len(of & said) / len(of)
+def _alone(rule: Rule) -> Family:
+    """A family for a finding whose rejection texts are in none."""
+    found = example(rule)
+    return Family(rule.id, rule.id, Who.YOU, f"{found.text}.", found.fix, rule.ref, findings=(rule.id,))
 
 
-@cache
-def shipped() -> tuple[Foreign, ...]:
-    """The refusals that come with the product and belong to no finding."""
-    root = strict_yaml.parse(SHIPPED.read_bytes()).root
-    content: Any = root.plain() if root else {}
-    return tuple(_foreign(content))
-
-
-def _foreign(content: Any) -> Iterator[Foreign]:
-    """Raise ValueError, saying what is wrong."""
-    for entry in content["refusals"]:
-        if not entry.keys() <= _KEYS:
-            raise ValueError(f"{entry['says'][0]}: has no key {', '.join(sorted(entry.keys() - _KEYS))}")
-        quotes = tuple(Quote(text, known(text), entry.get("through")) for text in entry["says"])
-        yield Foreign(quotes, entry["means"], entry["fix"], entry["source"], tuple(entry.get("related", ())))
+def _helo_findings(name: str) -> frozenset[str]:
+    """What is wrong with the HELO name, if the text holds it."""
+    if not name:
+        return frozenset()
+    return frozenset(f"helo.{fault.kind}" for fault in helo.parse(name).faults)

@@ -1,4 +1,4 @@
-"""What receivers answer, where one answer has several causes; the form is that of `exporter.explain.smtp_status.known`.
+"""What receivers answer, where one answer has several causes; the form is that of `exporter.explain.families.known`.
 
 Failed authentication is refused in the same words whatever made it fail: the SPF record (RFC 7208), the address that is
 not in it, the DKIM key (RFC 6376), the lack of a DMARC policy or of alignment (RFC 9989). Each check quotes what its

@@ -11,8 +11,8 @@ from exporter.engine.catalogue import Catalogue
 from exporter.engine.problems import Problem, ProblemGroup, groups
 from exporter.engine.store import Store
 from exporter.explain import diagnosis
+from exporter.explain.bounce import LONGEST
 from exporter.explain.refusals import Refusals
-from exporter.explain.smtp_status import LONGEST
 from exporter.model import Light
 from exporter.views.fleet import health, rows
 from exporter.views.fleet.lights import OF_ADDRESSES, LightBoard, shown

@@ -14,8 +14,8 @@ from exporter import __main__ as command
 from exporter.cli import check, logs, serve
 from exporter.cli.arguments import parser
 from exporter.config import load
-from tests.explain.test_smtp_status import POSTFIX
 from tests.support.configuration import CATALOGUE
+from tests.support.refusals import POSTFIX
 
 
 def run(*arguments: str) -> int:
@@ -111,17 +111,17 @@ def test_explain_prints_the_runbook(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "given", "code", "told"),
     [
-        (["501 5.5.4 Invalid domain name"], "", 0, "helo.trailing-dot (critical)"),
-        (["501", "5.5.4", "Invalid", "domain", "name"], "", 0, "helo.trailing-dot (critical)"),
-        (["5.5.4"], "", 0, "helo.trailing-dot (critical)"),
-        (["-"], POSTFIX, 0, "Rejected by Office 365, at connect or EHLO"),
-        (["-"], ">>> EHLO x.\n<<< 501 5.5.4 Invalid\n    domain name\n", 0, "helo.trailing-dot (critical)"),
-        (["S3150"], "", 0, "Not detectable in DNS or SMTP:"),
-        (["helo"], "", 0, "Findings that contain these words:"),
+        (["501 5.5.4 Invalid domain name"], "", 0, "Findings: helo.trailing-dot"),
+        (["501", "5.5.4", "Invalid", "domain", "name"], "", 0, "Findings: helo.trailing-dot"),
+        (["5.5.4"], "", 0, "Findings: helo.trailing-dot"),
+        (["-"], POSTFIX, 0, "Rejected by example-org.mail.protection.outlook.com (Office 365), at connect or EHLO"),
+        (["-"], ">>> EHLO x.\n<<< 501 5.5.4 Invalid\n    domain name\n", 0, "Findings: helo.trailing-dot"),
+        (["S3150"], "", 0, "blocked-outlook: "),
+        (["helo"], "", 0, "Findings and rejections that contain these words:"),
         (["outlook.com"], "", 0, "5.7.515"),
         (["550 5.4.99 cheese"], "", 1, "No match."),
         (["-"], "", 1, "No match."),
-        (["-"], "501 5.5.4 Invalid domain name \udcff", 0, "helo.trailing-dot (critical)"),
+        (["-"], "501 5.5.4 Invalid domain name \udcff", 0, "Findings: helo.trailing-dot"),
     ],
 )
 def test_explain_leads_from_a_refusal_to_its_causes(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from exporter.demo.nameserver import NameServer, ZoneData
-from tests.explain.test_smtp_status import POSTFIX
+from tests.support.refusals import POSTFIX
 
 pytestmark = pytest.mark.long
 

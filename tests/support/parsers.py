@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from exporter.explain import smtp_status
+from exporter.explain import bounce, families, smtp_status
 from exporter.mail import certificate, generic_rdns, helo, mailbox, mta_sts, names, rdap, smtp, tag_list, tls, tls_rpt
 from exporter.mail.bimi import certificate as bimi_certificate
 from exporter.mail.bimi import logo as bimi_logo
@@ -48,9 +48,10 @@ def _helo(octets: bytes) -> None:
 
 
 def _refusal(octets: bytes) -> None:
-    read = smtp_status.read(_text(octets))
-    assert all(map(smtp_status.meaning, read.statuses))
-    assert all(map(smtp_status.reply_meaning, read.codes))
+    for report in bounce.read(octets).reports:
+        reply = report.attempt.reply
+        assert reply.status is None or smtp_status.meaning(reply.status)
+        assert reply.code is None or smtp_status.reply_meaning(reply.code)
 
 
 def _macro(octets: bytes) -> None:
@@ -83,7 +84,7 @@ PARSERS = {
     "rdap": Parser(lambda octets: rdap.registration(octets, "example.com"), rdap.RdapSyntaxError),
     "rdap bootstrap": Parser(rdap.bootstrap, rdap.RdapSyntaxError),
     "refusal": Parser(_refusal, None),
-    "refusal known": Parser(lambda octets: smtp_status.known(_text(octets)), smtp_status.RefusalSyntaxError),
+    "refusal known": Parser(lambda octets: families.known(_text(octets)), families.RefusalSyntaxError),
     "smtp": Parser(_smtp, smtp.ReplySyntaxError),
     "spf_macro": Parser(_macro, spf_macro.SpfSyntaxError),
     "spf_macro domain": Parser(lambda octets: spf_macro.domain_spec(_text(octets)), spf_macro.SpfSyntaxError),
