@@ -138,7 +138,7 @@ class Liar:
         return any(_justified(reply, query, message) for message in self.sent.get(name, ()))
 
     def read(self, name: str, question: Question) -> None:
-        """Read each message once more, to see how long that takes. A look for garbage depends on all that a process has."""
+        """Read each message once more, to see how long that takes, without a look for garbage of the whole process."""
         query = wire.query(question)
         gc.disable()
         try:
