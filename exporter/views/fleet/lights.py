@@ -14,6 +14,7 @@ from exporter.views.fleet.summary import RANKS, Fleet, Level
 Lights: TypeAlias = Mapping[Light, Level | None]  # None: nothing looks at it
 
 OF_ADDRESSES = (Light.PTR, Light.HELO, Light.BLOCKLISTS)
+OF_SENDING = (*OF_ADDRESSES, Light.SPF, Light.DKIM, Light.DMARC)  # what receivers look at when mail arrives
 
 
 class LightBoard:
@@ -34,7 +35,7 @@ class LightBoard:
                 ips = tuple(str(it.ip) for it in state.target.egress)
                 made.append(self._of_sender(state.target.sender, ips))
             made += (self._of_host(it) for it in state.found if isinstance(it, MailHost))
-        return _worst(made)
+        return _at_risk(_worst(made))
 
     def around(self, name: str) -> dict[Key, None]:
         """The pairs of a domain, of its senders' addresses and of its mail hosts."""
@@ -87,6 +88,13 @@ class LightBoard:
 def shown(lights: Lights, kinds: Iterable[Light] = Light) -> list[tuple[Light, Level | None]]:
     """In their order."""
     return [(kind, lights.get(kind)) for kind in kinds]
+
+
+def _at_risk(lights: Lights) -> Lights:
+    """Nobody reads that receivers are well beside a fault for which many of them refuse mail."""
+    if lights.get(Light.RECEIVERS) is Level.PASS and Level.CRITICAL in map(lights.get, OF_SENDING):
+        return {**lights, Light.RECEIVERS: Level.WARNING}
+    return lights
 
 
 def _worst(several: Iterable[Lights]) -> Lights:
