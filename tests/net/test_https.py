@@ -40,7 +40,7 @@ async def test_an_answer_is_its_status_its_type_and_its_octets() -> None:
         got = await https.get(URL)
     assert (got.url, got.status, got.body, got.content_type) == (URL, 200, b"hello", "text/plain")
     assert (got.failure, got.doubt) == (None, None)
-    assert got.lines == (f"GET {URL}", "200 text/plain, 5 octets")
+    assert got.lines == (f"GET {URL}", "200 text/plain, 5 bytes")
 
 
 async def test_it_says_who_it_is_and_asks_for_nothing_that_hides_the_size() -> None:

@@ -74,8 +74,8 @@ def test_more_records_than_anybody_needs_are_refused() -> None:
         (b"\x3f", "too early"),
         (b"\x40a\0", "kind of label"),
         (b"\x80a\0", "kind of label"),
-        ((b"\x3f" + b"a" * 63) * 4 + b"\0", "255 octets"),
-        ((b"\x3f" + b"a" * 63) * 3 + b"\x38" + b"a" * 56 + HERE, "255 octets"),
+        ((b"\x3f" + b"a" * 63) * 4 + b"\0", "255 bytes"),
+        ((b"\x3f" + b"a" * 63) * 3 + b"\x38" + b"a" * 56 + HERE, "255 bytes"),
     ],
 )
 def test_impossible_names_are_refused(owner: bytes, why: str) -> None:
