@@ -356,3 +356,16 @@ async def test_a_jump_of_the_wall_clock_is_told_with_its_size() -> None:
     schedule._look_at_clocks()
     assert jumps == [-7200]
     await schedule.drain(1)
+
+
+async def test_another_interval_moves_the_next_run() -> None:
+    clock, runs = FakeClock(), Runs()
+    schedule = Schedule(runs, clock)
+    (job,) = plans(1, interval=36_000)
+    schedule.add(job)
+    schedule.add(replace(job, interval=60.0))
+    wait = schedule.due_in(job.key)
+    assert wait is not None
+    assert 0 < wait <= 60
+    await pass_time(schedule, clock, 60)
+    assert len(runs.names) == 1

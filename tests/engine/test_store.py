@@ -221,3 +221,17 @@ def test_times_that_a_wrong_clock_told_are_put_right_and_others_stay() -> None:
     }
     assert (moved.last_run, moved.last_conclusive, moved.records[0].since) == (now - 10, now - 10, now - 10)
     assert store.move((SAMPLE.id, EXAMPLE.key), WrongTimes(60, now, now + 60)) is None, "nothing is of that time"
+
+
+def test_a_revision_is_what_a_summary_can_tell_of() -> None:
+    store = Store()
+    store.hold(SAMPLE, EXAMPLE)
+    before = store.revision
+    store.record(outcome(BROKEN(what="x"), at=1000))
+    assert store.revision == before + 1
+    store.record(outcome(BROKEN(what="x"), at=2000))
+    assert store.revision == before + 1, "the same again"
+    store.record(outcome(at=3000))
+    assert store.revision == before + 2
+    store.remove((SAMPLE.id, EXAMPLE.key))
+    assert store.revision == before + 3

@@ -76,6 +76,15 @@ async def test_the_walk_asks_txt_at_each_name_and_does_not_stop_at_a_plain_recor
     assert asked == ["_dmarc.a.example.com", "_dmarc.example.com", "_dmarc.com"]
 
 
+async def test_where_the_walk_has_looked_nothing_is_asked_twice() -> None:
+    _, asked = await play(discover("example.com"), "example.com. A 192.0.2.1\n")
+    assert asked == ["_dmarc.example.com", "_dmarc.com", "example.com"]
+    one = '_dmarc.a.b.c.d.e.f.g.example.com. TXT "v=DMARC1; p=none"\n'
+    twice = one + one.replace("p=none", "p=reject")
+    _, asked = await play(discover("a.b.c.d.e.f.g.example.com"), twice)
+    assert len(asked) == len(set(asked))
+
+
 @pytest.mark.parametrize("psd", ["y", "n"])
 async def test_the_walk_stops_at_psd_y_and_psd_n(psd: str) -> None:
     zone = f'_dmarc.a.b.example.com. TXT "v=DMARC1; p=none"\n_dmarc.b.example.com. TXT "v=DMARC1; p=none; psd={psd}"\n'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
@@ -12,7 +13,16 @@ from hypothesis import strategies as st
 from exporter.config import shipped_blocklists
 from exporter.facts import Doubt, Reason, Severity
 from exporter.mail.dns import TXT, Question, Reply, Status
-from exporter.mail.dnsbl.blocklist import NOT_LISTED, Blocklist, Code, Listed, ListError, ListFault, Lists
+from exporter.mail.dnsbl.blocklist import (
+    DEFAULT_REMEDY,
+    NOT_LISTED,
+    Blocklist,
+    Code,
+    Listed,
+    ListError,
+    ListFault,
+    Lists,
+)
 from exporter.mail.dnsbl.catalogue import blocklist
 
 SHIPPED = shipped_blocklists()
@@ -193,6 +203,15 @@ class TestNeverAFalseListing:
             assert isinstance(said, Listed) is any(str(address) not in of.harmless for address in addresses)
 
 
+def test_what_ends_a_listing_is_said_in_the_words_of_its_codes() -> None:
+    codes = {"127.0.0.2": Code("spam", Severity.WARNING, "fix the form"), "127.0.0.3": Code("other", Severity.WARNING)}
+    ours = replace(OWN, codes=codes)
+    for addresses, remedy in ((("127.0.0.2", "127.0.0.3"), "fix the form"), (("127.0.0.3",), DEFAULT_REMEDY)):
+        listed = ours.read(reply(*addresses))
+        assert isinstance(listed, Listed)
+        assert listed.remedy == remedy
+
+
 class TestTestPoints:
     def test_only_both_right_answers_together_make_a_list_believable(self) -> None:
         assert OWN.judge(reply("127.0.0.2"), reply()) is None
@@ -208,6 +227,8 @@ class TestTestPoints:
             (reply("127.255.255.254"), reply("127.255.255.254"), ListFault.RESOLVER),
             (reply("127.0.0.2"), reply("127.255.255.255"), ListFault.VOLUME),
             (lost(), reply("203.0.113.1"), ListFault.WRONG),
+            (reply("127.255.255.254"), reply(), ListFault.RESOLVER),
+            (reply("127.255.255.254"), lost(), ListFault.RESOLVER),
         ],
     )
     def test_proven_bad_stays_bad(self, listed: Reply, unlisted: Reply, fault: ListFault) -> None:

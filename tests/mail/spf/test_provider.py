@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from exporter.mail.dns import Question, Reply, Status, once
+from exporter.mail.dns import MX, Question, Reply, Status, once
 from exporter.mail.spf.check_host import check_host
 from exporter.mail.spf.provider import MOST_TRIED, made_for, sample, unforeseeable
 from exporter.mail.spf.worst_case import Allowed, worst_case
@@ -38,9 +38,12 @@ def test_of_many_networks_a_few_are_tried_from_the_first_to_the_last_and_of_both
 def test_what_is_allowed_is_taken_from_every_term_that_lets_pass_and_from_no_other() -> None:
     found = cost(
         {
-            "example.com TXT": "v=spf1 -ip4:192.0.2.1 ip4:192.0.2.0/24 a:h.example.com/24 mx ?include:n.example.com "
-            "include:i.example.com redirect=r.example.com",
+            "example.com TXT": "v=spf1 -ip4:192.0.2.1 ip4:192.0.2.0/24 a:h.example.com/24 mx -mx:x.example.com "
+            "?include:n.example.com include:i.example.com redirect=r.example.com",
             "h.example.com A": (ip_address("198.51.100.1"),),
+            "example.com MX": (MX(10, "m.example.com"),),
+            "m.example.com A": (ip_address("198.51.100.77"),),
+            "x.example.com MX": (MX(10, "h.example.com"),),
             "n.example.com TXT": "v=spf1 ip4:203.0.113.1 -all",
             "i.example.com TXT": "v=spf1 ip6:2001:db8::1 ~all",
             "r.example.com TXT": "v=spf1 ip4:203.0.113.2 -all",
@@ -49,6 +52,7 @@ def test_what_is_allowed_is_taken_from_every_term_that_lets_pass_and_from_no_oth
     assert [(str(it.address), it.bits, it.domain) for it in found.allowed] == [
         ("192.0.2.0", 24, "example.com"),
         ("198.51.100.1", 24, "example.com"),
+        ("198.51.100.77", 32, "example.com"),
         ("2001:db8::1", 128, "i.example.com"),
         ("203.0.113.2", 32, "r.example.com"),
     ]

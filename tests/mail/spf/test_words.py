@@ -10,9 +10,9 @@ from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.spf.limits import MOST_VOIDS, Budget, Stop
 from exporter.mail.spf.macro import SpfSyntaxError, domain_spec
 from exporter.mail.spf.provider import is_alias
-from exporter.mail.spf.record import parse, read
+from exporter.mail.spf.record import SpfResult, parse, read
 from exporter.mail.spf.worst_case import worst_case
-from tests.support.spf_zone import cost, play
+from tests.support.spf_zone import cost, evaluate, play, world
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,16 @@ from tests.support.spf_zone import cost, play
     ],
 )
 def test_the_fault_of_a_record_is_told(record: str, said: str) -> None:
-    with pytest.raises(SpfSyntaxError, match=re.escape(said)):
+    with pytest.raises(SpfSyntaxError, match=rf": {re.escape(said)}$"):
         parse(record.encode())
+
+
+@pytest.mark.parametrize("length", [80, 81])
+def test_a_part_of_more_than_80_characters_is_cut(length: int) -> None:
+    word = "all:" + "x" * (length - 4)
+    quoted = word if length == 80 else f"{word[:80]}…"
+    with pytest.raises(SpfSyntaxError, match=rf"^part 1 '{quoted}': "):
+        parse(f"v=spf1 {word}".encode())
 
 
 def test_a_policy_of_several_records_shows_them() -> None:
@@ -68,3 +76,20 @@ def test_an_alias_to_the_provider_has_the_policy_of_the_provider() -> None:
         reply = Reply(question, Status.ANSWER, (TXT((b"v=spf1 -all",)),), chain=("spf.example.com", target))
         found, _ = play(worst_case("example.com"), {question: reply}.__getitem__)
         assert is_alias(found, "spf.provider.example") is theirs
+
+
+def test_too_many_questions_are_a_permerror_of_the_policy() -> None:
+    budget = Budget(questions=1)
+    _, asked = play(budget.ask("example.com", "A"), world({}))
+    assert len(asked) == 1
+    with pytest.raises(Stop) as stop:
+        play(budget.ask("example.com", "AAAA"), world({}))
+    assert (stop.value.word, stop.value.why) == (SpfResult.PERMERROR, "the policy needs more than 1 DNS queries")
+
+
+def test_the_trace_names_each_domain_that_a_policy_leads_to() -> None:
+    zone = {"example.com TXT": "v=spf1 redirect=r.example.com", "r.example.com TXT": "v=spf1 -all"}
+    assert [(it.domain, it.term, it.outcome) for it in evaluate(zone).trace] == [
+        ("example.com", "redirect=r.example.com", "follow"),
+        ("r.example.com", "-all", "fail"),
+    ]
