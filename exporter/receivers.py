@@ -1,6 +1,6 @@
 """Decides which demands of large receivers a domain's mail meets, from the results of the other checks.
 
-The problem: Microsoft, Gmail and Yahoo each publish demands for mail. Our checks find faults one by one, but a person
+The problem: Microsoft, Gmail and others publish demands for mail. Our checks find faults one by one, but a person
 asks: will Gmail take our mail?
 
 The idea: a profile is data, in data/receivers/*.yaml. It says what a receiver demands, with which words it refuses

@@ -75,7 +75,8 @@ def ask_one(
 
 
 def test_the_profiles_are_those_that_are_promised() -> None:
-    assert PROFILES.keys() == {"microsoft", "microsoft_bulk", "gmail", "gmail_bulk", "yahoo"}
+    big = {"microsoft", "microsoft_bulk", "gmail", "gmail_bulk", "yahoo"}
+    assert PROFILES.keys() == big | {"apple", "gmx", "ionos", "orange"}
     assert {"microsoft", "gmail", "yahoo"} == set(receivers.DEFAULT)
     assert {name: p.on_top_of for name, p in PROFILES.items() if p.on_top_of} == {
         "microsoft_bulk": "microsoft",

@@ -28,6 +28,13 @@ def test_a_bulk_profile_brings_the_plain_one_with_it(read: Read) -> None:
     assert chosen(read, "receivers: [yahoo, gmail_bulk]")["a.example"] == ("yahoo", "gmail", "gmail_bulk")
 
 
+def test_further_receivers_are_asked_for_only_by_who_names_them(read: Read) -> None:
+    assert chosen(read, "", ", receivers: [apple, gmx, ionos, orange]") == {
+        "a.example": ("microsoft", "gmail", "yahoo"),
+        "b.example": ("apple", "gmx", "ionos", "orange"),
+    }
+
+
 def test_an_empty_list_is_none(read: Read) -> None:
     assert chosen(read, "receivers: []") == {}
     assert chosen(read, "receivers: []", ", receivers: [gmail]") == {"b.example": ("gmail",)}

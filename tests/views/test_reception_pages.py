@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from html import unescape
 from ipaddress import ip_address
 
 import pytest
@@ -85,6 +86,18 @@ async def test_what_only_a_message_shows_is_listed_and_not_counted_as_met(site: 
     assert "No problem found." in body
     assert "1 passed, 6 not checkable" in " ".join(body.split())
     assert "Only a real delivery shows whether the sending server uses TLS." in body
+
+
+async def test_each_receiver_has_its_pages_with_every_requirement_and_its_source(site: Site) -> None:
+    hold(site, receiver, replace(MAIL, receivers=tuple(receivers.shipped())))
+    for name, profile in receivers.shipped().items():
+        for path in (f"/receivers/{name}", f"/receivers/{name}/example.com"):
+            status, body, _ = await site.get(path)
+            assert status == 200
+            assert profile.question in body
+        for demand in profile.demands:
+            assert demand.text in unescape(body)
+            assert demand.source.url in body
 
 
 async def test_the_page_of_a_receiver_lists_domains_worst_first(site: Site) -> None:

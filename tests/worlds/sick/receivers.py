@@ -10,7 +10,7 @@ from tests.worlds.sick.fault import Fault
 
 AT = "acme-lab.com"
 GONE = "mx.no-such-domain-gone-acme.com"
-ALL = {"receivers: []": "receivers: [gmail, gmail_bulk, microsoft, microsoft_bulk, yahoo]"}
+ALL = {"receivers: []": "receivers: [apple, gmail, gmail_bulk, gmx, ionos, microsoft, microsoft_bulk, orange, yahoo]"}
 PTR6 = "2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.4.0.0.a.0.1.0.8.f.4.0.1.0.a.2.ip6.arpa. PTR"
 
 BASES = {fault.name: fault for fault in [*names.FAULTS, *authentication.FAULTS, *hosts.FAULTS]} | {
@@ -18,25 +18,55 @@ BASES = {fault.name: fault for fault in [*names.FAULTS, *authentication.FAULTS, 
     "helo.peer-microsoft": names.helo("peer", "mail.outlook.com"),
 }
 UNMET = {  # by a fault of another check
-    "helo.empty-own": ["gmail-helo", "yahoo-helo"],
-    "helo.trailing-dot-own": ["microsoft-helo", "yahoo-helo"],
+    "helo.empty-own": ["gmail-helo", "gmx-helo", "ionos-helo", "orange-helo", "yahoo-helo"],
+    "helo.trailing-dot-own": ["gmx-helo", "ionos-helo", "microsoft-helo", "orange-helo", "yahoo-helo"],
     "helo.peer-microsoft": ["microsoft-helo-own-name"],
-    "ptr.missing-88.99.40.10": ["gmail-ptr", "yahoo-ptr"],
-    "ptr.missing-ipv6": ["gmail-ptr", "microsoft-ptr-ipv6", "yahoo-ptr"],
-    "blocklist.listed-88.99.40.10": ["microsoft-reputation", "yahoo-spamhaus"],
-    f"spf_sender.not-authorised-{AT}": ["gmail-bulk-spf", "gmail-spf-fail", "microsoft-bulk-spf", "microsoft-spf"],
-    f"dkim.missing-{AT}": ["gmail-bulk-dkim-key", "microsoft-bulk-dkim-key"],
+    "ptr.missing-88.99.40.10": ["apple-ptr", "gmail-ptr", "gmx-ptr", "ionos-ptr", "orange-ptr", "yahoo-ptr"],
+    "ptr.missing-ipv6": [
+        "apple-ptr",
+        "gmail-ptr",
+        "gmx-ptr",
+        "ionos-ptr",
+        "microsoft-ptr-ipv6",
+        "orange-ptr",
+        "yahoo-ptr",
+    ],
+    "blocklist.listed-88.99.40.10": ["gmx-blocklists", "microsoft-reputation", "yahoo-spamhaus"],
+    f"spf_sender.not-authorised-{AT}": [
+        "apple-spf",
+        "gmail-bulk-spf",
+        "gmail-spf-fail",
+        "microsoft-bulk-spf",
+        "microsoft-spf",
+        "orange-spf",
+    ],
+    f"dkim.missing-{AT}": [
+        "apple-dkim-key",
+        "gmail-bulk-dkim-key",
+        "gmx-dkim-key",
+        "microsoft-bulk-dkim-key",
+        "orange-dkim-key",
+    ],
     f"dmarc.cannot-align-{AT}": ["gmail-bulk-alignment", "microsoft-bulk-alignment", "microsoft-dmarc"],
-    f"dmarc.missing-{AT}": ["gmail-bulk-dmarc", "microsoft-bulk-dmarc"],
+    f"dmarc.missing-{AT}": ["apple-dmarc", "gmail-bulk-dmarc", "microsoft-bulk-dmarc", "orange-dmarc"],
     GONE: [
+        "apple-dkim-key",
+        "apple-dmarc",
+        "apple-spf",
         "gmail-authenticated",
         "gmail-bulk-dkim-key",
         "gmail-bulk-dmarc",
         "gmail-bulk-spf",
+        "gmx-dkim-key",
+        "gmx-sender-domain",
         "microsoft-authenticated-ipv6",
         "microsoft-bulk-dkim-key",
         "microsoft-bulk-dmarc",
         "microsoft-bulk-spf",
+        "orange-dkim-key",
+        "orange-dmarc",
+        "orange-sender-domain",
+        "orange-spf",
         "yahoo-authenticated",
         "yahoo-sender-domain",
     ],
