@@ -48,10 +48,9 @@ UNMET = {  # by a fault of another check
         "orange-dkim-key",
     ],
     f"dmarc.cannot-align-{AT}": ["gmail-bulk-alignment", "microsoft-bulk-alignment", "microsoft-dmarc"],
-    f"dmarc.missing-{AT}": ["apple-dmarc", "gmail-bulk-dmarc", "microsoft-bulk-dmarc", "orange-dmarc"],
+    f"dmarc.missing-{AT}": ["gmail-bulk-dmarc", "microsoft-bulk-dmarc", "orange-dmarc"],
     GONE: [
         "apple-dkim-key",
-        "apple-dmarc",
         "apple-spf",
         "gmail-authenticated",
         "gmail-bulk-dkim-key",
