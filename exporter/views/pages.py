@@ -50,6 +50,7 @@ class Pages:
             "timeline": None,
             "acts": None,
             "most": TEXT,
+            "check_title": check_title,
             "target_page": self.target_page,
             "label_page": self.label_page,
             "receiver_page": self.receiver_page,

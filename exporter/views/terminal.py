@@ -23,8 +23,9 @@ from exporter.remedies.forms import zone_lines
 from exporter.text import commas
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, ShownFinding
-from exporter.views.report import NOTHING_FOUND, Discovered, Prospect, Report, Unknown, report, supposed, unknowns
+from exporter.views.report import NOTHING_FOUND, Discovered, Prospect, Report, report, supposed
 from exporter.views.times import until
+from exporter.views.unknowns import Unknown, unknowns
 
 SHOWN = 25  # problems on one page
 NOTHING = "no problem found"  # which is no promise: much shows only when mail is sent
@@ -201,7 +202,10 @@ def _remedy(console: Console, remedy: Remedy, lines: Sequence[str]) -> None:
 
 
 def _unknown(console: Console, unknown: Unknown, mark: Text | None = None) -> None:
-    text = f"{unknown.check.id}: {unknown.doubt.detail} ({_some(unknown.targets)})"
+    text = unknown.told(str)
+    if len(unknown.checks) > 1:
+        text += f": {unknown.doubt.detail}"
+    text += f" ({_some(unknown.targets)})"
     line = Text.assemble(text, (f"  [{unknown.doubt.reason}]", "dim"))
     _line(console, _INDENT, line, mark or Text("UNKNOWN", _STYLE[Verdict.UNKNOWN]))
 
