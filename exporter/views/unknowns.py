@@ -35,7 +35,7 @@ _Open: TypeAlias = tuple[Doubt, CheckState]
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Checks that could not tell, for one cause. `doubt` says what most of them say. Sorted by check and target."""
+    """Checks that could not tell, for one cause. `doubt` says what most of them say. Sorted by check."""
 
     doubt: Doubt
     states: tuple[CheckState, ...]
@@ -74,12 +74,12 @@ def unknowns(states: Iterable[CheckState]) -> list[Unknown]:
     for same in many.values():
         rows += [[it for some in same for it in some]] if len(same) > FEW else same
     made = map(gathered, (*rows, *alike, *here))
-    return sorted(made, key=lambda it: (-len(it.states), it.states[0].check.id, it.states[0].target.key))
+    return sorted(made, key=lambda it: (-len(it.states), it.states[0].check.id))
 
 
 def gathered(some: Iterable[_Open]) -> Unknown:
     """One row of these, of which there is at least one."""
-    ordered = sorted(some, key=lambda it: (it[1].check.id, it[1].target.key))
+    ordered = sorted(some, key=lambda it: it[1].check.id)
     (doubt, _), *_ = Counter(it for it, _ in ordered).most_common(1)
     return Unknown(doubt, tuple(state for _, state in ordered))
 
