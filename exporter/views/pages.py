@@ -9,6 +9,7 @@ import jinja2
 
 from exporter import __version__
 from exporter.explain import examples
+from exporter.remedies import blanks_in
 from exporter.remedies.forms import forms
 from exporter.text import minute
 from exporter.views.fleet.room import brief
@@ -58,11 +59,13 @@ class Pages:
         self._templates.filters |= {
             "ago": ago,
             "answer": answer,
+            "blanks": blanks_in,
             "brief_seconds": seconds,
             "brief": brief,
             "check_title": check_title,
             "example": examples.fact,
             "example_fix": examples.fix,
+            "example_remedy": examples.remedy,
             "metric_title": metric_title,
             "reason_title": reason_title,
             "minute": minute,
