@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple
 
 from exporter.check_state import CheckState
 from exporter.facts import Doubt, Reason
@@ -30,7 +30,11 @@ FEW = 3  # targets: one more, and what they share is the cause
 NAMED = 3
 _QUESTION = re.compile(r"\S+ [A-Z0-9]+: ")  # the name and the type that DNS was asked for
 
-_Open: TypeAlias = tuple[Doubt, CheckState]
+
+class _Open(NamedTuple):
+    doubt: Doubt
+    state: CheckState
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,46 +66,43 @@ class Unknown:
 
 def unknowns(states: Iterable[CheckState]) -> list[Unknown]:
     """The most common first. It costs time in proportion to the states, and may run in a thread."""
-    found = [(doubt, state) for state in states if (doubt := state.doubt)]
-    rows, left = _apart(found, lambda doubt, _: (doubt.reason, doubt.detail), most=1)
-    alike, left = _apart(left, lambda doubt, _: (doubt.reason, _QUESTION.sub("", doubt.detail, count=1)), most=FEW)
-    here = _by((it for it in left if it[0].reason.from_here), lambda doubt, state: (doubt.reason, state.check.id))
-    left = [it for it in left if not it[0].reason.from_here]
-    by_target = _by(left, lambda doubt, state: (doubt.reason, _subject(state.target)))
+    found = [_Open(doubt, state, _subject(state.target)) for state in states if (doubt := state.doubt)]
+    rows, left = _apart(found, lambda it: (it.doubt.reason, it.doubt.detail), most=1)
+    alike, left = _apart(left, lambda it: (it.doubt.reason, _QUESTION.sub("", it.doubt.detail, count=1)), most=FEW)
+    here = _by((it for it in left if it.doubt.reason.from_here), lambda it: (it.doubt.reason, it.state.check.id))
+    by_target = _by((it for it in left if not it.doubt.reason.from_here), lambda it: (it.doubt.reason, it.subject))
     many: dict[tuple[Reason, frozenset[str]], list[list[_Open]]] = defaultdict(list)
     for some in by_target:
-        many[some[0][0].reason, frozenset(state.check.id for _, state in some)].append(some)
+        many[some[0].doubt.reason, frozenset(it.state.check.id for it in some)].append(some)
     for same in many.values():
         rows += [[it for some in same for it in some]] if len(same) > FEW else same
-    made = map(gathered, (*rows, *alike, *here))
+    made = (gathered([it.doubt for it in some], [it.state for it in some]) for some in (*rows, *alike, *here))
     return sorted(made, key=lambda it: (-len(it.states), it.states[0].check.id))
 
 
-def gathered(some: Iterable[_Open]) -> Unknown:
+def gathered(doubts: Sequence[Doubt], states: Sequence[CheckState]) -> Unknown:
     """One row of these, of which there is at least one."""
-    ordered = sorted(some, key=lambda it: it[1].check.id)
-    (doubt, _), *_ = Counter(it for it, _ in ordered).most_common(1)
-    return Unknown(doubt, tuple(state for _, state in ordered))
+    (common, _), *_ = Counter(it.detail for it in doubts).most_common(1)
+    said = next(it for it in doubts if it.detail == common)
+    return Unknown(said, tuple(sorted(states, key=lambda it: it.check.id)))
 
 
-def _apart(
-    some: Iterable[_Open], key: Callable[[Doubt, CheckState], Hashable], most: int
-) -> tuple[list[list[_Open]], list[_Open]]:
+def _apart(some: Iterable[_Open], key: Callable[[_Open], Hashable], most: int) -> tuple[list[list[_Open]], list[_Open]]:
     """Those whose key more than so many targets share, and the rest."""
     shared: list[list[_Open]] = []
     left: list[_Open] = []
     for alike in _by(some, key):
-        if len({_subject(state.target) for _, state in alike}) > most:
+        if len({it.subject for it in alike}) > most:
             shared.append(alike)
         else:
             left += alike
     return shared, left
 
 
-def _by(some: Iterable[_Open], key: Callable[[Doubt, CheckState], Hashable]) -> list[list[_Open]]:
+def _by(some: Iterable[_Open], key: Callable[[_Open], Hashable]) -> list[list[_Open]]:
     made: dict[Hashable, list[_Open]] = defaultdict(list)
-    for doubt, state in some:
-        made[key(doubt, state)].append((doubt, state))
+    for it in some:
+        made[key(it)].append(it)
     return list(made.values())
 
 

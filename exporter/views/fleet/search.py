@@ -68,7 +68,11 @@ class Search:
         for it in self._fleet.unknowns:
             states = [state async for state in _breathing(it.states) if self._is_open(state, it.doubt)]
             if states:
-                made.append(it if len(states) == len(it.states) else gathered((it.doubt, state) for state in states))
+                made.append(
+                    it
+                    if len(states) == len(it.states)
+                    else gathered([state.doubt or it.doubt for state in states], states)
+                )
         return made
 
     def _is_open(self, state: CheckState, doubt: Doubt) -> bool:
