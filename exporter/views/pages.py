@@ -14,7 +14,7 @@ from exporter.remedies.forms import forms
 from exporter.text import minute
 from exporter.views.fleet.room import brief
 from exporter.views.times import ago, timestamp, until
-from exporter.views.words import answer, check_title, metric_title, reading, reason_title, seconds
+from exporter.views.words import answer, as_sentence, check_title, metric_title, reading, reason_title, seconds
 
 BREATH = 500  # pieces of a page, a few milliseconds of work
 TEXT = 900  # octets of one text in a list
@@ -59,6 +59,7 @@ class Pages:
         self._templates.filters |= {
             "ago": ago,
             "answer": answer,
+            "as_sentence": as_sentence,
             "blanks": blanks_in,
             "brief_seconds": seconds,
             "brief": brief,

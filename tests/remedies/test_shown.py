@@ -22,6 +22,7 @@ from exporter.targets import Authorisation, Domain, Egress
 from exporter.views import cards, json_report, terminal
 from exporter.views.fleet.selection import Selection
 from exporter.views.pages import Pages
+from exporter.views.words import as_sentence
 
 CATALOGUE = catalogue.load()
 POLICY = FindingPolicy()
@@ -179,3 +180,17 @@ async def test_the_page_of_a_finding_has_what_to_paste_in_its_example() -> None:
         assert escape(examples.remedy(rule).request) in page
         shown += "<pre" in page
     assert shown > 20, "most rules have something to paste"
+
+
+def test_a_sentence_on_a_page_has_a_capital_letter_unless_a_name_begins_it() -> None:
+    for rule in CATALOGUE.rules.values():
+        text = examples.example(rule).text
+        told = as_sentence(text, rule)
+        assert told.lower() == text.lower()
+        assert told == text or not text.startswith(
+            tuple(value for _, value in examples.example(rule).evidence if value)
+        )
+    local = examples.example(CATALOGUE.rules["helo.local-name"])
+    assert as_sentence(local.text, local.rule).startswith('The HELO name "localhost" is')
+    missing = examples.example(CATALOGUE.rules["dmarc.missing"])
+    assert as_sentence(missing.text, missing.rule).startswith("example.com has no DMARC")
