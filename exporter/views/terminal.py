@@ -210,7 +210,8 @@ def _unknown(console: Console, unknown: Unknown, mark: Text | None = None) -> No
     text = unknown.told(str)
     if len(unknown.checks) > 1:
         text += f": {unknown.doubt.detail}"
-    text += f" ({_some(unknown.targets)})"
+    if len(unknown.checks) == 1 or any(it not in text for it in unknown.targets):
+        text += f" ({_some(unknown.targets)})"
     line = Text.assemble(text, (f"  [{unknown.doubt.reason}]", "dim"))
     _line(console, _INDENT, line, mark or Text("UNKNOWN", _STYLE[Verdict.UNKNOWN]))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 
-from exporter.check_state import CheckState
+from exporter.check_state import CheckState, FindingPolicy
+from exporter.engine.store import Store
 from exporter.facts import Doubt, Reason
 from exporter.model import Check
 from exporter.targets import Domain
+from exporter.views import terminal
 from exporter.views.unknowns import FEW, Unknown, unknowns
 from exporter.views.words import check_title
 from tests.support.checks import SAMPLE
@@ -78,3 +81,17 @@ def test_no_check_is_lost_and_none_is_told_twice() -> None:
 
 def test_what_is_known_is_no_row() -> None:
     assert unknowns([replace(state(CHECKS[0], "a.example", "x"), doubt=None)]) == []
+
+
+def test_the_terminal_tells_it_in_one_line() -> None:
+    store, stream = Store(), io.StringIO()
+    for it in [*dead("a.example"), state(CHECKS[0], "b.example", "because")]:
+        store.hold(it.check, it.target, lambda _, made=it: made)  # type: ignore[misc]  # a lambda
+    terminal.as_text(store, FindingPolicy(), 0, terminal.Look("all", 1.0, "192.0.2.53"), stream)
+    assert [it for it in stream.getvalue().splitlines() if it.startswith("UNKNOWN")] == [
+        (
+            "UNKNOWN   DNS SERVFAIL for a.example: 5 checks (bimi, dane, dmarc, mx, spf): "
+            "a.example MX: 192.0.2.53 answers SERVFAIL  [dns_servfail]"
+        ),
+        "UNKNOWN   bimi: because (b.example)  [dns_servfail]",
+    ]
