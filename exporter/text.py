@@ -34,6 +34,11 @@ def listed(things: Iterable[object], most: int = 5) -> str:
     return commas(shown) if left <= 0 else f"{commas(shown[:most])} and {left} more"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 domain`, `3,000 addresses`."""
+    return f"{number:,} {noun}{('es' if noun.endswith('s') else 's') if number != 1 else ''}"
+
+
 def day(seconds: float) -> str:
     """Unix seconds as `2027-01-31`, in UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"

@@ -165,6 +165,16 @@ def test_the_routes_that_the_tutorial_makes_are_good(tmp_path: Path) -> None:
     routes = yaml.safe_load((tmp_path / "alertmanager-mail.yml").read_text())
     mailed = [receiver["name"] for receiver in routes["receivers"] if "email_configs" in receiver]
     assert mailed == ["pager", "mail"]
+    (subject,) = {it["email_configs"][0]["headers"]["Subject"] for it in routes["receivers"][:2]}
+    assert subject in (HOME / "alertmanager" / "alertmanager.yml").read_text(), "the example there is the same"
+    for count, said in {1: "firing: Local HELO name: out", 3: "firing: Local HELO name: out (1 of 3)"}.items():
+        alert = {"status": "firing", "annotations": {"summary": "Local HELO name: out"}}
+        (tmp_path / "data.json").write_text(json.dumps({"status": "firing", "alerts": [alert] * count}))
+        command = ["amtool", "template", "render", f"--template.text={subject}", "--template.data=data.json"]
+        ran = subprocess.run(
+            [*command, f"--template.glob={tmp_path}/*.tmpl"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (ran.stdout.strip(), ran.stderr) == (said, "")
 
 
 @pytest.mark.lab

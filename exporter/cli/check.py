@@ -32,12 +32,12 @@ from exporter.engine.catalogue import Catalogue
 from exporter.engine.difference import difference
 from exporter.engine.plan import pairs
 from exporter.engine.store import Store
-from exporter.model import Target
+from exporter.model import Door, Target
 from exporter.net import Net
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.planned.records import PlannedRecords
 from exporter.targets import Address, Delivery, Domain, MailHost, OwnResolver
-from exporter.text import printable
+from exporter.text import counted, printable
 
 MOST_NAMED = 3  # words that the first line repeats
 
@@ -89,7 +89,9 @@ async def check_once(arguments: argparse.Namespace, open_clients: clients.OpenCl
         policy=FindingPolicy(settings.severities),
         clock=clock,
         began=clock.monotonic(),
-        says_helo=settings.helo_name is not None,
+        running=running,
+        excluded=_excluded(settings.running - running, arguments),
+        says_helo=settings.helo_name is not None or not _visits(known, arguments),
         discovery=discovery,
         plan=plan,
     )
@@ -171,6 +173,18 @@ def _running(known: Catalogue, running: frozenset[str], arguments: argparse.Name
     return (running & only if only else running) - skip
 
 
+def _visits(known: Catalogue, arguments: argparse.Namespace) -> bool:
+    """Do the flags leave a check that speaks to mail hosts?"""
+    chosen = _running(known, frozenset(known.checks), arguments)
+    return any(Door.SMTP in known.checks[it].doors for it in chosen)
+
+
+def _excluded(checks: frozenset[str], arguments: argparse.Namespace) -> str:
+    """How many checks the flags leave out; nothing if they leave out none."""
+    flags = " and ".join(f"--{flag}" for flag in ("only", "skip") if getattr(arguments, flag))
+    return f"{counted(len(checks), 'check')}, left out by {flags}." if checks and flags else ""
+
+
 def _check_names(known: Catalogue, flag: str, given: Sequence[str]) -> frozenset[str]:
     wanted = [name for text in given for name in text.split(",")]
     for name in wanted:
@@ -182,9 +196,9 @@ def _check_names(known: Catalogue, flag: str, given: Sequence[str]) -> frozenset
 def _subject(words: Sequence[str], targets: Sequence[Target]) -> str:
     if 0 < len(words) <= MOST_NAMED:
         return " ".join(map(printable, words))
-    kinds = (("domains", Domain), ("addresses", Address), ("mail hosts", MailHost))
+    kinds = (("domain", Domain), ("address", Address), ("mail host", MailHost))
     counts = ((name, sum(isinstance(it, kind) for it in targets)) for name, kind in kinds)
-    return ", ".join(f"{count:,} {name}" for name, count in counts if count)
+    return ", ".join(counted(count, name) for name, count in counts if count)
 
 
 async def _check_recipients(arguments: argparse.Namespace, descriptor: int) -> int:

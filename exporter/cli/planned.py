@@ -10,7 +10,7 @@ import asyncio
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from exporter.check_state import CheckState, Key
@@ -95,14 +95,19 @@ def told(plan: PlannedRecords) -> Iterator[str]:
         yield f"removed: {commas(gone)}."
 
 
-LEFT_OUT = (
-    "zone, with --with or --without. Its name servers do not have the planned records yet.",
-    "DNSSEC of planned records. They count as signed where their zone is signed now.",
-)
+ZONE = "zone, with --with or --without. Its name servers do not have the planned records yet."
+DNSSEC = "DNSSEC of planned records. They count as signed where their zone is signed now."
 
 
 UNASKED = "{}. No check here asks for what is planned there; look whether the name is right."
 NOT_COMPARED = "the planned records. The look ended before they were compared."
+
+
+def left_out(running: Container[str]) -> Iterator[str]:
+    """What is not looked at, of these checks."""
+    if "zone" in running:
+        yield ZONE
+    yield DNSSEC
 
 
 def checks(known: Catalogue, enabled: frozenset[str]) -> frozenset[str]:

@@ -22,7 +22,10 @@ from exporter.views.report import NOTHING_FOUND
 
 @dataclass(frozen=True)
 class Telling:
-    """`style` is one of --format, `detail` counts -v. `says_helo`: mail hosts are spoken to."""
+    """`style` is one of --format, `detail` counts -v. `says_helo`: mail hosts are spoken to, or need not be.
+
+    `running` are the checks that run, `excluded` says what flags leave out.
+    """
 
     style: str
     detail: int
@@ -31,6 +34,8 @@ class Telling:
     policy: FindingPolicy
     clock: Clock
     began: float  # monotonic
+    running: frozenset[str]
+    excluded: str = ""
     says_helo: bool = True
     discovery: DomainSearch | None = None
     plan: PlannedRecords | None = None
@@ -78,11 +83,13 @@ class Telling:
     def _left_out(self, *, compared: bool) -> Iterator[str]:
         """What was not looked at, and how to. `compared`: with the planned records."""
         if self.discovery:
-            yield from self.discovery.left_out()
+            yield from self.discovery.left_out(self.running)
         if not self.says_helo:
             yield "mail hosts. Give the host name of this machine with --smtp.helo-name NAME."
         if self.plan:
-            yield from planned.LEFT_OUT if compared else (planned.NOT_COMPARED,)
+            yield from planned.left_out(self.running) if compared else (planned.NOT_COMPARED,)
+        if self.excluded:
+            yield self.excluded
 
     def resolver_fails(self, why: object) -> int:
         text = f"the resolver {self.resolver} does not answer: {why}"

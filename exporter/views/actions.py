@@ -4,7 +4,7 @@ The rules:
 
 - Only POST, only from our own pages or from a program (origin.py), only with --web.enable-actions.
 - The body is one small form of known fields, each once. Nothing else of the request decides.
-- A browser is sent back to the page of the target. A program gets one line of text.
+- A browser is sent back to the page of the target, and gets a refusal as a page. A program gets one line of text.
 - Who it was is the name of the login, if there is one.
 """
 
@@ -94,7 +94,9 @@ class ActionPaths:
 
     def routes(self, below: str) -> list[web.RouteDef]:
         handlers = {ACKNOWLEDGE: self._acknowledge, WITHDRAW: self._withdraw, RECHECK: self._recheck}
-        return [web.route("*", f"{below}/-/{name}", self._handler(name, do)) for name, do in handlers.items()]
+        return [
+            web.route("*", f"{below}/-/{name}", self._handler(name, do), name=name) for name, do in handlers.items()
+        ]
 
     def offered(self, states: Sequence[CheckState]) -> OfferedActions | None:
         """For the page of the targets of these states. None if nobody may act."""

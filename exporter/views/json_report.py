@@ -15,7 +15,7 @@ from exporter.facts import Doubt, Rule, Sample, Verdict
 from exporter.model import Exchange
 from exporter.net.planned.records import PlannedRecords
 from exporter.receivers import Cause, DemandState, OpenQuestion
-from exporter.remedies import Remedy
+from exporter.remedies import Remedy, blanks_in
 from exporter.remedies.forms import forms
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, RunEvidence, ShownFinding
@@ -152,6 +152,7 @@ def _groups(found: Sequence[Problem]) -> list[JsonObject]:
             "severity": group.severity,
             "text": group.text,
             "fix": group.fix,
+            "fill_in": blanks_in(group.fix),
             "domains": len(group.domains),
             "problems": [places[it.rule.id, it.cause] for it in group.problems],
         }
@@ -166,7 +167,7 @@ def _problem(problem: Problem) -> JsonObject:
         "text": problem.text,
         "why": problem.rule.why,
         "fix": problem.fix,
-        **_remedy(problem.remedy),
+        **_remedy(problem.remedy, problem.fix),
         "reference": problem.rule.ref,
         "cause": dict(problem.cause),
         "domains": sorted(problem.domains),
@@ -177,7 +178,7 @@ def _problem(problem: Problem) -> JsonObject:
     }
 
 
-def _remedy(remedy: Remedy) -> JsonObject:
+def _remedy(remedy: Remedy, fix: str) -> JsonObject:
     made = forms(remedy.records)
     return {
         "records": [
@@ -195,7 +196,7 @@ def _remedy(remedy: Remedy) -> JsonObject:
         "record_forms": {it.key: it.text for it in made},
         "settings": [{"server": it.server, "where": it.where, "lines": it.lines} for it in remedy.settings],
         "request": remedy.request or None,
-        "fill_in": remedy.blanks | {blank: meaning for form in made for blank, meaning in form.blanks.items()},
+        "fill_in": remedy.blanks | blanks_in("\n".join((fix, *(form.text for form in made)))),
     }
 
 
@@ -224,6 +225,7 @@ def _finding(finding: ShownFinding) -> JsonObject:
         "severity": finding.severity,
         "text": finding.text,
         "fix": finding.fix,
+        "fill_in": blanks_in(finding.fix),
         "evidence": dict(finding.evidence),
         "since": timestamp(finding.since),
         "accepted": None if finding.accepted_until is None else until(finding.accepted_until),

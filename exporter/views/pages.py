@@ -9,11 +9,12 @@ import jinja2
 
 from exporter import __version__
 from exporter.explain import examples
+from exporter.remedies import blanks_in
 from exporter.remedies.forms import forms
 from exporter.text import minute
 from exporter.views.fleet.room import brief
 from exporter.views.times import ago, timestamp, until
-from exporter.views.words import answer, check_title, metric_title, reading, reason_title, seconds
+from exporter.views.words import answer, as_sentence, check_title, metric_title, reading, reason_title, seconds
 
 BREATH = 500  # pieces of a page, a few milliseconds of work
 TEXT = 900  # octets of one text in a list
@@ -50,6 +51,7 @@ class Pages:
             "timeline": None,
             "acts": None,
             "most": TEXT,
+            "check_title": check_title,
             "target_page": self.target_page,
             "label_page": self.label_page,
             "receiver_page": self.receiver_page,
@@ -57,11 +59,14 @@ class Pages:
         self._templates.filters |= {
             "ago": ago,
             "answer": answer,
+            "as_sentence": as_sentence,
+            "blanks": blanks_in,
             "brief_seconds": seconds,
             "brief": brief,
             "check_title": check_title,
             "example": examples.fact,
             "example_fix": examples.fix,
+            "example_remedy": examples.remedy,
             "metric_title": metric_title,
             "reason_title": reason_title,
             "minute": minute,

@@ -14,26 +14,12 @@ from exporter import receivers
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.problems import Problem, ProblemGroup, groups, problems
 from exporter.engine.store import Store
-from exporter.facts import Doubt, Reason, Severity, Verdict
-from exporter.model import Check
+from exporter.facts import Severity, Verdict
 from exporter.receivers import DemandState, Profile
 from exporter.views import cards
+from exporter.views.unknowns import Unknown, unknowns
 
 _UNSEEN = (DemandState.CANNOT_TELL, DemandState.NOT_OBSERVABLE)  # of the demand that says most
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """One check that could not tell, for one reason, of these targets."""
-
-    check: Check
-    doubt: Doubt  # of the first of them
-    states: tuple[CheckState, ...]
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Their titles."""
-        return tuple(it.target.title for it in self.states)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +86,6 @@ def report(store: Store, policy: FindingPolicy, now: float) -> Report:
         unknown=sum(it is Verdict.UNKNOWN for it in verdicts),
         passed=sum(it is Verdict.PASS for it in verdicts),
     )
-
-
-def unknowns(states: Iterable[CheckState]) -> list[Unknown]:
-    """The most common first."""
-    alike: dict[tuple[str, Reason], list[tuple[Doubt, CheckState]]] = defaultdict(list)
-    for state in states:
-        if state.doubt:
-            alike[state.check.id, state.doubt.reason].append((state.doubt, state))
-    made = (Unknown(it[0][1].check, it[0][0], tuple(state for _, state in it)) for it in alike.values())
-    return sorted(made, key=lambda it: (-len(it.states), it.check.id))
 
 
 def _prospects(store: Store, found: Iterable[Problem]) -> list[Prospect]:

@@ -70,7 +70,7 @@ class Site:
         search = Search(fleet, selection)
         narrow = selection.narrow
         problems = await search.problems() if narrow else fleet.problems
-        unknowns = search.unknowns() if narrow else fleet.unknowns
+        unknowns = await search.unknowns() if narrow else fleet.unknowns
         domains = await search.domains() if narrow else fleet.domains
         kinds = groups(problems)
         return await self._page(
@@ -97,7 +97,7 @@ class Site:
         fleet = await self._summary.with_fixes()
         search = Search(fleet, selection)
         if selection.severity == Level.UNKNOWN:
-            unknowns = Paged.of(search.unknowns(), selection.page, PROBLEMS)
+            unknowns = Paged.of(await search.unknowns(), selection.page, PROBLEMS)
             return await self._page(
                 "problems.html", selection=selection, paged=unknowns, problems=[], unknowns=unknowns.rows,
                 fleet=fleet, orders=PROBLEM_ORDERS, checks=self._catalogue.checks,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TextIO
 
 from rich.console import Console
@@ -18,13 +18,14 @@ from exporter.engine.store import Store
 from exporter.facts import Severity, Verdict
 from exporter.model import Exchange
 from exporter.receivers import DemandState
-from exporter.remedies import Remedy
+from exporter.remedies import Remedy, blanks_in
 from exporter.remedies.forms import zone_lines
 from exporter.text import commas
 from exporter.views import cards
 from exporter.views.cards import Card, DemandCard, Reception, ShownFinding
-from exporter.views.report import NOTHING_FOUND, Discovered, Prospect, Report, Unknown, report, supposed, unknowns
+from exporter.views.report import NOTHING_FOUND, Discovered, Prospect, Report, report, supposed
 from exporter.views.times import until
+from exporter.views.unknowns import Unknown, unknowns
 
 SHOWN = 25  # problems on one page
 NOTHING = "no problem found"  # which is no promise: much shows only when mail is sent
@@ -161,6 +162,7 @@ def _supposed(console: Console, states: Sequence[CheckState], policy: FindingPol
     for group in groups(found):
         _group(console, group, Text("NOTE", _STYLE[Severity.INFO]), brief=True)
         _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), group.fix))
+        _fill_in(console, _INDENT, blanks_in(group.fix))
     for one in unknown:
         _unknown(console, one, Text("NOTE", _STYLE[Severity.INFO]))
 
@@ -177,7 +179,7 @@ def _group(console: Console, group: ProblemGroup, mark: Text | None = None, *, b
     if [fix] == [f'Publish at {it.name} the TXT record "{value}".' for it in remedy.records for value in it.add]:
         fix = lines.pop()  # it says the same
     _line(console, _INDENT, Text.assemble(("Fix: ", "bold"), fix))
-    _remedy(console, remedy, lines)
+    _remedy(console, remedy, fix, lines)
     members = [it for problem in group.problems for it in problem.members]
     titles = list(dict.fromkeys(it.target.title for it in members))
     if len(titles) > 1 or not all(value in group.text for _, value in members[0].target.identity):
@@ -185,7 +187,7 @@ def _group(console: Console, group: ProblemGroup, mark: Text | None = None, *, b
         _line(console, _INDENT, Text(f"Seen at {_some(titles)}.{hurt}"))
 
 
-def _remedy(console: Console, remedy: Remedy, lines: Sequence[str]) -> None:
+def _remedy(console: Console, remedy: Remedy, fix: str, lines: Sequence[str]) -> None:
     """The lines to paste, and what has to be filled in. `lines` are those of its records."""
     for line in lines[:RECORDS]:
         _line(console, _INDENT, Text(line))
@@ -196,12 +198,20 @@ def _remedy(console: Console, remedy: Remedy, lines: Sequence[str]) -> None:
             _line(console, _INDENT, Text.assemble((f"{setting.server}: ", "bold"), line))
     if remedy.request:
         _line(console, _INDENT, Text.assemble(("For the owner of the address: ", "bold"), remedy.request))
-    for blank, meaning in replace(remedy, settings=()).blanks.items():  # those of commands speak for themselves
-        _line(console, _INDENT, Text(f"{blank} is {meaning}.", "dim"))
+    _fill_in(console, _INDENT, blanks_in(fix) | remedy.blanks)
+
+
+def _fill_in(console: Console, indent: int, blanks: Mapping[str, str]) -> None:
+    for blank, meaning in blanks.items():
+        _line(console, indent, Text(f"{blank} is {meaning}.", "dim"))
 
 
 def _unknown(console: Console, unknown: Unknown, mark: Text | None = None) -> None:
-    text = f"{unknown.check.id}: {unknown.doubt.detail} ({_some(unknown.targets)})"
+    text = unknown.told(str)
+    if len(unknown.checks) > 1:
+        text += f": {unknown.doubt.detail}"
+    if len(unknown.checks) == 1 or any(it not in text for it in unknown.targets):
+        text += f" ({_some(unknown.targets)})"
     line = Text.assemble(text, (f"  [{unknown.doubt.reason}]", "dim"))
     _line(console, _INDENT, line, mark or Text("UNKNOWN", _STYLE[Verdict.UNKNOWN]))
 
@@ -252,6 +262,7 @@ def _finding(console: Console, finding: ShownFinding) -> None:
     _line(console, 5, line)
     if severity is not Severity.INFO:
         _line(console, 5, Text(f"fix: {finding.fix}"))
+        _fill_in(console, 5, blanks_in(finding.fix))
 
 
 def _exchange(console: Console, exchange: Exchange) -> None:

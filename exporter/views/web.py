@@ -19,7 +19,7 @@ from exporter.engine.actions import Actions
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.history import History
 from exporter.engine.store import Store
-from exporter.views.actions import ActionPaths
+from exporter.views.actions import FIELDS, ActionPaths
 from exporter.views.changes import HistoryPages, Wanted
 from exporter.views.connection import (
     BODY,
@@ -260,16 +260,27 @@ class Web:
             raise web.HTTPNotFound(text=f"{nothing}\n") from None
 
     async def _found(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """The answer. Where there is nothing, a browser gets a page that leads on, and programs the words alone."""
+        """The answer. Where there is nothing, and if an action is refused, a browser gets a page that leads on.
+
+        Programs get the words alone.
+        """
         try:
             return await handler(request)
-        except web.HTTPNotFound as nothing:
-            nothing.__traceback__ = None  # it would keep the connection
-            why = nothing.text or ""
+        except web.HTTPClientError as refused:
+            act = request.match_info.route.name in FIELDS
+            if not act and refused.status != web.HTTPNotFound.status_code:
+                raise
+            refused.__traceback__ = None  # it would keep the connection
+            status, why = refused.status, refused.text or ""
+            headers = {name: refused.headers[name] for name in ("Allow", "Retry-After") if name in refused.headers}
         if "text/html" not in request.headers.get("Accept", ""):
-            return web.Response(status=404, text=why)
-        search = request.path.rpartition("/")[2].rpartition("=")[2]
-        return web.Response(status=404, text=await self._site.nothing(why.strip(), search), content_type="text/html")
+            return web.Response(status=status, text=why, headers=headers)
+        if act:
+            text = await self._site.page("refused.html", why=why.strip())
+        else:
+            search = request.path.rpartition("/")[2].rpartition("=")[2]
+            text = await self._site.nothing(why.strip(), search)
+        return web.Response(status=status, text=text, content_type="text/html", headers=headers)
 
     async def _changed(self, request: web.Request) -> web.Response:
         try:

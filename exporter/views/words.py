@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from exporter.facts import Reason, Sample
+from exporter.facts import Reason, Rule, Sample
 from exporter.receivers import DemandState
 from exporter.text import minute
 
@@ -84,6 +84,12 @@ def reason_title(reason: Reason) -> str:
         return _REASONS[reason]
     words = reason.split("_")
     return " ".join(word.upper() if word in _SHOUTED else word for word in words)
+
+
+def as_sentence(text: str, rule: Rule) -> str:
+    """What a rule says, with a capital letter in front if it begins with a word of ours: names stay as they are."""
+    first = rule.says[:1]
+    return f"{first.upper()}{text[1:]}" if first.islower() and text.startswith(first) else text
 
 
 def answer(state: DemandState) -> str:

@@ -8,15 +8,18 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
 from exporter.check_state import FindingPolicy
+from exporter.cli import check
+from exporter.cli.arguments import parser
 from exporter.cli.discovery.checked import DomainSearch
 from exporter.cli.exit_codes import Exit, FailOn, exit_code
 from exporter.cli.named import DomainFlags, named
 from exporter.demo.mailserver import Behaviour, SmtpFault
-from exporter.demo.nameserver import ZoneData
+from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.engine import catalogue
 from exporter.engine.plan import Plan
 from exporter.engine.store import Store
@@ -47,6 +50,7 @@ from tests.support.memory import MemoryResolver
 from tests.support.scenario import HOME, read
 
 CATALOGUE = catalogue.load()
+ALL = set(CATALOGUE.checks)
 ZONE = """
 example.com.             MX   10 mx.example.com.
 example.com.             TXT  "v=spf1 ip4:192.0.2.10 -all"
@@ -129,9 +133,60 @@ async def test_what_was_not_looked_at_is_said_with_the_flag(
 ) -> None:
     discovery = DomainSearch((), flags)
     await discovery.targets(named(words, helo, (), flags), MemoryResolver(ZoneData(ZONE)))
-    said = list(discovery.left_out())
+    said = list(discovery.left_out(ALL))
     assert len(said) == len(told)
     assert all(flag in line for flag, line in zip(told, said, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("words", "running", "told"),
+    [
+        (["empty.example"], {"dmarc"}, []),
+        (["example.com", "192.0.2.1"], {"dmarc"}, []),
+        (["empty.example"], ALL - {"dkim"}, ["PTR, HELO and listings"]),
+        (["empty.example"], {"dkim"}, ["--dkim-selector"]),
+        (["example.com", "192.0.2.1"], {"ptr", "spf_sender"}, []),
+        ([f"d{n}.example" for n in range(30)], {"mx"}, []),
+    ],
+)
+async def test_nothing_is_said_of_checks_that_are_left_out(
+    words: list[str], running: set[str], told: list[str]
+) -> None:
+    discovery = DomainSearch((), DomainFlags())
+    await discovery.targets(named(words, None, ()), MemoryResolver(ZoneData(ZONE)))
+    said = list(discovery.left_out(running))
+    assert len(said) == len(told)
+    assert all(flag in line for flag, line in zip(told, said, strict=True))
+
+
+@pytest.mark.parametrize(("count", "line"), [(1, "1 domain, 1 address"), (4, "4 domains, 4 addresses")])
+async def test_the_first_line_counts_in_singular_and_plural(
+    count: int, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    domains = ", ".join(f"{{name: d{n}.example, senders: [out]}}" for n in range(count))
+    addresses = ", ".join(f"192.0.2.{n + 1}" for n in range(count))
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        f"smtp: {{helo_name: probe.example.net}}\ndomains: [{domains}]\n"
+        f"senders: [{{name: out, addresses: [{addresses}], helo: mail.d0.example}}]\n"
+    )
+    server = NameServer(ZoneData(ZONE))
+    await server.start()
+    try:
+        words = [
+            "check",
+            f"--config.file={file}",
+            f"--resolver={server.address[0]}:{server.address[1]}",
+            "--only=dmarc",
+        ]
+        await check.check_once(parser().parse_args(words))
+    finally:
+        await server.stop()
+    told = capsys.readouterr().out
+    assert told.startswith(f"{line}  ")
+    assert [it for it in told.splitlines() if it.startswith("Not checked")] == [
+        f"Not checked: {len(ALL) - 1} checks, left out by --only."
+    ]
 
 
 async def test_one_wrong_record_of_forty_machines_is_one_problem_with_one_fix() -> None:

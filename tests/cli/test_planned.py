@@ -94,7 +94,8 @@ async def test_three_sections_say_what_breaks_what_heals_and_what_stays(gate: Ga
     assert rest.startswith("WARNING   example.com has no DMARC policy")
     assert "Fix: " not in rest
     assert "\nWould stay: nothing\n" in rest
-    assert "\nNot checked: zone, with --with" in rest
+    assert "\nNot checked: DNSSEC of planned records." in rest
+    assert "Not checked: zone" not in rest, "--only leaves it out anyway"
 
 
 async def test_the_gate_may_ask_for_what_is_new_alone(gate: Gate) -> None:

@@ -7,15 +7,22 @@ import json
 from ipaddress import ip_address
 from typing import Any
 
+from markupsafe import escape
+
 from exporter.check_state import FindingPolicy
 from exporter.engine import catalogue
 from exporter.engine.problems import problems
 from exporter.engine.store import Store
+from exporter.explain import examples
 from exporter.facts import Finding, Record, Severity
 from exporter.model import Outcome, Target
+from exporter.remedies import BLANKS, blanks_in
+from exporter.remedies.forms import zone_lines
 from exporter.targets import Authorisation, Domain, Egress
 from exporter.views import cards, json_report, terminal
+from exporter.views.fleet.selection import Selection
 from exporter.views.pages import Pages
+from exporter.views.words import as_sentence
 
 CATALOGUE = catalogue.load()
 POLICY = FindingPolicy()
@@ -142,3 +149,48 @@ def test_a_page_ends_after_so_many_rows() -> None:
     )
     assert stream.getvalue().count("CRITICAL") == terminal.SHOWN
     assert "... and 5 more problems: --format json lists them" in stream.getvalue()
+
+
+async def test_each_blank_is_explained_where_it_is_shown() -> None:
+    """In the terminal, in JSON and on pages, whatever the finding: from its example."""
+    for rule in CATALOGUE.rules.values():
+        check = rule.id.partition(".")[0]
+        held = store(outcome(check, DOMAIN, examples.example(rule)))
+        for detail in range(2):
+            stream = io.StringIO()
+            terminal.as_text(held, POLICY, 5000, terminal.Look("all", 1.0, "here"), stream, detail=detail)
+            told = stream.getvalue()
+            assert [f"{it} is {BLANKS[it]}." in told for it in blanks_in(told)] == [True] * len(blanks_in(told)), told
+        whole = json.loads(json_report.as_json(held, POLICY, 5000, [], 2))
+        for one in (*whole["problems"], *whole["groups"], *whole["verdicts"][0]["findings"]):
+            assert blanks_in(json.dumps(one)).keys() == one["fill_in"].keys(), rule.id
+
+
+async def test_the_page_of_a_finding_has_what_to_paste_in_its_example() -> None:
+    pages, shown = Pages(), 0
+    for rule in CATALOGUE.rules.values():
+        page = await pages.render(
+            "finding.html", 5000, rule=rule, problems=[], found=[], selection=Selection(), active=0
+        )
+        assert all(f"<code>{it}</code> is" in page for it in blanks_in(page)), rule.id
+        for change in examples.remedy(rule).records:
+            assert all(escape(line) in page for line in zone_lines(change)), rule.id
+        for setting in examples.remedy(rule).settings:
+            assert all(escape(line) in page for line in setting.lines), rule.id
+        assert escape(examples.remedy(rule).request) in page
+        shown += "<pre" in page
+    assert shown > 20, "most rules have something to paste"
+
+
+def test_a_sentence_on_a_page_has_a_capital_letter_unless_a_name_begins_it() -> None:
+    for rule in CATALOGUE.rules.values():
+        text = examples.example(rule).text
+        told = as_sentence(text, rule)
+        assert told.lower() == text.lower()
+        assert told == text or not text.startswith(
+            tuple(value for _, value in examples.example(rule).evidence if value)
+        )
+    local = examples.example(CATALOGUE.rules["helo.local-name"])
+    assert as_sentence(local.text, local.rule).startswith('The HELO name "localhost" is')
+    missing = examples.example(CATALOGUE.rules["dmarc.missing"])
+    assert as_sentence(missing.text, missing.rule).startswith("example.com has no DMARC")

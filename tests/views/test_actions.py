@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -74,6 +75,31 @@ async def test_a_browser_is_sent_back_to_the_page_which_says_what_was_done(site:
     site.clock.pass_(200.0)
     _, body, _ = await site.get("/targets/domain=example.com")
     assert "acknowledged any more" not in body, "the notice has gone"
+
+
+async def test_a_refusal_is_a_page_for_a_browser_and_one_line_for_a_program(site: Acting) -> None:
+    """Whatever the refusal: the status and its headers are the same."""
+    ours = {"Origin": site.web.addresses[0], "Sec-Fetch-Site": "same-origin"}
+    recheck = {"target": ACK["target"]}
+    cases: list[tuple[str, dict[str, str], dict[str, str], int]] = [
+        ("acknowledge", {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, ACK, 403),
+        ("acknowledge", ours, ACK | {"finding": "<script>"}, 404),
+        ("acknowledge", ours, ACK | {"reason": " "}, 409),
+        ("acknowledge", ours, ACK | {"until": "soon"}, 400),
+        ("recheck", ours, recheck, 429),
+    ]
+    assert (await site.post("recheck", recheck))[0] == 200
+    for action, headers, form, wanted in cases:
+        status, body, plain = await site.send(action, headers, form)
+        assert (status, plain.get("Content-Type")) == (wanted, "text/plain; charset=utf-8")
+        assert len(body.splitlines()) == 1
+        status, page, shown = await site.send(action, {**headers, "Accept": "text/html,*/*;q=0.8"}, form)
+        assert (status, shown.get("Content-Type")) == (wanted, "text/html; charset=utf-8")
+        assert '<nav aria-label="Main">' in page
+        assert "<script" not in page
+        why = html.unescape(body.strip())
+        assert f"{why[:1].upper()}{why[1:20]}" in html.unescape(page)
+        assert ("Retry-After" in shown) == (wanted == 429) == ("Retry-After" in plain)
 
 
 async def test_each_action_is_logged_and_its_line_is_one(site: Acting, caplog: pytest.LogCaptureFixture) -> None:

@@ -249,7 +249,7 @@ async def test_one_target_with_very_many_findings_makes_no_long_table(site: Site
     for page in ("/", "/problems", "/targets/domain=example.com", "/findings/sample.listed"):
         _, body, _ = await site.get(page)
         assert len(body) < LARGEST
-    assert "on it0, it1, it2, it3, it4 and 4995 more" in body
+    assert "On it0, it1, it2, it3, it4 and 4995 more" in body
 
 
 async def test_a_target_page_shows_findings_fix_and_evidence(site: Site) -> None:

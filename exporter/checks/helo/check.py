@@ -144,7 +144,8 @@ PTR_DIFFERS = Rule(
     Severity.WARNING,
     says="the HELO name is {helo}, but the PTR of {ip} is {names}",
     why="Well-run servers have matching names. Spamhaus requires it before a CSS delisting.",
-    fix="Use the same name for the PTR of {ip} (set by the owner of the address), the {rdtype} of {helo} and the HELO.",
+    fix="Use one name for the PTR record of {ip} (set by the owner of the address), the {rdtype} record of {helo} and "
+    "the HELO name.",
     ref="RFC 5321 section 4.1.4; Spamhaus, reputation checker",
 )
 PTR_SAME_DOMAIN = Rule(

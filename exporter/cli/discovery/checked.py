@@ -7,7 +7,7 @@ in the first line, not in the exit code. Machines of companies that send for oth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.cli.discovery.search import MOST_ADDRESSES, MOST_IN_NETWORK, Found, Likely, discover
@@ -22,6 +22,8 @@ from exporter.text import commas, listed, printable
 from exporter.views.json_report import JsonObject
 from exporter.views.report import Discovered
 
+HELO, DKIM = "helo", "dkim"
+OF_MACHINES = ("ptr", HELO, "blocklist", "spf_sender")
 MOST_DOMAINS = 20  # of one command: it is a guess, and each costs some sixty questions
 
 
@@ -64,19 +66,20 @@ class DomainSearch:
     def discovered(self) -> Discovered:
         return Discovered("; ".join(self._told()), tuple(map(_as_json, self._found)))
 
-    def left_out(self) -> Iterator[str]:
-        """What was not looked at, and how to."""
+    def left_out(self, running: Container[str]) -> Iterator[str]:
+        """What was not looked at, and how to. Nothing is said of checks that do not run."""
         kinds = {type(it) for it in self._targets}
         domains = [it.name for it in self._targets if isinstance(it, Domain) and it.sends_mail]
-        if domains and Address not in kinds:
+        machines = any(it in running for it in OF_MACHINES)
+        if machines and domains and Address not in kinds:
             yield self._unnamed(domains)
-        if Address in kinds and Greeting not in kinds:
+        if HELO in running and Address in kinds and Greeting not in kinds:
             yield "the HELO name of the addresses. Say it with --helo NAME."
-        if KeyNamespace in kinds and not self._keys():
+        if DKIM in running and KeyNamespace in kinds and not self._keys():
             yield "DKIM keys: none was found under a common selector. Name yours with --dkim-selector NAME."
-        if Address not in kinds:
+        if machines and Address not in kinds:
             yield from self._passed_over()
-        if self._left:
+        if self._left and (machines or DKIM in running):
             yield f"senders and DKIM keys of the domains after the first {MOST_DOMAINS}. `init` looks at all of them."
 
     def _unnamed(self, domains: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from exporter.facts import Doubt, Labels
 from exporter.model import Check, Target
 from exporter.receivers import Ask
 from exporter.remedies.forms import forms
-from exporter.text import listed
+from exporter.text import counted, listed
 from exporter.views import cards
 from exporter.views.fleet.room import Room
 from exporter.views.fleet.summary import id_of
@@ -129,13 +129,7 @@ def verdict(name: str, problems: Iterable[Problem], checks: int, unknown: int, p
     critical = sum(it.severity == "critical" for it in found)
     warnings = len(found) - critical
     told = " and ".join(
-        filter(
-            None,
-            (
-                counted(critical, "critical problem"),
-                counted(warnings, "warning"),
-            ),
-        )
+        counted(number, noun) for number, noun in ((critical, "critical problem"), (warnings, "warning")) if number
     )
     if critical:
         return f"{name} is at risk: {told}."
@@ -146,8 +140,3 @@ def verdict(name: str, problems: Iterable[Problem], checks: int, unknown: int, p
     if pending:
         return f"No problem found for {name} so far: {checks - pending} of {checks} checks have run."
     return f"No problem found for {name}: {'its check passes' if checks == 1 else f'all {checks} checks pass'}."
-
-
-def counted(number: int, noun: str) -> str:
-    """`2 warnings`; empty for none."""
-    return f"{number:,} {noun}{'s' if number != 1 else ''}" if number else ""

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Seque
 from functools import partial
 from typing import Any, TypeVar
 
+from exporter.check_state import CheckState
 from exporter.engine.problems import Problem
-from exporter.facts import Labels
+from exporter.facts import Doubt, Labels
 from exporter.views.fleet.selection import Selection
 from exporter.views.fleet.summary import RANKS, AddressRow, DomainRow, Fleet, Level, id_of, ip_of
-from exporter.views.report import Unknown
+from exporter.views.unknowns import Unknown, gathered
 from exporter.views.words import check_title
 
 T = TypeVar("T")
@@ -58,28 +59,38 @@ class Search:
         key = PROBLEM_ORDERS.get(wanted.sort)
         return sorted(found, key=key) if key else found
 
-    def unknowns(self) -> list[Unknown]:
-        """In each, the targets that are wanted. The order is that of the summary."""
+    async def unknowns(self) -> list[Unknown]:
+        """In each, the checks and targets that are wanted. The order is that of the summary."""
         wanted = self._selection
+        if wanted.finding or wanted.problem:
+            return []
         made = []
         for it in self._fleet.unknowns:
-            told = f"{it.check.id} {check_title(it.check.id)} {it.doubt.reason} unknown {it.doubt.detail}".lower()
-            left = [word for word in wanted.words if word not in told]
-            if wanted.finding or wanted.problem or wanted.check not in ("", it.check.id):
-                continue
-            states = it.states
-            if left or wanted.label or wanted.domain or wanted.sender:
-                states = tuple(
-                    state
-                    for state in it.states
-                    if all(word in _told_of(state.target.identity, state.target.labels) for word in left)
-                    and all(pair in (*state.target.identity, *state.target.labels) for pair in wanted.pairs)
-                    and (not wanted.domain or ("domain", wanted.domain) in state.target.identity)
-                    and (not wanted.sender or ("sender", wanted.sender) in state.target.identity)
-                )
+            states = [state async for state in _breathing(it.states) if self._is_open(state, it.doubt)]
             if states:
-                made.append(Unknown(it.check, it.doubt, states))
+                made.append(
+                    it
+                    if len(states) == len(it.states)
+                    else gathered([state.doubt or it.doubt for state in states], states)
+                )
         return made
+
+    def _is_open(self, state: CheckState, doubt: Doubt) -> bool:
+        wanted, target = self._selection, state.target
+        if wanted.check not in ("", state.check.id):
+            return False
+        names = (*target.identity, *target.labels)
+        told = ""
+        if wanted.words:
+            why = state.doubt or doubt
+            told = f"{state.check.id} {check_title(state.check.id)} {why.reason} unknown {why.detail} {doubt.detail}"
+            told = f"{told} {_told_of(target.identity, target.labels)}".lower()
+        return (
+            all(word in told for word in wanted.words)
+            and all(pair in names for pair in wanted.pairs)
+            and (not wanted.domain or ("domain", wanted.domain) in target.identity)
+            and (not wanted.sender or ("sender", wanted.sender) in target.identity)
+        )
 
     async def domains(self) -> list[DomainRow]:
         """In the order of the selection."""

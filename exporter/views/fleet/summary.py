@@ -32,7 +32,7 @@ from exporter.model import Target
 from exporter.targets import Address, Authorisation, EhloProbe, Greeting, Reputation
 from exporter.views.fleet import census
 from exporter.views.fleet.census import Census
-from exporter.views.report import Unknown, unknowns
+from exporter.views.unknowns import Unknown, unknowns
 
 BREATH = 500  # states or problems looked at before the loop may do other work
 HASTE = 10_000  # states of which little is asked
@@ -270,7 +270,10 @@ async def _tallies(
 
 async def _unknown(doubtful: Iterable[tuple[CheckState, Level]]) -> list[Unknown]:
     await asyncio.sleep(0)
-    return unknowns(state for state, mark in doubtful if mark is Level.UNKNOWN)
+    states = [state for state, mark in doubtful if mark is Level.UNKNOWN]
+    if len(states) <= BREATH:
+        return unknowns(states)
+    return await asyncio.get_running_loop().run_in_executor(None, unknowns, states)
 
 
 async def _domains(people: Census, tallies: Mapping[str, Tally]) -> list[DomainRow]:
