@@ -19,7 +19,7 @@ DISTINCT = 3  # words that say enough by themselves, whoever writes them
 CLOSE = 2  # points; a second cause this close to the first is named too
 NETWORK = "4"  # the subject of such status codes (RFC 3463 section 3.5)
 NEAR, FAR = 3, 7  # words, at most, between two that belong together
-COVERED = 6  # a weak text is at least one out of so many words of the reply
+COVERED = 10  # a weak text is at least one out of so many words of the reply
 PRIVATE = 3  # digits of a detail that no standard gives
 MOST = 3  # causes of one reply
 # What RFC 5321 section 4.2.3 gives as the text of a code. Servers say it, and then why.
