@@ -23,7 +23,10 @@ COVERED = 10  # a weak text is at least one out of so many words of the reply
 PRIVATE = 3  # digits of a detail that no standard gives
 MOST = 3  # causes of one reply
 # What RFC 5321 section 4.2.3 gives as the text of a code. Servers say it, and then why.
-_STOCK = " requested mail action not taken mailbox unavailable requested action not taken mailbox unavailable "
+_STOCK = (
+    " requested mail action not taken mailbox unavailable requested action not taken mailbox unavailable"
+    " service not available closing transmission channel "
+)
 _VAGUE = {f"{kind}.{rest}" for kind in "45" for rest in ("0.0", "1.0", "2.0", "5.0", "5.1", "5.2", "7.0", "7.1")}
 
 
@@ -183,7 +186,7 @@ def _of_code(family: Family, status: str) -> Phrase:
 def _points(phrase: Phrase, reply: Reply, vendor: str | None) -> int | None:
     same_vendor = vendor is not None and vendor == phrase.vendor
     same_status = phrase.has(reply.status)
-    if phrase.vendor and phrase.length < DISTINCT and not same_vendor and not same_status:
+    if phrase.vendor and not same_vendor and (phrase.family.own or phrase.length < DISTINCT and not same_status):
         return None
     points = 3 * phrase.length + phrase.family.weight
     points += 3 * same_vendor + 3 * same_status + (phrase.code is not None and phrase.code == reply.code)
