@@ -186,7 +186,7 @@ def _of_code(family: Family, status: str) -> Phrase:
 def _points(phrase: Phrase, reply: Reply, vendor: str | None) -> int | None:
     same_vendor = vendor is not None and vendor == phrase.vendor
     same_status = phrase.has(reply.status)
-    if phrase.vendor and not same_vendor and (phrase.family.own or phrase.length < DISTINCT and not same_status):
+    if phrase.vendor and not same_vendor and (phrase.family.own or (phrase.length < DISTINCT and not same_status)):
         return None
     points = 3 * phrase.length + phrase.family.weight
     points += 3 * same_vendor + 3 * same_status + (phrase.code is not None and phrase.code == reply.code)

@@ -119,8 +119,8 @@ def _said(text: str, code: int | None) -> list[str]:
 
 
 def _bracket(found: re.Match[str]) -> str:
-    """An address, a host or a session's id says nothing; a mark such as [TSS04] does."""
-    return " " if "." in found[1] or found[1].count(":") > 1 else found[0]
+    """An address, a host or a session's id says nothing; a mark such as [TSS04] or a sentence does."""
+    return " " if ("." in found[1] or found[1].count(":") > 1) and found[1].count(" ") < 2 else found[0]
 
 
 def words(text: str) -> list[str]:
