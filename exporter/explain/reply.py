@@ -32,6 +32,7 @@ _NOT = re.compile(r"n['’´`]t(?![a-z])")
 _WORD = re.compile(r"[^\W_]+")
 _SAME = (
     ("cannot", "can not"), ("e-mail", "email"), ("mail box", "mailbox"), ("wo not", "will not"),
+    ("look up", "lookup"),
     ("black", "block"), ("block list", "blocklist"), ("block-list", "blocklist"),
     ("gray", "grey"), ("grey list", "greylist"), ("grey-list", "greylist"),
     ("authoris", "authoriz"), ("recognis", "recogniz"), ("organis", "organiz"),
