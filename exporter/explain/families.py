@@ -25,7 +25,7 @@ _KNOWN = re.compile(
 )
 _KEYS = {
     "id", "kind", "who", "means", "fix", "says", "through", "words", "weak", "codes", "stages", "class", "findings",
-    "related", "source", "weight", "yields", "pairs", "network",
+    "related", "source", "weight", "yields", "pairs", "network", "unless", "own",
 }  # fmt: skip
 _STAGES = {
     "connect": Stage.GREETING,
@@ -102,6 +102,8 @@ class Family:
     weight: int = 0  # points before others
     pairs: tuple[tuple[str, str], ...] = ()  # words that mean it when they stand close to each other, in this order
     network: bool = False  # a server's reply means it only if its status says that it is about the network
+    own: bool = False  # texts of a vendor mean it at that vendor only
+    unless: frozenset[str] = frozenset()  # words with which the weak texts do not count
     yields: tuple[str, ...] = ()  # kinds that are meant instead, if their words are there too
 
     def at(self, stage: Stage | None) -> bool:
@@ -147,6 +149,8 @@ def _families(path: Path) -> Iterator[Family]:
             weight=entry.get("weight", 0),
             pairs=tuple((a, b) for it in entry.get("pairs", ()) for a in it["first"] for b in it["then"]),
             network=entry.get("network", False),
+            own=entry.get("own", False),
+            unless=frozenset(entry.get("unless", ())),
             yields=tuple(entry.get("yields", ())),
         )
 

@@ -56,6 +56,7 @@ _WRAPPINGS = (
     _form("->", rf"-> ?(?={_CODE})"),
     _form("led=", rf"LED= ?(?={_CODE})"),
     _form("host ", rf"host {_HOST} ?(?:\[(?:{_IP}|[^\[\]]{{1,108}})\])?(?::\d{{1,5}})? {_SAID}"),
+    _form(" - ", rf"\b[45]\.\d\.\d - [A-Za-z ]{{5,60}} (?={_CODE})"),  # Cisco
     _form(
         "error from remote mail",
         rf"error from remote mail(?:er| server) after {_COMMAND}: ?(?:host {_HOST} \[{_IP}\]: )?",
@@ -197,7 +198,7 @@ def read_block(text: str) -> Attempt | None:
     """What one block tells: a line of a log, or what a bounce says of one recipient."""
     text = _TUPLE.sub(r"\1 ", text[:LONGEST_BLOCK])
     flat = " ".join(text.split())
-    if "_" in flat and "delivery " in flat and (flat.find("failure:") > 0 or flat.find("deferral:") > 0):
+    if "_" in flat and ("failure: " in flat or "deferral: " in flat) and ("delivery " in flat or "/Giving_up" in flat):
         flat = flat.replace("_", " ")  # qmail's log
     lower = flat.lower()
     writer = next(

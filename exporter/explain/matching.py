@@ -19,8 +19,14 @@ DISTINCT = 3  # words that say enough by themselves, whoever writes them
 CLOSE = 2  # points; a second cause this close to the first is named too
 NETWORK = "4"  # the subject of such status codes (RFC 3463 section 3.5)
 NEAR, FAR = 3, 7  # words, at most, between two that belong together
+COVERED = 10  # a weak text is at least one out of so many words of the reply
 PRIVATE = 3  # digits of a detail that no standard gives
 MOST = 3  # causes of one reply
+# What RFC 5321 section 4.2.3 gives as the text of a code. Servers say it, and then why.
+_STOCK = (
+    " requested mail action not taken mailbox unavailable requested action not taken mailbox unavailable"
+    " service not available closing transmission channel "
+)
 _VAGUE = {f"{kind}.{rest}" for kind in "45" for rest in ("0.0", "1.0", "2.0", "5.0", "5.1", "5.2", "7.0", "7.1")}
 
 
@@ -51,6 +57,10 @@ class Phrase:
     @property
     def length(self) -> int:
         return sum(part.count(" ") + 1 for part in self.parts)
+
+    @property
+    def stock(self) -> bool:
+        return all(f" {part} " in _STOCK for part in self.parts)
 
     def of(self, kind: str | None) -> bool:
         """May a reply of this class be meant? A text with a code is only said with a code of that class."""
@@ -117,8 +127,12 @@ class Matcher:
         """The causes that fit best, each family once, the best first."""
         strong, weak = list[Hit](), list[Hit]()
         padded = f" {reply.said} "
-        for word in set(reply.said.split()):
+        said = set(reply.said.split())
+        most = reply.said.count(" ") + 1
+        for word in said:
             for phrase in self._by_word.get(word, ()):
+                if phrase.weak and (COVERED * phrase.length < most or phrase.family.unless & said):
+                    continue
                 if phrase.of(reply.kind) and phrase.family.at(reply.stage) and _fits(phrase, padded):
                     points = _points(phrase, reply, vendor)
                     if points is not None:
@@ -172,7 +186,7 @@ def _of_code(family: Family, status: str) -> Phrase:
 def _points(phrase: Phrase, reply: Reply, vendor: str | None) -> int | None:
     same_vendor = vendor is not None and vendor == phrase.vendor
     same_status = phrase.has(reply.status)
-    if phrase.vendor and phrase.length < DISTINCT and not same_vendor and not same_status:
+    if phrase.vendor and not same_vendor and (phrase.family.own or (phrase.length < DISTINCT and not same_status)):
         return None
     points = 3 * phrase.length + phrase.family.weight
     points += 3 * same_vendor + 3 * same_status + (phrase.code is not None and phrase.code == reply.code)
@@ -192,6 +206,8 @@ def _grade(phrase: Phrase) -> Grade:
 def _best(hits: list[Hit]) -> list[Hit]:
     kinds = {hit.phrase.family.kind for hit in hits}
     hits = [hit for hit in hits if not kinds.intersection(hit.phrase.family.yields)]
+    if any(not hit.phrase.stock and hit.phrase.family.weight >= 0 for hit in hits):
+        hits = [hit for hit in hits if not hit.phrase.stock]
     ranked = sorted(hits, key=lambda hit: (-hit.points, not hit.phrase.rules, hit.phrase.family.id, hit.phrase.text))
     near = [hit for hit in ranked if hit.points >= ranked[0].points - CLOSE]
     return _each_once(near)[:MOST]

@@ -15,7 +15,7 @@ from enum import StrEnum
 LONGEST_REPLY = 4000  # characters of one reply that are looked at
 
 _STATUS = r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![.\d])"
-_BEGINS = re.compile(rf"[\s:;'\"#<(]{{0,20}}([2-5][0-9]{{2}})(?![.\d\w@])[\s-]{{0,8}}#?({_STATUS})?", re.ASCII)
+_BEGINS = re.compile(rf"[\s:;'\"#<(]{{0,20}}([2-5][0-9]{{2}})(?![.\d\w@])[\s'-]{{0,8}}#?({_STATUS})?", re.ASCII)
 _TWICE = re.compile(r"^\s{0,20}([45][0-9]{2})[ -]{1,3}(?=\1[ -])", re.ASCII)  # as Gmail writes
 _STATUS_FIRST = re.compile(rf"[\s#(\[]{{0,8}}({_STATUS})", re.ASCII)
 _QMAIL_STATUS = re.compile(rf"\(#({_STATUS})\)", re.ASCII)
@@ -23,16 +23,20 @@ _NUMBERS = re.compile(rf"(?<![\w.])(?:[245][0-9]{{2}}[ \t-]{{1,8}}#?(?={_STATUS}
 _ANGLE = re.compile(r"<[^<>\s]{1,320}>")
 _BRACKETS = re.compile(r"\[([^\[\]]{1,320})\]")
 _HELO_FIELD = re.compile(r"\bhelo=[^\s;,]{1,255}", re.IGNORECASE)
+_LISTS = "spamhaus|spamcop|barracuda|sorbs|abusix|uceprotect|proofpoint|cloudmark|openspf"
 # The host of a link says who, not why, except for the lists.
-_LINK = re.compile(
-    r"\bhttps?://(?![\w.-]{0,60}(?:spamhaus|spamcop|barracuda|sorbs|abusix|uceprotect|proofpoint|cloudmark|openspf))"
-    r"[^/\s?]{1,253}",
-    re.IGNORECASE,
-)
+_LINK = re.compile(rf"\bhttps?://(?![\w.-]{{0,60}}(?:{_LISTS}))[^/\s?]{{1,253}}", re.IGNORECASE)
+_LISTED = re.compile(_LISTS, re.IGNORECASE)
 _TOKENS = re.compile(r"[\s<>()\[\]:;,\"=|]+")
 _NOT = re.compile(r"n['’´`]t(?![a-z])")
 _WORD = re.compile(r"[^\W_]+")
-_SAME = (("cannot", "can not"), ("e-mail", "email"), ("mail box", "mailbox"), ("wo not", "will not"))
+_SAME = (
+    ("cannot", "can not"), ("e-mail", "email"), ("mail box", "mailbox"), ("wo not", "will not"),
+    ("look up", "lookup"),
+    ("black", "block"), ("block list", "blocklist"), ("block-list", "blocklist"),
+    ("gray", "grey"), ("grey list", "greylist"), ("grey-list", "greylist"),
+    ("authoris", "authoriz"), ("recognis", "recogniz"), ("organis", "organiz"),
+)  # fmt: skip
 
 
 class Stage(StrEnum):
@@ -110,14 +114,14 @@ def _said(text: str, code: int | None) -> list[str]:
     bare = _BRACKETS.sub(_bracket, _ANGLE.sub(" ", _HELO_FIELD.sub(" ", _LINK.sub(" ", _NUMBERS.sub(" ", text)))))
     kept = " ".join(token for token in _TOKENS.split(bare) if "@" not in token)
     if code is None:  # the sending side names hosts, and their names say nothing
-        kept = " ".join(token for token in kept.split() if "." not in token.strip(".'-!"))
+        kept = " ".join(token for token in kept.split() if "." not in token.strip(".'-!") or _LISTED.search(token))
     number = str(code)
     return [word for word in words(kept) if word != number]
 
 
 def _bracket(found: re.Match[str]) -> str:
-    """An address, a host or a session's id says nothing; a mark such as [TSS04] does."""
-    return " " if "." in found[1] or found[1].count(":") > 1 else found[0]
+    """An address, a host or a session's id says nothing; a mark such as [TSS04] or a sentence does."""
+    return " " if ("." in found[1] or found[1].count(":") > 1) and found[1].count(" ") < 2 else found[0]
 
 
 def words(text: str) -> list[str]:

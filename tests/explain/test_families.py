@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from graphlib import TopologicalSorter
+
 import pytest
 
 from exporter.engine import catalogue
@@ -71,6 +73,15 @@ def test_no_text_stands_in_two_families() -> None:
                 key = (kind, *phrase.parts, str(phrase.status), str(phrase.vendor))
                 places.setdefault(key, set()).add(phrase.family.id)
     assert {text: ids for text, ids in places.items() if len(ids) > 1} == {}
+
+
+def test_families_do_not_yield_in_a_circle() -> None:
+    """Else none of them would be left."""
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for family in shipped():
+        sorter.add(family.kind, *(kind for kind in family.yields if kind != family.kind))
+    sorter.prepare()
+    assert {kind for family in shipped() for kind in family.yields} <= {family.kind for family in shipped()}
 
 
 def test_each_text_of_a_vendor_leads_to_its_family() -> None:

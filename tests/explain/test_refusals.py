@@ -193,3 +193,65 @@ def test_the_vendor_of_the_host_is_told() -> None:
     (refusal,) = REFUSALS.find(POSTFIX).refusals
     assert refusal.vendor == "Office 365"
     assert vendors.shipped().ask["Gmail"].startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("Your IP address is blacklisted", "listed"),
+        ("The PTR record of your server is missing", "ptr"),
+        ("rejected due to spam content", "spam"),
+        ("SPF check failed", "spf"),
+    ],
+)
+def test_the_reason_counts_and_not_the_text_that_the_standard_gives_to_its_code(reason: str, kind: str) -> None:
+    """RFC 5321 section 4.2.3."""
+    assert kinds(REFUSALS.find(f"550-Requested action not taken: mailbox unavailable 550 {reason}"))[0] == kind
+    assert kinds(REFUSALS.find("550 5.5.0 Requested action not taken: mailbox unavailable")) == ["user-unknown"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason", "kind"),
+    [
+        ("Sender address rejected:", "SPF check failed", "spf"),
+        ("Sender refused by the", "DNSBL bl.example.net", "listed"),
+        ("DNS temporary failure,", "greylisted for 300 seconds", "greylisted"),
+        ("Server certificate not verified:", "no matching TLSA record", "dane"),
+        ("Temporary server error. Please try again later.", "Throttled", "rate"),
+    ],
+)
+def test_a_mechanism_is_the_cause_and_not_its_frame(frame: str, reason: str, kind: str) -> None:
+    assert kinds(REFUSALS.find(f"450 {frame} {reason}"))[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("550 your server is in a black list", "550 your server is in a blocklist"),
+        ("451 grey-listed, come back later", "451 graylisted, come back later"),
+        ("550 not authorised to send from this address", "550 not authorized to send from this address"),
+        ("550 you can't relay here", "550 you cannot relay here"),
+    ],
+)
+def test_spellings_make_no_difference(one: str, other: str) -> None:
+    assert families(REFUSALS.find(one)) == families(REFUSALS.find(other))
+
+
+def test_vague_words_are_no_answer_where_the_reply_is_about_something_else() -> None:
+    assert kinds(REFUSALS.find("550 not allowed")) == ["policy"]
+    assert kinds(REFUSALS.find("550 this kind of From is not allowed")) == []
+    long = "550 with this code we tell you in many more words than one that something of no known name is denied"
+    assert kinds(REFUSALS.find(long)) == []
+
+
+def test_too_many_errors_is_a_limit_and_dane_no_certificate() -> None:
+    assert kinds(REFUSALS.find("421 4.7.0 mail.example.net Error: too many errors")) == ["rate"]
+    assert kinds(REFUSALS.find("450 4.7.323 DANE required")) == ["dane"]
+
+
+def test_plain_words_of_one_vendor_mean_nothing_special_elsewhere() -> None:
+    said = "421 Service Temporarily Unavailable"
+    assert kinds(REFUSALS.find(f"host cluster1.eu.messagelabs.com[192.0.2.1] refused to talk to me: {said}")) == [
+        "reputation"
+    ]
+    assert kinds(REFUSALS.find(said)) == ["receiver-busy"]
