@@ -90,6 +90,7 @@ async def check_once(arguments: argparse.Namespace, open_clients: clients.OpenCl
         clock=clock,
         began=clock.monotonic(),
         running=running,
+        looks_at=lambda kind: not running.isdisjoint(known.looking_at(kind)),
         excluded=_excluded(settings.running - running, arguments),
         says_helo=settings.helo_name is not None or not _visits(known, arguments),
         discovery=discovery,

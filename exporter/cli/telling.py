@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.check_state import CheckState, FindingPolicy
@@ -15,6 +15,7 @@ from exporter.cli.run import fail
 from exporter.clock import Clock
 from exporter.engine.difference import Difference
 from exporter.engine.store import Store
+from exporter.model import Target
 from exporter.net.planned.records import PlannedRecords
 from exporter.views import json_report, pipelines, terminal
 from exporter.views.report import NOTHING_FOUND
@@ -24,7 +25,8 @@ from exporter.views.report import NOTHING_FOUND
 class Telling:
     """`style` is one of --format, `detail` counts -v. `says_helo`: mail hosts are spoken to, or need not be.
 
-    `running` are the checks that run, `excluded` says what flags leave out.
+    `running` are the checks that run, and `looks_at` says whether one of them looks at a kind of target. `excluded` says
+    what flags leave out.
     """
 
     style: str
@@ -35,6 +37,7 @@ class Telling:
     clock: Clock
     began: float  # monotonic
     running: frozenset[str]
+    looks_at: Callable[[type[Target]], bool]
     excluded: str = ""
     says_helo: bool = True
     discovery: DomainSearch | None = None
@@ -83,7 +86,7 @@ class Telling:
     def _left_out(self, *, compared: bool) -> Iterator[str]:
         """What was not looked at, and how to. `compared`: with the planned records."""
         if self.discovery:
-            yield from self.discovery.left_out(self.running)
+            yield from self.discovery.left_out(self.looks_at)
         if not self.says_helo:
             yield "mail hosts. Give the host name of this machine with --smtp.helo-name NAME."
         if self.plan:

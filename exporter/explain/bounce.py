@@ -71,7 +71,7 @@ _DAEMON = re.compile(r"\b(?:mailer-daemon|postmaster)@([A-Za-z0-9_][A-Za-z0-9_.-
 _CODECS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "unicode-escape", "mbcs"})
 
 
-class Kind(StrEnum):
+class BounceKind(StrEnum):
     """What a text is. A refusal is also a delay or a failure that the sending side tells itself."""
 
     REFUSAL = "refusal"
@@ -81,7 +81,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DeliveryReport:
     """What is told of one recipient. `more` is what the text for people says of it, if the fields say something too."""
 
     attempt: Attempt
@@ -91,8 +91,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Bounce:
-    kind: Kind
-    reports: tuple[Report, ...]
+    kind: BounceKind
+    reports: tuple[DeliveryReport, ...]
     helo: str = ""  # the name that the server that wrote it has for itself
     raw: str = ""  # what was looked at, to find values in
 
@@ -134,15 +134,15 @@ def _message(mail: Message, depth: int) -> Bounce:
     human: list[str] = []
     fields: list[str] = []
     inner: list[Message] = []
-    kind = Kind.REFUSAL
+    kind = BounceKind.REFUSAL
     for part in _leaves(mail):
         type_ = part.get_content_type()
         if type_ in {"message/delivery-status", "message/global-delivery-status"}:
             fields.append(_payload(part))
         elif type_ in {"message/disposition-notification", "message/global-disposition-notification"}:
-            kind = Kind.RECEIPT
+            kind = BounceKind.RECEIPT
         elif type_ == "message/feedback-report":
-            kind = Kind.COMPLAINT
+            kind = BounceKind.COMPLAINT
         elif type_ in {"message/rfc822", "message/global"}:
             inner += [
                 it for it in (part.get_payload(),) if isinstance(it, list) for it in it if isinstance(it, Message)
@@ -151,7 +151,7 @@ def _message(mail: Message, depth: int) -> Bounce:
             text = _payload(part)
             human.append(_unmarked(text) if type_ == "text/html" else text)
     writer = _writer(mail)
-    if kind is not Kind.REFUSAL:
+    if kind is not BounceKind.REFUSAL:
         return Bounce(kind, ())
     if not fields and not any(map(_tells, human)) and depth < DEEPEST:
         for message in inner:  # somebody forwards the bounce
@@ -272,27 +272,27 @@ def _notification(fields: str, text: str, writer: str) -> Bounce:
     told = attempts(text)
     said = next((group.get("reporting-mta") for group in groups if group.get("reporting-mta")), "")
     reporting, helo = _mta(said)[0], said.rpartition(";")[2].strip()
-    reports: list[Report] = []
-    kinds: set[Kind] = set()
+    reports: list[DeliveryReport] = []
+    kinds: set[BounceKind] = set()
     for group in groups:
         action = group.get("action").split(" ", 1)[0].strip().lower()
         recipient = (group.get("final-recipient") or group.get("original-recipient")).rpartition(";")[2].strip(" <>")
         if not (action or group.get("diagnostic-code") or group.get("status")) or len(reports) >= MOST_RECIPIENTS:
             continue
         if action in {"delivered", "relayed", "expanded"}:
-            kinds.add(Kind.DELIVERED)
+            kinds.add(BounceKind.DELIVERED)
             continue
-        kinds.add(Kind.REFUSAL)
+        kinds.add(BounceKind.REFUSAL)
         reports.append(_report(group, action, recipient, told, reporting or writer))
-    if not reports and Kind.REFUSAL not in kinds:
+    if not reports and BounceKind.REFUSAL not in kinds:
         if kinds:
-            return Bounce(Kind.DELIVERED, ())
+            return Bounce(BounceKind.DELIVERED, ())
         bounce = _text(text)
         return replace(bounce, reports=tuple(_written_by(it, reporting or writer) for it in bounce.reports))
-    return Bounce(Kind.REFUSAL, tuple(reports), helo, f"{text}\n{fields}")
+    return Bounce(BounceKind.REFUSAL, tuple(reports), helo, f"{text}\n{fields}")
 
 
-def _report(group: _Fields, action: str, recipient: str, told: list[Attempt], writer: str) -> Report:
+def _report(group: _Fields, action: str, recipient: str, told: list[Attempt], writer: str) -> DeliveryReport:
     more = _of(told, recipient)
     host, ip = _mta(group.get("remote-mta"))
     code, remote = group.get("diagnostic-code"), bool(host)
@@ -317,7 +317,7 @@ def _report(group: _Fields, action: str, recipient: str, told: list[Attempt], wr
         remote=remote or bool(host),  # else nobody else was asked (section 2.3.5)
         lasted=said.lasted or bool(more and more.lasted and more.reply.code == reply.code),
     )
-    return Report(attempt, more, action)
+    return DeliveryReport(attempt, more, action)
 
 
 def _diagnostic(value: str) -> str:
@@ -342,7 +342,7 @@ def _mta(value: str) -> tuple[str, str]:
     return name, found[2] or (name if re.fullmatch(r"[0-9.]{7,15}|[0-9a-f:]*:[0-9a-f:]+", name) else "")
 
 
-def _written_by(report: Report, writer: str) -> Report:
+def _written_by(report: DeliveryReport, writer: str) -> DeliveryReport:
     return replace(report, attempt=replace(report.attempt, writer=report.attempt.writer or writer))
 
 
@@ -359,10 +359,10 @@ def _text(text: str) -> Bounce:
         end = _ORIGINAL.search(text, begin)
         fields = text[begin : end.start() if end else len(text)]
         bounce = _notification(fields, _without_original(text[:begin]), "")
-        if bounce.reports or bounce.kind is not Kind.REFUSAL:
+        if bounce.reports or bounce.kind is not BounceKind.REFUSAL:
             return replace(bounce, raw=text)
     text = _without_original(text)
-    return Bounce(Kind.REFUSAL, tuple(Report(it) for it in attempts(text)[:MOST_RECIPIENTS]), raw=text)
+    return Bounce(BounceKind.REFUSAL, tuple(DeliveryReport(it) for it in attempts(text)[:MOST_RECIPIENTS]), raw=text)
 
 
 def _quoted(text: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from exporter.check_state import CheckState
 from exporter.explain import vendors
 from exporter.explain.families import Who
-from exporter.explain.refusals import Diagnosis, Grade, Kind, Match, Refusal
+from exporter.explain.refusals import BounceKind, Diagnosis, Grade, Match, Refusal
 from exporter.explain.reply import Stage
 from exporter.explain.smtp_status import meaning, reply_meaning
 from exporter.explain.values import Values
@@ -34,9 +34,9 @@ _WORDS = Values(
     listed="that the text names",
 )
 _NO_REFUSAL = {
-    Kind.DELIVERED: "The notification says that the mail was delivered or handed on. Nothing was rejected.",
-    Kind.RECEIPT: "This is a receipt of the recipient's mail program (MDN). Nothing was rejected.",
-    Kind.COMPLAINT: "This is a complaint (ARF): a recipient reported the mail as spam. Stop mail to this recipient.",
+    BounceKind.DELIVERED: "The notification says that the mail was delivered or handed on. Nothing was rejected.",
+    BounceKind.RECEIPT: "This is a receipt of the recipient's mail program (MDN). Nothing was rejected.",
+    BounceKind.COMPLAINT: "This is a complaint (ARF): a recipient reported the mail as spam. Stop mail to them.",
 }
 _BY_CLASS = {
     "4": "It is a temporary failure: the mail server retries by itself.",
@@ -51,7 +51,7 @@ _ACTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class CauseCard:
     """One cause with one fix. `findings` may be behind it, the likeliest first; `related` are worth a look."""
 
     family: str
@@ -70,7 +70,7 @@ class ExplainedRefusal:
 
     read: tuple[str, ...]  # what the codes mean, who said it and when
     heading: str | None  # of the causes; None: there are none
-    causes: tuple[Card, ...]
+    causes: tuple[CauseCard, ...]
     also: tuple[str, ...]
     no_match: str = ""  # what to do without a cause; empty where nothing was refused
 
@@ -101,9 +101,9 @@ def _values(answer: Diagnosis, match: Match) -> Values:
     return next((it.values for it in answer.refusals if any(own is match for own in it.matches)), Values())
 
 
-def _card(match: Match, values: Values) -> Card:
+def _card(match: Match, values: Values) -> CauseCard:
     family = match.family
-    return Card(
+    return CauseCard(
         family.id,
         match.text,
         _filled(family.means, values),
@@ -189,7 +189,7 @@ def as_text(answer: Diagnosis, here: InSetup | None = None) -> str:
     return "\n".join(lines).lstrip("\n")
 
 
-def _lines(card: Card) -> list[str]:
+def _lines(card: CauseCard) -> list[str]:
     lines = [
         f"{card.family}: {card.means}",
         f"  Fix: {card.fix}",

@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from exporter.explain.reply import LONGEST_REPLY, Reply, Stage, read_reply, stage_of
+from exporter.explain.reply import LONGEST_REPLY, RefusingReply, Stage, read_reply, stage_of
 
 LONGEST_BLOCK = 16_384  # characters of what is told about one recipient
 MOST_LINES = 400  # of one text; more is a whole log
@@ -169,7 +169,7 @@ class Attempt:
     `lasted`: the reply was repeated until the message expired. `remote`: a server said it, not the sending side.
     """
 
-    reply: Reply
+    reply: RefusingReply
     host: str = ""
     ip: str = ""
     recipient: str = ""
@@ -305,7 +305,7 @@ def _bare(text: str, flat: str, lower: str) -> Attempt | None:
     return Attempt(_fault(flat), remote=False)
 
 
-def _fault(text: str) -> Reply:
+def _fault(text: str) -> RefusingReply:
     reply = read_reply(text, stage=stage_of(text))
     return reply if reply.code is None else replace(reply, code=None)
 

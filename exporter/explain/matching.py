@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from exporter.explain.families import Family, known
-from exporter.explain.reply import Reply, words
+from exporter.explain.reply import RefusingReply, words
 
 DISTINCT = 3  # words that say enough by themselves, whoever writes them
 CLOSE = 2  # points; a second cause this close to the first is named too
@@ -123,7 +123,7 @@ class Matcher:
             for code in family.codes:
                 self._by_code[code].append(family)
 
-    def find(self, reply: Reply, vendor: str | None) -> list[Hit]:
+    def find(self, reply: RefusingReply, vendor: str | None) -> list[Hit]:
         """The causes that fit best, each family once, the best first."""
         strong, weak = list[Hit](), list[Hit]()
         padded = f" {reply.said} "
@@ -139,7 +139,7 @@ class Matcher:
                         (weak if phrase.weak else strong).append(Hit(phrase, _grade(phrase), points))
         return _best(strong) or self._by_its_code(reply, vendor) or _best(weak)
 
-    def _by_its_code(self, reply: Reply, vendor: str | None) -> list[Hit]:
+    def _by_its_code(self, reply: RefusingReply, vendor: str | None) -> list[Hit]:
         if reply.status is None or reply.kind is None:
             return []
         # Only Microsoft has details of three digits. Whoever else knows the code repeats a refusal of theirs.
@@ -183,7 +183,7 @@ def _of_code(family: Family, status: str) -> Phrase:
     return Phrase(family, f"any text with {status}", ())
 
 
-def _points(phrase: Phrase, reply: Reply, vendor: str | None) -> int | None:
+def _points(phrase: Phrase, reply: RefusingReply, vendor: str | None) -> int | None:
     same_vendor = vendor is not None and vendor == phrase.vendor
     same_status = phrase.has(reply.status)
     if phrase.vendor and not same_vendor and (phrase.family.own or (phrase.length < DISTINCT and not same_status)):

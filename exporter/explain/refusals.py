@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from exporter.engine.catalogue import Catalogue
 from exporter.explain import bounce, vendors
-from exporter.explain.bounce import Kind
+from exporter.explain.bounce import BounceKind
 from exporter.explain.examples import example
 from exporter.explain.families import Family, Who, shipped
 from exporter.explain.loglines import Attempt
 from exporter.explain.matching import Grade, Hit, Matcher, phrases, quoted
-from exporter.explain.reply import Reply, read_reply, words
+from exporter.explain.reply import RefusingReply, read_reply, words
 from exporter.explain.values import Values, read_values
 from exporter.facts import Rule, Severity
 from exporter.mail import helo
@@ -21,7 +21,7 @@ LONGEST_SEARCH = 200  # characters
 SEARCH = 12  # words of a search at most; more is a text that was pasted
 _GRAVITY = {severity: rank for rank, severity in enumerate(Severity)}
 
-__all__ = ["Diagnosis", "Grade", "Kind", "Match", "Refusal", "Refusals"]
+__all__ = ["BounceKind", "Diagnosis", "Grade", "Match", "Refusal", "Refusals"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Refusal:
     made the first. `lasted`: the reply was temporary, and stayed until the message expired.
     """
 
-    reply: Reply
+    reply: RefusingReply
     matches: tuple[Match, ...]
     values: Values
     vendor: str | None = None
@@ -63,7 +63,7 @@ class Refusal:
 class Diagnosis:
     """What a text is, the refusals in it, and their possible causes: the best first, each once."""
 
-    kind: Kind
+    kind: BounceKind
     refusals: tuple[Refusal, ...]
     matches: tuple[Match, ...]
 
@@ -114,7 +114,7 @@ class Refusals:
             found = self._search(refusals[0].reply) or found
         return Diagnosis(read.kind, refusals, found)
 
-    def _refusal(self, report: bounce.Report, raw: str, helo_name: str) -> Refusal:
+    def _refusal(self, report: bounce.DeliveryReport, raw: str, helo_name: str) -> Refusal:
         attempt = report.attempt
         hits = self._hits(attempt)
         if report.more and (not hits or hits[0].grade is not Grade.SAID):  # the fields say less than the text does
@@ -137,7 +137,7 @@ class Refusals:
     def _hits(self, attempt: Attempt) -> list[Hit]:
         return self._matcher.find(attempt.reply, self._vendors.of(attempt.host, attempt.reply.text))
 
-    def _search(self, reply: Reply) -> tuple[Match, ...]:
+    def _search(self, reply: RefusingReply) -> tuple[Match, ...]:
         if not reply.said and reply.status:
             hits = self._matcher.with_code(reply.status)
         elif (
@@ -161,7 +161,7 @@ class Refusals:
         return Match(phrase.family, phrase.text, hit.grade, tuple(id_ for id_ in findings if id_ in self._names))
 
 
-def _is_word(reply: Reply) -> bool:
+def _is_word(reply: RefusingReply) -> bool:
     """A single word without a code is a search."""
     return reply.code is None and reply.status is None and " " not in reply.text.strip()
 

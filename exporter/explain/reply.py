@@ -72,7 +72,7 @@ def stage_of(text: str) -> Stage | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class RefusingReply:
     """What a server, or the sending side itself, said. `said`: the words, with single spaces, without the codes.
 
     `code` is None where the sending side itself tells what failed, as in `Connection timed out`.
@@ -90,7 +90,7 @@ class Reply:
         return str(self.code)[0] if self.code else self.status[0] if self.status else None
 
 
-def read_reply(text: str, *, stage: Stage | None = None) -> Reply:
+def read_reply(text: str, *, stage: Stage | None = None) -> RefusingReply:
     """Of a text that begins with the reply. What follows a bracket `(in reply to ...)` is no part of it."""
     text = text[:LONGEST_REPLY]
     stage = stage or stage_of(text)
@@ -107,7 +107,7 @@ def read_reply(text: str, *, stage: Stage | None = None) -> Reply:
         status = None
     if code and status and status[0] != str(code)[0]:
         status = f"{str(code)[0]}{status[1:]}"  # the reply code decides
-    return Reply(code, status, " ".join(_said(text, code)), text, stage)
+    return RefusingReply(code, status, " ".join(_said(text, code)), text, stage)
 
 
 def _said(text: str, code: int | None) -> list[str]:

@@ -133,7 +133,7 @@ async def test_what_was_not_looked_at_is_said_with_the_flag(
 ) -> None:
     discovery = DomainSearch((), flags)
     await discovery.targets(named(words, helo, (), flags), MemoryResolver(ZoneData(ZONE)))
-    said = list(discovery.left_out(ALL))
+    said = list(discovery.left_out(lambda _: True))
     assert len(said) == len(told)
     assert all(flag in line for flag, line in zip(told, said, strict=True))
 
@@ -154,7 +154,7 @@ async def test_nothing_is_said_of_checks_that_are_left_out(
 ) -> None:
     discovery = DomainSearch((), DomainFlags())
     await discovery.targets(named(words, None, ()), MemoryResolver(ZoneData(ZONE)))
-    said = list(discovery.left_out(running))
+    said = list(discovery.left_out(lambda kind: not running.isdisjoint(CATALOGUE.looking_at(kind))))
     assert len(said) == len(told)
     assert all(flag in line for flag, line in zip(told, said, strict=True))
 

@@ -8,7 +8,7 @@ import quopri
 import pytest
 
 from exporter.explain import bounce
-from exporter.explain.bounce import Kind
+from exporter.explain.bounce import BounceKind
 from exporter.explain.reply import Stage
 from tests.support.refusals import notification
 
@@ -58,14 +58,14 @@ def test_each_recipient_has_its_own_reply() -> None:
 @pytest.mark.parametrize("action", ["delivered", "relayed", "expanded"])
 def test_what_went_well_is_no_refusal(action: str) -> None:
     read = bounce.read(notification("Well.", FIELDS.replace("failed", action)))
-    assert (read.kind, read.reports) == (Kind.DELIVERED, ())
+    assert (read.kind, read.reports) == (BounceKind.DELIVERED, ())
 
 
 @pytest.mark.parametrize(
     ("type_", "kind"),
-    [("message/disposition-notification", Kind.RECEIPT), ("message/feedback-report", Kind.COMPLAINT)],
+    [("message/disposition-notification", BounceKind.RECEIPT), ("message/feedback-report", BounceKind.COMPLAINT)],
 )
-def test_receipts_and_complaints_are_no_refusals(type_: str, kind: Kind) -> None:
+def test_receipts_and_complaints_are_no_refusals(type_: str, kind: BounceKind) -> None:
     mail = notification("550 5.1.1 no", FIELDS).replace(b"message/delivery-status", type_.encode())
     assert bounce.read(mail) == bounce.Bounce(kind, ())
 
@@ -73,7 +73,7 @@ def test_receipts_and_complaints_are_no_refusals(type_: str, kind: Kind) -> None
 PLAIN = notification(TEXT, FIELDS)
 
 
-def read_as(mail: bytes) -> tuple[bounce.Report, ...]:
+def read_as(mail: bytes) -> tuple[bounce.DeliveryReport, ...]:
     return bounce.read(mail).reports
 
 

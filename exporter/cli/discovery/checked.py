@@ -7,7 +7,7 @@ in the first line, not in the exit code. Machines of companies that send for oth
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.cli.discovery.search import MOST_ADDRESSES, MOST_IN_NETWORK, Found, Likely, discover
@@ -17,13 +17,12 @@ from exporter.facts import IP
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.model import Target
 from exporter.net.interfaces import DnsClient
-from exporter.targets import Address, Domain, Greeting, KeyNamespace, Reputation
+from exporter.targets import Address, Authorisation, Domain, Greeting, KeyNamespace, Reputation
 from exporter.text import commas, listed, printable
 from exporter.views.json_report import JsonObject
 from exporter.views.report import Discovered
 
-HELO, DKIM = "helo", "dkim"
-OF_MACHINES = ("ptr", HELO, "blocklist", "spf_sender")
+OF_MACHINES = (Address, Greeting, Reputation, Authorisation)
 MOST_DOMAINS = 20  # of one command: it is a guess, and each costs some sixty questions
 
 
@@ -66,20 +65,20 @@ class DomainSearch:
     def discovered(self) -> Discovered:
         return Discovered("; ".join(self._told()), tuple(map(_as_json, self._found)))
 
-    def left_out(self, running: Container[str]) -> Iterator[str]:
-        """What was not looked at, and how to. Nothing is said of checks that do not run."""
+    def left_out(self, looks_at: Callable[[type[Target]], bool]) -> Iterator[str]:
+        """What was not looked at, and how to. Nothing is said of kinds of targets that no check looks at."""
         kinds = {type(it) for it in self._targets}
         domains = [it.name for it in self._targets if isinstance(it, Domain) and it.sends_mail]
-        machines = any(it in running for it in OF_MACHINES)
+        machines = any(map(looks_at, OF_MACHINES))
         if machines and domains and Address not in kinds:
             yield self._unnamed(domains)
-        if HELO in running and Address in kinds and Greeting not in kinds:
+        if looks_at(Greeting) and Address in kinds and Greeting not in kinds:
             yield "the HELO name of the addresses. Say it with --helo NAME."
-        if DKIM in running and KeyNamespace in kinds and not self._keys():
+        if looks_at(KeyNamespace) and KeyNamespace in kinds and not self._keys():
             yield "DKIM keys: none was found under a common selector. Name yours with --dkim-selector NAME."
         if machines and Address not in kinds:
             yield from self._passed_over()
-        if self._left and (machines or DKIM in running):
+        if self._left and (machines or looks_at(KeyNamespace)):
             yield f"senders and DKIM keys of the domains after the first {MOST_DOMAINS}. `init` looks at all of them."
 
     def _unnamed(self, domains: Sequence[str]) -> str:

@@ -68,7 +68,12 @@ async def looked(
     await Sweep(
         Plan(CATALOGUE, targets, CHECKS.__contains__, store), store, lambda it: Net(dns, clock, states=it), clock
     ).run()
-    return Looked(store, discovery.discovered(), list(discovery.left_out(CHECKS)), asked)
+    return Looked(
+        store,
+        discovery.discovered(),
+        list(discovery.left_out(lambda kind: not {*CHECKS}.isdisjoint(CATALOGUE.looking_at(kind)))),
+        asked,
+    )
 
 
 async def test_a_machine_that_may_send_is_judged_and_counts_nowhere(tmp_path: Path) -> None:
