@@ -25,8 +25,8 @@ from exporter.views.report import NOTHING_FOUND
 class Telling:
     """`style` is one of --format, `detail` counts -v. `says_helo`: mail hosts are spoken to, or need not be.
 
-    `running` are the checks that run, and `looks_at` says whether one of them looks at a kind of target. `excluded` says
-    what flags leave out.
+    `running` are the checks that run, and `looks_at` says whether one of them looks at a kind of target. `excluded`
+    says what flags leave out.
     """
 
     style: str
