@@ -8,6 +8,8 @@ different.
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sys
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address
@@ -134,8 +136,8 @@ Query this world yourself:
 
 With your own domains and machines:
 
-  deliverability-exporter check example.com
-  deliverability-exporter --config.file=config.yaml
+  {command} check example.com
+  {command} --config.file=config.yaml
 
 Ctrl-C ends it.
 """
@@ -165,12 +167,22 @@ class DemoWorld(SmallWorld):
         (dns_host, dns_port), (smtp_host, smtp_port) = self.nameserver.address, self.mail.servers[EXCHANGER].address
         return _TOLD.format(
             url=url,
+            command=_command(),
             config=_config(),
             dns_host=dns_host,
             dns_port=dns_port,
             smtp_host=smtp_host,
             smtp_port=smtp_port,
         )
+
+
+def _command() -> str:
+    """As this person can type it: `make run` leaves it in an environment of its own, off the PATH."""
+    name = "deliverability-exporter"
+    here = Path(sys.executable).with_name(name)
+    if shutil.which(name) or not here.exists():
+        return name
+    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
 
 
 def _config() -> Path:

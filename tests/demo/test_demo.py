@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -219,6 +220,14 @@ async def look() -> Seen:
             await world.close()
         told = demo.told("http://127.0.0.1:10554")
         return Seen(settings, tuple(store), told, tuple(cards.receptions(store)))
+
+
+def test_what_it_tells_people_to_type_can_be_typed(seen: Seen) -> None:
+    commands = re.findall(r"^  (\S+) (?:check example.com|--config.file=config.yaml)$", seen.told, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        shown = subprocess.run([command, "--version"], capture_output=True, check=True, text=True)
+        assert shown.stdout.startswith("deliverability-exporter ")
 
 
 def between_the_marks() -> Iterator[str]:

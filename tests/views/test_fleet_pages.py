@@ -18,7 +18,7 @@ import pytest
 from exporter.checks.smtp_tls.check import smtp_tls
 from exporter.facts import Doubt, Reason
 from exporter.model import Acceptance, Exchange, Outcome
-from exporter.targets import Address, MailHost
+from exporter.targets import Address, Greeting, MailHost
 from exporter.views.site import DOMAINS, PROBLEMS
 from tests.support.planted_fleet import CATALOGUE, PlantedFleet
 from tests.views.test_web import LARGEST, Site, served
@@ -195,6 +195,13 @@ async def test_senders_have_their_names_lights_and_domains(site: Site) -> None:
     assert body.count(f">{SIZE} domains</a>") == ADDRESSES
     for query, count in {"q=localhost": 1, "finding=helo.local-name": 1, "sender=pool": 4, "severity=pass": 3}.items():
         assert (await get(site, f"/senders?{query}")).count('<tr class="') == count, query
+
+
+@pytest.mark.parametrize(("helo", "shown"), [("a.example.com ", '"a.example.com "'), ("", '""'), ("a.b", "a.b")])
+async def test_white_space_in_a_helo_name_can_be_seen(site: Site, helo: str, shown: str) -> None:
+    site.store.hold(CATALOGUE.checks["helo"], Greeting(sender="odd", ip=ip_address("11.0.9.9"), helo=helo))
+    row = (await get(site, "/senders?q=11.0.9.9")).partition("<tbody>")[2]
+    assert f"<td>{shown}</td>" in row
 
 
 async def test_what_runs_for_the_first_time_is_pending_and_not_unknown(site: Site, planted: PlantedFleet) -> None:
