@@ -54,8 +54,10 @@ _COPIES = (
     "message header follows", "headers of the message", "headers of your message", "header of the message",
     "message headers:",
 )  # fmt: skip
+# `++` takes a line of "=" as one. Given back sign by sign, it would be tried with all the phrases at each of them.
 _COPY = re.compile(
-    rf"^[ \t>*]{{0,8}}(?:-{{2,}}|=+)?[ \t]{{0,4}}(?:{'|'.join(map(re.escape, _COPIES))})", re.MULTILINE | re.IGNORECASE
+    rf"^[ \t>*]{{0,8}}(?:-{{2,}}+|=++)?[ \t]{{0,4}}(?:{'|'.join(map(re.escape, _COPIES))})",
+    re.MULTILINE | re.IGNORECASE,
 )
 _ORIGINAL = re.compile(
     r"^[ \t>]{0,8}(?:Return-Path|Received|Message-ID|DKIM-Signature|MIME-Version|X-Mailer|X-Originating-IP)[ \t]?:.*"
@@ -153,7 +155,7 @@ def _message(mail: Message, depth: int) -> Bounce:
     writer = _writer(mail)
     if kind is not BounceKind.REFUSAL:
         return Bounce(kind, ())
-    if not fields and not any(map(_tells, human)) and depth < DEEPEST:
+    if inner and not fields and depth < DEEPEST and not any(map(_tells, human)):
         for message in inner:  # somebody forwards the bounce
             if (found := _message(message, depth + 1)).reports:
                 return found
