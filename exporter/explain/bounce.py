@@ -10,6 +10,7 @@ Old systems write a text alone. There the original message begins at a line that
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -38,8 +39,8 @@ _IS_MAIL = re.compile(
 _PARTS = re.compile(rb"content-type[ \t]{0,9}:|boundary[ \t]{0,9}=", re.IGNORECASE)
 _TAG = re.compile(r"<(?:br|/p|/div|/tr|/li|/td|/h\d)[^<>]{0,400}>", re.IGNORECASE)
 _MARKUP = re.compile(r"</?[a-zA-Z!][^<>@]{0,2000}>")
-_HIDDEN = re.compile(r"<(style|script|head)\b", re.IGNORECASE)
-_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&"))
+_HIDDEN = re.compile(r"<(style|script|head)\b.*?(?:</\1.?|\Z)", re.IGNORECASE | re.DOTALL)
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _FIELD = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]{1,60}):[ \t]*(?P<value>.*)")
 _PASTED = re.compile(
     r"^[ \t]{0,8}(?:Reporting-MTA|Final-Recipient|Diagnostic-Code)[ \t]?:", re.MULTILINE | re.IGNORECASE
@@ -384,12 +385,5 @@ def _without_original(text: str) -> str:
 
 def _unmarked(text: str) -> str:
     """Of HTML the text alone."""
-    while (hidden := _HIDDEN.search(text)) is not None:
-        end = text.lower().find(f"</{hidden[1].lower()}", hidden.end())
-        text = text[: hidden.start()] + (text[end + 3 + len(hidden[1]) :] if end > 0 else "")
-        if end < 0:
-            break
-    text = _MARKUP.sub(" ", _TAG.sub("\n", text))
-    for entity, char in _ENTITIES:
-        text = text.replace(entity, char)
-    return text
+    text = _MARKUP.sub(" ", _TAG.sub("\n", _HIDDEN.sub("", text)))
+    return _ENTITY.sub(lambda found: html.unescape(found[0]), text).replace("\xa0", " ")

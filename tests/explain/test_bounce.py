@@ -133,6 +133,14 @@ def test_html_alone_is_read() -> None:
     assert (report.attempt.reply.code, report.attempt.reply.status) == (550, "5.1.10")
 
 
+@pytest.mark.parametrize("entity", ["'", "&#39;", "&#x27;", "&rsquo;", "&#8217;"])
+def test_entities_of_html_are_characters(entity: str) -> None:
+    """The words of a cause hold however its apostrophe is written."""
+    text = f"Remote server returned '550&nbsp;5.1.10 The user doesn{entity}t exist'"
+    (report,) = read_as(f"From: a@b.example\nContent-Type: text/html\n\n<p>{text}</p>".encode())
+    assert report.attempt.reply.said == "the user does not exist"
+
+
 def test_fields_that_are_pasted_without_a_mail_are_read() -> None:
     pasted = f"Reporting-MTA: dns; mail.example.com\n\n{FIELDS}\n\n{ORIGINAL}"
     (report,) = read_as(pasted.encode())
