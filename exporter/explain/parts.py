@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import html
 import re
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ _TAG = re.compile(r"<(?:br|/p|/div|/tr|/li|/td|/h\d)[^<>]{0,400}>", re.IGNORECAS
 _MARKUP = re.compile(r"</?[a-zA-Z!][^<>@]{0,2000}>")
 _HIDDEN = re.compile(r"<(style|script|head)\b.*?(?:</\1.?|\Z)", re.IGNORECASE | re.DOTALL)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_CODECS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "unicode-escape", "mbcs"})
+_NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"})  # some are slow
 _RETURNED = frozenset({"message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"})
 
 
@@ -70,10 +71,9 @@ def _block(block: Message) -> str:
 
 def _decoded(octets: bytes, charset: str | None) -> str:
     for name in (charset or "utf-8", "utf-8"):
-        if name.lower().replace("-", "_") in _CODECS or name.lower() in _CODECS:
-            continue  # slow, or no charset of mail
         try:
-            return octets.decode(name)[:LONGEST_TEXT]
+            if codecs.lookup(name).name not in _NO_CHARSETS:  # the codec's own name: "-punycode" is one too
+                return octets.decode(name)[:LONGEST_TEXT]
         except (LookupError, ValueError):
             continue
     return octets.decode("latin-1")[:LONGEST_TEXT]
