@@ -21,7 +21,14 @@ UNITS = (
     "rejected RCPT ", "in reply to ", "a@", "<", "[", "(", "=", "status=bounced (", "Received: x\n", "> ",
     "\n", "from=<a@b.c>", "sending domain a.", "gave this error: ", "for the domain a by ", "0:", "1.",
     "user ", "unknown user ", "spam ", "helo ", "Diagnostic-Code: smtp; 550 a\n", "--b\nContent-Type: text/plain\n\n",
+    "<style></style>", "<br>", "&lt;",
 )  # fmt: skip
+HEADS = (
+    "",
+    "From: a@b.c\nSubject: b\n\n",
+    "From: a@b.c\nContent-Type: text/html\n\n",
+    "From: a@b.c\nContent-Type: multipart/report; boundary=b\n\n",
+)
 
 
 def seconds(refusals: Refusals, given: Iterable[str | bytes]) -> list[float]:
@@ -46,7 +53,7 @@ def main() -> None:
         (max(seconds(refusals, [text])), unit, len(text))
         for unit in UNITS
         for size in (bounce.LONGEST, bounce.LARGEST)
-        for head in ("", "From: a@b.c\nSubject: b\n\n", "From: a@b.c\nContent-Type: multipart/report; boundary=b\n\n")
+        for head in HEADS
         for text in [head + unit * (size // len(unit))]
     )
     for cost, unit, length in worst[:-11:-1]:

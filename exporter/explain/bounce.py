@@ -11,22 +11,18 @@ Old systems write a text alone. There the original message begins at a line that
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes
 from email.message import Message
 from enum import StrEnum
-from typing import Any
 
 from exporter.explain.loglines import Attempt, attempts, read_block
+from exporter.explain.parts import LONGEST_TEXT, MOST_PARTS, MOST_RECIPIENTS, leaves, text_of
 from exporter.explain.reply import read_reply
 
 LARGEST = 512 * 1024  # bytes of a mail that are looked at; the original message comes last
 LONGEST = 65_536  # characters of a text that somebody pastes
-LONGEST_TEXT = 32_768  # characters of one part, after decoding
 MOST_LINES = 8000
-MOST_PARTS = 60  # more is no bounce, and is read as plain text
-MOST_RECIPIENTS = 20
 DEEPEST = 3  # bounces inside of forwarded mails
 
 _HEADER = re.compile(rb"[!-9;-~]{1,76}:[ \t\r\n]")
@@ -36,10 +32,6 @@ _IS_MAIL = re.compile(
     re.IGNORECASE,
 )
 _PARTS = re.compile(rb"content-type[ \t]{0,9}:|boundary[ \t]{0,9}=", re.IGNORECASE)
-_TAG = re.compile(r"<(?:br|/p|/div|/tr|/li|/td|/h\d)[^<>]{0,400}>", re.IGNORECASE)
-_MARKUP = re.compile(r"</?[a-zA-Z!][^<>@]{0,2000}>")
-_HIDDEN = re.compile(r"<(style|script|head)\b", re.IGNORECASE)
-_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&"))
 _FIELD = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]{1,60}):[ \t]*(?P<value>.*)")
 _PASTED = re.compile(
     r"^[ \t]{0,8}(?:Reporting-MTA|Final-Recipient|Diagnostic-Code)[ \t]?:", re.MULTILINE | re.IGNORECASE
@@ -54,8 +46,10 @@ _COPIES = (
     "message header follows", "headers of the message", "headers of your message", "header of the message",
     "message headers:",
 )  # fmt: skip
+# `++` takes a line of "=" as one. Given back sign by sign, it would be tried with all the phrases at each of them.
 _COPY = re.compile(
-    rf"^[ \t>*]{{0,8}}(?:-{{2,}}|=+)?[ \t]{{0,4}}(?:{'|'.join(map(re.escape, _COPIES))})", re.MULTILINE | re.IGNORECASE
+    rf"^[ \t>*]{{0,8}}(?:-{{2,}}+|=++)?[ \t]{{0,4}}(?:{'|'.join(map(re.escape, _COPIES))})",
+    re.MULTILINE | re.IGNORECASE,
 )
 _ORIGINAL = re.compile(
     r"^[ \t>]{0,8}(?:Return-Path|Received|Message-ID|DKIM-Signature|MIME-Version|X-Mailer|X-Originating-IP)[ \t]?:.*"
@@ -68,7 +62,6 @@ _MTA = re.compile(
 )
 _BY = re.compile(r"\bby ([A-Za-z0-9_][A-Za-z0-9_.-]{0,252})")
 _DAEMON = re.compile(r"\b(?:mailer-daemon|postmaster)@([A-Za-z0-9_][A-Za-z0-9_.-]{0,252})", re.IGNORECASE)
-_CODECS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "unicode-escape", "mbcs"})
 
 
 class BounceKind(StrEnum):
@@ -135,10 +128,10 @@ def _message(mail: Message, depth: int) -> Bounce:
     fields: list[str] = []
     inner: list[Message] = []
     kind = BounceKind.REFUSAL
-    for part in _leaves(mail):
+    for part in leaves(mail):
         type_ = part.get_content_type()
         if type_ in {"message/delivery-status", "message/global-delivery-status"}:
-            fields.append(_payload(part))
+            fields.append(text_of(part))
         elif type_ in {"message/disposition-notification", "message/global-disposition-notification"}:
             kind = BounceKind.RECEIPT
         elif type_ == "message/feedback-report":
@@ -148,12 +141,11 @@ def _message(mail: Message, depth: int) -> Bounce:
                 it for it in (part.get_payload(),) if isinstance(it, list) for it in it if isinstance(it, Message)
             ]
         elif type_ in {"text/plain", "text/html"} and len(human) < 4:
-            text = _payload(part)
-            human.append(_unmarked(text) if type_ == "text/html" else text)
+            human.append(text_of(part))
     writer = _writer(mail)
     if kind is not BounceKind.REFUSAL:
         return Bounce(kind, ())
-    if not fields and not any(map(_tells, human)) and depth < DEEPEST:
+    if inner and not fields and depth < DEEPEST and not any(map(_tells, human)):
         for message in inner:  # somebody forwards the bounce
             if (found := _message(message, depth + 1)).reports:
                 return found
@@ -164,66 +156,8 @@ def _message(mail: Message, depth: int) -> Bounce:
     return _notification("\n\n".join(fields), text, writer)
 
 
-def _leaves(mail: Message) -> Iterator[Message]:
-    """The parts that say something: of a report not the original message, which comes third (RFC 6522 section 3)."""
-    waiting = [mail]
-    count = 0
-    while waiting and count < MOST_PARTS:
-        part = waiting.pop(0)
-        count += 1
-        payload = part.get_payload()
-        if part.get_content_maintype() != "multipart" or not isinstance(payload, list):
-            yield part
-            continue
-        parts = [it for it in payload if isinstance(it, Message)]
-        if part.get_content_type() == "multipart/report" or any(
-            it.get_content_type() == "message/delivery-status" for it in parts
-        ):
-            parts = [it for it in parts if it.get_content_type() not in _RETURNED]
-        elif part.get_content_type() == "multipart/alternative":
-            parts = sorted(parts, key=lambda it: it.get_content_type() != "text/plain")[:1]
-        waiting = parts + waiting
-
-
-_RETURNED = frozenset({"message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"})
-
-
 def _tells(text: str) -> bool:
     return any(it.reply.code for it in attempts(_without_original(text)[:LONGEST_TEXT]))
-
-
-def _payload(part: Message) -> str:
-    """The text of a part, decoded, whatever it claims to be."""
-    payload: Any = part.get_payload()
-    if isinstance(payload, list):  # the parser makes a message of each block of fields
-        text = "\n\n".join(_block(block) for block in payload[:MOST_RECIPIENTS] if isinstance(block, Message))
-        if str(part.get("Content-Transfer-Encoding", "")).strip().lower() not in {"base64", "quoted-printable"}:
-            return text[:LONGEST_TEXT]
-        plain = Message()
-        plain["Content-Transfer-Encoding"] = str(part["Content-Transfer-Encoding"]).strip()
-        plain.set_payload(text.strip())
-        part = plain
-    decoded: Any = part.get_payload(decode=True)
-    if not isinstance(decoded, bytes):
-        return str(payload or "")[:LONGEST_TEXT]
-    return _decoded(decoded[: 4 * LONGEST_TEXT], part.get_content_charset())
-
-
-def _block(block: Message) -> str:
-    lines = [f"{name}: {value}" for name, value in block.items()]
-    rest: Any = block.get_payload()
-    return "\n".join([*lines, rest] if isinstance(rest, str) and rest else lines)
-
-
-def _decoded(octets: bytes, charset: str | None) -> str:
-    for name in (charset or "utf-8", "utf-8"):
-        if name.lower().replace("-", "_") in _CODECS or name.lower() in _CODECS:
-            continue  # slow, or no charset of mail
-        try:
-            return octets.decode(name)[:LONGEST_TEXT]
-        except (LookupError, ValueError):
-            continue
-    return octets.decode("latin-1")[:LONGEST_TEXT]
 
 
 def _writer(mail: Message) -> str:
@@ -378,16 +312,3 @@ def _without_original(text: str) -> str:
         if (found := pattern.search(text)) and text[: found.start()].strip()
     ]
     return text[: min(ends)] if ends else text
-
-
-def _unmarked(text: str) -> str:
-    """Of HTML the text alone."""
-    while (hidden := _HIDDEN.search(text)) is not None:
-        end = text.lower().find(f"</{hidden[1].lower()}", hidden.end())
-        text = text[: hidden.start()] + (text[end + 3 + len(hidden[1]) :] if end > 0 else "")
-        if end < 0:
-            break
-    text = _MARKUP.sub(" ", _TAG.sub("\n", text))
-    for entity, char in _ENTITIES:
-        text = text.replace(entity, char)
-    return text

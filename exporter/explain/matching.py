@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 from exporter.explain.families import Family, known
 from exporter.explain.reply import RefusingReply, words
@@ -109,7 +110,6 @@ class Matcher:
         for phrase in self.phrases:
             for word in {word for part in phrase.parts for word in part.split()}:
                 frequency[word] += 1
-        self._words = {phrase.text: {*words(phrase.text)} for phrase in self.phrases}
         self._by_word: dict[str, list[Phrase]] = defaultdict(list)
         self._by_status: dict[str, list[Phrase]] = defaultdict(list)
         self._by_code: dict[str, list[Family]] = defaultdict(list)
@@ -119,9 +119,15 @@ class Matcher:
             if phrase.status:
                 self._by_status[phrase.vendor or ""].append(phrase)
         self._private = [it for it in self.phrases if it.status and len(it.status.rpartition(".")[2]) == PRIVATE]
-        for family in dict.fromkeys(phrase.family for phrase in self.phrases):
+        families = {phrase.family.id: phrase.family for phrase in self.phrases}  # by id: a hash reads all the texts
+        for family in families.values():
             for code in family.codes:
                 self._by_code[code].append(family)
+
+    @cached_property
+    def _words(self) -> dict[str, set[str]]:
+        """Of each text, for searches: most of those who read refusals never search."""
+        return {phrase.text: {*words(phrase.text)} for phrase in self.phrases}
 
     def find(self, reply: RefusingReply, vendor: str | None) -> list[Hit]:
         """The causes that fit best, each family once, the best first."""

@@ -38,8 +38,8 @@ class Match:
 class Refusal:
     """What is told of one recipient, and its possible causes, the likeliest first.
 
-    `refused_by` is the host that refused, `written_by` the one that tells it; both may be unknown. `vendor` runs or
-    made the first. `lasted`: the reply was temporary, and stayed until the message expired.
+    `refused_by` is the host that refused; it may be unknown. `vendor` runs or made it. `lasted`: the reply was
+    temporary, and stayed until the message expired.
     """
 
     reply: RefusingReply
@@ -53,10 +53,6 @@ class Refusal:
     @property
     def refused_by(self) -> str:
         return self.values.host or ("" if self.remote and not self.values.writer else self.values.writer)
-
-    @property
-    def written_by(self) -> str:
-        return self.values.writer
 
 
 @dataclass(frozen=True, slots=True)

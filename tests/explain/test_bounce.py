@@ -116,6 +116,13 @@ def test_codecs_that_are_no_charsets_are_not_used(charset: str) -> None:
     assert report.attempt.reply.code == 550
 
 
+@pytest.mark.parametrize("charset", ["punycode", "-punycode", "punycode-"])
+def test_a_codec_is_known_by_any_of_its_names(charset: str) -> None:
+    """It would decode this, and needs 0.4 s for as much as is read of a part."""
+    head, text = "From: MAILER-DAEMON@mail.example.com\nContent-Type: text/plain; charset=", "550 5.1.1 no such user-"
+    assert bounce.read(f"{head}{charset}\n\n{text}") == bounce.read(f"{head}utf-8\n\n{text}")
+
+
 def test_a_bounce_that_somebody_forwards_is_read() -> None:
     head = b"From: anna@example.com\nSubject: Fwd: what is it?\nContent-Type: multipart/mixed; boundary=b\n\n"
     text = b"--b\nContent-Type: text/plain\n\nSee below, please.\n--b\nContent-Type: message/rfc822\n\n"
@@ -131,6 +138,14 @@ def test_html_alone_is_read() -> None:
     head = "From: postmaster@mail.example.com\nContent-Type: text/html\n\n"
     (report,) = read_as((head + html).encode())
     assert (report.attempt.reply.code, report.attempt.reply.status) == (550, "5.1.10")
+
+
+@pytest.mark.parametrize("entity", ["'", "&#39;", "&#x27;", "&rsquo;", "&#8217;"])
+def test_entities_of_html_are_characters(entity: str) -> None:
+    """The words of a cause hold however its apostrophe is written."""
+    text = f"Remote server returned '550&nbsp;5.1.10 The user doesn{entity}t exist'"
+    (report,) = read_as(f"From: a@b.example\nContent-Type: text/html\n\n<p>{text}</p>".encode())
+    assert report.attempt.reply.said == "the user does not exist"
 
 
 def test_fields_that_are_pasted_without_a_mail_are_read() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from exporter.explain.families import Family, RefusalSyntaxError, known, shipped
 from exporter.explain.matching import Matcher, phrases
 from exporter.explain.refusals import Refusals
 from exporter.explain.reply import read_reply
+from exporter.explain.vendors import HOME, content
 from exporter.explain.vendors import shipped as vendors
 from exporter.facts import Rule
 from tests.support.words import faults
@@ -73,6 +76,22 @@ def test_no_text_stands_in_two_families() -> None:
                 key = (kind, *phrase.parts, str(phrase.status), str(phrase.vendor))
                 places.setdefault(key, set()).add(phrase.family.id)
     assert {text: ids for text, ids in places.items() if len(ids) > 1} == {}
+
+
+def test_no_family_has_a_text_twice() -> None:
+    """Spelling and style make no difference. A weak text that is a sure one too would never count."""
+    seen = Counter((it.family.id, it.parts, it.gap, it.vendor, it.code, it.status) for it in phrases(shipped()))
+    assert [text for text, times in seen.items() if times > 1] == []
+
+
+@pytest.mark.parametrize("path", [it for it in HOME.glob("*.yaml") if it.stem != "vendors"], ids=lambda path: path.stem)
+def test_each_source_of_a_file_is_that_of_a_family(path: Path) -> None:
+    given = content(path)
+    assert given["sources"].keys() == {name for family in given["families"] for name in _names(family["source"])}
+
+
+def _names(source: str | list[str]) -> list[str]:
+    return source if isinstance(source, list) else [source]
 
 
 def test_families_do_not_yield_in_a_circle() -> None:
