@@ -110,7 +110,7 @@ class Daemon:
         self.store = Store()
         self._plan = Plan(catalogue, (), lambda _: False, self.store)
         self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
-        self._departures = Departures(clock)
+        self._departures = Departures(clock, noted=lambda key: self.history.knows(key) or self.actions.knows(key))
         self._chronicle = Chronicle(clock)
         self.history = self._chronicle.history
         self.clock_steps = ClockSteps(self.store, self._departures, self.history, clock, self._changed)
@@ -274,9 +274,11 @@ class Daemon:
             left.discard(self._add(pair, anew=anew))
         for key in left:
             self._remove(key)
-        self.history.settle(self.store.keys())
-        self.actions.settle(self.store.keys())
-        self._dropped = drops.warning(*self._departures.settle(self.store.keys()), settings.reload_drop)
+        present = self.store.keys()
+        self._dropped = drops.warning(*self._departures.settle(present), settings.reload_drop)
+        known = present.union(self._departures)
+        self.history.settle(known)
+        self.actions.settle(known)
         if self._dropped:
             log.warning("%s", self._dropped)
         for key in gone:

@@ -20,6 +20,7 @@ from exporter.checks.smtp_tls.connection import NO_STARTTLS
 from exporter.config import load
 from exporter.engine import catalogue
 from exporter.engine.departures import DAY, Departures
+from exporter.engine.events import Kind
 from exporter.engine.families import FINDING, SINCE
 from exporter.engine.state_file import StateFile
 from exporter.facts import Record
@@ -151,6 +152,21 @@ async def test_the_time_of_leaving_is_kept_across_restarts(tmp_path: Path) -> No
     await file.close()
     async with running(tmp_path, clock, SENDER) as daemon:
         assert comes_back(daemon, clock)[-1] == [clock.wall() - 180]
+
+
+async def test_its_events_and_acknowledgements_go_with_it_across_restarts(tmp_path: Path) -> None:
+    clock = FakeClock(TRUE)
+    async with running(tmp_path, clock, SENDER) as daemon:
+        for findings in ((), *[ran(TRUE).findings] * 3, (), (), ()):
+            clock.pass_(300)
+            daemon.store.record(replace(ran(clock.wall()), findings=findings))
+            daemon._changed(daemon.store.confirm(PTR, clock.wall() + 1) or daemon.store[PTR])
+        assert [event.kind for event in daemon.history] == [Kind.HEALED, Kind.BROKE]
+        daemon.actions.acknowledged.give(PTR[1], ran(TRUE).findings[0].id, TRUE + 90 * DAY, "moving", "")
+    for known in ((2, 1), (2, 1), (0, 0)):
+        async with running(tmp_path, clock, "") as daemon:
+            assert (len(list(daemon.history)), len(list(daemon.actions.acknowledged))) == known
+            clock.pass_(4 * DAY)
 
 
 async def test_what_last_ran_long_before_a_start_without_it_is_forgotten(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ The rules:
   for that finding of that target, only that counts, also when it has expired.
 - When such an entry leaves the configuration, an acknowledgement from before counts again, if it has not expired.
 - It ends by itself at its date, at most LONGEST from when it was given: longer decisions belong in the configuration.
-- It outlives a restart. There are MOST at most. That of a target which has left is remembered for KEPT seconds.
+- It outlives a restart. There are MOST at most. That of a target which has left is kept as
+  long as departures.py keeps one of its pairs.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ class Acknowledgements:
         self._file: StateFile | None = None
         self._of: dict[str, dict[str, Acknowledgement]] = {}
         self._count = 0
-        self._left: dict[str, float] = {}  # since when a target is not there
 
     def __iter__(self) -> Iterator[Acknowledgement]:
         return (it for those in self._of.values() for it in those.values())
@@ -84,12 +84,13 @@ class Acknowledgements:
         self._write(gone.name, None)
         return True
 
-    def settle(self, present: set[str]) -> None:
-        """A configuration is in force: targets with these keys are there. What left or expired long ago goes."""
-        now = self._clock.wall()
-        left = {key: self._left.get(key, now) for key in self._of.keys() - present}
-        self._left = {key: at for key, at in left.items() if now - at <= KEPT}
-        for key in left.keys() - self._left.keys():
+    def knows(self, target: str) -> bool:
+        """Is something acknowledged of the target with that key?"""
+        return target in self._of
+
+    def settle(self, known: set[str]) -> None:
+        """A configuration is in force: targets with these keys are there, or have left lately. Those of others go."""
+        for key in self._of.keys() - known:
             for finding in list(self._of[key]):
                 self.withdraw(key, finding)
         self._forget_expired(KEPT)  # a clock that is ahead for a moment takes nothing away

@@ -104,8 +104,11 @@ class Actions:
     def open(self, file: StateFile) -> None:
         self.acknowledged.open(file)
 
-    def settle(self, present: set[Key]) -> None:
-        self.acknowledged.settle({target for _, target in present})
+    def knows(self, key: Key) -> bool:
+        return self.acknowledged.knows(key[1])
+
+    def settle(self, known: set[Key]) -> None:
+        self.acknowledged.settle({target for _, target in known})
 
     def save_all(self) -> None:
         self.acknowledged.save_all()

@@ -24,12 +24,14 @@ class Kept:
         findings: Iterable[ActiveFinding] = (),
         ended: Iterable[EndedFinding] = (),
         records: Iterable[RecordHistory] = (),
+        *,
+        noted: bool = False,
     ) -> Kept | None:
-        """From a state. None if there is nothing to keep."""
+        """From a state. None if there is nothing to keep, and nothing is `noted` elsewhere of the pair."""
         standing = (EndedFinding(it.finding.key, it.since, now, left=True) for it in findings if it.confirmed)
         kept = (*(it for it in ended if it.left), *standing)
         changed = tuple(replace(it, news=None) for it in records if it.changes)
-        return cls(now, kept, changed) if kept or changed else None
+        return cls(now, kept, changed) if kept or changed or noted else None
 
     def timed(self, times: WrongTimes) -> Kept:
         findings = tuple(it.timed(times.right) for it in self.findings)

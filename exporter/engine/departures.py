@@ -6,11 +6,14 @@ they come back, a fault that has stood for weeks must not look new.
 The rules (truth rule 5 of the contract):
 
 - Confirmed findings and changes of records are kept for KEPT seconds, also across restarts. At most MOST pairs are.
+- What others have noted of a pair, such as events and acknowledgements, goes with it.
 - What is in the state file but not in the configuration of a start left after its last run.
 - A pair that comes back is pending, so it runs at once. A finding that is confirmed there anew has its old `since`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 
 from exporter.check_state import CheckState, Key, WrongTimes
 from exporter.clock import Clock
@@ -26,12 +29,17 @@ NOT_THEIRS = ("blocklist=", "resolver")  # how the keys of targets begin that ar
 class Departures:
     """What is kept of the pairs that have left, the latest last."""
 
-    def __init__(self, clock: Clock, most: int = MOST) -> None:
+    def __init__(self, clock: Clock, most: int = MOST, noted: Callable[[Key], bool] = lambda _: False) -> None:
+        """`noted` says whether somebody else has something of a pair that goes with it."""
+        self._noted = noted
         self._clock = clock
         self._most = most
         self._file: StateFile | None = None
         self._kept: dict[Key, Kept] = {}
         self._saved: set[str] = set()  # targets that the file knew when it was opened
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._kept)
 
     def open(self, file: StateFile) -> None:
         self._file = file
@@ -40,7 +48,8 @@ class Departures:
 
     def leave(self, state: CheckState) -> None:
         """Its pair has just left."""
-        self._note(state.key, Kept.of(self._clock.wall(), state.findings, state.ended, state.records))
+        noted = self._noted(state.key)
+        self._note(state.key, Kept.of(self._clock.wall(), state.findings, state.ended, state.records, noted=noted))
 
     def recall(self, new: CheckState) -> CheckState:
         """What is known of a pair that is new here: its saved state, what was kept when it left, or nothing."""
@@ -59,7 +68,7 @@ class Departures:
         for key in self._file.left() if self._file else ():
             gone.add(key[1])
             if self._file:
-                self._note(key, self._file.depart(key, now))
+                self._note(key, self._file.depart(key, now, noted=self._noted(key)))
         over = len(self._kept) - self._most
         for number, (key, kept) in enumerate(list(self._kept.items())):
             if number < over or now - kept.at > KEPT:

@@ -12,7 +12,8 @@ The rules (truth rule 5 of the contract):
 - What the first look at a target finds has not broken: nobody knows when it began. A check that reads others has no
   first look before they have looked for OTHERS_LOOK seconds.
 - What comes and goes by turns is told as flapping, once while it keeps its `since`.
-- A restart makes no event, and neither does what leaves the configuration. Its events are kept for KEPT seconds.
+- A restart makes no event, and neither does what leaves the configuration. Its events are kept as long as
+  departures.py keeps it.
 - A record that several checks read has changed once. It is told of the check that saw it first.
 - Checks that only combine the results of others make no events.
 - An event is noted for the disk before the state that it comes from. So `kill -9` between them loses no event.
@@ -26,7 +27,6 @@ from typing import TypeAlias
 
 from exporter.check_state import CheckState, EffectiveFinding, FindingPolicy, Key, RecordChange, WrongTimes
 from exporter.clock import Clock
-from exporter.engine.departures import KEPT
 from exporter.engine.events import Event, Kind, name_of, number_of, shortened
 from exporter.engine.problems import cause
 from exporter.engine.state_copy import HISTORY
@@ -69,7 +69,6 @@ class History:
         self._first: dict[Key, float] = {}  # of new pairs: when the first look without doubt ended; infinity: none has
         self._read: dict[Key, float] = {}  # until when the changes of records are told
         self._seen: dict[_Change, tuple[Key, float]] = {}
-        self._left: dict[Key, float] = {}  # since when a pair is not there
         self.revision = 0
 
     def __iter__(self) -> Iterator[Event]:
@@ -93,7 +92,6 @@ class History:
         """Take in a state that is new here. What stands has not broken now."""
         if state.check.concludes:
             return
-        self._left.pop(state.key, None)
         if state.changed:
             self._read[state.key] = state.changed
         if not state.last_conclusive:
@@ -121,15 +119,14 @@ class History:
         """Its pair has left."""
         for known in (self._first, self._read, self._standing):
             known.pop(key, None)
-        if key in self._of:
-            self._left[key] = self._clock.wall()
 
-    def settle(self, present: set[Key]) -> None:
-        """A configuration is in force: these pairs are there. What left long ago goes."""
-        now = self._clock.wall()
-        left = {key: self._left.get(key, now) for key in self._of.keys() - present}
-        self._left = {key: at for key, at in left.items() if now - at <= KEPT}
-        for key in left.keys() - self._left.keys():
+    def knows(self, key: Key) -> bool:
+        """Is there an event of that pair?"""
+        return key in self._of
+
+    def settle(self, known: set[Key]) -> None:
+        """A configuration is in force: these pairs are there, or have left lately. The events of others go."""
+        for key in self._of.keys() - known:
             for number in list(self._of[key]):
                 self._drop(number)
 

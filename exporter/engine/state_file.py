@@ -141,7 +141,7 @@ class StateFile:
         """The keys that were saved before the restart and are not recalled yet."""
         return set(self._saved.held)
 
-    def depart(self, key: Key, now: float) -> Kept | None:
+    def depart(self, key: Key, now: float, *, noted: bool) -> Kept | None:
         """What is to be kept of a saved pair that was not recalled. It was there when it last ran."""
         saved = self._saved.held.pop(key, {})
         return Kept.of(
@@ -149,6 +149,7 @@ class StateFile:
             saved.get("findings", ()),
             saved.get("ended", ()),
             saved.get("records", ()),
+            noted=noted,
         )
 
     @property

@@ -13,7 +13,7 @@ import pytest
 
 from exporter.check_state import CheckState, FindingPolicy, WrongTimes
 from exporter.confirmation import Looks
-from exporter.engine.departures import KEPT
+from exporter.engine.departures import KEPT, Departures
 from exporter.engine.events import Event, Kind
 from exporter.engine.history import OTHERS_LOOK, SAME, History
 from exporter.engine.state_copy import HISTORY
@@ -198,16 +198,24 @@ def test_what_left_is_remembered_for_a_week_and_comes_back_without_an_event() ->
     it.look()
     for _ in range(3):
         it.look(BAD)
+    for _ in range(3):
+        it.look()
     state = it.store[SAMPLE.id, EXAMPLE.key]
+    departures = Departures(it.clock, noted=it.history.knows)
+
+    def settle() -> int:
+        departures.settle(it.store.keys())
+        it.history.settle(it.store.keys().union(departures))
+        return len(list(it.history))
+
+    departures.leave(state)
     it.store.remove(state.key)
     it.history.forget(state.key)
-    it.history.settle(it.store.keys())
+    assert settle() == 2
     it.clock.pass_(KEPT - MINUTE)
-    it.history.settle(it.store.keys())
-    assert len(list(it.history)) == 1
+    assert settle() == 2
     it.clock.pass_(2 * MINUTE)
-    it.history.settle(it.store.keys())
-    assert not list(it.history)
+    assert settle() == 0
 
 
 def _body(**other: object) -> str:

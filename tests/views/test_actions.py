@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from exporter.check_state import FindingPolicy
+from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.acknowledged import Acknowledgements
 from exporter.engine.acknowledgement import Acknowledgement
 from exporter.engine.actions import BUDGET, DNS_APART, TARGET_APART, VISITS_APART, Actions
-from exporter.engine.departures import KEPT
+from exporter.engine.departures import KEPT, Departures
 from exporter.engine.families import ACCEPTED_UNTIL, FINDING
 from exporter.engine.schedule import Job, Schedule
 from exporter.engine.state_copy import ACKNOWLEDGED
@@ -311,14 +311,22 @@ async def test_what_is_acknowledged_outlives_a_restart_and_its_target_for_a_week
     after = Acknowledgements(clock)
     after.open(file := await StateFile.open(tmp_path / "state", SHIPPED))
     assert list(after) == [given]
-    after.settle(set())
+    departures = Departures(clock, noted=lambda key: after.knows(key[1]))
+
+    def settle(*present: str) -> list[Acknowledgement]:
+        departures.settle(set())
+        after.settle({target for _, target in departures}.union(present))
+        return list(after)
+
+    departures.leave(state := CheckState(SAMPLE, EXAMPLE))
+    assert settle() == [given]
     clock.pass_(KEPT + 1)
-    after.settle({EXAMPLE.key})
-    assert list(after) == [given], "it came back"
-    after.settle(set())
-    clock.pass_(KEPT + 1)
-    after.settle(set())
-    assert list(after) == []
+    assert settle(EXAMPLE.key) == [given], "it came back"
+    departures.leave(state)
+    clock.pass_(KEPT - 1)
+    assert settle() == [given]
+    clock.pass_(2)
+    assert settle() == []
     await file.close()
     file = await StateFile.open(tmp_path / "state", SHIPPED)
     assert file.entries(ACKNOWLEDGED) == {}
