@@ -25,8 +25,8 @@ from exporter.views.report import NOTHING_FOUND
 class Telling:
     """`style` is one of --format, `detail` counts -v. `says_helo`: mail hosts are spoken to, or need not be.
 
-    `running` are the checks that run, and `looks_at` says whether one of them looks at a kind of target. `excluded`
-    says what flags leave out.
+    `looks_at` says whether a check runs that looks at a kind of target. `excluded` says what flags leave out, and
+    `unpublished` are the checks that do not run because of the plan.
     """
 
     style: str
@@ -36,12 +36,12 @@ class Telling:
     policy: FindingPolicy
     clock: Clock
     began: float  # monotonic
-    running: frozenset[str]
     looks_at: Callable[[type[Target]], bool]
     excluded: str = ""
     says_helo: bool = True
     discovery: DomainSearch | None = None
     plan: PlannedRecords | None = None
+    unpublished: frozenset[str] = frozenset()
 
     def result(self, state: CheckState) -> None:
         """One result as it comes."""
@@ -90,7 +90,7 @@ class Telling:
         if not self.says_helo:
             yield "mail hosts. Give the host name of this machine with --smtp.helo-name NAME."
         if self.plan:
-            yield from planned.left_out(self.running) if compared else (planned.NOT_COMPARED,)
+            yield from planned.left_out(self.unpublished) if compared else (planned.NOT_COMPARED,)
         if self.excluded:
             yield self.excluded
 
