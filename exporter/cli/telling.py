@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.cli import planned
 from exporter.cli.asking import RESOLVER
-from exporter.cli.discovery.checked import DomainSearch
+from exporter.cli.discovery.checked import DomainSearch, LooksAt
 from exporter.cli.exit_codes import Exit
 from exporter.cli.run import fail
 from exporter.clock import Clock
 from exporter.engine.difference import Difference
 from exporter.engine.store import Store
-from exporter.model import Target
 from exporter.net.planned.records import PlannedRecords
 from exporter.views import json_report, pipelines, terminal
 from exporter.views.report import NOTHING_FOUND
@@ -36,7 +35,7 @@ class Telling:
     policy: FindingPolicy
     clock: Clock
     began: float  # monotonic
-    looks_at: Callable[[type[Target]], bool]
+    looks_at: LooksAt
     excluded: str = ""
     says_helo: bool = True
     discovery: DomainSearch | None = None
@@ -60,7 +59,7 @@ class Telling:
         """All that was found. `stopped`: how many checks were made, of how many. `unasked`: what is planned in vain."""
         now, policy = self.clock.wall(), self.policy
         notes = [*map(planned.UNASKED.format, unasked), *self._left_out(compared=change is not None)]
-        discovered = self.discovery.discovered() if self.discovery else NOTHING_FOUND
+        discovered = self.discovery.discovered(self.looks_at) if self.discovery else NOTHING_FOUND
         match self.style:
             case "json":
                 plan = self.plan
