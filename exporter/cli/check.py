@@ -81,6 +81,7 @@ async def check_once(arguments: argparse.Namespace, open_clients: clients.OpenCl
         settings = replace(settings, helo_name=own_name(arguments.helo_name))
     settings = clients.resolve_system_nameservers(replace(settings, targets=tuple(targets)))
     running = _running(known, settings.running, arguments)
+    enabled = planned.checks(known, running) if plan else running
     telling = Telling(
         style=arguments.format,
         detail=arguments.detail,
@@ -89,15 +90,14 @@ async def check_once(arguments: argparse.Namespace, open_clients: clients.OpenCl
         policy=FindingPolicy(settings.severities),
         clock=clock,
         began=clock.monotonic(),
-        running=running,
         looks_at=lambda kind: not running.isdisjoint(known.looking_at(kind)),
         excluded=_excluded(settings.running - running, arguments),
         says_helo=settings.helo_name is not None or not _visits(known, arguments),
         discovery=discovery,
         plan=plan,
+        unpublished=running - enabled,
     )
     progress = ProgressLines(sys.stderr, clock, telling.policy, telling.result)
-    enabled = planned.checks(known, running) if plan else running
     looker = Looker(known, settings, enabled, clock, progress, discovery.targets if discovery else None, open_clients)
 
     try:

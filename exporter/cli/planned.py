@@ -1,7 +1,7 @@
 """`check --with FILE` and `--without NAME`: the world as it is, then as it would be with the planned records.
 
 The second look shares what does not change. A check runs again only if DNS would answer one of its questions otherwise,
-or if it reads a result that has changed. `zone` is not looked at: name servers do not have the plan yet.
+or if it reads a result that has changed. What asks the zone's own name servers does not run: they do not have the plan.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from exporter.check_state import CheckState, Key
@@ -95,18 +95,15 @@ def told(plan: PlannedRecords) -> Iterator[str]:
         yield f"removed: {commas(gone)}."
 
 
-ZONE = "zone, with --with or --without. Its name servers do not have the planned records yet."
+UNPUBLISHED = "{}, with --with or --without. Its name servers do not have the planned records yet."
 DNSSEC = "DNSSEC of planned records. They count as signed where their zone is signed now."
-
-
 UNASKED = "{}. No check here asks for what is planned there; look whether the name is right."
 NOT_COMPARED = "the planned records. The look ended before they were compared."
 
 
-def left_out(running: Container[str]) -> Iterator[str]:
-    """What is not looked at, of these checks."""
-    if "zone" in running:
-        yield ZONE
+def left_out(unpublished: Iterable[str]) -> Iterator[str]:
+    """What is not looked at. `unpublished`: these checks, which would run without planned records."""
+    yield from map(UNPUBLISHED.format, sorted(unpublished))
     yield DNSSEC
 
 

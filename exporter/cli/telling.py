@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.check_state import CheckState, FindingPolicy
 from exporter.cli import planned
 from exporter.cli.asking import RESOLVER
-from exporter.cli.discovery.checked import DomainSearch
+from exporter.cli.discovery.checked import DomainSearch, LooksAt
 from exporter.cli.exit_codes import Exit
 from exporter.cli.run import fail
 from exporter.clock import Clock
 from exporter.engine.difference import Difference
 from exporter.engine.store import Store
-from exporter.model import Target
 from exporter.net.planned.records import PlannedRecords
 from exporter.views import json_report, pipelines, terminal
 from exporter.views.report import NOTHING_FOUND
@@ -25,8 +24,8 @@ from exporter.views.report import NOTHING_FOUND
 class Telling:
     """`style` is one of --format, `detail` counts -v. `says_helo`: mail hosts are spoken to, or need not be.
 
-    `running` are the checks that run, and `looks_at` says whether one of them looks at a kind of target. `excluded`
-    says what flags leave out.
+    `looks_at` says whether a check runs that looks at a kind of target. `excluded` says what flags leave out, and
+    `unpublished` are the checks that do not run because of the plan.
     """
 
     style: str
@@ -36,12 +35,12 @@ class Telling:
     policy: FindingPolicy
     clock: Clock
     began: float  # monotonic
-    running: frozenset[str]
-    looks_at: Callable[[type[Target]], bool]
+    looks_at: LooksAt
     excluded: str = ""
     says_helo: bool = True
     discovery: DomainSearch | None = None
     plan: PlannedRecords | None = None
+    unpublished: frozenset[str] = frozenset()
 
     def result(self, state: CheckState) -> None:
         """One result as it comes."""
@@ -60,7 +59,7 @@ class Telling:
         """All that was found. `stopped`: how many checks were made, of how many. `unasked`: what is planned in vain."""
         now, policy = self.clock.wall(), self.policy
         notes = [*map(planned.UNASKED.format, unasked), *self._left_out(compared=change is not None)]
-        discovered = self.discovery.discovered() if self.discovery else NOTHING_FOUND
+        discovered = self.discovery.discovered(self.looks_at) if self.discovery else NOTHING_FOUND
         match self.style:
             case "json":
                 plan = self.plan
@@ -90,7 +89,7 @@ class Telling:
         if not self.says_helo:
             yield "mail hosts. Give the host name of this machine with --smtp.helo-name NAME."
         if self.plan:
-            yield from planned.left_out(self.running) if compared else (planned.NOT_COMPARED,)
+            yield from planned.left_out(self.unpublished) if compared else (planned.NOT_COMPARED,)
         if self.excluded:
             yield self.excluded
 

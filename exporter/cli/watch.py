@@ -71,8 +71,7 @@ async def until_well(
 
 def _due(looker: Looker, state: CheckState) -> bool:
     usual = looker.settings.intervals[state.check.id].total_seconds()
-    soon = state.check.asks_dns_alone and Door.BLOCKLISTS not in state.check.needs
-    return soon or looker.clock.wall() - state.last_run >= usual
+    return state.check.doors <= {Door.NAMESERVERS} or looker.clock.wall() - state.last_run >= usual
 
 
 def _changes(before: list[CheckState], after: Store, policy: FindingPolicy, now: float) -> list[str]:

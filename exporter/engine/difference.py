@@ -39,7 +39,7 @@ def difference(
     new = {_key(it): it for it in problems(after, policy, now)}
     broken = {key for key, it in new.items() if key not in old or _worse(old[key], it)}
     told = {state.key for state in before if not state.doubt}
-    counted = (it for it in after if not it.check.concludes and not it.target.likely)
+    counted = (it for it in after if not it.check.concludes)
     blinded = [it for it in counted if it.doubt and it.key in told]
     return Difference(
         breaks=tuple(it for key, it in new.items() if key in broken),

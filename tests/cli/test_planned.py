@@ -98,6 +98,12 @@ async def test_three_sections_say_what_breaks_what_heals_and_what_stays(gate: Ga
     assert "Not checked: zone" not in rest, "--only leaves it out anyway"
 
 
+async def test_a_check_that_the_plan_makes_useless_is_named(gate: Gate) -> None:
+    _, told = await gate.run(DMARC, "--only", "zone")
+    line = "Not checked: zone, with --with or --without. Its name servers do not have the planned records yet."
+    assert line in told.splitlines()
+
+
 async def test_the_gate_may_ask_for_what_is_new_alone(gate: Gate) -> None:
     same = "example.com. TXT v=spf1\\032ip4:192.0.2.25\\032-all\n"
     assert (await gate.run(same))[0] == 1, "DMARC is still missing"

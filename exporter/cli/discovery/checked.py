@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from exporter.cli.discovery.search import MOST_ADDRESSES, MOST_IN_NETWORK, Found, Likely, discover
 from exporter.cli.discovery.selectors import with_selectors
@@ -23,6 +24,7 @@ from exporter.views.json_report import JsonObject
 from exporter.views.report import Discovered
 
 OF_MACHINES = (Address, Greeting, Reputation, Authorisation)
+LooksAt: TypeAlias = Callable[[type[Target]], bool]  # does a check look at this kind?
 MOST_DOMAINS = 20  # of one command: it is a guess, and each costs some sixty questions
 
 
@@ -62,10 +64,11 @@ class DomainSearch:
                 case _:
                     yield it
 
-    def discovered(self) -> Discovered:
-        return Discovered("; ".join(self._told()), tuple(map(_as_json, self._found)))
+    def discovered(self, looks_at: LooksAt) -> Discovered:
+        """What was found. People read only of kinds of targets that a check looks at."""
+        return Discovered("; ".join(self._told(looks_at)), tuple(map(_as_json, self._found)))
 
-    def left_out(self, looks_at: Callable[[type[Target]], bool]) -> Iterator[str]:
+    def left_out(self, looks_at: LooksAt) -> Iterator[str]:
         """What was not looked at, and how to. Nothing is said of kinds of targets that no check looks at."""
         kinds = {type(it) for it in self._targets}
         domains = [it.name for it in self._targets if isinstance(it, Domain) and it.sends_mail]
@@ -118,18 +121,19 @@ class DomainSearch:
             services.setdefault(service.name, {}).update(dict.fromkeys(service.by))
         return {name: tuple(by) for name, by in services.items()}
 
-    def _told(self) -> Iterator[str]:
+    def _told(self, looks_at: LooksAt) -> Iterator[str]:
         silent = [it for it in self._targets if isinstance(it, Domain) and not it.receives_mail]
         if parked := [it.name for it in silent if not it.sends_mail]:
             yield f"no mail of {listed(parked)}, by SPF -all and no MX host"
         if null := [it.name for it in silent if it.sends_mail]:
             yield f"no mail to {listed(null)}, by a null MX"
-        if self._likely():
+        machines = any(map(looks_at, OF_MACHINES))
+        if machines and self._likely():
             yield listed(map(_named, _merged(one for it in self._found for one in it.addresses)))
-        if services := self._services():
+        if machines and (services := self._services()):
             shown = (f"{printable(name, 80)} ({listed(by, 4)})" for name, by in services.items())
             yield f"{listed(shown)}, whose servers are not checked"
-        if keys := self._keys():
+        if looks_at(KeyNamespace) and (keys := self._keys()):
             yield f"DKIM keys {listed(keys, 8)} (name other selectors with --dkim-selector NAME)"
 
 

@@ -7,7 +7,8 @@ itself, and those that its SPF policy names. What lies below a company's names i
 
 The rules:
 
-- An SPF policy that can be read outweighs the rest: an MX host or a web server that it does not name is passed over.
+- An SPF policy that was read to its end outweighs the rest: an MX host or a web server that it does not name is
+  passed over.
 - Of a policy, the records of the domain's own organisation are read. All other includes are somebody else's machines.
 - A network counts as its addresses if it has MOST_IN_NETWORK or fewer; of a larger one nobody knows which of them send.
 - Likely is not proven: what is found here never decides a verdict. A HELO name is never guessed.
@@ -109,6 +110,7 @@ class _Search:
         self.terms = 0
         self.read: set[str] = set()
         self.everyone = False
+        self.whole = True  # all of the policy that is the domain's own was seen
 
     async def run(self) -> Found:
         policy, mx, keys, _ = await asyncio.gather(
@@ -117,7 +119,7 @@ class _Search:
         for selector, chain in keys.items():
             if provider := self.provider(chain):
                 self.serve(provider, f"DKIM {selector}")
-        decides = policy.record is not None and not self.everyone
+        decides = policy.record is not None and self.whole and not self.everyone
         likely = {ip: dict.fromkeys(("SPF",)) for ip in self.named}
         passed_over: dict[IP, dict[str, None]] = {}
         for ip, by in self.hosts.items():
@@ -138,10 +140,12 @@ class _Search:
             doubts=tuple(self.doubts),
         )
 
-    async def ask(self, name: str, rdtype: str) -> Reply:
+    async def ask(self, name: str, rdtype: str, by: str) -> Reply:
+        """`by` says what leads there."""
         reply = await self.dns.ask(Question(name, rdtype))
         if reply.doubt:
             self.doubts[reply.doubt.detail] = None
+            self.whole &= by != "SPF"
         return reply
 
     def provider(self, chain: Iterable[str]) -> Provider | None:
@@ -156,7 +160,7 @@ class _Search:
 
     async def mail_hosts(self) -> tuple[str, ...] | None:
         """The MX hosts, once they and the domain itself have been looked at. None if there was no answer."""
-        reply = await self.ask(self.domain, "MX")
+        reply = await self.ask(self.domain, "MX", "MX")
         hosts = tuple(it.exchange for it in sorted(reply.exchanges))
         wanted = [(self.domain, "A"), *((name, "MX") for name in hosts[:MOST_HOSTS] if name != NULL)]
         for found, (_, by) in zip(await asyncio.gather(*(self.addresses(*it) for it in wanted)), wanted, strict=True):
@@ -166,7 +170,7 @@ class _Search:
 
     async def addresses(self, name: str, by: str) -> tuple[IP, ...]:
         """Those of a host of our own; none of a company's, which is noted."""
-        replies = await asyncio.gather(*(self.ask(name, rdtype) for rdtype in ("A", "AAAA")))
+        replies = await asyncio.gather(*(self.ask(name, rdtype, by) for rdtype in ("A", "AAAA")))
         if provider := self.provider((name, *(alias for reply in replies for alias in reply.chain))):
             self.serve(provider, by)
             return ()
@@ -189,7 +193,7 @@ class _Search:
 
     async def policy(self, name: str) -> SpfPolicy:
         self.read.add(name)
-        reply = await self.ask(name, "TXT")
+        reply = await self.ask(name, "TXT", "SPF")
         policy = read(reply)
         if policy.record is None:
             return policy
@@ -204,7 +208,9 @@ class _Search:
         return policy
 
     def goes_on(self) -> bool:
-        return self.terms < MOST_TERMS and len(self.doubts) < MOST_DOUBTS
+        on = self.terms < MOST_TERMS and len(self.doubts) < MOST_DOUBTS
+        self.whole &= on
+        return on
 
     async def term(self, mechanism: Mechanism, name: str) -> None:
         match mechanism.name:
@@ -219,7 +225,7 @@ class _Search:
                 target = self.target(mechanism.domain, name) if mechanism.domain else name
                 hosts = [target] if target else []
                 if target and mechanism.name == "mx":
-                    reply = await self.ask(target, "MX")
+                    reply = await self.ask(target, "MX", "SPF")
                     hosts = [it.exchange for it in sorted(reply.exchanges) if it.exchange != NULL][:MOST_HOSTS]
                 for found in await asyncio.gather(*(self.addresses(host, "SPF") for host in hosts)):
                     for ip in found:

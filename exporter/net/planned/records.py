@@ -198,11 +198,6 @@ class PlannedRecords:
                     f"--without {question.name}: remove it from the file that has the whole zone {zone.apex}"
                 )
 
-    @property
-    def zones(self) -> tuple[str, ...]:
-        """The zones that are planned as a whole."""
-        return tuple(self._zones)
-
     def zone(self, question: Question) -> WholeZone | None:
         """The planned zone that answers the question."""
         above = ancestors(question.name)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from exporter.check_state import FindingPolicy
-from exporter.cli.discovery.checked import MOST_DOMAINS, DomainSearch
+from exporter.cli.discovery.checked import MOST_DOMAINS, DomainSearch, LooksAt
 from exporter.cli.discovery.search import MOST_ADDRESSES
 from exporter.cli.exit_codes import Exit, FailOn, exit_code
 from exporter.cli.named import DomainFlags, named
@@ -68,12 +70,28 @@ async def looked(
     await Sweep(
         Plan(CATALOGUE, targets, CHECKS.__contains__, store), store, lambda it: Net(dns, clock, states=it), clock
     ).run()
-    return Looked(
-        store,
-        discovery.discovered(),
-        list(discovery.left_out(lambda kind: not {*CHECKS}.isdisjoint(CATALOGUE.looking_at(kind)))),
-        asked,
-    )
+    looks_at = looking(CHECKS)
+    return Looked(store, discovery.discovered(looks_at), list(discovery.left_out(looks_at)), asked)
+
+
+def looking(checks: Iterable[str]) -> LooksAt:
+    return lambda kind: not frozenset(checks).isdisjoint(CATALOGUE.looking_at(kind))
+
+
+@pytest.mark.parametrize(
+    ("checks", "told"),
+    [
+        (["dmarc"], ""),
+        (["dkim"], "DKIM keys mail (name other selectors with --dkim-selector NAME)"),
+        (["ptr"], "192.0.2.10 (SPF, A, MX); Google Workspace (SPF), whose servers are not checked"),
+    ],
+)
+async def test_what_was_found_for_other_checks_is_not_said(checks: list[str], told: str) -> None:
+    discovery = DomainSearch((), DomainFlags())
+    await discovery.targets(named(["example.com"], None, ()), MemoryResolver(ZoneData(VPS)))
+    found = discovery.discovered(looking(checks))
+    assert found.told == told
+    assert found.facts, "programs get all of it"
 
 
 async def test_a_machine_that_may_send_is_judged_and_counts_nowhere(tmp_path: Path) -> None:

@@ -51,6 +51,20 @@ async def test_a_policy_that_names_nobody_or_everybody_decides_nothing(policy: s
     assert "192.0.2.80" in likely(await found(f'{HOSTS}a.example. TXT "{policy}"\n'))
 
 
+@pytest.mark.parametrize(
+    "unseen",
+    [
+        'a.example. TXT "v=spf1 include:_spf.a.example -all"\n; servfail: _spf.a.example. TXT\n',
+        'a.example. TXT "v=spf1 a:out.a.example -all"\n; servfail: out.a.example. A\n',
+        f'a.example. TXT "v=spf1 {" ".join(f"a:h{n}.a.a" for n in range(search.MOST_TERMS + 1))} -all"\n',
+    ],
+)
+async def test_a_policy_that_was_not_seen_to_its_end_passes_nobody_over(unseen: str) -> None:
+    it = await found(HOSTS + unseen)
+    assert it.passed_over == ()
+    assert likely(it)["192.0.2.80"] == ("A",)
+
+
 async def test_of_a_large_network_only_hosts_that_dns_names_are_likely() -> None:
     it = await found(HOSTS + 'a.example. TXT "v=spf1 ip4:192.0.2.0/24 ip4:198.51.100.8/29 -all"\n')
     assert [str(network) for network in it.large] == ["192.0.2.0/24"]
