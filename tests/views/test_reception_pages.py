@@ -120,6 +120,15 @@ async def test_the_page_of_a_receiver_lists_domains_worst_first(site: Site) -> N
     assert "No domain has it among its receivers." in body
 
 
+async def test_what_leaves_several_demands_open_is_told_once(site: Site) -> None:
+    rules, missing = catalogue.load().rules, Doubt(Reason.DNS_TIMEOUT, "no answer of the name server")
+    each = tuple(missing.over(rules[f"receiver.gmail-{it}"]) for it in ("ptr", "authenticated", "spf-fail"))
+    site.store.hold(receiver, MAIL)
+    site.store.record(Outcome(receiver, MAIL, (), (), each, (), 9000, 0))
+    _, body, _ = await site.get("/receivers/gmail")
+    assert body.count("no answer of the name server") == 1
+
+
 async def test_the_page_of_a_fleet_stays_a_page(site: Site) -> None:
     for number in range(ROWS + 10):
         hold(site, receiver, replace(MAIL, domain=f"d{number}.example"))
