@@ -88,6 +88,13 @@ async def test_what_only_a_message_shows_is_listed_and_not_counted_as_met(site: 
     assert "Only a real delivery shows whether the sending server uses TLS." in body
 
 
+async def test_where_nothing_shows_a_requirement_the_answer_is_unknown(site: Site) -> None:
+    hold(site, receiver, MAIL)
+    _, body, _ = await site.get("/receivers/gmail/example.com")
+    assert "<b>Unknown.</b>" in body
+    assert "7 not checkable" in " ".join(body.split())
+
+
 async def test_each_receiver_has_its_pages_with_every_requirement_and_its_source(site: Site) -> None:
     hold(site, receiver, replace(MAIL, receivers=tuple(receivers.shipped())))
     for name, profile in receivers.shipped().items():
