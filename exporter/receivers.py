@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -262,7 +261,7 @@ def _names(listed: Iterable[str], finding: Finding) -> bool:
 def _version(target: TargetId) -> int | None:
     """Of the address that the target is or has; None if it has none."""
     ip = dict(target.identity).get("ip")
-    return ip_address(ip).version if ip else None
+    return (6 if ":" in ip else 4) if ip else None
 
 
 def _of_ipv6(ask: Ask) -> Ask:

@@ -34,7 +34,7 @@ async def blocklist(target: Reputation, net: Net) -> Facts:
             codes=", ".join(listing.codes),
             text=listing.text or "nothing",
             remedy=listing.remedy,
-            delist=of.delist or f"the operator of {of.name}",
+            delist=of.delist or f"ask the operator of {of.name}",
         )
         if alone and listing.severity.fails:  # neither proven nor refuted
             yield Doubt(

@@ -52,6 +52,7 @@ FOREIGN = (
     "a page of another origin may not do this; if this is the exporter's own page, "
     "set --web.external-url to the URL in the browser\n"
 )
+TARGET = web.RequestKey("target", str)  # what an action names, once its form was read
 USUAL = 7 * DAY  # that the form proposes
 MOST_NOTICES, MOST_GIVEN = 5, 30  # shown on one page
 _duration = values.duration(timedelta(minutes=1), timedelta(seconds=LONGEST))
@@ -132,6 +133,7 @@ class ActionPaths:
             if is_foreign(origin, site, request.host, self._public.origin):
                 raise web.HTTPForbidden(text=FOREIGN)
             form = await _form(request, *FIELDS[name])
+            request[TARGET] = form["target"]
             try:
                 told = await do(self._actions, form, request.get(USER, ""))
             except NothingToActOnError as nothing:

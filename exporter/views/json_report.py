@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from exporter import __version__
@@ -50,7 +51,7 @@ def as_json(
         "schema": SCHEMA,
         "version": __version__,
         "exit": exit_code,
-        "summary": _summary(shown),
+        "summary": _summary(it.verdict for it in shown),
         "notes": list(notes),
         "groups": _groups(found),
         "problems": [_problem(problem) for problem in found],
@@ -95,7 +96,7 @@ def last_lines(
     end: dict[str, object] = {
         "version": __version__,
         "exit": exit_code,
-        "summary": _summary(cards.cards((it for it in store if not it.target.likely), policy, now)),
+        "summary": _summary(it.verdict(policy, now) for it in store if not it.target.likely),
         "notes": list(notes),
         "discovered": discovered.facts,
     }
@@ -106,8 +107,9 @@ def _line(kind: str, body: JsonObject) -> str:
     return json.dumps({"schema": SCHEMA, "kind": kind, **body}, ensure_ascii=False)
 
 
-def _summary(shown: Sequence[Card]) -> JsonObject:
-    return {verdict: sum(card.verdict is verdict for card in shown) for verdict in Verdict}
+def _summary(verdicts: Iterable[Verdict]) -> JsonObject:
+    counts = Counter(verdicts)
+    return {verdict: counts[verdict] for verdict in Verdict}
 
 
 def _stopped(counts: tuple[int, int]) -> JsonObject:

@@ -159,9 +159,8 @@ def _doubts(by_finding: dict[str, Demand], state: CheckState) -> Iterator[Doubt]
     if state.doubt is None:
         return
     told = state.latest.doubts if state.latest and state.latest.doubts else (state.doubt,)
-    for doubt in told:
-        if doubt.left_open is None or any(rule in by_finding for rule, _ in doubt.left_open):
-            yield doubt
+    mine = (it for it in told if it.left_open is None or any(rule in by_finding for rule, _ in it.left_open))
+    yield from dict.fromkeys(mine)  # one may leave several demands open
 
 
 def _wanted(it: HeldReception, selection: Selection) -> bool:

@@ -16,6 +16,7 @@ from exporter.engine.problems import Problem, ProblemGroup, groups, problems
 from exporter.engine.store import Store
 from exporter.facts import Severity, Verdict
 from exporter.receivers import DemandState, Profile
+from exporter.targets import Delivery
 from exporter.views import cards
 from exporter.views.unknowns import Unknown, unknowns
 
@@ -91,14 +92,20 @@ def report(store: Store, policy: FindingPolicy, now: float) -> Report:
 def _prospects(store: Store, found: Iterable[Problem]) -> list[Prospect]:
     hurt = frozenset[str]().union(*(it.domains for it in found if it.severity is Severity.CRITICAL))
     by_receiver: dict[str, dict[str, DemandState]] = defaultdict(dict)
-    for reception in cards.receptions(store):
-        by_receiver[reception.profile.id][reception.target.domain] = reception.state
+    for state in store:
+        if isinstance(target := state.target, Delivery):
+            for name in target.receivers:
+                by_receiver[name][target.domain] = (
+                    DemandState.UNMET  # at risk, whatever the demands come to: they are costly to judge
+                    if target.domain in hurt
+                    else cards.reception(receivers.shipped()[name], state.check.id, target, store.get).state
+                )
     return [
         Prospect(
             receivers.shipped()[name],
             domains=tuple(sorted(states)),
-            at_risk=tuple(sorted(it for it in states if it in hurt or states[it] is DemandState.UNMET)),
-            unknown=tuple(sorted(it for it in states if it not in hurt and states[it] in _UNSEEN)),
+            at_risk=tuple(sorted(it for it in states if states[it] is DemandState.UNMET)),
+            unknown=tuple(sorted(it for it in states if states[it] in _UNSEEN)),
         )
         for name, states in by_receiver.items()
     ]

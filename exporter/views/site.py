@@ -72,7 +72,6 @@ class Site:
         problems = await search.problems() if narrow else fleet.problems
         unknowns = await search.unknowns() if narrow else fleet.unknowns
         domains = await search.domains() if narrow else fleet.domains
-        kinds = groups(problems)
         return await self._page(
             "overview.html",
             selection=selection,
@@ -82,8 +81,7 @@ class Site:
             counts=_counts(problems),
             marks=severities(domains),
             found=problems,
-            problems=await self._kinds(kinds[:FIRST]),
-            more_kinds=len(kinds[FIRST:]),
+            problems=await self._kinds(groups(problems)[:FIRST]),
             unknowns=unknowns[:UNKNOWNS],
             unknown_checks=sum(len(it.states) for it in unknowns),
             more_unknowns=len(unknowns[UNKNOWNS:]),
@@ -100,7 +98,7 @@ class Site:
             unknowns = Paged.of(await search.unknowns(), selection.page, PROBLEMS)
             return await self._page(
                 "problems.html", selection=selection, paged=unknowns, problems=[], unknowns=unknowns.rows,
-                fleet=fleet, orders=PROBLEM_ORDERS, checks=self._catalogue.checks,
+                orders=PROBLEM_ORDERS, checks=self._catalogue.checks,
             )  # fmt: skip
         paged = Paged.of(await search.problems(), selection.page, PROBLEMS)
         return await self._page(
@@ -109,7 +107,6 @@ class Site:
             paged=paged,
             problems=await self._rows(paged.rows, alone=bool(selection.problem)),
             unknowns=[],
-            fleet=fleet,
             orders=PROBLEM_ORDERS,
             checks=self._catalogue.checks,
         )
@@ -126,7 +123,6 @@ class Site:
             lights=await self._lights(fleet, [it.name for it in paged.rows]),
             findings=self._findings_of(fleet, [it.name for it in paged.rows]),
             kinds=list(Light),
-            fleet=fleet,
             orders=DOMAIN_ORDERS,
             checks=self._catalogue.checks,
         )
@@ -142,9 +138,7 @@ class Site:
             paged=paged,
             lights={it.ip: shown(board.of_address(it.ip), OF_ADDRESSES) for it in paged.rows},
             kinds=OF_ADDRESSES,
-            fleet=fleet,
             orders=ADDRESS_ORDERS,
-            checks=self._catalogue.checks,
         )
 
     async def label(self, name: str, value: str, selection: Selection) -> str:
@@ -172,7 +166,6 @@ class Site:
             kinds=list(Light),
             addresses=len(await search.addresses()),
             orders=DOMAIN_ORDERS,
-            fleet=fleet,
         )
 
     async def findings(self, query: str) -> str:
@@ -195,7 +188,6 @@ class Site:
             problems=await self._rows(problems[:FIRST]),
             found=problems,
             selection=selection,
-            active=sum(len(it.members) for it in problems),
         )
 
     def offer(self, **functions: object) -> None:

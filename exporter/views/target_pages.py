@@ -101,7 +101,6 @@ class TargetPages:
             labels=tuple(dict.fromkeys(pair for it in states[:PROBLEMS] for pair in it.target.labels)),
             problems=[rows.row(it, self._store.get, room) for it in found[:PROBLEMS]],
             more_problems=max(0, len(found) - PROBLEMS),
-            found=found,
             shown=made,
             every=states[:EVERY],
             alone=len(states) < total,

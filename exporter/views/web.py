@@ -19,7 +19,7 @@ from exporter.engine.actions import Actions
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.history import History
 from exporter.engine.store import Store
-from exporter.views.actions import FIELDS, ActionPaths
+from exporter.views.actions import FIELDS, TARGET, ActionPaths
 from exporter.views.changes import HistoryPages, Wanted
 from exporter.views.connection import (
     BODY,
@@ -276,7 +276,7 @@ class Web:
         if "text/html" not in request.headers.get("Accept", ""):
             return web.Response(status=status, text=why, headers=headers)
         if act:
-            text = await self._site.page("refused.html", why=why.strip())
+            text = await self._site.page("refused.html", why=why.strip(), target=request.get(TARGET))
         else:
             search = request.path.rpartition("/")[2].rpartition("=")[2]
             text = await self._site.nothing(why.strip(), search)

@@ -24,7 +24,7 @@ from exporter.engine import catalogue
 from exporter.engine.plan import Plan
 from exporter.engine.store import Store
 from exporter.engine.sweep import Sweep
-from exporter.facts import Verdict
+from exporter.facts import Severity, Verdict
 from exporter.mail.dns import Question
 from exporter.net.dns.resolver import Resolver
 from exporter.net.dnsbl.client import DnsblClient
@@ -32,6 +32,7 @@ from exporter.receivers import DemandState
 from exporter.targets import Delivery, Domain, Greeting
 from exporter.views import cards
 from exporter.views.cards import Reception
+from exporter.views.report import Report, report
 from tests.lab.process import free
 
 pytestmark = pytest.mark.long
@@ -177,6 +178,7 @@ class Seen:
     held: tuple[CheckState, ...]
     told: str
     receptions: tuple[Reception, ...]
+    report: Report
 
     def failing(self, held: CheckState) -> set[str]:
         if isinstance(held.target, Delivery):  # what follows from the faults has tables of its own
@@ -219,7 +221,8 @@ async def look() -> Seen:
         finally:
             await world.close()
         told = demo.told("http://127.0.0.1:10554")
-        return Seen(settings, tuple(store), told, tuple(cards.receptions(store)))
+        found = report(store, FindingPolicy(settings.severities), clock.wall())
+        return Seen(settings, tuple(store), told, tuple(cards.receptions(store)), found)
 
 
 def test_what_it_tells_people_to_type_can_be_typed(seen: Seen) -> None:
@@ -288,6 +291,18 @@ def test_a_receivers_findings_are_what_its_page_tells(seen: Seen) -> None:
             unmet = {it.finding for told in of for it in told.demands if it.answer.state is DemandState.UNMET}
             assert {s.finding.id for s in held.findings} == unmet
             assert (held.doubt is not None) == any(told.counts[DemandState.CANNOT_TELL] for told in of)
+
+
+def test_what_check_says_of_a_receiver_is_what_its_page_tells(seen: Seen) -> None:
+    critical = (it.domains for it in seen.report.problems if it.severity is Severity.CRITICAL)
+    hurt = frozenset[str]().union(*critical)
+    for it in seen.report.prospects:
+        states = {told.target.domain: told.state for told in seen.receptions if told.profile == it.profile}
+        assert it.domains == tuple(sorted(states))
+        assert {*it.at_risk} == {name for name in states if name in hurt or states[name] is DemandState.UNMET}
+        unseen = (DemandState.CANNOT_TELL, DemandState.NOT_OBSERVABLE)
+        assert {*it.unknown} == {name for name in states if states[name] in unseen} - hurt
+    assert any(it.unknown for it in seen.report.prospects)
 
 
 def test_only_the_resolver_is_another_than_in_the_file(seen: Seen) -> None:

@@ -97,6 +97,7 @@ async def test_a_refusal_is_a_page_for_a_browser_and_one_line_for_a_program(site
         assert (status, shown.get("Content-Type")) == (wanted, "text/html; charset=utf-8")
         assert '<nav aria-label="Main">' in page
         assert "<script" not in page
+        assert ('<a href="/targets/domain=example.com">' in page) == (wanted != 403), "another origin names nothing"
         why = html.unescape(body.strip())
         assert f"{why[:1].upper()}{why[1:20]}" in html.unescape(page)
         assert ("Retry-After" in shown) == (wanted == 429) == ("Retry-After" in plain)

@@ -88,6 +88,13 @@ async def test_what_only_a_message_shows_is_listed_and_not_counted_as_met(site: 
     assert "Only a real delivery shows whether the sending server uses TLS." in body
 
 
+async def test_where_nothing_shows_a_requirement_the_answer_is_unknown(site: Site) -> None:
+    hold(site, receiver, MAIL)
+    _, body, _ = await site.get("/receivers/gmail/example.com")
+    assert "<b>Unknown.</b>" in body
+    assert "7 not checkable" in " ".join(body.split())
+
+
 async def test_each_receiver_has_its_pages_with_every_requirement_and_its_source(site: Site) -> None:
     hold(site, receiver, replace(MAIL, receivers=tuple(receivers.shipped())))
     for name, profile in receivers.shipped().items():
@@ -118,6 +125,15 @@ async def test_the_page_of_a_receiver_lists_domains_worst_first(site: Site) -> N
     assert "c of t" in body, "what the requirement rests on"
     _, body, _ = await site.get("/receivers/yahoo")
     assert "No domain has it among its receivers." in body
+
+
+async def test_what_leaves_several_demands_open_is_told_once(site: Site) -> None:
+    rules, missing = catalogue.load().rules, Doubt(Reason.DNS_TIMEOUT, "no answer of the name server")
+    each = tuple(missing.over(rules[f"receiver.gmail-{it}"]) for it in ("ptr", "authenticated", "spf-fail"))
+    site.store.hold(receiver, MAIL)
+    site.store.record(Outcome(receiver, MAIL, (), (), each, (), 9000, 0))
+    _, body, _ = await site.get("/receivers/gmail")
+    assert body.count("no answer of the name server") == 1
 
 
 async def test_the_page_of_a_fleet_stays_a_page(site: Site) -> None:

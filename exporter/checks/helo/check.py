@@ -291,7 +291,7 @@ def _listed(target: Greeting, net: Net, name: str, verdict: ListVerdict, *, alon
             codes=", ".join(listing.codes),
             text=listing.text or "nothing",
             remedy=listing.remedy,
-            delist=of.delist or f"the operator of {of.name}",
+            delist=of.delist or f"ask the operator of {of.name}",
         )
         if alone and listing.severity.fails:
             many = f"{of.name} lists very many at once, and no other list agrees"
