@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from exporter.check_state import COMPACT_LINES, CheckState, FindingPolicy, WrongTimes
-from exporter.engine.store import Store
+from exporter.engine.store import DEFAULT_LOOKS, Store
 from exporter.facts import Doubt, Finding, Measured, Reason, Record, Severity, Verdict
 from exporter.model import Acceptance, Exchange
+from exporter.targets import MailHost
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, ODD, SAMPLE, SIZE, outcome
 
 POLICY = FindingPolicy()
@@ -235,3 +236,36 @@ def test_a_revision_is_what_a_summary_can_tell_of() -> None:
     assert store.revision == before + 2
     store.remove((SAMPLE.id, EXAMPLE.key))
     assert store.revision == before + 3
+
+
+def test_a_pair_is_taken_over_as_another_store_has_it() -> None:
+    looks = replace(DEFAULT_LOOKS, interval=77.0)
+    state = replace(held(outcome(BROKEN(what="x"), at=1000)), looks=looks)
+    store = Store()
+    store.take(state)
+    assert store[state.key] == state
+    assert (store[state.key].target, store[state.key].looks) == (EXAMPLE, looks)
+
+
+def test_what_is_accepted_of_a_target_changes_and_nothing_else_does() -> None:
+    store = Store()
+    store.hold(SAMPLE, EXAMPLE)
+    store.record(outcome(BROKEN(what="x"), at=1000))
+    before = store[SAMPLE.id, EXAMPLE.key]
+    accept = (Acceptance(finding="sample.broken", until=None, reason="rollout"),)
+    after = store.accept(SAMPLE.id, EXAMPLE.key, lambda target: replace(target, accept=accept))
+    assert after == replace(before, target=replace(EXAMPLE, accept=accept))
+    assert store.accept(SAMPLE.id, EXAMPLE.key, lambda target: target) is None
+
+
+def test_who_looks_once_forgets_what_was_not_found_again() -> None:
+    store = Store()
+    store.hold(SAMPLE, EXAMPLE)
+    one, two = (MailHost(host=f"mx{n}.example.com") for n in (1, 2))
+    store.record(replace(outcome(at=1000), found=(one, two)))
+    store.record(replace(outcome(at=2000), found=(two,)))
+    key = SAMPLE.id, EXAMPLE.key
+    assert store[key].missed == (one,)
+    after = store.forget_missed(key)
+    assert (after.found, after.missed) == ((two,), ())
+    assert store.forget_missed(key) is after

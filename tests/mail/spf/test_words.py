@@ -8,7 +8,7 @@ import pytest
 
 from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.spf.limits import MOST_VOIDS, Budget, Stop
-from exporter.mail.spf.macro import SpfSyntaxError, domain_spec
+from exporter.mail.spf.macro import SpfSyntaxError, domain_spec, macro_string
 from exporter.mail.spf.provider import is_alias
 from exporter.mail.spf.record import SpfResult, parse, read
 from exporter.mail.spf.worst_case import worst_case
@@ -93,3 +93,12 @@ def test_the_trace_names_each_domain_that_a_policy_leads_to() -> None:
         ("example.com", "redirect=r.example.com", "follow"),
         ("r.example.com", "-all", "fail"),
     ]
+
+
+def test_a_macro_string_is_shown_as_it_was_written() -> None:
+    assert macro_string("%{i} is not one of %{d}", explanation=True).text == "%{i} is not one of %{d}"
+
+
+def test_the_first_byte_that_is_not_ascii_is_named() -> None:
+    with pytest.raises(SpfSyntaxError, match=r"^byte 11 of the record is not ASCII"):
+        parse(b"v=spf1 a\x7f \xff")

@@ -13,7 +13,7 @@ from exporter.mail.dnsbl.blocklist import ListError, ListFault
 from exporter.net.dnsbl import answers
 from exporter.net.dnsbl.answers import NEVER, ListAnswer, Listing
 from exporter.net.dnsbl.budget import QuestionBudget
-from exporter.net.dnsbl.conduct import SUSPECT_FOR, SUSPECT_NETWORKS, SUSPECT_SUBJECTS, Conduct
+from exporter.net.dnsbl.conduct import SUDDENLY, SUSPECT_FOR, SUSPECT_NETWORKS, SUSPECT_SUBJECTS, Conduct
 from exporter.net.dnsbl.list_state import ListState
 
 NOW = 1000.0
@@ -280,6 +280,20 @@ def test_a_list_is_suspect_only_if_those_that_it_names_at_once_are_in_several_ne
         assert len(conduct.suspects) == SUSPECT_SUBJECTS
         assert conduct.suspect(NOW + SUSPECT_FOR - 1)
         assert not conduct.suspect(NOW + SUSPECT_FOR)
+
+
+def test_what_a_list_named_long_ago_does_not_make_it_suspect() -> None:
+    """As many subjects, in as many networks, but never so many within SUDDENLY."""
+    conduct = Conduct()
+    for n in range(SUSPECT_SUBJECTS):
+        at = NOW + n * SUDDENLY / (SUSPECT_SUBJECTS - 1)
+        conduct.name_anew(f"198.51.{n % SUSPECT_NETWORKS}.{n + 1}", at, 0)
+        assert not conduct.suspect(at)
+    late = NOW + 10 * SUDDENLY
+    for n in range(SUSPECT_SUBJECTS):
+        conduct.name_anew(f"203.0.{n % SUSPECT_NETWORKS}.{n + 1}", late, 0)
+    assert conduct.suspect(late)
+    assert len(conduct.suspects) == SUSPECT_SUBJECTS
 
 
 def test_two_halves_of_one_network_are_one_network() -> None:
