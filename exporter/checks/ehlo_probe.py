@@ -45,7 +45,7 @@ async def ehlo_probe(target: EhloProbe, net: Net) -> Facts:
                 mail_host=peer.name,
                 helo=target.helo,
                 reply=reply,
-                server=answer.server,
+                server=answer.server.removeprefix(f"{peer.name} "),
                 plain=plain,
                 severity=severity,
             )
@@ -56,7 +56,7 @@ async def ehlo_probe(target: EhloProbe, net: Net) -> Facts:
 REFUSED = Rule(
     "ehlo_probe.refused",
     Severity.CRITICAL,
-    says='{mail_host} answers EHLO "{helo}" with {reply} (from {server})',
+    says='EHLO "{helo}" is rejected by {mail_host}: {reply} (from {server})',
     why="The rejection comes before any address, so no mail of this machine is accepted there. If the reply is about "
     "an address or a blocklist, it means the exporter's machine.",
     fix=SET,

@@ -50,7 +50,7 @@ def _rule(finding: str, profile: Profile, demand: Demand) -> Rule:
         finding,
         Severity.WARNING,
         says=f'mail of {{domain}} fails a requirement of {profile.name}, "{demand.text}": {{causes}}',
-        why=f"{profile.name} may reject, defer or junk such mail.{_words(demand)}",
+        why=f"The receiver may reject, defer or junk such mail.{_words(demand)}",
         fix="Fix {finding} of {target} first: {remedy}",
         ref=str(demand.source),
         certain=True,  # it repeats findings of other checks

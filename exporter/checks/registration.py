@@ -70,8 +70,8 @@ EXPIRED = Rule(
     "registration.expired",
     Severity.CRITICAL,
     says="the registration of {domain} expired on {date}",
-    why="The registry removes an expired domain from DNS at any moment. Then no mail from or to it can be delivered, "
-    "and later others can register it.",
+    why="The registry can remove an expired domain from DNS at any moment. Then no mail from or to it can be "
+    "delivered, and later others can register it.",
     fix="Renew {domain} with its registrar ({registrar}) today.",
     ref="RFC 9083 section 4.5",
 )

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exporter.check_state import CheckState, FindingPolicy
-from exporter.engine.problems import Member, Problem, ProblemKey, problems, worst
+from exporter.engine.problems import Member, Problem, problems, worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ def difference(
 ) -> Difference:
     """`now` is unix seconds. Targets that are only likely to send count nowhere."""
     before, after = ([it for it in some if not it.target.likely] for some in (before, after))
-    old = {_key(it): it for it in problems(before, policy, now)}
-    new = {_key(it): it for it in problems(after, policy, now)}
+    old = {it.key: it for it in problems(before, policy, now)}
+    new = {it.key: it for it in problems(after, policy, now)}
     broken = {key for key, it in new.items() if key not in old or _worse(old[key], it)}
     told = {state.key for state in before if not state.doubt}
     counted = (it for it in after if not it.check.concludes)
@@ -47,10 +47,6 @@ def difference(
         stays=tuple(it for key, it in new.items() if key not in broken),
         blinded=tuple(blinded),
     )
-
-
-def _key(problem: Problem) -> ProblemKey:
-    return problem.rule.id, problem.cause
 
 
 def _worse(old: Problem, new: Problem) -> bool:

@@ -14,7 +14,7 @@ from exporter.mail.mta_sts import RECORD as MTA_STS
 from exporter.mail.policy_txt import PolicyTxtKind, tried
 from exporter.mail.tls_rpt import RECORD as TLS_RPT
 from exporter.mail.tls_rpt import destinations, parse
-from exporter.remedies import MAILBOX, Remedy, txt
+from exporter.remedies import MAILBOX, NOTHING, Remedy, txt
 
 FIRST_ID = "v=STSv1; id=1"
 
@@ -52,6 +52,8 @@ def _published(
     names = dict.fromkeys(it.get("name", f"{kind.label}.{it.get('domain')}") for it in evidence)
     changes = []
     for name in names:
-        texts = known.texts(f"{name} TXT") or ()
+        texts = known.texts(f"{name} TXT")
+        if texts is None:
+            return NOTHING
         changes.append(txt(name, wanted(name.removeprefix(f"{kind.label}."), texts), texts))
     return Remedy(tuple(changes))

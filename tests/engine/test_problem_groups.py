@@ -11,7 +11,6 @@ from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine.held import Held
 from exporter.engine.problems import FEW, ProblemGroup, groups, problems
 from exporter.facts import Record
-from exporter.model import Outcome
 from exporter.targets import Authorisation, Egress, Greeting, MailHost
 from tests.engine.test_problems import CATALOGUE, domain, finding, state
 
@@ -26,7 +25,13 @@ def without_dmarc(count: int) -> list[CheckState]:
     record = "v=DMARC1; p=none; rua=mailto:YOUR-MAILBOX@{}"
     names = [f"customer{number:04}.example" for number in range(count)]
     return [
-        state("dmarc", domain(it), finding("dmarc.missing", domain=it, record=record.format(it)), at=number)
+        state(
+            "dmarc",
+            domain(it),
+            finding("dmarc.missing", domain=it, record=record.format(it)),
+            at=number,
+            records=(Record.of(f"_dmarc.{it} TXT", ()),),
+        )
         for number, it in enumerate(names)
     ]
 
@@ -103,9 +108,7 @@ def sibling(name: str, record: str, *, passes: bool, sender: str = "pool") -> li
 
 
 def published(name: str, record: str) -> CheckState:
-    judged, target = CATALOGUE.checks["spf"], domain(name)
-    run = Outcome(judged, target, (), (), (), (), 1000.0, 0.0, records=(Record.of(f"{name} TXT v=spf1", [record]),))
-    return CheckState(judged, target).after(run)
+    return state("spf", domain(name), records=(Record.of(f"{name} TXT v=spf1", [record]),))
 
 
 def flat(*those: Iterable[CheckState]) -> list[CheckState]:

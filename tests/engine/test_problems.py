@@ -13,7 +13,7 @@ from exporter.check_state import CheckState, FindingPolicy
 from exporter.engine import catalogue
 from exporter.engine.held import Held
 from exporter.engine.problems import Problem, problems
-from exporter.facts import Finding, Rule, Severity
+from exporter.facts import Finding, Record, Rule, Severity
 from exporter.model import Acceptance, Outcome, Target
 from exporter.targets import Address, Authorisation, Domain, Greeting, MailHost, Selector
 
@@ -23,10 +23,15 @@ NOBODY = Held([])
 
 
 def state(
-    check: str, target: Target, *findings: Finding, at: float = 1000.0, found: tuple[Target, ...] = ()
+    check: str,
+    target: Target,
+    *findings: Finding,
+    at: float = 1000.0,
+    found: tuple[Target, ...] = (),
+    records: tuple[Record, ...] = (),
 ) -> CheckState:
     judged = CATALOGUE.checks[check]
-    run = Outcome(judged, target, findings, (), (), (), started=at, duration=0.0, found=found)
+    run = Outcome(judged, target, findings, (), (), (), started=at, duration=0.0, found=found, records=records)
     return CheckState(judged, target).after(run)
 
 

@@ -8,6 +8,7 @@ import dns.zone
 import pytest
 
 from exporter.engine.held import Held
+from exporter.explain import examples
 from exporter.mail import host_remedies
 from exporter.remedies import forms
 from tests.support import scenario
@@ -64,3 +65,10 @@ def test_no_evidence_makes_what_cannot_be_pasted(value: str) -> None:
         text = forms.zone_file(remedy.records)
         dns.zone.from_text(text, origin=".", relativize=False, check_origin=False)
         assert rule.fix_of(findings, Held([]))
+
+
+def test_a_record_that_is_not_known_as_a_whole_is_not_replaced() -> None:
+    """Nothing is held. So each TXT record that is proposed stands beside others, which may be there."""
+    for rule in (it for it in CATALOGUE.rules.values() if it.remedy):
+        made = rule.remedy_of([examples.example(rule)], Held([]))
+        assert [it for it in made.records if it.type == "TXT" and it.keep is not None] == [], rule.id

@@ -122,7 +122,9 @@ def test_a_record_that_is_not_known_as_a_whole_is_not_replaced() -> None:
 
 
 def test_information_has_its_record_on_the_page_of_its_target() -> None:
-    it = outcome("tls_rpt", DOMAIN, CATALOGUE.rules["tls_rpt.missing"](domain="example.com"))
+    nothing = Record.of("_smtp._tls.example.com TXT", ())
+    found = CATALOGUE.rules["tls_rpt.missing"](domain="example.com")
+    it = outcome("tls_rpt", DOMAIN, found, records=(nothing,))
     (shown,) = cards.cards(store(it), POLICY, 5000)[0].findings
     assert [it.add for it in shown.remedy.records] == [("v=TLSRPTv1; rua=mailto:YOUR-MAILBOX@example.com",)]
     (failing,) = cards.cards(store(refused("192.0.2.1")), POLICY, 5000)[0].findings

@@ -72,7 +72,7 @@ LOGO_DOCTYPE = Rule(
 LOGO_SHAPE = Rule(
     "bimi.logo-shape",
     Severity.INFO,
-    says="the logo at {url} has not the recommended shape: {what}",
+    says="the logo at {url} does not have the recommended shape: {what}",
     why="Programs show logos as squares and circles. Gmail shows no logo smaller than 96 pixels.",
     fix='Draw the logo in a square, for example viewBox="0 0 96 96" with spaces between the numbers.',
     ref="Gmail, Create a BIMI SVG file",

@@ -103,7 +103,7 @@ NO_ADDRESS = Rule(
     "helo.no-address",
     Severity.CRITICAL,
     says="the HELO name {helo} has no address record",
-    why="Receivers look the name up. If it has neither an address nor an MX, they reject the mail.",
+    why="Receivers that look the name up and find neither an address nor an MX reject the mail.",
     fix="Publish the record {helo} {rdtype} {ip}.",
     ref="RFC 5321 section 2.3.5",
     refusals=(NOT_FOUND,),
@@ -113,7 +113,7 @@ NO_ADDRESS = Rule(
 PRIVATE_ADDRESS = Rule(
     "helo.private-address",
     Severity.CRITICAL,
-    says="the HELO name {helo} resolves to addresses that are not all public: {addresses}",
+    says="the HELO name {helo} resolves only to addresses that are not public: {addresses}",
     why="Receivers cannot use the name, and filters treat it as misconfigured.",
     fix="Publish the record {helo} {rdtype} {ip}. If the exporter's resolver shows internal DNS, configure one that "
     "sees public DNS.",

@@ -64,7 +64,7 @@ TERMS_AFTER_ALL = Rule(
     Severity.WARNING,
     says="the SPF record of {name} has mechanisms after {all}, which are never evaluated: {terms}",
     why="What they name is not authorised.",
-    fix="Move {terms} before {all} in the SPF record of {name}, or remove it.",
+    fix="In the SPF record of {name}, move {terms} before {all}, or remove {terms}.",
     ref="RFC 7208 section 5.1",
 )
 REDIRECT_IGNORED = Rule(

@@ -171,7 +171,7 @@ DATA_DIFFER = Rule(
     "zone.data-differ",
     Severity.WARNING,
     says="the name servers of {zone} disagree about the {kind} record of {name}: {answers}",
-    why="It depends on the server that a receiver asks: mail is rejected or lost for some of them.",
+    why="It depends on the server that is asked. With some of them mail is rejected, or does not arrive.",
     fix="Fix the zone transfer of {zone} (NOTIFY, AXFR/IXFR, TSIG) until all servers have the same {kind} record.",
     ref="RFC 1034 section 4.3.5; Zonemaster Z09_INCONSISTENT_MX_DATA and Z11_INCONSISTENT_SPF_POLICIES",
 )

@@ -83,7 +83,7 @@ def corrected(text: str, domain: str) -> str | None:
 
 
 def _records(records: dict[str, str], known: Known) -> Remedy:
-    if not all(map(whole, records.values())):
+    if not all(map(whole, records.values())) or any(known.texts(f"{PLACE}{it} TXT") is None for it in records):
         return NOTHING
     return Remedy(tuple(txt(f"{PLACE}{it}", record, _strays(f"{PLACE}{it}", known)) for it, record in records.items()))
 

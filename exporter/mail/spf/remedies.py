@@ -86,7 +86,7 @@ def close(findings: Sequence[Finding], known: Known) -> Remedy:
     """The record of a name that sends no mail."""
     names = dict.fromkeys(dict(finding.evidence)["name"] for finding in findings)
     published = {name: known.texts(_record(name)) for name in names}
-    return _all([txt(name, CLOSED, texts)] for name, texts in published.items() if texts is not None)
+    return _all([] if texts is None else [txt(name, CLOSED, texts)] for name, texts in published.items())
 
 
 def merge(findings: Sequence[Finding], known: Known) -> Remedy:

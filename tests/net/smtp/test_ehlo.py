@@ -124,7 +124,7 @@ async def test_what_office_365_said_is_told_word_by_word(case: str) -> None:
     (finding,) = outcome.findings
     assert (finding.id, finding.severity, outcome.doubt) == ("ehlo_probe.refused", Severity.CRITICAL, None)
     assert finding.subject == (("mail_host", MX.name),)
-    assert finding.text == f'{MX.name} answers EHLO "{name}" with {reply} (from {MX.name} [{HERE}])'
+    assert finding.text == f'EHLO "{name}" is rejected by {MX.name}: {reply} (from [{HERE}])'
     assert it.script.heard == [f"EHLO {name}\r\nQUIT\r\n".encode()]
     assert outcome.transcript[-1].got == (
         f"-- to {HERE} port 25",
