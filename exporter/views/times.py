@@ -12,7 +12,7 @@ def timestamp(seconds: float | None) -> str | None:
 
 def until(seconds: float) -> str:
     """The end of an acceptance. Infinity means that it does not end."""
-    return "for good" if seconds == float("inf") else _rfc3339(seconds)
+    return "permanently" if seconds == float("inf") else _rfc3339(seconds)
 
 
 def ago(seconds: float | None, now: float) -> str:

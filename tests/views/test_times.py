@@ -16,7 +16,7 @@ def test_a_timestamp_is_rfc_3339_in_utc_and_never_is_none() -> None:
 
 def test_what_is_accepted_has_an_end_or_none() -> None:
     assert until(NOW) == "2026-05-28T20:26:40+00:00"
-    assert until(float("inf")) == "for good"
+    assert until(float("inf")) == "permanently"
 
 
 @pytest.mark.parametrize(
