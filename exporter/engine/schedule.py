@@ -82,6 +82,11 @@ class _Queue:
     running: set[Key] = field(default_factory=set)
 
 
+def phase(key: Key) -> float:
+    """At which part of its interval a pair runs, 0 to 1."""
+    return zlib.crc32("/".join(key).encode("utf-8", "surrogatepass")) / 2**32
+
+
 class _EachTick(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no types
     """Fires TICK after now, not after the last time. So a jump of the clock causes no series of late ticks."""
 
@@ -254,10 +259,9 @@ class Schedule:
         heapq.heappush(self._queues[key[0]].heap, (due, key))
 
     def _on_grid(self, job: Job) -> float:
-        """The next time on the job's grid, in monotonic seconds. The phase of the grid is a hash of the key."""
-        phase = zlib.crc32("/".join(job.key).encode()) / 2**32 * job.interval
+        """The next time on the job's grid, in monotonic seconds."""
         now = self._clock.monotonic()
-        return now + job.interval - (now - phase) % job.interval
+        return now + job.interval - (now - phase(job.key) * job.interval) % job.interval
 
     def _fill(self, check_id: str, queue: _Queue) -> None:
         while queue.waiting and len(queue.running) < RUNS_AT_ONCE and not self._draining:
