@@ -28,12 +28,12 @@ from typing import TypeAlias
 
 from exporter.confirmation import ActiveFinding, EndedFinding, Looks
 from exporter.facts import Doubt, Finding, Reason, Record, Sample, Severity, Verdict
-from exporter.model import Check, Exchange, Outcome, Target
+from exporter.model import Check, Outcome, Target
+from exporter.past_run import PastRun
 
 Key: TypeAlias = tuple[str, str]  # check id, target key
 
 CHANGES_KEPT = 5  # of one record: enough for a story, and a record that flaps stays small
-COMPACT_LINES = 3  # of each exchange of a run that passed
 AHEAD = 2.0  # seconds by which a time may be ahead of the clock
 DISTINCT = 0.0001  # seconds between times that were ahead: the order of what happened stays
 PENDING = Doubt(Reason.PENDING, "no run has ended yet")
@@ -134,8 +134,8 @@ class CheckState:
     doubt: Doubt | None = PENDING  # of the latest run
     last_run: float = 0.0
     last_conclusive: float = 0.0
-    latest: Outcome | None = None
-    latest_trouble: Outcome | None = None  # the latest run that did not pass, kept when later ones do
+    latest: PastRun | None = None
+    latest_trouble: PastRun | None = None  # the latest run that did not pass, kept when later ones do
     records: tuple[RecordHistory, ...] = ()
     found: tuple[Target, ...] = ()  # by the latest run without doubt; and `missed`
     missed: tuple[Target, ...] = ()  # found before, but not by that run: they go after the resolver's own test
@@ -230,40 +230,51 @@ class CheckState:
 
     def after(self, outcome: Outcome) -> CheckState:
         """The state after this run."""
+        at, ran = outcome.started + outcome.duration, PastRun.of(outcome)
+        findings, over = self.findings, self.ended
+        if findings or over or outcome.findings:
+            findings, over = self._looked(outcome, at)
+        samples, found, missed = outcome.samples, self.found, self.missed
+        if outcome.doubts:
+            held = (it for it in self.samples if it.metric not in outcome.measured)
+            samples = (*held, *(it for it in samples if it.metric in outcome.measured))
+        elif found or missed or outcome.found:
+            again = {it.key for it in outcome.found}
+            missed = tuple(it for it in found if it.key not in again)
+            found = (*outcome.found, *missed)
+        return replace(
+            self,
+            target=outcome.target,
+            findings=findings,
+            samples=samples,
+            doubt=outcome.doubt,
+            last_run=at,
+            last_conclusive=self.last_conclusive if outcome.doubts else at,
+            latest=ran,
+            latest_trouble=self.latest_trouble if outcome.verdict is Verdict.PASS else ran,
+            records=self._recorded(outcome, at),
+            found=found,
+            missed=missed,
+            again=0.0 if outcome.again is None else at + outcome.again,
+            ended=over,
+        )
+
+    def _looked(self, outcome: Outcome, at: float) -> tuple[tuple[ActiveFinding, ...], tuple[EndedFinding, ...]]:
+        """The findings that stand after this run, and those that are over and remembered."""
         looks = self.looks
         before = {it.finding.key: it for it in self.findings}
         lately = {it.key: it for it in self.ended}
-        ended = outcome.started + outcome.duration
-        new = tuple(_seen(f, before.get(f.key), lately.get(f.key), ended, looks) for f in outcome.findings)
+        new = tuple(_seen(f, before.get(f.key), lately.get(f.key), at, looks) for f in outcome.findings)
         renewed = {it.finding.key for it in new}
         kept = []
         for it in self.findings:
             if outcome.leaves_open(it.finding):
                 if it.finding.key not in renewed or outcome.singles_out(it.finding):
                     kept.append(it)
-            elif it.finding.key not in renewed and (still := it.not_seen(ended, looks)):
+            elif it.finding.key not in renewed and (still := it.not_seen(at, looks)):
                 kept.append(still)
-        took = replace(
-            self,
-            target=outcome.target,
-            findings=(*kept, *new),
-            ended=tuple(it for it in self.ended if it.key not in renewed and _goes_on(it, outcome, looks)),
-            doubt=outcome.doubt,
-            last_run=ended,
-            again=0.0 if outcome.again is None else ended + outcome.again,
-            latest=_compact(outcome),
-            records=self._recorded(outcome, ended),
-        )
-        if outcome.verdict is not Verdict.PASS:
-            took = replace(took, latest_trouble=outcome)
-        if not outcome.doubts:
-            again = {it.key for it in outcome.found}
-            missed = tuple(it for it in self.found if it.key not in again)
-            found = (*outcome.found, *missed)
-            return replace(took, samples=outcome.samples, found=found, missed=missed, last_conclusive=ended)
-        held = (it for it in self.samples if it.metric not in outcome.measured)
-        measured = (it for it in outcome.samples if it.metric in outcome.measured)
-        return replace(took, samples=(*held, *measured))
+        over = tuple(it for it in self.ended if it.key not in renewed and _goes_on(it, outcome, looks))
+        return (*kept, *new), over
 
     def next_look(self, policy: FindingPolicy) -> float | None:
         """In how many seconds another look is due, because what counts is neither confirmed nor over. None: no need."""
@@ -302,6 +313,8 @@ class CheckState:
 
     def _recorded(self, outcome: Outcome, ended: float) -> tuple[RecordHistory, ...]:
         """Records of a run in doubt count too: each is an answer of its own. But such a run removes no record."""
+        if not (self.records or outcome.records):
+            return ()
         known = {it.record.name: it for it in self.records}
         seen = {
             record.name: known[record.name].now(record, ended) if record.name in known else RecordHistory(record, ended)
@@ -324,13 +337,3 @@ def _seen(
 def _goes_on(it: EndedFinding, outcome: Outcome, looks: Looks) -> bool:
     """Is a finding that this run has not seen still remembered?"""
     return it.remembered(outcome.started + outcome.duration, looks) and bool(outcome.doubts or not it.left)
-
-
-def _compact(outcome: Outcome) -> Outcome:
-    if outcome.verdict is not Verdict.PASS:
-        return outcome
-    short = tuple(
-        Exchange(e.asked, e.got if len(e.got) <= COMPACT_LINES else (*e.got[:COMPACT_LINES], "…"), e.via, e.seconds)
-        for e in outcome.transcript
-    )
-    return replace(outcome, transcript=short)
