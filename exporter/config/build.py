@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -25,7 +24,7 @@ from exporter.config import (
 )
 from exporter.config.blocklists import BlocklistReader
 from exporter.config.problems import ConfigProblem, Problems, Where, did_you_mean, quoted
-from exporter.config.settings import Settings
+from exporter.config.settings import EVERY, Settings
 from exporter.engine.catalogue import Catalogue
 from exporter.facts import IP, Labels
 from exporter.files import Files
@@ -36,8 +35,6 @@ from exporter.model import Acceptance, Door, Target
 from exporter.targets import Peer
 
 T = TypeVar("T")
-
-EVERY = timedelta(minutes=15)  # for checks without a pace of their own
 
 OF_A_SENDER = (targets.Address, targets.Greeting, targets.EhloProbe, targets.Authorisation, targets.Reputation)
 OF_A_PROVIDER = (targets.Authorisation,)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from exporter import receivers
-from exporter.config import values
+from exporter.config import settings, values
 from exporter.config.fields import CatalogueId, Given, OrWord, Parsed, Short, Whole, listed
 from exporter.config.values import SYSTEM, Nameserver, Network
 from exporter.engine import catalogue
@@ -215,12 +215,12 @@ class ResolverSection(Keys):
         json_schema_extra={"default": [SYSTEM]},
     )
     timeout: Timeout = Field(
-        timedelta(seconds=5),
+        settings.DNS_TIMEOUT,
         description="how long one question may take, retries included. Default: 5s",
         json_schema_extra={"default": "5s"},
     )
     queries_per_second: Annotated[int, Whole(1, 100_000)] = Field(
-        500, description="the most questions sent in one second, to all name servers together"
+        settings.QUERIES_PER_SECOND, description="the most questions sent in one second, to all name servers together"
     )
 
 
@@ -260,9 +260,9 @@ class ProbeSection(Keys):
 
 
 class LimitsSection(Keys):
-    series: Annotated[int, Whole(1_000, 100_000_000)] = Field(1_000_000, description="the most time series")
+    series: Annotated[int, Whole(1_000, 100_000_000)] = Field(settings.SERIES, description="the most time series")
     reload_drop: Percent = Field(
-        20,
+        settings.RELOAD_DROP,
         description="how many of the senders, domains and mail_hosts may leave with a reload; 10 may. Default: 20%",
         json_schema_extra={"default": "20%"},
     )
