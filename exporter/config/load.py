@@ -6,7 +6,7 @@ import hashlib
 import os
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from exporter import strict_yaml
 from exporter.config import settings
@@ -30,9 +30,7 @@ SHIPPED = Path(__file__).parent.parent / "data" / "blocklists.yaml"
 @cache
 def shipped_blocklists() -> dnsbl_catalogue.Shipped:
     """The catalogue of blocklists that comes with the product."""
-    root = strict_yaml.parse(SHIPPED.read_bytes()).root
-    content: Any = root.plain() if root else {}
-    return dnsbl_catalogue.shipped(content)
+    return dnsbl_catalogue.shipped(strict_yaml.data(SHIPPED.name, SHIPPED.read_bytes()))
 
 
 def load(path: str | os.PathLike[str], catalogue: Catalogue, files: Files | None = None) -> Settings:

@@ -22,7 +22,7 @@ from exporter.config.schema import Config, Entries, IncludeEntry, Keys
 from exporter.config.settings import Settings
 from exporter.engine.catalogue import Catalogue
 from exporter.files import Files
-from exporter.strict_yaml import Node
+from exporter.strict_yaml import FaultyError, Node, Source
 from exporter.text import printable
 
 SOME = 5000  # entries looked at where a file is refused anyway, because it has too many
@@ -40,7 +40,7 @@ class _Piece:
     """One file with its content."""
 
     name: str
-    root: Node
+    root: Node | Source
     content: dict[str, Any]
 
     @property
@@ -122,14 +122,19 @@ class _Reading:
             self.problems.add(ConfigProblem(name, 0, "", f"brings the files to more than {largest}; divide the fleet"))
             raise self.problems.error()
         self.digest.update(hashlib.sha256(content).digest())
-        read = strict_yaml.parse(content)
-        root = read.root or Node(1, {}, broken=False)
-        for fault in read.faults:
-            self.problems.add(Where(name, root, fault.path).problem(fault.message)._replace(line=fault.line))
-        self.cut = self.cut or read.cut
-        if read.root is None and read.faults:
-            return None
-        found = {} if root.value is None else root.plain()
+        root: Node | Source
+        try:
+            found, root = strict_yaml.plain(content), Source(content)
+        except FaultyError:
+            read = strict_yaml.parse(content)
+            root = read.root or Node(1, {}, broken=False)
+            for fault in read.faults:
+                self.problems.add(Where(name, root, fault.path).problem(fault.message)._replace(line=fault.line))
+            self.cut = self.cut or read.cut
+            if read.root is None and read.faults:
+                return None
+            found = root.plain()
+        found = {} if found is None else found
         if not isinstance(found, dict):
             self.problems.report(
                 Where(name, root, ()), f"expected a mapping, got {kind(found)}; write `key: value` lines"

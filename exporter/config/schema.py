@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from exporter import receivers
 from exporter.config import settings, values
-from exporter.config.fields import CatalogueId, Given, OrWord, Parsed, Short, Whole, listed
+from exporter.config.fields import CatalogueId, Given, OrWord, Parsed, Short, Whole, listed, no_items
 from exporter.config.values import SYSTEM, Nameserver, Network
 from exporter.engine import catalogue
 from exporter.facts import IP, Severity
@@ -115,11 +115,12 @@ class TargetEntry(Keys):
     """What senders, domains and mail hosts share."""
 
     labels: dict[str, LabelValue] = Field(
-        {}, description="labels on every series of this entry; their names are declared in label_names"
+        default_factory=dict,
+        description="labels on every series of this entry; their names are declared in label_names",
     )
-    checks: OptionsByCheck = Field({}, description="checks switched off or on for this entry alone")
-    accept: Annotated[list[AcceptEntry], listed("accepted findings")] = Field(
-        [], description="findings that are acknowledged here, until a date or without end"
+    checks: OptionsByCheck = Field(default_factory=dict, description="checks switched off or on for this entry alone")
+    accept: Annotated[list[AcceptEntry], listed("accepted findings")] = no_items(
+        "findings that are acknowledged here, until a date or without end"
     )
 
 
@@ -159,16 +160,16 @@ class SelectorEntry(Keys):
 
 
 class DomainDefaults(TargetEntry):
-    senders: Annotated[list[Annotated[SenderOfDomain, Short("name")]], listed("names of senders")] = Field(
-        [], description="the senders that SPF must authorise; each may be {name, mail_from}"
+    senders: Annotated[list[Annotated[SenderOfDomain, Short("name")]], listed("names of senders")] = no_items(
+        "the senders that SPF must authorise; each may be {name, mail_from}"
     )
     mail_from: Maybe[Annotated[list[RecordDomain], listed("domain names", empty=False)]] = Field(
         None,
         description="the envelope domains of the senders without a mail_from of their own; SPF is checked there. "
         "Default: the domain itself",
     )
-    dkim_selectors: Annotated[list[Annotated[SelectorEntry, Short("selector")]], listed("names")] = Field(
-        [], description="the DKIM keys in use; each may be {selector, domain, retired}"
+    dkim_selectors: Annotated[list[Annotated[SelectorEntry, Short("selector")]], listed("names")] = no_items(
+        "the DKIM keys in use; each may be {selector, domain, retired}"
     )
     receives_mail: bool = Field(True, description="false: the domain wants a null MX or none")
     receivers: Maybe[Annotated[list[ReceiverName], listed("names of receivers")]] = Field(
