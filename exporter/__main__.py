@@ -14,6 +14,7 @@ from exporter.cli.arguments import parser
 # Each is imported when it is asked for: `--version` and `explain` need not load what the daemon serves with.
 _COMMANDS = {
     None: ("serve", "daemon"),
+    "--config.check": ("config_check", "command"),
     "check": ("check", "command"),
     "init": ("init", "command"),
     "explain": ("explain", "command"),
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     if arguments.command not in ("check", "init"):
         logs.configure(arguments.log_level, arguments.log_format)
-    module, function = _COMMANDS[arguments.command]
+    validates = arguments.command is None and arguments.check
+    module, function = _COMMANDS["--config.check" if validates else arguments.command]
     try:
         code: int = getattr(import_module(f"exporter.cli.{module}"), function)(arguments)
     except KeyboardInterrupt:

@@ -311,10 +311,9 @@ def complete(names: Sequence[str]) -> tuple[str, ...]:
 
 def read(name: str, content: bytes) -> Profile:
     """A profile from its file. Raise ValueError, saying what is wrong."""
-    document = strict_yaml.parse(content)
-    if document.root is None or document.faults:
-        raise ValueError(f"{name}: " + "; ".join(f"line {f.line} {f.message}" for f in document.faults))
-    given = _keys(name, document.root.plain(), ("name", "question", "about", "sources", "demands"), ("on_top_of",))
+    given = _keys(
+        name, strict_yaml.data(name, content), ("name", "question", "about", "sources", "demands"), ("on_top_of",)
+    )
     sources = {
         key: Source(**_keys(f"{name}.sources.{key}", value, ("document", "url", "date")))
         for key, value in given["sources"].items()

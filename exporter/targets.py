@@ -297,14 +297,16 @@ def looked_up(made: Iterable[Target]) -> Iterator[IP | str]:
 
 def lists_of_name(helo: str, lists: Iterable[Blocklist]) -> tuple[Blocklist, ...]:
     """The lists in which the HELO name can be looked up."""
-    name = parse(helo).host
-    return tuple(blocklist for blocklist in lists if blocklist.holds(name)) if name else ()
+    name, lists = parse(helo).host, tuple(lists)
+    held = tuple(blocklist for blocklist in lists if blocklist.holds(name)) if name else ()
+    return lists if len(held) == len(lists) else held  # one tuple for all that it serves
 
 
 def deliveries(made: Iterable[Target], receivers: Callable[[str], tuple[str, ...]]) -> Iterator[Delivery]:
     """One for each domain that sends mail and has receivers, with the targets whose results decide."""
     domains: dict[str, Domain] = {}
     telling: dict[str, list[TargetId]] = {}
+    machines: dict[tuple[str, Egress], tuple[TargetId, TargetId]] = {}  # many domains share them
     for target in made:
         match target:
             case Domain(name=name):
@@ -315,8 +317,11 @@ def deliveries(made: Iterable[Target], receivers: Callable[[str], tuple[str, ...
             case Authorisation(domain=name, sender=sender):
                 telling.setdefault(name, []).append(TargetId(target.identity))
                 for egress in target.egress:
-                    greeting = Greeting(sender=sender, ip=egress.ip, helo=egress.helo)
-                    telling[name] += TargetId(Address(ip=egress.ip, helo=()).identity), TargetId(greeting.identity)
+                    if (sender, egress) not in machines:
+                        greeting = Greeting(sender=sender, ip=egress.ip, helo=egress.helo)
+                        address = Address(ip=egress.ip, helo=())
+                        machines[sender, egress] = TargetId(address.identity), TargetId(greeting.identity)
+                    telling[name] += machines[sender, egress]
     for name, domain in domains.items():
         wanted = receivers(name)
         if domain.sends_mail and wanted:

@@ -15,7 +15,7 @@ import pytest
 
 # Lowest first. A module may import what stands above its own line here, and its own package; not its neighbours.
 LAYERS = """
-    text clock remedies
+    text clock remedies late
     facts
     confirmation
     model

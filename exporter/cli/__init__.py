@@ -1,1 +1,1 @@
-"""The command line: one file for each command."""
+"""The command line. The folder has many files because each command has one, beside what they share."""

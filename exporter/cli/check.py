@@ -12,13 +12,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from exporter import clients
 from exporter.check_state import FindingPolicy
-from exporter.cli import planned, recipients, watch
+from exporter.cli import watch
 from exporter.cli.asking import asking, own_name
 from exporter.cli.discovery.checked import DomainSearch
-from exporter.cli.exit_codes import Exit, FailOn, exit_code, exit_code_of_change
+from exporter.cli.exit_codes import Exit, FailOn
+from exporter.cli.judging import exit_code, exit_code_of_change
 from exporter.cli.named import DomainFlags, named
 from exporter.cli.once import Looker, ResolverFailsError
 from exporter.cli.progress import ProgressLines
@@ -32,12 +34,19 @@ from exporter.engine.catalogue import Catalogue
 from exporter.engine.difference import difference
 from exporter.engine.plan import pairs
 from exporter.engine.store import Store
+from exporter.late import Late
 from exporter.model import Door, Target
 from exporter.net import Net
 from exporter.net.dnsbl.client import DnsblClient
-from exporter.net.planned.records import PlannedRecords
 from exporter.targets import Address, Delivery, Domain, MailHost, OwnResolver
 from exporter.text import counted, printable
+
+if TYPE_CHECKING:
+    from exporter.cli import planned, recipients
+    from exporter.net.planned.records import PlannedRecords
+else:
+    planned = Late("exporter.cli.planned")
+    recipients = Late("exporter.cli.recipients")
 
 MOST_NAMED = 3  # words that the first line repeats
 
@@ -60,7 +69,7 @@ async def check_once(arguments: argparse.Namespace, open_clients: clients.OpenCl
     """Look at what the flags say, and print what was found. Return the exit code. Raise ValueError or OSError."""
     known, clock = catalogue.load(), SystemClock()
     every = _watch_interval(arguments)
-    plan = planned.read(arguments.planned, arguments.without)
+    plan = planned.read(arguments.planned, arguments.without) if arguments.planned or arguments.without else None
     _agree(arguments, plan)
     flags = DomainFlags.read(arguments)
     if arguments.config is not None:

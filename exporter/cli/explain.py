@@ -6,12 +6,10 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from exporter import clients
 from exporter.check_state import FindingPolicy
 from exporter.cli.exit_codes import Exit
-from exporter.cli.once import ResolverFailsError, evaluated
-from exporter.cli.progress import ProgressLines
 from exporter.cli.run import fail, run
 from exporter.clock import SystemClock
 from exporter.config import ConfigError, Settings, load_in_time
@@ -20,6 +18,15 @@ from exporter.engine.catalogue import Catalogue
 from exporter.explain import diagnosis, runbook
 from exporter.explain.bounce import LARGEST
 from exporter.explain.refusals import Refusals
+from exporter.late import Late
+
+if TYPE_CHECKING:
+    from exporter import clients
+    from exporter.cli import once, progress
+else:
+    clients = Late("exporter.clients")
+    once = Late("exporter.cli.once")
+    progress = Late("exporter.cli.progress")
 
 _FINDING = re.compile(r"[a-z_]{1,40}\.[a-z0-9-]{1,80}")
 
@@ -40,7 +47,7 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.config is not None and findings:
         try:
             here = run(_here(known, load_in_time(arguments.config, known), findings, alone=not declared))
-        except (ConfigError, OSError, ResolverFailsError) as error:
+        except (ConfigError, OSError, once.ResolverFailsError) as error:
             return fail(error)
     if declared:
         told = ["", "In your setup:", *(f"  {line}" for line in here.lines)] if here else []
@@ -60,6 +67,6 @@ async def _here(known: Catalogue, settings: Settings, findings: Sequence[str], *
     # those that find what these look at, such as mail hosts
     wanted |= {name for name in settings.enabled if kinds & set(known.checks[name].finds)}
     clock = SystemClock()
-    with ProgressLines(sys.stderr, clock, FindingPolicy(settings.severities)) as progress:
-        store = await evaluated(known, settings, wanted, clock, progress)
+    with progress.ProgressLines(sys.stderr, clock, FindingPolicy(settings.severities)) as watcher:
+        store = await once.evaluated(known, settings, wanted, clock, watcher)
     return diagnosis.in_setup(store, findings)

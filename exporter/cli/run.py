@@ -12,6 +12,8 @@ from exporter.cli.exit_codes import Exit
 
 T = TypeVar("T")
 
+NO_CONFIG = "--config.file=FILE is needed (or one of the commands: check, explain, demo); see --help"
+
 
 def fail(message: object, code: Exit = Exit.USAGE) -> int:
     """Say it on standard error; return the exit code."""

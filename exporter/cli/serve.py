@@ -18,12 +18,12 @@ from exporter import __version__, clients
 from exporter.app import MEMORY_ONLY, Daemon
 from exporter.cli.arguments import PORT
 from exporter.cli.exit_codes import Exit
-from exporter.cli.run import fail, run
+from exporter.cli.run import NO_CONFIG, fail, run
 from exporter.clock import Clock, SystemClock
-from exporter.config import ConfigError, ConfigProblem, Settings, load, load_in_time
-from exporter.config.web_file import WebFile
+from exporter.config import ConfigError, load
 from exporter.engine import catalogue
 from exporter.engine.confirmations import quick_looks
+from exporter.late import load_all
 from exporter.systemd import STDERR, Heart, ServiceManager
 from exporter.views.public import PublicAddress
 from exporter.views.security import WebSecurity
@@ -34,10 +34,8 @@ SELDOM = 10_000  # collections of the young to one of everything
 
 def daemon(arguments: argparse.Namespace) -> int:
     if arguments.config is None:
-        return fail("--config.file=FILE is needed (or one of the commands: check, explain, demo); see --help")
+        return fail(NO_CONFIG)
     known = catalogue.load()
-    if arguments.check:
-        return _check(lambda: load_in_time(arguments.config, known), arguments)
     try:
         places = _places(arguments, [(None, PORT)])
     except OSError as error:
@@ -59,37 +57,13 @@ def daemon(arguments: argparse.Namespace) -> int:
         security=_security(arguments, clock),
         public=PublicAddress.of(arguments.external_url, arguments.route_prefix),
     )
+    load_all()
     code = run(_serve(daemon, manager, places))
     if daemon.reading:
         # Python would wait for the thread's next step, or break off in the middle of compiled code that cannot bear it.
         logging.shutdown()
         os._exit(code)
     return code
-
-
-def _check(read: Callable[[], Settings], arguments: argparse.Namespace) -> int:
-    """Every problem of both files."""
-    problems: list[object] = []
-    warnings: list[ConfigProblem] = []
-    targets = 0
-    try:
-        settings = read()
-        warnings += settings.warnings
-        targets = len(settings.targets)
-    except (ConfigError, OSError) as error:
-        problems.append(error)
-    try:
-        warnings += WebFile(arguments.web_config).read().warnings if arguments.web_config else ()
-    except ConfigError as error:
-        problems.append(error)
-    if problems:
-        return fail("\n".join(map(str, problems)))
-    for warning in warnings:
-        print(f"warning: {warning}")
-    print(f"{arguments.config}: OK, {targets} targets")
-    if arguments.web_config:
-        print(f"{arguments.web_config}: OK")
-    return Exit.OK
 
 
 def _places(arguments: argparse.Namespace, otherwise: list[Place]) -> list[Place]:
@@ -196,6 +170,7 @@ def demo(arguments: argparse.Namespace) -> int:
         places = _places(arguments, [("127.0.0.1", PORT)])
     except OSError as error:
         return fail(error)
+    load_all()
     return run(_demo_served(arguments, places))
 
 

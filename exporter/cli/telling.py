@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from exporter.check_state import CheckState, FindingPolicy
-from exporter.cli import planned
 from exporter.cli.asking import RESOLVER
 from exporter.cli.discovery.checked import DomainSearch, LooksAt
 from exporter.cli.exit_codes import Exit
@@ -15,9 +15,18 @@ from exporter.cli.run import fail
 from exporter.clock import Clock
 from exporter.engine.difference import Difference
 from exporter.engine.store import Store
-from exporter.net.planned.records import PlannedRecords
-from exporter.views import json_report, pipelines, terminal
-from exporter.views.report import NOTHING_FOUND
+from exporter.late import Late
+
+if TYPE_CHECKING:
+    from exporter.cli import planned
+    from exporter.net.planned.records import PlannedRecords
+    from exporter.views import json_report, pipelines, report, terminal
+else:
+    planned = Late("exporter.cli.planned")
+    json_report = Late("exporter.views.json_report")
+    pipelines = Late("exporter.views.pipelines")
+    report = Late("exporter.views.report")
+    terminal = Late("exporter.views.terminal")
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,8 @@ class Telling:
     ) -> None:
         """All that was found. `stopped`: how many checks were made, of how many. `unasked`: what is planned in vain."""
         now, policy = self.clock.wall(), self.policy
-        notes = [*map(planned.UNASKED.format, unasked), *self._left_out(compared=change is not None)]
-        discovered = self.discovery.discovered(self.looks_at) if self.discovery else NOTHING_FOUND
+        notes = [*(planned.UNASKED.format(it) for it in unasked), *self._left_out(compared=change is not None)]
+        discovered = self.discovery.discovered(self.looks_at) if self.discovery else report.NOTHING_FOUND
         match self.style:
             case "json":
                 plan = self.plan

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from exporter.check_state import CheckState, FindingPolicy
-from exporter.cli.exit_codes import Exit, FailOn, exit_code
+from exporter.cli.exit_codes import Exit, FailOn
+from exporter.cli.judging import exit_code
 from exporter.cli.once import Looker, ResolverFailsError
 from exporter.config.values import duration
 from exporter.engine.difference import difference

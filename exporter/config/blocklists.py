@@ -10,10 +10,13 @@ from typing import Any
 from exporter.config import values
 from exporter.config.problems import Problems, Where, did_you_mean
 from exporter.config.schema import BlocklistEntry
+from exporter.engine.catalogue import Catalogue
+from exporter.facts import IP
 from exporter.files import Files
 from exporter.mail import names
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.mail.dnsbl.catalogue import Shipped
+from exporter.model import Door, Target
 
 SECRET_ZONES = ("dq.spamhaus.net", "mail.abusix.zone")  # what stands before these is a customer's key
 LONGEST_SECRET = 1024  # bytes of a zone_file
@@ -79,3 +82,27 @@ class BlocklistReader:
         if entry.zone_file is None:
             return os.environb.get(os.fsencode(entry.zone_env or ""))
         return self.files.read(self.home / entry.zone_file, LONGEST_SECRET)
+
+
+class ListUses:
+    """Which of the lists serve for what. Entries of a kind share the answer, and one tuple of lists."""
+
+    def __init__(self, lists: tuple[Blocklist, ...], catalogue: Catalogue) -> None:
+        self._lists = lists
+        self._catalogue = catalogue
+        self._holding: dict[str, tuple[Blocklist, ...]] = {}  # by the kind of subject
+        self._asked: dict[tuple[type[Target], frozenset[str]], bool] = {}
+
+    def holding(self, subject: IP | str) -> tuple[Blocklist, ...]:
+        """The lists that can hold such a subject."""
+        kind = "name" if isinstance(subject, str) else f"IPv{subject.version}"
+        if kind not in self._holding:
+            self._holding[kind] = tuple(it for it in self._lists if it.holds(subject))
+        return self._holding[kind]
+
+    def asked(self, kind: type[Target], off: frozenset[str]) -> bool:
+        """Does a check ask blocklists about such a target? `off` are the checks that are off for it."""
+        if (kind, off) not in self._asked:
+            asking = set(self._catalogue.through(Door.BLOCKLISTS)).intersection(self._catalogue.looking_at(kind))
+            self._asked[kind, off] = bool(asking - off)
+        return self._asked[kind, off]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -23,21 +22,19 @@ from exporter.config import (
     selectors,
     values,
 )
-from exporter.config.blocklists import BlocklistReader
+from exporter.config.blocklists import BlocklistReader, ListUses
 from exporter.config.problems import ConfigProblem, Problems, Where, did_you_mean, quoted
-from exporter.config.settings import Settings
+from exporter.config.settings import EVERY, Settings
 from exporter.engine.catalogue import Catalogue
 from exporter.facts import IP, Labels
 from exporter.files import Files
 from exporter.mail import names, rdap
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.mail.dnsbl.catalogue import Shipped
-from exporter.model import Acceptance, Door, Target
+from exporter.model import Acceptance, Options, Target
 from exporter.targets import Peer
 
 T = TypeVar("T")
-
-EVERY = timedelta(minutes=15)  # for checks without a pace of their own
 
 OF_A_SENDER = (targets.Address, targets.Greeting, targets.EhloProbe, targets.Authorisation, targets.Reputation)
 OF_A_PROVIDER = (targets.Authorisation,)
@@ -90,15 +87,19 @@ class Build:
     _foreign: frozenset[str] = frozenset()  # senders that are `theirs` in every domain that names them
     _unclear: bool = False  # of some domain the senders are not understood, and one may be `theirs`
     _claimed: dict[Hashable, Where] = field(default_factory=dict)
+    _options: tuple[Options, ...] = ()  # of entries that say nothing of checks
+    _uses: ListUses = field(init=False)
 
     def judge(self) -> None:
         """Report all problems and warnings, and make the targets."""
         self._off = check_options.off(frozenset(), self.config.checks)
+        self._options = check_options.merged(self.config.checks, {}, self.catalogue)
         check_options.judge(self.config.checks, self.catalogue, self.top / "checks", self.problems)
         labels.judge(self.config, self.failed, self.catalogue, self.top, self.problems, self._claim)
         general.judge(self.config, self.catalogue, self.top, self.problems, self._claim)
         self._peers = tuple(peers.read(self.config.ehlo_probe.peers, self.top / "ehlo_probe" / "peers", self.problems))
         self.blocklists = tuple(self._blocklists())
+        self._uses = ListUses(self.blocklists, self.catalogue)
         domains = self._completed()
         self._unclear = any("senders" in it.failed for it in domains) or domain_defaults.NAME in self.failed
         self._foreign = envelopes.only_theirs(domain.value for domain in domains)
@@ -160,6 +161,8 @@ class Build:
 
     def _good_defaults(self) -> bool:
         """Judge the defaults of domains once, as if they were a domain."""
+        if not self.config.domain_defaults.model_fields_set:
+            return True
         problems, warnings = len(self.problems), len(self.warnings)
         alone = Placed(domain_defaults.as_domain(self.config.domain_defaults), self.top / domain_defaults.NAME)
         list(self._of_domain(alone))
@@ -196,8 +199,8 @@ class Build:
                 )
                 continue
             yield targets.Address(ip=address.ip, helo=(helo,), **common)
-            lists = self.blocklists if self._asks_lists(targets.Reputation, common["off"]) else ()
-            lists = targets.lists_of_name(helo, lists)
+            lists = self._uses.holding(helo) if self._uses.asked(targets.Reputation, common["off"]) else ()
+            lists = lists and targets.lists_of_name(helo, lists)
             yield targets.Greeting(sender=sender.name, ip=address.ip, helo=helo, lists=lists, **common)
             if self._peers:
                 yield targets.EhloProbe(sender=sender.name, ip=address.ip, helo=helo, peers=self._peers, **common)
@@ -255,10 +258,13 @@ class Build:
 
     def _of_exporter(self) -> Iterator[Target]:
         looked_in: dict[str, bool] = {}  # whether about IPv6 addresses too
+        counted: set[tuple[int, bool]] = set()  # most targets share their lists
         for target in self.targets:
-            if isinstance(target, targets.Reputation | targets.Greeting) and self._asks_lists(type(target), target.off):
+            if isinstance(target, targets.Reputation | targets.Greeting) and self._uses.asked(type(target), target.off):
                 six = isinstance(target, targets.Reputation) and isinstance(target.subject, IPv6Address)
-                looked_in |= {it.name: six or looked_in.get(it.name, False) for it in target.lists}
+                if (id(target.lists), six) not in counted:
+                    counted.add((id(target.lists), six))
+                    looked_in |= {it.name: six or looked_in.get(it.name, False) for it in target.lists}
         others = set(self.config.probe.allow) - {values.CONFIGURED}  # whom /probe may look up
         used = [b for b in self.blocklists if b.name in looked_in or others]
         for blocklist in used:
@@ -321,13 +327,8 @@ class Build:
         )
 
     def _reputation(self, subject: IP | str, common: Mapping[str, Any]) -> Iterator[Target]:
-        lists = tuple(blocklist for blocklist in self.blocklists if blocklist.holds(subject))
-        if lists:
+        if lists := self._uses.holding(subject):
             yield targets.Reputation(subject=subject, lists=lists, **common)
-
-    def _asks_lists(self, kind: type[Target], off: frozenset[str]) -> bool:
-        """Does a check ask blocklists about such a target?"""
-        return bool(set(self.catalogue.looking_at(kind)) & set(self.catalogue.through(Door.BLOCKLISTS)) - off)
 
     def _shared(
         self, placed: Placed[Any], noun: str, checked: tuple[type[Target], ...], judged: tuple[type[Target], ...]
@@ -352,7 +353,9 @@ class Build:
         return {
             "labels": self._labels(entry.labels),
             "off": check_options.off(self._off, entry.checks),
-            "options": check_options.merged(self.config.checks, entry.checks, self.catalogue),
+            "options": check_options.merged(self.config.checks, entry.checks, self.catalogue)
+            if entry.checks
+            else self._options,
             "accept": _accepted(entry.accept),
         }
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from exporter.strict_yaml import Node, Path
+from exporter.strict_yaml import Node, Path, Source
 from exporter.text import printable
 
 SHOWN = 100  # problems written out; the rest is counted
@@ -49,11 +49,11 @@ class Where(NamedTuple):
     """A place in a file: what a problem points at."""
 
     file: str
-    root: Node
+    root: Node | Source
     path: Path
 
     def __truediv__(self, step: str | int) -> Where:
-        return Where(self.file, self.root, (*self.path, step))
+        return tuple.__new__(Where, (self.file, self.root, (*self.path, step)))  # an entry makes many
 
     @property
     def line(self) -> int:

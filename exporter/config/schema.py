@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from exporter import receivers
-from exporter.config import values
-from exporter.config.fields import CatalogueId, Given, OrWord, Parsed, Short, Whole, listed
+from exporter.config import settings, values
+from exporter.config.fields import CatalogueId, Given, OrWord, Parsed, Short, Whole, listed, no_items
 from exporter.config.values import SYSTEM, Nameserver, Network
 from exporter.engine import catalogue
 from exporter.facts import IP, Severity
@@ -115,11 +115,12 @@ class TargetEntry(Keys):
     """What senders, domains and mail hosts share."""
 
     labels: dict[str, LabelValue] = Field(
-        {}, description="labels on every series of this entry; their names are declared in label_names"
+        default_factory=dict,
+        description="labels on every series of this entry; their names are declared in label_names",
     )
-    checks: OptionsByCheck = Field({}, description="checks switched off or on for this entry alone")
-    accept: Annotated[list[AcceptEntry], listed("accepted findings")] = Field(
-        [], description="findings that are acknowledged here, until a date or without end"
+    checks: OptionsByCheck = Field(default_factory=dict, description="checks switched off or on for this entry alone")
+    accept: Annotated[list[AcceptEntry], listed("accepted findings")] = no_items(
+        "findings that are acknowledged here, until a date or without end"
     )
 
 
@@ -159,16 +160,16 @@ class SelectorEntry(Keys):
 
 
 class DomainDefaults(TargetEntry):
-    senders: Annotated[list[Annotated[SenderOfDomain, Short("name")]], listed("names of senders")] = Field(
-        [], description="the senders that SPF must authorise; each may be {name, mail_from}"
+    senders: Annotated[list[Annotated[SenderOfDomain, Short("name")]], listed("names of senders")] = no_items(
+        "the senders that SPF must authorise; each may be {name, mail_from}"
     )
     mail_from: Maybe[Annotated[list[RecordDomain], listed("domain names", empty=False)]] = Field(
         None,
         description="the envelope domains of the senders without a mail_from of their own; SPF is checked there. "
         "Default: the domain itself",
     )
-    dkim_selectors: Annotated[list[Annotated[SelectorEntry, Short("selector")]], listed("names")] = Field(
-        [], description="the DKIM keys in use; each may be {selector, domain, retired}"
+    dkim_selectors: Annotated[list[Annotated[SelectorEntry, Short("selector")]], listed("names")] = no_items(
+        "the DKIM keys in use; each may be {selector, domain, retired}"
     )
     receives_mail: bool = Field(True, description="false: the domain wants a null MX or none")
     receivers: Maybe[Annotated[list[ReceiverName], listed("names of receivers")]] = Field(
@@ -215,12 +216,12 @@ class ResolverSection(Keys):
         json_schema_extra={"default": [SYSTEM]},
     )
     timeout: Timeout = Field(
-        timedelta(seconds=5),
+        settings.DNS_TIMEOUT,
         description="how long one question may take, retries included. Default: 5s",
         json_schema_extra={"default": "5s"},
     )
     queries_per_second: Annotated[int, Whole(1, 100_000)] = Field(
-        500, description="the most questions sent in one second, to all name servers together"
+        settings.QUERIES_PER_SECOND, description="the most questions sent in one second, to all name servers together"
     )
 
 
@@ -260,9 +261,9 @@ class ProbeSection(Keys):
 
 
 class LimitsSection(Keys):
-    series: Annotated[int, Whole(1_000, 100_000_000)] = Field(1_000_000, description="the most time series")
+    series: Annotated[int, Whole(1_000, 100_000_000)] = Field(settings.SERIES, description="the most time series")
     reload_drop: Percent = Field(
-        20,
+        settings.RELOAD_DROP,
         description="how many of the senders, domains and mail_hosts may leave with a reload; 10 may. Default: 20%",
         json_schema_extra={"default": "20%"},
     )

@@ -14,6 +14,13 @@ from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Check, Door, Target
 from exporter.targets import Authorisation, Domain, Greeting, MailHost
 
+# What counts where a file does not say otherwise.
+EVERY = timedelta(minutes=15)  # for checks without a pace of their own
+DNS_TIMEOUT = timedelta(seconds=5)
+QUERIES_PER_SECOND = 500
+SERIES = 1_000_000
+RELOAD_DROP = 20  # percent
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -84,6 +84,8 @@ def selector(text: str) -> str:
 
 
 def _is_ip(text: str) -> bool:
+    if ":" not in text and not text[-1:].isdigit():  # most are domains, and an exception for each takes long
+        return False
     try:
         ip_address(text)
     except ValueError:
@@ -94,9 +96,12 @@ def _is_ip(text: str) -> bool:
 def ip(text: str) -> IP:
     if "/" in text:
         raise ValueError(f"expected one IP address, got the network {quoted(text)}; list its addresses")
-    if not _is_ip(text) or "%" in text:
+    if "%" in text:
         raise ValueError
-    found = ip_address(text)
+    try:
+        found = ip_address(text)
+    except ValueError:
+        raise ValueError from None
     if found.version == 6 and found.ipv4_mapped:
         raise ValueError(f"{quoted(text)} is an IPv4 address written as IPv6; write {found.ipv4_mapped}")
     return found

@@ -30,24 +30,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import verification
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from exporter.late import Late
 
-E = TypeVar("E", bound=x509.ExtensionType)
+if TYPE_CHECKING:
+    from cryptography import exceptions, x509
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.x509 import verification
+else:
+    exceptions = Late("cryptography.exceptions")
+    x509 = Late("cryptography.x509")
+    serialization = Late("cryptography.hazmat.primitives.serialization")
+    ec = Late("cryptography.hazmat.primitives.asymmetric.ec")
+    rsa = Late("cryptography.hazmat.primitives.asymmetric.rsa")
+    verification = Late("cryptography.x509.verification")
+
+E = TypeVar("E", bound="x509.ExtensionType")
 
 LEAST_RSA_BITS = 2048  # RFC 9325 section 4.5
 LEAST_EC_BITS = 224  # the same: about as strong
 LONGEST_WAY = 8  # certificates
 MOST_STEPS = 200  # of the walk; a chain that needs more gets no explanation
 
-FOR_SERVERS = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 _BROKEN_HASHES = frozenset({"md5", "sha1"})
 
 
@@ -113,7 +120,7 @@ class Roots:
 
     def __init__(self, own: Iterable[bytes] = (), found: Iterable[bytes] = ()) -> None:
         texts = [*map(_pem, own), *map(_pem_or_nothing, found)]
-        unique = {root.public_bytes(Encoding.DER): root for roots in texts for root in roots}
+        unique = {root.public_bytes(serialization.Encoding.DER): root for roots in texts for root in roots}
         self._roots = list(unique.values())
         self._store = verification.Store(self._roots) if unique else None
 
@@ -136,7 +143,7 @@ class Roots:
             return None
         builder = verification.PolicyBuilder().store(self._store).time(datetime.fromtimestamp(at, UTC))
         # The verifier for clients is the one that has no opinion on names; the policies below make it one of servers.
-        verifier = builder.extension_policies(ca_policy=_AUTHORITY, ee_policy=_SERVER).build_client_verifier()
+        verifier = builder.extension_policies(ca_policy=_authority(), ee_policy=_server()).build_client_verifier()
         try:
             verifier.verify(chain[0], chain[1:])
         except verification.VerificationError as refused:
@@ -155,19 +162,24 @@ def _must_sign(_: verification.Policy, __: x509.Certificate, found: x509.KeyUsag
 
 
 def _must_serve(_: verification.Policy, __: x509.Certificate, found: x509.ExtendedKeyUsage | None) -> None:
-    if found is not None and not FOR_SERVERS & set(found):
+    if found is not None and not _for_servers(found):
         raise ValueError("is not for servers")
 
 
 # What OpenSSL asks of a chain, and no more: the web's rules, which are the library's own, would call the private CA
 # of many a mail server untrusted for an extension that no mail program misses.
-_EITHER = verification.Criticality.AGNOSTIC
-_AUTHORITY = (
-    verification.ExtensionPolicy.permit_all()
-    .require_present(x509.BasicConstraints, _EITHER, _must_be_authority)
-    .may_be_present(x509.KeyUsage, _EITHER, _must_sign)
-)
-_SERVER = verification.ExtensionPolicy.permit_all().may_be_present(x509.ExtendedKeyUsage, _EITHER, _must_serve)
+@cache
+def _authority() -> verification.ExtensionPolicy:
+    either = verification.Criticality.AGNOSTIC
+    policy = verification.ExtensionPolicy.permit_all()
+    policy = policy.require_present(x509.BasicConstraints, either, _must_be_authority)
+    return policy.may_be_present(x509.KeyUsage, either, _must_sign)
+
+
+@cache
+def _server() -> verification.ExtensionPolicy:
+    policy = verification.ExtensionPolicy.permit_all()
+    return policy.may_be_present(x509.ExtendedKeyUsage, verification.Criticality.AGNOSTIC, _must_serve)
 
 
 @contextmanager
@@ -221,8 +233,8 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
 def _key(certificate: x509.Certificate) -> tuple[str, str]:
     """What key it is, and what is too weak about it or about the signature."""
     key = certificate.public_key()
-    if isinstance(key, RSAPublicKey | EllipticCurvePublicKey):
-        name = f"{'RSA' if isinstance(key, RSAPublicKey) else 'EC'} {key.key_size}"
+    if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        name = f"{'RSA' if isinstance(key, rsa.RSAPublicKey) else 'EC'} {key.key_size}"
     else:
         name = type(key).__name__.strip("_").removesuffix("PublicKey")
     return name, weakness(certificate)
@@ -233,7 +245,7 @@ def _self_signed(certificate: x509.Certificate) -> bool:
         return False
     try:
         certificate.verify_directly_issued_by(certificate)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (ValueError, TypeError, exceptions.InvalidSignature, exceptions.UnsupportedAlgorithm):
         return False
     return True
 
@@ -250,8 +262,8 @@ def weakness(certificate: x509.Certificate, *, signature: bool = True) -> str:
     signed_with = certificate.signature_hash_algorithm
     weak = [f"a signature with {signed_with.name}"] if signature and signed_with and _is_broken(certificate) else []
     key = certificate.public_key()
-    if isinstance(key, RSAPublicKey | EllipticCurvePublicKey):
-        kind, least = ("RSA", LEAST_RSA_BITS) if isinstance(key, RSAPublicKey) else ("EC", LEAST_EC_BITS)
+    if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        kind, least = ("RSA", LEAST_RSA_BITS) if isinstance(key, rsa.RSAPublicKey) else ("EC", LEAST_EC_BITS)
         weak += [f"a key of {key.key_size} bits ({kind})"] if key.key_size < least else []
     return " and ".join(weak)
 
@@ -282,9 +294,9 @@ def _may_have_signed(child: x509.Certificate, issuer: x509.Certificate) -> bool:
         return True
     try:
         child.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, exceptions.InvalidSignature):
         return False
-    except UnsupportedAlgorithm:
+    except exceptions.UnsupportedAlgorithm:
         return True
     return True
 
@@ -297,7 +309,7 @@ def _is_broken(certificate: x509.Certificate) -> bool:
 def _flaws(way: Sequence[x509.Certificate], at: float) -> Iterator[ChainFlaw]:
     leaf, *issuers = way
     usage = _extension(leaf, x509.ExtendedKeyUsage)
-    if usage is not None and not FOR_SERVERS & set(usage):
+    if usage is not None and not _for_servers(usage):
         yield ChainFlaw(FlawKind.PURPOSE, _name(leaf), "is not for servers (extended key usage)")
     for issuer in issuers:
         name = _name(issuer)
@@ -311,6 +323,11 @@ def _flaws(way: Sequence[x509.Certificate], at: float) -> Iterator[ChainFlaw]:
             yield ChainFlaw(FlawKind.WEAK, name, f"has {weak}")
         if refused := _refused(issuer, leaf):
             yield ChainFlaw(FlawKind.CONSTRAINED, name, f"may not sign for {', '.join(refused)} (name constraints)")
+
+
+def _for_servers(usage: x509.ExtendedKeyUsage) -> bool:
+    either = {x509.oid.ExtendedKeyUsageOID.SERVER_AUTH, x509.oid.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    return not either.isdisjoint(usage)
 
 
 def _name(certificate: x509.Certificate) -> str:

@@ -9,11 +9,13 @@ section 2.5), and blocklists borrow the same order under their own zone (RFC 578
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import idna
-from publicsuffixlist import PublicSuffixList
+from publicsuffixlist import PSLFILE, PublicSuffixList
 
 from exporter.facts import IP
 
@@ -87,19 +89,42 @@ def pointer(ip: IP) -> str:
     return f"{reverse_octets(ip)}.{'in-addr' if ip.version == 4 else 'ip6'}.arpa"
 
 
+_PRIVATE = "===BEGIN PRIVATE DOMAINS==="  # behind it are suffixes that are somebody's own domain
+_OTHERS = "xn--"  # stands for the top-level domains in other letters than ASCII
+_NONE = ""  # stands for those that the list does not have
+
+
 @cache
-def _public_suffixes() -> PublicSuffixList:
-    return PublicSuffixList()
+def _rules() -> Mapping[str, tuple[list[str], list[str]]]:
+    """The rules of the Public Suffix List by their top-level domain: those of registries, and private ones."""
+    rules: dict[str, tuple[list[str], list[str]]] = {_OTHERS: ([], []), _NONE: ([], [])}
+    registries, _, private = Path(PSLFILE).read_text("utf-8").partition(_PRIVATE)
+    for part, text in enumerate((registries, private)):
+        for line in text.splitlines():
+            if line and not line.startswith("//"):
+                rule = line.partition(" ")[0].lower()
+                top = rule.rpartition(".")[2]
+                rules.setdefault(top if top.isascii() else _OTHERS, ([], []))[part].append(rule)
+    return rules
+
+
+@cache
+def _suffixes(top: str, *, private: bool) -> PublicSuffixList:
+    registries, others = _rules()[top]
+    return PublicSuffixList([*registries, *others] if private else registries)
+
+
+def _below_suffix(name: str, *, private: bool) -> str:
+    """A rule holds below its own top-level domain alone, and to read the rules of all takes a tenth of a second."""
+    top = name.removesuffix(".").rpartition(".")[2].lower()
+    if top not in _rules():
+        top = _NONE if top.isascii() and not top.startswith(_OTHERS) else _OTHERS
+    return _suffixes(top, private=private).privatesuffix(name) or name
 
 
 def registrable(name: str) -> str:
     """One label below the public suffix (the organisational domain of RFC 7489 section 3.2); else the name itself."""
-    return _public_suffixes().privatesuffix(name) or name
-
-
-@cache
-def _registries() -> PublicSuffixList:
-    return PublicSuffixList(only_icann=True)
+    return _below_suffix(name, private=True)
 
 
 def registered(name: str) -> str:
@@ -108,7 +133,7 @@ def registered(name: str) -> str:
     Unlike `registrable` it passes over suffixes that are somebody's own domain: a customer of github.io has rented
     nothing from a registry, github.io has.
     """
-    return _registries().privatesuffix(name) or name
+    return _below_suffix(name, private=False)
 
 
 # Names of this kind mean something at home only: special-use (RFC 6761, RFC 6762, RFC 8375), never delegated

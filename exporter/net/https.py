@@ -31,14 +31,12 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin
 
-import aiohttp
-
 from exporter import __version__
 from exporter.clock import Clock, SystemClock
 from exporter.facts import Doubt, Reason
+from exporter.late import Late
 from exporter.mail import names
 from exporter.mail.dns import Question
-from exporter.net.https_connection import TooMuch, connect
 from exporter.net.interfaces import Dial, dial_direct
 from exporter.net.shortage import no_route, shortage
 from exporter.net.silence import Silence, SilentUrls
@@ -46,7 +44,13 @@ from exporter.net.tls import system_authorities
 from exporter.text import printable
 
 if TYPE_CHECKING:
+    import aiohttp
+
+    from exporter.net import https_connection
     from exporter.net.interfaces import DnsClient
+else:
+    aiohttp = Late("aiohttp")
+    https_connection = Late("exporter.net.https_connection")
 
 PORT = 443
 LARGEST = 2**16  # octets of a body, unless the caller wants more
@@ -239,7 +243,7 @@ class HttpsClient:
             failed = _Failed(how, f"{_NOT_GOOD[how]}: {error.verify_message}")
         except ssl.SSLError as error:
             failed = _Failed(Failure.TLS, f"TLS fails: {error}")
-        except TooMuch as error:
+        except https_connection.TooMuch as error:
             failed = _Failed(Failure.TOO_LARGE if error.in_body else Failure.MALFORMED, f"it sends {error}")
         except aiohttp.InvalidURL:
             failed = _Failed(Failure.URL, "it is no URL")
@@ -269,7 +273,7 @@ class HttpsClient:
             self._context = self._made()
         found, unknown = await self._addresses.resolve(host, port)
         try:
-            connection = await connect(found, host, self._context, self._turns)
+            connection = await https_connection.connect(found, host, self._context, self._turns)
         except OSError as error:  # others may be served well at an address that we do not know
             raise unknown or error from None
         try:

@@ -16,7 +16,8 @@ from exporter.check_state import FindingPolicy
 from exporter.cli import check
 from exporter.cli.arguments import parser
 from exporter.cli.discovery.checked import DomainSearch
-from exporter.cli.exit_codes import Exit, FailOn, exit_code
+from exporter.cli.exit_codes import Exit, FailOn
+from exporter.cli.judging import exit_code
 from exporter.cli.named import DomainFlags, named
 from exporter.demo.mailserver import Behaviour, SmtpFault
 from exporter.demo.nameserver import NameServer, ZoneData

@@ -13,7 +13,7 @@ import pytest
 
 from exporter import strict_yaml
 from exporter.config import ConfigError, load
-from exporter.config.load import MOST_FILES
+from exporter.config.reading import MOST_FILES
 from tests.support.configuration import CATALOGUE, SENDER, Read, refused
 from tests.support.daemon import ROOT
 

@@ -88,6 +88,72 @@ def test_without_libyaml_the_example_reads_the_same(monkeypatch: pytest.MonkeyPa
     assert fast.faults == slow.faults == ()
 
 
+def both_agree(content: bytes) -> None:
+    """The quick way says what the exact way says, and finds a fault where that finds one."""
+    exact = strict_yaml.parse(content)
+    if exact.faults:
+        with pytest.raises(strict_yaml.FaultyError):
+            strict_yaml.plain(content)
+    else:
+        assert strict_yaml.plain(content) == (exact.root.plain() if exact.root else None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "~",
+            "no",
+            "# nothing",
+            "---",
+            "--- a",
+            "a\n---\nb",
+            "a: 1\na: 2",
+            "? [a]\n: b",
+            "? {a: b}\n: c",
+            "{a, b: }",
+        ),
+        *(
+            "a: &x b",
+            "&x a: b",
+            "a: *x",
+            "a: !!str b",
+            "!!str a: b",
+            "a: !x [b]",
+            "- !!map {a: b}",
+            "{a: b}: c",
+            "- - - a",
+        ),
+        *(
+            r'"\0"',
+            r'a: "\ud800"',
+            r'"\ud800": a',
+            r"a: '\0'",
+            "a: \0",
+            "a: 'no'",
+            "a: 0025",
+            "a: -5",
+            "1: 2",
+            "null: ~",
+        ),
+        *("[" * depth + "]" * depth for depth in (strict_yaml.DEEPEST, strict_yaml.DEEPEST + 1)),
+        *("".join(f"k{n}: 1\n" for n in range(keys)) for keys in (strict_yaml.MOST_KEYS, strict_yaml.MOST_KEYS + 1)),
+        *("- 1\n" * items for items in (strict_yaml.MOST_ITEMS, strict_yaml.MOST_ITEMS + 1)),
+        "#" * (strict_yaml.LARGEST + 1),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_the_quick_way_reads_as_the_exact_one(text: str) -> None:
+    both_agree(text.encode())
+
+
+@settings(max_examples=200, deadline=None)
+@given(pieces=st.lists(_MARKS | _WORDS | st.sampled_from(["a", "b: ", "\n", "\n  ", "- ", '"']), max_size=30))
+def test_both_ways_agree_on_anything(pieces: list[str]) -> None:
+    both_agree("".join(pieces).encode("utf-8", "surrogatepass"))
+
+
 @pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
 @pytest.mark.parametrize(
     "text", [r'a: "\ud800"', r'a: "\UFFFFFFFF"', "%YAML 9" + "9" * 5000 + ".1\n--- a", "a: [1", "@"]
@@ -104,3 +170,4 @@ def test_what_is_no_yaml_is_one_fault(monkeypatch: pytest.MonkeyPatch, loader: s
 def test_the_reader_of_yaml_never_raises(content: bytes) -> None:
     read = strict_yaml.parse(content)
     assert read.root is None or kind(read.root.plain())
+    both_agree(content)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from publicsuffixlist import PSLFILE, PublicSuffixList
 
 from exporter.facts import IP
 from exporter.mail import names
@@ -201,6 +203,18 @@ def test_registrable_is_one_label_below_the_public_suffix(name: str, organisatio
 )
 def test_registered_is_what_a_registry_holds(name: str, held: str) -> None:
     assert names.registered(name) == held
+
+
+def test_the_rules_of_one_top_level_domain_say_what_the_whole_list_says() -> None:
+    whole, registries = PublicSuffixList(), PublicSuffixList(only_icann=True)
+    lines = [line.partition(" ")[0].strip("!*.") for line in Path(PSLFILE).read_text("utf-8").splitlines()]
+    rules = [line for line in lines if line and not line.startswith("//")]
+    international = [rule for rule in rules if not rule.isascii()]
+    odd = ["", ".", "a", "com.", "a..com", "a.nosuchtld", "a.nosuchtld.", "A.CO.UK.", "a.xn--zz", "a.\u212a", "*.ck"]
+    for rule in {*rules[::7], *international, *(it.encode("idna").decode() for it in international), *odd}:
+        for name in (rule, f"a.{rule}", f"a.b.{rule}", f"a.b.c.{rule}"):
+            assert names.registrable(name) == (whole.privatesuffix(name) or name)
+            assert names.registered(name) == (registries.privatesuffix(name) or name)
 
 
 @pytest.mark.parametrize(

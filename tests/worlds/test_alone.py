@@ -9,7 +9,8 @@ import pytest
 from exporter import clients
 from exporter.check_state import FindingPolicy
 from exporter.cli.discovery.checked import DomainSearch
-from exporter.cli.exit_codes import Exit, FailOn, exit_code
+from exporter.cli.exit_codes import Exit, FailOn
+from exporter.cli.judging import exit_code
 from exporter.cli.named import DomainFlags, named
 from exporter.clock import SystemClock
 from exporter.config import Nameserver, defaults, load

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from exporter.config import shipped_blocklists
-from exporter.config.build import EVERY
+from exporter.config.settings import EVERY
 from exporter.config.values import written
 from exporter.engine.catalogue import Catalogue
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists

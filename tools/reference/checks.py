@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from exporter.config.build import EVERY
+from exporter.config.settings import EVERY
 from exporter.config.values import written
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.explain import examples

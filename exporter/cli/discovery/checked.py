@@ -9,19 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from exporter.cli.discovery.search import MOST_ADDRESSES, MOST_IN_NETWORK, Found, Likely, discover
 from exporter.cli.discovery.selectors import with_selectors
 from exporter.cli.named import DomainFlags
 from exporter.facts import IP
+from exporter.late import Late
 from exporter.mail.dnsbl.blocklist import Blocklist, Lists
 from exporter.model import Target
 from exporter.net.interfaces import DnsClient
 from exporter.targets import Address, Authorisation, Domain, Greeting, KeyNamespace, Reputation
 from exporter.text import commas, listed, printable
-from exporter.views.json_report import JsonObject
-from exporter.views.report import Discovered
+
+if TYPE_CHECKING:
+    from exporter.views import report
+    from exporter.views.json_report import JsonObject
+else:
+    report = Late("exporter.views.report")
 
 OF_MACHINES = (Address, Greeting, Reputation, Authorisation)
 LooksAt: TypeAlias = Callable[[type[Target]], bool]  # does a check look at this kind?
@@ -64,9 +69,9 @@ class DomainSearch:
                 case _:
                     yield it
 
-    def discovered(self, looks_at: LooksAt) -> Discovered:
+    def discovered(self, looks_at: LooksAt) -> report.Discovered:
         """What was found. People read only of kinds of targets that a check looks at."""
-        return Discovered("; ".join(self._told(looks_at)), tuple(map(_as_json, self._found)))
+        return report.Discovered("; ".join(self._told(looks_at)), tuple(map(_as_json, self._found)))
 
     def left_out(self, looks_at: LooksAt) -> Iterator[str]:
         """What was not looked at, and how to. Nothing is said of kinds of targets that no check looks at."""

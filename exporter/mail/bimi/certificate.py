@@ -24,20 +24,26 @@ import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
+from exporter.late import Late
 from exporter.mail import names
 from exporter.mail.bimi import logo as bimi_logo
 from exporter.mail.bimi.logo import LogoSyntaxError, uncompressed
 from exporter.mail.bimi.record import SELECTOR
 from exporter.mail.certificate import Certificate, CertificateSyntaxError, read, reading
 
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+else:
+    x509 = Late("cryptography.x509")
+    serialization = Late("cryptography.hazmat.primitives.serialization")
+
 LARGEST = 64 * 1024  # octets of PEM that we are willing to read
 
-_FOR_MARKS = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.31")
-_LOGOTYPE = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.12")
+_FOR_MARKS = "1.3.6.1.5.5.7.3.31"
+_LOGOTYPE = "1.3.6.1.5.5.7.1.12"
 _CONSTRUCTED, _IA5_STRING = 0x20, 0x16  # tags of DER
 _MOST_LOGOS = 4  # of one certificate, which has one
 _BEGINNING = b"-----BEGIN CERTIFICATE-----"
@@ -82,9 +88,9 @@ def parse(text: bytes) -> MarkCertificate:
         chain = x509.load_pem_x509_certificates(text)
         place = next((place for place, it in enumerate(chain) if not _is_authority(it)), 0)
         mark = chain[place]
-        logotype = _extension(mark, _LOGOTYPE)
+        logotype = _extension(mark, x509.ObjectIdentifier(_LOGOTYPE))
         return MarkCertificate(
-            leaf=read(mark, mark.public_bytes(Encoding.DER)),
+            leaf=read(mark, mark.public_bytes(serialization.Encoding.DER)),
             for_marks=_is_for_marks(mark),
             has_logo=logotype is not None,
             logo=next(iter(logos(logotype)), None) if logotype else None,
@@ -118,9 +124,10 @@ def _is_authority(certificate: x509.Certificate) -> bool:
 
 def _is_for_marks(certificate: x509.Certificate) -> bool:
     try:
-        return _FOR_MARKS in certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return False
+    return x509.ObjectIdentifier(_FOR_MARKS) in usage
 
 
 def logos(logotype: bytes) -> list[bytes]:

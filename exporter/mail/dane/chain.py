@@ -13,14 +13,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.x509.oid import NameOID
-
+from exporter.late import Late
 from exporter.mail.certificate import CertificateSyntaxError, read, reading
 from exporter.mail.dane import tlsa as dane
 from exporter.mail.dns import TLSA
+
+if TYPE_CHECKING:
+    from cryptography import exceptions, x509
+else:
+    exceptions = Late("cryptography.exceptions")
+    x509 = Late("cryptography.x509")
 
 MOST_CERTIFICATES = 20  # of one chain looked at, since each may have to be tried as issuer of each
 
@@ -175,16 +179,16 @@ class _Issuers:
             return False
         try:
             child.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature):
+        except (ValueError, TypeError, exceptions.InvalidSignature):
             return False
-        except UnsupportedAlgorithm:
+        except exceptions.UnsupportedAlgorithm:
             self._unsure = True
             return False
         return True
 
     def _common_names(self) -> tuple[str, ...]:
         """They count where there is no name in subjectAltName (RFC 7672 section 3.2.3)."""
-        found = self._chain[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        found = self._chain[0].subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
         return tuple(str(name.value).lower() for name in found)
 
 

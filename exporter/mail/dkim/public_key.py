@@ -15,11 +15,20 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from exporter.late import Late
+
+if TYPE_CHECKING:
+    from cryptography import exceptions
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519 as eddsa
+    from cryptography.hazmat.primitives.asymmetric import rsa as rsa_keys
+else:
+    exceptions = Late("cryptography.exceptions")
+    serialization = Late("cryptography.hazmat.primitives.serialization")
+    eddsa = Late("cryptography.hazmat.primitives.asymmetric.ed25519")
+    rsa_keys = Late("cryptography.hazmat.primitives.asymmetric.rsa")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +48,10 @@ class PublicKey:
 def rsa(der: bytes) -> PublicKey:
     """Of any size, since judging it is not our business here. Raise ValueError for what is no RSA key."""
     try:
-        key = load_der_public_key(der)
-    except (ValueError, UnsupportedAlgorithm):  # its own words speak of OpenSSL, not of the key
+        key = serialization.load_der_public_key(der)
+    except (ValueError, exceptions.UnsupportedAlgorithm):  # its own words speak of OpenSSL, not of the key
         raise ValueError(f"{len(der)} bytes are not an RSA public key (cut off?)") from None
-    if not isinstance(key, RSAPublicKey):
+    if not isinstance(key, rsa_keys.RSAPublicKey):
         raise ValueError("it is a key of another type")  # noqa: TRY004  (it is the octets that are wrong)
     return PublicKey("rsa", key.key_size, _digest(key))
 
@@ -50,11 +59,12 @@ def rsa(der: bytes) -> PublicKey:
 def ed25519(raw: bytes) -> PublicKey:
     """Raise ValueError unless these are 32 octets."""
     try:
-        key = Ed25519PublicKey.from_public_bytes(raw)
+        key = eddsa.Ed25519PublicKey.from_public_bytes(raw)
     except ValueError:
         raise ValueError(f"{len(raw)} bytes, but an Ed25519 key has 32") from None
     return PublicKey("ed25519", 256, _digest(key))
 
 
-def _digest(key: RSAPublicKey | Ed25519PublicKey) -> str:
-    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+def _digest(key: rsa_keys.RSAPublicKey | eddsa.Ed25519PublicKey) -> str:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).hexdigest()

@@ -30,6 +30,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 
 from exporter.clock import Clock, began_at
 from exporter.facts import IP, Doubt, Reason
@@ -84,9 +85,8 @@ class _Offer:
 class SmtpClient:
     """One per daemon, because it remembers which hosts were silent and which versions of TLS they speak.
 
-    `dial` maps an address to the place to connect to. `authorities` are PEM certificates to trust besides the system's;
-    other octets raise CertificateSyntaxError. Without a `helo_name`, `probe` cannot be used. `interval` and `pause` are
-    those of EhloClient.
+    `dial` maps an address to the place to connect to. `authorities` are PEM certificates to trust besides the system's.
+    Without a `helo_name`, `probe` cannot be used. `interval` and `pause` are those of EhloClient.
     """
 
     def __init__(
@@ -102,7 +102,12 @@ class SmtpClient:
         pause: float = PAUSE,
     ) -> None:
         self._clock = clock
-        roots = Roots([authorities] if authorities else [], system_authorities())
+
+        @cache
+        def roots() -> Roots:
+            """Read when the first server shows a certificate. Raise OSError if no file can be opened now."""
+            return Roots([authorities] if authorities else [], system_authorities())
+
         self._context = SmtpContext(helo_name or "", clock, dial, deadlines, reading_context(), roots)
         self._egress = EgressPaths(clock, dial, at_once=at_once)
         self._ehlo = EhloClient(self._context, self._egress, interval=interval, pause=pause)

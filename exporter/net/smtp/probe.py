@@ -66,7 +66,7 @@ class SmtpContext:
     dial: Dial
     deadlines: Deadlines
     context: SSLContext
-    roots: Roots
+    roots: Callable[[], Roots]
     current: SSLContext = field(default_factory=current_context)
 
 
@@ -278,7 +278,7 @@ class SmtpProbe:
             secured = await session.secure(self._context.context, self.target.host)
         self.found = replace(self.found, secured=secured)
         try:
-            shown = self._context.roots.examine(secured.chain, self._context.clock.wall())
+            shown = self._context.roots().examine(secured.chain, self._context.clock.wall())
         except CertificateSyntaxError as unreadable:
             self._doubt(Reason.MALFORMED, str(unreadable))
             return

@@ -14,7 +14,8 @@ import pytest
 from exporter.check_state import FindingPolicy
 from exporter.cli.discovery.checked import MOST_DOMAINS, DomainSearch, LooksAt
 from exporter.cli.discovery.search import MOST_ADDRESSES
-from exporter.cli.exit_codes import Exit, FailOn, exit_code
+from exporter.cli.exit_codes import Exit, FailOn
+from exporter.cli.judging import exit_code
 from exporter.cli.named import DomainFlags, named
 from exporter.demo.nameserver import ZoneData
 from exporter.engine.plan import Plan
