@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import urllib.request
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from bench.world import OWN_CORE, Zones, address, pinned
 from exporter.config.schema import BlocklistEntry
@@ -20,8 +22,16 @@ from tests.lab.process import Endpoint, Lab, free, http, until
 HOME = Path(__file__).parent.parent
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_QUIET = 0.01  # part of a core that a process without work takes at most
+_QUIET = 0.02  # part of a core that a process without work takes at most
 STOPS_WITHIN = 60.0
+
+
+class Stall(NamedTuple):
+    """Seconds for which the loop was held, on the clock and of CPU; and where, the most frequent place first."""
+
+    wall: float
+    cpu: float
+    blame: list[str]
 
 
 class Daemon:
@@ -53,7 +63,7 @@ class Daemon:
         self.ready_after = time.monotonic() - began
         self.start_cpu = self.cpu
 
-    def __enter__(self) -> Daemon:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,6 +82,11 @@ class Daemon:
         return cpu_of(self.process.pid)
 
     @property
+    def loop_cpu(self) -> float:
+        """Seconds of CPU time of the thread that has the loop, to the nanosecond."""
+        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+    @property
     def rss(self) -> float:
         """MiB."""
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * _PAGE / 2**20
@@ -85,7 +100,9 @@ class Daemon:
 
     def get(self, path: str = "/metrics", *, packed: bool = False) -> bytes:
         """A body as it is sent, so `packed` ones are packed."""
-        request = urllib.request.Request(f"http://{self.at}{path}", headers={"Accept-Encoding": "gzip"} if packed else {})
+        request = urllib.request.Request(
+            f"http://{self.at}{path}", headers={"Accept-Encoding": "gzip"} if packed else {}
+        )
         with http.open(request, timeout=60) as response:
             return bytes(response.read())
 
@@ -94,17 +111,32 @@ class Daemon:
         found = re.findall(rb"^(deliverability_exporter_\S+) (\S+)$", self.get(), re.MULTILINE)
         return {name.decode(): float(number) for name, number in found}
 
-    def wait_until_idle(self, *, quiet: float = 1.0, within: float = 900.0) -> float:
-        """Until it takes no CPU time for so many seconds; return the CPU time up to then."""
+    def wait_until_idle(self, *, quiet: float = 1.0, least: float = _QUIET, within: float = 1800.0) -> float:
+        """Until it takes hardly any CPU time for so many seconds; return the CPU time up to then.
+
+        `least`: the part of a core that counts as work.
+        """
         end = time.monotonic() + within
         before = self.cpu
         while time.monotonic() < end:
             time.sleep(quiet)
             now = self.cpu
-            if now - before < _QUIET * quiet:
+            if now - before <= least * quiet:
                 return now
             before = now
         raise AssertionError(f"not idle within {within:g} s")
+
+    def watch(self) -> None:
+        """From now on, note what holds the loop."""
+        self.process.send_signal(signal.SIGUSR1)
+
+    def held(self) -> Stall:
+        """What has held it for longest since `watch` or the start. It is not watched any more."""
+        self.stalls.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR2)
+        until(self.stalls.exists, "it tells what held its loop", 60)
+        found = json.loads(self.stalls.read_text())
+        return Stall(found["wall"], found["cpu"], [f"{count} x {where}" for where, count in found["blame"]])
 
     def reload(self) -> None:
         self.process.send_signal(signal.SIGHUP)
@@ -127,14 +159,15 @@ def runs(numbers: dict[str, float], checks: Iterable[str]) -> float:
 
 def asked(numbers: dict[str, float]) -> float:
     """Questions sent to name servers."""
-    return sum(number for name, number in numbers.items() if name.startswith("deliverability_exporter_dns_queries_total"))
+    return sum(
+        number for name, number in numbers.items() if name.startswith("deliverability_exporter_dns_queries_total")
+    )
 
 
 def cpu_of(pid: int) -> float:
     """Of threads that have ended, too, as the kernel adds them up."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICK
-
 
 
 def configuration(
@@ -145,10 +178,11 @@ def configuration(
     without: Collection[str] = (),
     every: Mapping[str, str],
     pace: int = 100_000,
+    list_pace: int = 100_000,
 ) -> str:
     """All of the zones' domains, senders and lists. `only` these checks are made, or all `without` some.
 
-    `pace`: questions a second in all. Each list may get as many.
+    Questions a second: `pace` in all, and `list_pace` to each list.
     """
     off = sorted(it for it in catalogue.load().checks if (only and it not in only) or it in without)
     servers = ", ".join(f"'{host}:{port}'" for host, port in nameservers)
@@ -161,12 +195,14 @@ def configuration(
         "limits: {series: 10000000}",
         *(["blocklists:"] if zones.lists else ["blocklists: []"]),
     ]
-    own = f", queries_per_second: {pace}" if "queries_per_second" in BlocklistEntry.model_fields else ""
+    own = f", queries_per_second: {list_pace}" if "queries_per_second" in BlocklistEntry.model_fields else ""
     for number, zone in enumerate(zones.list_zones):
         lines.append(f"  - {{name: bl{number}, zone: {zone}{own}}}")
     lines.append("senders:" if zones.addresses else "senders: []")
-    for number in range(zones.addresses):
-        lines.append(f"  - {{name: s{number}, addresses: [{address(number)}], helo: out{number}.bench-provider.net}}")
+    lines += [
+        f"  - {{name: s{number}, addresses: [{address(number)}], helo: out{number}.bench-provider.net}}"
+        for number in range(zones.addresses)
+    ]
     lines.append("domains:" if zones.domains else "domains: []")
     for number in range(zones.domains):
         sender = f"senders: [s{number}], " if number < zones.addresses else ""

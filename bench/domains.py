@@ -42,8 +42,9 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 def domain(house: Lab, server: Endpoint, zones: Zones) -> tuple[float, float, float, float]:
-    """Milliseconds of CPU for a domain that is new, for one that is not, and how many of these in a second; then their
-    questions."""
+    """Milliseconds of CPU for a domain that is new and for one that is not; of these, how many in a second, and the
+    questions of each.
+    """
     number = zones.domains
     with Daemon(house, configuration([server], zones, only=CHECKS, every={"default": "1h"})) as daemon:
         cost = daemon.wait_until_idle(quiet=0.5) - daemon.start_cpu

@@ -9,7 +9,6 @@ import json
 import sys
 import time
 import warnings
-from typing import Any
 
 
 def main() -> None:
@@ -23,15 +22,18 @@ def main() -> None:
         import spf  # noqa: PLC0415  (the other environment's)
 
         dns.resolver.default_resolver = resolver
-        ask: Any = lambda domain: spf.check2(i="11.0.0.1", s=f"a@{domain}", h=f"out1.{domain}")[0] == "pass"
+
+        def ask(domain: str) -> bool:
+            return bool(spf.check2(i="11.0.0.1", s=f"a@{domain}", h=f"out1.{domain}")[0] == "pass")
+
     else:
         import checkdmarc.dmarc  # noqa: PLC0415  (the other environment's)
         import checkdmarc.spf  # noqa: PLC0415
 
-        ask = lambda domain: (
-            checkdmarc.spf.check_spf(domain, resolver=resolver)["valid"]
-            and checkdmarc.dmarc.check_dmarc(domain, resolver=resolver)["valid"]
-        )
+        def ask(domain: str) -> bool:
+            spf_result = checkdmarc.spf.check_spf(domain, resolver=resolver)
+            return bool(spf_result["valid"] and checkdmarc.dmarc.check_dmarc(domain, resolver=resolver)["valid"])
+
     assert ask(domains[0])
     began = time.process_time()
     good = sum(bool(ask(domain)) for domain in domains)

@@ -35,7 +35,7 @@ def pinned(core: int) -> list[str]:
 
 
 def drive_from_the_other_core() -> None:
-    """This process asks and waits. It must not take time from what is measured."""
+    """A process that only asks and waits must not take time from what is measured."""
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) > 1:
         os.sched_setaffinity(0, {allowed[SERVERS_CORE]})
@@ -76,13 +76,17 @@ class Zones:
         yield ".", _head(".", 300)
         yield "com.", _head("com.", 300)
         yield "net.", _head("net.", self.ttl) + "".join(self._of_domains())
-        yield "11.in-addr.arpa.", _head("11.in-addr.arpa.", self.ttl) + "".join(
-            f"{reverse(it)}.in-addr.arpa. PTR out{it}.bench-provider.net.\n" for it in range(self.addresses)
+        yield (
+            "11.in-addr.arpa.",
+            _head("11.in-addr.arpa.", self.ttl)
+            + "".join(f"{reverse(it)}.in-addr.arpa. PTR out{it}.bench-provider.net.\n" for it in range(self.addresses)),
         )
         for number, zone in enumerate(self.list_zones):
             listed = ["2.0.0.127", *(reverse(it) for it in self.listed(number))]
-            yield f"{zone}.", _head(f"{zone}.", 300) + "".join(
-                f'{it}.{zone}. A 127.0.0.2\n{it}.{zone}. TXT "see https://{zone}/"\n' for it in listed
+            yield (
+                f"{zone}.",
+                _head(f"{zone}.", 300)
+                + "".join(f'{it}.{zone}. A 127.0.0.2\n{it}.{zone}. TXT "see https://{zone}/"\n' for it in listed),
             )
 
     def _of_domains(self) -> Iterator[str]:
@@ -162,6 +166,35 @@ def rbldnsd(lab: Lab, zones: Zones, name: str = "rbldnsd", *, silent: Sequence[i
     command = ["rbldnsd", "-n", *who, "-w", str(home), "-b", f"{at.host}/{at.port}", *served]
     asked = next(zone for number, zone in enumerate(zones.list_zones) if number not in silent)
     lab.start(name, [*pinned(SERVERS_CORE), *command], lambda: answers(at, f"2.0.0.127.{asked}", "A"), within=60)
+    return at
+
+
+def unbound(lab: Lab, server: Endpoint, name: str, *, silent: Sequence[str] = ()) -> Endpoint:
+    """A resolver that asks the server for domains. To questions about the `silent` ones no answer comes."""
+    at, home = free(), lab.folder(name)
+    dropped = "".join(f'  local-zone: "{it}." deny\n' for it in silent)
+    stubs = "".join(f'stub-zone:\n  name: "{it}"\n  stub-addr: {server.host}@{server.port}\n' for it in ("net", "com"))
+    config = lab.write(
+        f"{name}.conf",
+        f"""server:
+  interface: {at.host}@{at.port}
+  outgoing-interface: 127.0.0.1
+  username: ""
+  chroot: ""
+  directory: "{home}"
+  pidfile: ""
+  use-syslog: no
+  do-daemonize: no
+  do-not-query-localhost: no
+  do-ip6: no
+  num-threads: 1
+  module-config: "iterator"
+{dropped}remote-control:
+  control-enable: no
+{stubs}""",
+    )
+    command = [*pinned(SERVERS_CORE), "unbound", "-d", "-c", str(config)]
+    lab.start(name, command, lambda: answers(at, "bench-d1.net", "MX"), within=60)
     return at
 
 
