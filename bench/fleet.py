@@ -103,9 +103,8 @@ def lived(house: Lab, number: int, interval: int, name: str = "exporter") -> Lif
         _first_pass(daemon, life, number)
         time.sleep(interval)
         _window(daemon, life, interval)
-        cpu = daemon.cpu
+        loaded, cpu = daemon.numbers()[_LOADED], daemon.cpu
         daemon.reload()
-        loaded = daemon.numbers()[_LOADED]
         until(lambda: daemon.numbers()[_LOADED] > loaded, "it has read its configuration again", 300, every=1)
         life.reload_cpu = daemon.cpu - cpu
         life.stop = daemon.stop()

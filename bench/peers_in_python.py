@@ -28,7 +28,7 @@ def main() -> None:
 
     else:
         import checkdmarc.dmarc  # noqa: PLC0415  (the other environment's)
-        import checkdmarc.spf  # noqa: PLC0415
+        import checkdmarc.spf  # noqa: PLC0415  (the other environment's)
 
         def ask(domain: str) -> bool:
             spf_result = checkdmarc.spf.check_spf(domain, resolver=resolver)

@@ -11,7 +11,9 @@ import json
 import os
 import platform
 import re
+import signal
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -101,6 +103,7 @@ def tell(rows: Sequence[Row]) -> None:
 def lab() -> Iterator[Lab]:
     """A lab on the core of the servers; its logs are printed when something fails."""
     drive_from_the_other_core()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started ends too
     with Lab() as opened:
         try:
             yield opened
