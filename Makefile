@@ -8,6 +8,7 @@
 #              drawn at three widths and in both themes, into .venv/pictures; in 6 minutes
 # make torture every attack at its full size, in less than an hour; by hand and before a release
 # make mutants  changes of the core, a sample of SAMPLE of each file: how many do its tests notice? by hand
+# make bench  what each kind of work costs, beside other programs; by hand, in an hour; BENCH=--full is the whole fleet
 # make docs    make again what is made from the code: rules, dashboards, the reference, tables of documents
 # make pictures  draw the pages of a fleet again, for the documents; as root
 # make lock    choose the pinned packages anew, from pyproject.toml
@@ -24,6 +25,9 @@ TOOLS := unbound:unbound nsd:nsd rbldnsd:rbldnsd postconf:postfix prometheus:pro
 	amtool:prometheus-alertmanager faketime:faketime chromium:chromium ip:iproute2
 # What builds and runs the image where no container engine is.
 BUILDERS := buildah:buildah podman:podman runc:runc mmdebstrap:mmdebstrap
+# Name servers to measure with, and other programs to compare with.
+RIVALS := knotd:knot rbldnsd:rbldnsd unbound:unbound dnsperf:dnsperf \
+	prometheus-blackbox-exporter:prometheus-blackbox-exporter
 # Mail servers that Debian does not install beside another.
 SERVERS := exim4:exim4-daemon-light smtpd:opensmtpd
 
@@ -31,7 +35,7 @@ SERVERS := exim4:exim4-daemon-light smtpd:opensmtpd
 WORKERS ?= 2
 SPREAD := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: run test quick lint format test-slow drill torture mutants tools builders docs pictures lock clean
+.PHONY: run test quick lint format test-slow drill torture mutants bench tools builders docs pictures lock clean
 
 run: .venv/.for-run
 	$(BIN)/deliverability-exporter demo
@@ -62,6 +66,10 @@ torture: .venv/.for-test tools
 
 mutants: .venv/.for-test
 	$(BIN)/python -m tools.mutants $(or $(SAMPLE),30)
+
+bench: .venv/.for-test
+	@.ci/ask ".ci/ensure $(RIVALS)"
+	$(BIN)/python -m bench.table $(BENCH)
 
 # At a terminal, whoever starts this is asked before anything is installed on the machine.
 tools:

@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.fleet_world import process
-from bench.rule_costs import WINDOW, Cost, Prometheus, prometheus, serve
+from bench.rule_costs import WINDOW, Cost, Prometheus, process, prometheus, serve
 from bench.steady_fleet import CATALOGUE, Shape
 from exporter.publish.rules import Style, groups
 from exporter.publish.thresholds import Thresholds

@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import time
+from pathlib import Path
 
-from bench.fleet import memory
 from bench.steady_fleet import CATALOGUE, Shape, SteadyFleet
 from exporter.check_state import FindingPolicy
 from exporter.cli.serve import seldom_collect_all
@@ -21,6 +22,11 @@ from exporter.engine.store import Store
 from exporter.views.fleet.selection import Selection
 from exporter.views.site import Site
 from tests.support.planted_fleet import PlantedFleet
+
+
+def memory() -> float:
+    """MiB of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def pages(site: Site, domain: str, ip: str) -> dict[str, object]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -37,6 +38,18 @@ HOW = ("count", "steady", "usual")  # recorded of exporters and of targets
 _EVALUATION = "github.com/prometheus/prometheus/rules.(*Group).Eval"
 _COLLECTOR = "runtime.gcBgMarkWorker"
 _http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@contextlib.contextmanager
+def process(target: Callable[..., None], *arguments: Any) -> Iterator[int]:
+    """Its port."""
+    near, far = multiprocessing.Pipe()
+    running = multiprocessing.Process(target=target, args=(far, *arguments), daemon=True)
+    running.start()
+    try:
+        yield near.recv()
+    finally:
+        running.kill()
 
 
 def serve(ready: Connection, shape: Shape) -> None:
