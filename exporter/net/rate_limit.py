@@ -42,12 +42,15 @@ class TokenBucket:
 
 
 class RateLimiter:
-    """Limits all questions together, and those under each zone (the longest match decides)."""
+    """Limits all questions together (`everything`), and those under each zone (the longest match decides).
+
+    Who asks many questions at once takes moments of the buckets, and waits for them by itself: first for its zone's.
+    """
 
     def __init__(self, clock: Clock, per_second: float, zones: Mapping[str, float] | None = None) -> None:
         """Raise ValueError for a rate that is not above zero."""
         self._clock = clock
-        self._all = TokenBucket(per_second)
+        self.everything = TokenBucket(per_second)
         self._zones = {zone: TokenBucket(rate) for zone, rate in (zones or {}).items()}
         self._depths = sorted({zone.count(".") + 1 for zone in self._zones}, reverse=True)
 
@@ -56,14 +59,14 @@ class RateLimiter:
 
         It waits for its zone first, so a question for a slow zone does not delay others.
         """
-        zone = self._zone(question.name)
-        return (zone is None or await self._wait(zone, latest)) and await self._wait(self._all, latest)
+        zone = self.zone(question.name)
+        return (zone is None or await self._wait(zone, latest)) and await self._wait(self.everything, latest)
 
     def charge(self, question: Question) -> None:
         """Count a repetition. It cannot wait, so later questions wait longer."""
         now = self._clock.monotonic()
-        self._all.take(now)
-        zone = self._zone(question.name)
+        self.everything.take(now)
+        zone = self.zone(question.name)
         if zone is not None:
             zone.take(now)
 
@@ -76,7 +79,10 @@ class RateLimiter:
             await asyncio.sleep(moment - now)
         return True
 
-    def _zone(self, name: str) -> TokenBucket | None:
+    def zone(self, name: str) -> TokenBucket | None:
+        """What limits the questions for that name, besides the limit of all."""
+        if name in self._zones:
+            return self._zones[name]
         for depth in self._depths:
             labels = name.rsplit(".", depth)
             suffix = name if len(labels) <= depth else name[len(labels[0]) + 1 :]

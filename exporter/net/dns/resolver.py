@@ -25,7 +25,9 @@ from exporter.mail.dns import Question, Reply, Status
 from exporter.net.dns import wire
 from exporter.net.dns.attempts import Attempts, Response, UpstreamState
 from exporter.net.dns.cache import Cache
+from exporter.net.dns.sweep import Settles, Sweeps
 from exporter.net.dns.upstream import Upstream, UpstreamStats
+from exporter.net.dns.window import Window
 from exporter.net.rate_limit import RateLimiter
 from exporter.text import printable
 
@@ -87,8 +89,11 @@ class Resolver:
         self._queue_timeout = queue_timeout
         self._limiter = RateLimiter(clock, queries_per_second, zones)
         self._cache = Cache(clock)
-        self._slots = asyncio.Semaphore(MOST_IN_FLIGHT)
+        self._slots = Window(MOST_IN_FLIGHT)
         self._servers = [UpstreamState(Upstream(host, port)) for host, port in dict.fromkeys(nameservers)]
+        self._sweeps = Sweeps(
+            self._servers, self._limiter, self._slots, clock, timeout=timeout, queue_timeout=queue_timeout
+        )
         self._asking: dict[Question, asyncio.Task[Reply]] = {}
         self._tasks: set[asyncio.Task[Reply]] = set()
         self._closed = False
@@ -105,6 +110,7 @@ class Resolver:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._sweeps.close()
         for server in self._servers:
             server.upstream.close()
 
@@ -135,6 +141,10 @@ class Resolver:
             if task.cancelled() and not (me and me.cancelling()):
                 return _closed(question)
             raise
+
+    async def sweep(self, queries: Sequence[wire.Query], settles: Settles, zones: Sequence[str] = ()) -> list[int]:
+        """Ask many questions past the cache, and return the places of those that `ask` must answer: sweep.py."""
+        return [*range(len(queries))] if self._closed else await self._sweeps.sweep(queries, settles, zones)
 
     def forget_answers(self) -> None:
         """Ask everything anew: what was answered so far cannot be believed, nor what is asked just now."""

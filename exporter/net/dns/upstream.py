@@ -10,6 +10,8 @@ The rules:
 
 - A question leaves from one of PORTS connected sockets, whose ports the system chooses at random. A socket is replaced
   after USES questions or AGE seconds.
+- Questions of a sweep (sweep.py) leave from PORTS sockets of their own, by the same rules. No loop watches these: they
+  are drained, because a wake-up for each of many answers costs more than the answer.
 - A question has a random id, which is never used twice on the same socket.
 - An answer comes from the nameserver's address, has the id of a question that waits, and repeats that question octet
   by octet. Any other datagram is counted and ignored.
@@ -73,27 +75,39 @@ class Upstream:
         self._host, self._port = host, port
         self._family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
         self._scope = ip.scope_id if isinstance(ip, IPv6Address) else None
-        self._ports: list[_Port] = []
-        self._retired: set[_Port] = set()
+        self._watched = _Pool(partial(self._open, watched=True))
+        self._drained = _Pool(partial(self._open, watched=False))
         self._suspicious_until = float("-inf")
-        self._slot = 0
 
     @property
     def suspects_spoofing(self) -> bool:
-        return asyncio.get_running_loop().time() < self._suspicious_until
+        return self.suspects(asyncio.get_running_loop().time())
+
+    def suspects(self, now: float) -> bool:
+        """Is somebody guessing? `now` is the loop's time."""
+        return now < self._suspicious_until
 
     def send(self, query: Query, deliver: Deliver) -> Callable[[], None]:
         """Send one datagram, and return a function that gives it up. `deliver` gets the answer or the error.
 
         Raise OSError if it cannot be sent at all.
         """
-        self.stats.queries += 1
-        port = self._pick()
-        try:
-            return port.send(query, deliver)
-        except ConnectionError as error:  # an ICMP message about an earlier datagram
-            self._broken(port, error)
-            return self._pick().send(query, deliver)
+        port, number = self._send(self._watched, query, deliver, asyncio.get_running_loop().time())
+        return partial(port.give_up, number)
+
+    def post(self, query: Query, deliver: Deliver, now: float) -> Callable[[OSError], None]:
+        """Like `send`, but nothing arrives until `drain`. The returned function gives the question an error instead."""
+        port, number = self._send(self._drained, query, deliver, now)
+        return partial(port.end, number)
+
+    def drain(self, most: int) -> int:
+        """Deliver at most so many datagrams to questions that were posted, and return how many were read."""
+        read = 0
+        for port in self._drained.waiting():
+            read += port.drain(most - read)
+            if read >= most:
+                break
+        return read
 
     async def stream(self, query: Query) -> bytes:
         """Ask over TCP and return the answer; raise OSError or EOFError when there is none."""
@@ -112,24 +126,20 @@ class Upstream:
                 await writer.wait_closed()
 
     def close(self) -> None:
-        for port in (*self._ports, *self._retired):
-            port.close()
-        self._ports.clear()
-        self._retired.clear()
+        self._watched.close()
+        self._drained.close()
 
-    def _pick(self) -> _Port:
-        now = asyncio.get_running_loop().time()
-        if len(self._ports) < PORTS:
-            self._ports.append(self._open(now))
-            return self._ports[-1]
-        self._slot = (self._slot + 1) % PORTS
-        port = self._ports[self._slot]
-        if port.uses >= USES or now - port.born > AGE:
-            self._ports[self._slot] = self._open(now)
-            self._retire(port)
-        return self._ports[self._slot]
+    def _send(self, pool: _Pool, query: Query, deliver: Deliver, now: float) -> tuple[_Port, int]:
+        self.stats.queries += 1
+        port = pool.pick(now)
+        try:
+            return port, port.send(query, deliver)
+        except ConnectionError as error:  # an ICMP message about an earlier datagram
+            self._broken(port, error)
+            port = pool.pick(now)
+            return port, port.send(query, deliver)
 
-    def _open(self, now: float) -> _Port:
+    def _open(self, now: float, *, watched: bool) -> _Port:
         sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             place: tuple[str, int] | tuple[str, int, int, int] = (self._host, self._port)
@@ -139,18 +149,8 @@ class Upstream:
         except OSError:
             sock.close()
             raise
-        return _Port(sock, now, self.stats, self._broken, self._attacked, self._emptied)
-
-    def _retire(self, port: _Port) -> None:
-        if port.waiting:
-            self._retired.add(port)  # those who still wait there may yet be answered
-        else:
-            port.close()
-
-    def _emptied(self, port: _Port) -> None:
-        if port in self._retired:
-            self._retired.discard(port)
-            port.close()
+        emptied = self._watched.emptied if watched else self._drained.emptied
+        return _Port(sock, now, self.stats, self._broken, self._attacked, emptied, watched=watched)
 
     def _attacked(self, port: _Port) -> None:
         self._suspicious_until = asyncio.get_running_loop().time() + SUSPICION
@@ -158,11 +158,58 @@ class Upstream:
 
     def _broken(self, port: _Port, error: OSError) -> None:
         """Close the socket: after an error, libuv (and so uvloop) does not watch it any more."""
+        self._watched.remove(port)
+        self._drained.remove(port)
+        port.fail(error)
+        port.close()
+
+
+class _Pool:
+    """PORTS sockets in turn, and those that were replaced while somebody still waits there."""
+
+    __slots__ = ("_open", "_ports", "_retired", "_slot")
+
+    def __init__(self, open_one: Callable[[float], _Port]) -> None:
+        self._open = open_one
+        self._ports: list[_Port] = []
+        self._retired: set[_Port] = set()
+        self._slot = 0
+
+    def pick(self, now: float) -> _Port:
+        """The socket whose turn it is; a new one if that is worn out. Raise OSError if there can be none."""
+        if len(self._ports) < PORTS:
+            self._ports.append(self._open(now))
+            return self._ports[-1]
+        self._slot = (self._slot + 1) % PORTS
+        port = self._ports[self._slot]
+        if port.uses < USES and now - port.born <= AGE:
+            return port
+        self._ports[self._slot] = new = self._open(now)
+        if port.waiting:
+            self._retired.add(port)  # those who still wait there may yet be answered
+        else:
+            port.close()
+        return new
+
+    def waiting(self) -> list[_Port]:
+        """Those on which somebody waits."""
+        return [port for port in (*self._ports, *self._retired) if port.waiting]
+
+    def emptied(self, port: _Port) -> None:
+        if port in self._retired:
+            self._retired.discard(port)
+            port.close()
+
+    def remove(self, port: _Port) -> None:
         if port in self._ports:
             self._ports.remove(port)
         self._retired.discard(port)
-        port.fail(error)
-        port.close()
+
+    def close(self) -> None:
+        for port in (*self._ports, *self._retired):
+            port.close()
+        self._ports.clear()
+        self._retired.clear()
 
 
 class _Port:
@@ -172,11 +219,13 @@ class _Port:
         "_attacked",
         "_broken",
         "_emptied",
+        "_ids",
         "_late",
         "_loop",
         "_sock",
         "_traffic",
         "_unexpected",
+        "_watched",
         "born",
         "uses",
         "waiting",
@@ -190,6 +239,8 @@ class _Port:
         broken: Callable[[_Port, OSError], None],
         attacked: Callable[[_Port], None],
         emptied: Callable[[_Port], None],
+        *,
+        watched: bool,
     ) -> None:
         self.born = now
         self.uses = 0
@@ -202,18 +253,50 @@ class _Port:
         self._attacked = attacked
         self._emptied = emptied
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(sock, self._readable)
+        self._ids = memoryview(os.urandom(2 * USES)).cast("H").tolist()
+        self._watched = watched
+        if watched:
+            self._loop.add_reader(sock, self._readable)
 
-    def send(self, query: Query, deliver: Deliver) -> Callable[[], None]:
-        number = int.from_bytes(os.urandom(2))
+    def send(self, query: Query, deliver: Deliver) -> int:
+        """Send one datagram, and return its id."""
+        number = self._ids.pop() if self._ids else int.from_bytes(os.urandom(2))
         while number in self._late or number in self.waiting:
             number = int.from_bytes(os.urandom(2))
-        message = number.to_bytes(2) + query.tail
         self.uses += 1
         with suppress(BlockingIOError):  # a full buffer is a lost datagram
-            self._sock.send(message)
+            self._sock.send(number.to_bytes(2) + query.tail)
         self.waiting[number] = (query, deliver)
-        return partial(self._give_up, number)
+        return number
+
+    def drain(self, most: int) -> int:
+        """Read and deliver at most so many datagrams. How many were read; as many as that if there may be more."""
+        for read in range(most):
+            try:
+                message = self._sock.recv(LARGEST_UDP)
+            except BlockingIOError:
+                return read
+            except OSError as error:  # an ICMP message; whose question it was about is not told
+                self._broken(self, error)
+                return read
+            self._receive(message)
+            if self._sock.fileno() < 0:
+                return read
+        return most
+
+    def give_up(self, number: int) -> None:
+        """Nobody waits for the answer to that question any more."""
+        found = self.waiting.pop(number, None)
+        if found:
+            self._late[number] = found[0]
+            self._done()
+
+    def end(self, number: int, error: OSError) -> None:
+        """The same, if it still waits; it gets the error."""
+        found = self.waiting.get(number)
+        if found:
+            self.give_up(number)
+            found[1](error)
 
     def fail(self, error: OSError) -> None:
         """Give the error to all questions that wait here."""
@@ -223,31 +306,16 @@ class _Port:
             deliver(error)
 
     def close(self) -> None:
-        self._loop.remove_reader(self._sock)
+        if self._watched:
+            self._loop.remove_reader(self._sock)
         self._sock.close()
 
-    def _give_up(self, number: int) -> None:
-        found = self.waiting.pop(number, None)
-        if found:
-            self._late[number] = found[0]
-            self._done()
+    def _readable(self) -> None:
+        self.drain(AT_ONCE)
 
     def _done(self) -> None:
         if not self.waiting:
             self._emptied(self)
-
-    def _readable(self) -> None:
-        for _ in range(AT_ONCE):
-            try:
-                message = self._sock.recv(LARGEST_UDP)
-            except BlockingIOError:
-                return
-            except OSError as error:  # an ICMP message; whose question it was about is not told
-                self._broken(self, error)
-                return
-            self._receive(message)
-            if self._sock.fileno() < 0:
-                return
 
     def _receive(self, message: bytes) -> None:
         number = int.from_bytes(message[:2])
