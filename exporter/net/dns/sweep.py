@@ -235,9 +235,8 @@ class Sweeps:
         self._window.release()
         upstream = server.upstream
         if isinstance(what, bytes):
-            server.silent = False
+            server.spoke(self._now, self._now - sent)
             self._unheard[server], self._heard_at[server] = 0, self._now
-            upstream.stats.seconds.observe(self._now - sent)
             upstream.stats.responses[self._judge(sweep, place, server, what)] += 1
         elif what is _SILENCE:
             upstream.stats.responses[Status.TIMEOUT] += 1
