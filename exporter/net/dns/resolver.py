@@ -174,6 +174,10 @@ class Resolver:
         self._caches = self._new_caches()
         self._asking.clear()
 
+    def change_rates(self, queries_per_second: float, zones: Mapping[str, float]) -> None:
+        """Other rate limits from now on. Nothing that waits or is cached is lost."""
+        self._limiter.change(queries_per_second, zones)
+
     def _new_caches(self) -> tuple[Cache, Cache]:
         """For zones without a rate limit of their own, and for those with one."""
         return Cache(self._clock), Cache(self._clock, MOST_OF_ZONES)
