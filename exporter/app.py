@@ -40,7 +40,7 @@ from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
 from exporter.facts import Reason
 from exporter.files import PATIENCE, Files, Reader
-from exporter.model import Check, Door, Target
+from exporter.model import Check, Target
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.dnsbl.snapshot import readable
 from exporter.targets import looked_up
@@ -232,7 +232,7 @@ class Daemon:
             if clients is not None:
                 self._retired.add(clients, max(it.timeout for it in self._catalogue.checks.values()))
             clients = self._clients = self._open_clients(settings, self._blocklists, self._clock)
-        clients.mail.unreachable.interval = settings.visit_interval(Door.SMTP)
+        clients.adapt(settings)
         self._settings = settings
         anew = self.exposition.configure(settings)
         self._confirmations.policy = self.exposition.policy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -24,8 +25,6 @@ from exporter.net.rdap import RdapClient
 from exporter.net.smtp.client import SmtpClient
 from exporter.net.smtp.ehlo import PAUSE
 from exporter.targets import OwnResolver
-
-LIST_PACE = 50.0  # questions a second to one blocklist, so that its operator does not block us
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,11 @@ class Clients:
             states=states,
             authoritative=self.authoritative,
         )
+
+    def adapt(self, settings: Settings) -> None:
+        """Take over what a reload may change without other clients: nothing that they remember is lost."""
+        self.dns.change_rates(settings.queries_per_second, _rates(settings))
+        self.mail.unreachable.interval = settings.visit_interval(Door.SMTP)
 
     async def close(self) -> None:
         await self.dns.close()
@@ -105,7 +109,7 @@ def open_clients(
         clock,
         timeout=settings.dns_timeout,
         queries_per_second=settings.queries_per_second,
-        zones={blocklist.zone: LIST_PACE for blocklist in settings.blocklists},
+        zones=_rates(settings),
     )
     interval = settings.visit_interval(Door.EHLO)
     mail = SmtpClient(settings.helo_name, clock, dial=dial, authorities=authorities, interval=interval, pause=pause)
@@ -113,6 +117,14 @@ def open_clients(
     servers = AuthoritativeClient(clock, dial=dial, timeout=settings.dns_timeout)
     registries = RdapClient(web, clock, settings.rdap_bootstrap, pause=min(pause, rdap.PAUSE))
     return Clients(dns, servers, mail, blocklists, web, registries, clock)
+
+
+def _rates(settings: Settings) -> dict[str, float]:
+    """Questions a second by zone. If two lists share a zone, both keep to the lower rate."""
+    rates: dict[str, float] = {}
+    for blocklist in settings.blocklists:
+        rates[blocklist.zone] = min(blocklist.queries_per_second, rates.get(blocklist.zone, math.inf))
+    return rates
 
 
 def resolve_system_nameservers(settings: Settings, files: Files | None = None) -> Settings:
@@ -132,8 +144,7 @@ def sees_differently(before: Settings, after: Settings) -> bool:
     """Does a reload need other clients?"""
 
     def sight(settings: Settings) -> tuple[object, ...]:
-        zones = {blocklist.zone for blocklist in settings.blocklists}
-        dns = settings.nameservers, settings.dns_timeout, settings.queries_per_second, zones
+        dns = settings.nameservers, settings.dns_timeout
         return dns, settings.helo_name, settings.visit_interval(Door.EHLO), settings.rdap_bootstrap
 
     return sight(before) != sight(after)

@@ -48,7 +48,8 @@ DOORS = {
     "apscheduler": "engine/schedule.py",
     "bcrypt": "views/authentication.py",
     "cryptography": "mail/bimi/certificate.py mail/certificate.py mail/dane/chain.py mail/dkim/public_key.py demo/*.py",
-    "dns": "net/dns/resolver.py net/dns/wire.py net/planned/zone_file.py demo/nameserver.py demo/zoneserver.py",
+    "dns": "net/dns/wire.py net/dns/plain.py net/dns/extended_errors.py net/planned/zone_file.py demo/nameserver.py "
+    "demo/zoneserver.py",
     "email_validator": "mail/mailbox.py",
     "idna": "mail/names.py",
     "jinja2": "views/pages.py",

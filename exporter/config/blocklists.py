@@ -42,7 +42,7 @@ class BlocklistReader:
             self.problems.report(where, f"names no list of the shipped catalogue, and has no zone; {hint}")
             return None
         given: dict[str, Any] = {"name": entry.name}
-        for key in ("lists", "severity", "queries_per_day"):
+        for key in ("lists", "severity", "queries_per_day", "queries_per_second"):
             if getattr(entry, key) is not None:
                 given[key] = getattr(entry, key)
         if sources:

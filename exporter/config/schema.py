@@ -19,7 +19,7 @@ from exporter.config.fields import CatalogueId, Given, OrWord, Parsed, Short, Wh
 from exporter.config.values import SYSTEM, Nameserver, Network
 from exporter.engine import catalogue
 from exporter.facts import IP, Severity
-from exporter.mail.dnsbl.blocklist import Lists
+from exporter.mail.dnsbl.blocklist import PER_SECOND, Lists
 from exporter.mail.rdap import IANA
 from exporter.model import Door
 
@@ -206,6 +206,9 @@ class BlocklistEntry(Keys):
     queries_per_day: Maybe[Annotated[int, Whole(1, 1_000_000_000)]] = Field(
         None,
         description="the most questions a day. Default: what the catalogue knows, no limit for a list of your own",
+    )
+    queries_per_second: Maybe[Annotated[int, Whole(1, 100_000)]] = Field(
+        None, description=f"the most questions in one second. Default: {PER_SECOND}"
     )
 
 

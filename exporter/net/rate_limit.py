@@ -5,12 +5,11 @@ So questions must wait, in order, without a loop that looks again and again.
 
 The idea: a token bucket without tokens (the generic cell rate algorithm, ITU-T I.371). It keeps one number: the moment
 at which the next question is exactly on time. A question that comes too early takes the next free moment, moves the
-number on by one interval, and sleeps until its moment. So the first question that comes is the first that leaves.
+number on by one interval, and waits until its moment. So the first question that comes is the first that leaves.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from exporter.clock import Clock
@@ -25,11 +24,15 @@ class TokenBucket:
     __slots__ = ("_due", "_gap", "_slack")
 
     def __init__(self, rate: float) -> None:
+        self.change(rate)
+        self._due = float("-inf")
+
+    def change(self, rate: float) -> None:
+        """Another rate from now on, behind the moments that are taken. Raise ValueError if it is not above zero."""
         if not rate > 0:
             raise ValueError("a rate must be above zero")
         self._gap = 1 / rate
         self._slack = max(0.0, BURST - self._gap)
-        self._due = float("-inf")
 
     def take(self, now: float, latest: float = float("inf")) -> float | None:
         """Take the next free moment, and return it. If it is after `latest`, take nothing and return None."""
@@ -54,16 +57,17 @@ class RateLimiter:
         """Raise ValueError for a rate that is not above zero."""
         self._clock = clock
         self.everything = TokenBucket(per_second)
-        self._zones = {zone: TokenBucket(rate) for zone, rate in (zones or {}).items()}
+        self._zones: dict[str, TokenBucket] = {}
+        self.change(per_second, zones or {})
+
+    def change(self, per_second: float, zones: Mapping[str, float]) -> None:
+        """Other rates from now on. A question that has its moment keeps it, and later ones wait behind it."""
+        self.everything.change(per_second)
+        before, self._zones = self._zones, {}
+        for zone, rate in zones.items():
+            bucket = self._zones[zone] = before.get(zone) or TokenBucket(rate)
+            bucket.change(rate)
         self._depths = sorted({zone.count(".") + 1 for zone in self._zones}, reverse=True)
-
-    async def acquire(self, question: Question, latest: float) -> bool:
-        """Wait until the question may leave; False at once if that is after `latest` (monotonic seconds).
-
-        It waits for its zone first, so a question for a slow zone does not delay others.
-        """
-        zone = self.zone(question.name)
-        return (zone is None or await self._wait(zone, latest)) and await self._wait(self.everything, latest)
 
     def charge(self, question: Question) -> None:
         """Count a repetition. It cannot wait, so later questions wait longer."""
@@ -72,15 +76,6 @@ class RateLimiter:
         zone = self.zone(question.name)
         if zone is not None:
             zone.take(now)
-
-    async def _wait(self, bucket: TokenBucket, latest: float) -> bool:
-        now = self._clock.monotonic()
-        moment = bucket.take(now, latest)
-        if moment is None:
-            return False
-        if moment > now:
-            await asyncio.sleep(moment - now)
-        return True
 
     def zone(self, name: str) -> TokenBucket | None:
         """What limits the questions for that name, besides the limit of all."""

@@ -62,13 +62,22 @@ def test_a_zone_with_a_key_comes_from_a_file_or_the_environment_and_brings_the_s
 ) -> None:
     Path("zen").write_text(f"{SECRET}.zen.dq.spamhaus.net\n")
     monkeypatch.setenv("DBL", f"{SECRET}.dbl.dq.spamhaus.net")
-    text = "blocklists: [{name: spamhaus-zen, zone_file: zen}, {name: spamhaus-dbl, zone_env: DBL, queries_per_day: 5}]"
+    text = "blocklists: [{name: spamhaus-zen, zone_file: zen}, {name: spamhaus-dbl, zone_env: DBL, queries_per_day: 5, "
+    text += "queries_per_second: 7}]"
     zen, dbl = read(text).blocklists
     assert (zen.zone, dbl.zone) == (f"{SECRET}.zen.dq.spamhaus.net", f"{SECRET}.dbl.dq.spamhaus.net")
     shipped = shipped_blocklists().lists
     assert zen.codes == shipped["spamhaus-zen"].codes
     assert dbl.lists is shipped["spamhaus-dbl"].lists
-    assert dbl.queries_per_day == 5
+    assert (dbl.queries_per_day, dbl.queries_per_second, zen.queries_per_second) == (5, 7, 50)
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "0.5", "100001", "fast"])
+def test_a_rate_is_a_whole_number_above_zero(read: Read, rate: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read(f"blocklists: [{{name: psbl, queries_per_second: {rate}}}]")
+    place = "config.yaml:1 blocklists[0].queries_per_second: expected a whole number from 1 to 100000"
+    assert str(error.value).startswith(place)
 
 
 LEAKS = [

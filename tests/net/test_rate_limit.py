@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.clock import SystemClock
 from exporter.mail.dns import Question
 from exporter.net.rate_limit import BURST, RateLimiter, TokenBucket
 from tests.support.clock import FakeClock
@@ -59,40 +55,47 @@ def test_a_pace_is_above_zero(rate: float) -> None:
         RateLimiter(FakeClock(), rate)
 
 
-async def test_a_full_pace_refuses_without_waiting() -> None:
+def _leaves(limiter: RateLimiter, question: Question, latest: float) -> bool:
+    """Is there a moment for it, now or later: first of its zone, and then of all?"""
+    buckets = (limiter.zone(question.name), limiter.everything)
+    return all(bucket.take(1000.0, latest) is not None for bucket in buckets if bucket)
+
+
+def test_a_full_pace_refuses_without_waiting() -> None:
     limiter = RateLimiter(FakeClock(), 1)
-    assert await limiter.acquire(Question("a.example", "A"), 1000.1)
-    assert not await limiter.acquire(Question("b.example", "A"), 1000.1)
+    assert _leaves(limiter, Question("a.example", "A"), 1000.1)
+    assert not _leaves(limiter, Question("b.example", "A"), 1000.1)
 
 
-async def test_a_zone_has_its_own_pace_and_holds_up_nobody_else() -> None:
+def test_a_zone_has_its_own_pace_and_holds_up_nobody_else() -> None:
     limiter = RateLimiter(FakeClock(), 1e9, {"bl.example": 1, "zen.bl.example": 2})
     latest = 1000.4
-    assert await limiter.acquire(Question("1.bl.example", "A"), latest)
-    assert not await limiter.acquire(Question("2.bl.example", "A"), latest)
-    assert not await limiter.acquire(Question("bl.example", "A"), latest)
-    assert await limiter.acquire(Question("notbl.example", "A"), latest)
-    assert await limiter.acquire(Question("example", "A"), latest)
-    assert await limiter.acquire(Question("1.zen.bl.example", "A"), latest)
-    assert not await limiter.acquire(Question("2.zen.bl.example", "A"), latest)
+    assert _leaves(limiter, Question("1.bl.example", "A"), latest)
+    assert not _leaves(limiter, Question("2.bl.example", "A"), latest)
+    assert not _leaves(limiter, Question("bl.example", "A"), latest)
+    assert _leaves(limiter, Question("notbl.example", "A"), latest)
+    assert _leaves(limiter, Question("example", "A"), latest)
+    assert _leaves(limiter, Question("1.zen.bl.example", "A"), latest)
+    assert not _leaves(limiter, Question("2.zen.bl.example", "A"), latest)
 
 
-async def test_what_could_not_wait_is_made_up_for_by_the_next() -> None:
+def test_what_could_not_wait_is_made_up_for_by_the_next() -> None:
     limiter = RateLimiter(FakeClock(), 10, {"bl.example": 1})
     limiter.charge(Question("x.example", "A"))
-    assert not await limiter.acquire(Question("y.example", "A"), 1000.05)
+    assert not _leaves(limiter, Question("y.example", "A"), 1000.05)
     limiter.charge(Question("1.bl.example", "A"))
-    assert not await limiter.acquire(Question("2.bl.example", "A"), 1000.9)
+    assert not _leaves(limiter, Question("2.bl.example", "A"), 1000.9)
 
 
-async def test_questions_leave_in_the_order_they_came() -> None:
-    limiter, order = RateLimiter(SystemClock(), 200), []
-
-    async def one(number: int) -> None:
-        assert await limiter.acquire(Question(f"{number}.example", "A"), time.monotonic() + 5)
-        order.append(number)
-
-    started = time.monotonic()
-    await asyncio.gather(*(one(number) for number in range(20)))
-    assert order == list(range(20))
-    assert time.monotonic() - started >= 0.04  # 20 questions at 200 a second, a burst of 10 of them at once
+def test_another_rate_counts_at_once_and_forgets_no_question() -> None:
+    limiter = RateLimiter(FakeClock(), 1, {"bl.example": 1, "old.example": 1})
+    moments = [limiter.everything.take(1000.0) for _ in range(3)]
+    slow = limiter.zone("1.bl.example")
+    assert slow
+    assert [slow.take(1000.0) for _ in range(3)] == moments == [1000.0, 1001.0, 1002.0]
+    limiter.change(10, {"bl.example": 2, "new.example": 4})
+    assert [limiter.everything.take(1000.0) for _ in range(2)] == [pytest.approx(1003.0), pytest.approx(1003.1)]
+    assert limiter.zone("1.bl.example") is slow
+    assert [slow.take(1000.0) for _ in range(2)] == [1003.0, 1003.5]
+    assert limiter.zone("1.old.example") is None
+    assert limiter.zone("1.new.example")

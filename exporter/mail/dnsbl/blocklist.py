@@ -45,6 +45,7 @@ DOCUMENTATION = ip_network("2001:db8::/32")  # RFC 3849
 IPV6_POINTS = ("::ffff:7f00:2", "::ffff:7f00:1")
 NEVER_A_CODE = (IPv4Address("127.0.0.0"), IPv4Address("127.0.0.1"))
 KEY_LENGTH = 16  # a label of a zone this long is taken for a key, and hidden wherever it stands alone
+PER_SECOND = 50  # questions, so that the list's operator does not block us
 DEFAULT_REMEDY = "spam, a taken-over account or machine, or mail to addresses that never asked for it"
 
 
@@ -130,6 +131,7 @@ class Blocklist:
     test_listed: str = ""  # instead of RFC 5782's test points
     test_unlisted: str = ""
     queries_per_day: int | None = None
+    queries_per_second: int = field(default=PER_SECOND, compare=False)  # no verdict depends on it
     delist: str = ""  # where removal is asked for
     terms: str = ""
     default: bool = False

@@ -174,6 +174,7 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "test_listed": _text,
     "test_unlisted": _text,
     "queries_per_day": _count,
+    "queries_per_second": _count,
     "delist": _text,
     "terms": _text,
     "default": _flag,

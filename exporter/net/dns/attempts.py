@@ -47,26 +47,43 @@ _NOT_REACHED = frozenset({Status.NETWORK, Status.LOCAL_RESOURCES})
 
 
 class UpstreamState:
-    """An upstream, and whether it was silent lately."""
+    """An upstream, and whether it was silent lately. Times are the loop's."""
 
-    __slots__ = ("_retry", "silent", "upstream")
+    __slots__ = ("_since", "heard", "silent", "upstream")
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
         self.silent = False
-        self._retry = 0.0
+        self.heard = float("-inf")  # when it last answered
+        self._since = 0.0  # when it fell silent, or was last tried since then
 
     def takes(self, now: float) -> bool:
+        """May it be asked first? A silent one is tried with one question each PENALTY seconds."""
         if not self.silent:
             return True
-        if now < self._retry:
+        if now < self._since + PENALTY:
             return False
-        self._retry = now + PENALTY
+        self._since = now
         return True
 
     def fell_silent(self, now: float) -> None:
         self.silent = True
-        self._retry = now + PENALTY
+        self._since = now
+
+    def silent_since(self, sent: float) -> bool:
+        """Has it fallen silent after that time?"""
+        return self.silent and sent < self._since
+
+    def spoke(self, now: float, seconds: float) -> None:
+        """It has answered, after so many seconds."""
+        self.silent = False
+        self.heard = now
+        self.upstream.stats.seconds.observe(seconds)
+
+
+def attempts_at(servers: int) -> int:
+    """How many attempts one question has at so many nameservers. Each has an equal share of the time."""
+    return servers + max(1, LEAST_ATTEMPTS - servers)
 
 
 class Response(NamedTuple):
@@ -104,8 +121,9 @@ class Attempts:
         self._deadline = deadline
         self._tcp = tcp
         self._charge = charge
-        self._upcoming = deque([*servers, *[servers[0]] * max(1, LEAST_ATTEMPTS - len(servers))])
+        self._upcoming = deque([*servers, *[servers[0]] * (attempts_at(len(servers)) - len(servers))])
         self._share = (deadline - self._loop.time()) / len(self._upcoming)
+        self._next_at = self._loop.time()
         self._open: set[_Attempt] = set()
         self._responses: dict[UpstreamState, Response] = {}
         self._answered: set[UpstreamState] = set()
@@ -113,8 +131,20 @@ class Attempts:
         self._waker: asyncio.Future[None] | None = None
         self._sent = 0
 
+    def go_on(self, sent: float, withdraw: Callable[[], None]) -> Callable[[bytes | OSError], None]:
+        """The first datagram was sent at that time by another. Return what takes its answer.
+
+        If its nameserver is known to be silent, the next attempt begins at once.
+        """
+        server = self._upcoming.popleft()
+        attempt = _Attempt(server, "udp", sent, withdraw=withdraw)
+        self._share = (self._deadline - sent) / (1 + len(self._upcoming))
+        self._next_at = sent if server.silent_since(sent) else sent + self._share
+        self._sent = 1
+        self._open.add(attempt)
+        return partial(self._deliver, attempt)
+
     async def run(self) -> Response:
-        next_at = self._loop.time()
         while True:
             now = self._loop.time()
             if self._arrived:
@@ -123,13 +153,13 @@ class Attempts:
                     return response
             elif now >= self._deadline or not (self._open or self._upcoming):
                 return self._give_up(now)
-            elif self._upcoming and (now >= next_at or not self._open):
+            elif self._upcoming and (now >= self._next_at or not self._open):
                 server = self._upcoming.popleft()
                 if server not in self._responses or self._responses[server].said.status in _NOT_REACHED:
                     self._begin(server, now)
-                    next_at = now + self._share
+                    self._next_at = now + self._share
             else:
-                await self._news(min(next_at, self._deadline) if self._upcoming else self._deadline)
+                await self._news(min(self._next_at, self._deadline) if self._upcoming else self._deadline)
 
     def end(self) -> None:
         """Withdraw the open attempts. A nameserver that was silent for a whole share is asked last for a while."""
@@ -191,9 +221,8 @@ class Attempts:
             return None
         if isinstance(what, bytes):
             said = wire.decode(what, self._query)
-            server.silent = False
+            server.spoke(now, now - attempt.sent)
             self._answered.add(server)
-            stats.seconds.observe(now - attempt.sent)
         else:
             said = _unheard(attempt, what)
             if said.status is not Status.LOCAL_RESOURCES:

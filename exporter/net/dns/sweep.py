@@ -84,14 +84,13 @@ class _Sweep:
 class _Server:
     """One nameserver, and what sweeps have heard of it."""
 
-    __slots__ = ("absences", "heard", "state", "stats", "unheard", "upstream")
+    __slots__ = ("absences", "state", "stats", "unheard", "upstream")
 
     def __init__(self, state: UpstreamState) -> None:
         self.state = state
         self.upstream = state.upstream
         self.stats = state.upstream.stats
         self.unheard = 0  # questions in a row
-        self.heard = float("-inf")  # the loop's time
         self.absences = 0  # answers of this tick: to count one costs as much as to judge it
 
 
@@ -238,8 +237,8 @@ class Sweeps:
         self._in_flight -= 1
         self._window.release()
         if isinstance(what, bytes):
-            server.state.silent, server.unheard, server.heard = False, 0, self._now
-            server.stats.seconds.observe(self._now - sent)
+            server.unheard = 0
+            server.state.spoke(self._now, self._now - sent)
             if not sweep.over and _whole(what) and not server.upstream.suspects(self._now):
                 try:
                     sweep.settled[place] = sweep.settles(place, what)
@@ -266,7 +265,7 @@ class Sweeps:
     def _unheard(self, server: _Server, sent: float, error: OSError) -> None:
         if error is _SILENCE:
             server.stats.responses[Status.TIMEOUT] += 1
-            server.unheard += server.heard <= sent
+            server.unheard += server.state.heard <= sent
             if server.unheard >= SILENT:
                 server.state.fell_silent(self._now)
         elif error is not _CLOSED and not isinstance(error, SuspectedSpoofingError):

@@ -3,8 +3,9 @@
 The problem: answers come broken, incomplete and forged. If an answer is misread as "there is no such record", a false
 verdict follows.
 
-exporter/net/dns/frame.py reads the frame, with a budget. Only the records that answer the question are given to
-dnspython, one by one. The rules for an answer (RFC 1034 section 4.3.1, RFC 2308 section 2):
+exporter/net/dns/frame.py reads the frame, with a budget. Only the records that answer the question are read, one by
+one: by plain.py if they are plain, else by dnspython. The rules for an answer (RFC 1034 section 4.3.1, RFC 2308
+section 2):
 
 - Only records of the answer section count, and only those of the question's name and of the names that its CNAMEs lead
   to. An answer section about anything else is malformed; it does not prove absence.
@@ -24,7 +25,6 @@ from functools import cache
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
-import dns.edns
 import dns.exception
 import dns.flags
 import dns.name
@@ -34,27 +34,24 @@ import dns.rdataclass
 import dns.rdatatype
 
 from exporter.mail.dns import MX, SOA, TLSA, TXT, Question, Rdata, Referral, Signature, Status
+from exporter.net.dns import extended_errors, plain
 from exporter.net.dns.frame import LONGEST_TTL, MOST_RECORDS, Frame, MalformedError, Walk, under
 from exporter.text import printable
 
 PAYLOAD = 1232  # octets of UDP we ask for: what fits any path unfragmented (DNS flag day 2020)
 LARGEST_UDP = 16 * 1024
 LONGEST_CHAIN = 16  # CNAMEs
-MOST_EXTENDED_ERRORS = 8
 
 # Plain numbers: arithmetic with dnspython's flags makes a new object each time.
 _AA, _TC, _RD, _RA, _AD, _CD = (int(dns.flags.Flag[name]) for name in ("AA", "TC", "RD", "RA", "AD", "CD"))
 _NOERROR, _NXDOMAIN = int(dns.rcode.NOERROR), int(dns.rcode.NXDOMAIN)
 _IN = dns.rdataclass.IN
+_CNAME = int(dns.rdatatype.CNAME)
 _HEADER = struct.Struct("!HHHHHH")
 _TWO = struct.Struct("!HH")
 _RRSIG = struct.Struct("!H6xII")  # RFC 4034 section 3.1: type covered, ..., expiration, inception
 _OPT = b"\0" + struct.pack("!HHIH", dns.rdatatype.OPT, PAYLOAD, 0, 0)
 _OPT_DO = b"\0" + struct.pack("!HHIH", dns.rdatatype.OPT, PAYLOAD, int(dns.flags.DO), 0)
-_EDE = 15  # the option code of RFC 8914
-_EDE_MODIFIED = frozenset({4, 15, 16, 17, 18})  # forged, blocked, censored, filtered, prohibited
-_EDE_DNSSEC = frozenset({1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 25, 27})
-_EDE_NAMES = {int(code): code.name.replace("_", " ").lower() for code in dns.edns.EDECode}
 _DISLIKES_EDNS = frozenset({dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS})
 _MAY_BE_BARE = frozenset({dns.rcode.FORMERR, dns.rcode.SERVFAIL, dns.rcode.NOTIMP, dns.rcode.REFUSED})
 _MAY_STAND_BY = frozenset({dns.rdatatype.RRSIG, dns.rdatatype.DNAME, dns.rdatatype.NSEC, dns.rdatatype.NSEC3})
@@ -108,11 +105,11 @@ class Decoded(NamedTuple):
 
     @property
     def blames_dnssec(self) -> bool:
-        return any(code in _EDE_DNSSEC for code, _ in self.extended)
+        return any(code in extended_errors.DNSSEC for code, _ in self.extended)
 
     @property
     def extended_errors(self) -> tuple[str, ...]:
-        return tuple(_extended_error(code, text) for code, text in self.extended)
+        return tuple(extended_errors.shown(code, text) for code, text in self.extended)
 
 
 class _Message(NamedTuple):
@@ -160,13 +157,21 @@ def answers(message: bytes, to: Query) -> bool:
 def decode(message: bytes, to: Query) -> Decoded:
     """Decide what a message means that `answers` the question. Never raises, and stays within the budget."""
     try:
-        return _decode(message, to)
+        return _plain_absence(message, to) or _decode(message, to)
     except MalformedError as wrong:
         return Decoded(Status.MALFORMED, detail=f"sends an answer that {wrong}")
     except (struct.error, IndexError):
         return Decoded(Status.MALFORMED, detail="sends an answer that ends too early")
     except dns.exception.DNSException as wrong:
         return Decoded(Status.MALFORMED, detail=f"sends a record that cannot be read: {printable(wrong, 120)}")
+
+
+def _plain_absence(message: bytes, to: Query) -> Decoded | None:
+    ttl = None if to.iterative else plain.absence(message, _HEADER.size + len(to.asked))
+    if ttl is None:
+        return None
+    status = Status.NXDOMAIN if message[3] & 0x0F else Status.NODATA
+    return Decoded(status, (), (), ttl, bool(message[3] & _AD), message[3] & 0x0F)
 
 
 def _decode(message: bytes, to: Query) -> Decoded:
@@ -192,15 +197,17 @@ def _decode(message: bytes, to: Query) -> Decoded:
         raise MalformedError("has more than one OPT record")  # RFC 6891 section 6.1.1
     if options:
         rcode |= options[0].raw_ttl >> 24 << 4  # RFC 6891 section 6.1.3
-        extended = _extended(message, options[0])
+        extended = extended_errors.read(message, options[0])
     if rcode not in (_NOERROR, _NXDOMAIN):
         return _refusal(rcode, extended)
-    modified = next((error for error in extended if error[0] in _EDE_MODIFIED), None)
+    modified = next((error for error in extended if error[0] in extended_errors.MODIFIED), None)
     if modified:
-        detail = f"does not say what the zone says, as it admits: {_extended_error(*modified)}"
+        detail = f"does not say what the zone says, as it admits: {extended_errors.shown(*modified)}"
         return Decoded(Status.REFUSED, extended=extended, detail=detail)
     read = _Message(flags, rcode, answer, authority, additional)
-    said = _judge(walk, to, name, read)._replace(extended=extended)
+    said = _judge(walk, to, name, read)
+    if extended:
+        said = said._replace(extended=extended)
     return _with_authority(walk, to, name, read, said) if to.iterative else said
 
 
@@ -254,16 +261,19 @@ def _judge(walk: Walk, to: Query, name: bytes, message: _Message) -> Decoded:
     chain: list[str] = []
     seen = {name}
     ttls = [LONGEST_TTL]
+    names = plain.Names(walk.message)
     while True:
         here = [frame for frame in message.answer if frame.owner == name and frame.rdclass == _IN]
         wanted = [frame for frame in here if frame.rdtype == to.rdtype]
-        aliases = [frame for frame in here if frame.rdtype == dns.rdatatype.CNAME]
-        if wanted or not aliases:
+        if wanted:
+            break
+        aliases = [frame for frame in here if frame.rdtype == _CNAME]
+        if not aliases:
             break
         if len({walk.name(alias.start)[0] for alias in aliases}) > 1:
             raise MalformedError("has two CNAME records at one name")  # RFC 2181 section 10.1
         ttls.append(aliases[0].ttl)
-        chain.append(str(_record(walk, dns.rdatatype.CNAME, aliases[0])))
+        chain.append(str(_record(walk, names, dns.rdatatype.CNAME, aliases[0])))
         name, _ = walk.name(aliases[0].start)
         if name in seen:
             return Decoded(Status.SERVFAIL, detail="answers with a cname loop")
@@ -275,10 +285,9 @@ def _judge(walk: Walk, to: Query, name: bytes, message: _Message) -> Decoded:
     if wanted:
         if absent:
             raise MalformedError("says NXDOMAIN and has the records all the same")
-        records = dict.fromkeys(
-            _record(walk, to.rdtype, frame) for frame in wanted
-        )  # RFC 2181 section 5: twice is once
-        ttl = min(*ttls, *(frame.ttl for frame in wanted))
+        # RFC 2181 section 5: twice is once
+        records = dict.fromkeys([_record(walk, names, to.rdtype, frame) for frame in wanted])
+        ttl = min(*ttls, *[frame.ttl for frame in wanted])
         return Decoded(Status.ANSWER, tuple(records), tuple(chain), ttl, secure)
     others = [frame for frame in message.answer if frame.rdtype not in _MAY_STAND_BY]
     if any(frame.owner not in seen for frame in others):
@@ -296,14 +305,17 @@ def _judge(walk: Walk, to: Query, name: bytes, message: _Message) -> Decoded:
     )
 
 
-def _record(walk: Walk, rdtype: dns.rdatatype.RdataType, frame: Frame) -> Rdata:
+def _record(walk: Walk, names: plain.Names, rdtype: dns.rdatatype.RdataType, frame: Frame) -> Rdata:
     if rdtype in _NAMES:
         walk.charge(frame, *_NAMES[rdtype])
     elif rdtype in (dns.rdatatype.TXT, dns.rdatatype.SPF):
         walk.charge_strings(frame)
     elif rdtype == dns.rdatatype.TLSA:  # dnspython refuses digests of another length than they should have
         return _association(walk.message[frame.start : frame.end])
-    return record(dns.rdata.from_wire(_IN, rdtype, walk.message, frame.start, frame.length))
+    read = plain.record(names, walk.message, frame.rdtype, frame.start, frame.end)
+    return (
+        read if read is not None else record(dns.rdata.from_wire(_IN, rdtype, walk.message, frame.start, frame.length))
+    )
 
 
 def record(rdata: Any) -> Rdata:
@@ -350,28 +362,6 @@ def _refusal(rcode: int, extended: tuple[tuple[int, str], ...]) -> Decoded:
     status = Status.REFUSED if rcode == dns.rcode.REFUSED else Status.SERVFAIL
     said = dns.rcode.to_text(dns.rcode.Rcode.make(rcode))
     return Decoded(status, rcode=rcode, extended=extended, detail=f"answers {said}")
-
-
-def _extended(message: bytes, opt: Frame) -> tuple[tuple[int, str], ...]:
-    """The extended errors of RFC 8914 section 2: an info-code, and text that may end in a null octet."""
-    found: list[tuple[int, str]] = []
-    at = opt.start
-    while at < opt.end and len(found) < MOST_EXTENDED_ERRORS:
-        option, length = _TWO.unpack_from(message, at)
-        at += _TWO.size
-        body = message[at : at + length]
-        at += length
-        if at > opt.end:
-            raise MalformedError("has an option longer than its OPT record")
-        if option == _EDE and length >= 2:
-            text = body[2:].removesuffix(b"\0").decode("utf-8", "backslashreplace")
-            found.append((int.from_bytes(body[:2]), printable(text, 200)))
-    return tuple(found)
-
-
-def _extended_error(code: int, text: str) -> str:
-    title = f"EDE {code} ({_EDE_NAMES[code]})" if code in _EDE_NAMES else f"EDE {code}"
-    return f"{title}: {text}" if text else title
 
 
 @cache

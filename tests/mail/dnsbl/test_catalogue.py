@@ -28,6 +28,7 @@ LIST: dict[str, Any] = {
     "test_listed": "dbltest.com",
     "test_unlisted": "example.com",
     "queries_per_day": 1,
+    "queries_per_second": 2,
     "delist": "https://example.com/remove",
     "terms": "free",
     "default": True,
@@ -52,7 +53,8 @@ def test_every_key_of_a_list_is_read() -> None:
     assert (made.name, made.zone, made.lists, made.bits) == ("a-list", "bl.example", Lists.DOMAINS, False)
     assert (made.severity, made.ipv4, made.ipv6, made.whole_name) == (Severity.INFO, False, False, True)
     assert made.test_points == ("dbltest.com.bl.example", "example.com.bl.example")
-    assert (made.queries_per_day, made.delist) == (1, "https://example.com/remove")
+    assert (made.queries_per_day, made.queries_per_second) == (1, 2)
+    assert made.delist == "https://example.com/remove"
     assert (made.terms, made.default) == ("free", True)
 
 
@@ -98,6 +100,7 @@ def test_a_list_takes_from_the_catalogue_what_it_does_not_say() -> None:
         ({"queries_per_day": 0}, "mine: queries_per_day: wants a whole number above 0"),
         ({"queries_per_day": True}, "mine: queries_per_day: wants a whole number above 0"),
         ({"queries_per_day": "9"}, "mine: queries_per_day: wants a whole number above 0"),
+        ({"queries_per_second": 0}, "mine: queries_per_second: wants a whole number above 0"),
         ({"ipv6": "yes"}, "mine: ipv6: wants true or false"),
         ({"terms": 1}, "mine: terms: wants text"),
         ({"codes": {"127.0.0.2": {}}}, "mine: codes: wants a meaning"),

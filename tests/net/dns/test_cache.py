@@ -122,14 +122,54 @@ async def test_an_answer_that_was_under_way_when_they_were_forgotten_is_not_kept
         assert [str(it) for it in (await resolver.ask(A)).addresses] == ["192.0.2.1"]
 
 
-def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "MOST", 10)
-    kept = cache.Cache(FakeClock())
+def absent(number: int, ttl: int = 60) -> Reply:
+    return Reply(Question(f"{number}.example", "A"), Status.NXDOMAIN, ttl=ttl)
+
+
+def test_the_cache_is_bounded() -> None:
+    kept = cache.Cache(FakeClock(), 10)
     for number in range(25):
-        kept.put(Reply(Question(f"{number}.example", "A"), Status.NXDOMAIN, ttl=60))
+        kept.put(absent(number))
     assert len(kept) == 10
     assert kept.get(Question("14.example", "A")) is None
     assert kept.get(Question("15.example", "A"))
+
+
+def test_what_is_used_stays_longest() -> None:
+    kept = cache.Cache(FakeClock(), 10)
+    for number in range(100):
+        kept.put(absent(number))
+        assert kept.get(Question("0.example", "A"))
+    assert kept.get(Question("90.example", "A")) is None
+
+
+def test_what_is_over_leaves_first() -> None:
+    clock = FakeClock()
+    kept = cache.Cache(clock, 10)
+    for number in range(10):
+        kept.put(absent(number, ttl=60 if number < 5 else 5))
+    clock.pass_(5)
+    for number in range(10, 15):
+        kept.put(absent(number))
+    assert all(kept.get(Question(f"{number}.example", "A")) for number in (*range(5), *range(10, 15)))
+
+
+async def test_answers_of_blocklists_displace_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 lists say "no" about each address, and the cache is for the names that many domains share."""
+    monkeypatch.setattr("exporter.net.dns.resolver.MOST_OF_ZONES", 10)
+
+    def answer(query: bytes) -> list[bytes]:
+        name = dns.message.from_wire(query).question[0].name
+        return [response(query, f"{name} 60 IN A 192.0.2.1")]
+
+    async with Hostile(answer) as server, resolving(server, zones={"bl.example": 1e6}) as resolver:
+        await resolver.ask(A)
+        for number in range(30):
+            await resolver.ask(Question(f"{number}.bl.example", "A"))
+        assert [len(it) for it in resolver._caches] == [1, 10]
+        assert (await resolver.ask(A)).transport == "cache"
+        assert (await resolver.ask(Question("29.bl.example", "A"))).transport == "cache"
+        assert (await resolver.ask(Question("0.bl.example", "A"))).transport == "udp"
 
 
 # --- asking together --------------------------------------------------------------------------------------------------
