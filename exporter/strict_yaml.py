@@ -96,7 +96,7 @@ class FaultyError(ValueError):
     """The text has a fault. `parse` says which."""
 
 
-class Source:
+class FaultlessText:
     """A text without faults. Its nodes are made when somebody asks where something stands, which is seldom."""
 
     def __init__(self, content: bytes) -> None:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from exporter.strict_yaml import Node, Path, Source
+from exporter.strict_yaml import FaultlessText, Node, Path
 from exporter.text import printable
 
 SHOWN = 100  # problems written out; the rest is counted
@@ -49,7 +49,7 @@ class Where(NamedTuple):
     """A place in a file: what a problem points at."""
 
     file: str
-    root: Node | Source
+    root: Node | FaultlessText
     path: Path
 
     def __truediv__(self, step: str | int) -> Where:

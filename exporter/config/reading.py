@@ -22,7 +22,7 @@ from exporter.config.schema import Config, Entries, IncludeEntry, Keys
 from exporter.config.settings import Settings
 from exporter.engine.catalogue import Catalogue
 from exporter.files import Files
-from exporter.strict_yaml import FaultyError, Node, Source
+from exporter.strict_yaml import FaultlessText, FaultyError, Node
 from exporter.text import printable
 
 SOME = 5000  # entries looked at where a file is refused anyway, because it has too many
@@ -40,7 +40,7 @@ class _Piece:
     """One file with its content."""
 
     name: str
-    root: Node | Source
+    root: Node | FaultlessText
     content: dict[str, Any]
 
     @property
@@ -122,9 +122,9 @@ class _Reading:
             self.problems.add(ConfigProblem(name, 0, "", f"brings the files to more than {largest}; divide the fleet"))
             raise self.problems.error()
         self.digest.update(hashlib.sha256(content).digest())
-        root: Node | Source
+        root: Node | FaultlessText
         try:
-            found, root = strict_yaml.plain(content), Source(content)
+            found, root = strict_yaml.plain(content), FaultlessText(content)
         except FaultyError:
             read = strict_yaml.parse(content)
             root = read.root or Node(1, {}, broken=False)

@@ -46,10 +46,12 @@ async def test_other_rates_and_lists_count_after_a_reload_and_nothing_is_forgott
             before = daemon._clients
             assert before
             await before.dns.ask(A)
-            assert (rate(daemon, "1.one.example"), rate(daemon, "1.two.example")) == (50, None)
+            assert rate(daemon, "1.one.example") == pytest.approx(50)
+            assert rate(daemon, "1.two.example") is None
             assert await daemon.reload() == []
             assert daemon._clients is before
-            assert (rate(daemon, "1.one.example"), rate(daemon, "1.two.example")) == (200, pytest.approx(3))
+            assert rate(daemon, "1.one.example") == pytest.approx(200)
+            assert rate(daemon, "1.two.example") == pytest.approx(3)
             assert 1 / before.dns._limiter.everything._gap == pytest.approx(9)
             assert (await before.dns.ask(A)).transport == "cache"
             assert await daemon.reload() == []
