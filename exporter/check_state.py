@@ -155,6 +155,8 @@ class CheckState:
         return max((it.changes[0].at for it in self.records if it.changes), default=0.0)
 
     def effective(self, policy: FindingPolicy, now: float) -> tuple[EffectiveFinding, ...]:
+        if not self.findings:
+            return ()
         accepted = {
             a.finding: float("inf") if a.until is None else a.until
             for a in self.target.accept
@@ -189,6 +191,8 @@ class CheckState:
 
     def restored(self, now: float) -> CheckState:
         """The state as an earlier process saved it. Its clock may have been ahead; or it was right, and ours is not."""
+        if not self.ahead:
+            return self.up_to(now)
         back = {held: told for held, told in self.ahead if told <= now}
         return self._came_back(back, lambda at: at).up_to(now)
 

@@ -29,7 +29,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -42,7 +42,16 @@ from exporter.engine.disk_thread import DiskThread
 from exporter.engine.state_copy import HELD, TIMES
 from exporter.engine.state_database import Row, StateDatabase
 from exporter.engine.state_lock import StateInUseError
-from exporter.engine.state_rows import UNSOUND, departed, loaded, read, written, written_of_departed
+from exporter.engine.state_rows import (
+    NOTHING_SAVED,
+    UNSOUND,
+    SavedState,
+    departed,
+    loaded,
+    read,
+    written,
+    written_of_departed,
+)
 from exporter.engine.state_sections import SECTIONS, Entry, entry_row, read_entry
 from exporter.engine.state_times import PairTimes, Times, read_times, with_times, written_times
 
@@ -124,9 +133,9 @@ class StateFile:
     def recall(self, new: CheckState) -> CheckState:
         """The saved state of this pair. `new` if none was saved, it cannot be read, or it was recalled already."""
         saved = self._saved.take_held(new.key)
-        if not saved:
+        if saved is None:
             return new
-        state = replace(new, **saved)
+        state = saved.of(new)
         self._times.hold(state)
         return state
 
@@ -157,14 +166,8 @@ class StateFile:
 
     def depart(self, key: Key, now: float, *, noted: bool) -> Kept | None:
         """What is to be kept of a saved pair that was not recalled. It was there when it last ran."""
-        saved = self._saved.take_held(key)
-        return Kept.of(
-            min(saved.get("last_run") or now, now),
-            saved.get("findings", ()),
-            saved.get("ended", ()),
-            saved.get("records", ()),
-            noted=noted,
-        )
+        saved = self._saved.take_held(key) or NOTHING_SAVED
+        return Kept.of(min(saved.last_run or now, now), saved.findings, saved.ended, saved.records, noted=noted)
 
     @property
     def departed(self) -> Mapping[Key, Kept]:
@@ -276,7 +279,7 @@ class _Saved:
 
     catalogue: Catalogue
     sift: Sift
-    held: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    held: dict[Key, SavedState | None] = field(default_factory=dict)
     times: dict[Key, Times] = field(default_factory=dict)
     departed: dict[Key, Kept] = field(default_factory=dict)
     blocklists: Any = None
@@ -297,9 +300,9 @@ class _Saved:
         except UNSOUND:
             return None
 
-    def take_held(self, key: Key) -> dict[str, Any]:
-        """The fields of a pair, with the latest times that were saved of it; none if it was not saved."""
-        saved, times = self.held.pop(key, {}), self.times.pop(key, None)
+    def take_held(self, key: Key) -> SavedState | None:
+        """What was saved of a pair, with the latest times; None if nothing was."""
+        saved, times = self.held.pop(key, None), self.times.pop(key, None)
         return with_times(saved, times) if saved and times else saved
 
     def _entry(self, section: str, name: Any, body: Any) -> tuple[Any, ...]:
@@ -314,7 +317,7 @@ class _Saved:
         if kept := departed(row):
             self.departed[check_id, target] = kept
             return check_id, target, body
-        self.held[check_id, target] = read(row, check, self.catalogue) if check else {}
+        self.held[check_id, target] = read(row, check, self.catalogue) if check else None
         return check_id, target, body
 
     def _door(self, name: Any, body: Any) -> tuple[Any, ...] | None:

@@ -19,7 +19,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 from exporter.check_state import PENDING, CheckState, RecordChange, RecordHistory
 from exporter.confirmation import LOOKS, ActiveFinding, EndedFinding
@@ -32,27 +32,67 @@ from exporter.text import printable
 LONGEST = 1 << 22  # characters of one row
 LATEST = 253_402_300_799.0  # the last second of the year 9999: no calendar shows later times
 PORTS = 65_535
+_ENCODE = json.JSONEncoder().encode
 UNSOUND = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 
 
+class SavedState(NamedTuple):
+    """What a row says of a pair."""
+
+    findings: tuple[ActiveFinding, ...]
+    ended: tuple[EndedFinding, ...]
+    samples: tuple[Sample, ...]
+    records: tuple[RecordHistory, ...]
+    found: tuple[Target, ...]
+    doubt: Doubt | None
+    last_run: float
+    last_conclusive: float
+    again: float
+    ahead: tuple[tuple[float, float], ...]
+
+    def of(self, new: CheckState) -> CheckState:
+        """The state of that pair."""
+        return CheckState(
+            new.check,
+            new.target,
+            findings=self.findings,
+            samples=self.samples,
+            doubt=self.doubt,
+            last_run=self.last_run,
+            last_conclusive=self.last_conclusive,
+            records=self.records,
+            found=self.found,
+            again=self.again,
+            ended=self.ended,
+            looks=new.looks,
+            ahead=self.ahead,
+        )
+
+
+NOTHING_SAVED = SavedState((), (), (), (), (), PENDING, 0.0, 0.0, 0.0, ())
+
+
 def written(state: CheckState) -> str:
-    """As JSON. Transcripts are not saved."""
-    return json.dumps(
-        {
-            "findings": [
-                [it.finding.id, it.finding.severity, it.finding.evidence, it.since, _looks(it)] for it in state.findings
-            ],
-            "ended": _ended(state.ended),
-            "readings": [[r.metric.name, r.labels, r.value] for r in state.samples],
-            "records": _records(state.records),
-            "found": [[type(target).__name__, _own(target)] for target in state.found],
-            "doubt": [state.doubt.reason, state.doubt.detail] if state.doubt else None,
-            "last_run": state.last_run,
-            "last_conclusive": state.last_conclusive,
-            "again": state.again,
-            "ahead": state.ahead,
-        }
-    )
+    """As JSON. Transcripts are not saved. What is empty is left out, but for what older versions want to read."""
+    body: dict[str, Any] = {
+        "findings": [
+            [it.finding.id, it.finding.severity, it.finding.evidence, it.since, _looks(it)] for it in state.findings
+        ],
+        "readings": [[r.metric.name, r.labels, r.value] for r in state.samples],
+        "doubt": [state.doubt.reason, state.doubt.detail] if state.doubt else None,
+        "last_run": state.last_run,
+        "last_conclusive": state.last_conclusive,
+    }
+    more = {
+        "ended": state.ended and _ended(state.ended),
+        "records": state.records and _records(state.records),
+        "again": state.again,
+        "ahead": state.ahead,
+    }
+    body |= {name: said for name, said in more.items() if said}
+    if state.found or state.check.finds:
+        body["found"] = [[type(target).__name__, _own(target)] for target in state.found]
+    return _ENCODE(body)
 
 
 def written_of_departed(kept: Kept) -> str:
@@ -92,36 +132,48 @@ def loaded(saved: str) -> dict[str, Any]:
 
 
 def _past(body: Mapping[str, Any]) -> tuple[tuple[EndedFinding, ...], tuple[RecordHistory, ...]]:
-    ended = tuple(_ended_finding(*it) for it in body.get("ended", ()))
-    return ended, tuple(_remembered(*it) for it in body.get("records", ()))
+    ended, records = body.get("ended", ()), body.get("records", ())
+    return (
+        tuple([_ended_finding(*it) for it in ended]) if ended else (),
+        tuple([_remembered(*it) for it in records]) if records else (),
+    )
 
 
-def read(body: Mapping[str, Any], check: Check, catalogue: Catalogue) -> dict[str, Any]:
-    """The fields of a CheckState. Raise one of UNSOUND unless it is what some version of `written` made."""
+def read(body: Mapping[str, Any], check: Check, catalogue: Catalogue) -> SavedState:
+    """Raise one of UNSOUND unless it is what some version of `written` made."""
     ended, records = _past(body)
-    known = catalogue.metrics_by_name
-    samples = (_sample(known[name], value, labels) for name, labels, value in body["readings"] if name in known)
-    return {
-        "findings": tuple(
+    findings: tuple[ActiveFinding, ...] = ()
+    if body["findings"]:
+        findings = tuple(
             _active(_finding(catalogue.rules[rule], severity, evidence), moment(since), *looks)
             for rule, severity, evidence, since, *looks in body["findings"]
             if rule in catalogue.rules
-        ),
-        "ended": ended,
-        "samples": tuple(sample for sample in samples if sample),
-        "records": records,
-        "found": tuple(_found(check, *it) for it in body.get("found", ())),
-        "doubt": _doubt(*body["doubt"]) if body["doubt"] else None,
+        )
+    samples: tuple[Sample, ...] = ()
+    if body["readings"]:
+        known = catalogue.metrics_by_name
+        made = [_sample(known[name], value, labels) for name, labels, value in body["readings"] if name in known]
+        samples = tuple([sample for sample in made if sample])
+    found, ahead = body.get("found", ()), body.get("ahead", ())
+    return SavedState(
+        findings,
+        ended,
+        samples,
+        records,
+        tuple([_found(check, *it) for it in found]) if found else (),
+        _doubt(*body["doubt"]) if body["doubt"] else None,
         # older files do not have the found targets: the check runs at once
-        "last_run": moment(body["last_run"]) if "found" in body or not check.finds else 0.0,
-        "last_conclusive": moment(body["last_conclusive"]),
-        "again": moment(body.get("again", 0.0)),
-        "ahead": tuple((moment(held), moment(told)) for held, told in body.get("ahead", ())),
-    }
+        moment(body["last_run"]) if "found" in body or not check.finds else 0.0,
+        moment(body["last_conclusive"]),
+        moment(body.get("again", 0.0)),
+        tuple([(moment(held), moment(told)) for held, told in ahead]) if ahead else (),
+    )
 
 
 def moment(saved: Any) -> float:
     """Unix seconds. Raise ValueError or TypeError for anything that is no time."""
+    if type(saved) is float and 0.0 <= saved <= LATEST:
+        return saved
     seconds = _number(saved)
     if not 0.0 <= seconds <= LATEST:
         raise ValueError(f"{seconds:g} is no time")
@@ -153,7 +205,7 @@ def texts_of(saved: Any) -> tuple[str, ...]:
 
 def labels_of(saved: Any) -> Labels:
     """Raise TypeError or ValueError unless it is a list of pairs of texts."""
-    return tuple((text_of(name), text_of(value)) for name, value in saved)
+    return tuple([(text_of(name), text_of(value)) for name, value in saved])
 
 
 def _finding(rule: Rule, severity: Any, saved: Any) -> Finding:
@@ -196,7 +248,7 @@ def _doubt(reason: Any, detail: Any) -> Doubt:
 
 
 def _remembered(name: Any, texts: Any, digest: Any, since: Any, changes: Any) -> RecordHistory:
-    made = tuple(RecordChange(texts_of(before), texts_of(after), moment(at)) for before, after, at in changes)
+    made = tuple([RecordChange(texts_of(before), texts_of(after), moment(at)) for before, after, at in changes])
     return RecordHistory(Record(text_of(name), texts_of(texts), text_of(digest)), moment(since), made)
 
 

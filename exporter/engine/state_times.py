@@ -25,7 +25,7 @@ from typing import Any, TypeAlias
 from exporter.check_state import CheckState, Key
 from exporter.confirmation import ActiveFinding
 from exporter.engine.schedule import phase
-from exporter.engine.state_rows import LONGEST, moment, text_of
+from exporter.engine.state_rows import LONGEST, SavedState, moment, text_of
 
 PARTS = 32  # rows of one check
 
@@ -91,16 +91,15 @@ def read_times(name: Any, body: Any) -> Mapping[Key, Times]:
     return made
 
 
-def with_times(fields: dict[str, Any], times: Times) -> dict[str, Any]:
-    """The fields of a saved CheckState, with these times if they are later."""
+def with_times(saved: SavedState, times: Times) -> SavedState:
+    """The same with these times, if they are later."""
     last_run, last_conclusive, *looked = times
-    if last_run <= fields.get("last_run", last_run):
-        return fields
-    later = fields | {"last_run": last_run, "last_conclusive": last_conclusive}
-    findings = fields.get("findings", ())
+    if last_run <= saved.last_run:
+        return saved
+    findings = saved.findings
     if len(looked) == len(findings):
-        later["findings"] = tuple(replace(it, looked=at) for it, at in zip(findings, looked, strict=True))
-    return later
+        findings = tuple([replace(it, looked=at) for it, at in zip(findings, looked, strict=True)])
+    return saved._replace(last_run=last_run, last_conclusive=last_conclusive, findings=findings)
 
 
 def _part(key: Key) -> str:

@@ -188,6 +188,14 @@ async def test_what_an_older_version_writes_counts_if_it_is_later(tmp_path: Path
     assert await known(path) == old
 
 
+def test_older_versions_can_read_what_is_written() -> None:
+    """They want these, and `found` of whoever finds targets: without it, such a check would run at once."""
+    wanted = {"findings", "readings", "doubt", "last_run", "last_conclusive"}
+    assert wanted <= json.loads(written(FIRST)).keys()
+    assert json.loads(written(CheckState(CHECK, HOST))).keys() == wanted
+    assert json.loads(written(CheckState(CATALOGUE.checks["mx"], HOST))).keys() == {*wanted, "found"}
+
+
 async def test_what_left_has_no_times(tmp_path: Path) -> None:
     path = tmp_path / "state"
     file = await StateFile.open(path, CATALOGUE)
