@@ -287,13 +287,15 @@ class CheckState:
 
     def unsettled(self, policy: FindingPolicy) -> bool:
         """Has it findings that count, and are neither confirmed nor certain to last?"""
-        return any((not it.confirmed or it.good) and policy.counts(it.finding) for it in self.findings)
+        findings = self.findings
+        return bool(findings) and any((not it.confirmed or it.good) and policy.counts(it.finding) for it in findings)
 
     @property
     def awaits_test(self) -> bool:
         """Has it findings, records or found targets that only wait for the resolver's own test?"""
-        news = any(it.news for it in self.records) or bool(self.missed)
-        return news or any(it.ripe or it.over for it in self.findings)
+        if self.missed or any(it.news for it in self.records):
+            return True
+        return bool(self.findings) and any(it.ripe or it.over for it in self.findings)
 
     def confirmed(self, tested: float) -> CheckState:
         """The state after the resolver has passed its own test, which began at `tested` (unix seconds)."""

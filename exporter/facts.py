@@ -332,9 +332,7 @@ class Record:
     @classmethod
     def of(cls, name: str, texts: Iterable[str | bytes]) -> Record:
         """`name` says where and what (`_dmarc.example.com TXT`); the order of the texts means nothing."""
-        octets = sorted(text if isinstance(text, bytes) else text.encode("utf-8", "replace") for text in texts)
-        digest = hashlib.sha256(b"".join(len(text).to_bytes(4, "big") + text for text in octets)).hexdigest()[:32]
-        shown = tuple(
-            printable(text.decode("utf-8", "backslashreplace"), RECORD_LIMIT) for text in octets[:RECORD_TEXTS]
-        )
-        return cls(name, shown, digest)
+        octets = sorted([text if isinstance(text, bytes) else text.encode("utf-8", "replace") for text in texts])
+        digest = hashlib.sha256(b"".join([len(text).to_bytes(4, "big") + text for text in octets])).hexdigest()[:32]
+        shown = [text.decode("utf-8", "backslashreplace") for text in octets[:RECORD_TEXTS]]
+        return cls(name, tuple([printable(text, RECORD_LIMIT) for text in shown]), digest)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -104,7 +104,7 @@ class Evidence:
         return tuple(named.partition(" ")[0] for named in (*self.unmet, *self.open))
 
     def against(self, finding: Finding) -> bool:
-        words = {key: value.partition(" ")[0] for key, value in finding.evidence}
+        words = {key: value.partition(" ")[0] for key, value in finding.evidence} if self.where else {}
         return _names(self.unmet, finding) and all(
             any(f".{words.get(key, '')}".endswith(f".{value}") for value in values)
             for key, values in self.where.items()
@@ -177,81 +177,103 @@ class Profile:
         return f"{check}.{self.id.replace('_', '-')}-{demand.id}" if demand.rests_on else None
 
 
+class Results:
+    """What the checks of these targets have found. Each check is asked about each target once, when it is needed."""
+
+    def __init__(self, targets: Sequence[TargetId], ask: Ask) -> None:
+        self._targets, self._ask = targets, ask
+        self._of: dict[str, list[tuple[TargetId, CheckState]]] = {}
+
+    def of(self, check: str) -> list[tuple[TargetId, CheckState]]:
+        """The targets that the check looks at, with its results."""
+        found = self._of.get(check)
+        if found is None:
+            asked = ((it, self._ask(check, it.key)) for it in self._targets)
+            found = self._of[check] = [(it, known) for it, known in asked if known]
+        return found
+
+    @cached_property
+    def over_ipv6(self) -> Results | None:
+        """The same without what is about IPv4 addresses; None if no target has an IPv6 address."""
+        if not any(_version(it) == 6 for it in self._targets):
+            return None
+        return Results([it for it in self._targets if _version(it) != 4], _of_ipv6(self._ask))
+
+    def judge(self, profile: Profile) -> tuple[tuple[Demand, DemandAnswer], ...]:
+        """Each demand of the receiver with its answer."""
+        return tuple([(demand, _answer(demand, self)) for demand in profile.demands])
+
+
 def judge(profile: Profile, targets: Sequence[TargetId], ask: Ask) -> tuple[tuple[Demand, DemandAnswer], ...]:
     """Each demand with its answer. `targets` are those whose results show it."""
-    return tuple((demand, _answer(demand, targets, ask)) for demand in profile.demands)
+    return Results(targets, ask).judge(profile)
 
 
-def _answer(demand: Demand, targets: Sequence[TargetId], ask: Ask) -> DemandAnswer:
+def _answer(demand: Demand, results: Results) -> DemandAnswer:
     if demand.ipv6:
-        if not any(_version(it) == 6 for it in targets):
+        if results.over_ipv6 is None:
             return DemandAnswer(
                 DemandState.NOT_OBSERVABLE, why="No IPv6 address is configured among the domain's senders."
             )
-        targets = [it for it in targets if _version(it) != 4]
+        results = results.over_ipv6
     unseen = demand.unseen or NOT_CONFIGURED
-    answer = (
-        _combined(demand.rests_on, targets, _of_ipv6(ask) if demand.ipv6 else ask, unseen) if demand.rests_on else None
-    )
+    answer = _combined(demand.rests_on, results, unseen) if demand.rests_on else None
     return answer or DemandAnswer(DemandState.NOT_OBSERVABLE, why=unseen)
 
 
-def _combined(part: Part, targets: Sequence[TargetId], ask: Ask, unseen: str) -> DemandAnswer | None:
+def _combined(part: Part, results: Results, unseen: str) -> DemandAnswer | None:
     """The answer; None if nothing that shows it is configured."""
     match part:
         case Evidence():
-            return _shown(part, targets, ask)
+            return _shown(part, results)
         case Both(of):
-            return _both(answer for inner in of if (answer := _combined(inner, targets, ask, unseen)))
+            return _first([it for inner in of if (it := _combined(inner, results, unseen))], _WORST_FIRST)
         case Either(of):  # what is not configured may be there all the same, and would be enough
             unknown = DemandAnswer(DemandState.NOT_OBSERVABLE, why=unseen)
-            return _either(_combined(inner, targets, ask, unseen) or unknown for inner in of)
+            return _first([_combined(inner, results, unseen) or unknown for inner in of], _BEST_FIRST)
 
 
-def _shown(part: Evidence, targets: Sequence[TargetId], ask: Ask) -> DemandAnswer | None:
-    answers = [_of_target(part, it, known) for it in targets if (known := ask(part.check, it.key))]
-    together = _either(answers) if part.one else _both(answers)
+def _shown(part: Evidence, results: Results) -> DemandAnswer | None:
+    answers = [_of_target(part, target, known) for target, known in results.of(part.check)]
+    together = _first(answers, _BEST_FIRST if part.one else _WORST_FIRST)
     if together and part.only_unmet and together.state is not DemandState.UNMET:
         return None
     return together
 
 
 def _of_target(part: Evidence, target: TargetId, known: CheckState) -> DemandAnswer:
-    against = tuple(Cause(it.finding, target) for it in known.findings if part.against(it.finding))
-    if against:
-        return DemandAnswer(DemandState.UNMET, causes=against)
+    if known.findings:
+        against = tuple([Cause(it.finding, target) for it in known.findings if part.against(it.finding)])
+        if against:
+            return DemandAnswer(DemandState.UNMET, causes=against)
     if known.doubt:
         return DemandAnswer(DemandState.CANNOT_TELL, troubles=(OpenQuestion(part.check, target, known.doubt),))
     leaves_open = next((it.finding for it in known.findings if _names(part.open, it.finding)), None)
     if leaves_open:
         return DemandAnswer(DemandState.NOT_OBSERVABLE, why=f"It is left open by {leaves_open.id}: {leaves_open.text}.")
-    return DemandAnswer(DemandState.MET)
+    return _MET
 
 
+_MET = DemandAnswer(DemandState.MET)
 _WORST_FIRST = (DemandState.UNMET, DemandState.CANNOT_TELL, DemandState.NOT_OBSERVABLE, DemandState.MET)
 _BEST_FIRST = (DemandState.MET, DemandState.CANNOT_TELL, DemandState.NOT_OBSERVABLE, DemandState.UNMET)
 
 
-def _both(answers: Iterable[DemandAnswer]) -> DemandAnswer | None:
-    return _first(list(answers), _WORST_FIRST)
-
-
-def _either(answers: Iterable[DemandAnswer]) -> DemandAnswer | None:
-    return _first(list(answers), _BEST_FIRST)
-
-
-def _first(answers: list[DemandAnswer], order: tuple[DemandState, ...]) -> DemandAnswer | None:
+def _first(answers: Sequence[DemandAnswer], order: tuple[DemandState, ...]) -> DemandAnswer | None:
     """The answers in the first of these states that any of them has, as one answer."""
-    for state in order:
-        same = [answer for answer in answers if answer.state is state]
-        if same:
-            return DemandAnswer(
-                state,
-                causes=tuple(cause for answer in same for cause in answer.causes),
-                troubles=tuple(trouble for answer in same for trouble in answer.troubles),
-                why=same[0].why,
-            )
-    return None
+    if len(answers) < 2:
+        return answers[0] if answers else None
+    states = {answer.state for answer in answers}
+    state = next(it for it in order if it in states)
+    if state is DemandState.MET:
+        return _MET
+    same = [answer for answer in answers if answer.state is state]
+    return DemandAnswer(
+        state,
+        causes=tuple(cause for answer in same for cause in answer.causes),
+        troubles=tuple(trouble for answer in same for trouble in answer.troubles),
+        why=same[0].why,
+    )
 
 
 def _names(listed: Iterable[str], finding: Finding) -> bool:

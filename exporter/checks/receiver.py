@@ -25,16 +25,17 @@ from exporter.targets import Delivery
 @check(over=Delivery, light=Light.RECEIVERS, interval=timedelta(minutes=5), after=receivers.checks(), concludes=True)
 async def receiver(target: Delivery, net: Net) -> Facts:
     """Will large receivers accept mail of the domain, as far as it can be checked before sending?"""
-    ask = cache(net.state)  # several demands rest on the same verdict, and the evidence names it once
+    # Several demands rest on the same verdict, and the evidence names it once.
+    results = receivers.Results(target.rests_on, cache(net.state))
     troubles: list[tuple[Rule, OpenQuestion]] = []
     for name in target.receivers:
         profile = receivers.shipped()[name]
-        judged = receivers.judge(profile, target.rests_on, ask)
-        seen = [(RULES[profile.finding(demand, receiver.id) or ""], it) for demand, it in judged if demand.rests_on]
+        rules = _OF_DEMANDS[name]
+        seen = [(rules[demand.id], answer) for demand, answer in results.judge(profile) if demand.rests_on]
         unmet = [(rule, answer) for rule, answer in seen if answer.state is DemandState.UNMET]
         yield (_unmet(rule, target, answer) for rule, answer in unmet)
         # A doubt keeps a finding that is already there.
-        kept = [it for it in seen if it not in unmet and it[1].troubles and net.active(target, it[0])]
+        kept = [it for it in seen if it[1].troubles and it not in unmet and net.active(target, it[0])]
         if unmet or kept:
             yield UNMET(len(unmet) + len(kept), receiver=name)
         troubles += ((rule, trouble) for rule, answer in seen for trouble in answer.troubles)
@@ -67,6 +68,11 @@ RULES = {
     for profile in receivers.shipped().values()
     for demand in profile.demands
     if (finding := profile.finding(demand, receiver.id))
+}
+
+_OF_DEMANDS = {
+    profile.id: {it.id: RULES[found] for it in profile.demands if (found := profile.finding(it, receiver.id))}
+    for profile in receivers.shipped().values()
 }
 UNMET = Metric(
     "deliverability_receiver_unmet",

@@ -89,8 +89,7 @@ class Confirmations:
             if self._failed:
                 self._schedule.look_again(state.key, AGAIN)
             return
-        self._note(state)
-        if state.awaits_test or state.unsettled(self.policy):
+        if self._note(state):
             self._test()
 
     def forget(self, key: Key) -> None:
@@ -104,13 +103,16 @@ class Confirmations:
         found = (it.finding for it in state.findings if not it.good)
         return doubted or any(it.rule.doubts and self.policy.counts(it) for it in found)
 
-    def _note(self, state: CheckState) -> None:
-        if state.awaits_test:
-            self._waiting.add(state.key)
-        if state.awaits_test or state.unsettled(self.policy):
-            self._unsettled.add(state.key)
-        else:
-            self._unsettled.discard(state.key)
+    def _note(self, state: CheckState) -> bool:
+        """Remember what it waits for. False if it is certain."""
+        key, waits = state.key, state.awaits_test
+        if waits:
+            self._waiting.add(key)
+        if waits or state.unsettled(self.policy):
+            self._unsettled.add(key)
+            return True
+        self._unsettled.discard(key)
+        return False
 
     def _test(self) -> None:
         tests = [known for key in self._tests if (known := self._store.get(*key))]

@@ -44,7 +44,7 @@ class FoundTargets:
         """Take in the state of one pair."""
         now = {target.key: target for target in state.found}
         finder, before = self._leads.get(state.key, (state.target, {}))
-        if finder == state.target and before == now:
+        if (finder is state.target or finder == state.target) and before == now:
             return Changes([], [])
         self._leads[state.key] = state.target, now
         for key in before:

@@ -106,13 +106,14 @@ class History:
         """Note what has changed since the last time."""
         if state.check.concludes:
             return
-        if self._first.get(state.key) == float("inf") and state.last_conclusive:
-            self._first[state.key] = state.last_conclusive + (OTHERS_LOOK if state.check.after else 0.0)
-        if state.findings or state.key in self._standing:
+        key = state.key
+        if self._first.get(key) == float("inf") and state.last_conclusive:
+            self._first[key] = state.last_conclusive + (OTHERS_LOOK if state.check.after else 0.0)
+        if state.findings or key in self._standing:
             self._compare(state, policy)
-        if state.last_run > self._first.get(state.key, float("inf")) and all(it.confirmed for it in state.findings):
-            del self._first[state.key]
-        if state.changed > self._read.get(state.key, 0.0):
+        if state.last_run > self._first.get(key, float("inf")) and all(it.confirmed for it in state.findings):
+            del self._first[key]
+        if state.records and state.changed > self._read.get(key, 0.0):
             self._read_records(state)
 
     def forget(self, key: Key) -> None:

@@ -91,6 +91,8 @@ class Plan:
 
     def dependents(self, before: CheckState | None, now: CheckState) -> set[Key]:
         """The pairs that must run again because of what a run has changed."""
+        if before and _tell_the_same(before, now):
+            return set()  # as nearly always
         readers = self._readers.get(now.check.id, ())
         at_once = self._that_see_the_cause(before, now) | self._that_read_what_was_found(before, now)
         if not readers:
@@ -132,6 +134,12 @@ class Plan:
 def _findings(state: CheckState | None) -> set[object]:
     """What other checks read of a pair. It does not change if a run finds the same again."""
     return {(active.finding.key, active.finding.severity) for active in state.findings} if state else set()
+
+
+def _tell_the_same(before: CheckState, now: CheckState) -> bool:
+    """Have both no findings, and is the rest that other checks read the same?"""
+    found = before.findings or now.findings
+    return not found and before.found == now.found and _reason(before) is _reason(now)
 
 
 def _reason(state: CheckState | None) -> object:

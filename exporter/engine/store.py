@@ -87,8 +87,9 @@ class Store:
 
     def _put(self, key: Key, before: CheckState, after: CheckState) -> CheckState:
         self._states[key] = after
-        self.census += before.found != after.found
-        self.revision += before.found != after.found or _tells_more(before, after)
+        found_others = before.found != after.found
+        self.census += found_others
+        self.revision += found_others or _tells_more(before, after)
         return after
 
     def accept(self, check: str, target: str, applied: Callable[[Target], Target]) -> CheckState | None:
@@ -137,4 +138,6 @@ def _tells_more(before: CheckState, after: CheckState) -> bool:
     """Does the later state say something else in a summary? That has no times of runs, and no counts of looks."""
     if before.doubt != after.doubt or before.target is not after.target or before.records != after.records:
         return True
+    if not (before.findings or after.findings):
+        return False
     return [(it.finding, it.since) for it in before.findings] != [(it.finding, it.since) for it in after.findings]

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from exporter.facts import IP
@@ -47,6 +48,7 @@ _WORD = re.compile(r"[a-z]+")
 _DECIMAL = re.compile(r"[0-9]+")
 _PIECE = re.compile(r"[0-9a-f]+")
 _SEPARATORS = frozenset("-._x")
+REMEMBERED = 1024  # names: several checks weigh the same one
 _HALF = 16  # nibbles, of the 32 of an IPv6 address
 
 
@@ -60,6 +62,11 @@ def signs(name: str, ip: IP) -> tuple[Sign, ...]:
     name = name.lower().removesuffix(".")
     if len(name) > names.LONGEST_NAME:
         return ()
+    return _remembered(name, ip)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(name: str, ip: IP) -> tuple[Sign, ...]:
     found = _addresses_v4(name, ip.packed) if ip.version == 4 else _addresses_v6(name, ip)
     return tuple(sorted({*found, *_words(name)}, key=lambda sign: (-sign.weight, sign.what)))
 
@@ -78,8 +85,10 @@ def _words(name: str) -> Iterator[Sign]:
 
 
 def _addresses_v4(name: str, octets: bytes) -> Iterator[Sign]:
-    decimal = _longest(_decimals(name), octets)
-    digits = next((count for count in (4, 3) if _holds_digits(name, octets, count)), 0)
+    decimal = _longest(_decimals(name), [*octets])
+    digits = 3 if _holds_digits(name, octets, 3) else 0
+    if digits and _holds_digits(name, octets, 4):
+        digits = 4
     count, form = max((decimal, "decimal"), (digits, "hexadecimal"))
     if count == 4:
         yield Sign(_WHOLE, f"the whole address, {form}")
@@ -127,8 +136,11 @@ def _decimals(name: str) -> Iterator[tuple[bool, int]]:
 def _longest(numbers: Iterable[tuple[bool, int]], address: Sequence[int]) -> int:
     """How many numbers of the address follow each other in the name at most, forwards or backwards."""
     longest = 0
-    forwards = backwards = [0] * len(address)  # numbers that match, ending with this one of the address
+    forwards = backwards = nothing = [0] * len(address)  # numbers that match, ending with this one of the address
     for linked, number in numbers:
+        if number not in address:
+            forwards = backwards = nothing
+            continue
         old, older = ([0, *forwards], [*backwards, 0]) if linked else ([0] * (len(address) + 1),) * 2
         forwards = [old[at] + 1 if number == part else 0 for at, part in enumerate(address)]
         backwards = [older[at + 1] + 1 if number == part else 0 for at, part in enumerate(address)]

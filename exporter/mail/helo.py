@@ -26,6 +26,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 from exporter.facts import IP
@@ -54,6 +55,8 @@ _RECEIVERS = (
     "yahoo.com",
     "yahoodns.net",
 )
+_BELOW_RECEIVERS = tuple(f".{name}" for name in _RECEIVERS)
+REMEMBERED = 1024  # texts that are no longer than a name: several checks read the name of one sender
 
 
 class HeloFaultKind(StrEnum):
@@ -132,6 +135,8 @@ class HeloName:
     @property
     def repaired(self) -> str | None:
         """The name that was probably meant, if it may be advised: without stray space, dots and port, as A-labels."""
+        if self.host:
+            return None if receiver(self.host) else self.host
         try:
             name = names.canonical(".".join(filter(None, _without_port(self.text.strip()).split("."))))
         except ValueError:
@@ -141,12 +146,17 @@ class HeloName:
 
 def receiver(name: str) -> str | None:
     """The large receiver that owns the name, or None. A sender that says such a name is taken for a forger."""
-    return next((receiver for receiver in _RECEIVERS if names.under(name, receiver)), None)
+    if not f".{name}".endswith(_BELOW_RECEIVERS):
+        return None
+    return next(receiver for receiver in _RECEIVERS if names.under(name, receiver))
 
 
 def parse(text: str) -> HeloName:
     """Read it exactly as it would be sent; never raises. What lies beyond 8 KiB is not looked at."""
-    text = text[:LONGEST_INPUT]
+    return _remembered(text) if len(text) <= names.LONGEST_NAME else _parsed(text[:LONGEST_INPUT])
+
+
+def _parsed(text: str) -> HeloName:
     bare = text.strip()
     if not bare:
         return HeloName(text, (HeloFault(HeloFaultKind.EMPTY, 1),))
@@ -165,6 +175,9 @@ def parse(text: str) -> HeloName:
     return HeloName(text, tuple(faults), name.lower())
 
 
+_remembered = lru_cache(maxsize=REMEMBERED)(_parsed)
+
+
 def _without_port(bare: str) -> str:
     found = _WITH_PORT.fullmatch(bare)
     return found[1] if found else bare
@@ -172,6 +185,8 @@ def _without_port(bare: str) -> str:
 
 def _characters(text: str, *, white_space_only: bool) -> list[HeloFault]:
     """One fault for each kind of forbidden character, with the first place and all the code points."""
+    if _LETTERS.issuperset(text):
+        return []
     port = _WITH_PORT.fullmatch(text.rstrip())
     seen: dict[HeloFaultKind, tuple[int, dict[str, None]]] = {}
     for position, char in enumerate(text):
@@ -214,6 +229,8 @@ def _label_at(text: str, position: int) -> str:
 
 def _shape(bare: str, name: str, start: int) -> list[HeloFault]:
     """What is wrong with dots, lengths and hyphens: the first place of each."""
+    if name == bare and names.is_hostname(name):
+        return []
     faults: dict[HeloFaultKind, HeloFault] = {}
     if name != bare:
         faults[HeloFaultKind.TRAILING_DOT] = HeloFault(HeloFaultKind.TRAILING_DOT, start + len(bare), codes=("U+002E",))

@@ -54,16 +54,12 @@ class Host:
     addresses: tuple[IP, ...] = ()
     alias: tuple[str, ...] = ()  # the CNAME targets behind the name
     doubt: Reply | None = None
+    documentation: tuple[IP, ...] = ()  # those of its addresses that only examples have
 
     @property
     def complete(self) -> bool:
         """Was every question about it answered?"""
         return self.doubt is None
-
-    @property
-    def documentation(self) -> tuple[IP, ...]:
-        """Those of its addresses that only examples have."""
-        return tuple(ip for ip in self.addresses if names.documentation(ip))
 
     @property
     def without_ipv6(self) -> bool:
@@ -94,15 +90,11 @@ class Route:
     records: tuple[MX, ...] = ()
     implicit: Host | None = None
     doubt: Reply | None = None
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """Each host once, in order of preference, the null MX left out."""
-        return tuple(dict.fromkeys(record.exchange for record in self.records if record.exchange != NULL))
+    hosts: tuple[str, ...] = ()  # each once, in order of preference, the null MX left out
 
     @property
     def nulls(self) -> tuple[MX, ...]:
-        return tuple(record for record in self.records if record.exchange == NULL)
+        return tuple([record for record in self.records if record.exchange == NULL])
 
 
 def route(domain: str) -> Evaluation[Route]:
@@ -110,8 +102,9 @@ def route(domain: str) -> Evaluation[Route]:
     found = yield Question(domain, "MX")
     if found.exchanges:
         records = tuple(sorted(found.exchanges))
-        null = all(record.exchange == NULL for record in records)
-        return Route(domain, Way.NULL if null else Way.HOSTS, records)
+        hosts = dict.fromkeys([record.exchange for record in records])
+        hosts.pop(NULL, None)
+        return Route(domain, Way.HOSTS if hosts else Way.NULL, records, hosts=tuple(hosts))
     if found.status is Status.NXDOMAIN:
         return Route(domain, Way.NO_SUCH_DOMAIN)
     if not found.void:
@@ -134,11 +127,14 @@ def look_up(name: str) -> Evaluation[Host]:
     v6 = yield Question(name, "AAAA")
     addresses = v4.addresses + v6.addresses
     alias = v4.chain or v6.chain
-    doubt = next((reply for reply in (v4, v6) if not reply.status.conclusive), None)
+    copied = tuple([ip for ip in addresses if names.documentation(ip)])
+    doubt = None if v4.status.conclusive else v4
+    if doubt is None and not v6.status.conclusive:
+        doubt = v6
     if not all(map(names.not_public, addresses)):
-        return Host(name, HostState.USABLE, addresses, alias, doubt)
+        return Host(name, HostState.USABLE, addresses, alias, doubt, copied)
     if v6.status is Status.NXDOMAIN and not addresses:
         return Host(name, HostState.NO_SUCH_NAME, alias=alias)
     if doubt:
-        return Host(name, HostState.UNKNOWN, addresses, alias, doubt)
+        return Host(name, HostState.UNKNOWN, addresses, alias, doubt, copied)
     return Host(name, HostState.NOT_PUBLIC if addresses else HostState.NO_ADDRESS, addresses, alias)

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 LONGEST = 64 * 1024  # octets of a record that we are willing to read: more than a TXT record can hold
 
 SPACE = " \t\r\n"  # what a list may be folded with (RFC 6376 section 2.8)
+_SPACE = SPACE.encode()
 _TERM = re.compile(rf"([A-Za-z][A-Za-z0-9_]*)[{SPACE}]*=[{SPACE}]*(.*)", re.ASCII | re.DOTALL)
 
 
@@ -34,8 +35,7 @@ def read(text: bytes) -> list[Tag]:
     tags = []
     position = 1
     for term in text.decode("latin-1").split(";"):
-        stripped = term.strip(SPACE)
-        if stripped:
+        if stripped := term.strip(SPACE):
             found = _TERM.fullmatch(stripped) if "=" in stripped else None
             name, value = found.groups() if found else ("", stripped)
             before = term.index(stripped) if len(stripped) < len(term) else 0
@@ -46,8 +46,8 @@ def read(text: bytes) -> list[Tag]:
 
 def has_empty(text: bytes) -> bool:
     """Does it have a semicolon too many? The grammar has none for an empty tag; one may close the list."""
-    *terms, last = (term.strip(SPACE.encode()) for term in text.split(b";"))
-    return not all(terms) or (not terms and not last)
+    *terms, last = text.split(b";")
+    return not all(term.strip(_SPACE) for term in terms) or (not terms and not last.strip(_SPACE))
 
 
 class KnownTags(NamedTuple):
@@ -58,18 +58,20 @@ class KnownTags(NamedTuple):
     bad_terms: tuple[str, ...]
 
 
-def known(text: bytes, names: Container[str], *, any_case: bool = False) -> KnownTags:
+def known(terms: Sequence[Tag], names: Container[str], *, any_case: bool = False) -> KnownTags:
     """The tags of these names, in lower case where they match in any case. Never raises."""
-    terms = read(text)
     tags = [(term.name.lower() if any_case else term.name, term.value) for term in terms]
     named = [(name, value) for name, value in tags if name in names]
+    found = dict(reversed(named))
     return KnownTags(
-        found=dict(reversed(named)),
-        repeated=repeated(name for name, _ in named),
-        bad_terms=tuple(term.value for term in terms if not term.name),
+        found=found,
+        repeated=() if len(found) == len(named) else repeated([name for name, _ in named]),
+        bad_terms=tuple([term.value for term in terms if not term.name]),
     )
 
 
-def repeated(names: Iterable[str]) -> tuple[str, ...]:
+def repeated(names: Sequence[str]) -> tuple[str, ...]:
     """The names that occur more than once, which makes a list invalid (RFC 6376 section 3.2)."""
+    if len(set(names)) == len(names):
+        return ()
     return tuple(name for name, count in Counter(names).items() if count > 1)

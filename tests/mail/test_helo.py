@@ -259,6 +259,14 @@ LITERAL_LIKE = st.one_of(
 )
 
 
+@given(st.text(st.sampled_from("aB0-._: x"), max_size=12) | st.from_regex(r"[a-z]{1,9}\.(outlook|google)\.com"))
+def test_a_name_without_faults_needs_no_repair(text: str) -> None:
+    """It is what the long way makes of it: that takes the name out of a text with a space."""
+    name = parse(text)
+    if name.host:
+        assert name.repaired == parse(f" {text}").repaired
+
+
 @given(st.one_of(st.text(), NEAR, HOST_LIKE, LITERAL_LIKE))
 @example("mail.example.com\n")
 @example("[IPv6:::ffff:1.2.3.4]")

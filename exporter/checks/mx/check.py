@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from exporter.checks.mx import hosts
 from exporter.checks.mx.hosts import MOST_HOSTS, PORT
@@ -196,8 +197,13 @@ def _usable(own: Route, named: Sequence[Host]) -> Iterator[Fact]:
     """The hosts that can be talked with."""
     for host in named:
         if host.state is HostState.USABLE and hosts.real_addresses(own.domain, host):
-            yield MAIL_HOST(1, mail_host=host.name, mail_port=str(PORT))
-            yield MailHost(host=host.name, port=PORT)
+            yield from _of_all(host.name)
+
+
+@lru_cache(maxsize=1024)  # many domains share a host, and each takes up memory
+def _of_all(host: str) -> tuple[Fact, ...]:
+    """What is said of a mail host for each domain that it takes mail for."""
+    return MAIL_HOST(1, mail_host=host, mail_port=str(PORT)), MailHost(host=host, port=PORT)
 
 
 def _record(found: Route) -> Record:

@@ -251,16 +251,22 @@ def _together(own: Route, hosts: Sequence[Host]) -> Iterator[Fact]:
     domain = own.domain
     if len(own.hosts) > MOST_HOSTS:
         yield TOO_MANY(domain=domain, count=len(own.hosts), limit=MOST_HOSTS)
-    repeated = Counter(record.exchange for record in own.records if record.exchange != NULL)
-    if repeated.total() > len(own.hosts):
+    named = [record.exchange for record in own.records if record.exchange != NULL]
+    if len(named) > len(own.hosts):
+        repeated = Counter(named)
         yield DUPLICATE(domain=domain, hosts=commas(name for name, times in repeated.items() if times > 1))
     usable = [host for host in hosts if host.state is HostState.USABLE]
     if len(own.hosts) == 1:
         yield SINGLE(domain=domain, host=own.hosts[0])
-    elif all(host in usable and host.complete and set(host.addresses) == set(usable[0].addresses) for host in hosts):
+    elif len(usable) == len(hosts) and all(host.complete for host in hosts) and _one_place(hosts):
         yield SAME_ADDRESS(domain=domain, count=len(own.hosts), addresses=commas(usable[0].addresses))
     if usable and all(host.without_ipv6 or host.state.broken for host in hosts):
         yield NO_IPV6(domain=domain)
+
+
+def _one_place(hosts: Sequence[Host]) -> bool:
+    """Do all of them have the same addresses?"""
+    return len({frozenset(host.addresses) for host in hosts}) == 1
 
 
 def _unreachable(own: Route, hosts: Sequence[Host], net: Net) -> Iterator[Fact]:

@@ -76,7 +76,7 @@ def parse(text: bytes) -> BimiRecord:
         raise BimiSyntaxError(f"{len(text)} bytes are more than a BIMI record can need")
     if not is_record(text):
         raise BimiSyntaxError(f"{text[:12]!r} at character 1 is not v=BIMI1")
-    found, repeated, bad_terms = tag_list.known(text, _TAGS)
+    found, repeated, bad_terms = tag_list.known(tag_list.read(text), _TAGS)
     return BimiRecord(
         location=found.get("l"),
         evidence=found.get("a", ""),

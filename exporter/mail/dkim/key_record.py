@@ -102,7 +102,7 @@ def parse(text: bytes) -> KeyRecord:
     for term in terms:
         if not term.name:
             raise DkimSyntaxError(f"{term.value[:40]!r} at character {term.position} is no tag=value")
-    twice = tag_list.repeated(term.name for term in terms)
+    twice = tag_list.repeated([term.name for term in terms])
     if twice:
         raise DkimSyntaxError(f"the tag {twice[0]}= appears more than once")
     found = {term.name: term for term in terms}
@@ -112,7 +112,9 @@ def parse(text: bytes) -> KeyRecord:
     if "p" not in found:
         raise DkimSyntaxError("there is no p= tag, which holds the key")
     key_type = found["k"].value.lower() if "k" in found else "rsa"
-    material = found["p"].value.translate(_FOLDING)
+    material = found["p"].value
+    if any(space in material for space in tag_list.SPACE):
+        material = material.translate(_FOLDING)
     return KeyRecord(
         key_type=key_type,
         key=_key(key_type, material, found["p"].position) if material else None,

@@ -57,13 +57,14 @@ class Identifier:
 
 def align(found: Discovery, domain: str, tag: str) -> Evaluation[Identifier]:
     """Is `domain` aligned with the one that was looked at? `tag` is adkim or aspf; a record must be in force."""
-    if found.source is None:
+    source, old_source = found.source, found.old_source
+    if source is None:
         raise ValueError(f"no DMARC record is known to be in force for {found.domain}")
     old = None
-    if found.old_source:
-        near = tag not in found.old_source.record.strict
+    if old_source:
+        near = tag not in old_source.record.strict
         old = domain == found.domain or (near and names.registrable(domain) == names.registrable(found.domain))
-    if domain == found.domain or tag in found.source.record.strict:
+    if domain == found.domain or tag in source.record.strict:
         return Identifier(domain, domain == found.domain, old)
     if found.doubt:
         return Identifier(domain, None, old, found.doubt)

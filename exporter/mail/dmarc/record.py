@@ -29,6 +29,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from exporter.mail import names, tag_list
 
@@ -44,6 +45,11 @@ _PERCENTAGE = re.compile(r"0{0,2}[0-9]|0?[0-9]{2}|100", re.ASCII)  # RFC 7489 se
 _LIMITED = {"adkim": "rs", "aspf": "rs", "t": "yn", "psd": "ynu"}
 _FAILURE_OPTIONS = frozenset("01ds")
 _MEANT = re.compile(rb"[\s\\\"']*v[\s\\\"']*=[\s\\\"']*dmarc1", re.IGNORECASE)
+
+
+# Texts of that many octets, and of no more, are remembered: domains of one owner have the same, and several checks read
+# it. Both bound what hostile texts can fill.
+REMEMBERED, LONGEST_REMEMBERED = 256, 512
 
 
 class DmarcSyntaxError(ValueError):
@@ -161,8 +167,13 @@ def parse(text: bytes) -> DmarcRecord:
         raise DmarcSyntaxError(f"{len(text)} bytes are more than a DMARC record can need")
     if not is_record(text):
         raise DmarcSyntaxError(f"{text[:12]!r} at character 1 is not v=DMARC1")
-    found, repeated, bad_terms = tag_list.known(text, _NAMED, any_case=True)
-    written = [term.name.lower() for term in tag_list.read(text)]
+    return (_parsed if len(text) > LONGEST_REMEMBERED else _remembered)(text)
+
+
+def _parsed(text: bytes) -> DmarcRecord:
+    terms = tag_list.read(text)
+    found, repeated, bad_terms = tag_list.known(terms, _NAMED, any_case=True)
+    written = [term.name.lower() for term in terms]
     policies = {tag: _POLICIES.get(found[tag].lower()) for tag in ("p", "sp", "np") if tag in found}
     limited = {tag: found[tag].lower() for tag in _LIMITED if tag in found}
     bad_limited = [(tag, found[tag]) for tag, value in limited.items() if value not in tuple(_LIMITED[tag])]
@@ -170,8 +181,8 @@ def parse(text: bytes) -> DmarcRecord:
     _, bad_ruf, _ = _uris(found.get("ruf"))
     bad_options = [("fo", found["fo"])] if "fo" in found and not _are_options(found["fo"]) else []
     psd = limited.get("psd", "u")
-    removed = tuple((tag, found[tag]) for tag in _REMOVED if tag in found)
-    bad_removed = tuple((tag, value) for tag, value in removed if tag == "pct" and not _PERCENTAGE.fullmatch(value))
+    removed = tuple([(tag, found[tag]) for tag in _REMOVED if tag in found])
+    bad_removed = tuple([(tag, value) for tag, value in removed if tag == "pct" and not _PERCENTAGE.fullmatch(value)])
     return DmarcRecord(
         p=policies.get("p"),
         sp=policies.get("sp"),
@@ -181,8 +192,8 @@ def parse(text: bytes) -> DmarcRecord:
         strict=frozenset(tag for tag in ("adkim", "aspf") if limited.get(tag) == "s"),
         rua=rua,
         wants_reports=wants_reports,
-        tags=tuple((tag, found[tag]) for tag in dict.fromkeys(written) if tag in _TAGS),
-        bad_policies=tuple((tag, found[tag]) for tag, policy in policies.items() if policy is None),
+        tags=tuple([(tag, found[tag]) for tag in dict.fromkeys(written) if tag in _TAGS]),
+        bad_policies=tuple([(tag, found[tag]) for tag, policy in policies.items() if policy is None]),
         bad_values=(
             *bad_limited,
             *bad_options,
@@ -192,12 +203,15 @@ def parse(text: bytes) -> DmarcRecord:
         ),
         bad_terms=bad_terms,
         repeated=repeated,
-        removed=tuple(it for it in removed if it not in bad_removed),
-        sized=tuple(text for text in _listed(found.get("rua")) if _SIZE.search(text)),
-        unknown=tuple(name for name in dict.fromkeys(written) if name and name not in _NAMED),
+        removed=tuple([it for it in removed if it not in bad_removed]),
+        sized=tuple([text for text in _listed(found.get("rua")) if _SIZE.search(text)]),
+        unknown=tuple([name for name in dict.fromkeys(written) if name and name not in _NAMED]),
         empty_tags=tag_list.has_empty(text),
         policy_late="p" in found and written[1:2] != ["p"],
     )
+
+
+_remembered = lru_cache(maxsize=REMEMBERED)(_parsed)
 
 
 def _are_options(value: str) -> bool:
@@ -215,6 +229,8 @@ def _uris(value: str | None) -> tuple[tuple[ReportURI, ...], tuple[str, ...], bo
 
     A `!size` at the end is RFC 7489's, and to be ignored (section 4.8).
     """
+    if value is None:
+        return (), (), False
     texts = [_SIZE.sub("", text) for text in _listed(value)]
     matches = {text: _URI.fullmatch(text) for text in texts}
     uris = {text: _uri(match) if match else None for text, match in matches.items()}

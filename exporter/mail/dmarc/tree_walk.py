@@ -94,7 +94,7 @@ class Discovery:
     @property
     def organisational(self) -> str:
         """Section 4.10.2; meaningless in doubt."""
-        found = [(step.domain, step.record.psd) for step in self.steps if step.record]
+        found = [(step.domain, record.psd) for step in self.steps if (record := step.record)]
         for domain, psd in found:
             if psd == "n":
                 return domain
@@ -105,14 +105,15 @@ class Discovery:
     @property
     def source(self) -> Published | None:
         """The record used for the domain itself (section 4.10.1). In doubt, only its own is certain."""
-        if self.steps and self.steps[0].record:
-            return Published(self.domain, self.steps[0].record)
+        own = self.steps[0].record if self.steps else None
+        if own:
+            return Published(self.domain, own)
         return None if self.doubt else self.subdomain_source
 
     @property
     def subdomain_source(self) -> Published | None:
         """The record used for a subdomain without one of its own; meaningless in doubt."""
-        at = {step.domain: Published(step.domain, step.record) for step in self.steps if step.record}
+        at = {step.domain: Published(step.domain, record) for step in self.steps if (record := step.record)}
         suffix = next((published for published in at.values() if published.record.psd == "y"), None)
         return at.get(self.organisational, suffix)
 
@@ -123,7 +124,8 @@ class Discovery:
 
     @property
     def new(self) -> PolicySource:
-        return PolicySource(self.source.domain if self.source else None, self.organisational)
+        source = self.source
+        return PolicySource(source.domain if source else None, self.organisational)
 
     @property
     def old_source(self) -> Published | None:
@@ -134,12 +136,13 @@ class Discovery:
         place = names.registrable(self.domain)
         if self.steps[0].records:  # several end the search (step 5)
             place = self.domain
-        asked = (*self.steps, *([self.aside] if self.aside else ()))
+        asked = (*self.steps, self.aside) if self.aside else self.steps
         return next((Published(place, step.record) for step in asked if step.domain == place and step.record), None)
 
     @property
     def old(self) -> PolicySource:
-        return PolicySource(self.old_source.domain if self.old_source else None, names.registrable(self.domain))
+        source = self.old_source
+        return PolicySource(source.domain if source else None, names.registrable(self.domain))
 
 
 def climb(domain: str) -> Evaluation[Discovery]:
@@ -169,5 +172,5 @@ def discover(domain: str) -> Evaluation[Discovery]:
 
 def _look(domain: str) -> Evaluation[WalkStep]:
     reply = yield Question(f"_dmarc.{domain}", "TXT")
-    texts = (txt.text for txt in reply.texts)
-    return WalkStep(domain, reply, tuple(parse(text) for text in texts if is_record(text)))
+    texts = [txt.text for txt in reply.texts]
+    return WalkStep(domain, reply, tuple([parse(text) for text in texts if is_record(text)]))
