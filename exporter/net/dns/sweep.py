@@ -189,26 +189,29 @@ class Sweeps:
         ready, paced, window, everything = self._ready, self._paced, self._window, self._limiter.everything
         while self._slow and self._slow[0][0] <= now:
             ready.append(heappop(self._slow)[2:])
-        for _ in range(AT_ONCE):
-            while ready and len(paced) < AHEAD:
+        sent = 0
+        while sent < AT_ONCE:
+            if ready and len(paced) < AHEAD:
                 sweep, place = ready.popleft()
-                if not sweep.over:
-                    moment = everything.take(clock_now, sweep.latest)
-                    if moment is None:
-                        sweep.close_one()
-                    else:
-                        paced.append((now + moment - clock_now, sweep, place))
+                moment = everything.take(clock_now, sweep.latest) if not sweep.over else None
+                if moment is None:
+                    sweep.close_one()
+                elif moment <= clock_now and not paced and window.take(SPARE):
+                    self._post(sweep, place)
+                    sent += 1
+                else:
+                    paced.append((now + moment - clock_now, sweep, place))
+                continue
             if not paced or paced[0][0] > now:
                 return False
             _, sweep, place = paced[0]
-            if sweep.over:
-                paced.popleft()
-            elif sweep.latest < clock_now:
+            if sweep.over or sweep.latest < clock_now:
                 paced.popleft()
                 sweep.close_one()
             elif window.take(SPARE):
                 paced.popleft()
                 self._post(sweep, place)
+                sent += 1
             else:
                 return False
         return True
