@@ -17,7 +17,8 @@ from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Check, Door, Target
 from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.silence import ZoneSilences
-from exporter.net.dnsbl.client import DnsblClient, Subject
+from exporter.net.dnsbl.client import DnsblClient
+from exporter.net.dnsbl.questions import Subject
 from exporter.net.dnsbl.verdict import ListCondition, ListVerdict
 from exporter.net.https import LARGEST, Fetched, HttpsClient
 from exporter.net.interfaces import CheckStates, DnsClient, Sweeper, believe

@@ -84,13 +84,14 @@ class _Sweep:
 class _Server:
     """One nameserver, and what sweeps have heard of it."""
 
-    __slots__ = ("absences", "state", "stats", "unheard", "upstream")
+    __slots__ = ("absences", "state", "stats", "suspect", "unheard", "upstream")
 
     def __init__(self, state: UpstreamState) -> None:
         self.state = state
         self.upstream = state.upstream
         self.stats = state.upstream.stats
         self.unheard = 0  # questions in a row
+        self.suspect = False  # does somebody guess there?
         self.absences = 0  # answers of this tick: to count one costs as much as to judge it
 
 
@@ -188,35 +189,39 @@ class Sweeps:
         ready, paced, window, everything = self._ready, self._paced, self._window, self._limiter.everything
         while self._slow and self._slow[0][0] <= now:
             ready.append(heappop(self._slow)[2:])
-        for _ in range(AT_ONCE):
-            while ready and len(paced) < AHEAD:
+        for server in self._servers:
+            server.suspect = server.upstream.suspects(now)
+        sent = 0
+        while sent < AT_ONCE:
+            if ready and len(paced) < AHEAD:
                 sweep, place = ready.popleft()
-                if not sweep.over:
-                    moment = everything.take(clock_now, sweep.latest)
-                    if moment is None:
-                        sweep.close_one()
-                    else:
-                        paced.append((now + moment - clock_now, sweep, place))
+                moment = everything.take(clock_now, sweep.latest) if not sweep.over else None
+                if moment is None:
+                    sweep.close_one()
+                elif moment <= clock_now and not paced and window.take(SPARE):
+                    self._post(sweep, place)
+                    sent += 1
+                else:
+                    paced.append((now + moment - clock_now, sweep, place))
+                continue
             if not paced or paced[0][0] > now:
                 return False
             _, sweep, place = paced[0]
-            if sweep.over:
-                paced.popleft()
-            elif sweep.latest < clock_now:
+            if sweep.over or sweep.latest < clock_now:
                 paced.popleft()
                 sweep.close_one()
             elif window.take(SPARE):
                 paced.popleft()
                 self._post(sweep, place)
+                sent += 1
             else:
                 return False
         return True
 
     def _post(self, sweep: _Sweep, place: int) -> None:
         """Send one question, for which a place in flight was taken."""
-        now = self._now
-        server = self._server(now)
-        if server is None or server.upstream.suspects(now):
+        now, server = self._now, self._server()
+        if server is None:
             self._window.release()
             sweep.close_one()
             return
@@ -227,10 +232,11 @@ class Sweeps:
         except OSError as error:
             deliver(error)
 
-    def _server(self, now: float) -> _Server | None:
+    def _server(self) -> _Server | None:
+        """Whom to ask; None if no sweep shall ask."""
         for server in self._servers:
-            if not server.state.silent or server.state.takes(now):
-                return server
+            if not server.state.silent or server.state.takes(self._now):
+                return None if server.suspect else server
         return None
 
     def _arrived(self, sweep: _Sweep, place: int, server: _Server, sent: float, what: bytes | OSError) -> None:
@@ -239,28 +245,19 @@ class Sweeps:
         if isinstance(what, bytes):
             server.unheard = 0
             server.state.spoke(self._now, self._now - sent)
-            if not sweep.over and _whole(what) and not server.upstream.suspects(self._now):
-                try:
-                    sweep.settled[place] = sweep.settles(place, what)
-                except Exception as bug:  # noqa: BLE001  # it goes to the caller; the other sweeps go on
-                    sweep.over = True
-                    if not sweep.finished.done():
-                        sweep.finished.set_exception(bug)
-            self._count(server, what, sweep.queries[place], settled=sweep.settled[place] > 0)
+            rcode = what[3] & _RCODE
+            whole = what[4:6] == b"\0\1" and not what[2] & _TRUNCATED and (rcode == _NXDOMAIN or not rcode)
+            if not whole or sweep.over or server.upstream.suspects(self._now) or not _show(sweep, place, what):
+                server.stats.responses[wire.decode(what, sweep.queries[place]).status] += 1
+            elif rcode:
+                server.absences += 1
+            else:  # counted by the header, as nothing else of it was read
+                server.stats.responses[Status.ANSWER if what[6:8] != b"\0\0" else Status.NODATA] += 1
         else:
             self._unheard(server, sent, what)
         sweep.open -= 1
         if not sweep.open:
             sweep.end()
-
-    def _count(self, server: _Server, message: bytes, query: wire.Query, *, settled: bool) -> None:
-        """As the present path counts. Which records there are is read only if the answer was not settled."""
-        if settled and message[3] & _RCODE == _NXDOMAIN:
-            server.absences += 1
-        elif settled:
-            server.stats.responses[Status.ANSWER if message[6:8] != b"\0\0" else Status.NODATA] += 1
-        else:
-            server.stats.responses[wire.decode(message, query).status] += 1
 
     def _unheard(self, server: _Server, sent: float, error: OSError) -> None:
         if error is _SILENCE:
@@ -275,6 +272,14 @@ class Sweeps:
                 server.state.fell_silent(self._now)
 
 
-def _whole(message: bytes) -> bool:
-    """Has it a question, and is it neither truncated nor a refusal?"""
-    return message[4:6] == b"\0\1" and not message[2] & _TRUNCATED and message[3] & _RCODE in (0, _NXDOMAIN)
+def _show(sweep: _Sweep, place: int, message: bytes) -> bool:
+    """Does the message settle the question?"""
+    try:
+        settled = sweep.settles(place, message)
+    except Exception as bug:  # noqa: BLE001  # it goes to the caller; the other sweeps go on
+        sweep.over = True
+        if not sweep.finished.done():
+            sweep.finished.set_exception(bug)
+        return False
+    sweep.settled[place] = settled
+    return settled

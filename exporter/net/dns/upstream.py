@@ -257,17 +257,15 @@ class _Port:
         self._attacked = attacked
         self._emptied = emptied
         self._loop = asyncio.get_running_loop()
-        random = os.urandom(2 * USES)
-        self._ids = [random[at : at + 2] for at in range(0, 2 * USES, 2)]
+        chance = os.urandom(2 * USES)
+        self._ids = list({chance[at : at + 2] for at in range(0, 2 * USES, 2)})  # each once
         self._watched = watched
         if watched:
             self._loop.add_reader(sock, self._readable)
 
     def send(self, query: Query, deliver: Deliver, now: float) -> bytes:
         """Send one datagram, and return its id."""
-        number = self._ids.pop() if self._ids else os.urandom(2)
-        while number in self._late or number in self.waiting:
-            number = os.urandom(2)
+        number = self._ids.pop() if self._ids else self._another_id()
         self.uses += 1
         try:  # noqa: SIM105  # a context manager costs half as much as the system call
             self._sock.send(number + query.tail)
@@ -276,17 +274,33 @@ class _Port:
         self.waiting[number] = (query, deliver, now)
         return number
 
+    def _another_id(self) -> bytes:
+        number = os.urandom(2)
+        while number in self._late or number in self.waiting:
+            number = os.urandom(2)
+        return number
+
     def drain(self, most: int) -> int:
         """Read and deliver at most so many datagrams. How many were read; as many as that if there may be more."""
+        receive, waiting, late = self._sock.recv, self.waiting, self._late
         for read in range(most):
             try:
-                message = self._sock.recv(LARGEST_UDP)
+                message = receive(LARGEST_UDP)
             except BlockingIOError:
                 return read
             except OSError as error:  # an ICMP message; whose question it was about is not told
                 self._broken(self, error)
                 return read
-            self._receive(message)
+            number = message[:2]
+            found = waiting.get(number)
+            if found and answers(message, found[0]):
+                del waiting[number]
+                late[number] = found[0]
+                found[1](message)
+                if not waiting:
+                    self._emptied(self)
+            else:
+                self._unexpected_one(message, number)
             if self._sock.fileno() < 0:
                 return read
         return most
@@ -313,7 +327,8 @@ class _Port:
 
     def fail(self, error: OSError) -> None:
         """Give the error to all questions that wait here."""
-        waiting, self.waiting = self.waiting, {}
+        waiting = dict(self.waiting)
+        self.waiting.clear()
         self._late.update((number, query) for number, (query, _, _) in waiting.items())
         for _, deliver, _ in waiting.values():
             deliver(error)
@@ -326,16 +341,7 @@ class _Port:
     def _readable(self) -> None:
         self.drain(AT_ONCE)
 
-    def _receive(self, message: bytes) -> None:
-        number = message[:2]
-        found = self.waiting.get(number)
-        if found and answers(message, found[0]):
-            del self.waiting[number]
-            self._late[number] = found[0]
-            found[1](message)
-            if not self.waiting:
-                self._emptied(self)
-            return
+    def _unexpected_one(self, message: bytes, number: bytes) -> None:
         self._traffic.ignored += 1
         late = self._late.get(number)
         if late is None or not answers(message, late):

@@ -31,8 +31,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address
-from typing import Any, TypeAlias
+from typing import Any
 
 from exporter.clock import Clock
 from exporter.facts import Doubt, Reason
@@ -41,7 +40,7 @@ from exporter.net.dnsbl import plain
 from exporter.net.dnsbl.answers import ListAnswer, Listing, agree, changes, same
 from exporter.net.dnsbl.conduct import Conduct
 from exporter.net.dnsbl.list_state import ListState, Step
-from exporter.net.dnsbl.questions import ListQuestions, Since, digest
+from exporter.net.dnsbl.questions import ListQuestions, Since, Subject, digest
 from exporter.net.dnsbl.recent_verdicts import RecentVerdicts
 from exporter.net.dnsbl.snapshot import readable
 from exporter.net.dnsbl.verdict import ListCondition, ListVerdict
@@ -49,8 +48,6 @@ from exporter.net.interfaces import Asker
 from exporter.text import printable
 
 log = logging.getLogger(__name__)
-
-Subject: TypeAlias = IPv4Address | IPv6Address | str
 
 RECENT = 3 * 3600.0  # seconds; a "no" counts for so long if later questions get no answer
 WIDTH = 8  # lists asked at once for one subject
@@ -75,23 +72,26 @@ class DnsblClient:
 
     async def listed(self, net: Asker, subject: Subject, lists: Sequence[Blocklist]) -> list[ListVerdict]:
         """What each list that can hold the subject says of it now, in their order."""
-        asked = [blocklist for blocklist in lists if blocklist.holds(subject)]
-        key = str(subject)
-        settled, since = await plain.ask(net, subject, key, asked, self._questions)
-        found = {place: self._clean(key, asked[place], kept) for place, kept in settled.items()}
-        left = iter([place for place in range(len(asked)) if place not in found])
+        key, panel = str(subject), self._questions.panel(lists, subject)
+        settled, since = await plain.ask(net, subject, key, panel, self._questions)
+        found: list[ListVerdict | None] = [None] * len(panel.lists)
+        for place in settled:
+            found[place] = self._clean(key, panel.lists[place], panel.states[place])
+        left = [place for place, verdict in enumerate(found) if verdict is None]
+        upcoming = iter(left)
 
         async def work() -> None:
-            for place in left:
-                found[place] = await self._one(net, subject, key, asked[place], since.get(place))
+            for place in upcoming:
+                found[place] = await self._one(net, subject, key, panel.lists[place], since.get(place))
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(WIDTH, len(asked) - len(found))):
-                group.create_task(work())
+        if left:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(WIDTH, len(left))):
+                    group.create_task(work())
         if self._subjects is not None and key not in self._subjects:
             for kept in self._questions.lists.values():
                 kept.forget(key)
-        return [found[place] for place in range(len(asked))]
+        return [verdict for verdict in found if verdict]
 
     async def condition(self, net: Asker, blocklist: Blocklist, *, ipv6: bool = False) -> ListCondition:
         """The health of the list, with `ipv6` for IPv6 addresses, too. A test that is due is made first."""
@@ -153,7 +153,7 @@ class DnsblClient:
         if not whole:
             log.warning("a part of the saved blocklist state is unreadable: those lists are queried again")
         elapsed = max(0.0, self._clock.wall() - kept["at"])
-        self._questions.lists = {name: ListState.read(it, now, elapsed) for name, it in kept["lists"].items()}
+        self._questions.replace({name: ListState.read(it, now, elapsed) for name, it in kept["lists"].items()})
 
     async def _one(
         self, net: Asker, subject: Subject, key: str, blocklist: Blocklist, since: Since | None
@@ -172,11 +172,16 @@ class DnsblClient:
         return self._verdict(key, blocklist, kept, doubt)
 
     def _clean(self, key: str, blocklist: Blocklist, kept: ListState) -> ListVerdict:
-        """The verdict after a plain "no"."""
-        now, conduct = self._clock.monotonic(), kept.conduct
-        self._questions.settle(blocklist, conduct)
-        quorum = kept.healthy and not conduct.absent(now) and not conduct.begins_nothing(now)
-        if not quorum or conduct.suspect(now) or key not in kept.clean:
+        """The verdict after a plain "no": the same for all subjects of a list about which nothing else is known."""
+        conduct, now = kept.conduct, self._clock.monotonic()
+        if (
+            conduct.recent
+            or conduct.undecided
+            or now < conduct.begins_nothing_until
+            or now < conduct.suspect_until
+            or not kept.healthy
+            or key not in kept.clean
+        ):
             return self._verdict(key, blocklist, kept, None)
         if kept.no is None or kept.no.blocklist is not blocklist:
             kept.no = self._verdict(key, blocklist, kept, None)

@@ -26,29 +26,23 @@ _LONGEST_NAME = 255
 _NXDOMAIN = 3
 _SOA = b"\0\6"
 _FIXED = 12  # octets of an owner that is a pointer, and of type, class, TTL and length
-_MODEL = wire.query(Question("a", "A"))
-_BEFORE, _AFTER = _MODEL.tail[:10], _MODEL.tail[10 + len(_MODEL.asked) :]
 _NO_RECORDS, _ONE_RECORD = b"\0\0", b"\0\1"
 _OPT = b"\0\0\x29"
 
 
 class KnownNo:
-    """The octets after which one list is known to have said "no", and its questions."""
+    """The octets after which one list is known to have said "no"."""
 
-    __slots__ = ("_known", "_question", "suffix")
+    __slots__ = ("_known", "suffix")
 
     def __init__(self, zone: str) -> None:
         """Raise ValueError if no question below the zone can be asked."""
-        self._question = Question("", "A")  # of the list, not of a subject: nobody reads it
         self.suffix = wire.query(Question(zone, "A")).asked
         self._known: set[tuple[int, bytes]] = set()
 
-    def query(self, before: bytes) -> wire.Query | None:
-        """The question for the labels before the zone; None if that name would be too long."""
-        asked = before + self.suffix
-        if len(asked) > _LONGEST_NAME + 4:
-            return None
-        return wire.Query(self._question, _MODEL.rdtype, asked, _BEFORE + asked + _AFTER)
+    def holds(self, before: bytes) -> bool:
+        """Is a name with these labels before the zone short enough?"""
+        return len(before) + len(self.suffix) <= _LONGEST_NAME + 4
 
     def says_no(self, message: bytes, query: wire.Query) -> bool:
         """Is the message a plain "no"? It must answer the question, octet by octet."""

@@ -9,99 +9,97 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
 
 from exporter.mail.dns import Question
-from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.net.dns import wire
-from exporter.net.dnsbl.known_no import KnownNo
-from exporter.net.dnsbl.list_state import ListState
-from exporter.net.dnsbl.questions import ListQuestions, Since
+from exporter.net.dnsbl.questions import ListQuestions, Panel, Since, Subject
 from exporter.net.interfaces import Asker
 from exporter.text import commas, counted
 
-Subject: TypeAlias = IPv4Address | IPv6Address | str
-
 NAMES_A_LINE = 20
 
+_NOBODYS = Question("", "A")  # in the place of the question as text, which nobody reads
+_MODEL = wire.query(Question("a", "A"))
+_BEFORE, _AFTER = _MODEL.tail[:10], _MODEL.tail[10 + len(_MODEL.asked) :]
+_make = wire.Query._make
 _LABELS = [bytes([len(str(octet))]) + str(octet).encode() for octet in range(256)]
 _NIBBLES = [f"\1{octet & 15:x}\1{octet >> 4:x}".encode() for octet in range(256)]
 
 
 async def ask(
-    net: Asker, subject: Subject, key: str, lists: Sequence[Blocklist], questions: ListQuestions
-) -> tuple[dict[int, ListState], dict[int, Since]]:
+    net: Asker, subject: Subject, key: str, panel: Panel, questions: ListQuestions
+) -> tuple[list[int], dict[int, Since]]:
     """Ask those of the lists that are likely to say a plain "no".
 
-    By their place in `lists`: the states of those that have said it, and since when others are asked.
+    By their place in the panel: those that have said it, and since when others are asked.
     """
     if not net.sweeper:
-        return {}, {}
-    clock, begun = questions.clock, questions.clock.monotonic()
-    before = _before(subject)
-    asked: list[tuple[int, ListState, int, KnownNo]] = []
+        return [], {}
+    clock, begun, states, known = questions.clock, questions.clock.monotonic(), panel.states, panel.known
     queries: list[wire.Query] = []
-    zones: list[str] = []
-    for number, blocklist in enumerate(lists):
-        kept = _expecting_no(subject, key, blocklist, questions.state(blocklist), begun)
-        query = _query(blocklist, kept, subject, before) if kept else None
-        if kept and kept.known_no and query and kept.budget.consume(begun, test=False):
-            asked.append((number, kept, kept.epoch, kept.known_no))
+    asked: list[int] = []
+    for place, query in enumerate(_queries(subject, panel)):
+        if query and _expects_no(panel, place, key, begun) and states[place].budget.consume(begun, test=False):
             queries.append(query)
-            zones.append(blocklist.zone)
+            asked.append(place)
     if not asked:
-        return {}, {}
-    settled: dict[int, ListState] = {}
+        return [], {}
+    epochs = [states[place].epoch for place in asked]
+    settled: list[int] = []
     since = Since(next(questions.places), begun)
 
-    def settles(place: int, message: bytes) -> bool:
-        number, kept, epoch, known = asked[place]
-        if not known.says_no(message, queries[place]) or kept.epoch != epoch or kept.knows_more(key):
+    def settles(number: int, message: bytes) -> bool:
+        place = asked[number]
+        kept, octets = states[place], known[place]
+        if not octets or not octets.says_no(message, queries[number]):
+            return False
+        if kept.epoch != epochs[number] or key in kept.named or key in kept.looks or key in kept.more:
             return False
         now = clock.monotonic()
         kept.clean[key] = now
         kept.conduct.answered(since.place, next(questions.places), now)
         questions.note_use(kept)
-        settled[number] = kept
+        settled.append(place)
         return True
 
+    whole = len(asked) == len(panel.lists)
+    zones = panel.zones if whole else [panel.zones[place] for place in asked]
     left = await net.sweeper.sweep(queries, settles, zones)
-    for place in left:
-        asked[place][1].budget.refund()
-    said = _said_no(tuple([lists[number].name for number in sorted(settled)]))
+    for number in left:
+        states[asked[number]].budget.refund()
+    names = panel.names if whole and not left else tuple([panel.names[place] for place in sorted(settled)])
     who = f"{key} in {counted(len(asked), 'blocklist')}"
-    net.transcript.note(who, said, "udp", clock.monotonic() - begun)
-    return settled, {asked[place][0]: since for place in left}
+    net.transcript.note(who, _said_no(names), "udp", clock.monotonic() - begun)
+    return settled, {asked[number]: since for number in left}
 
 
-def _expecting_no(subject: Subject, key: str, blocklist: Blocklist, base: ListState, now: float) -> ListState | None:
-    """The state for this subject, if the list can be asked at once, and a "no" would change nothing."""
-    kept = base.family(4 if isinstance(subject, str) else subject.version)
-    if kept is not base and blocklist.ipv4 and base.due(now):
-        return None
-    return kept if kept.expects_no(key, now) else None
+def _expects_no(panel: Panel, place: int, key: str, now: float) -> bool:
+    """Can the list be asked at once, and would a "no" change nothing?"""
+    kept, base = panel.states[place], panel.bases[place]
+    if kept is not base and panel.lists[place].ipv4 and base.due(now):
+        return False
+    return kept.expects_no(key, now)
 
 
-def _before(subject: Subject) -> bytes:
-    """The labels of an address before a list's zone (RFC 5782 sections 2.1 and 2.4)."""
+def _queries(subject: Subject, panel: Panel) -> list[wire.Query | None]:
+    """The question for each list; None if it cannot be asked like this."""
     if isinstance(subject, str):
-        return b""
+        return [_query(blocklist.question(subject)) for blocklist in panel.lists]
     table = _LABELS if subject.version == 4 else _NIBBLES
-    return b"".join([table[octet] for octet in reversed(subject.packed)])
+    before = b"".join([table[octet] for octet in reversed(subject.packed)])  # RFC 5782 sections 2.1 and 2.4
+    made: list[wire.Query | None] = []
+    for octets in panel.known:
+        asked = before + octets.suffix if octets and octets.holds(before) else b""
+        made.append(_make((_NOBODYS, _MODEL.rdtype, asked, _BEFORE + asked + _AFTER, False)) if asked else None)
+    return made
 
 
-def _query(blocklist: Blocklist, kept: ListState, subject: Subject, before: bytes) -> wire.Query | None:
+def _query(name: str) -> wire.Query | None:
     try:
-        if kept.known_no is None:
-            kept.known_no = KnownNo(blocklist.zone)
-        if isinstance(subject, str):
-            return wire.query(Question(blocklist.question(subject), "A"))
-    except ValueError:
-        return None  # the present path says why
-    return kept.known_no.query(before)
+        return wire.query(Question(name, "A"))
+    except ValueError:  # the present path says why
+        return None
 
 
 @lru_cache(256)

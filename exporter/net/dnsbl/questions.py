@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from exporter.clock import Clock
 from exporter.facts import Doubt
 from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.net.dnsbl.conduct import Conduct, Heard
+from exporter.net.dnsbl.known_no import KnownNo
 from exporter.net.dnsbl.list_state import ListState
 from exporter.net.interfaces import Asker
+
+MOST_PANELS = 64
+
+Subject: TypeAlias = IPv4Address | IPv6Address | str
 
 _NOT_THE_LISTS_FAULT = (Status.RATE_LIMITED, Status.NETWORK, Status.LOCAL_RESOURCES)
 
@@ -25,21 +32,70 @@ class Since(NamedTuple):
     at: float
 
 
+class Panel:
+    """The lists that can hold one kind of subject, and their states, in the same order."""
+
+    __slots__ = ("bases", "known", "lists", "names", "of", "states", "zones")
+
+    def __init__(
+        self, of: Sequence[Blocklist], lists: Sequence[Blocklist], bases: list[ListState], states: list[ListState]
+    ) -> None:
+        self.of = of  # what it was made from
+        self.lists = lists
+        self.bases = bases
+        self.states = states  # for IPv6, these are others
+        self.names = tuple(blocklist.name for blocklist in lists)
+        self.zones = [blocklist.zone for blocklist in lists]
+        self.known = [_known_no(blocklist.zone) for blocklist in lists]
+
+
+def _known_no(zone: str) -> KnownNo | None:
+    try:
+        return KnownNo(zone)
+    except ValueError:  # it cannot be asked; the present path says why
+        return None
+
+
 class ListQuestions:
     """The way to all lists, and their states. `revision` changes whenever a snapshot would be different."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.revision = 0
-        self.lists: dict[str, ListState] = {}
+        self.lists: Mapping[str, ListState] = {}
+        self.panels: dict[tuple[int, ...], Panel] = {}
         self.places = count(1)  # of all questions to all lists, and of their ends
+
+    def replace(self, lists: Mapping[str, ListState]) -> None:
+        """From now on, these are the lists and their states."""
+        self.lists = lists
+        self.panels.clear()
 
     def state(self, blocklist: Blocklist) -> ListState:
         kept, zone = self.lists.get(blocklist.name), digest(blocklist.zone)
         if kept is None or kept.digest != zone:
-            kept = self.lists[blocklist.name] = ListState(zone)
+            kept = ListState(zone)
+            self.replace({**self.lists, blocklist.name: kept})
         kept.budget.limit = blocklist.queries_per_day
         return kept
+
+    def panel(self, lists: Sequence[Blocklist], subject: Subject) -> Panel:
+        """The lists that can hold the subject, with their states."""
+        version = 0 if isinstance(subject, str) else subject.version
+        kind = (id(lists[0]), id(lists[-1]), len(lists), version) if lists else (0, 0, 0, version)
+        known = self.panels.get(kind)
+        if known and (known.of is lists or known.of == lists):
+            return known
+        asked = tuple(blocklist for blocklist in lists if blocklist.holds(subject))
+        for blocklist in asked:
+            self.state(blocklist)
+        bases = [self.lists[blocklist.name] for blocklist in asked]
+        panel = Panel(lists, asked, bases, [base.family(version or 4) for base in bases])
+        if isinstance(lists, tuple):  # and so stays as it is
+            if len(self.panels) >= MOST_PANELS:
+                self.panels.clear()
+            self.panels[kind] = panel
+        return panel
 
     async def ask(
         self,
