@@ -10,7 +10,7 @@ While a new configuration is put in force in slices, what was true before is sho
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
 from exporter.check_state import CheckState, FindingPolicy, Key
@@ -47,6 +47,7 @@ class Totals:
         self._members: dict[tuple[str, ProblemKey], Counter[Severity]] = {}  # by check and problem
         self._problems: Counter[Labels] = Counter()
         self._before: list[tuple[str, Labels, int]] | None = None  # shown while a configuration is put in force
+        self._latest: list[tuple[str, Labels, int]] | None = None  # None: something has changed since
         self._same: dict[Labels, Labels] = {}  # equal labels of many pairs are one object
 
     def __len__(self) -> int:
@@ -69,6 +70,7 @@ class Totals:
         target: tuple[Labels, str],
         failures: tuple[tuple[ProblemKey, Severity], ...],
     ) -> None:
+        self._latest = None
         verdict, target = self._one(verdict), (self._one(target[0]), target[1])
         self._of[key] = verdict, target, failures
         for problem, severity in failures:
@@ -84,6 +86,7 @@ class Totals:
     def remove(self, key: Key) -> None:
         if key not in self._of:
             return
+        self._latest = None
         verdict, target, failures = self._of.pop(key)
         for problem, severity in failures:
             self._part(key[0], problem, severity, -1)
@@ -107,14 +110,19 @@ class Totals:
 
     def hold(self) -> None:
         """Show what is true now until `release`."""
-        self._before = list(self._rows())
+        self._before = self._now()
 
     def release(self) -> None:
         self._before = None
 
-    def rows(self) -> Iterable[tuple[str, Labels, int]]:
-        """Family, labels and number of each combination that occurs."""
-        return self._rows() if self._before is None else self._before
+    def rows(self) -> Sequence[tuple[str, Labels, int]]:
+        """Family, labels and number of each combination that occurs; the same object until something changes."""
+        return self._now() if self._before is None else self._before
+
+    def _now(self) -> list[tuple[str, Labels, int]]:
+        if self._latest is None:
+            self._latest = list(self._rows())
+        return self._latest
 
     def _rows(self) -> Iterator[tuple[str, Labels, int]]:
         yield from ((TARGETS, labels, count) for labels, count in sorted(self._targets.items()))
