@@ -132,7 +132,11 @@ class ActiveFinding:
         return self.confirmed and self.good >= LOOKS
 
     def flapping(self, now: float, looks: Looks) -> bool:
-        return sum(now - turn <= FLAPPING * looks.interval for turn in self.turns) >= 2
+        return now <= self.flaps_until(looks)
+
+    def flaps_until(self, looks: Looks) -> float:
+        """Until when it flaps if it does not turn bad again; -infinity if it does not flap."""
+        return sorted(self.turns)[-2] + FLAPPING * looks.interval if len(self.turns) > 1 else float("-inf")
 
     def next_look(self, looks: Looks) -> float | None:
         """In how many seconds another look is due; None if its usual time is right."""

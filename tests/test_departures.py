@@ -28,6 +28,7 @@ from exporter.targets import Domain, MailHost
 from tests.engine.test_state_file import CHECK, ran
 from tests.support.checks import EXAMPLE
 from tests.support.clock import FakeClock
+from tests.support.exposed import lines_of
 
 CATALOGUE = catalogue.load()
 HEAD = """
@@ -79,7 +80,7 @@ def look(daemon: Daemon, at: float, key: Key = PTR) -> CheckState:
 
 
 def alerting(daemon: Daemon) -> list[float]:
-    return [float(line.split()[-1]) for line in daemon.exposition._lines[SINCE].values()]
+    return [float(line.split()[-1]) for line in lines_of(SINCE, daemon.exposition)]
 
 
 async def stood(daemon: Daemon, clock: FakeClock) -> float:
@@ -95,7 +96,7 @@ async def stood(daemon: Daemon, clock: FakeClock) -> float:
 def comes_back(daemon: Daemon, clock: FakeClock) -> list[list[float]]:
     """What alerts know, before and after each of three bad looks."""
     state = daemon.store[PTR]
-    assert (state.findings, state.last_run, daemon.exposition._lines[FINDING]) == ((), 0.0, {}), "it is pending"
+    assert (state.findings, state.last_run, lines_of(FINDING, daemon.exposition)) == ((), 0.0, []), "it is pending"
     assert daemon.schedule.due_in(PTR) == 0.0, "it runs at once"
     told = [alerting(daemon)]
     for wait in (1, 60, 120):

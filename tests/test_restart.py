@@ -22,6 +22,7 @@ from exporter.facts import Doubt, Reason
 from tests.engine.test_state_file import CHECK, ran
 from tests.support.checks import HOST
 from tests.support.clock import FakeClock
+from tests.support.exposed import lines_of
 from tests.support.household import Household
 from tests.support.simulation import simulate
 from tests.worlds.world import HOME, World
@@ -64,7 +65,7 @@ def since(daemon: Daemon) -> float:
 
 
 def exposed(daemon: Daemon) -> float:
-    (line,) = (it for it in daemon.exposition._lines[SINCE].values() if it)
+    (line,) = lines_of(SINCE, daemon.exposition)
     return float(line.split()[-1])
 
 

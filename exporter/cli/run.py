@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from exporter.cli.exit_codes import Exit
+from exporter.engine.loop_lag import WatchedLoop
 
 T = TypeVar("T")
 
@@ -27,4 +28,5 @@ def run(main_: Coroutine[Any, Any, T]) -> T:
         import uvloop  # noqa: PLC0415  (optional: faster where it installs)
 
         return uvloop.run(main_)
-    return asyncio.run(main_)
+    with asyncio.Runner(loop_factory=WatchedLoop) as runner:
+        return runner.run(main_)

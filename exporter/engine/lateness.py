@@ -2,62 +2,59 @@
 
 The problem: to compare the age of every series with its interval costs an alert rule seconds in a large fleet.
 
-The idea: the exporter keeps the times of the latest runs sorted. What is overdue goes to a second heap once, so a
-scrape costs as much as what has become overdue since the last one.
+The idea: runs end one after the other, so the exporter keeps their times in the order in which they came. A scrape
+looks at the first ones.
 
 The rules:
 
 - A pair is overdue if no run of it has ended for INTERVALS intervals, the longest time of a run and SLACK seconds more.
   Before its first run, that time begins when the pair came.
 - Times are monotonic seconds, so a wall clock that jumps makes nothing overdue.
+- A time that is earlier than that of another pair came out of order: after a start, those of saved runs do. They are
+  looked at one by one until the pair runs again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 
 from exporter.check_state import CheckState, Key
 from exporter.clock import Clock
-from exporter.engine.earliest import Earliest
 
 INTERVALS = 2
 SLACK = 60.0  # seconds
 
 
 class _OfCheck:
-    """The pairs of one check, with the times of their latest runs in monotonic seconds."""
+    """The targets of one check, with the times of their latest runs in monotonic seconds."""
 
     def __init__(self) -> None:
-        self.waiting = Earliest()
-        self.late = Earliest()  # what was before `limit`
-        self.limit = float("-inf")
-        self.came: dict[Key, float] = {}  # pairs that have never run, the oldest first
+        self.ran: dict[str, float] = {}  # the earliest first
+        self.unordered: dict[str, float] = {}
+        self.came: dict[str, float] = {}  # targets that have never run, the oldest first
+        self._latest = float("-inf")  # time in `ran`
 
     def __bool__(self) -> bool:
-        return bool(self.waiting or self.late or self.came)
+        return bool(self.ran or self.unordered or self.came)
 
-    def remove(self, key: Key) -> None:
-        self.waiting.remove(key)
-        self.late.remove(key)
-        self.came.pop(key, None)
+    def remove(self, target: str) -> None:
+        for times in (self.ran, self.unordered, self.came):
+            times.pop(target, None)
 
-    def ran(self, key: Key, at: float) -> None:
-        self.remove(key)
-        (self.late if at < self.limit else self.waiting).put(key, at)
+    def put(self, target: str, at: float) -> None:
+        self.remove(target)
+        if at < self._latest:
+            self.unordered[target] = at
+        else:
+            self.ran[target] = self._latest = at
 
     def overdue(self, limit: float) -> int:
-        if limit < self.limit:  # the interval is longer now
-            for key, at in self.late:
-                self.waiting.put(key, at)
-            self.late = Earliest()
-        self.limit = limit
-        for key, at in self.waiting.take_before(limit):
-            self.late.put(key, at)
-        return len(self.late) + sum(1 for _ in takewhile(lambda at: at < limit, self.came.values()))
+        in_order = (takewhile(limit.__gt__, times.values()) for times in (self.ran, self.came))
+        return sum(map(limit.__gt__, self.unordered.values())) + sum(1 for times in in_order for _ in times)
 
     def oldest(self) -> float | None:
-        return min((first[1] for it in (self.late, self.waiting) if (first := it.first())), default=None)
+        return min(chain(islice(self.ran.values(), 1), self.unordered.values()), default=None)
 
 
 class Lateness:
@@ -72,13 +69,13 @@ class Lateness:
         of_check = self._checks.setdefault(state.check.id, _OfCheck())
         now = self._clock.monotonic()
         if state.last_run:
-            of_check.ran(state.key, now - (self._clock.wall() - state.last_run))
+            of_check.put(state.target.key, now - (self._clock.wall() - state.last_run))
         else:
-            of_check.came.setdefault(state.key, now)
+            of_check.came.setdefault(state.target.key, now)
 
     def remove(self, key: Key) -> None:
         if of_check := self._checks.get(key[0]):
-            of_check.remove(key)
+            of_check.remove(key[1])
             if not of_check:
                 del self._checks[key[0]]
 

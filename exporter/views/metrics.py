@@ -2,12 +2,13 @@
 
 The problem: a large fleet has a million series. If a scrape had to make them all, the event loop would stand still.
 
-The idea: the lines of a target are made when its verdict changes. A scrape only joins them.
+The idea: the lines of a target are made when its verdict changes, and kept in blocks (blocks.py). A scrape takes what
+is there, and writes it in pieces (scrape.py).
 
 The rules:
 
-- The lines about targets are written here. The lines about the exporter itself are made by prometheus_client.
-- The result is given out in pieces of PIECE lines, so that the loop can do other work between them.
+- The lines about targets are written here. own_metrics.py writes those about the exporter, and prometheus_client those
+  about the process.
 - Gauges look alike in both formats that Prometheus asks for (text 0.0.4 and OpenMetrics 1.0), so one line serves both.
 - If a verdict would exceed the limit of series, all its lines are left out and counted in `dropped`.
 """
@@ -15,9 +16,9 @@ The rules:
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from operator import itemgetter
 
 import prometheus_client
 from prometheus_client.exposition import choose_encoder
@@ -30,7 +31,6 @@ from exporter.engine.catalogue import Catalogue
 from exporter.engine.earliest import Earliest
 from exporter.engine.families import (
     ACCEPTED_UNTIL,
-    CHECKS,
     DOMAIN_SENDER,
     FINDING,
     FLAPPING,
@@ -39,24 +39,23 @@ from exporter.engine.families import (
     INTERVAL,
     LAST_CONCLUSIVE,
     OK,
-    PROBLEMS,
     REASON,
     RECORD_CHANGED,
     SENDER,
     SINCE,
-    TARGETS,
     UNKNOWN,
 )
 from exporter.engine.lateness import Lateness, patience
 from exporter.explain.notices import notices
 from exporter.facts import Labels, Severity
 from exporter.model import Target
-from exporter.views.own_metrics import HealthCollector, OwnHealth
+from exporter.views.blocks import Blocks, Passage
+from exporter.views.own_metrics import OwnHealth, health, own_lines
+from exporter.views.scrape import Scrape
 from exporter.views.totals import Totals
 
 CHANGES_SHOWN = 30 * 86400.0  # seconds for which the change of a record is exposed
 EXPIRIES = 500  # pairs whose series change because time has passed, in one scrape
-PIECE = 500  # lines joined at once: 60 KiB, and half a megabyte with the longest labels; each scrape holds two of them
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _WORSE = [Severity.INFO, Severity.WARNING, Severity.CRITICAL]
 
@@ -126,22 +125,39 @@ def _findings(state: CheckState, who: str, policy: FindingPolicy, now: float) ->
             yield FLAPPING, _line(FLAPPING, inside, 1)
 
 
+def _ends(state: CheckState, now: float) -> Iterator[float]:
+    """When lines of the state change because time has passed."""
+    yield from (it.until for it in state.target.accept if it.until is not None and it.until > now)
+    if now < (end := state.changed + CHANGES_SHOWN):
+        yield end
+    for active in state.findings:
+        if active.since > now:
+            yield active.since
+        if active.flapping(now, state.looks):
+            yield math.nextafter(active.flaps_until(state.looks), math.inf)  # until then inclusive
+
+
 class Exposition:
     """The lines of all targets, by family."""
 
     def __init__(self, catalogue: Catalogue, clock: Clock, limit: int, own: Callable[[], OwnHealth]) -> None:
         self._clock = clock
+        self._own = own
         self.limit = limit
         self.dropped = 0
         self.policy = FindingPolicy()
         self.denied: frozenset[str] = frozenset()
         self.totals = Totals()
+        self._counted: Sequence[tuple[str, Labels, int]] = ()  # the totals that `_totals` shows
+        self._totals: dict[str, Passage] = {}  # by family
         self.lateness = Lateness(clock)
-        self._about_targets = 0  # series
-        self._help = HELP | {m.name: m.help for m in catalogue.metrics}
-        self._lines: dict[str, dict[Key, bytes]] = {name: {} for name in self._help}
-        self._written: dict[Key, tuple[int, tuple[str, ...]]] = {}  # how many lines, in which families
-        self._dropped: dict[Key, int] = {}
+        helps = HELP | {m.name: m.help for m in catalogue.metrics}
+        self._heads = {
+            name: Passage(f"# HELP {name} {told}\n# TYPE {name} gauge\n".encode()) for name, told in helps.items()
+        }
+        self._blocks = Blocks()
+        self._texts = _texts(catalogue)
+        self._dropped: dict[Key, int] = {}  # series that were left out
         self._expiries = Earliest()  # when lines of a state change because time has passed
         self._expiring: dict[Key, CheckState] = {}
         self._registry = CollectorRegistry()
@@ -152,13 +168,11 @@ class Exposition:
             prometheus_client.GCCollector,
         ):
             collector(registry=self._registry)
-        self._registry.register(HealthCollector(own, self, clock))
-        self._texts(catalogue)
 
     @property
     def series(self) -> int:
         """Series that are exposed, without those about the exporter itself."""
-        return self._about_targets + len(self.totals)
+        return self._blocks.count + len(self.totals)
 
     def configure(self, settings: Settings) -> bool:
         """Take over what a configuration says. True if the lines of all states have to be written anew.
@@ -183,14 +197,20 @@ class Exposition:
         self.totals.put(state, self.policy, now)
         self.lateness.put(state)
         self._write(key, lines(state, self.policy, now))
-        ends = [a.until for a in state.target.accept if a.until is not None and a.until > now]
-        if now < (end := state.changed + CHANGES_SHOWN):
-            ends.append(end)
-        if ends:
-            self._expiries.put(key, min(ends))
+        if (end := min(_ends(state, now), default=None)) is not None:
+            self._expiries.put(key, end)
             self._expiring[key] = state
         else:
             self._keeps(key)
+
+    def ran(self, state: CheckState) -> None:
+        """Take in that it ran once more, if nothing but the times of its runs has changed: its lines stay as they are.
+
+        While it is in doubt, the time of its last conclusive run stays. So no line has a time that each run moves.
+        """
+        self.lateness.put(state)
+        if state.key in self._expiring:
+            self._expiring[state.key] = state
 
     def _keeps(self, key: Key) -> None:
         self._expiries.remove(key)
@@ -201,10 +221,6 @@ class Exposition:
         inside = (*target.identity, *more, *target.labels)
         self._write((family, target.key), [(family, sample(family, inside, 1))])
 
-    def _texts(self, catalogue: Catalogue) -> None:
-        rows = [(("finding", rule), *zip(text._fields, text, strict=True)) for rule, text in notices(catalogue)]
-        self._lines[INFO][INFO, ""] = b"".join(sample(INFO, row, 1) for row in sorted(rows))
-
     def remove(self, key: Key) -> None:
         """Remove the lines of a state (its key), or of an info series (its family and target key)."""
         self._write(key, ())
@@ -213,44 +229,23 @@ class Exposition:
         self.lateness.remove(key)
 
     def relations(self) -> set[Key]:
-        return {key for family in (SENDER, DOMAIN_SENDER) for key in self._lines[family]}
-
-    def _write_totals(self) -> None:
-        made: dict[str, dict[Key, bytes]] = {TARGETS: {}, PROBLEMS: {}, CHECKS: {}}
-        for family, labels, count in self.totals.rows():
-            if family not in self.denied:
-                made[family][family, str(labels)] = sample(family, labels, count)
-        self._lines.update(made)
+        """The keys of the info series."""
+        dropped = {key for key in self._dropped if key[0] in (SENDER, DOMAIN_SENDER)}
+        return dropped.union(*map(self._blocks.keys, (SENDER, DOMAIN_SENDER)))
 
     def _write(self, key: Key, written: Iterable[tuple[str, bytes]]) -> None:
-        new: dict[str, bytes] = {}
-        count = 0
-        for family, line in written:
-            if family in self.denied:
-                continue
-            new[family] = new[family] + line if family in new else line
-            count += 1
-        before, families = self._written.get(key, (0, ()))
+        new = [(family, line) for family, line in written if family not in self.denied]
         self.dropped -= self._dropped.pop(key, 0)
-        if count and self.series - before + count > self.limit:
-            self._dropped[key] = count
-            self.dropped += count
-            new, count = {}, 0
-        for family in families:
-            if family not in new:
-                del self._lines[family][key]
-        for family, text in new.items():
-            self._lines[family][key] = text
-        self._about_targets += count - before
-        if new:
-            self._written[key] = count, tuple(new)
-        else:
-            self._written.pop(key, None)
+        if new and self.series - self._blocks.counted(key) + len(new) > self.limit:
+            self._dropped[key] = len(new)
+            self.dropped += len(new)
+            new.clear()
+        self._blocks.put(key, new)
 
-    def render(self, accept: str = "", names: frozenset[str] = frozenset()) -> tuple[Iterator[bytes], str]:
-        """The exposition in pieces, and its content type; `names` restricts it to these families (`name[]`).
+    def scrape(self, accept: str = "", names: frozenset[str] = frozenset()) -> Scrape:
+        """What a scrape gets that begins now; `names` restricts it to these families (`name[]`).
 
-        The content is fixed when this returns, even if the pieces are read slowly.
+        The content is fixed when this returns, even if it is read slowly.
         """
         due = self._expiries.take_before(math.nextafter(self._clock.wall(), math.inf))
         for key, _ in list(islice(due, EXPIRIES)):  # the others with the next scrape: the loop has other work
@@ -259,32 +254,41 @@ class Exposition:
             encoder, content_type = choose_encoder(accept)
         except (TypeError, ValueError):  # it fails at versions such as "1e999"
             encoder, content_type = choose_encoder("")
-        self._write_totals()
         registry = self._registry.restricted_registry(sorted(names)) if names else self._registry
-        own: bytes = encoder(registry)
-        families = [
-            (f"# HELP {family} {self._help[family]}\n# TYPE {family} gauge\n".encode(), list(by_key.values()))
-            for family, by_key in self._lines.items()
-            if by_key and (not names or family in names)
-        ]
-        end = b"# EOF\n" if own.endswith(b"# EOF\n") else b""
-        return _pieces(own.removesuffix(end), families, end), content_type
+        of_process: bytes = encoder(registry)
+        end = b"# EOF\n" if of_process.endswith(b"# EOF\n") else b""
+        shown = (it for it in health(self._own(), self, self._clock) if it.shown_name not in self.denied)
+        passages = [Passage(of_process.removesuffix(end) + own_lines(shown, names, open_metrics=bool(end)))]
+        for family, told in self._by_family().items():
+            if told and (not names or family in names):
+                passages += self._heads[family], *told
+        passages.append(Passage(end))
+        return Scrape([it for it in passages if it.size], content_type)
+
+    def _by_family(self) -> dict[str, list[Passage]]:
+        told: dict[str, list[Passage]] = {family: [] for family in self._heads}
+        if INFO not in self.denied:
+            told[INFO].append(self._texts)
+        for family, passage in self._blocks.passages():
+            told[family].append(passage)
+        rows = self.totals.rows()
+        if rows is not self._counted:
+            self._counted = rows
+            self._totals = {
+                family: Passage(b"".join(sample(*row) for row in same))
+                for family, same in groupby(rows, key=itemgetter(0))
+            }
+        for family, passage in self._totals.items():
+            if family not in self.denied:
+                told[family].append(passage)
+        return told
+
+    def render(self, accept: str = "", names: frozenset[str] = frozenset()) -> tuple[Iterator[bytes], str]:
+        """The same in plain pieces, for whoever shares no loop, and its content type."""
+        scrape = self.scrape(accept, names)
+        return scrape.plain(), scrape.content_type
 
 
-def _pieces(own: bytes, families: list[tuple[bytes, list[bytes]]], end: bytes) -> Iterator[bytes]:
-    yield own
-    for head, texts in families:
-        yield head
-        for start in range(0, len(texts), PIECE):
-            yield b"".join(texts[start : start + PIECE])
-    yield end
-
-
-def compressor() -> Callable[[bytes], bytes]:
-    """A function that takes the pieces one by one, and an empty one at the end, and returns gzip octets."""
-    deflate = zlib.compressobj(1, zlib.DEFLATED, 31)
-
-    def take(piece: bytes) -> bytes:
-        return deflate.compress(piece) if piece else deflate.flush()
-
-    return take
+def _texts(catalogue: Catalogue) -> Passage:
+    rows = [(("finding", rule), *zip(text._fields, text, strict=True)) for rule, text in notices(catalogue)]
+    return Passage(b"".join(sample(INFO, row, 1) for row in sorted(rows)))

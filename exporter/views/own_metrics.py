@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.engine.families import OWN_PREFIX
 from exporter.engine.lateness import Lateness
+from exporter.engine.loop_lag import BEAT
 from exporter.engine.schedule import SKIPS
 from exporter.facts import Labels, Reason
 from exporter.model import Outcome
@@ -21,6 +22,7 @@ from exporter.net.dns.resolver import ResolverStats
 from exporter.stats import Histogram
 from exporter.views.http_stats import HttpStats
 
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 DURATION_BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0, 120.0)  # seconds
 
 
@@ -89,32 +91,46 @@ class OwnHealth:
         return self.durations.setdefault(check, Histogram(DURATION_BOUNDS))
 
 
-class HealthCollector(Collector):
-    def __init__(self, own: Callable[[], OwnHealth], exposition: SeriesCounts, clock: Clock) -> None:
-        self._own = own
-        self._exposition = exposition
-        self._clock = clock
+class OwnFamily(NamedTuple):
+    """A family about the exporter itself."""
 
-    def collect(self) -> Iterable[Metric]:
-        for family in health(self._own(), self._exposition, self._clock):
-            if shown_name(family) not in self._exposition.denied:
-                yield family
+    name: str  # in both formats of the exposition, but for that of a counter
+    type: str
+    help: str
+    samples: Sequence[tuple[str, Labels, float]]  # what is added to the name, labels and value
 
-    def describe(self) -> Iterable[Metric]:
-        """The families' names, so that `name[]` finds them."""
-        own = OwnHealth(
-            dns=ResolverStats(), http=HttpStats(), web_file_ok=True, state_configured=True, state_size=0, state_saved=1,
-            actions={},
-        )  # fmt: skip
-        return health(own, self._exposition, self._clock)
+    @property
+    def shown_name(self) -> str:
+        """Its name on the page: OpenMetrics names a counter without `_total` in its head."""
+        return f"{self.name}_total" if self.type == "counter" else self.name
 
 
-def shown_name(family: Metric) -> str:
-    """Its name on the page: prometheus_client keeps those of counters without `_total`."""
-    return f"{family.name}_total" if family.type == "counter" else family.name
+def own_lines(families: Iterable[OwnFamily], names: frozenset[str], *, open_metrics: bool) -> bytes:
+    """What prometheus_client would write of these families, but faster; `names` restricts it (`name[]`)."""
+    told: list[str] = []
+    for family in families:
+        samples = [it for it in family.samples if family.name + it[0] in names] if names else family.samples
+        if samples or not names:
+            name = family.name if open_metrics else family.shown_name
+            told.append(f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n")
+        told += [f"{family.name}{more}{_inside(labels)} {_number(value)}\n" for more, labels, value in samples]
+    return "".join(told).encode("utf-8", "replace")
 
 
-def health(own: OwnHealth, exposition: SeriesCounts, clock: Clock) -> Iterator[Metric]:
+@lru_cache(maxsize=4096)  # at each scrape they are the same
+def _inside(labels: Labels) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in sorted(labels)) + "}"
+
+
+def _number(value: float) -> str:
+    if 0 <= value < 1e6:  # Go writes it as Python does
+        return repr(float(value))
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # it has no annotations
+
+
+def health(own: OwnHealth, exposition: SeriesCounts, clock: Clock) -> Iterator[OwnFamily]:
     """The families about the exporter itself."""
     one: Labels = ()
     yield _gauge("build_info", "Version of the exporter.", [((("version", __version__),), 1)])
@@ -146,7 +162,9 @@ def health(own: OwnHealth, exposition: SeriesCounts, clock: Clock) -> Iterator[M
     if own.state_configured:
         yield from _state(own)
     yield _gauge(
-        "loop_lag_seconds", "How late the event loop woke up at worst since the last scrape.", [(one, own.loop_lag)]
+        "loop_lag_seconds",
+        f"How late the event loop was at worst since the last scrape. With uvloop it may have been {BEAT} s more.",
+        [(one, own.loop_lag)],
     )
     yield _gauge(
         "blocklist_budget_remaining_ratio",
@@ -189,7 +207,7 @@ def _by_check(numbers: Mapping[str, float]) -> list[tuple[Labels, float]]:
     return [((("check", check),), number) for check, number in sorted(numbers.items())]
 
 
-def _state(own: OwnHealth) -> Iterator[Metric]:
+def _state(own: OwnHealth) -> Iterator[OwnFamily]:
     yield _gauge("state_writable", "1 if results are saved to disk.", [((), own.state_writable)])
     if own.state_size is not None:
         yield _gauge("state_size_bytes", "Size of the state file on disk.", [((), own.state_size)])
@@ -197,7 +215,7 @@ def _state(own: OwnHealth) -> Iterator[Metric]:
         yield _gauge("state_saved_timestamp_seconds", "When the state file was last written.", [((), own.state_saved)])
 
 
-def _http(stats: HttpStats) -> Iterator[Metric]:
+def _http(stats: HttpStats) -> Iterator[OwnFamily]:
     yield _gauge("http_connections", "Open connections to the HTTP server.", [((), stats.connections)])
     yield _gauge("http_connections_limit", "Most connections to the HTTP server.", [((), stats.most_connections)])
     yield _counter(
@@ -212,7 +230,7 @@ def _http(stats: HttpStats) -> Iterator[Metric]:
     )
 
 
-def _web(own: OwnHealth) -> Iterator[Metric]:
+def _web(own: OwnHealth) -> Iterator[OwnFamily]:
     yield _gauge(
         "web_config_last_reload_successful",
         "1 if the file of --web.config.file is in force as it is now.",
@@ -226,7 +244,7 @@ def _web(own: OwnHealth) -> Iterator[Metric]:
     yield _counter("web_password_checks", "Runs of bcrypt for logins.", [((), own.password_checks)])
 
 
-def _dns(stats: ResolverStats) -> Iterator[Metric]:
+def _dns(stats: ResolverStats) -> Iterator[OwnFamily]:
     servers = [((("nameserver", name),), stats) for name, stats in stats.nameservers.items()]
     yield _counter("dns_queries", "Questions sent.", [(who, t.queries) for who, t in servers])
     yield _counter(
@@ -241,32 +259,20 @@ def _dns(stats: ResolverStats) -> Iterator[Metric]:
     yield _counter("dns_cache_hits", "Questions answered from memory.", [((), stats.cache_hits)])
 
 
-def _gauge(name: str, help_: str, samples: Iterable[tuple[Labels, float]]) -> Metric:
-    return _family(GaugeMetricFamily, name, help_, samples)
+def _gauge(name: str, help_: str, samples: Iterable[tuple[Labels, float]]) -> OwnFamily:
+    return OwnFamily(OWN_PREFIX + name, "gauge", help_, [("", *it) for it in samples])
 
 
-def _counter(name: str, help_: str, samples: Iterable[tuple[Labels, float]]) -> Metric:
-    return _family(CounterMetricFamily, name, help_, samples)
+def _counter(name: str, help_: str, samples: Iterable[tuple[Labels, float]]) -> OwnFamily:
+    return OwnFamily(OWN_PREFIX + name, "counter", help_, [("_total", *it) for it in samples])
 
 
-def _family(
-    kind: type[GaugeMetricFamily | CounterMetricFamily],
-    name: str,
-    help_: str,
-    samples: Iterable[tuple[Labels, float]],
-) -> Metric:
-    rows = list(samples)
-    family = kind(OWN_PREFIX + name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
-    for labels, value in rows:
-        family.add_metric([v for _, v in labels], value)
-    return family
-
-
-def _histogram(name: str, help_: str, samples: Iterable[tuple[Labels, Histogram]]) -> Metric:
-    rows = list(samples)
-    family = HistogramMetricFamily(OWN_PREFIX + name, help_, labels=[k for k, _ in rows[0][0]] if rows else [])
-    for labels, value in rows:
-        bounds = [*map(str, value.bounds), "+Inf"]
-        buckets = list(zip(bounds, value.cumulative, strict=True))
-        family.add_metric([v for _, v in labels], buckets, sum_value=value.sum)
-    return family
+def _histogram(name: str, help_: str, samples: Iterable[tuple[Labels, Histogram]]) -> OwnFamily:
+    rows: list[tuple[str, Labels, float]] = []
+    for labels, value in samples:
+        bounds = (*map(str, value.bounds), "+Inf")
+        rows += [
+            ("_bucket", (*labels, ("le", bound)), count) for bound, count in zip(bounds, value.cumulative, strict=True)
+        ]
+        rows += ("_count", labels, value.count), ("_sum", labels, value.sum)
+    return OwnFamily(OWN_PREFIX + name, "histogram", help_, rows)

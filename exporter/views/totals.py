@@ -10,7 +10,7 @@ While a new configuration is put in force in slices, what was true before is sho
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
 from exporter.check_state import CheckState, FindingPolicy, Key
@@ -32,7 +32,8 @@ def status(state: CheckState, policy: FindingPolicy, now: float) -> str:
     return "pass"
 
 
-_Counted: TypeAlias = tuple[Labels, tuple[Labels, str], tuple[tuple[ProblemKey, Severity], ...]]
+# what a pair counts as: its check with a status, its target, and its part in problems
+_Counted: TypeAlias = tuple[Labels, Labels, tuple[tuple[ProblemKey, Severity], ...]]
 
 
 class Totals:
@@ -40,57 +41,52 @@ class Totals:
 
     def __init__(self) -> None:
         self.by: tuple[str, ...] = ()
-        self._of: dict[Key, _Counted] = {}  # each pair's check, its target, and its part in problems
+        self._of: dict[str, dict[str, _Counted]] = {}  # by check and target
+        self._alike: Counter[_Counted] = Counter()  # pairs
+        self._same: dict[_Counted, _Counted] = {}  # what many pairs count as is one object
         self._checks: Counter[Labels] = Counter()
-        self._pairs: Counter[tuple[Labels, str]] = Counter()  # by target
-        self._targets: Counter[Labels] = Counter()
+        self._pairs: dict[Labels, Counter[str]] = {}  # of each target
         self._members: dict[tuple[str, ProblemKey], Counter[Severity]] = {}  # by check and problem
         self._problems: Counter[Labels] = Counter()
         self._before: list[tuple[str, Labels, int]] | None = None  # shown while a configuration is put in force
-        self._same: dict[Labels, Labels] = {}  # equal labels of many pairs are one object
+        self._latest: list[tuple[str, Labels, int]] | None = None  # None: something has changed since
 
     def __len__(self) -> int:
-        return len(self._checks) + len(self._targets) + len(self._problems)
+        return len(self._checks) + len(self._pairs) + len(self._problems)
 
     def put(self, state: CheckState, policy: FindingPolicy, now: float) -> None:
         target = state.target
         more = tuple((name, value) for name, value in target.labels if name in self.by)
         verdict = (("check", state.check.id), ("status", status(state, policy, now)), *more)
         failures = tuple((problem, it.severity) for problem, it in failing(state, policy, now))
-        counted = (verdict, ((("kind", target.kind), *more), target.key), failures)
-        if self._of.get(state.key) != counted:
+        counted = (verdict, (("kind", target.kind), *more), failures)
+        if self._of.get(state.check.id, {}).get(target.key) != counted:
             self.remove(state.key)
-            self._add(state.key, *counted)
+            self._add(state.key, self._same.setdefault(counted, counted))
 
-    def _add(
-        self,
-        key: Key,
-        verdict: Labels,
-        target: tuple[Labels, str],
-        failures: tuple[tuple[ProblemKey, Severity], ...],
-    ) -> None:
-        verdict, target = self._one(verdict), (self._one(target[0]), target[1])
-        self._of[key] = verdict, target, failures
+    def _add(self, key: Key, counted: _Counted) -> None:
+        self._latest = None
+        verdict, target, failures = counted
+        self._of.setdefault(key[0], {})[key[1]] = counted
+        self._alike[counted] += 1
         for problem, severity in failures:
             self._part(key[0], problem, severity, 1)
         self._checks[verdict] += 1
-        self._pairs[target] += 1
-        if self._pairs[target] == 1:
-            self._targets[target[0]] += 1
-
-    def _one(self, labels: Labels) -> Labels:
-        return self._same.setdefault(labels, labels)
+        self._pairs.setdefault(target, Counter())[key[1]] += 1
 
     def remove(self, key: Key) -> None:
-        if key not in self._of:
+        counted = self._of.get(key[0], {}).pop(key[1], None)
+        if counted is None:
             return
-        verdict, target, failures = self._of.pop(key)
+        self._latest = None
+        verdict, target, failures = counted
+        if _less(self._alike, counted):
+            del self._same[counted]
         for problem, severity in failures:
             self._part(key[0], problem, severity, -1)
-        if _less(self._checks, verdict):
-            del self._same[verdict]
-        if _less(self._pairs, target) and _less(self._targets, target[0]):
-            del self._same[target[0]]
+        _less(self._checks, verdict)
+        if _less(self._pairs[target], key[1]) and not self._pairs[target]:
+            del self._pairs[target]
 
     def _part(self, check: str, problem: ProblemKey, severity: Severity, more: int) -> None:
         """Count one finding more or less of a problem."""
@@ -107,17 +103,22 @@ class Totals:
 
     def hold(self) -> None:
         """Show what is true now until `release`."""
-        self._before = list(self._rows())
+        self._before = self._now()
 
     def release(self) -> None:
         self._before = None
 
-    def rows(self) -> Iterable[tuple[str, Labels, int]]:
-        """Family, labels and number of each combination that occurs."""
-        return self._rows() if self._before is None else self._before
+    def rows(self) -> Sequence[tuple[str, Labels, int]]:
+        """Family, labels and number of each combination that occurs; the same object until something changes."""
+        return self._now() if self._before is None else self._before
+
+    def _now(self) -> list[tuple[str, Labels, int]]:
+        if self._latest is None:
+            self._latest = list(self._rows())
+        return self._latest
 
     def _rows(self) -> Iterator[tuple[str, Labels, int]]:
-        yield from ((TARGETS, labels, count) for labels, count in sorted(self._targets.items()))
+        yield from ((TARGETS, labels, len(those)) for labels, those in sorted(self._pairs.items()))
         yield from ((PROBLEMS, labels, count) for labels, count in sorted(self._problems.items()))
         yield from ((CHECKS, labels, count) for labels, count in sorted(self._checks.items()))
 

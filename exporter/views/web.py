@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -35,7 +34,7 @@ from exporter.views.connection import (
 from exporter.views.fleet.selection import Selection
 from exporter.views.http_stats import HttpStats
 from exporter.views.listener import Listener, bound, no_tls
-from exporter.views.metrics import Exposition, compressor
+from exporter.views.metrics import Exposition
 from exporter.views.origin import is_foreign
 from exporter.views.pasted import FIELD, pasted
 from exporter.views.public import LOCAL, PublicAddress
@@ -191,16 +190,15 @@ class Web:
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         names = frozenset(request.query.getall("name[]", []))
-        pieces, content_type = self._views.exposition.render(request.headers.get("Accept", ""), names)
-        response = web.StreamResponse(headers={**SAFE_HEADERS, "Content-Type": content_type})
+        scrape = self._views.exposition.scrape(request.headers.get("Accept", ""), names)
+        response = web.StreamResponse(headers={**SAFE_HEADERS, "Content-Type": scrape.content_type})
         response.headers["Vary"] = "Accept, Accept-Encoding"
-        squeeze: Callable[[bytes], bytes] | None = None
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
+        gzip = "gzip" in request.headers.get("Accept-Encoding", "")
+        if gzip:
             response.headers["Content-Encoding"] = "gzip"
-            squeeze = compressor()
         await response.prepare(request)
         if request.method != "HEAD":
-            await _send(response, pieces, squeeze)
+            await scrape.write(response.write, gzip=gzip)
         return response
 
     def _list(self, page: Callable[[Selection], Awaitable[str]]) -> Handler:
@@ -324,19 +322,6 @@ def _listening(place: Place) -> list[socket.socket]:
         return bound(*place)
     except OSError as error:
         raise cannot_listen(place, error) from None
-
-
-async def _send(
-    response: web.StreamResponse, pieces: Iterable[bytes], squeeze: Callable[[bytes], bytes] | None
-) -> None:
-    loop = asyncio.get_running_loop()
-    for piece in (piece for piece in pieces if piece):
-        octets = await loop.run_in_executor(None, squeeze, piece) if squeeze else piece
-        if octets:
-            await response.write(octets)
-    if squeeze:
-        await response.write(squeeze(b""))
-    await response.write_eof()
 
 
 async def _safe(_request: web.Request, response: web.StreamResponse) -> None:

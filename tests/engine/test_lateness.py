@@ -91,7 +91,9 @@ def test_a_longer_interval_ends_the_delay_and_what_is_removed_counts_no_more() -
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from("abcde"), st.sampled_from(["run", "remove", "again", "look"]), st.integers(0, 2000))
+    st.tuples(
+        st.sampled_from("abcde"), st.sampled_from(["run", "saved", "remove", "again", "look"]), st.integers(0, 2000)
+    )
 )
 
 
@@ -106,8 +108,8 @@ def test_the_count_is_always_that_of_a_look_at_every_pair(steps: list[tuple[str,
         if what == "remove":
             states.pop(name, None)
             late.remove(("sample", f"domain={name}"))
-        elif what == "run":
-            states[name] = pair(name, clock.wall())
+        elif what in ("run", "saved"):
+            states[name] = pair(name, clock.wall() - (1.5 * seconds if what == "saved" else 0))
             late.put(states[name])
         elif what == "again":
             if name not in states:
@@ -119,6 +121,19 @@ def test_the_count_is_always_that_of_a_look_at_every_pair(steps: list[tuple[str,
         assert late.overdue() == ({"sample": overdue} if states else {})
         ran = [it.last_run for it in states.values() if it.last_run]
         assert late.oldest() == ({"sample": min(ran)} if ran else {})
+
+
+def test_saved_runs_are_put_in_order_by_the_next_runs() -> None:
+    clock = FakeClock()
+    late = lateness(clock)
+    for number in range(10):
+        late.put(pair(f"{number}.example", clock.wall() - number))
+    assert len(late._checks["sample"].unordered) == 9
+    for number in range(10):
+        clock.pass_(1)
+        late.put(pair(f"{number}.example", clock.wall()))
+    assert not late._checks["sample"].unordered
+    assert late.oldest() == {"sample": clock.wall() - 9}
 
 
 def test_times_that_change_often_hold_no_more_memory_than_few() -> None:

@@ -18,6 +18,7 @@ from exporter.views.public import PublicAddress
 from exporter.views.security import WebSecurity
 from exporter.views.web import Web, WebContext
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, ODD, SAMPLE, outcome
+from tests.support.exposed import lines_of
 from tests.views.test_web import Site
 
 NOW = 1_780_000_000.0  # 2026-05-28
@@ -86,4 +87,4 @@ class Acting(Site):
             return answer.status, await answer.text(), answer.headers
 
     def series(self, family: str) -> str:
-        return b"".join(self.exposition._lines[family].values()).decode()
+        return "".join(f"{line}\n" for line in lines_of(family, self.exposition))

@@ -20,6 +20,7 @@ from exporter.demo.nameserver import records
 from exporter.engine.families import FINDING, SINCE
 from exporter.publish.thresholds import Thresholds, seconds
 from tests.support.clock import FakeClock
+from tests.support.exposed import lines_of
 from tests.support.household import HOUR, MINUTE, Household
 from tests.support.simulation import simulate
 from tests.support.torture import FULL, seed
@@ -78,7 +79,7 @@ def _series(house: Household, family: str) -> list[str]:
 def _lines(house: Household, family: str) -> list[str]:
     """What a scrape shows of it. Scraping every few seconds of a day would take most of the time."""
     assert house.daemon
-    return b"".join(house.daemon.exposition._lines[family].values()).decode().splitlines()
+    return lines_of(family, house.daemon.exposition)
 
 
 def age(house: Household, series: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from exporter.engine.catalogue import Catalogue, CatalogueEntry
 from exporter.engine.families import ACCEPTED_UNTIL
 from exporter.facts import Reason, Severity
 from exporter.model import Acceptance
-from exporter.views.metrics import Exposition, compressor, sample
+from exporter.views.metrics import Exposition, sample
 from exporter.views.own_metrics import OwnHealth
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, NOTE, ODD, SAMPLE, SIZE, outcome
 from tests.support.clock import FakeClock
@@ -174,12 +173,6 @@ def test_two_scrapes_of_one_state_are_equal_but_for_the_process() -> None:
     shown = exposition()
     shown.put(held(outcome(SIZE(1))))
     assert text(shown) == text(shown)
-
-
-def test_compression_is_lossless_piece_by_piece() -> None:
-    squeeze = compressor()
-    octets = b"".join(squeeze(piece) for piece in (b"x" * 1000, b"y" * 100_000, b""))
-    assert gzip.decompress(octets) == b"x" * 1000 + b"y" * 100_000
 
 
 def test_a_scrape_says_what_held_when_it_began_however_slowly_it_is_taken() -> None:

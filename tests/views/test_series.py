@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector, CollectorRegistry
 
 from exporter.check_state import CheckState
 from exporter.config import Settings, defaults
+from exporter.confirmation import ActiveFinding
 from exporter.engine import catalogue, families
 from exporter.facts import Reason, Record
 from exporter.net.dns.resolver import ResolverStats
 from exporter.views.http_stats import HttpStats
 from exporter.views.metrics import CHANGES_SHOWN, EXPIRIES, Exposition
-from exporter.views.own_metrics import OwnHealth
+from exporter.views.own_metrics import OwnFamily, OwnHealth, health, own_lines
 from tests.lab.prometheus import check_metrics
-from tests.support.checks import EXAMPLE, SAMPLE, outcome
+from tests.support.checks import BROKEN, EXAMPLE, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.household import Household
 from tests.support.simulation import simulate
@@ -182,3 +186,81 @@ def test_without_a_state_file_nothing_is_said_of_it() -> None:
     text = exposed(Exposition(CATALOGUE, FakeClock(), 1000, lambda: own))
     for line in ("state_writable 1.0", "state_size_bytes 4096.0", "state_saved_timestamp_seconds 1.78e+09"):
         assert f"deliverability_exporter_{line}\n" in text
+
+
+def test_a_finding_stops_flapping_when_its_time_is_over_though_no_run_changes_anything() -> None:
+    clock = FakeClock()
+    turned = ActiveFinding(BROKEN(what="x"), NOW - 900, confirmed=True, turns=(NOW - 900, NOW))
+    flaps = replace(CheckState(SAMPLE, EXAMPLE), findings=(turned,), last_run=NOW)
+    told = shown(DEFAULTS, flaps, clock=clock)
+    left = turned.flaps_until(flaps.looks) - NOW
+    clock.pass_(left)
+    told.ran(replace(flaps, last_run=clock.wall()))
+    assert names(exposed(told))[families.FLAPPING] == 1
+    clock.pass_(1)
+    assert names(exposed(told))[families.FLAPPING] == 0
+    assert told.lateness.oldest() == {"sample": NOW + left}, "its latest run is known all the same"
+    assert len(told._expiries) == 0
+
+
+def test_a_since_that_our_clock_has_not_reached_is_told_once_it_has() -> None:
+    clock = FakeClock()
+    ahead = ActiveFinding(BROKEN(what="x"), NOW + 60, confirmed=True)
+    told = shown(DEFAULTS, replace(CheckState(SAMPLE, EXAMPLE), findings=(ahead,)), clock=clock)
+    for wait, since in ((0, NOW), (60, NOW + 60), (60, NOW + 60)):
+        clock.pass_(wait)
+        (line,) = (line for line in exposed(told).splitlines() if line.startswith(f"{families.SINCE}{{"))
+        assert float(line.split()[-1]) == since
+
+
+def test_a_run_that_says_the_same_moves_the_time_of_the_latest_run_and_no_line() -> None:
+    clock = FakeClock()
+    told = shown(DEFAULTS, LOOKED, clock=clock)
+    before = exposed(told)
+    clock.pass_(60)
+    told.ran(replace(LOOKED, last_run=clock.wall(), last_conclusive=clock.wall()))
+    assert told.lateness.oldest() == {"mx": clock.wall()}
+    again = shown(DEFAULTS, replace(LOOKED, last_run=clock.wall(), last_conclusive=clock.wall()), clock=clock)
+    assert lines_about_targets(exposed(told)) == lines_about_targets(before) == lines_about_targets(exposed(again))
+
+
+def lines_about_targets(text: str) -> list[str]:
+    return [line for line in text.splitlines() if "{check=" in line and families.OWN_PREFIX not in line]
+
+
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text;version=1.0.0"])
+def test_the_exporters_own_lines_are_those_that_the_library_would_write(accept: str) -> None:
+    hostile = 'a"b\\c\nd'
+    own = OwnHealth(
+        config_hash=hostile, reload_time=1782864000.25, state_configured=True, state_size=2**40, state_saved=1e-7,
+        loop_lag=0.012, web_file_ok=False, dns=ResolverStats(), http=HttpStats(), actions={"recheck": 3},
+        budgets={hostile: float("inf")}, skipped={("mx", "missed"): 10**7},
+    )  # fmt: skip
+    own.begin(frozenset({"mx", "spf"}))
+    own.runs["mx"] = 123_456_789
+    own.count(replace(outcome(at=NOW, doubt=Reason.NETWORK), check=CATALOGUE.checks["mx"]))
+    made = list(health(own, Exposition(CATALOGUE, FakeClock(), 1000, lambda: own), FakeClock()))
+    encode, _ = choose_encoder(accept)
+    wanted = encode(Rewritten(made)).removesuffix(b"# EOF\n")
+    assert own_lines(made, frozenset(), open_metrics=bool(accept)) == wanted
+    assert wanted.count(b"\n") > 100
+    some = frozenset({"deliverability_exporter_runs_total", "deliverability_exporter_check_duration_seconds_sum"})
+    registry = CollectorRegistry(auto_describe=True)
+    registry.register(Rewritten(made))
+    wanted = encode(registry.restricted_registry(some)).removesuffix(b"# EOF\n")
+    assert own_lines(made, some, open_metrics=bool(accept)) == wanted
+    assert wanted.count(b"_sum{") == wanted.count(b"_total{") == 2
+
+
+class Rewritten(Collector):
+    """Our families, made with the library."""
+
+    def __init__(self, families: list[OwnFamily]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._families:
+            metric = Metric(family.name, family.help, family.type)
+            for more, labels, value in family.samples:
+                metric.add_sample(family.name + more, dict(labels), value)
+            yield metric

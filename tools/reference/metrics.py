@@ -22,7 +22,7 @@ from exporter.stats import Histogram
 from exporter.targets import Authorisation, Domain, Greeting
 from exporter.views.http_stats import Disconnection, HttpStats
 from exporter.views.metrics import Exposition
-from exporter.views.own_metrics import OwnHealth, health, shown_name
+from exporter.views.own_metrics import OwnHealth, health
 from tools.reference.made import MADE
 
 _OF_A_CHECK = "who"  # stands for `check`, the target's identity labels, and labels of the user's
@@ -201,5 +201,5 @@ def own(known: Catalogue) -> Iterator[tuple[str, ...]]:
     (check, *_) = (it for it in known.checks.values() if Domain in it.over)
     shown.put(replace(CheckState(check, Domain(name="", mail_from=())), last_run=1.0))
     for family in health(sample, shown, SystemClock()):
-        labels = dict.fromkeys(label for one in family.samples for label in one.labels if label != "le")
-        yield code(shown_name(family)), family.type, codes(labels), plain(family.documentation)
+        labels = dict.fromkeys(name for _, told, _ in family.samples for name, _ in told if name != "le")
+        yield code(family.shown_name), family.type, codes(labels), plain(family.help)
