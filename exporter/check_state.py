@@ -230,40 +230,51 @@ class CheckState:
 
     def after(self, outcome: Outcome) -> CheckState:
         """The state after this run."""
+        at, passes = outcome.started + outcome.duration, outcome.verdict is Verdict.PASS
+        findings, over = self.findings, self.ended
+        if findings or over or outcome.findings:
+            findings, over = self._looked(outcome, at)
+        samples, found, missed = outcome.samples, self.found, self.missed
+        if outcome.doubts:
+            held = (it for it in self.samples if it.metric not in outcome.measured)
+            samples = (*held, *(it for it in samples if it.metric in outcome.measured))
+        elif found or missed or outcome.found:
+            again = {it.key for it in outcome.found}
+            missed = tuple(it for it in found if it.key not in again)
+            found = (*outcome.found, *missed)
+        return replace(
+            self,
+            target=outcome.target,
+            findings=findings,
+            samples=samples,
+            doubt=outcome.doubt,
+            last_run=at,
+            last_conclusive=self.last_conclusive if outcome.doubts else at,
+            latest=_compact(outcome) if passes else outcome,
+            latest_trouble=self.latest_trouble if passes else outcome,
+            records=self._recorded(outcome, at),
+            found=found,
+            missed=missed,
+            again=0.0 if outcome.again is None else at + outcome.again,
+            ended=over,
+        )
+
+    def _looked(self, outcome: Outcome, at: float) -> tuple[tuple[ActiveFinding, ...], tuple[EndedFinding, ...]]:
+        """The findings that stand after this run, and those that are over and remembered."""
         looks = self.looks
         before = {it.finding.key: it for it in self.findings}
         lately = {it.key: it for it in self.ended}
-        ended = outcome.started + outcome.duration
-        new = tuple(_seen(f, before.get(f.key), lately.get(f.key), ended, looks) for f in outcome.findings)
+        new = tuple(_seen(f, before.get(f.key), lately.get(f.key), at, looks) for f in outcome.findings)
         renewed = {it.finding.key for it in new}
         kept = []
         for it in self.findings:
             if outcome.leaves_open(it.finding):
                 if it.finding.key not in renewed or outcome.singles_out(it.finding):
                     kept.append(it)
-            elif it.finding.key not in renewed and (still := it.not_seen(ended, looks)):
+            elif it.finding.key not in renewed and (still := it.not_seen(at, looks)):
                 kept.append(still)
-        took = replace(
-            self,
-            target=outcome.target,
-            findings=(*kept, *new),
-            ended=tuple(it for it in self.ended if it.key not in renewed and _goes_on(it, outcome, looks)),
-            doubt=outcome.doubt,
-            last_run=ended,
-            again=0.0 if outcome.again is None else ended + outcome.again,
-            latest=_compact(outcome),
-            records=self._recorded(outcome, ended),
-        )
-        if outcome.verdict is not Verdict.PASS:
-            took = replace(took, latest_trouble=outcome)
-        if not outcome.doubts:
-            again = {it.key for it in outcome.found}
-            missed = tuple(it for it in self.found if it.key not in again)
-            found = (*outcome.found, *missed)
-            return replace(took, samples=outcome.samples, found=found, missed=missed, last_conclusive=ended)
-        held = (it for it in self.samples if it.metric not in outcome.measured)
-        measured = (it for it in outcome.samples if it.metric in outcome.measured)
-        return replace(took, samples=(*held, *measured))
+        over = tuple(it for it in self.ended if it.key not in renewed and _goes_on(it, outcome, looks))
+        return (*kept, *new), over
 
     def next_look(self, policy: FindingPolicy) -> float | None:
         """In how many seconds another look is due, because what counts is neither confirmed nor over. None: no need."""
@@ -302,6 +313,8 @@ class CheckState:
 
     def _recorded(self, outcome: Outcome, ended: float) -> tuple[RecordHistory, ...]:
         """Records of a run in doubt count too: each is an answer of its own. But such a run removes no record."""
+        if not (self.records or outcome.records):
+            return ()
         known = {it.record.name: it for it in self.records}
         seen = {
             record.name: known[record.name].now(record, ended) if record.name in known else RecordHistory(record, ended)
@@ -327,10 +340,11 @@ def _goes_on(it: EndedFinding, outcome: Outcome, looks: Looks) -> bool:
 
 
 def _compact(outcome: Outcome) -> Outcome:
-    if outcome.verdict is not Verdict.PASS:
+    """The run with less of each long answer: it passed, so nobody reads every line."""
+    if all(len(it.got) <= COMPACT_LINES for it in outcome.transcript):
         return outcome
     short = tuple(
-        Exchange(e.asked, e.got if len(e.got) <= COMPACT_LINES else (*e.got[:COMPACT_LINES], "…"), e.via, e.seconds)
-        for e in outcome.transcript
+        it if len(it.got) <= COMPACT_LINES else Exchange(it.asked, (*it.got[:COMPACT_LINES], "…"), it.via, it.seconds)
+        for it in outcome.transcript
     )
     return replace(outcome, transcript=short)

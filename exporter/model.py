@@ -266,7 +266,7 @@ class Outcome:
     @property
     def doubt(self) -> Doubt | None:
         """The doubt to show to people."""
-        return worst(self.doubts)
+        return worst(self.doubts) if self.doubts else None
 
     def leaves_open(self, finding: Finding) -> bool:
         """Does this run neither confirm nor refute this finding of an earlier run?"""
@@ -280,4 +280,4 @@ class Outcome:
     def verdict(self) -> Verdict:
         if any(f.severity.fails for f in self.findings):
             return Verdict.FAIL
-        return Verdict.UNKNOWN if self.doubt else Verdict.PASS
+        return Verdict.UNKNOWN if self.doubts else Verdict.PASS

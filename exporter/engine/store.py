@@ -53,8 +53,10 @@ class Store:
         state = self._states.get(key)
         if state is None:
             return None
-        # a reload during the run may have changed labels or acceptances: the newer target stays
-        return self._put(key, state, replace(state.after(outcome), target=state.target))
+        after = state.after(outcome)
+        if after.target is not state.target:  # a reload during the run may have changed labels or acceptances
+            after = replace(after, target=state.target)  # the newer target stays
+        return self._put(key, state, after)
 
     def confirm(self, key: Key, tested: float) -> CheckState | None:
         """Take in what only waited for the resolver's test, which began at `tested`. None if nothing did."""
