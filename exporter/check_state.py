@@ -28,12 +28,12 @@ from typing import TypeAlias
 
 from exporter.confirmation import ActiveFinding, EndedFinding, Looks
 from exporter.facts import Doubt, Finding, Reason, Record, Sample, Severity, Verdict
-from exporter.model import Check, Exchange, Outcome, Target
+from exporter.model import Check, Outcome, Target
+from exporter.past_run import PastRun
 
 Key: TypeAlias = tuple[str, str]  # check id, target key
 
 CHANGES_KEPT = 5  # of one record: enough for a story, and a record that flaps stays small
-COMPACT_LINES = 3  # of each exchange of a run that passed
 AHEAD = 2.0  # seconds by which a time may be ahead of the clock
 DISTINCT = 0.0001  # seconds between times that were ahead: the order of what happened stays
 PENDING = Doubt(Reason.PENDING, "no run has ended yet")
@@ -134,8 +134,8 @@ class CheckState:
     doubt: Doubt | None = PENDING  # of the latest run
     last_run: float = 0.0
     last_conclusive: float = 0.0
-    latest: Outcome | None = None
-    latest_trouble: Outcome | None = None  # the latest run that did not pass, kept when later ones do
+    latest: PastRun | None = None
+    latest_trouble: PastRun | None = None  # the latest run that did not pass, kept when later ones do
     records: tuple[RecordHistory, ...] = ()
     found: tuple[Target, ...] = ()  # by the latest run without doubt; and `missed`
     missed: tuple[Target, ...] = ()  # found before, but not by that run: they go after the resolver's own test
@@ -230,7 +230,7 @@ class CheckState:
 
     def after(self, outcome: Outcome) -> CheckState:
         """The state after this run."""
-        at, passes = outcome.started + outcome.duration, outcome.verdict is Verdict.PASS
+        at, ran = outcome.started + outcome.duration, PastRun.of(outcome)
         findings, over = self.findings, self.ended
         if findings or over or outcome.findings:
             findings, over = self._looked(outcome, at)
@@ -250,8 +250,8 @@ class CheckState:
             doubt=outcome.doubt,
             last_run=at,
             last_conclusive=self.last_conclusive if outcome.doubts else at,
-            latest=_compact(outcome) if passes else outcome,
-            latest_trouble=self.latest_trouble if passes else outcome,
+            latest=ran,
+            latest_trouble=self.latest_trouble if outcome.verdict is Verdict.PASS else ran,
             records=self._recorded(outcome, at),
             found=found,
             missed=missed,
@@ -337,14 +337,3 @@ def _seen(
 def _goes_on(it: EndedFinding, outcome: Outcome, looks: Looks) -> bool:
     """Is a finding that this run has not seen still remembered?"""
     return it.remembered(outcome.started + outcome.duration, looks) and bool(outcome.doubts or not it.left)
-
-
-def _compact(outcome: Outcome) -> Outcome:
-    """The run with less of each long answer: it passed, so nobody reads every line."""
-    if all(len(it.got) <= COMPACT_LINES for it in outcome.transcript):
-        return outcome
-    short = tuple(
-        it if len(it.got) <= COMPACT_LINES else Exchange(it.asked, (*it.got[:COMPACT_LINES], "…"), it.via, it.seconds)
-        for it in outcome.transcript
-    )
-    return replace(outcome, transcript=short)

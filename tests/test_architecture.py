@@ -19,6 +19,7 @@ LAYERS = """
     facts
     confirmation
     model
+    past_run
     check_state
     strict_yaml stats files systemd
     mail

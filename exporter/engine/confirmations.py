@@ -18,6 +18,7 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from exporter.check_state import CheckState, FindingPolicy, Key
 from exporter.clock import Clock
@@ -37,12 +38,15 @@ QUICK = 4.0  # seconds: looks come after a quarter and a half of them
 
 def usual_looks(check: Check, interval: float) -> Looks:
     """How a check looks again, with its interval in seconds."""
-    return Looks(interval, soon=check.asks_dns_alone)
+    return _looks(interval, soon=check.asks_dns_alone)
 
 
 def quick_looks(_check: Check, _interval: float) -> Looks:
     """For the demonstration, whose hosts suffer no harm: a finding is confirmed within seconds."""
     return Looks(QUICK)
+
+
+_looks = lru_cache(100)(Looks)  # a fleet needs few different ones
 
 
 class Confirmations:

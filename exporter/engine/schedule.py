@@ -3,8 +3,9 @@
 The problem: a fleet has many thousands of pairs of a check and a target, each with its own interval. They must not all
 run at once: not at the start, not after a reload, not when the clock jumps. And a slow check must not delay the others.
 
-The idea: each check has its own heap of due times and its own queue. APScheduler calls `tick` for each check once a
-second. `tick` moves the pairs that are due from the heap into the queue, and the queue starts their runs.
+The idea: each check has its own slots, one for each second in which a pair is due, and its own queue. APScheduler calls
+`tick` for each check once a second. `tick` moves the pairs that are due from their slots into the queue, and the queue
+starts their runs.
 
 The rules:
 
@@ -26,7 +27,7 @@ import heapq
 import logging
 import zlib
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -65,9 +66,11 @@ class Job:
         return self.check.id, self.target.key
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry:
-    job: Job
+    check: Check
+    target: Target
+    interval: float
     due: float
     busy: bool = False  # waiting in the queue or running
     rerun: bool = False  # it must run again, because something changed while it ran
@@ -75,11 +78,55 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Queue:
-    """The due times, the queue and the number of runs of one check."""
+    """The pairs of one check by target key, when they are due, which of them wait, and which run.
 
-    heap: list[tuple[float, Key]] = field(default_factory=list)
+    An entry that has moved or left stays in its old slot until that is due.
+    """
+
+    entries: dict[str, _Entry] = field(default_factory=dict)
+    slots: dict[int, list[_Entry]] = field(default_factory=dict)  # by second
+    seconds: list[int] = field(default_factory=list)  # a heap of these
     waiting: deque[_Entry] = field(default_factory=deque)
-    running: set[Key] = field(default_factory=set)
+    running: set[str] = field(default_factory=set)
+
+    def put(self, entry: _Entry, due: float) -> None:
+        entry.due = due
+        second = int(due)
+        if second in self.slots:
+            self.slots[second].append(entry)
+        else:
+            self.slots[second] = [entry]
+            heapq.heappush(self.seconds, second)
+
+    def has(self, entry: _Entry) -> bool:
+        return self.entries.get(entry.target.key) is entry
+
+    def take(self, now: float, most: int) -> Iterator[_Entry]:
+        """The entries that are due, the earliest first. Each has to be put again at once."""
+        while self.seconds and self.seconds[0] <= now:
+            second = self.seconds[0]
+            slot, early = self.slots[second], list[_Entry]()
+            for place, entry in enumerate(slot):
+                if int(entry.due) != second or not self.has(entry):
+                    continue
+                if entry.due > now:
+                    early.append(entry)
+                elif most:
+                    most -= 1
+                    yield entry
+                else:
+                    early += slot[place:]
+                    break
+            if early:
+                self.slots[second] = early
+                return
+            del self.slots[second]
+            heapq.heappop(self.seconds)
+
+
+def phase(key: Key) -> float:
+    """At which part of its interval a pair runs, 0 to 1."""
+    return zlib.crc32("/".join(key).encode("utf-8", "surrogatepass")) / 2**32
 
 
 class _EachTick(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no types
@@ -106,7 +153,6 @@ class Schedule:
         self._run = run
         self._clock = clock
         self._on_jump = on_jump
-        self._entries: dict[Key, _Entry] = {}
         self._queues: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
@@ -158,39 +204,42 @@ class Schedule:
 
     def add(self, job: Job) -> None:
         """Run this job from now on. An unchanged job keeps its due time; a job with a changed target runs at once."""
-        key = job.key
-        entry = self._entries.get(key)
+        queue, now = self._queue(job.check.id), self._clock.monotonic()
+        entry = queue.entries.get(job.target.key)
         if entry is None:
-            self._add(key, _Entry(job, self._clock.monotonic() if job.at_once else self._on_grid(job)))
+            entry = queue.entries[job.target.key] = _Entry(job.check, job.target, job.interval, now)
+            queue.put(entry, now if job.at_once else self._on_grid(entry))
             return
-        before, entry.job = entry.job, job
-        if before.target != job.target:
+        target, interval = entry.target, entry.interval
+        entry.check, entry.target, entry.interval = job.check, job.target, job.interval
+        if target != job.target:
             entry.rerun = entry.busy
             if not entry.busy:
-                self._move(key, entry, self._clock.monotonic())
-        elif before.interval != job.interval:
-            self._move(key, entry, self._on_grid(job))
+                queue.put(entry, now)
+        elif interval != job.interval:
+            queue.put(entry, self._on_grid(entry))
 
     def run_soon(self, key: Key, seconds: float) -> None:
         """Run it in `seconds` at the latest, and then at its own times again."""
-        entry, due = self._entries.get(key), self._clock.monotonic() + seconds
+        entry = self._find(key)
+        due = self._clock.monotonic() + seconds
         if entry is None:
             return
         if entry.busy:
             entry.rerun = True  # what runs may have looked there before
         elif due < entry.due:
-            self._move(key, entry, due)
+            self._queues[key[0]].put(entry, due)
 
     def look_again(self, key: Key, seconds: float) -> None:
         """Run the job in so many seconds at the latest, because its run asked for that. Its usual times follow."""
-        entry = self._entries.get(key)
+        entry = self._find(key)
         due = self._clock.monotonic() + max(seconds, TICK)
         if entry and due < entry.due:
-            self._move(key, entry, due)
+            self._queues[key[0]].put(entry, due)
 
     def due_in(self, key: Key) -> float | None:
         """In how many seconds it runs; 0 if it waits for its turn or runs. None: there is no such job."""
-        entry = self._entries.get(key)
+        entry = self._find(key)
         if entry is None:
             return None
         return 0.0 if entry.busy else max(0.0, entry.due - self._clock.monotonic())
@@ -202,23 +251,18 @@ class Schedule:
 
     def remove(self, key: Key) -> None:
         """Do not run it any more. A run that has begun ends normally."""
-        self._entries.pop(key, None)
+        if self._find(key):
+            del self._queues[key[0]].entries[key[1]]
 
     def tick(self, check_id: str) -> None:
         """Move the due pairs of one check into its queue, and start runs."""
         now = self._last_tick = self._clock.monotonic()
         queue = self._queues[check_id]
-        for _ in range(MOST_RELEASED):
-            if not queue.heap or queue.heap[0][0] > now:
-                break
-            due, key = heapq.heappop(queue.heap)
-            entry = self._entries.get(key)
-            if entry is None or entry.due != due:
-                continue  # removed or moved since
-            if key in queue.running and not entry.busy:
-                self._move(key, entry, now + TICK)  # it was removed and added again: its old run comes first
+        for entry in queue.take(now, MOST_RELEASED):
+            if entry.target.key in queue.running and not entry.busy:
+                queue.put(entry, now + TICK)  # it was removed and added again: its old run comes first
                 continue
-            missed = int((now - due) // entry.job.interval)
+            missed = int((now - entry.due) // entry.interval)
             if missed:
                 self.skipped[check_id, "missed"] += missed
             if entry.busy:
@@ -226,62 +270,61 @@ class Schedule:
             else:
                 entry.busy = True
                 queue.waiting.append(entry)
-            self._move(key, entry, self._on_grid(entry.job))
+            queue.put(entry, self._on_grid(entry))
         self._fill(check_id, queue)
 
-    def _add(self, key: Key, entry: _Entry) -> None:
-        self._entries[key] = entry
-        queue = self._queues.get(key[0])
+    def _queue(self, check_id: str) -> _Queue:
+        queue = self._queues.get(check_id)
         if queue is None:
-            queue = self._queues[key[0]] = _Queue()
+            queue = self._queues[check_id] = _Queue()
             self._scheduler.add_job(
                 self._job,
                 _EachTick(),
-                args=[key[0]],
-                id=key[0],
+                args=[check_id],
+                id=check_id,
                 max_instances=1,
                 coalesce=True,
                 misfire_grace_time=None,
             )
-        heapq.heappush(queue.heap, (entry.due, key))
+        return queue
+
+    def _find(self, key: Key) -> _Entry | None:
+        queue = self._queues.get(key[0])
+        return queue.entries.get(key[1]) if queue else None
 
     async def _job(self, check_id: str) -> None:
         # a coroutine function on purpose: APScheduler runs anything else in a thread
         self.tick(check_id)
 
-    def _move(self, key: Key, entry: _Entry, due: float) -> None:
-        entry.due = due
-        heapq.heappush(self._queues[key[0]].heap, (due, key))
-
-    def _on_grid(self, job: Job) -> float:
-        """The next time on the job's grid, in monotonic seconds. The phase of the grid is a hash of the key."""
-        phase = zlib.crc32("/".join(job.key).encode()) / 2**32 * job.interval
-        now = self._clock.monotonic()
-        return now + job.interval - (now - phase) % job.interval
+    def _on_grid(self, entry: _Entry) -> float:
+        """The next time on the grid of the entry, in monotonic seconds."""
+        now, interval = self._clock.monotonic(), entry.interval
+        return now + interval - (now - phase((entry.check.id, entry.target.key)) * interval) % interval
 
     def _fill(self, check_id: str, queue: _Queue) -> None:
         while queue.waiting and len(queue.running) < RUNS_AT_ONCE and not self._draining:
             entry = queue.waiting.popleft()
-            key = entry.job.key
-            if self._entries.get(key) is not entry:
+            if not queue.has(entry):
                 continue  # removed since
-            queue.running.add(key)
-            task = asyncio.get_running_loop().create_task(self._one(key, entry, queue), name=":".join(key))
+            queue.running.add(entry.target.key)
+            name = f"{check_id}:{entry.target.key}"
+            task = asyncio.get_running_loop().create_task(self._one(check_id, entry, queue), name=name)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _one(self, key: Key, entry: _Entry, queue: _Queue) -> None:
+    async def _one(self, check_id: str, entry: _Entry, queue: _Queue) -> None:
+        target = entry.target
         try:
-            await self._run(entry.job.check, entry.job.target)
+            await self._run(entry.check, target)
         except Exception:
-            log.exception("the run of %s on %s could not be taken in", *key)
+            log.exception("the run of %s on %s could not be taken in", check_id, target.key)
         finally:
-            queue.running.discard(key)
+            queue.running.discard(target.key)
             entry.busy = False
-            if entry.rerun and self._entries.get(key) is entry:
+            if entry.rerun and queue.has(entry):
                 entry.rerun = False
-                self._move(key, entry, self._clock.monotonic())
-            self._fill(key[0], queue)
+                queue.put(entry, self._clock.monotonic())
+            self._fill(check_id, queue)
 
     def _look_at_clocks(self) -> None:
         offset = self._clock.wall() - self._clock.monotonic()

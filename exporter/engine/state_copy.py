@@ -24,12 +24,13 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 FORMAT = 1
-HELD, DOOR, HISTORY, ACKNOWLEDGED = "held", "door", "history", "acknowledged"
-COLUMNS = dict.fromkeys((DOOR, HISTORY, ACKNOWLEDGED), ("name", "body")) | {HELD: ("check_id", "target", "body")}
-LATER = {HISTORY, ACKNOWLEDGED}  # files of older versions do not have them
+HELD, TIMES, DOOR, HISTORY, ACKNOWLEDGED = "held", "times", "door", "history", "acknowledged"
+COLUMNS = dict.fromkeys((TIMES, DOOR, HISTORY, ACKNOWLEDGED), ("name", "body")) | {HELD: ("check_id", "target", "body")}
+LATER = {TIMES, HISTORY, ACKNOWLEDGED}  # files of older versions do not have them
 _TABLES = f"""
 BEGIN;
 CREATE TABLE IF NOT EXISTS {HELD} (check_id TEXT, target TEXT, body TEXT NOT NULL, PRIMARY KEY (check_id, target));
+CREATE TABLE IF NOT EXISTS {TIMES} (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS {DOOR} (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS {HISTORY} (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS {ACKNOWLEDGED} (name TEXT PRIMARY KEY, body TEXT NOT NULL);

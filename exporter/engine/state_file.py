@@ -8,7 +8,8 @@ The idea: one thread of its own does all that waits for the disk. The loop notes
 The rules:
 
 - A change is written at once if nothing is being written. Changes that come meanwhile are written together afterwards.
-- So `kill -9` loses at most the runs that ended during one write.
+- A run that changes nothing but times is written with others once a minute (state_times.py).
+- So `kill -9` loses at most the changes that came during one write, and a minute of times.
 - The file is read only when it is opened. What it says is then in memory.
 - What could not be written is not forgotten. Writing is tried again, at first soon and then every LONGEST_WAIT seconds.
 - Before each write, the thread looks whether the file is still the one that it opened. If it was deleted, replaced or
@@ -38,22 +39,24 @@ from exporter.check_state import CheckState, Key
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.departed import Kept
 from exporter.engine.disk_thread import DiskThread
-from exporter.engine.state_copy import HELD
+from exporter.engine.state_copy import HELD, TIMES
 from exporter.engine.state_database import Row, StateDatabase
 from exporter.engine.state_lock import StateInUseError
 from exporter.engine.state_rows import UNSOUND, departed, loaded, read, written, written_of_departed
 from exporter.engine.state_sections import SECTIONS, Entry, entry_row, read_entry
+from exporter.engine.state_times import PairTimes, Times, read_times, with_times, written_times
 
 log = logging.getLogger(__name__)
 
 Sift: TypeAlias = Callable[[Any], tuple[Any, bool]]
 Change: TypeAlias = (
     CheckState | Kept | Any | None
-)  # Any: a snapshot of the blocklists, what an entry is; None: forgotten
+)  # Any: states whose times are written, a snapshot of the blocklists, what an entry is; None: forgotten
 Name: TypeAlias = tuple[str, ...]  # the Key of a pair, or the section and name of an entry and ENTRY
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds until writing is tried again
 MOST_AT_ONCE = 5000  # changes of one transaction
+EVERY = 60.0  # seconds between two writes of times
 CLOSING = 1.5  # seconds that a disk may take at the end
 BLOCKLISTS = "blocklists"
 ENTRY = ""
@@ -78,6 +81,8 @@ class StateFile:
         self._save_all = save_all
         self._database: StateDatabase
         self._changes: dict[Name, Change] = {}
+        self._times = PairTimes()
+        self._times_timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[_Written] | None = None
         self._wait = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -118,15 +123,23 @@ class StateFile:
 
     def recall(self, new: CheckState) -> CheckState:
         """The saved state of this pair. `new` if none was saved, it cannot be read, or it was recalled already."""
-        return replace(new, **self._saved.held.pop(new.key, {}))
+        saved = self._saved.take_held(new.key)
+        if not saved:
+            return new
+        state = replace(new, **saved)
+        self._times.hold(state)
+        return state
 
     def recall_blocklists(self) -> Any:
         """What was saved of the blocklists; None if nothing was."""
         return self._saved.blocklists
 
     def save(self, state: CheckState) -> None:
-        """Note that one state is to be written."""
-        self._note(state.key, state)
+        """Note that one state is to be written; at once if it is new, or if more than times has changed."""
+        if not self._times.hold(state):
+            self._note(state.key, state)
+        if self._times.due and self._times_timer is None and not self._closed:
+            self._times_timer = asyncio.get_running_loop().call_later(EVERY, self._note_times)
 
     def save_blocklists(self, snapshot: Any) -> None:
         """Note that what is known of the blocklists is to be written."""
@@ -135,6 +148,7 @@ class StateFile:
     def keep(self, key: Key, kept: Kept | None) -> None:
         """Note that this is kept of a pair that has left; None: it is forgotten."""
         self._saved.held.pop(key, None)
+        self._times.forget(key)
         self._note(key, kept)
 
     def left(self) -> set[Key]:
@@ -143,7 +157,7 @@ class StateFile:
 
     def depart(self, key: Key, now: float, *, noted: bool) -> Kept | None:
         """What is to be kept of a saved pair that was not recalled. It was there when it last ran."""
-        saved = self._saved.held.pop(key, {})
+        saved = self._saved.take_held(key)
         return Kept.of(
             min(saved.get("last_run") or now, now),
             saved.get("findings", ()),
@@ -183,6 +197,7 @@ class StateFile:
         """Write what is noted and close the file, but wait no longer than CLOSING for the disk."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSING):
+                self._note_times()
                 await self.written()
                 if self._changes:
                     self.retry()
@@ -190,9 +205,17 @@ class StateFile:
                 self._closed = True
                 await self._disk.do(self._database.leave)
         self._closed = True
-        if self._timer:
-            self._timer.cancel()
+        for timer in (self._timer, self._times_timer):
+            if timer:
+                timer.cancel()
         self._disk.end()
+
+    def _note_times(self) -> None:
+        if self._times_timer:
+            self._times_timer.cancel()
+            self._times_timer = None
+        for part, states in self._times.take_due():
+            self._note((TIMES, part, ENTRY), states)
 
     def _note(self, key: Name, change: Change) -> None:
         self._changes.pop(key, None)
@@ -217,8 +240,11 @@ class StateFile:
             self._changes = batch | self._changes
         else:
             self.size, self.saved_at = result.size, self._wall()
+        for key in batch if result.left_out else ():
+            self._times.forget((key[0], key[1]))  # whatever was not saved is tried again after its next run
         self._tell(result)
         if result.renewed:
+            self._times.forget_all()
             self._save_all()
         if self._changes and self._timer is None and self._writing is None and not self._closed:
             self._begin()
@@ -251,6 +277,7 @@ class _Saved:
     catalogue: Catalogue
     sift: Sift
     held: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    times: dict[Key, Times] = field(default_factory=dict)
     departed: dict[Key, Kept] = field(default_factory=dict)
     blocklists: Any = None
     entries: dict[str, dict[str, Entry]] = field(default_factory=dict)
@@ -263,9 +290,17 @@ class _Saved:
         try:
             if table in SECTIONS:
                 return self._entry(table, *row)
+            if table == TIMES:
+                self.times |= read_times(*row)
+                return row
             return self._held(*row) if table == HELD else self._door(*row)
         except UNSOUND:
             return None
+
+    def take_held(self, key: Key) -> dict[str, Any]:
+        """The fields of a pair, with the latest times that were saved of it; none if it was not saved."""
+        saved, times = self.held.pop(key, {}), self.times.pop(key, None)
+        return with_times(saved, times) if saved and times else saved
 
     def _entry(self, section: str, name: Any, body: Any) -> tuple[Any, ...]:
         self.entries.setdefault(section, {})[name] = read_entry(section, name, body)
@@ -298,6 +333,7 @@ class _Written:
     told: tuple[str, ...] = ()
     refused: StateInUseError | None = None
     size: int | None = None
+    left_out: bool = False  # something cannot be written at all
 
 
 def _open(database: StateDatabase, saved: _Saved) -> _Written:
@@ -331,7 +367,7 @@ def _write(database: StateDatabase, changes: dict[Name, Change], spare: _Saved) 
             error = str(failure)
         else:
             not_saved = (f"not saved: {it}" for it in refused)
-            return _Written("", renewed, (*told, *not_saved), size=database.size())
+            return _Written("", renewed, (*told, *not_saved), size=database.size(), left_out=bool(refused))
     return _Written(error, renewed, tuple(told))
 
 
@@ -349,6 +385,8 @@ def _row(key: Name, change: Change) -> Row:
         return "REPLACE INTO door VALUES (?, ?)", (BLOCKLISTS, json.dumps(change))
     if key[2:] == (ENTRY,):
         section, name, _ = key
+        if section == TIMES:
+            return "REPLACE INTO times VALUES (?, ?)", (name, written_times(cast("list[CheckState]", change)))
         return entry_row(section, name, cast("Entry | None", change))
     if change is None:
         return "DELETE FROM held WHERE check_id = ? AND target = ?", key

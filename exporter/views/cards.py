@@ -14,7 +14,8 @@ from exporter.confirmation import LOOKS, ActiveFinding
 from exporter.engine.held import Held
 from exporter.engine.store import Store
 from exporter.facts import Doubt, Finding, Known, Labels, Rule, Sample, Severity, Verdict
-from exporter.model import Check, Exchange, Outcome, Target
+from exporter.model import Check, Target
+from exporter.past_run import RunEvidence
 from exporter.receivers import Ask, Demand, DemandAnswer, DemandState, Profile
 from exporter.remedies import NOTHING, Remedy
 from exporter.targets import Delivery
@@ -22,7 +23,6 @@ from exporter.targets import Delivery
 FIRST = (DemandState.UNMET, DemandState.CANNOT_TELL, DemandState.MET, DemandState.NOT_OBSERVABLE)
 _ORDER = {Verdict.FAIL: 0, Verdict.UNKNOWN: 1, Verdict.PASS: 2}
 _GRAVITY = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2, None: 3}
-_DIGITS = 4  # of shown seconds: a tenth of a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,6 @@ class ShownFinding:
     @property
     def accepted(self) -> bool:
         return self.accepted_until is not None
-
-
-@dataclass(frozen=True, slots=True)
-class RunEvidence:
-    """What one run asked and was answered, and its own verdict."""
-
-    started: float
-    seconds: float
-    verdict: Verdict
-    exchanges: tuple[Exchange, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +93,7 @@ class Reception:
 
 def card(state: CheckState, policy: FindingPolicy, now: float) -> Card:
     effective = sorted(state.effective(policy, now), key=lambda j: _GRAVITY[j.severity])
+    trouble = state.latest_trouble
     return Card(
         check=state.check,
         target=state.target,
@@ -114,8 +105,8 @@ def card(state: CheckState, policy: FindingPolicy, now: float) -> Card:
         records=state.records,
         last_run=state.last_run or None,
         last_conclusive=state.last_conclusive or None,
-        evidence=_evidence(state.latest),
-        earlier_trouble=_evidence(state.latest_trouble) if state.latest_trouble is not state.latest else None,
+        evidence=state.latest.opened() if state.latest else None,
+        earlier_trouble=trouble.opened() if trouble and trouble is not state.latest else None,
     )
 
 
@@ -155,17 +146,6 @@ def certainty(active: ActiveFinding) -> str:
     if active.good:
         return f"not seen in the last {active.good} of {LOOKS} looks"
     return "" if active.confirmed else f"seen in {active.bad} of {LOOKS} looks, not confirmed yet"
-
-
-def _evidence(outcome: Outcome | None) -> RunEvidence | None:
-    if outcome is None:
-        return None
-    return RunEvidence(
-        started=outcome.started,
-        seconds=round(outcome.duration, _DIGITS),
-        verdict=outcome.verdict,
-        exchanges=tuple(replace(it, seconds=round(it.seconds, _DIGITS)) for it in outcome.transcript),
-    )
 
 
 def cards(store: Iterable[CheckState], policy: FindingPolicy, now: float) -> list[Card]:

@@ -15,11 +15,12 @@ from exporter.engine.store import Store
 from exporter.facts import Doubt, Rule, Sample, Verdict
 from exporter.model import Exchange
 from exporter.net.planned.records import PlannedRecords
+from exporter.past_run import RunEvidence
 from exporter.receivers import Cause, DemandState, OpenQuestion
 from exporter.remedies import Remedy, blanks_in
 from exporter.remedies.forms import forms
 from exporter.views import cards
-from exporter.views.cards import Card, DemandCard, Reception, RunEvidence, ShownFinding
+from exporter.views.cards import Card, DemandCard, Reception, ShownFinding
 from exporter.views.report import NOTHING_FOUND, Discovered, supposed
 from exporter.views.times import timestamp, until
 

@@ -55,8 +55,8 @@ class Life:
     def look(self, check: Check, target: Target, *findings: Finding, doubt: Doubt | None = None) -> None:
         doubts = (doubt,) if doubt else ()
         outcome = Outcome(check, target, findings, (), doubts, (), self.clock.wall(), 0.0)
-        if entry := self.schedule._entries.get((check.id, target.key)):
-            entry.due = self.schedule._on_grid(entry.job)  # as when it is run
+        if entry := self.schedule._find((check.id, target.key)):
+            entry.due = self.schedule._on_grid(entry)  # as when it is run
         state = self.store.record(outcome)
         assert state is not None
         self.confirmations.take(state, outcome)
@@ -74,7 +74,9 @@ class Life:
         return [it.confirmed for it in self.store[check.id, target.key].findings]
 
     def due(self, check: Check, target: Target) -> float:
-        return self.schedule._entries[check.id, target.key].due - self.clock.monotonic()
+        wait = self.schedule.due_in((check.id, target.key))
+        assert wait is not None
+        return wait
 
 
 async def test_what_has_left_is_not_looked_at_again() -> None:

@@ -302,7 +302,7 @@ async def test_damage_that_shows_long_after_the_start_is_mended_too(
     await state.written()
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("DROP TABLE held")
-    state.save(KNOWN[1])
+    state.save(state_of(1, at=2000.0))
     await state.written()
     (told,) = errors(caplog)
     assert "is damaged" in told
@@ -313,7 +313,7 @@ async def test_damage_that_shows_long_after_the_start_is_mended_too(
             file.seek(4096)
             file.write(os.urandom(4096))
         db.execute("DELETE FROM door")  # so that nobody uses what they have of the file in memory
-    state.save(KNOWN[1])
+    state.save(state_of(1, at=2000.0))
     await state.written()
     (told,) = errors(caplog)
     assert "is damaged" in told

@@ -116,7 +116,7 @@ async def test_a_file_that_vanishes_is_noticed_and_everything_is_written_anew(
             it.unlink()
         if what == "folder deleted":
             path.parent.rmdir()
-    state.save(KNOWN[1])
+    state.save(state_of(1, at=2000.0))
     await state.written()
     (told,) = errors(caplog)
     assert "was deleted or replaced" in told
@@ -139,7 +139,7 @@ async def test_a_file_that_vanishes_while_nothing_can_be_written_is_noticed_too(
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        state.save(KNOWN[1])
+        state.save(state_of(1, at=2000.0))
         await state.written()
         assert state.trouble
         for it in (path, path.with_name("state-wal"), path.with_name("state-shm")):

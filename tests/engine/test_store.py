@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.check_state import COMPACT_LINES, CheckState, FindingPolicy, WrongTimes
+from exporter.check_state import CheckState, FindingPolicy, WrongTimes
 from exporter.engine.store import DEFAULT_LOOKS, Store
 from exporter.facts import Doubt, Finding, Measured, Reason, Record, Severity, Verdict
 from exporter.model import Acceptance, Exchange
+from exporter.past_run import COMPACT_LINES
 from exporter.targets import MailHost
 from tests.support.checks import BROKEN, EXAMPLE, LISTED, ODD, SAMPLE, SIZE, outcome
 
@@ -158,9 +159,9 @@ def test_evidence_is_full_for_trouble_and_compact_for_a_pass() -> None:
     passed = replace(outcome(at=2000), transcript=long)
     now = held(failed, passed)
     assert now.latest is not None
-    assert len(now.latest.transcript[0].got) == COMPACT_LINES + 1
+    assert len(now.latest.opened().exchanges[0].got) == COMPACT_LINES + 1
     assert now.latest_trouble is not None
-    assert now.latest_trouble.transcript == long
+    assert now.latest_trouble.opened().exchanges == long
 
 
 def test_a_reload_keeps_what_stays_and_drops_what_leaves() -> None:

@@ -77,7 +77,7 @@ async def test_with_a_full_dump_nothing_changes(world: World) -> None:
     assert change.nothing, change
     assert looks.then.keys() == looks.now.keys()
     assert {it.key for it in looks.then if it.doubt} == {it.key for it in looks.now if it.doubt}
-    evidence = [exchange.via for it in looks.then if it.latest for exchange in it.latest.transcript]
+    evidence = [exchange.via for it in looks.then if it.latest for exchange in it.latest.opened().exchanges]
     assert any("planned" in via for via in evidence), "the plan has been asked"
 
 

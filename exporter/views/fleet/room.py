@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from exporter.check_state import RecordHistory
 from exporter.facts import Known
 from exporter.model import Exchange
-from exporter.views.cards import Card, RunEvidence, ShownFinding, joined
+from exporter.past_run import RunEvidence
+from exporter.views.cards import Card, ShownFinding, joined
 
 AROUND = 120  # characters of markup around one text
 FINDINGS = 20  # of one card
