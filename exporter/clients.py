@@ -51,6 +51,7 @@ class Clients:
             dns or self.dns,
             self.clock,
             fresh=fresh,
+            sweeper=None if dns else self.dns,
             mail=self.mail,
             web=web or self.web,
             blocklists=self.blocklists,

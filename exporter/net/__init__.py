@@ -20,7 +20,7 @@ from exporter.net.dns.silence import ZoneSilences
 from exporter.net.dnsbl.client import DnsblClient, Subject
 from exporter.net.dnsbl.verdict import ListCondition, ListVerdict
 from exporter.net.https import LARGEST, Fetched, HttpsClient
-from exporter.net.interfaces import CheckStates, DnsClient, believe
+from exporter.net.interfaces import CheckStates, DnsClient, Sweeper, believe
 from exporter.net.rdap import RdapClient, RdapLookup
 from exporter.net.smtp.client import SmtpClient
 from exporter.net.smtp.ehlo import EhloResult
@@ -38,7 +38,8 @@ class Net:
     """One run's view of the network, and of the results of other checks (`states`).
 
     Each client is shared by all runs of the daemon. Without `blocklists`, this run gets a client of its own. `fresh`:
-    every DNS question goes past our own cache, because this run confirms what an earlier one saw.
+    every DNS question goes past our own cache, because this run confirms what an earlier one saw. `sweeper` asks many
+    questions at once of the same DNS; without it, they are asked singly.
 
     A check may use only the clients that it declares (`needs`, `may_need`), and read only the checks that it declares
     (`after`). Anything else raises RuntimeError, because it is a bug.
@@ -50,6 +51,7 @@ class Net:
         clock: Clock,
         *,
         fresh: bool = False,
+        sweeper: Sweeper | None = None,
         blocklists: DnsblClient | None = None,
         mail: SmtpClient | None = None,
         web: HttpsClient | None = None,
@@ -66,6 +68,7 @@ class Net:
         self._authoritative = authoritative
         self._blocklists = blocklists or DnsblClient(clock, patience=0.0)
         self._check: Check | None = None  # None: no check, and everything is allowed
+        self.sweeper = sweeper
         self.clock = clock
         self.transcript = Transcript()
         self.questions: dict[Question, tuple[str, ...]] = {}  # of DNS by this run, and the aliases that it met

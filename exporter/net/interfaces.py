@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from exporter.check_state import CheckState
 from exporter.facts import IP, CannotTell
 from exporter.mail.dns import Question, Reply
 from exporter.net.transcript import Transcript
+
+if TYPE_CHECKING:  # who only asks one question at a time needs no wire format
+    from exporter.net.dns.wire import Query
 
 Dial: TypeAlias = Callable[[IP, int], Awaitable[tuple[str, int]]]  # where an address is really to be reached
 
@@ -27,11 +30,22 @@ class DnsClient(Protocol):
     async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply: ...
 
 
+class Sweeper(Protocol):
+    """Asks many questions at once. The places of those are returned that `settles` did not settle: ask them singly."""
+
+    async def sweep(
+        self, queries: Sequence[Query], settles: Callable[[int, bytes], bool], zones: Sequence[str] = ()
+    ) -> list[int]: ...
+
+
 class Asker(Protocol):
-    """Asks DNS for one run, and writes down each question."""
+    """Asks DNS for one run, and writes down each question. What is swept, the asker writes down by itself."""
 
     @property
     def transcript(self) -> Transcript: ...
+
+    @property
+    def sweeper(self) -> Sweeper | None: ...
 
     async def query(
         self,

@@ -33,8 +33,11 @@ class TokenBucket:
 
     def take(self, now: float, latest: float = float("inf")) -> float | None:
         """Take the next free moment, and return it. If it is after `latest`, take nothing and return None."""
-        due = max(self._due, now - self._slack)
-        moment = max(now, due)
+        moment, due = now, now - self._slack
+        if self._due > due:
+            due = self._due
+            if due > now:
+                moment = due
         if moment > latest:
             return None
         self._due = due + self._gap

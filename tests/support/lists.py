@@ -16,6 +16,7 @@ from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.model import Outcome
 from exporter.net import Net
+from exporter.net.dns.wire import Query
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.dnsbl.verdict import ListVerdict
 from exporter.targets import ListHealth, Reputation
@@ -72,6 +73,8 @@ class World:
     lost: set[str] = field(default_factory=set)  # names whose questions are not answered
     cached: dict[Question, Reply] = field(default_factory=dict)  # given unless a question wants to be fresh
     slow: bool = False  # let other tasks run before each answer
+    sweeps: bool = False  # many questions can be asked at once
+    swept: int = 0  # questions that were settled so
     watch: Callable[[Question], None] = lambda _: None
 
     def __post_init__(self) -> None:
@@ -92,8 +95,29 @@ class World:
         self.fresh.append(fresh)
         return reply
 
+    async def sweep(
+        self, queries: Sequence[Query], settles: Callable[[int, bytes], bool], zones: Sequence[str] = ()
+    ) -> list[int]:
+        """Only a "no" that is settled leaves a trace here: whatever is left is asked singly, too."""
+        left = []
+        for place, query in enumerate(queries):
+            question = asked(query)
+            of = next(one for one in self.lists if question.name.endswith("." + one.blocklist.zone))
+            reply = of.answer(question)
+            plain = reply.status is Status.NXDOMAIN and question.name not in self.lost and question not in self.cached
+            if self.slow:
+                await asyncio.sleep(0)
+            if plain and settles(place, absence(query)):
+                self.watch(question)
+                self.asked.append((of.blocklist.name, question, reply, self.clock.monotonic()))
+                self.fresh.append(False)
+                self.swept += 1
+            else:
+                left.append(place)
+        return left
+
     def net(self) -> Net:
-        return Net(self, self.clock, blocklists=self.client)
+        return Net(self, self.clock, blocklists=self.client, sweeper=self if self.sweeps else None)
 
     async def look(self, subject: str, *lists: Scripted) -> list[ListVerdict]:
         net = self.net()
@@ -103,6 +127,20 @@ class World:
 
     def names(self, since: int = 0) -> list[str]:
         return [str(question) for _, question, _, _ in self.asked[since:]]
+
+
+def asked(query: Query) -> Question:
+    """The question of a message in wire format."""
+    labels, at = [], 0
+    while length := query.asked[at]:
+        labels.append(query.asked[at + 1 : at + 1 + length].decode())
+        at += 1 + length
+    return Question(".".join(labels), "A")
+
+
+def absence(query: Query) -> bytes:
+    """No such name, without any record."""
+    return b"\1\2\x81\x83\0\1" + bytes(6) + query.asked
 
 
 def scripted(**given: object) -> Scripted:

@@ -57,7 +57,7 @@ _TRUNCATED, _RCODE, _NXDOMAIN = 0x02, 0x0F, 3
 class _Sweep:
     """The questions of one caller: a bit for each, and one Future for all."""
 
-    __slots__ = ("finished", "latest", "open", "queries", "settled", "settles")
+    __slots__ = ("finished", "latest", "open", "over", "queries", "settled", "settles")
 
     def __init__(
         self, queries: Sequence[wire.Query], settles: Settles, latest: float, finished: asyncio.Future[None]
@@ -67,22 +67,32 @@ class _Sweep:
         self.latest = latest  # in the clock's monotonic seconds
         self.finished = finished
         self.open = len(queries)
+        self.over = False  # nobody waits for it any more
         self.settled = bytearray(len(queries))
 
     def close_one(self) -> None:
         self.open -= 1
-        if not self.open and not self.finished.done():
+        if not self.open:
+            self.end()
+
+    def end(self) -> None:
+        self.over = True
+        if not self.finished.done():
             self.finished.set_result(None)
 
-    def show(self, place: int, message: bytes) -> bool:
-        """Is that question settled by the message?"""
-        if self.finished.done():  # whoever asked has gone
-            return False
-        try:
-            self.settled[place] = self.settles(place, message)
-        except Exception as bug:  # noqa: BLE001  # it goes to the caller; the other sweeps go on
-            self.finished.set_exception(bug)
-        return bool(self.settled[place])
+
+class _Server:
+    """One nameserver, and what sweeps have heard of it."""
+
+    __slots__ = ("absences", "heard", "state", "stats", "unheard", "upstream")
+
+    def __init__(self, state: UpstreamState) -> None:
+        self.state = state
+        self.upstream = state.upstream
+        self.stats = state.upstream.stats
+        self.unheard = 0  # questions in a row
+        self.heard = float("-inf")  # the loop's time
+        self.absences = 0  # answers of this tick: to count one costs as much as to judge it
 
 
 class Sweeps:
@@ -98,7 +108,7 @@ class Sweeps:
         timeout: float,
         queue_timeout: float,
     ) -> None:
-        self._servers = servers
+        self._servers = [_Server(server) for server in servers]
         self._limiter = limiter
         self._window = window
         self._clock = clock
@@ -109,10 +119,7 @@ class Sweeps:
         self._order = count()
         self._ready: deque[tuple[_Sweep, int]] = deque()  # those that their zone lets out
         self._paced: deque[tuple[float, _Sweep, int]] = deque()  # those that have a moment, in order; loop's time
-        self._sent: deque[tuple[float, Callable[[OSError], None]]] = deque()  # answered ones, too, until their time
         self._in_flight = 0
-        self._unheard = dict.fromkeys(servers, 0)  # questions in a row
-        self._heard_at = dict.fromkeys(servers, float("-inf"))
         self._now = 0.0  # of this tick, in the loop's time
         self._timer: asyncio.Handle | None = None
 
@@ -125,31 +132,32 @@ class Sweeps:
             return []
         loop, now = asyncio.get_running_loop(), self._clock.monotonic()
         sweep = _Sweep(queries, settles, now + self._queue_timeout, loop.create_future())
-        for place, query in enumerate(queries):
-            bucket = self._limiter.zone(zones[place] if zones else query.question.name)
-            moment = now if bucket is None else bucket.take(now, sweep.latest)
+        zone, latest, ready = self._limiter.zone, sweep.latest, self._ready
+        for place, name in enumerate(zones or [query.question.name for query in queries]):
+            bucket = zone(name)
+            moment = now if bucket is None else bucket.take(now, latest)
             if moment is None:
                 sweep.close_one()
             elif moment > now:
                 heappush(self._slow, (loop.time() + moment - now, next(self._order), sweep, place))
             else:
-                self._ready.append((sweep, place))
+                ready.append((sweep, place))
         self._sweeps.add(sweep)
         if self._timer is None:
             self._timer = loop.call_soon(self._tick)
         try:
             await sweep.finished
         finally:
+            sweep.over = True
             self._sweeps.discard(sweep)
         return [place for place, settled in enumerate(sweep.settled) if not settled]
 
     def close(self) -> None:
         """Leave all that is not settled."""
         for sweep in self._sweeps:
-            if not sweep.finished.done():
-                sweep.finished.set_result(None)
-        while self._sent:
-            self._sent.popleft()[1](_CLOSED)
+            sweep.end()
+        for server in self._servers:
+            server.upstream.expire(float("inf"), _CLOSED)
         for queue in (self._slow, self._ready, self._paced):
             queue.clear()
         if self._timer:
@@ -162,101 +170,112 @@ class Sweeps:
         read = 0
         for server in self._servers:
             read += server.upstream.drain(AT_ONCE - read)
+            if server.absences:
+                server.stats.responses[Status.NXDOMAIN] += server.absences
+                server.absences = 0
         if read < AT_ONCE:  # else the answer may still be in a buffer
-            self._expire()
-        more = self._send() or read >= AT_ONCE
-        if more:
+            for server in self._servers:
+                server.upstream.expire(self._now - self._patience, _SILENCE)
+        if self._send() or read >= AT_ONCE:
             self._timer = loop.call_soon(self._tick)
         elif self._in_flight or self._ready or self._paced or self._slow:
             self._timer = loop.call_later(TICK, self._tick)
         else:
             self._timer = None
-            self._sent.clear()
-
-    def _expire(self) -> None:
-        before = self._now - self._patience
-        while self._sent and self._sent[0][0] <= before:
-            self._sent.popleft()[1](_SILENCE)
 
     def _send(self) -> bool:
         """Send what may leave, and return whether there may be more."""
         now, clock_now = self._now, self._clock.monotonic()
+        ready, paced, window, everything = self._ready, self._paced, self._window, self._limiter.everything
         while self._slow and self._slow[0][0] <= now:
-            self._ready.append(heappop(self._slow)[2:])
+            ready.append(heappop(self._slow)[2:])
         for _ in range(AT_ONCE):
-            while self._ready and len(self._paced) < AHEAD:
-                self._reserve(*self._ready.popleft(), clock_now)
-            if not self._paced or self._paced[0][0] > now:
+            while ready and len(paced) < AHEAD:
+                sweep, place = ready.popleft()
+                if not sweep.over:
+                    moment = everything.take(clock_now, sweep.latest)
+                    if moment is None:
+                        sweep.close_one()
+                    else:
+                        paced.append((now + moment - clock_now, sweep, place))
+            if not paced or paced[0][0] > now:
                 return False
-            _, sweep, place = self._paced[0]
-            room = sweep.finished.done() or sweep.latest < clock_now or self._window.take(SPARE)
-            if not room:
-                return False
-            self._paced.popleft()
-            if sweep.finished.done():
-                continue
-            if sweep.latest < clock_now:
+            _, sweep, place = paced[0]
+            if sweep.over:
+                paced.popleft()
+            elif sweep.latest < clock_now:
+                paced.popleft()
                 sweep.close_one()
-                continue
-            self._post(sweep, place)
+            elif window.take(SPARE):
+                paced.popleft()
+                self._post(sweep, place)
+            else:
+                return False
         return True
-
-    def _reserve(self, sweep: _Sweep, place: int, clock_now: float) -> None:
-        if sweep.finished.done():
-            return
-        moment = self._limiter.everything.take(clock_now, sweep.latest)
-        if moment is None:
-            sweep.close_one()
-        else:
-            self._paced.append((self._now + moment - clock_now, sweep, place))
 
     def _post(self, sweep: _Sweep, place: int) -> None:
         """Send one question, for which a place in flight was taken."""
-        server = self._server()
-        if server is None or server.upstream.suspects(self._now):
+        now = self._now
+        server = self._server(now)
+        if server is None or server.upstream.suspects(now):
             self._window.release()
             sweep.close_one()
             return
         self._in_flight += 1
-        query, deliver = sweep.queries[place], partial(self._arrived, sweep, place, server, self._now)
+        deliver = partial(self._arrived, sweep, place, server, now)
         try:
-            self._sent.append((self._now, server.upstream.post(query, deliver, self._now)))
+            server.upstream.post(sweep.queries[place], deliver, now)
         except OSError as error:
             deliver(error)
 
-    def _server(self) -> UpstreamState | None:
+    def _server(self, now: float) -> _Server | None:
         for server in self._servers:
-            if not server.silent or server.takes(self._now):
+            if not server.state.silent or server.state.takes(now):
                 return server
         return None
 
-    def _arrived(self, sweep: _Sweep, place: int, server: UpstreamState, sent: float, what: bytes | OSError) -> None:
+    def _arrived(self, sweep: _Sweep, place: int, server: _Server, sent: float, what: bytes | OSError) -> None:
         self._in_flight -= 1
         self._window.release()
-        upstream = server.upstream
         if isinstance(what, bytes):
-            server.silent = False
-            self._unheard[server], self._heard_at[server] = 0, self._now
-            upstream.stats.seconds.observe(self._now - sent)
-            upstream.stats.responses[self._judge(sweep, place, server, what)] += 1
-        elif what is _SILENCE:
-            upstream.stats.responses[Status.TIMEOUT] += 1
-            if self._heard_at[server] <= sent:
-                self._unheard[server] += 1
-                if self._unheard[server] >= SILENT:
-                    server.fell_silent(self._now)
-        elif what is not _CLOSED and not isinstance(what, SuspectedSpoofingError):
-            short = shortage(what, ipv4=upstream.version == 4)
-            upstream.stats.responses[Status.LOCAL_RESOURCES if short else Status.NETWORK] += 1
-            if not short:
-                server.fell_silent(self._now)
-        sweep.close_one()
+            server.state.silent, server.unheard, server.heard = False, 0, self._now
+            server.stats.seconds.observe(self._now - sent)
+            if not sweep.over and _whole(what) and not server.upstream.suspects(self._now):
+                try:
+                    sweep.settled[place] = sweep.settles(place, what)
+                except Exception as bug:  # noqa: BLE001  # it goes to the caller; the other sweeps go on
+                    sweep.over = True
+                    if not sweep.finished.done():
+                        sweep.finished.set_exception(bug)
+            self._count(server, what, sweep.queries[place], settled=sweep.settled[place] > 0)
+        else:
+            self._unheard(server, sent, what)
+        sweep.open -= 1
+        if not sweep.open:
+            sweep.end()
 
-    def _judge(self, sweep: _Sweep, place: int, server: UpstreamState, message: bytes) -> Status:
-        """Show the answer to the sweep if it is whole and to be believed. What it is, as the present path counts it."""
-        rcode = message[3] & _RCODE
-        whole = message[4:6] == b"\0\1" and not message[2] & _TRUNCATED and rcode in (0, _NXDOMAIN)
-        if whole and not server.upstream.suspects(self._now) and sweep.show(place, message):
-            exists = Status.ANSWER if message[6:8] != b"\0\0" else Status.NODATA
-            return Status.NXDOMAIN if rcode == _NXDOMAIN else exists
-        return wire.decode(message, sweep.queries[place]).status
+    def _count(self, server: _Server, message: bytes, query: wire.Query, *, settled: bool) -> None:
+        """As the present path counts. Which records there are is read only if the answer was not settled."""
+        if settled and message[3] & _RCODE == _NXDOMAIN:
+            server.absences += 1
+        elif settled:
+            server.stats.responses[Status.ANSWER if message[6:8] != b"\0\0" else Status.NODATA] += 1
+        else:
+            server.stats.responses[wire.decode(message, query).status] += 1
+
+    def _unheard(self, server: _Server, sent: float, error: OSError) -> None:
+        if error is _SILENCE:
+            server.stats.responses[Status.TIMEOUT] += 1
+            server.unheard += server.heard <= sent
+            if server.unheard >= SILENT:
+                server.state.fell_silent(self._now)
+        elif error is not _CLOSED and not isinstance(error, SuspectedSpoofingError):
+            short = shortage(error, ipv4=server.upstream.version == 4)
+            server.stats.responses[Status.LOCAL_RESOURCES if short else Status.NETWORK] += 1
+            if not short:
+                server.state.fell_silent(self._now)
+
+
+def _whole(message: bytes) -> bool:
+    """Has it a question, and is it neither truncated nor a refusal?"""
+    return message[4:6] == b"\0\1" and not message[2] & _TRUNCATED and message[3] & _RCODE in (0, _NXDOMAIN)

@@ -95,10 +95,14 @@ class Upstream:
         port, number = self._send(self._watched, query, deliver, asyncio.get_running_loop().time())
         return partial(port.give_up, number)
 
-    def post(self, query: Query, deliver: Deliver, now: float) -> Callable[[OSError], None]:
-        """Like `send`, but nothing arrives until `drain`. The returned function gives the question an error instead."""
-        port, number = self._send(self._drained, query, deliver, now)
-        return partial(port.end, number)
+    def post(self, query: Query, deliver: Deliver, now: float) -> None:
+        """Like `send`, but nothing arrives until `drain` or `expire`."""
+        self._send(self._drained, query, deliver, now)
+
+    def expire(self, before: float, error: OSError) -> None:
+        """Give the error to the questions that were posted at `before` (the loop's time) or earlier."""
+        for port in self._drained.waiting():
+            port.expire(before, error)
 
     def drain(self, most: int) -> int:
         """Deliver at most so many datagrams to questions that were posted, and return how many were read."""
@@ -129,15 +133,15 @@ class Upstream:
         self._watched.close()
         self._drained.close()
 
-    def _send(self, pool: _Pool, query: Query, deliver: Deliver, now: float) -> tuple[_Port, int]:
+    def _send(self, pool: _Pool, query: Query, deliver: Deliver, now: float) -> tuple[_Port, bytes]:
         self.stats.queries += 1
         port = pool.pick(now)
         try:
-            return port, port.send(query, deliver)
+            return port, port.send(query, deliver, now)
         except ConnectionError as error:  # an ICMP message about an earlier datagram
             self._broken(port, error)
             port = pool.pick(now)
-            return port, port.send(query, deliver)
+            return port, port.send(query, deliver, now)
 
     def _open(self, now: float, *, watched: bool) -> _Port:
         sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -244,8 +248,8 @@ class _Port:
     ) -> None:
         self.born = now
         self.uses = 0
-        self.waiting: dict[int, tuple[Query, Deliver]] = {}
-        self._late: dict[int, Query] = {}  # ids once used here: never used twice, and a late answer is no stranger
+        self.waiting: dict[bytes, tuple[Query, Deliver, float]] = {}  # by id, the earliest first
+        self._late: dict[bytes, Query] = {}  # ids once used here: never used twice, and a late answer is no stranger
         self._unexpected = 0
         self._sock = sock
         self._traffic = stats
@@ -253,20 +257,23 @@ class _Port:
         self._attacked = attacked
         self._emptied = emptied
         self._loop = asyncio.get_running_loop()
-        self._ids = memoryview(os.urandom(2 * USES)).cast("H").tolist()
+        random = os.urandom(2 * USES)
+        self._ids = [random[at : at + 2] for at in range(0, 2 * USES, 2)]
         self._watched = watched
         if watched:
             self._loop.add_reader(sock, self._readable)
 
-    def send(self, query: Query, deliver: Deliver) -> int:
+    def send(self, query: Query, deliver: Deliver, now: float) -> bytes:
         """Send one datagram, and return its id."""
-        number = self._ids.pop() if self._ids else int.from_bytes(os.urandom(2))
+        number = self._ids.pop() if self._ids else os.urandom(2)
         while number in self._late or number in self.waiting:
-            number = int.from_bytes(os.urandom(2))
+            number = os.urandom(2)
         self.uses += 1
-        with suppress(BlockingIOError):  # a full buffer is a lost datagram
-            self._sock.send(number.to_bytes(2) + query.tail)
-        self.waiting[number] = (query, deliver)
+        try:  # noqa: SIM105  # a context manager costs half as much as the system call
+            self._sock.send(number + query.tail)
+        except BlockingIOError:  # a full buffer is a lost datagram
+            pass
+        self.waiting[number] = (query, deliver, now)
         return number
 
     def drain(self, most: int) -> int:
@@ -284,25 +291,31 @@ class _Port:
                 return read
         return most
 
-    def give_up(self, number: int) -> None:
+    def give_up(self, number: bytes) -> None:
         """Nobody waits for the answer to that question any more."""
         found = self.waiting.pop(number, None)
         if found:
             self._late[number] = found[0]
-            self._done()
+            if not self.waiting:
+                self._emptied(self)
 
-    def end(self, number: int, error: OSError) -> None:
-        """The same, if it still waits; it gets the error."""
-        found = self.waiting.get(number)
-        if found:
+    def expire(self, before: float, error: OSError) -> None:
+        """Give the error to the questions that were sent at `before` or earlier."""
+        late = []
+        for number, (_, _, sent) in self.waiting.items():
+            if sent > before:
+                break
+            late.append(number)
+        for number in late:
+            _, deliver, _ = self.waiting[number]
             self.give_up(number)
-            found[1](error)
+            deliver(error)
 
     def fail(self, error: OSError) -> None:
         """Give the error to all questions that wait here."""
         waiting, self.waiting = self.waiting, {}
-        self._late.update((number, query) for number, (query, _) in waiting.items())
-        for _, deliver in waiting.values():
+        self._late.update((number, query) for number, (query, _, _) in waiting.items())
+        for _, deliver, _ in waiting.values():
             deliver(error)
 
     def close(self) -> None:
@@ -313,18 +326,15 @@ class _Port:
     def _readable(self) -> None:
         self.drain(AT_ONCE)
 
-    def _done(self) -> None:
-        if not self.waiting:
-            self._emptied(self)
-
     def _receive(self, message: bytes) -> None:
-        number = int.from_bytes(message[:2])
+        number = message[:2]
         found = self.waiting.get(number)
         if found and answers(message, found[0]):
             del self.waiting[number]
             self._late[number] = found[0]
             found[1](message)
-            self._done()
+            if not self.waiting:
+                self._emptied(self)
             return
         self._traffic.ignored += 1
         late = self._late.get(number)

@@ -28,6 +28,10 @@ class QuestionBudget:
         self.used += 1
         return True
 
+    def refund(self) -> None:
+        """The question did not leave, or will be asked again and counted then."""
+        self.used = max(0, self.used - 1)
+
     def remaining(self, now: float) -> float | None:
         """The part of the day's quota that is left, 0 to 1; None if there is no quota."""
         if self.limit is None:

@@ -29,20 +29,19 @@ The rules:
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, TypeAlias
 
 from exporter.clock import Clock
 from exporter.facts import Doubt, Reason
-from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist, Listed, ListError, ListFault, NotListed
+from exporter.net.dnsbl import plain
 from exporter.net.dnsbl.answers import ListAnswer, Listing, agree, changes, same
-from exporter.net.dnsbl.conduct import Heard
+from exporter.net.dnsbl.conduct import Conduct
 from exporter.net.dnsbl.list_state import ListState, Step
+from exporter.net.dnsbl.questions import ListQuestions, Since, digest
 from exporter.net.dnsbl.recent_verdicts import RecentVerdicts
 from exporter.net.dnsbl.snapshot import readable
 from exporter.net.dnsbl.verdict import ListCondition, ListVerdict
@@ -58,51 +57,52 @@ WIDTH = 8  # lists asked at once for one subject
 PATIENCE = 900.0  # seconds that a second look waits at most, whatever the TTL
 SECOND_LOOK = 3  # questions of one
 
-_NOT_THE_LISTS_FAULT = (Status.RATE_LIMITED, Status.NETWORK, Status.LOCAL_RESOURCES)
-
 
 class DnsblClient:
     """Never raises for what happens in DNS. `revision` changes whenever a snapshot would be different."""
 
     def __init__(self, clock: Clock, *, patience: float = PATIENCE) -> None:
         """`patience`: seconds that a second look may wait. With 0 it follows at once: for a client that runs once."""
-        self.revision = 0
         self.recent = RecentVerdicts()
+        self._questions = ListQuestions(clock)
         self._clock = clock
         self._patience = patience
-        self._lists: dict[str, ListState] = {}
         self._subjects: frozenset[str] | None = None
-        self._place = 0  # of the latest question to any list, or of its end
+
+    @property
+    def revision(self) -> int:
+        return self._questions.revision
 
     async def listed(self, net: Asker, subject: Subject, lists: Sequence[Blocklist]) -> list[ListVerdict]:
         """What each list that can hold the subject says of it now, in their order."""
         asked = [blocklist for blocklist in lists if blocklist.holds(subject)]
         key = str(subject)
-        found: dict[int, ListVerdict] = {}
-        left = iter(enumerate(asked))
+        settled, since = await plain.ask(net, subject, key, asked, self._questions)
+        found = {place: self._clean(key, asked[place], kept) for place, kept in settled.items()}
+        left = iter([place for place in range(len(asked)) if place not in found])
 
         async def work() -> None:
-            for place, blocklist in left:
-                found[place] = await self._one(net, subject, key, blocklist)
+            for place in left:
+                found[place] = await self._one(net, subject, key, asked[place], since.get(place))
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(WIDTH, len(asked))):
+            for _ in range(min(WIDTH, len(asked) - len(found))):
                 group.create_task(work())
         if self._subjects is not None and key not in self._subjects:
-            for kept in self._lists.values():
+            for kept in self._questions.lists.values():
                 kept.forget(key)
         return [found[place] for place in range(len(asked))]
 
     async def condition(self, net: Asker, blocklist: Blocklist, *, ipv6: bool = False) -> ListCondition:
         """The health of the list, with `ipv6` for IPv6 addresses, too. A test that is due is made first."""
-        kept = self._state_of(blocklist)
+        kept = self._questions.state(blocklist)
         six = blocklist.ipv6 and (ipv6 or kept.ipv6 is not None)
         families = [*([kept] if blocklist.ipv4 else []), *([kept.family(6)] if six or not blocklist.ipv4 else [])]
         tested = [await self._test_if_due(net, blocklist, family) for family in families]
         if not any(tested):
             net.transcript.note(f"test points of {blocklist.name}", ("tested not long ago, not due again",))
         now, conduct = self._clock.monotonic(), kept.conduct
-        conduct.settle(self._others(blocklist.name))
+        self._questions.settle(blocklist, conduct)
         main, *rest = families
         return ListCondition(
             fault=main.fault,
@@ -117,30 +117,35 @@ class DnsblClient:
     def budgets(self) -> dict[str, float]:
         """For each list with a ceiling, the part of its questions of the day that is left, 0 to 1."""
         now = self._clock.monotonic()
-        left = {name: kept.budget.remaining(now) for name, kept in self._lists.items()}
+        left = {name: kept.budget.remaining(now) for name, kept in self._questions.lists.items()}
         return {name: ratio for name, ratio in left.items() if ratio is not None}
 
     def test_again(self) -> None:
         """Tests that went badly are due now, because the resolver had failed meanwhile. Its answers count no more."""
         self.recent = RecentVerdicts()
-        for kept in self._lists.values():
+        for kept in self._questions.lists.values():
             kept.test_again()
 
     def keep_only(self, lists: Iterable[Blocklist], subjects: Iterable[Subject]) -> None:
         """Forget lists and subjects that are not named. From now on, other subjects are forgotten after their run."""
-        wanted = {blocklist.name: _digest(blocklist.zone) for blocklist in lists}
-        self._lists = {name: kept for name, kept in self._lists.items() if wanted.get(name) == kept.digest}
+        wanted = {blocklist.name: digest(blocklist.zone) for blocklist in lists}
+        self._questions.lists = {
+            name: kept for name, kept in self._questions.lists.items() if wanted.get(name) == kept.digest
+        }
         self._subjects = frozenset(map(str, subjects))
         self.recent = RecentVerdicts()  # a list may have another zone now
-        for kept in self._lists.values():
+        for kept in self._questions.lists.values():
             for key in kept.known() - self._subjects:
                 kept.forget(key)
-        self.revision += 1
+        self._questions.revision += 1
 
     def snapshot(self) -> dict[str, Any]:
         """Plain data for JSON: health, listings and quotas. It contains no zone."""
         now = self._clock.monotonic()
-        return {"at": self._clock.wall(), "lists": {name: kept.plain(now) for name, kept in self._lists.items()}}
+        return {
+            "at": self._clock.wall(),
+            "lists": {name: kept.plain(now) for name, kept in self._questions.lists.items()},
+        }
 
     def restore(self, saved: Any) -> None:
         """Start with a snapshot. If lists cannot be read, warn and start without them."""
@@ -148,22 +153,38 @@ class DnsblClient:
         if not whole:
             log.warning("a part of the saved blocklist state is unreadable: those lists are queried again")
         elapsed = max(0.0, self._clock.wall() - kept["at"])
-        self._lists = {name: ListState.read(it, now, elapsed) for name, it in kept["lists"].items()}
+        self._questions.lists = {name: ListState.read(it, now, elapsed) for name, it in kept["lists"].items()}
 
-    async def _one(self, net: Asker, subject: Subject, key: str, blocklist: Blocklist) -> ListVerdict:
-        base = self._state_of(blocklist)
+    async def _one(
+        self, net: Asker, subject: Subject, key: str, blocklist: Blocklist, since: Since | None
+    ) -> ListVerdict:
+        base = self._questions.state(blocklist)
         kept = base.family(4 if isinstance(subject, str) else subject.version)
         if kept is base or blocklist.ipv4:
             await self._test_if_due(net, blocklist, base)
         if kept is not base:
             await self._test_if_due(net, blocklist, kept)
         if kept.healthy:
-            doubt = await self._ask(net, subject, key, blocklist, kept)
+            doubt = await self._ask(net, subject, key, blocklist, kept, since)
         else:
             doubt = _unhealthy(blocklist, kept.fault) if kept.fault else kept.doubt
             net.transcript.note(f"{key} in {blocklist.name}", (f"not asked: {doubt.detail}",) if doubt else ())
+        return self._verdict(key, blocklist, kept, doubt)
+
+    def _clean(self, key: str, blocklist: Blocklist, kept: ListState) -> ListVerdict:
+        """The verdict after a plain "no"."""
         now, conduct = self._clock.monotonic(), kept.conduct
-        conduct.settle(self._others(blocklist.name))
+        self._questions.settle(blocklist, conduct)
+        quorum = kept.healthy and not conduct.absent(now) and not conduct.begins_nothing(now)
+        if not quorum or conduct.suspect(now) or key not in kept.clean:
+            return self._verdict(key, blocklist, kept, None)
+        if kept.no is None or kept.no.blocklist is not blocklist:
+            kept.no = self._verdict(key, blocklist, kept, None)
+        return kept.no
+
+    def _verdict(self, key: str, blocklist: Blocklist, kept: ListState, doubt: Doubt | None) -> ListVerdict:
+        now, conduct = self._clock.monotonic(), kept.conduct
+        self._questions.settle(blocklist, conduct)
         last = kept.latest(key)
         listing = last.listing if last else None
         due = last.again if last and last.wants_second_look else kept.more.get(key)
@@ -179,14 +200,20 @@ class DnsblClient:
             suspect=conduct.suspect(now) and key in conduct.suspects,
         )
 
-    async def _ask(self, net: Asker, subject: Subject, key: str, blocklist: Blocklist, kept: ListState) -> Doubt | None:
+    async def _ask(
+        self, net: Asker, subject: Subject, key: str, blocklist: Blocklist, kept: ListState, since: Since | None
+    ) -> Doubt | None:
         """Ask, and keep the answer. Return why there is none, or why it does not count yet."""
         name, doubt = blocklist.question(subject), None
         last = kept.latest(key)
         if last and last.wants_second_look and self._clock.monotonic() < last.again:
             net.transcript.note(f"{key} in {blocklist.name}", ("not asked: it is too early for a second look",))
             return self._waiting(blocklist, last)
-        step = await self._look(net, blocklist, kept, key, name)
+        if not kept.conduct.turn(self._clock.monotonic()):
+            doubt = _resting(blocklist, kept.conduct)
+            net.transcript.note(f"{key} in {blocklist.name}", (f"not asked: {doubt.detail}",))
+            return doubt
+        step = await self._look(net, blocklist, kept, key, name, since)
         while step is Step.FIRST:
             doubt = await self._confirm(net, blocklist, kept, key)
             last = kept.latest(key)
@@ -207,16 +234,19 @@ class DnsblClient:
             await self._reason(net, blocklist, kept, key, name)
         return doubt
 
-    async def _look(self, net: Asker, blocklist: Blocklist, kept: ListState, key: str, name: str) -> Step | Doubt:
+    async def _look(
+        self, net: Asker, blocklist: Blocklist, kept: ListState, key: str, name: str, since: Since | None = None
+    ) -> Step | Doubt:
         """Ask about the subject once, or several times for a second look, and keep the answer."""
         epoch, last = kept.epoch, kept.latest(key)
         second = last is not None and last.wants_second_look
         said: list[Listed | NotListed] = []
         again = 0.0
         for _ in range(SECOND_LOOK if second else 1):
-            reply = await self._query(net, blocklist, kept, name, "A", fresh=second)
+            reply = await self._questions.ask(net, blocklist, kept, name, "A", fresh=second, since=since)
+            since = None
             if reply.transport == "cache" and changes(last, blocklist, reply):
-                reply = await self._query(net, blocklist, kept, name, "A", fresh=True)
+                reply = await self._questions.ask(net, blocklist, kept, name, "A", fresh=True)
             if not reply.status.conclusive:
                 why = blocklist.hide(reply.detail or reply.status)
                 return Doubt(reply.status.reason, f"{key} in {blocklist.name}: {why}")
@@ -227,7 +257,7 @@ class DnsblClient:
                 if kept.fault:
                     return _unhealthy(blocklist, kept.fault)
                 kept.refused(answer, self._clock.monotonic(), self._clock.wall())
-                self.revision += 1
+                self._questions.revision += 1
                 return _unhealthy(blocklist, answer)
             if kept.epoch != epoch or not kept.healthy:
                 return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} failed its self-test during the query")
@@ -242,7 +272,7 @@ class DnsblClient:
         step = kept.take(key, listings, now, again)
         after = kept.latest(key)
         if step is not Step.SETTLED or (last and (last.disputed or (after and last.listing != after.listing))):
-            self.revision += 1
+            self._questions.revision += 1
         return step
 
     async def _test_passes(self, net: Asker, blocklist: Blocklist, kept: ListState) -> bool:
@@ -280,14 +310,15 @@ class DnsblClient:
         last = kept.latest(key)
         if not last or not last.listing or last.listing.text:
             return
-        reply = await self._query(net, blocklist, kept, name, "TXT")
+        reply = await self._questions.ask(net, blocklist, kept, name, "TXT")
         text = " ".join(text.text.decode("utf-8", "backslashreplace") for text in reply.texts)
         if text and key in kept.named:
             kept.add_text(key, printable(blocklist.hide(text)))
-            self.revision += 1
+            self._questions.revision += 1
 
     async def _test_if_due(self, net: Asker, blocklist: Blocklist, kept: ListState) -> bool:
-        under_way = kept.lock.locked() and not kept.healthy  # then every run waits for its result
+        unknown = not (kept.healthy or kept.fault or kept.doubt)
+        under_way = kept.lock.locked() and unknown  # then every run waits for its result
         if not under_way and not kept.due(self._clock.monotonic()):
             return False
         async with kept.lock:
@@ -299,18 +330,18 @@ class DnsblClient:
     async def _test(self, net: Asker, blocklist: Blocklist, kept: ListState) -> None:
         """Ask for both test points, and set the health. The caller holds the lock."""
         generation = kept.begin_test(self._clock.monotonic())
-        self.revision += 1
+        self._questions.revision += 1
         verdict: ListError | Doubt | None = Doubt(Reason.DEADLINE, f"the test of {blocklist.name} was broken off")
-        base = self._state_of(blocklist)
+        base = self._questions.state(blocklist)
         ipv6 = kept is base.ipv6
         points = blocklist.test_points_ipv6 if ipv6 else blocklist.test_points
         try:
             listed, unlisted = [
-                await self._query(net, blocklist, kept, point, "A", fresh=True, test=True) for point in points
+                await self._questions.ask(net, blocklist, kept, point, "A", fresh=True, test=True) for point in points
             ]
             if ipv6:
                 name = blocklist.control(generation)
-                control = await self._query(net, blocklist, kept, name, "A", fresh=True, test=True)
+                control = await self._questions.ask(net, blocklist, kept, name, "A", fresh=True, test=True)
                 verdict = blocklist.judge_ipv6(listed, unlisted, control, _ipv4(blocklist, base))
             else:
                 verdict = blocklist.judge(listed, unlisted)
@@ -321,58 +352,14 @@ class DnsblClient:
         elif verdict is None:
             kept.mark_healthy(generation, self._clock.wall())
 
-    async def _query(
-        self,
-        net: Asker,
-        blocklist: Blocklist,
-        kept: ListState,
-        name: str,
-        rdtype: str,
-        *,
-        fresh: bool = False,
-        test: bool = False,
-    ) -> Reply:
-        budget, conduct = kept.budget, kept.conduct
-        if not budget.consume(self._clock.monotonic(), test=test):
-            detail = f"the {budget.limit} questions a day for {blocklist.name} are spent"
-            net.transcript.note(f"{blocklist.hide(name)} {rdtype}", (f"not asked: {detail}",))
-            return Reply(Question(blocklist.name, rdtype), Status.RATE_LIMITED, detail=detail)
-        self._place += 1
-        place, asked = self._place, self._clock.monotonic()
-        reply = await net.query(name, rdtype, fresh=fresh, hide=blocklist.hide)
-        if reply.transport == "cache":
-            budget.used -= 1
-            return reply
-        if budget.limit and budget.used % max(1, budget.limit // 100) == 0:
-            self.revision += 1  # a crash may forget this much of the day's count
-        self._place += 1
-        if reply.status.conclusive:
-            conduct.answered(place, self._place, self._clock.monotonic())
-        elif reply.status not in _NOT_THE_LISTS_FAULT:
-            now = self._clock.monotonic()
-            conduct.unanswered(place, self._place, asked, now, self._others(blocklist.name))
-        return reply
-
-    def _others(self, name: str) -> list[Heard]:
-        """What the other lists have answered of late."""
-        return [kept.conduct.heard for of, kept in self._lists.items() if of != name]
-
-    def _state_of(self, blocklist: Blocklist) -> ListState:
-        kept, digest = self._lists.get(blocklist.name), _digest(blocklist.zone)
-        if kept is None or kept.digest != digest:
-            kept = self._lists[blocklist.name] = ListState(digest)
-        kept.budget.limit = blocklist.queries_per_day
-        return kept
-
-
-@lru_cache(1024)
-def _digest(zone: str) -> str:
-    """Distinguishes zones without revealing them: a zone may contain a key."""
-    return hashlib.sha256(zone.encode()).hexdigest()[:16]
-
 
 def _unhealthy(blocklist: Blocklist, error: ListError) -> Doubt:
     return Doubt(Reason.BLOCKLIST_UNHEALTHY, f"{blocklist.name} failed its self-test: {error.detail}")
+
+
+def _resting(blocklist: Blocklist, conduct: Conduct) -> Doubt:
+    why = conduct.why or Doubt(Reason.DNS_TIMEOUT, "no answer")
+    return Doubt(why.reason, f"{blocklist.name} left {conduct.silent} questions in a row unanswered: {why.detail}")
 
 
 def _contradicting(blocklist: Blocklist) -> Doubt:

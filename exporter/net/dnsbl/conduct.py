@@ -5,6 +5,8 @@ The rules:
 - An unanswered question counts against a list only if our resolver was well: an answer of another list came after this
   question was sent and before it ended, or at most a MOMENT away; and another list answers afterwards, too.
 - Of questions that overlap, only one counts: when a resolver falls silent, very many are under way.
+- A list that has left RESTS questions in a row unanswered rests: one question at a time asks for all subjects, and the
+  others are in doubt at once. Once it has left the quorum, there is such a question only every PROBE seconds.
 - A list that leaves two questions in a row unanswered over an hour, or half of its last 20, leaves the quorum.
 - A list whose second looks contradicted its first looks about three subjects within 6 hours begins no listing for 24
   hours. Each further contradiction restarts these 24 hours.
@@ -20,12 +22,15 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from exporter.facts import Doubt
 from exporter.net.dnsbl.answers import DAY, HOUR
 
 MOMENT = 1.0  # seconds: lists are asked about a subject at the same time, and one may be quicker than we are
 WINDOW = 20  # latest questions; a list that left half of them unanswered is unreliable
 SILENT = 4  # so is one that left this many in a row unanswered,
 SILENT_FOR = HOUR  # for this long
+RESTS = 2  # so many in a row unanswered, until one question asks for all
+PROBE = 30.0  # seconds between such questions
 ABSENT = 2  # after this many in a row, for as long, no verdict waits for the list
 CONTRADICTIONS = 3  # subjects about which a list contradicted itself
 CONTRADICTED_FOR = 6 * HOUR
@@ -36,6 +41,7 @@ SUSPECT_SUBJECTS = 20
 SUSPECT_NETWORKS = 5
 SUSPECT_PART = 5  # more than one in 5 subjects that it called clean
 SUSPECT_FOR = 6 * HOUR
+_ALL = (1 << WINDOW) - 1
 
 
 @dataclass(slots=True)
@@ -60,8 +66,8 @@ class _Unanswered:
 class Conduct:
     """Times are monotonic seconds."""
 
-    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))  # was it answered?
-    silent: int = 0
+    recent: int = 0  # a bit for each of the latest questions, the latest is the lowest: was it unanswered?
+    silent: int = 0  # in a row
     silent_since: float = 0.0
     heard: Heard = field(default_factory=Heard)  # what it proves of the resolver
     undecided: deque[_Unanswered] = field(default_factory=lambda: deque(maxlen=WINDOW))  # whose fault is not clear yet
@@ -71,12 +77,15 @@ class Conduct:
     named_anew: dict[str, float] = field(default_factory=dict)
     suspect_until: float = 0.0
     suspects: set[str] = field(default_factory=set)  # the subjects that it named then
+    probe: float = 0.0  # when the next question may ask for all
+    why: Doubt | None = None  # of the latest question that got no answer
 
     def answered(self, asked: int, arrived: int, at: float) -> None:
         """The list has answered the question at that place. The answer came at the other one, at that time."""
-        self.heard.answered = max(asked, self.heard.answered)
-        self.heard.arrived, self.heard.at = arrived, at
-        self.recent.append(True)
+        heard = self.heard
+        heard.answered = max(asked, heard.answered)
+        heard.arrived, heard.at = arrived, at
+        self.recent = self.recent << 1 & _ALL
         self.silent = 0
 
     def unanswered(self, asked: int, ended: int, at: float, now: float, others: Iterable[Heard]) -> None:
@@ -85,6 +94,8 @@ class Conduct:
         if asked > latest:
             meanwhile = any(other.arrived > asked or at - other.at <= MOMENT for other in others)
             self.undecided.append(_Unanswered(asked, ended, at, now, meanwhile))
+        if not self.absent(now):
+            self.probe = now  # until a list is known to be silent, that is found out as soon as can be
 
     def settle(self, others: Collection[Heard]) -> None:
         """Decide about the unanswered questions after whose end another list has answered one."""
@@ -97,21 +108,33 @@ class Conduct:
             self.decided = first.ended
             if not first.meanwhile and all(other.at - first.over > MOMENT for other in alive):
                 continue  # our resolver may have been silent
-            self.recent.append(False)
+            self.recent = (self.recent << 1 | 1) & _ALL
             if first.asked > self.heard.answered:
                 self.silent_since = self.silent_since if self.silent else first.at
                 self.silent += 1
 
     @property
+    def rests(self) -> bool:
+        return self.silent >= RESTS
+
+    def turn(self, now: float) -> bool:
+        """May a question leave now? If the list rests, it asks for all."""
+        if self.rests:
+            if now < self.probe:
+                return False
+            self.probe = now + PROBE
+        return True
+
+    @property
     def unanswered_lately(self) -> int:
-        return self.recent.count(False) + len(self.undecided)
+        return self.recent.bit_count() + len(self.undecided)
 
     def unreliable(self, now: float) -> bool:
-        return self._silent(SILENT, now) or self.recent.count(False) * 2 >= WINDOW
+        return self._silent(SILENT, now) or self.recent.bit_count() * 2 >= WINDOW
 
     def absent(self, now: float) -> bool:
         """Shall verdicts no longer wait for the list?"""
-        return self._silent(ABSENT, now) or self.recent.count(False) * 2 >= WINDOW
+        return self._silent(ABSENT, now) or self.recent.bit_count() * 2 >= WINDOW
 
     def _silent(self, times: int, now: float) -> bool:
         return self.silent >= times and now - self.silent_since >= SILENT_FOR

@@ -44,6 +44,8 @@ from exporter.net.dnsbl.answers import (
 )
 from exporter.net.dnsbl.budget import QuestionBudget
 from exporter.net.dnsbl.conduct import Conduct
+from exporter.net.dnsbl.known_no import KnownNo
+from exporter.net.dnsbl.verdict import ListVerdict
 
 TEST_HEALTHY = 6 * HOUR  # seconds between tests, by the result of the last one
 TEST_UNHEALTHY = HOUR
@@ -87,6 +89,8 @@ class ListState:
     repeats: dict[str, float] = field(default_factory=dict)  # until when a resolver repeats the latest of them
     more: dict[str, float] = field(default_factory=dict)  # subjects that need more looks, and when the next one is due
     ipv6: ListState | None = None
+    known_no: KnownNo | None = field(default=None, compare=False)
+    no: ListVerdict | None = field(default=None, compare=False)  # the one that all clean subjects share
 
     @property
     def healthy(self) -> bool:
@@ -98,6 +102,14 @@ class ListState:
         if self.doubt and self.doubt.reason is Reason.LOCAL_RESOURCES:
             return now - self.tested >= TEST_NOT_SENT
         return now - self.tested >= (TEST_UNHEALTHY if self.fault else interval)
+
+    def knows_more(self, key: str) -> bool:
+        """Is there more about the subject than perhaps an earlier "no"?"""
+        return key in self.named or key in self.looks or key in self.more
+
+    def expects_no(self, key: str, now: float) -> bool:
+        """Can it be asked about the subject at once, and would a "no" change nothing?"""
+        return self.healthy and not (self.knows_more(key) or self.due(now) or self.conduct.rests)
 
     def test_again(self) -> None:
         """If the latest test went badly, another one is due now."""

@@ -12,6 +12,7 @@ def one() -> Scripted:
     return scripted()
 
 
-@pytest.fixture
-def world(one: Scripted) -> World:
-    return World([one])
+@pytest.fixture(params=[False, True], ids=["plain", "swept"])
+def world(one: Scripted, request: pytest.FixtureRequest) -> World:
+    """Whether many questions can be asked at once makes no difference."""
+    return World([one], sweeps=request.param)

@@ -11,7 +11,7 @@ from exporter.facts import Reason, Verdict
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.net import Net
 from exporter.net.dnsbl.answers import HOUR
-from exporter.net.dnsbl.conduct import WINDOW
+from exporter.net.dnsbl.conduct import PROBE, WINDOW
 from exporter.net.dnsbl.list_state import TEST_HEALTHY, TEST_UNHEALTHY
 from exporter.net.dnsbl.verdict import missing
 from exporter.targets import Reputation
@@ -203,6 +203,7 @@ class TestTheVerdict:
         assert [f.id for f in (await health(world, other)).findings] == ["blocklist_health.unreliable"]
         assert (await health(world, one)).verdict is Verdict.PASS
         world.lost.clear()
+        world.clock.pass_(PROBE)
         for subject in subjects:
             await run(world, subject)
         assert (await health(world, other)).verdict is Verdict.PASS
