@@ -11,7 +11,9 @@ EVIDENCE_LIMIT = 512  # characters of remote text kept and shown
 
 def printable(value: object, limit: int = EVIDENCE_LIMIT) -> str:
     """Remote text, safe to show: control, surrogate and invisible characters are escaped, and its length is limited."""
-    text = str(value)
+    text = value if type(value) is str else str(value)  # an enum's own text is what it says of itself
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text
     cut = text[:limit]
     if not (cut.isascii() and cut.isprintable()):
         cut = "".join(c if _shows(c) else f"\\u{{{ord(c):x}}}" for c in cut)

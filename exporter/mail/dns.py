@@ -101,6 +101,7 @@ class TLSA(NamedTuple):
         return f"{self.usage} {self.selector} {self.matching} {self.data.hex()}"
 
 
+_ADDRESSES = IPv4Address, IPv6Address
 Rdata: TypeAlias = IPv4Address | IPv6Address | MX | TXT | SOA | TLSA | str
 
 
@@ -138,24 +139,24 @@ class Reply:
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
-        return tuple(r for r in self.records if isinstance(r, IPv4Address | IPv6Address))
+        return tuple([r for r in self.records if isinstance(r, _ADDRESSES)])
 
     @property
     def names(self) -> tuple[str, ...]:
         """The targets of PTR, NS or CNAME records."""
-        return tuple(r for r in self.records if isinstance(r, str))
+        return tuple([r for r in self.records if isinstance(r, str)])
 
     @property
     def exchanges(self) -> tuple[MX, ...]:
-        return tuple(r for r in self.records if isinstance(r, MX))
+        return tuple([r for r in self.records if isinstance(r, MX)])
 
     @property
     def texts(self) -> tuple[TXT, ...]:
-        return tuple(r for r in self.records if isinstance(r, TXT))
+        return tuple([r for r in self.records if isinstance(r, TXT)])
 
     @property
     def associations(self) -> tuple[TLSA, ...]:
-        return tuple(r for r in self.records if isinstance(r, TLSA))
+        return tuple([r for r in self.records if isinstance(r, TLSA)])
 
 
 class Referral(NamedTuple):

@@ -9,7 +9,8 @@ section 2.5), and blocklists borrow the same order under their own zone (RFC 578
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from ipaddress import ip_address, ip_network
 
 import idna
@@ -17,9 +18,12 @@ from publicsuffixlist import PublicSuffixList
 
 from exporter.facts import IP
 
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_HOST_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_LABEL = re.compile(_HOST_LABEL, re.ASCII)
+_HOSTNAME = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*", re.ASCII)
 _UNDERSCORED = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 LONGEST_NAME = 253
+REMEMBERED = 1024  # names: a fleet asks about each several times within a moment
 
 
 def canonical(text: str, *, underscores: bool = False) -> str:
@@ -54,12 +58,14 @@ def is_hostname(name: str) -> bool:
     """Letters, digits, hyphens, no empty or over-long label: RFC 1123 section 2.1."""
     if not name.isascii() or len(name) > LONGEST_NAME:  # lower() makes ASCII of some letters that are none
         return False
-    return all(_LABEL.fullmatch(label) for label in name.lower().split("."))
+    return _HOSTNAME.fullmatch(name.lower()) is not None
 
 
 def as_address(text: str) -> IP | None:
     """The address that stands where a name is expected, in brackets or without; None for anything else."""
     inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if ":" not in inner and not inner[-1:].isdigit():
+        return None  # as nearly always: to raise and catch an error takes longer
     try:
         return None if "%" in inner else ip_address(inner)
     except ValueError:
@@ -92,6 +98,7 @@ def _public_suffixes() -> PublicSuffixList:
     return PublicSuffixList()
 
 
+@lru_cache(maxsize=REMEMBERED)
 def registrable(name: str) -> str:
     """One label below the public suffix (the organisational domain of RFC 7489 section 3.2); else the name itself."""
     return _public_suffixes().privatesuffix(name) or name
@@ -102,6 +109,7 @@ def _registries() -> PublicSuffixList:
     return PublicSuffixList(only_icann=True)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def registered(name: str) -> str:
     """The name that a registry holds: one label below a public suffix; else the name itself.
 
@@ -128,17 +136,36 @@ _LOCAL = (
     "test",
     "user",
 )
+_BELOW_LOCAL = tuple(f".{suffix}" for suffix in _LOCAL)
 
 
 def local_suffix(name: str) -> str | None:
     """The suffix that says nothing to the Internet under which a name lies, or None."""
-    return next((suffix for suffix in _LOCAL if under(name, suffix)), None)
+    if not f".{name}".endswith(_BELOW_LOCAL):
+        return None
+    return next(suffix for suffix in _LOCAL if under(name, suffix))
+
+
+class _Blocks:
+    """Networks and what each is for, by the first octet of their addresses: most addresses share it with none."""
+
+    def __init__(self, uses: Mapping[str, str]) -> None:
+        self._at: dict[tuple[int, int], list[tuple[int, int, str]]] = {}
+        for network, use in ((ip_network(text), use) for text, use in uses.items()):
+            begins, mask = int(network.network_address), int(network.netmask)
+            for octet in range(network.network_address.packed[0], network.broadcast_address.packed[0] + 1):
+                self._at.setdefault((network.version, octet), []).append((mask, begins, use))
+
+    def use(self, ip: IP) -> str | None:
+        """Of the first of the networks that the address is in, or None."""
+        number = int(ip)
+        near = self._at.get((ip.version, number >> (24 if ip.version == 4 else 120)))
+        return next((use for mask, begins, use in near if number & mask == begins), None) if near else None
 
 
 # Documentation ranges are left out on purpose: examples live there, the real DNS is empty there anyway.
-_NOT_PUBLIC = {
-    ip_network(network): meaning
-    for network, meaning in {
+_NOT_PUBLIC = _Blocks(
+    {
         "0.0.0.0/8": "this network",
         "10.0.0.0/8": "private use",
         "100.64.0.0/10": "shared address space (carrier-grade NAT)",
@@ -170,31 +197,32 @@ _NOT_PUBLIC = {
         "fe80::/10": "link local",
         "fec0::/10": "site local",
         "ff00::/8": "multicast",
-    }.items()
-}
+    }
+)
 
 
-_DOCUMENTATION = tuple(
-    map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20"))
+_DOCUMENTATION = _Blocks(
+    dict.fromkeys(("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20"), "documentation")
 )
 _EXAMPLES = ("example", "example.com", "example.net", "example.org", "invalid", "localhost", "test")
+_BELOW_EXAMPLES = tuple(f".{name}" for name in _EXAMPLES)
 
 
 def documentation(ip: IP) -> bool:
     """Is it an address of examples (RFC 5737, RFC 3849, RFC 9637), which nobody can have?"""
-    return any(ip in network for network in _DOCUMENTATION)
+    return _DOCUMENTATION.use(ip) is not None
 
 
 def is_example(name: str) -> bool:
     """Is it a name of examples or tests (RFC 2606, RFC 6761)? Such a name rightly has addresses of examples."""
-    return any(under(name, parent) for parent in _EXAMPLES)
+    return f".{name}".endswith(_BELOW_EXAMPLES)
 
 
 def not_public(ip: IP) -> str | None:
     """The special-purpose block an address lies in (RFC 6890), or None: no receiver can ever see it."""
-    return next((meaning for network, meaning in _NOT_PUBLIC.items() if ip in network), None)
+    return _NOT_PUBLIC.use(ip)
 
 
 def never_dialled(ip: IP) -> str | None:
     """Why nobody is ever to be found at an address that somebody else's DNS names, or None."""
-    return not_public(ip) or ("documentation" if documentation(ip) else None)
+    return not_public(ip) or _DOCUMENTATION.use(ip)

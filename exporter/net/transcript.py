@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.mail.dns import SOA, Reply, ServerReply
+from exporter.mail.dns import MX, SOA, TXT, Reply, ServerReply, Status
 from exporter.model import Exchange
-from exporter.text import minute, printable
+from exporter.text import EVIDENCE_LIMIT, minute, printable
 
 TRANSCRIPT_LIMIT = 200  # exchanges of one run
 LINES_LIMIT = 60  # of one exchange
 TEXT_LIMIT = 65536  # characters of one run: a fleet keeps many transcripts, and what fills them is remote
+_WORDS = {status: str(status).upper() for status in Status}
 
 
 class Transcript:
@@ -25,10 +26,13 @@ class Transcript:
         if len(self._exchanges) == TRANSCRIPT_LIMIT or self._room <= 0:
             self._left_out += 1
             return
-        lines = tuple(printable(line) for line in got[:LINES_LIMIT])
-        if len(got) > LINES_LIMIT:
-            lines += (f"… {len(got) - LINES_LIMIT} more lines",)
-        self._room -= sum(map(len, lines)) + len(asked)
+        lines, text = got, "".join(got)
+        if len(got) > LINES_LIMIT or len(text) > EVIDENCE_LIMIT or not (text.isascii() and text.isprintable()):
+            lines = tuple(printable(line) for line in got[:LINES_LIMIT])
+            if len(got) > LINES_LIMIT:
+                lines += (f"… {len(got) - LINES_LIMIT} more lines",)
+            text = "".join(lines)
+        self._room -= len(text) + len(asked)
         self._exchanges.append(Exchange(printable(asked), lines, via, seconds))
 
     def freeze(self) -> tuple[Exchange, ...]:
@@ -39,22 +43,23 @@ class Transcript:
 
 def shown(reply: Reply) -> tuple[str, ...]:
     """A reply line by line: what it says as a whole, then each record."""
-    head = " ".join(
-        (
-            str(reply.status).upper(),
-            *(["AD"] if reply.authenticated else []),
-            *(["AA"] if isinstance(reply, ServerReply) and reply.authoritative else []),
-            *([f"ttl={reply.ttl}"] if reply.status.conclusive else []),
-            *([reply.detail] if reply.detail else []),
-        )
-    )
-    hops = tuple(f"CNAME {target}" for target in reply.chain)
+    server = reply if isinstance(reply, ServerReply) else None
+    head = _WORDS[reply.status]
+    if reply.authenticated:
+        head += " AD"
+    if server and server.authoritative:
+        head += " AA"
+    if reply.status.conclusive:
+        head += f" ttl={reply.ttl}"
+    if reply.detail:
+        head += f" {reply.detail}"
+    rdtype = reply.question.rdtype
     return (
         head,
         *reply.extended_errors,
-        *hops,
-        *(_text(r, reply.question.rdtype) for r in reply.records),
-        *(_elsewhere(reply) if isinstance(reply, ServerReply) else ()),
+        *[f"CNAME {target}" for target in reply.chain],
+        *[_text(record, rdtype) for record in reply.records],
+        *(_elsewhere(server) if server else ()),
     )
 
 
@@ -69,12 +74,10 @@ def _elsewhere(reply: ServerReply) -> Iterator[str]:
 
 
 def _text(record: object, rdtype: str) -> str:
-    match record:
-        case (int(preference), str(exchange)):
-            return f"MX {preference} {exchange}"
-        case SOA():
-            return f"SOA {record.mname} {record.rname} {record.serial}"
-        case (tuple(strings),):
-            return f"{rdtype} " + " ".join('"' + s.decode("utf-8", "backslashreplace") + '"' for s in strings)
-        case _:
-            return f"{rdtype} {record}"
+    if isinstance(record, MX):
+        return f"MX {record.preference} {record.exchange}"
+    if isinstance(record, TXT):
+        return f"{rdtype} " + " ".join([f'"{it.decode("utf-8", "backslashreplace")}"' for it in record.strings])
+    if isinstance(record, SOA):
+        return f"SOA {record.mname} {record.rname} {record.serial}"
+    return f"{rdtype} {record}"

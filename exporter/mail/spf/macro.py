@@ -35,7 +35,7 @@ _ONLY_IN_EXPLANATIONS = frozenset("crt")
 _TOP_LABEL = r"(?:[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*|[A-Za-z0-9]+-[A-Za-z0-9-]*[A-Za-z0-9])"
 _DOMAIN_END = re.compile(rf"\.{_TOP_LABEL}\.?")
 _TOP = re.compile(_TOP_LABEL)
-_PLAIN = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _LITERAL = re.compile(r"[!-$&-~]*")
 _QUOTED = frozenset(b'"().;\\@$')
 _LONGEST_LABEL = 63
@@ -76,11 +76,15 @@ class MacroString(NamedTuple):
 
     def expand(self, values: Mapping[str, str]) -> str:
         """`values` has one for each of the letters."""
+        if self.pieces == (self.text,):
+            return self.text
         return "".join(p if isinstance(p, str) else p.expand(values[p.letter]) for p in self.pieces)
 
     def target(self, values: Mapping[str, str]) -> str:
         """The name that a domain-spec stands for (section 4.8): expanded, and cut to what fits (7.3)."""
         text = self.expand(values)
+        if len(text) <= LONGEST_NAME and text.isascii():
+            return text
         octets = text.encode("utf-8", "backslashreplace").removesuffix(b".")
         if len(octets) <= LONGEST_NAME:
             return text
@@ -148,12 +152,12 @@ def _cut(text: str) -> str:
 
 def query_name(text: str) -> str | None:
     """The name in presentation format (mail/dns.py), or None if DNS can hold no such name (section 4.3)."""
+    if len(text) <= LONGEST_NAME and _PLAIN.fullmatch(text):  # as nearly always
+        return text.removesuffix(".").lower()
     octets = text.encode("utf-8", "backslashreplace").removesuffix(b".")
     labels = octets.split(b".")
     if len(octets) > LONGEST_NAME or not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
         return None
-    if _PLAIN.fullmatch(text.removesuffix(".")):
-        return octets.decode("ascii").lower()
     return ".".join("".join(map(_shown, label.lower())) for label in labels)
 
 

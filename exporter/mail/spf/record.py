@@ -28,6 +28,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -36,6 +37,9 @@ from exporter.mail.dns import Reply
 from exporter.mail.spf.macro import MacroString, SpfSyntaxError, domain_spec, macro_string, query_name
 
 LONGEST_RECORD = 64 * 1024  # octets; no DNS answer holds more
+# Texts of that many octets, and of no more, are remembered: a provider's policy is read for each domain that includes
+# it. Both bound what a hostile text of many terms can fill.
+REMEMBERED, LONGEST_REMEMBERED = 256, 512
 
 
 class SpfResult(StrEnum):
@@ -96,22 +100,20 @@ class Modifier(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SpfRecord:
+    """`reachable` are the mechanisms up to the first `all`: what follows it is never tried (section 5.1)."""
+
     text: str
     mechanisms: tuple[Mechanism, ...]
     redirect: Modifier | None
     exp: Modifier | None
     unknown: tuple[Modifier, ...]
-
-    @property
-    def reachable(self) -> tuple[Mechanism, ...]:
-        """The mechanisms up to the first `all`: what follows it is never tried (section 5.1)."""
-        names = [mechanism.name for mechanism in self.mechanisms]
-        return self.mechanisms[: names.index("all") + 1] if "all" in names else self.mechanisms
+    reachable: tuple[Mechanism, ...]
 
     @property
     def all(self) -> Mechanism | None:
         """The `all` that ends the record."""
-        return next((m for m in self.mechanisms if m.name == "all"), None)
+        last = self.reachable[-1] if self.reachable else None
+        return last if last and last.name == "all" else None
 
     def explained(self, name: str) -> str | None:
         """Where the text of exp= stands when this is the record of that name; None if that depends on the message."""
@@ -129,6 +131,10 @@ def parse(text: bytes) -> SpfRecord:
     """Raise SpfSyntaxError, naming the term, for what is no SPF record."""
     if len(text) > LONGEST_RECORD:
         raise SpfSyntaxError(f"the record is longer than {LONGEST_RECORD} bytes")
+    return _parsed(text) if len(text) > LONGEST_REMEMBERED else _remembered(text)
+
+
+def _parsed(text: bytes) -> SpfRecord:
     if not is_spf(text):
         raise SpfSyntaxError("the record does not begin with 'v=spf1 '")
     if not text.isascii():
@@ -153,7 +159,13 @@ def parse(text: bytes) -> SpfRecord:
         except SpfSyntaxError as error:
             cut = word if len(word) <= 80 else f"{word[:80]}…"
             raise SpfSyntaxError(f"part {number} {cut!r}: {error}") from None
-    return SpfRecord(shown, tuple(mechanisms), modifiers.get("redirect"), modifiers.get("exp"), tuple(unknown))
+    names = [mechanism.name for mechanism in mechanisms]
+    reachable = mechanisms[: names.index("all") + 1] if "all" in names else mechanisms
+    redirect, exp = modifiers.get("redirect"), modifiers.get("exp")
+    return SpfRecord(shown, tuple(mechanisms), redirect, exp, tuple(unknown), tuple(reachable))
+
+
+_remembered = lru_cache(maxsize=REMEMBERED)(_parsed)
 
 
 def _term(word: str) -> Mechanism | Modifier:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,15 @@ from hypothesis import strategies as st
 from exporter.mail.dns import TXT, Question, Reply, Status
 from exporter.mail.names import LONGEST_NAME
 from exporter.mail.spf.macro import Macro, SpfSyntaxError, domain_spec, macro_string, query_name
-from exporter.mail.spf.record import LONGEST_RECORD, SpfResult, is_spf, parse, read_explanation
+from exporter.mail.spf.record import (
+    LONGEST_RECORD,
+    LONGEST_REMEMBERED,
+    REMEMBERED,
+    SpfResult,
+    is_spf,
+    parse,
+    read_explanation,
+)
 
 # The record
 
@@ -88,6 +98,26 @@ def test_only_the_terms_up_to_all_can_be_reached() -> None:
     assert [m.text for m in record.reachable] == ["a", "~all"]
     assert record.all is not None
     assert record.all.qualifier is SpfResult.SOFTFAIL
+
+
+def test_a_provider_s_text_is_read_once_for_all_who_include_it() -> None:
+    text = b"v=spf1 ip4:192.0.2.0/24 include:_spf.example.net -all"
+    assert parse(text) is parse(bytes(bytearray(text)))
+    long = text + b" " * (LONGEST_REMEMBERED - len(text) + 1)
+    assert parse(long) is not parse(long)
+    assert parse(long).mechanisms == parse(text).mechanisms
+
+
+def test_hostile_texts_fill_no_memory() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(2 * REMEMBERED):
+            terms = b"".join(b" x%x=%%{i}%%{i}" % (1000 * number + at) for at in range(100))
+            parse((b"v=spf1" + terms)[:LONGEST_REMEMBERED].rpartition(b" ")[0])
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 12 * 2**20
 
 
 TERMS = [
