@@ -192,6 +192,15 @@ class Exposition:
         else:
             self._keeps(key)
 
+    def ran(self, state: CheckState) -> None:
+        """Take in that it ran once more, if nothing but the times of its runs has changed: its lines stay as they are.
+
+        While it is in doubt, the time of its last conclusive run stays. So no line has a time that each run moves.
+        """
+        self.lateness.put(state)
+        if state.key in self._expiring:
+            self._expiring[state.key] = state
+
     def _keeps(self, key: Key) -> None:
         self._expiries.remove(key)
         self._expiring.pop(key, None)
