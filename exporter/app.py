@@ -17,7 +17,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from exporter.check_state import CheckState, Key
@@ -31,7 +30,6 @@ from exporter.engine.chronicle import Chronicle
 from exporter.engine.clock_steps import ClockSteps
 from exporter.engine.confirmations import Confirmations, usual_looks
 from exporter.engine.departures import Departures
-from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Pair, Plan, pairs
 from exporter.engine.relations import relations
 from exporter.engine.saved_blocklists import SavedBlocklists
@@ -40,9 +38,10 @@ from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
 from exporter.facts import Reason
 from exporter.files import PATIENCE, Files, Reader
-from exporter.model import Check, Target
+from exporter.model import Check
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.dnsbl.snapshot import readable
+from exporter.runs import Runs
 from exporter.targets import looked_up
 from exporter.views.banners import banners
 from exporter.views.metrics import Exposition
@@ -56,7 +55,6 @@ log = logging.getLogger(__name__)
 
 MEMORY_ONLY = "History is lost on restart. Start with --storage.path to keep it."
 SLICE = 50  # targets added before the loop may do other work
-NEWS_PAUSE = 1.0  # seconds from a change of a result to the runs that read it
 DRAIN = 3.0  # seconds that runs may take to end; the whole stop takes less than 5
 
 
@@ -108,17 +106,19 @@ class Daemon:
         self._dropped: str | None = None  # that a start knows much less than the state file
         self._own = OwnHealth()
         self.store = Store()
-        self._plan = Plan(catalogue, (), lambda _: False, self.store)
         self.exposition = Exposition(catalogue, clock, limit=0, own=self._health)
         self._departures = Departures(clock, noted=lambda key: self.history.knows(key) or self.actions.knows(key))
         self._chronicle = Chronicle(clock)
         self.history = self._chronicle.history
         self.clock_steps = ClockSteps(self.store, self._departures, self.history, clock, self._changed)
-        self.schedule = Schedule(self._run, clock, on_jump=self.clock_steps.jumped)
+        no_plan = Plan(catalogue, (), lambda _: False, self.store)
+        self._runs = Runs(self.store, no_plan, clock, self._own, self._chronicle, self._changed)
+        self.schedule = Schedule(self._runs.run, clock, on_jump=self.clock_steps.jumped)
         self._confirmations = Confirmations(
             self.store, self.schedule, catalogue, clock, self._changed, self._forget_answers
         )
         self.actions = Actions(self.store, self.schedule, catalogue, clock, self._changed, enabled=actions)
+        self._runs.lead(self.schedule, self.actions, self._confirmations)
         self._keepers = (self._departures, self.history, self.actions)  # what else stands in the state file
         self.web = Web(
             WebContext(
@@ -232,6 +232,8 @@ class Daemon:
             if clients is not None:
                 self._retired.add(clients, max(it.timeout for it in self._catalogue.checks.values()))
             clients = self._clients = self._open_clients(settings, self._blocklists, self._clock)
+            self._runs.clients = clients
+            self._runs.unchanged.forget_all()
         clients.adapt(settings)
         self._settings = settings
         anew = self.exposition.configure(settings)
@@ -256,7 +258,8 @@ class Daemon:
         left = self.store.keys()
         gone = self.exposition.relations()
         # in place first, because runs that end meanwhile must use it
-        plan = self._plan = Plan(self._catalogue, settings.targets, settings.running.__contains__, self.store)
+        plan = Plan(self._catalogue, settings.targets, settings.running.__contains__, self.store)
+        self._runs.plan = plan
         for count, target in enumerate(settings.targets, 1):
             for family, about, more in relations(target):
                 self.exposition.relate(family, about, *more)
@@ -313,6 +316,7 @@ class Daemon:
         self.exposition.remove(key)
         self._chronicle.forget(key)
         self._confirmations.forget(key)
+        self._runs.unchanged.forget(key)
 
     def _save_all(self) -> None:
         """Save all that is known, because the state file is a new one."""
@@ -323,32 +327,8 @@ class Daemon:
                 keeper.save_all()
             self._state_file.save_blocklists(self._blocklists.snapshot())
 
-    async def _run(self, check: Check, target: Target) -> None:
-        """One run: evaluate, keep the result, expose it, save it. Targets that it has found are added."""
-        clients = self._clients
-        if clients is None or self._plan.too_early(check, target):
-            return
-        known = self.store.get(check.id, target.key)
-        past_cache = self.actions.looks_fresh((check.id, target.key))
-        past_cache = past_cache or (known is not None and known.next_look(self.exposition.policy) is not None)
-        outcome = await evaluate(check, target, partial(clients.net, self.store, fresh=past_cache), self._clock)
-        self._own.count(outcome)
-        self._chronicle.ran(outcome)
-        before = self.store.get(check.id, target.key)
-        state = self.store.record(outcome)
-        if state is None:
-            return
-        self._changed(state)
-        for wait in (outcome.again, state.next_look(self.exposition.policy)):
-            if wait is not None:
-                self.schedule.look_again(state.key, wait)
-        self._confirmations.take(state, outcome)
-        state = self.store.get(*state.key) or state  # it may have been confirmed
-        self.schedule.run_dependents(sorted(self._plan.dependents(before, state)), NEWS_PAUSE)
-        self._saved_blocklists.save(self._state_file, every=1.0)
-
     def _learn(self, state: CheckState) -> None:
-        changes = self._plan.learn(state)
+        changes = self._runs.plan.learn(state)
         for pair in changes.added:
             self._add(pair)
         for pair in changes.removed:
@@ -357,15 +337,25 @@ class Daemon:
     def _forget_answers(self) -> None:
         if self._clients:
             self._clients.dns.forget_answers()
+        self._runs.unchanged.forget_all()
         self._blocklists.test_again()
 
-    def _changed(self, state: CheckState) -> None:
-        """Log, expose and save what is new of a pair, and take up the targets that it has found."""
+    def _changed(self, state: CheckState, before: CheckState | None = None) -> None:
+        """Log, expose and save what is new of a pair, and take up the targets that it has found.
+
+        If it says the same as `before`, only times are saved.
+        """
         self._chronicle.take(state, self.exposition.policy)
-        self.exposition.put(state)
+        same = before is not None and state.tells_as(before)
+        if same:
+            self.exposition.ran(state)
+        else:
+            self.exposition.put(state)
         if self._state_file:
             self._state_file.save(state)
-        self._learn(state)
+        if not same:
+            self._learn(state)
+        self._saved_blocklists.save(self._state_file, every=1.0)
 
     @property
     def _current(self) -> Settings:

@@ -263,6 +263,30 @@ class CheckState:
             ended=over,
         )
 
+    def again_after(self, outcome: Outcome) -> CheckState:
+        """The state after the outcome of the latest run held again. The evidence stays that of the latest run."""
+        if self.settled:
+            at = outcome.started + outcome.duration
+            return replace(self, last_run=at, last_conclusive=at)
+        return replace(self.after(outcome), latest=self.latest, latest_trouble=self.latest_trouble)
+
+    @property
+    def settled(self) -> bool:
+        """Would the outcome of its latest run, if it held again, change nothing but the times of runs?"""
+        waits = self.findings or self.ended or self.missed or self.doubt or self.again
+        return not waits and not any(it.news for it in self.records)
+
+    def tells_as(self, before: CheckState) -> bool:
+        """Has nothing changed since then but the times of runs and looks? While it is in doubt, each may matter."""
+        if self.doubt or before.doubt or self.target is not before.target or len(self.findings) != len(before.findings):
+            return False
+        mine, its = (
+            (it.samples, it.records, it.found, it.missed, it.again, it.ended, bool(it.last_conclusive))
+            for it in (self, before)
+        )
+        same = mine == its and all(map(ActiveFinding.stands_as, self.findings, before.findings))
+        return same and not any(it.turns for it in self.findings)  # whether it flaps depends on the time
+
     def _looked(self, outcome: Outcome, at: float) -> tuple[tuple[ActiveFinding, ...], tuple[EndedFinding, ...]]:
         """The findings that stand after this run, and those that are over and remembered."""
         looks = self.looks

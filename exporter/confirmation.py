@@ -144,6 +144,10 @@ class ActiveFinding:
             return None if self.turns else looks.after_good(self.good, self.looked - self.well)
         return None if self.confirmed else looks.after_bad(self.bad or 1)
 
+    def stands_as(self, other: ActiveFinding) -> bool:
+        """Is it the same, but for the times of the looks?"""
+        return self is other or replace(self, looked=other.looked, well=other.well) == other
+
     def sure(self) -> ActiveFinding:
         """The same, confirmed if it needs no confirmation, or if it is about the resolver and is ripe."""
         rule = self.finding.rule

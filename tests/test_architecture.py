@@ -33,6 +33,7 @@ LAYERS = """
     views
     publish
     clients
+    runs
     app
     demo
     cli

@@ -361,10 +361,10 @@ async def test_what_a_domain_finds_while_it_leaves_leaves_with_it(tmp_path: Path
     clock, leaving = FakeClock(TRUE), "- {name: leaving.example}\n"
     many = 2 * SLICE  # so that runs end while a reload is under way
     async with running(tmp_path, clock, domains(1, many) + leaving, state=False) as daemon:
-        plan = daemon._plan
+        plan = daemon._runs.plan
         (tmp_path / "config.yaml").write_text(HEAD + domains(1, many))
         reloading = asyncio.create_task(daemon.reload(force=True))
-        while daemon._plan is plan:
+        while daemon._runs.plan is plan:
             await asyncio.sleep(0)
         state = daemon.store["mx", "domain=leaving.example"]
         daemon._changed(replace(state, found=(MailHost(host="mx.leaving.example"),)))

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from exporter.check_state import CheckState
 from exporter.config import ConfigError
 from exporter.demo.nameserver import NameServer, ZoneData
 from exporter.engine import catalogue, plan
 from exporter.engine.evaluate import evaluate
 from exporter.engine.store import Store
 from exporter.explain.examples import written
+from exporter.mail.dns import Question, Reply
 from exporter.model import Outcome, Target
 from exporter.net import Net
 from exporter.net.dns.authoritative import AuthoritativeClient
@@ -42,6 +44,34 @@ CATALOGUE = catalogue.load()
 SCENARIOS = scenario.load()
 EXAMPLES = {rule: examples.chosen(SCENARIOS, rule) for rule in CATALOGUE.rules}
 SHORTEST_OPENING, LONGEST_SENTENCE = 4, 25  # words
+
+
+class Otherwise:
+    """The same answers, with all that is not in a trace otherwise."""
+
+    def __init__(self, dns: DnsClient) -> None:
+        self._dns = dns
+
+    async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply:
+        reply = await self._dns.ask(question, fresh=fresh, tcp=tcp)
+        return replace(reply, records=reply.records[::-1], ttl=7, server="another", transport="tcp", seconds=0.01)
+
+
+def facts(it: Outcome) -> tuple[object, ...]:
+    """All that a run says of its target."""
+    return it.findings, it.samples, it.doubts, it.records, it.found, it.again, it.measured
+
+
+def stands_again(state: CheckState, outcome: Outcome) -> None:
+    """What a state becomes if its latest outcome holds again, is what it becomes by another such run."""
+    if outcome.doubts:
+        return
+    for number in range(1, 5):
+        later = replace(outcome, started=outcome.started + 100.0 * number)
+        plain, again = state.after(later), state.again_after(later)
+        assert again == replace(plain, latest=state.latest, latest_trouble=state.latest_trouble)
+        assert state.settled <= again.tells_as(state)
+        state = plain
 
 
 async def play(
@@ -76,7 +106,14 @@ async def play_with(
         return Net(dns, clock, blocklists=blocklists, mail=mail, web=web, rdap=rdap, states=held, authoritative=servers)
 
     async def judge(check: str, target: Target) -> Outcome:
-        return await evaluate(CATALOGUE.checks[check], target, net, clock)
+        used = net()
+        outcome = await evaluate(CATALOGUE.checks[check], target, lambda: used, clock)
+        if used.trace and not outcome.doubts:
+            again = Net(Otherwise(dns), clock, mail=mail, states=held)
+            assert facts(await evaluate(outcome.check, target, lambda: again, clock)) == facts(outcome), (
+                "no trace of it"
+            )
+        return outcome
 
     ran = 0
 
@@ -103,7 +140,7 @@ async def play_with(
             for check_id in [case.check] if case.check in own else own:
                 await judge(check_id, target)
         outcome = await judge(case.check, case.target)
-        taken(held, outcome)
+        stands_again(taken(held, outcome), outcome)
         change()
     return outcome
 

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from exporter.facts import Doubt, Finding, Measured, Metric, Record, Rule, Severity
@@ -73,9 +72,8 @@ async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
     yield [finding for finding in told if not (unsure and finding.id == WEAK.id)]
     yield [doubt.over(WEAK, place=place) for doubt in doubts(unsure)]
     if record.key:
-        known, at = net.remembered(target, now.name), net.clock.wall()
-        since = known.now(now, at).confirmed(math.inf).since if known else at
-        days = int((at - since) / DAY)
+        since = net.unchanged_since(target, now)
+        days = net.days_since(since)
         if days > OLD:
             yield OLD_KEY(place=place, holder=holder, days=days, since=day(since))
         yield (Measured(metric) for metric in (KEY_SIZE, KEY_INFO, FIRST_SEEN))
@@ -302,7 +300,6 @@ FIRST_SEEN = Metric(
 USUAL = "rsa"  # nearly all keys: a series for each would tell nothing
 RECOMMENDED, LONGEST = 2048, 4096  # bits of an RSA key (RFC 8301 section 3.2)
 OLD = 365  # days; twice what M3AAWG advises
-DAY = 86400
 
 
 def _any(domain: str, replies: Sequence[Reply]) -> Iterator[Fact]:

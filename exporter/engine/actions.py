@@ -117,6 +117,10 @@ class Actions:
         """The target with what is acknowledged of it."""
         return self.acknowledged.applied(target) if self._enabled else target
 
+    def wants_fresh(self, key: Key) -> bool:
+        """Shall its next run look past our own cache?"""
+        return key in self._fresh
+
     def looks_fresh(self, key: Key) -> bool:
         """Shall this run look past our own cache? It is said once."""
         fresh = key in self._fresh

@@ -10,8 +10,9 @@ starts their runs.
 The rules:
 
 - A queue has at most RUNS_AT_ONCE runs at a time.
-- Due times are monotonic seconds on a fixed grid. The phase of the grid is a hash of the pair's key, so the runs of a
-  check are spread over its interval.
+- Due times are monotonic seconds on a fixed grid. The phase of the grid is a hash of the target's key. So the runs of a
+  check are spread over its interval, and the checks of one target are due together. One run may do those of others of
+  its target, too (`claim`).
 - A pair never runs twice at the same time. If it is due while it waits or runs, `skipped` counts an "overlap".
 - A run can ask to be repeated before its next time (`LookAgain`), for instance because a second look then decides.
 - If whole intervals have passed before `tick` looks at a pair, `skipped` counts them as "missed".
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 Key: TypeAlias = tuple[str, str]
 
 TICK = 1.0  # seconds between two looks at the clock
+ABOUT = 2.0  # seconds by which a run may be early, because another of its target is due
 JUMP = 2.0  # seconds by which wall and monotonic time may drift apart between two looks
 RUNS_AT_ONCE = 32  # runs of one check at the same time
 MOST_RELEASED = 500  # pairs of one check in one tick; the others wait for the next tick
@@ -73,6 +75,8 @@ class _Entry:
     interval: float
     due: float
     busy: bool = False  # waiting in the queue or running
+    started: bool = False  # running
+    claimed: bool = False  # the run that waits was done by another
     rerun: bool = False  # it must run again, because something changed while it ran
 
 
@@ -125,8 +129,8 @@ class _Queue:
 
 
 def phase(key: Key) -> float:
-    """At which part of its interval a pair runs, 0 to 1."""
-    return zlib.crc32("/".join(key).encode("utf-8", "surrogatepass")) / 2**32
+    """At which part of its interval a pair runs, 0 to 1. It is that of the target: its checks share their questions."""
+    return zlib.crc32(key[1].encode("utf-8", "surrogatepass")) / 2**32
 
 
 class _EachTick(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no types
@@ -230,6 +234,23 @@ class Schedule:
         elif due < entry.due:
             self._queues[key[0]].put(entry, due)
 
+    def claim(self, key: Key) -> bool:
+        """Leave the next run of this pair to whoever asks. False: it is not due about now, or has begun.
+
+        The one after that is on the grid again.
+        """
+        entry = self._find(key)
+        if entry is None or entry.started or entry.claimed:
+            return False
+        if entry.busy:
+            entry.claimed = True
+            return True
+        queue = self._queues[key[0]]
+        if entry.due > self._clock.monotonic() + ABOUT or key[1] in queue.running:
+            return False
+        queue.put(entry, self._on_grid(entry, entry.due + ABOUT))
+        return True
+
     def look_again(self, key: Key, seconds: float) -> None:
         """Run the job in so many seconds at the latest, because its run asked for that. Its usual times follow."""
         entry = self._find(key)
@@ -296,9 +317,9 @@ class Schedule:
         # a coroutine function on purpose: APScheduler runs anything else in a thread
         self.tick(check_id)
 
-    def _on_grid(self, entry: _Entry) -> float:
+    def _on_grid(self, entry: _Entry, after: float | None = None) -> float:
         """The next time on the grid of the entry, in monotonic seconds."""
-        now, interval = self._clock.monotonic(), entry.interval
+        now, interval = self._clock.monotonic() if after is None else after, entry.interval
         return now + interval - (now - phase((entry.check.id, entry.target.key)) * interval) % interval
 
     def _fill(self, check_id: str, queue: _Queue) -> None:
@@ -315,12 +336,14 @@ class Schedule:
     async def _one(self, check_id: str, entry: _Entry, queue: _Queue) -> None:
         target = entry.target
         try:
-            await self._run(entry.check, target)
+            if not entry.claimed:
+                entry.started = True
+                await self._run(entry.check, target)
         except Exception:
             log.exception("the run of %s on %s could not be taken in", check_id, target.key)
         finally:
             queue.running.discard(target.key)
-            entry.busy = False
+            entry.busy = entry.started = entry.claimed = False
             if entry.rerun and queue.has(entry):
                 entry.rerun = False
                 queue.put(entry, self._clock.monotonic())

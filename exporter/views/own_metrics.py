@@ -53,6 +53,7 @@ class OwnHealth:
     checks: frozenset[str] = frozenset()  # those that run: their counters are told from the first scrape on
     queued: Mapping[str, int] = field(default_factory=dict)  # runs that wait for their turn, by check
     runs: Counter[str] = field(default_factory=Counter)  # by check
+    unchanged: Counter[str] = field(default_factory=Counter)  # runs that evaluated nothing, by check
     unknown: Counter[tuple[str, str]] = field(default_factory=Counter)  # by check and reason
     skipped: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by check and cause
     durations: dict[str, Histogram] = field(default_factory=dict)  # by check, seconds
@@ -64,12 +65,13 @@ class OwnHealth:
     web_refused: Mapping[str, int] = field(default_factory=dict)  # requests, by cause
     password_checks: int = 0
 
-    def count(self, outcome: Outcome) -> None:
-        """Count a run that has ended, unless its check was switched off meanwhile."""
+    def count(self, outcome: Outcome, *, same: bool = False) -> None:
+        """Count a run that has ended, unless its check was switched off meanwhile. `same`: nothing was evaluated."""
         check = outcome.check.id
         if check not in self.checks:
             return
         self.runs[check] += 1
+        self.unchanged[check] += same
         if outcome.doubt:
             self.unknown[check, outcome.doubt.reason] += 1
         self._durations_of(check).observe(outcome.duration)
@@ -78,10 +80,12 @@ class OwnHealth:
         """These checks run from now on. Their counters begin at 0, and keep what they have if they had begun."""
         self.checks = checks
         self.runs = Counter({check: count for check, count in self.runs.items() if check in checks})
+        self.unchanged = Counter({check: count for check, count in self.unchanged.items() if check in checks})
         self.unknown = Counter({key: count for key, count in self.unknown.items() if key[0] in checks})
         self.durations = {check: seconds for check, seconds in self.durations.items() if check in checks}
         for check in sorted(checks):
             self.runs[check] += 0
+            self.unchanged[check] += 0
             self._durations_of(check)
             for reason in Reason:
                 if reason is not Reason.PENDING:
@@ -172,6 +176,11 @@ def health(own: OwnHealth, exposition: SeriesCounts, clock: Clock) -> Iterator[O
         [((("blocklist", name),), left) for name, left in sorted(own.budgets.items())],
     )
     yield _counter("runs", "Ended runs.", _by_check(own.runs))
+    yield _counter(
+        "runs_unchanged",
+        "Ended runs in which DNS gave the same answers as before, so the result before was kept.",
+        _by_check(own.unchanged),
+    )
     yield _counter(
         "runs_unknown",
         "Ended runs with the result unknown.",

@@ -25,6 +25,9 @@ LONGEST_NAME = 255
 LONGEST_TTL = 0x7FFF_FFFF
 
 _FIXED = struct.Struct("!HHIH")
+_HEADER = 12  # octets
+_TTL_BEFORE = 6  # octets from a TTL to the data of its record
+_OPT = 41
 
 
 class MalformedError(Exception):
@@ -135,6 +138,14 @@ class Walk:
         self.labels -= count
         if self.labels < 0:
             raise MalformedError(f"has more than {MOST_LABELS} labels to read")
+
+
+def ttl_places(message: bytes) -> tuple[int, ...]:
+    """Where the TTLs of a message with one question are, which was read without an error. OPT has none (RFC 6891)."""
+    walk = Walk(message)
+    _, at = walk.name(_HEADER)
+    frames, _ = walk.frames(at + 4, sum(int.from_bytes(message[it : it + 2]) for it in (6, 8, 10)))
+    return tuple(frame.start - _TTL_BEFORE for frame in frames if frame.rdtype != _OPT)
 
 
 def _count(name: bytes) -> int:

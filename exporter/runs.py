@@ -1,0 +1,102 @@
+"""What happens when a check of a target is due: is all as it was, or what is it now, and who must know?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from exporter.check_state import CheckState, Key
+from exporter.clients import Clients
+from exporter.clock import Clock
+from exporter.engine.actions import Actions
+from exporter.engine.chronicle import Chronicle
+from exporter.engine.confirmations import Confirmations
+from exporter.engine.evaluate import evaluate
+from exporter.engine.plan import Plan
+from exporter.engine.schedule import Schedule
+from exporter.engine.store import Store
+from exporter.engine.unchanged import Unchanged
+from exporter.model import Check, Outcome, Target
+from exporter.views.own_metrics import OwnHealth
+
+NEWS_PAUSE = 1.0  # seconds from a change of a result to the runs that read it
+
+
+class Runs:
+    """The runs of the daemon. `clients` and `plan` are those of the configuration in force.
+
+    `changed` is called with each state after a run, and the one before it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        plan: Plan,
+        clock: Clock,
+        own: OwnHealth,
+        chronicle: Chronicle,
+        changed: Callable[[CheckState, CheckState], None],
+    ) -> None:
+        self.clients: Clients | None = None
+        self.plan = plan
+        self.unchanged = Unchanged(clock)
+        self._store = store
+        self._clock = clock
+        self._own = own
+        self._chronicle = chronicle
+        self._changed = changed
+        self._schedule: Schedule
+        self._actions: Actions
+        self._confirmations: Confirmations
+
+    def lead(self, schedule: Schedule, actions: Actions, confirmations: Confirmations) -> None:
+        """Take these parts, which know of runs themselves."""
+        self._schedule, self._actions, self._confirmations = schedule, actions, confirmations
+
+    async def run(self, check: Check, target: Target) -> None:
+        """Recognise that all is as it was, or evaluate; then take the result in.
+
+        Other checks of the target that are due are looked at in the same go.
+        """
+        clients, key = self.clients, (check.id, target.key)
+        if clients is None or self.plan.too_early(check, target):
+            return
+        past_cache = self._actions.looks_fresh(key) or self._unsettled(key)
+        if not past_cache:
+            same, differ = await self.unchanged.again(key, target, clients.dns, self._joins)
+            for outcome in same:
+                self._take(outcome, same=True)
+            for other in differ:
+                if other != key:
+                    self._schedule.run_soon(other, 0.0)
+            if key not in differ:
+                return
+        net, era = clients.net(self._store, fresh=past_cache), self.unchanged.era
+        outcome = await evaluate(check, target, lambda: net, self._clock)
+        self.unchanged.keep(outcome, net.trace, era)
+        self._take(outcome)
+
+    def _unsettled(self, key: Key) -> bool:
+        known = self._store.get(*key)
+        return known is not None and known.next_look(self._confirmations.policy) is not None
+
+    def _joins(self, key: Key) -> bool:
+        """May this pair be looked at now, together with another of its target?"""
+        return not self._actions.wants_fresh(key) and not self._unsettled(key) and self._schedule.claim(key)
+
+    def _take(self, outcome: Outcome, *, same: bool = False) -> None:
+        """Keep the result. Whoever reads it or waits for it gets to know."""
+        self._own.count(outcome, same=same)
+        self._chronicle.ran(outcome)
+        before = self._store.get(outcome.check.id, outcome.target.key)
+        state = self._store.record(outcome, same=same)
+        if state is None or before is None:
+            return
+        self._changed(state, before)
+        if same and state.settled:
+            return  # and was before
+        for wait in (outcome.again, state.next_look(self._confirmations.policy)):
+            if wait is not None:
+                self._schedule.look_again(state.key, wait)
+        self._confirmations.take(state, outcome)
+        state = self._store.get(*state.key) or state  # it may have been confirmed
+        self._schedule.run_dependents(sorted(self.plan.dependents(before, state)), NEWS_PAUSE)
