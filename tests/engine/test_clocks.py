@@ -14,25 +14,6 @@ from tests.support.clock import FakeClock
 from tests.support.simulation import simulate
 
 
-def test_the_lag_is_how_late_the_loop_woke_up_since_it_was_last_asked() -> None:
-    clock = FakeClock()
-
-    async def story() -> list[float]:
-        schedule = Schedule(Runs(), clock)
-        schedule.start()
-        schedule._scheduler.pause()
-        seen = [schedule.lag.take()]
-        await asyncio.sleep(3 * TICK)
-        seen.append(schedule.lag.take())
-        clock.pass_(4.0)  # nothing else ran meanwhile
-        await asyncio.sleep(100 * TICK)
-        seen += [schedule.lag.take(), schedule.lag.take()]
-        await schedule.drain(1)
-        return seen
-
-    assert simulate(clock, story()) == pytest.approx([0, 0, 4.0, 0], abs=0.06)
-
-
 def test_each_jump_is_told_once_within_a_second_or_two_and_drift_is_not(caplog: pytest.LogCaptureFixture) -> None:
     clock, jumps = FakeClock(), list[float]()
 

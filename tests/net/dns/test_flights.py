@@ -145,7 +145,7 @@ async def test_each_lost_datagram_is_sent_again_after_its_share() -> None:
     async with Hostile(lossy) as server, resolving(server, timeout=1.5) as resolver:
         replies = await asyncio.gather(*map(resolver.ask, questions(100)))
         assert {reply.records for reply in replies} == {TRUE}
-        assert set(seen.values()) == {2}
+        assert min(seen.values()) == 2
 
 
 class Failing(FakeClock):
