@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from ipaddress import ip_address
 
 import pytest
@@ -12,9 +14,11 @@ import pytest
 from exporter.mail.dns import Question, Reply, Status
 from exporter.mail.dnsbl.blocklist import Blocklist
 from exporter.net import Net
+from exporter.net.dns.sweep import PATIENCE
+from exporter.net.dns.wire import Query
 from exporter.net.dnsbl.client import DnsblClient
 from tests.support.clock import FakeClock
-from tests.support.lists import Scripted
+from tests.support.lists import Scripted, absence, asked
 from tests.support.torture import seed, size
 
 TIMEOUT = 5.0
@@ -24,36 +28,61 @@ AT_ONCE = 32  # runs, as the schedule starts them
 class Held:
     """A resolver under load. Questions wait until the test answers them, in an order by chance, or lets them time out.
 
-    `answers` says whether a question of this list is answered now.
+    `answers` says whether a question of this list is answered now. `sweeps`: many questions can be asked at once.
     """
 
-    def __init__(self, chance: random.Random, lists: int, subjects: int) -> None:
-        self.chance = chance
+    def __init__(self, chance: random.Random, lists: int, subjects: int, *, sweeps: bool = False) -> None:
+        self.chance, self.sweeps = chance, sweeps
         self.clock = FakeClock()
         self.client = DnsblClient(self.clock)
         self.lists = [Scripted(Blocklist(f"list{n}", f"list{n}.example")) for n in range(lists)]
         self.subjects = [f"192.0.{n // 250}.{n % 250 + 1}" for n in range(subjects)]
         self.answers: Callable[[Scripted], bool] = lambda _: True
         self.open: list[tuple[float, Scripted, Question, asyncio.Future[Reply]]] = []
+        self.asked: Counter[str] = Counter()  # by list
 
     async def ask(self, question: Question, *, fresh: bool = False, tcp: bool = False) -> Reply:
+        return await self._send(question, TIMEOUT)
+
+    async def sweep(
+        self, queries: Sequence[Query], settles: Callable[[int, bytes], bool], zones: Sequence[str] = ()
+    ) -> list[int]:
+        left: list[int] = []
+
+        def arrived(place: int, answer: asyncio.Future[Reply]) -> None:
+            if answer.result().status is not Status.NXDOMAIN or not settles(place, absence(queries[place])):
+                left.append(place)
+
+        answers = [self._send(asked(query), PATIENCE) for query in queries]
+        for place, answer in enumerate(answers):
+            answer.add_done_callback(partial(arrived, place))
+        await asyncio.wait(answers)
+        return sorted(left)
+
+    def _send(self, question: Question, patience: float) -> asyncio.Future[Reply]:
         of = next(one for one in self.lists if question.name.endswith(f".{one.blocklist.zone}"))
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self.open.append((self.clock.monotonic(), of, question, answer))
-        return await answer
+        self.open.append((self.clock.monotonic() + patience, of, question, answer))
+        self.asked[of.blocklist.name] += 1
+        return answer
+
+    def net(self) -> Net:
+        return Net(self, self.clock, blocklists=self.client, sweeper=self if self.sweeps else None)
 
     async def move(self, seconds: float = 0.1) -> None:
         """Time passes. Then half of what can be answered is, and what is too old times out."""
         self.clock.pass_(seconds)
         self.chance.shuffle(self.open)
         left = []
-        for asked, of, question, answer in self.open:
+        for until, of, question, answer in self.open:
+            if answer.done():  # whoever asked has gone
+                continue
             if self.answers(of) and self.chance.random() < 0.5:
                 answer.set_result(of.answer(question))
-            elif self.clock.monotonic() - asked >= TIMEOUT:
+            elif self.clock.monotonic() >= until:
                 answer.set_result(Reply(question, Status.TIMEOUT, detail="no answer"))
             else:
-                left.append((asked, of, question, answer))
+                left.append((until, of, question, answer))
         self.open = left
         for _ in range(20):  # the runs go on as far as they can
             await asyncio.sleep(0)
@@ -66,7 +95,7 @@ class Held:
 
         async def work() -> None:
             for subject in left:
-                await Net(self, self.clock, blocklists=self.client).listed(ip_address(subject), blocklists)
+                await self.net().listed(ip_address(subject), blocklists)
 
         tasks = {asyncio.create_task(work()) for _ in range(AT_ONCE)}
         while self.clock.monotonic() < end and not all(task.done() for task in tasks):
@@ -79,9 +108,7 @@ class Held:
         """The lists that `blocklist_health` calls unreliable."""
         told = []
         for one in self.lists:
-            asking = asyncio.create_task(
-                self.client.condition(Net(self, self.clock, blocklists=self.client), one.blocklist)
-            )
+            asking = asyncio.create_task(self.client.condition(self.net(), one.blocklist))
             while not asking.done():
                 await self.move(1.0)
             if (await asking).unreliable:
@@ -90,15 +117,16 @@ class Held:
 
 
 @pytest.mark.torture
+@pytest.mark.parametrize("sweeps", [False, True])
 def test_ten_minutes_of_a_silent_resolver_are_no_lists_fault(
-    record_property: Callable[[str, object], None],
+    record_property: Callable[[str, object], None], *, sweeps: bool
 ) -> None:
     """Whatever is under way when the silence begins and ends is answered or not, in any order."""
     worlds, subjects = size(2, 40), size(40, 600)
     chance = random.Random(seed())
 
     async def world() -> None:
-        held = Held(chance, lists=chance.choice([2, 5, 12]), subjects=subjects)
+        held = Held(chance, lists=chance.choice([2, 5, 12]), subjects=subjects, sweeps=sweeps)
         await held.run(held.subjects)
         for _ in range(2):
             await held.run(held.subjects, until=chance.uniform(0, 1))
@@ -121,8 +149,9 @@ def test_ten_minutes_of_a_silent_resolver_are_no_lists_fault(
 
 @pytest.mark.parametrize("lists", [2, 12])
 @pytest.mark.parametrize("others_lose", [0.0, 0.05])
-async def test_a_list_that_falls_silent_beside_others_is_found(lists: int, others_lose: float) -> None:
-    held = Held(random.Random(seed()), lists=lists, subjects=30)
+@pytest.mark.parametrize("sweeps", [False, True])
+async def test_a_list_that_falls_silent_beside_others_is_found(lists: int, others_lose: float, *, sweeps: bool) -> None:
+    held = Held(random.Random(seed()), lists=lists, subjects=30, sweeps=sweeps)
     await held.run(held.subjects)
     silent = held.lists[lists // 2]
     lossy = random.Random(seed())
@@ -137,9 +166,10 @@ async def test_a_list_that_falls_silent_beside_others_is_found(lists: int, other
         assert held.clock.monotonic() - began < 1200
 
 
+@pytest.mark.parametrize("sweeps", [False, True])
 @pytest.mark.parametrize("first", [True, False])
-async def test_a_resolver_that_is_silent_in_every_second_hour_is_no_lists_fault(*, first: bool) -> None:
-    held = Held(random.Random(seed()), lists=3, subjects=1)
+async def test_a_resolver_that_is_silent_in_every_second_hour_is_no_lists_fault(*, first: bool, sweeps: bool) -> None:
+    held = Held(random.Random(seed()), lists=3, subjects=1, sweeps=sweeps)
     for hour in range(48):
         held.answers = (lambda _: True) if (hour % 2) == first else (lambda _: False)
         await held.run(held.subjects)
@@ -147,8 +177,9 @@ async def test_a_resolver_that_is_silent_in_every_second_hour_is_no_lists_fault(
         held.clock.pass_(3600)
 
 
-async def test_a_list_that_loses_two_of_three_questions_is_found_with_one_target() -> None:
-    held = Held(random.Random(seed()), lists=3, subjects=1)
+@pytest.mark.parametrize("sweeps", [False, True])
+async def test_a_list_that_loses_two_of_three_questions_is_found_with_one_target(*, sweeps: bool) -> None:
+    held = Held(random.Random(seed()), lists=3, subjects=1, sweeps=sweeps)
     half = held.lists[1]
     for hour in range(60):
         held.answers = lambda one, hour=hour: one is not half or hour % 3 == 0  # type: ignore[misc]  # a default that binds
