@@ -18,6 +18,7 @@ from exporter.net.dns.upstream import Upstream
 from tests.net.dns.conftest import Story
 from tests.support.clock import FakeClock
 from tests.support.hostile import Hostile, response, silence
+from tests.support.messages import HERE, rr
 from tests.support.resolving import GOOD, TRUE, A, honest, label, resolving
 
 LONG = 60.0  # seconds: nobody waits for that
@@ -183,3 +184,40 @@ async def test_questions_leave_in_the_order_they_came() -> None:
         await asyncio.gather(*map(resolver.ask, questions(20)))
         assert [_name(query) for _, query in server.seen] == [f"{it.name}." for it in questions(20)]
         assert time.monotonic() - started >= 0.04  # 20 questions at 200 a second, a burst of 10 of them at once
+
+
+# --- hostile nameservers ----------------------------------------------------------------------------------------------
+
+
+def test_the_loop_breathes_between_messages_that_take_long_to_read(on_each_loop: Callable[[Story], None]) -> None:
+    """Each takes more than ten milliseconds, and all are there at once, on four sockets."""
+    name = ".".join([r"\007" * 62] * 4)
+    target = rr(HERE, 12, HERE)
+
+    async def story() -> None:
+        asked: list[tuple[bytes, tuple[str, int]]] = []
+        turns: list[int] = []
+        turn = 0
+
+        def later(query: bytes) -> Iterable[bytes]:
+            asked.append((query, server.peer))
+            return ()
+
+        async def ask(number: int) -> None:
+            reply = await resolver.ask(Question(name, "PTR"), fresh=True)
+            assert reply.exists, reply
+            turns.append(turn)
+
+        async with Hostile(later) as server, resolving(server, timeout=LONG) as resolver:
+            asking = [asyncio.ensure_future(ask(number)) for number in range(8)]
+            await until(lambda: len(asked) == len(asking))
+            for query, peer in asked:
+                counts = (1).to_bytes(2) + (512).to_bytes(2) + bytes(4)
+                server._udp.sendto(query[:2] + b"\x81\x80" + counts + query[12:-11] + target * 512, peer)
+            while not all(task.done() for task in asking):
+                turn += 1
+                await asyncio.sleep(0)
+            await asyncio.gather(*asking)
+        assert max(Counter(turns).values()) <= 4
+
+    on_each_loop(story)
