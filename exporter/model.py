@@ -175,7 +175,8 @@ class Check:
     that it may yield. `after` are the checks whose results it reads: when their findings about a target change, it runs
     again. A check that `concludes` only combines results. It waits until the others have run, and runs again when
     their doubts change, too. `light` is what it answers a part of. A check that `proves` nothing can make its
-    light worse, but not good.
+    light worse, but not good. `questions` is how many DNS questions a run asks if all is well, besides those of
+    blocklists. Those are asked once in `lists_every` for one name, if that is longer than the interval.
     """
 
     id: str
@@ -193,6 +194,8 @@ class Check:
     options: type[Options] | None = None
     light: Light | None = None
     proves: bool = True
+    questions: int = 0
+    lists_every: timedelta = timedelta(0)
 
     @property
     def asks_dns_alone(self) -> bool:
@@ -219,6 +222,8 @@ def check(
     options: type[Options] | None = None,
     light: Light | None = None,
     proves: bool = True,
+    questions: int = 0,
+    lists_every: timedelta = timedelta(0),
 ) -> Callable[[Run], Check]:
     """Make a Check of an async generator `(target, net)`; its docstring's first line is the question."""
 
@@ -241,6 +246,8 @@ def check(
             options=options,
             light=light,
             proves=proves,
+            questions=questions,
+            lists_every=lists_every,
         )
 
     return declare

@@ -20,7 +20,7 @@ from exporter.engine.evaluate import evaluate
 from exporter.engine.store import Store
 from exporter.explain.examples import written
 from exporter.mail.dns import Question, Reply
-from exporter.model import Outcome, Target
+from exporter.model import Door, Outcome, Target
 from exporter.net import Net
 from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.resolver import Resolver
@@ -153,6 +153,14 @@ async def test_scenario_in_memory(case: scenario.Scenario) -> None:
     for finding in {it.id: it for it in reversed(outcome.findings)}.values():
         if EXAMPLES[finding.id] is case:
             assert examples.evidence(finding) == written()[finding.id], "python -m tests.support.examples"
+
+
+@pytest.mark.parametrize("case", [it for it in SCENARIOS if it.name == "clean"], ids=lambda s: s.check)
+async def test_a_check_asks_as_many_questions_as_it_declares(case: scenario.Scenario) -> None:
+    """Where all is well. Whether configured rates are enough is reckoned with these numbers."""
+    check, outcome = CATALOGUE.checks[case.check], await play_in_memory(case)
+    asked = [it.asked for it in outcome.transcript if re.fullmatch(r"\S+ [A-Z]+", it.asked)]
+    assert check.questions == (0 if Door.BLOCKLISTS in check.needs else len(asked)), asked
 
 
 async def play_in_memory(case: scenario.Scenario) -> Outcome:

@@ -36,6 +36,7 @@ from exporter.text import commas, listed
     interval=timedelta(hours=1),
     timeout=timedelta(seconds=120),
     may_need={Door.SMTP},
+    questions=3,
 )
 async def dane(target: MailHost | Domain, net: Net) -> Facts:
     """Does the certificate of the mail host match its TLSA records, if DNSSEC proves them?"""

@@ -23,7 +23,7 @@ from exporter.targets import KeyNamespace, Selector
 from exporter.text import day
 
 
-@check(over=(Selector, KeyNamespace), light=Light.DKIM)
+@check(over=(Selector, KeyNamespace), light=Light.DKIM, questions=1)
 async def dkim(target: Selector | KeyNamespace, net: Net) -> Facts:
     """Are all DKIM keys in use published and valid, and are old keys removed?"""
     if isinstance(target, KeyNamespace):

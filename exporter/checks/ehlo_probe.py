@@ -31,6 +31,7 @@ from exporter.targets import EhloProbe, Peer
     min_interval=timedelta(seconds=EVERY),
     timeout=timedelta(minutes=10),
     needs={Door.EHLO},
+    questions=3,
 )
 async def ehlo_probe(target: EhloProbe, net: Net) -> Facts:
     """Do the probed receivers accept the sender's EHLO name?"""

@@ -21,7 +21,7 @@ class PtrOptions(Options):
     allow_generic: tuple[str, ...] = option(default=(), says="domains below which PTR names may look generic")
 
 
-@check(over=Address, light=Light.PTR, options=PtrOptions)
+@check(over=Address, light=Light.PTR, options=PtrOptions, questions=2)
 async def ptr(target: Address, net: Net) -> Facts:
     """Does the address have forward-confirmed reverse DNS (FCrDNS)?"""
     ip, helo = target.ip, _advised(target) or FULL_NAME

@@ -12,7 +12,7 @@ from exporter.net import Net
 from exporter.targets import OwnResolver
 
 
-@check(over=OwnResolver)
+@check(over=OwnResolver, questions=2)
 async def resolver(target: OwnResolver, net: Net) -> Facts:
     """Are the answers of the exporter's own resolver reliable?"""
     if target.uses_blocklists:

@@ -20,7 +20,7 @@ from exporter.remedies import MAILBOX
 from exporter.targets import Domain
 
 
-@check(over=Domain, light=Light.TLS, proves=False)
+@check(over=Domain, light=Light.TLS, proves=False, questions=1)
 async def tls_rpt(target: Domain, net: Net) -> Facts:
     """Do senders know where to report failed TLS with the domain's mail hosts?"""
     if not target.receives_mail:

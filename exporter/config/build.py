@@ -16,6 +16,7 @@ from exporter.config import (
     general,
     labels,
     peers,
+    rates,
     receivers,
     registrations,
     schema,
@@ -129,7 +130,7 @@ class Build:
         """The result. Call it only if judge() found no problem."""
         default = config.schedule.get("default", EVERY)
         checks = self.catalogue.checks
-        return Settings(
+        made = Settings(
             checks=checks,
             nameservers=tuple(config.resolver.nameservers),
             dns_timeout=config.resolver.timeout.total_seconds(),
@@ -150,6 +151,8 @@ class Build:
             files=files,
             digest=digest,
         )
+        too_slow = tuple(rates.doubts(made, self.top))
+        return replace(made, warnings=made.warnings + too_slow, too_slow=too_slow)
 
     # Each kind of entry.
 

@@ -45,6 +45,7 @@ class Settings:
     warnings: tuple[ConfigProblem, ...]  # legal, but doubtful
     files: tuple[str, ...]  # what was read, the main file first
     digest: str  # SHA-256 of these files; secrets are not in it
+    too_slow: tuple[ConfigProblem, ...] = ()  # rates that do not let the checks keep their intervals; also in warnings
 
     @property
     def entries(self) -> tuple[str, ...]:

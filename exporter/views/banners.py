@@ -26,6 +26,7 @@ def banners(
         said.append(forgets)
     elif not file.writable:
         said.append(f"The state file cannot be written ({file.trouble}): results are lost on restart.")
+    said += map(str, settings.too_slow if settings else ())
     if settings and (idle := sorted(settings.enabled - settings.running)):
         said.append(f"smtp.helo_name is not set: {' and '.join(idle)} do not run.")
     return said

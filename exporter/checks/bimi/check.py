@@ -37,7 +37,7 @@ from exporter.net.https import Failure, Fetched
 from exporter.targets import Domain
 
 
-@check(over=Domain, interval=timedelta(hours=6), timeout=timedelta(seconds=90), needs={Door.HTTPS})
+@check(over=Domain, interval=timedelta(hours=6), timeout=timedelta(seconds=90), needs={Door.HTTPS}, questions=3)
 async def bimi(target: Domain, net: Net) -> Facts:
     """Do receivers find a valid logo for the domain's mail, with everything they require to show it?"""
     if not target.sends_mail:

@@ -24,7 +24,7 @@ from exporter.remedies import MAILBOX
 from exporter.targets import Domain
 
 
-@check(over=Domain, light=Light.DMARC)
+@check(over=Domain, light=Light.DMARC, questions=3)
 async def dmarc(target: Domain, net: Net) -> Facts:
     """Does every receiver find a DMARC policy, does it protect the domain, and can its own mail pass?"""
     found = await net.drive(discover(target.name))

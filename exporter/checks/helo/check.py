@@ -26,7 +26,18 @@ class HeloOptions(Options):
     strict: bool = option(default=False, says="true: a PTR name that is not the HELO name is critical")
 
 
-@check(over=Greeting, light=Light.HELO, options=HeloOptions, timeout=timedelta(minutes=2), may_need={Door.BLOCKLISTS})
+LOOK_UP_EVERY = 55 * 60.0  # seconds: lists are asked once an hour for each name, however many senders say it
+
+
+@check(
+    over=Greeting,
+    light=Light.HELO,
+    options=HeloOptions,
+    timeout=timedelta(minutes=2),
+    may_need={Door.BLOCKLISTS},
+    questions=5,
+    lists_every=timedelta(seconds=LOOK_UP_EVERY),
+)
 async def helo(target: Greeting, net: Net) -> Facts:
     """Will receivers accept the HELO/EHLO name of the sender?"""
     parsed = parse(target.helo)
@@ -202,11 +213,6 @@ SPF_NEUTRAL = Rule(
     ref="RFC 7208 sections 2.4 and 8.2",
     remedy=host_remedies.helo_spf,
 )
-
-LOOK_UP_EVERY = (
-    55 * 60.0
-)  # seconds: lists are asked once an hour for each name, whatever the number of senders that say it
-
 
 FULL_NAME = "the server's full host name, such as mail.example.com"
 MOST_NAMES = 10  # of a PTR (RFC 8601 section 3 asks for a limit)

@@ -52,7 +52,15 @@ from exporter.targets import Domain, MailHost
 from exporter.text import day, minute
 
 
-@check(over=Domain, light=Light.TLS, proves=False, interval=timedelta(hours=1), needs={Door.HTTPS}, after={"smtp_tls"})
+@check(
+    over=Domain,
+    light=Light.TLS,
+    proves=False,
+    interval=timedelta(hours=1),
+    needs={Door.HTTPS},
+    after={"smtp_tls"},
+    questions=2,
+)
 async def mta_sts(target: Domain, net: Net) -> Facts:
     """Do senders find the domain's MTA-STS policy, if it has one, and does it allow mail delivery?"""
     if not target.receives_mail:

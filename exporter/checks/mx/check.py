@@ -15,7 +15,7 @@ from exporter.targets import Domain, MailHost
 from exporter.text import commas
 
 
-@check(over=Domain, finds={MailHost}, after={"smtp_tls"})
+@check(over=Domain, finds={MailHost}, after={"smtp_tls"}, questions=5)
 async def mx(target: Domain, net: Net) -> Facts:
     """Can mail, bounces and replies to the domain reach a server?"""
     own = await net.drive(route(target.name))

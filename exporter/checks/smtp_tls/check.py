@@ -34,7 +34,12 @@ from exporter.targets import MailHost
 
 
 @check(
-    over=MailHost, light=Light.TLS, interval=timedelta(minutes=30), timeout=timedelta(seconds=120), needs={Door.SMTP}
+    over=MailHost,
+    light=Light.TLS,
+    interval=timedelta(minutes=30),
+    timeout=timedelta(seconds=120),
+    needs={Door.SMTP},
+    questions=2,
 )
 async def smtp_tls(target: MailHost, net: Net) -> Facts:
     """Does the mail host answer, with TLS that senders can use?"""

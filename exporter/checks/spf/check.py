@@ -21,7 +21,7 @@ from exporter.net import Net
 from exporter.targets import Domain
 
 
-@check(over=Domain, light=Light.SPF)
+@check(over=Domain, light=Light.SPF, questions=5)
 async def spf(target: Domain, net: Net) -> Facts:
     """Is the SPF policy of the domain valid, and within the limits of receivers?"""
     policies = [read(await net.query(name, "TXT")) for name in target.mail_from]

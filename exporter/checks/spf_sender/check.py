@@ -10,7 +10,7 @@ from exporter.net import Net
 from exporter.targets import Authorisation, Egress
 
 
-@check(over=Authorisation, light=Light.SPF)
+@check(over=Authorisation, light=Light.SPF, questions=4)
 async def spf_sender(target: Authorisation, net: Net) -> Facts:
     """Does the SPF policy of the envelope sender domains authorise the sender?"""
     results: list[SpfEvaluation] = []

@@ -30,7 +30,7 @@ from exporter.targets import Zone
 from exporter.text import commas
 
 
-@check(over=Zone, interval=timedelta(minutes=20), timeout=timedelta(seconds=90), needs={Door.NAMESERVERS})
+@check(over=Zone, interval=timedelta(minutes=20), timeout=timedelta(seconds=90), needs={Door.NAMESERVERS}, questions=15)
 async def zone(target: Zone, net: Net) -> Facts:
     """Do all name servers of the domain answer, with the same data?"""
     found = await net.drive(find(target.name))

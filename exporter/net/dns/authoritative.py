@@ -10,6 +10,8 @@ The rules:
 - A question asks for no recursion and for DNSSEC signatures (DO, RFC 4035 section 3.2.1). It leaves from a socket of
   its own, over UDP or TCP.
 - PER_SERVER limits the questions a second to one address, PER_SECOND those to all servers together.
+- A server that left SILENT questions in a row unanswered is waited for only a third of the time, until it answers. One
+  question each PENALTY seconds waits for it as long as ever. Else a dead server of many zones holds up all other zones.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from exporter.mail import names
 from exporter.mail.dns import Question, ServerReply, Status
 from exporter.mail.zone import serial_lt
 from exporter.net.dns import wire
-from exporter.net.dns.attempts import Attempts, UpstreamState
+from exporter.net.dns.attempts import PENALTY, Attempts, UpstreamState
 from exporter.net.dns.silence import ZoneSilences
 from exporter.net.dns.upstream import Upstream
 from exporter.net.interfaces import Dial, dial_direct
@@ -37,6 +39,7 @@ PORT = 53
 PER_SECOND = 500.0  # questions to all servers together
 PER_SERVER = 100.0  # questions to one address: large hosters have tens of thousands of zones on each
 PATIENCE = 30.0  # seconds a question waits until it may leave
+SILENT = 8  # questions in a row
 MOST_IN_FLIGHT = 128
 MOST_KEPT = 10_000  # servers whose pace, and zones whose lag is remembered
 
@@ -49,6 +52,30 @@ class NoRouteError(OSError):
 class _Behind:
     serial: int  # that some server had and some other had not
     since: float  # monotonic
+
+
+class Unanswered:
+    """How many questions in a row a server has left unanswered over one transport."""
+
+    __slots__ = ("_asked", "_unanswered")
+
+    def __init__(self) -> None:
+        self._unanswered = 0
+        self._asked = float("-inf")  # when a question last got the whole time
+
+    def patience(self, now: float, timeout: float) -> float:
+        """The seconds that the next question may take."""
+        if self._unanswered >= SILENT and now - self._asked < PENALTY:
+            return timeout / 3
+        self._asked = now
+        return timeout
+
+    def take(self, reply: ServerReply) -> None:
+        """Only an answer ends it. What could not be sent, and a refused connection, say nothing."""
+        if reply.status is Status.TIMEOUT:
+            self._unanswered += 1
+        elif reply.status not in (Status.NETWORK, Status.LOCAL_RESOURCES):
+            self._unanswered = 0
 
 
 class AuthoritativeClient:
@@ -72,6 +99,7 @@ class AuthoritativeClient:
         self._per_server = per_server
         self._all = TokenBucket(per_second)
         self._each: dict[IP, TokenBucket] = {}
+        self._quiet: dict[tuple[IP, bool], Unanswered] = {}  # by address, and whether over TCP
         self._slots = asyncio.Semaphore(MOST_IN_FLIGHT)
         self._behind: dict[str, _Behind] = {}
         self.silences = ZoneSilences(clock)
@@ -164,9 +192,8 @@ class AuthoritativeClient:
         loop = asyncio.get_running_loop()
         started = loop.time()
         upstream = Upstream(host, port)
-        attempts = Attempts(
-            query, [UpstreamState(upstream)], started + self._timeout, tcp=tcp, charge=partial(self._charge, server)
-        )
+        deadline = started + self._silence(server, tcp=tcp).patience(self._clock.monotonic(), self._timeout)
+        attempts = Attempts(query, [UpstreamState(upstream)], deadline, tcp=tcp, charge=partial(self._charge, server))
         try:
             response = await attempts.run()
         finally:
@@ -174,7 +201,7 @@ class AuthoritativeClient:
             upstream.close()
         said = response.said
         detail = f"{server} {said.detail.removeprefix(f'{upstream.name} ')}" if said.detail else ""
-        return ServerReply(
+        reply = ServerReply(
             question=query.question,
             status=said.status,
             records=said.records,
@@ -189,6 +216,15 @@ class AuthoritativeClient:
             referral=said.referral,
             signature=said.signature,
         )
+        self._silence(server, tcp=tcp).take(reply)
+        return reply
+
+    def _silence(self, server: IP, *, tcp: bool) -> Unanswered:
+        known = self._quiet.pop((server, tcp), None) or Unanswered()
+        self._quiet[server, tcp] = known
+        if len(self._quiet) > MOST_KEPT:
+            del self._quiet[next(iter(self._quiet))]
+        return known
 
 
 def _late(question: Question) -> ServerReply:

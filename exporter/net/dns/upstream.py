@@ -35,7 +35,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import TypeAlias
 
 from exporter.mail.dns import Status
-from exporter.net.dns.wire import LARGEST_UDP, Query, answers
+from exporter.net.dns.wire import LARGEST_UDP, PAYLOAD, Query, answers
 from exporter.stats import Histogram
 
 PORTS = 4  # sockets in use at a time
@@ -44,6 +44,7 @@ AGE = 60.0  # seconds a socket is used
 UNEXPECTED = 5  # datagrams nobody waits for on one socket, until the nameserver is asked over TCP
 SUSPICION = 60.0  # seconds of that
 AT_ONCE = 64  # datagrams read before the loop breathes
+TURN = 0.01  # seconds of one turn of the loop for reading; a single hostile message may take longer
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 Deliver: TypeAlias = Callable[[bytes | OSError], None]
@@ -78,6 +79,7 @@ class Upstream:
         self._watched = _Pool(partial(self._open, watched=True))
         self._drained = _Pool(partial(self._open, watched=False))
         self._suspicious_until = float("-inf")
+        self._breath = _Breath()
 
     @property
     def suspects_spoofing(self) -> bool:
@@ -154,7 +156,7 @@ class Upstream:
             sock.close()
             raise
         emptied = self._watched.emptied if watched else self._drained.emptied
-        return _Port(sock, now, self.stats, self._broken, self._attacked, emptied, watched=watched)
+        return _Port(sock, now, self.stats, self._broken, self._attacked, emptied, self._breath, watched=watched)
 
     def _attacked(self, port: _Port) -> None:
         self._suspicious_until = asyncio.get_running_loop().time() + SUSPICION
@@ -166,6 +168,22 @@ class Upstream:
         self._drained.remove(port)
         port.fail(error)
         port.close()
+
+
+class _Breath:
+    """Whether the sockets of one nameserver have used up this turn of the loop."""
+
+    __slots__ = ("taken",)
+
+    def __init__(self) -> None:
+        self.taken = False
+
+    def take(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.taken = True
+        loop.call_soon(self._end)
+
+    def _end(self) -> None:
+        self.taken = False
 
 
 class _Pool:
@@ -221,6 +239,7 @@ class _Port:
 
     __slots__ = (
         "_attacked",
+        "_breath",
         "_broken",
         "_emptied",
         "_ids",
@@ -243,6 +262,7 @@ class _Port:
         broken: Callable[[_Port, OSError], None],
         attacked: Callable[[_Port], None],
         emptied: Callable[[_Port], None],
+        breath: _Breath,
         *,
         watched: bool,
     ) -> None:
@@ -256,6 +276,7 @@ class _Port:
         self._broken = broken
         self._attacked = attacked
         self._emptied = emptied
+        self._breath = breath
         self._loop = asyncio.get_running_loop()
         chance = os.urandom(2 * USES)
         self._ids = list({chance[at : at + 2] for at in range(0, 2 * USES, 2)})  # each once
@@ -283,6 +304,9 @@ class _Port:
     def drain(self, most: int) -> int:
         """Read and deliver at most so many datagrams. How many were read; as many as that if there may be more."""
         receive, waiting, late = self._sock.recv, self.waiting, self._late
+        if self._breath.taken:
+            return most
+        until = self._loop.time() + TURN
         for read in range(most):
             try:
                 message = receive(LARGEST_UDP)
@@ -303,6 +327,9 @@ class _Port:
                 self._unexpected_one(message, number)
             if self._sock.fileno() < 0:
                 return read
+            if len(message) > PAYLOAD // 4 and self._loop.time() > until:  # small ones take no time
+                self._breath.take(self._loop)
+                return most
         return most
 
     def give_up(self, number: bytes) -> None:

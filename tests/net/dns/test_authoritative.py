@@ -17,7 +17,8 @@ import pytest
 from exporter.clock import SystemClock
 from exporter.facts import IP
 from exporter.mail.dns import Question, ServerReply, Status
-from exporter.net.dns.authoritative import AuthoritativeClient
+from exporter.net.dns.attempts import PENALTY
+from exporter.net.dns.authoritative import SILENT, AuthoritativeClient, Unanswered
 from tests.support.clock import FakeClock
 from tests.support.hostile import Answers, Hostile, edns, framed, response, silence
 from tests.support.resolving import SLACK, other_name
@@ -244,3 +245,39 @@ def test_a_serial_that_went_around_is_the_newer_one() -> None:
     servers.lag("example.net", {2**32 - 1, 0})
     clock.pass_(100)
     assert servers.lag("example.net", {2**32 - 1, 1}) == 100
+
+
+# --- a dead server ----------------------------------------------------------------------------------------------------
+
+
+def said(status: Status) -> ServerReply:
+    return ServerReply(SOA, status)
+
+
+def test_a_server_that_is_silent_is_waited_for_less_until_it_answers() -> None:
+    server = Unanswered()
+    for number in range(SILENT):
+        assert server.patience(number, 3.0) == 3.0
+        server.take(said(Status.TIMEOUT))
+    assert server.patience(SILENT, 3.0) == 1.0
+    server.take(said(Status.NETWORK))
+    server.take(said(Status.LOCAL_RESOURCES))
+    assert server.patience(SILENT - 2 + PENALTY, 3.0) == 1.0
+    assert server.patience(SILENT - 1 + PENALTY, 3.0) == 3.0, "one question has the whole time"
+    assert server.patience(SILENT + PENALTY, 3.0) == 1.0
+    server.take(said(Status.SERVFAIL))
+    assert server.patience(SILENT + PENALTY, 3.0) == 3.0
+
+
+async def test_a_dead_server_of_many_zones_holds_up_its_zones_less_and_no_other_server() -> None:
+    async with Hostile(silence) as dead, Hostile(right) as well:
+        client = door(dead, well, clock=FakeClock())
+        await asyncio.gather(*(client.ask(SERVER, SOA) for _ in range(SILENT)))
+        waited = [(await client.ask(SERVER, SOA)) for _ in range(3)]
+        assert {reply.status for reply in waited} == {Status.TIMEOUT}
+        assert min(reply.seconds for reply in waited) < TIMEOUT * 2 / 3
+        assert (await client.ask(SERVER + 1, SOA)).authoritative
+        assert client._silence(SERVER, tcp=True).patience(0.0, TIMEOUT) == TIMEOUT, "TCP is another way"
+        dead._answer_udp = right
+        assert (await client.ask(SERVER, SOA)).authoritative
+        assert client._silence(SERVER, tcp=False).patience(0.0, TIMEOUT) == TIMEOUT

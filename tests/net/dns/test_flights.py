@@ -18,6 +18,7 @@ from exporter.net.dns.upstream import Upstream
 from tests.net.dns.conftest import Story
 from tests.support.clock import FakeClock
 from tests.support.hostile import Hostile, response, silence
+from tests.support.messages import HERE, rr
 from tests.support.resolving import GOOD, TRUE, A, honest, label, resolving
 
 LONG = 60.0  # seconds: nobody waits for that
@@ -47,13 +48,13 @@ def test_a_nameserver_that_dies_under_load_holds_nobody_up(on_each_loop: Callabl
     async def story() -> None:
         async with Hostile(silence) as dead, Hostile(echo) as well, resolving(dead, well, timeout=LONG) as resolver:
             started = time.monotonic()
-            replies = await asyncio.gather(*map(resolver.ask, questions(400)))
+            replies = await asyncio.gather(*map(resolver.ask, questions(200)))
             assert time.monotonic() - started < LONG / 3, "each of them would have waited for so long"
             assert {reply.server for reply in replies} == {label(well)}
             assert {reply.records for reply in replies} == {TRUE}
             assert len(dead.seen) == resolvers.MOST_IN_FLIGHT
-            assert len(well.seen) == 400
-            await asyncio.gather(*map(resolver.ask, questions(100, "next.example")))
+            assert len(well.seen) == 200
+            await asyncio.gather(*map(resolver.ask, questions(50, "next.example")))
             assert len(dead.seen) == resolvers.MOST_IN_FLIGHT
 
     on_each_loop(story)
@@ -142,8 +143,8 @@ async def test_each_lost_datagram_is_sent_again_after_its_share() -> None:
         seen[_name(query)] += 1
         return echo(query) if seen[_name(query)] > 1 else ()
 
-    async with Hostile(lossy) as server, resolving(server, timeout=1.5) as resolver:
-        replies = await asyncio.gather(*map(resolver.ask, questions(100)))
+    async with Hostile(lossy) as server, resolving(server, timeout=0.9) as resolver:
+        replies = await asyncio.gather(*map(resolver.ask, questions(20)))
         assert {reply.records for reply in replies} == {TRUE}
         assert min(seen.values()) == 2
 
@@ -183,3 +184,40 @@ async def test_questions_leave_in_the_order_they_came() -> None:
         await asyncio.gather(*map(resolver.ask, questions(20)))
         assert [_name(query) for _, query in server.seen] == [f"{it.name}." for it in questions(20)]
         assert time.monotonic() - started >= 0.04  # 20 questions at 200 a second, a burst of 10 of them at once
+
+
+# --- hostile nameservers ----------------------------------------------------------------------------------------------
+
+
+def test_the_loop_breathes_between_messages_that_take_long_to_read(on_each_loop: Callable[[Story], None]) -> None:
+    """Each takes more than ten milliseconds, and all are there at once, on four sockets."""
+    name = ".".join([r"\007" * 62] * 4)
+    target = rr(HERE, 12, HERE)
+
+    async def story() -> None:
+        asked: list[tuple[bytes, tuple[str, int]]] = []
+        turns: list[int] = []
+        turn = 0
+
+        def later(query: bytes) -> Iterable[bytes]:
+            asked.append((query, server.peer))
+            return ()
+
+        async def ask(number: int) -> None:
+            reply = await resolver.ask(Question(name, "PTR"), fresh=True)
+            assert reply.exists, reply
+            turns.append(turn)
+
+        async with Hostile(later) as server, resolving(server, timeout=LONG) as resolver:
+            asking = [asyncio.ensure_future(ask(number)) for number in range(8)]
+            await until(lambda: len(asked) == len(asking))
+            for query, peer in asked:
+                counts = (1).to_bytes(2) + (512).to_bytes(2) + bytes(4)
+                server._udp.sendto(query[:2] + b"\x81\x80" + counts + query[12:-11] + target * 512, peer)
+            while not all(task.done() for task in asking):
+                turn += 1
+                await asyncio.sleep(0)
+            await asyncio.gather(*asking)
+        assert max(Counter(turns).values()) <= 4
+
+    on_each_loop(story)
