@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.steady_fleet import CATALOGUE, Shape, SteadyFleet
 from exporter.check_state import FindingPolicy
-from exporter.cli.serve import seldom_collect_all
+from exporter.cli.garbage import short_collections
 from exporter.clock import SystemClock
 from exporter.engine.store import Store
 from exporter.views.fleet.selection import Selection
@@ -107,9 +107,9 @@ def main() -> None:
     gc.collect()
     print(f"{len(store)} checks, {memory() - before:.0f} MiB", flush=True)
     gc.freeze()
-    seldom_collect_all()
     before = memory()
-    asyncio.run(measure(store, domain, ip))
+    with short_collections():
+        asyncio.run(measure(store, domain, ip))
     print(f"{memory() - before:.0f} MiB more")
 
 

@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 
 MEMORY_ONLY = "History is lost on restart. Start with --storage.path to keep it."
 SLICE = 50  # targets added before the loop may do other work
-DRAIN = 3.0  # seconds that runs may take to end; the whole stop takes less than 5
+DRAIN = 1.0  # seconds that runs may take to end; with what the disk may take, the stop is over in less than 5
 
 
 class Daemon:

@@ -6,18 +6,20 @@ import argparse
 import asyncio
 import contextlib
 import faulthandler
-import gc
 import logging
 import os
 import resource
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NoReturn
 
 from exporter import __version__, clients
 from exporter.app import MEMORY_ONLY, Daemon
 from exporter.cli.arguments import PORT
 from exporter.cli.exit_codes import Exit
+from exporter.cli.garbage import no_collections, short_collections
 from exporter.cli.run import NO_CONFIG, fail, run
 from exporter.clock import Clock, SystemClock
 from exporter.config import ConfigError, load
@@ -28,8 +30,6 @@ from exporter.systemd import STDERR, Heart, ServiceManager
 from exporter.views.public import PublicAddress
 from exporter.views.security import WebSecurity
 from exporter.views.sockets import Place, from_systemd
-
-SELDOM = 10_000  # collections of the young to one of everything
 
 
 def daemon(arguments: argparse.Namespace) -> int:
@@ -58,12 +58,20 @@ def daemon(arguments: argparse.Namespace) -> int:
         public=PublicAddress.of(arguments.external_url, arguments.route_prefix),
     )
     load_all()
-    code = run(_serve(daemon, manager, places))
-    if daemon.reading:
-        # Python would wait for the thread's next step, or break off in the middle of compiled code that cannot bear it.
-        logging.shutdown()
-        os._exit(code)
-    return code
+    return _leave(run(_serve(daemon, manager, places)))
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, when all that has to be closed is closed.
+
+    Python would free each object of a fleet by itself, for seconds. It would wait for the next step of a thread that
+    reads the configuration, or break off in the middle of compiled code that cannot bear it.
+    """
+    logging.shutdown()
+    with contextlib.suppress(OSError):  # nobody may read them any more
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _places(arguments: argparse.Namespace, otherwise: list[Place]) -> list[Place]:
@@ -77,15 +85,6 @@ def _places(arguments: argparse.Namespace, otherwise: list[Place]) -> list[Place
 
 def _security(arguments: argparse.Namespace, clock: Clock) -> WebSecurity:
     return WebSecurity(clock, arguments.web_config, health_without_auth=arguments.open_health)
-
-
-def seldom_collect_all() -> None:
-    """A collection of everything walks all that is held, and the loop stands still meanwhile: a second, in a fleet.
-
-    What is held is made of no cycles, and those of a run die young: the smaller collections find them. What is left
-    for this one, connections that asyncio has closed, is so little that hours of it may wait.
-    """
-    gc.set_threshold(*gc.get_threshold()[:2], SELDOM)
 
 
 def raise_file_limit() -> None:
@@ -107,7 +106,6 @@ async def _serve(
     log = logging.getLogger("exporter")
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    seldom_collect_all()
     raise_file_limit()
     reloads: set[asyncio.Task[list[str]]] = set()
 
@@ -122,14 +120,16 @@ async def _serve(
     faulthandler.enable(STDERR)  # when the watchdog ends it with SIGABRT, the log says where it stood
     heart = loop.create_task(_beat(Heart(manager, lambda: daemon.schedule.alive)))
     try:
-        if await _started(daemon, places, ended):
-            gc.freeze()  # what the start made stays
+        with no_collections():
+            started = await _started(daemon, places, ended)
+        if started:
             log.info("deliverability-exporter %s listens on %s", __version__, " ".join(daemon.web.addresses))
             for warning in daemon.web.warnings:
                 log.warning("%s", warning)
             manager.tell("READY=1", daemon.status)
             ready()
-            await ended.wait()
+            with short_collections():
+                await ended.wait()
     except (ConfigError, OSError) as error:
         await daemon.stop()
         return fail(error)

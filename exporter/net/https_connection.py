@@ -50,7 +50,7 @@ class TooMuch(ConnectionError):  # noqa: N818 (a fact about the server, not an e
 class WebConnection(asyncio.Transport):
     """A TLS connection, for one GET, that aiohttp takes for an ordinary transport. `turns` is shared by all of them.
 
-    `excess` says what was too much, if anything was.
+    `begun`: aiohttp has it. `excess` says what was too much, if anything was.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, turns: asyncio.Lock) -> None:
@@ -61,6 +61,7 @@ class WebConnection(asyncio.Transport):
         self._may_read.set()
         self._raw, self._clear = HANDSHAKE, HEAD  # octets that it may still send
         self._in_body = False
+        self.begun = False
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._lost = False
@@ -93,13 +94,9 @@ class WebConnection(asyncio.Transport):
             raise self._too_much("more bytes of TLS than any answer needs")
         return octets
 
-    @property
-    def begun(self) -> bool:
-        return self._task is not None
-
     def begin(self, protocol: ResponseHandler) -> None:
         """Pass on to aiohttp what comes from now on."""
-        self._protocol = protocol
+        self._protocol, self.begun = protocol, True
         protocol.connection_made(self)
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -128,6 +125,7 @@ class WebConnection(asyncio.Transport):
                     await self._writer.wait_closed()
         finally:
             self._writer.transport.abort()
+            self._task = None  # how it ended leads back to us: a circle, which only the garbage collector would find
 
     async def _run(self) -> None:
         fault: OSError | None = None

@@ -7,12 +7,14 @@ import io
 import json
 import logging
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
 from exporter import __main__ as command
-from exporter.cli import check, logs, serve
+from exporter.cli import check, logs
 from exporter.cli.arguments import parser
+from exporter.cli.garbage import no_collections, short_collections
 from exporter.config import load
 from tests.support.configuration import CATALOGUE
 from tests.support.refusals import POSTFIX
@@ -158,23 +160,36 @@ def test_log_lines_are_one_line_whatever_a_peer_said() -> None:
 
 
 def test_no_collection_of_all_that_a_fleet_holds_stops_the_loop() -> None:
-    """It would take a second; what is held is many small objects, and makes a collector think that it must."""
-    seen: list[int] = []
+    """It would take a second. So it walks only what has come since the last one."""
+    walked: list[int] = []
 
     def note(phase: str, told: dict[str, int]) -> None:
-        seen.append(told["generation"])
+        if (phase, told["generation"]) == ("start", 2):
+            walked.append(sum(len(gc.get_objects(generation)) for generation in range(3)))
 
-    before, held = gc.get_threshold(), []
-    try:
-        gc.set_threshold(700, 10, 10)
-        serve.seldom_collect_all()
-        gc.callbacks.append(note)
-        held = [[number] for number in range(700_000)]
-    finally:
-        gc.callbacks.remove(note)
-        gc.set_threshold(*before)
+    with no_collections():
+        pass  # as after the start
+    with short_collections():
+        gc.callbacks.insert(0, note)
+        try:
+            held = [[number] for number in range(700_000)]
+        finally:
+            gc.callbacks.remove(note)
     assert len(held) == 700_000
-    assert set(seen) == {0, 1}, "the young are still looked through"
+    assert len(walked) >= 3
+    assert max(walked) < 200_000
+    assert not any(it.__name__ == "_set_aside" for it in gc.callbacks), "the end puts all back"
+
+
+def test_a_circle_that_came_since_the_last_collection_of_everything_is_found() -> None:
+    class Circle:
+        def __init__(self) -> None:
+            self.me = self
+
+    with short_collections():
+        lost = [ref(Circle()) for _ in range(3)]
+        gc.collect()
+    assert [it() for it in lost] == [None] * 3
 
 
 CONFIG = """
