@@ -17,7 +17,7 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain, islice, takewhile
+from itertools import takewhile
 
 from exporter.check_state import CheckState, Key
 from exporter.clock import Clock
@@ -34,6 +34,7 @@ class _OfCheck:
         self.unordered: dict[str, float] = {}
         self.came: dict[str, float] = {}  # targets that have never run, the oldest first
         self._latest = float("-inf")  # time in `ran`
+        self._floor = float("inf")  # no time in `unordered` is earlier
 
     def __bool__(self) -> bool:
         return bool(self.ran or self.unordered or self.came)
@@ -46,15 +47,20 @@ class _OfCheck:
         self.remove(target)
         if at < self._latest:
             self.unordered[target] = at
+            self._floor = min(self._floor, at)
         else:
             self.ran[target] = self._latest = at
 
     def overdue(self, limit: float) -> int:
-        in_order = (takewhile(limit.__gt__, times.values()) for times in (self.ran, self.came))
-        return sum(map(limit.__gt__, self.unordered.values())) + sum(1 for times in in_order for _ in times)
+        count = sum(1 for times in (self.ran, self.came) for _ in takewhile(limit.__gt__, times.values()))
+        if limit <= self._floor:
+            return count
+        self._floor = min(self.unordered.values(), default=float("inf"))
+        return count + sum(map(limit.__gt__, self.unordered.values()))
 
     def oldest(self) -> float | None:
-        return min(chain(islice(self.ran.values(), 1), self.unordered.values()), default=None)
+        firsts = (next(iter(self.ran.values()), None), min(self.unordered.values(), default=None))
+        return min((it for it in firsts if it is not None), default=None)
 
 
 class Lateness:
