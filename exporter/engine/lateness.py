@@ -34,33 +34,38 @@ class _OfCheck:
         self.unordered: dict[str, float] = {}
         self.came: dict[str, float] = {}  # targets that have never run, the oldest first
         self._latest = float("-inf")  # time in `ran`
-        self._floor = float("inf")  # no time in `unordered` is earlier
+        self._least = float("inf")  # time in `unordered`, or an earlier one
+        self._gone = False  # is it perhaps an earlier one?
 
     def __bool__(self) -> bool:
         return bool(self.ran or self.unordered or self.came)
 
     def remove(self, target: str) -> None:
-        for times in (self.ran, self.unordered, self.came):
-            times.pop(target, None)
+        self.ran.pop(target, None)
+        self.came.pop(target, None)
+        self._gone |= self.unordered.pop(target, None) == self._least
 
     def put(self, target: str, at: float) -> None:
         self.remove(target)
         if at < self._latest:
             self.unordered[target] = at
-            self._floor = min(self._floor, at)
+            self._least = min(self._least, at)
         else:
             self.ran[target] = self._latest = at
 
     def overdue(self, limit: float) -> int:
         count = sum(1 for times in (self.ran, self.came) for _ in takewhile(limit.__gt__, times.values()))
-        if limit <= self._floor:
-            return count
-        self._floor = min(self.unordered.values(), default=float("inf"))
-        return count + sum(map(limit.__gt__, self.unordered.values()))
+        return count + sum(map(limit.__gt__, self.unordered.values())) if self._earliest() < limit else count
 
     def oldest(self) -> float | None:
-        firsts = (next(iter(self.ran.values()), None), min(self.unordered.values(), default=None))
-        return min((it for it in firsts if it is not None), default=None)
+        at = min(self._earliest(), next(iter(self.ran.values()), float("inf")))
+        return at if at < float("inf") else None
+
+    def _earliest(self) -> float:
+        """Of `unordered`. To look at all of them takes time, so that is done when the first one has gone."""
+        if self._gone:
+            self._least, self._gone = min(self.unordered.values(), default=float("inf")), False
+        return self._least
 
 
 class Lateness:
