@@ -99,6 +99,7 @@ class Daemon:
         self._security = security or WebSecurity(clock)
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[list[str]]] = set()
+        self._catching_up: tuple[asyncio.Task[None], ...] = ()
         self._next_reload: asyncio.Task[list[str]] | None = None  # waits for the one that goes on
         self._retired = RetiredClients()
         self._reload_problems: list[str] = []
@@ -154,7 +155,7 @@ class Daemon:
         """Wait DRAIN seconds for the runs, cancel the rest, and write what is queued."""
         await self.web.stop()
         await self.schedule.drain(DRAIN)
-        rest = (*self._retired.tasks, *self.clock_steps.tasks, *self._reloads)
+        rest = (*self._retired.tasks, *self.clock_steps.tasks, *self._reloads, *self._catching_up)
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
@@ -227,6 +228,7 @@ class Daemon:
 
     async def _swap(self, settings: Settings) -> None:
         """Put the new configuration in force. Nothing here can fail."""
+        await self.exposition.catch_up()  # what it says now is shown meanwhile
         clients, before = self._clients, self._settings
         if clients is None or before is None or sees_differently(before, settings):
             if clients is not None:
@@ -244,6 +246,7 @@ class Daemon:
         await self._apply(settings, anew=anew)
         self._blocklists.keep_only(settings.blocklists, looked_up(settings.targets))
         self.exposition.totals.release()
+        self._catching_up = (asyncio.get_running_loop().create_task(self.exposition.catch_up()),)
         self._own.config_hash = settings.digest
         self._own.reload_ok, self._own.reload_time = True, self._clock.wall()
         self._reload_problems = []
@@ -305,7 +308,7 @@ class Daemon:
         if news and state.again:  # a second look that was due before the restart
             self.schedule.look_again(state.key, state.again - now)
         if news or anew:
-            self.exposition.put(state)
+            self.exposition.owe(state)
         return state.key
 
     def _remove(self, key: Key) -> None:

@@ -17,7 +17,7 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain, islice, takewhile
+from itertools import takewhile
 
 from exporter.check_state import CheckState, Key
 from exporter.clock import Clock
@@ -34,27 +34,38 @@ class _OfCheck:
         self.unordered: dict[str, float] = {}
         self.came: dict[str, float] = {}  # targets that have never run, the oldest first
         self._latest = float("-inf")  # time in `ran`
+        self._least = float("inf")  # time in `unordered`, or an earlier one
+        self._gone = False  # is it perhaps an earlier one?
 
     def __bool__(self) -> bool:
         return bool(self.ran or self.unordered or self.came)
 
     def remove(self, target: str) -> None:
-        for times in (self.ran, self.unordered, self.came):
-            times.pop(target, None)
+        self.ran.pop(target, None)
+        self.came.pop(target, None)
+        self._gone |= self.unordered.pop(target, None) == self._least
 
     def put(self, target: str, at: float) -> None:
         self.remove(target)
         if at < self._latest:
             self.unordered[target] = at
+            self._least = min(self._least, at)
         else:
             self.ran[target] = self._latest = at
 
     def overdue(self, limit: float) -> int:
-        in_order = (takewhile(limit.__gt__, times.values()) for times in (self.ran, self.came))
-        return sum(map(limit.__gt__, self.unordered.values())) + sum(1 for times in in_order for _ in times)
+        count = sum(1 for times in (self.ran, self.came) for _ in takewhile(limit.__gt__, times.values()))
+        return count + sum(map(limit.__gt__, self.unordered.values())) if self._earliest() < limit else count
 
     def oldest(self) -> float | None:
-        return min(chain(islice(self.ran.values(), 1), self.unordered.values()), default=None)
+        at = min(self._earliest(), next(iter(self.ran.values()), float("inf")))
+        return at if at < float("inf") else None
+
+    def _earliest(self) -> float:
+        """Of `unordered`. To look at all of them takes time, so that is done when the first one has gone."""
+        if self._gone:
+            self._least, self._gone = min(self.unordered.values(), default=float("inf")), False
+        return self._least
 
 
 class Lateness:

@@ -35,31 +35,38 @@ _NOTHING = bytes(_DIGEST)
 
 
 class Passage:
-    """The lines of one block in one family; or any other octets of a scrape."""
+    """The lines of one block in one family; or any other octets of a scrape. `size` is how many octets they are."""
 
-    __slots__ = ("_base", "_changes", "_plain", "deflated", "lengths", "size")
+    __slots__ = ("_base", "_changes", "_lengths", "_plain", "deflated", "size")
 
-    def __init__(self, plain: bytes = b"", lengths: array[int] | None = None) -> None:
-        """`lengths` are the octets of each key's lines, by place."""
+    def __init__(self, plain: bytes = b"", places: int = 1) -> None:
         self._plain: bytes | None = plain
-        self.lengths = lengths if lengths is not None else array("I", [len(plain)])
+        self._lengths: array[int] | None = array("I", [len(plain)] * places)  # octets, by place
         self._base: Passage | None = None  # with the changes it gives the octets, if nobody has put them together yet
         self._changes: Mapping[int, bytes] = {}
         self.deflated: Deflated | None = None
         self.size = len(plain)
 
-    def changed(self, changes: Mapping[int, bytes]) -> Passage:
-        """Other lines at these places."""
+    @property
+    def lengths(self) -> array[int]:
+        """How many octets the lines of each key are, by place."""
+        if self._lengths is None:
+            assert self._base is not None  # noqa: S101  (without lengths, it is a base with changes)
+            lengths = self._lengths = self._base.lengths[:]
+            for place, text in self._changes.items():
+                lengths[place] = len(text)
+        return self._lengths
+
+    def changed(self, changes: Mapping[int, bytes], size: int) -> Passage:
+        """Other lines at these places. This takes no time, as it only notes it; `size` is what then comes out."""
+        if self._base is not None and len(self._changes) * WAITING >= len(self.lengths):
+            self.plain()
         made = Passage()
-        made._plain = None
+        made._plain, made._lengths, made.size = None, None, size
         if self._base is None:
             made._base, made._changes = self, changes
         else:
             made._base, made._changes = self._base, {**self._changes, **changes}
-        made.lengths, made.size = self.lengths[:], self.size
-        for place, text in changes.items():
-            made.size += len(text) - made.lengths[place]
-            made.lengths[place] = len(text)
         return made
 
     def plain(self) -> bytes:
@@ -69,7 +76,7 @@ class Passage:
         if self.deflated is not None:
             return inflated(self.deflated)
         assert self._base is not None  # noqa: S101  (plain octets, deflated ones, or a base: one of them is there)
-        before, ends = self._base.plain(), [0, *accumulate(self._base.lengths)]
+        before, ends, _ = self._base.plain(), [0, *accumulate(self._base.lengths)], self.lengths
         spliced: list[bytes] = []
         done = 0
         for place in sorted(self._changes):
@@ -91,17 +98,18 @@ class Passage:
 class _Block:
     """Places for keys of one group."""
 
-    __slots__ = ("counts", "digests", "passages", "size", "waiting")
+    __slots__ = ("counts", "digests", "passages", "size", "sizes", "waiting")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.counts = array("I", [0]) * size  # lines, by place
         self.digests = bytearray(_DIGEST * size)
         self.passages: dict[str, Passage] = {}  # by family
+        self.sizes: dict[str, int] = {}  # octets by family, with those that wait
         self.waiting: dict[str, dict[int, bytes]] = {}  # by family: what else is to stand at these places
 
     def write(self, place: int, texts: Mapping[str, bytes], count: int, digest: bytes) -> None:
-        for family in {*self.passages, *self.waiting}.difference(texts):
+        for family in self.sizes.keys() - texts.keys():
             if self._length(family, place):
                 self._change(family, place, b"")
         for family, text in texts.items():
@@ -113,12 +121,13 @@ class _Block:
         return self.digests[_DIGEST * place : _DIGEST * (place + 1)] == digest
 
     def _length(self, family: str, place: int) -> int:
-        waiting = self.waiting.get(family, {}).get(place)
-        if waiting is not None:
-            return len(waiting)
+        waiting = self.waiting.get(family)
+        if waiting is not None and place in waiting:
+            return len(waiting[place])
         return self.passages[family].lengths[place] if family in self.passages else 0
 
     def _change(self, family: str, place: int, text: bytes) -> None:
+        self.sizes[family] = self.sizes.get(family, 0) + len(text) - self._length(family, place)
         waiting = self.waiting.setdefault(family, {})
         waiting[place] = text
         if len(waiting) * WAITING >= self.size:
@@ -128,12 +137,12 @@ class _Block:
 
     def take_in(self, family: str) -> None:
         """What waits becomes lines."""
-        before = self.passages.get(family) or Passage(lengths=array("I", [0]) * self.size)
-        made = before.changed(self.waiting.pop(family))
-        if made.size:
-            self.passages[family] = made
+        waiting, size = self.waiting.pop(family), self.sizes[family]
+        if size:
+            self.passages[family] = (self.passages.get(family) or Passage(places=self.size)).changed(waiting, size)
         else:
             self.passages.pop(family, None)
+            del self.sizes[family]
 
 
 class _Group:

@@ -15,6 +15,7 @@ The rules:
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
@@ -55,6 +56,7 @@ from exporter.views.scrape import Scrape
 from exporter.views.totals import Totals
 
 CHANGES_SHOWN = 30 * 86400.0  # seconds for which the change of a record is exposed
+SLICE = 25  # pairs whose lines are written before the loop may do other work
 EXPIRIES = 500  # pairs whose series change because time has passed, in one scrape
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _WORSE = [Severity.INFO, Severity.WARNING, Severity.CRITICAL]
@@ -158,6 +160,7 @@ class Exposition:
         self._blocks = Blocks()
         self._texts = _texts(catalogue)
         self._dropped: dict[Key, int] = {}  # series that were left out
+        self._owed: dict[Key, CheckState] = {}  # whose lines are still to be written
         self._expiries = Earliest()  # when lines of a state change because time has passed
         self._expiring: dict[Key, CheckState] = {}
         self._registry = CollectorRegistry()
@@ -194,6 +197,7 @@ class Exposition:
     def put(self, state: CheckState) -> None:
         """Replace the lines of this state. They keep their place, so scrapes keep their order."""
         now, key = self._clock.wall(), state.key
+        self._owed.pop(key, None)
         self.totals.put(state, self.policy, now)
         self.lateness.put(state)
         self._write(key, lines(state, self.policy, now))
@@ -209,8 +213,23 @@ class Exposition:
         While it is in doubt, the time of its last conclusive run stays. So no line has a time that each run moves.
         """
         self.lateness.put(state)
-        if state.key in self._expiring:
-            self._expiring[state.key] = state
+        for held in (self._expiring, self._owed):
+            if state.key in held:
+                held[state.key] = state
+
+    def owe(self, state: CheckState) -> None:
+        """Replace the lines of this state soon: before the next scrape, and meanwhile as `catch_up` gets to it."""
+        self._owed[state.key] = state
+
+    async def catch_up(self) -> None:
+        """Write all lines that are owed, and let the loop do other work between them."""
+        while self._owed:
+            self._write_owed(SLICE)
+            await asyncio.sleep(0)
+
+    def _write_owed(self, most: int) -> None:
+        for state in list(islice(self._owed.values(), most)):
+            self.put(state)
 
     def _keeps(self, key: Key) -> None:
         self._expiries.remove(key)
@@ -223,6 +242,7 @@ class Exposition:
 
     def remove(self, key: Key) -> None:
         """Remove the lines of a state (its key), or of an info series (its family and target key)."""
+        self._owed.pop(key, None)
         self._write(key, ())
         self._keeps(key)
         self.totals.remove(key)
@@ -245,8 +265,10 @@ class Exposition:
     def scrape(self, accept: str = "", names: frozenset[str] = frozenset()) -> Scrape:
         """What a scrape gets that begins now; `names` restricts it to these families (`name[]`).
 
-        The content is fixed when this returns, even if it is read slowly.
+        The content is fixed when this returns, even if it is read slowly. Lines that are owed are written first: who
+        shares a loop lets them catch up before.
         """
+        self._write_owed(len(self._owed))
         due = self._expiries.take_before(math.nextafter(self._clock.wall(), math.inf))
         for key, _ in list(islice(due, EXPIRIES)):  # the others with the next scrape: the loop has other work
             self.put(self._expiring[key])

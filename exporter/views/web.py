@@ -189,6 +189,7 @@ class Web:
         return response
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        await self._views.exposition.catch_up()
         names = frozenset(request.query.getall("name[]", []))
         scrape = self._views.exposition.scrape(request.headers.get("Accept", ""), names)
         response = web.StreamResponse(headers={**SAFE_HEADERS, "Content-Type": scrape.content_type})

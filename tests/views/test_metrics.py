@@ -12,8 +12,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.check_state import CheckState, FindingPolicy
+from exporter.engine import catalogue
 from exporter.engine.catalogue import Catalogue, CatalogueEntry
-from exporter.engine.families import ACCEPTED_UNTIL
+from exporter.engine.families import ACCEPTED_UNTIL, INFO, SENDER
 from exporter.facts import Reason, Severity
 from exporter.model import Acceptance
 from exporter.views.metrics import Exposition, sample
@@ -207,3 +208,20 @@ def test_no_label_value_can_break_the_exposition(hostile: str) -> None:
 @pytest.mark.parametrize(("value", "written"), [(1, "1"), (0.25, "0.25"), (1.78e9, "1780000000"), (1e300, "1e+300")])
 def test_numbers_are_written_plainly(value: float, written: str) -> None:
     assert sample("x", (), value) == f"x {written}\n".encode()
+
+
+def test_a_relation_that_was_left_out_counts_as_such_until_it_leaves() -> None:
+    """A reload removes the relations that it did not write again."""
+    shown = exposition(limit=0)
+    shown.relate(SENDER, EXAMPLE, ("helo", "mail.example.com"))
+    assert (shown.series, shown.dropped) == (0, 1)
+    (key,) = shown.relations()
+    shown.remove(key)
+    assert (shown.relations(), shown.dropped) == (set(), 0)
+
+
+def test_texts_for_notifications_can_be_left_out() -> None:
+    less = Exposition(catalogue.load(), FakeClock(), 1000, OwnHealth)
+    assert b"\ndeliverability_finding_info{" in whole(less)
+    less.denied = frozenset({INFO})
+    assert b"deliverability_finding_info" not in whole(less)

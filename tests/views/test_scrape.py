@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from exporter.check_state import CheckState, Key
 from exporter.views.blocks import WAITING, Blocks, Passage
 from exporter.views.gzip_parts import START, Checksum, deflated, inflated
-from exporter.views.metrics import Exposition
+from exporter.views.metrics import SLICE, Exposition
 from exporter.views.own_metrics import OwnHealth
 from exporter.views.scrape import PIECE
 from tests.support.checks import EXAMPLE, SAMPLE, SIZE, outcome
@@ -256,3 +256,35 @@ async def test_who_hangs_up_ends_the_scrape() -> None:
         with pytest.raises(ConnectionResetError):
             await shown.scrape().write(write, gzip=compressed)
     assert targets(unpacked(await read(shown, compressed=True), compressed=True))
+
+
+async def test_lines_that_are_owed_are_there_at_the_next_scrape_and_in_slices() -> None:
+    shown, beats = Exposition(CATALOGUE, FakeClock(), 10**6, OwnHealth), 0
+    for number in range(200):
+        shown.owe(state(number))
+    shown.put(state(1, size=2))  # a run has ended meanwhile
+    shown.owe(replace(state(2), last_run=5.0))
+    shown.ran(replace(state(2), last_run=6.0))  # and one that says the same
+    shown.remove(state(3).key)
+    assert shown.series < 20
+
+    async def work() -> None:
+        nonlocal beats
+        while True:
+            beats += 1
+            await asyncio.sleep(0)
+
+    working = asyncio.create_task(work())
+    await asyncio.gather(shown.catch_up(), shown.catch_up())
+    working.cancel()
+    assert beats >= 200 / SLICE / 2
+    put = Exposition(CATALOGUE, FakeClock(), 10**6, OwnHealth)
+    for number in range(200):
+        put.put(state(number, size=2 if number == 1 else 1))
+    put.put(replace(state(2), last_run=6.0))
+    put.remove(state(3).key)
+    told, wanted = (targets(b"".join(it.render()[0])).splitlines() for it in (shown, put))
+    assert sorted(told) == sorted(wanted)
+    assert shown.lateness.oldest() == put.lateness.oldest()
+    shown.owe(state(7, size=9))
+    assert b'domain="d7.example",team="' + b"t" * 250 + b'"} 9\n' in b"".join(shown.render()[0])
