@@ -152,7 +152,8 @@ class CheckState:
     @property
     def changed(self) -> float:
         """When one of its records last changed; 0 if none has changed since it was first seen."""
-        return max((it.changes[0].at for it in self.records if it.changes), default=0.0)
+        times = [it.changes[0].at for it in self.records if it.changes]
+        return max(times) if times else 0.0
 
     def effective(self, policy: FindingPolicy, now: float) -> tuple[EffectiveFinding, ...]:
         if not self.findings:
@@ -173,7 +174,7 @@ class CheckState:
 
     def ok(self, policy: FindingPolicy, now: float) -> bool | None:
         """The last conclusive verdict; None until there is one."""
-        if any(j.fails for j in self.effective(policy, now)):
+        if self.findings and any(j.fails for j in self.effective(policy, now)):
             return False
         return True if self.last_conclusive else None
 
@@ -306,6 +307,8 @@ class CheckState:
 
     def next_look(self, policy: FindingPolicy) -> float | None:
         """In how many seconds another look is due, because what counts is neither confirmed nor over. None: no need."""
+        if not self.findings:
+            return None
         waits = (it.next_look(self.looks) for it in self.findings if policy.counts(it.finding))
         return min((wait for wait in waits if wait is not None), default=None)
 

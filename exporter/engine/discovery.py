@@ -46,14 +46,16 @@ class FoundTargets:
         finder, before = self._leads.get(state.key, (state.target, {}))
         if (finder is state.target or finder == state.target) and before == now:
             return Changes([], [])
+        told = {key: self._found[key].target for key in before | now if key in self._found}
         self._leads[state.key] = state.target, now
         for key in before:
             self._found[key].part(finder)
         for key, target in now.items():
             self._found.setdefault(key, _Found(target)).join(state.target)
         touched = [key for key in before | now if key not in self._configured]
-        added = [self._found[key].target for key in touched if self._found[key].finders]
-        removed = [self._found[key].target for key in touched if not self._found[key].finders]
+        found = {key: self._found[key] for key in touched}
+        added = [it.target for key, it in found.items() if it.finders and it.target is not told.get(key)]
+        removed = [it.target for it in found.values() if not it.finders]
         for key in before.keys() - now.keys():
             if not self._found[key].finders:
                 del self._found[key]
@@ -72,14 +74,15 @@ class _Found:
 
     def __init__(self, target: Target) -> None:
         self.finders: dict[str, Target] = {}
-        self._target = target
+        self._target = self._made = target
         self._labels: Counter[tuple[str, str]] = Counter()
         self._off: Counter[str] = Counter()
 
     def join(self, finder: Target) -> None:
         self.finders[finder.key] = finder
-        self._labels.update(finder.labels)
-        self._off.update(finder.off)
+        if finder.labels or finder.off:
+            self._labels.update(finder.labels)
+            self._off.update(finder.off)
 
     def part(self, finder: Target) -> None:
         self.finders.pop(finder.key, None)
@@ -91,7 +94,10 @@ class _Found:
 
     @property
     def target(self) -> Target:
+        """The same object as before if nothing of it has changed."""
         count, any_one = len(self.finders), next(iter(self.finders.values()), self._target)
         labels: Labels = tuple(sorted(pair for pair in any_one.labels if self._labels[pair] == count))
         off = frozenset(check for check in any_one.off if self._off[check] == count)
-        return replace(self._target, labels=labels, off=off)
+        if (self._made.labels, self._made.off) != (labels, off):
+            self._made = replace(self._target, labels=labels, off=off)
+        return self._made

@@ -32,6 +32,16 @@ def test_a_host_of_many_domains_is_one_target_and_goes_with_the_last_of_them() -
     assert names(hosts.all) == ["other.example"]
 
 
+def test_a_domain_more_with_the_same_labels_is_no_news_of_a_host() -> None:
+    hosts = FoundTargets(())
+    hosts.learn(mx("a.example", "mx.example", labels=(("team", "x"),)))
+    assert hosts.learn(mx("b.example", "mx.example", labels=(("team", "x"),))) == ([], [])
+    assert names(hosts.learn(mx("b.example", "mx.example", "mx2.example", labels=(("team", "x"),))).added) == [
+        "mx2.example"
+    ]
+    assert hosts.learn(mx("a.example")) == ([], [])
+
+
 def test_it_knows_which_domains_lead_to_a_host() -> None:
     hosts = FoundTargets(())
     for held in (mx("a.example", "mx.example", "other.example"), mx("b.example", "other.example"), mx("c.example")):
