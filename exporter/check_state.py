@@ -23,7 +23,8 @@ All objects here are immutable, so a reader always sees the state of one moment.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from typing import TypeAlias
 
 from exporter.confirmation import ActiveFinding, EndedFinding, Looks
@@ -265,16 +266,21 @@ class CheckState:
 
     def again_after(self, outcome: Outcome) -> CheckState:
         """The state after the outcome of the latest run held again. The evidence stays that of the latest run."""
-        if self.settled:
-            at = outcome.started + outcome.duration
-            return replace(self, last_run=at, last_conclusive=at)
-        return replace(self.after(outcome), latest=self.latest, latest_trouble=self.latest_trouble)
+        stood = self.stood(outcome.started + outcome.duration)
+        return stood or replace(self.after(outcome), latest=self.latest, latest_trouble=self.latest_trouble)
 
-    @property
-    def settled(self) -> bool:
-        """Would the outcome of its latest run, if it held again, change nothing but the times of runs?"""
-        waits = self.findings or self.ended or self.missed or self.doubt or self.again
-        return not waits and not any(it.news for it in self.records)
+    def stood(self, at: float) -> CheckState | None:
+        """The same, if then only times have changed: then nothing waits for another look, and nobody gets news.
+
+        None: something else may change, too.
+        """
+        waits = self.doubt or self.ended or self.missed or self.again
+        if waits or not all(it.stands for it in self.findings) or any(it.news for it in self.records):
+            return None
+        check, target, findings, samples, doubt, _, _, *rest = _FIELDS(self)
+        if findings:
+            findings = tuple([it.seen(at, self.looks) for it in findings])
+        return CheckState(check, target, findings, samples, doubt, at, at, *rest)
 
     def tells_as(self, before: CheckState) -> bool:
         """Has nothing changed since then but the times of runs and looks? While it is in doubt, each may matter."""
@@ -351,6 +357,9 @@ class CheckState:
             for record in outcome.records
         }
         return tuple((known | seen if outcome.doubts else seen).values())
+
+
+_FIELDS = attrgetter(*(it.name for it in fields(CheckState)))  # in their order
 
 
 def _seen(
