@@ -135,6 +135,7 @@ class CheckState:
     doubt: Doubt | None = PENDING  # of the latest run
     last_run: float = 0.0
     last_conclusive: float = 0.0
+    repeated: int = 0  # runs since the latest that was evaluated: DNS gave the same answers, so its result held
     latest: PastRun | None = None
     latest_trouble: PastRun | None = None  # the latest run that did not pass, kept when later ones do
     records: tuple[RecordHistory, ...] = ()
@@ -255,6 +256,7 @@ class CheckState:
             doubt=outcome.doubt,
             last_run=at,
             last_conclusive=self.last_conclusive if outcome.doubts else at,
+            repeated=0,
             latest=ran,
             latest_trouble=self.latest_trouble if outcome.verdict is Verdict.PASS else ran,
             records=self._recorded(outcome, at),
@@ -267,7 +269,10 @@ class CheckState:
     def again_after(self, outcome: Outcome) -> CheckState:
         """The state after the outcome of the latest run held again. The evidence stays that of the latest run."""
         stood = self.stood(outcome.started + outcome.duration)
-        return stood or replace(self.after(outcome), latest=self.latest, latest_trouble=self.latest_trouble)
+        if stood:
+            return stood
+        again, repeated = self.after(outcome), self.repeated + 1
+        return replace(again, latest=self.latest, latest_trouble=self.latest_trouble, repeated=repeated)
 
     def stood(self, at: float) -> CheckState | None:
         """The same, if then only times have changed: then nothing waits for another look, and nobody gets news.
@@ -277,10 +282,10 @@ class CheckState:
         waits = self.doubt or self.ended or self.missed or self.again
         if waits or not all(it.stands for it in self.findings) or any(it.news for it in self.records):
             return None
-        check, target, findings, samples, doubt, _, _, *rest = _FIELDS(self)
+        check, target, findings, samples, doubt, _, _, repeated, *rest = _FIELDS(self)
         if findings:
             findings = tuple([it.seen(at, self.looks) for it in findings])
-        return CheckState(check, target, findings, samples, doubt, at, at, *rest)
+        return CheckState(check, target, findings, samples, doubt, at, at, repeated + 1, *rest)
 
     def tells_as(self, before: CheckState) -> bool:
         """Has nothing changed since then but the times of runs and looks? While it is in doubt, each may matter."""
@@ -312,6 +317,8 @@ class CheckState:
 
     def next_look(self, policy: FindingPolicy) -> float | None:
         """In how many seconds another look is due, because what counts is neither confirmed nor over. None: no need."""
+        if not self.findings:
+            return None
         waits = (it.next_look(self.looks) for it in self.findings if policy.counts(it.finding))
         return min((wait for wait in waits if wait is not None), default=None)
 

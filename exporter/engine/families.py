@@ -68,6 +68,7 @@ OWN = tuple(  # of the exporter itself: views/own_metrics.py makes them
         "queue_length",
         "runs_skipped_total",
         "runs_total",
+        "runs_unchanged_total",
         "runs_unknown_total",
         "series",
         "series_dropped",
