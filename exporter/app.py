@@ -113,7 +113,7 @@ class Daemon:
         self.history = self._chronicle.history
         self.clock_steps = ClockSteps(self.store, self._departures, self.history, clock, self._changed)
         no_plan = Plan(catalogue, (), lambda _: False, self.store)
-        self._runs = Runs(self.store, no_plan, clock, self._own, self._chronicle, self._changed)
+        self._runs = Runs(self.store, no_plan, clock, self._own, self._chronicle, self._changed, self._stood)
         self.schedule = Schedule(self._runs.run, clock, on_jump=self.clock_steps.jumped)
         self._confirmations = Confirmations(
             self.store, self.schedule, catalogue, clock, self._changed, self._forget_answers
@@ -359,6 +359,13 @@ class Daemon:
         if not same:
             self._learn(state)
         self._saved_blocklists.save(self._state_file, every=1.0)
+
+    def _stood(self, state: CheckState) -> None:
+        """Take in that nothing of a pair has changed but times."""
+        self._chronicle.stood(state, self.exposition.policy)
+        self.exposition.ran(state)
+        if self._state_file:
+            self._state_file.save(state)
 
     @property
     def _current(self) -> Settings:

@@ -23,7 +23,8 @@ All objects here are immutable, so a reader always sees the state of one moment.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from typing import TypeAlias
 
 from exporter.confirmation import ActiveFinding, EndedFinding, Looks
@@ -134,6 +135,7 @@ class CheckState:
     doubt: Doubt | None = PENDING  # of the latest run
     last_run: float = 0.0
     last_conclusive: float = 0.0
+    repeated: int = 0  # runs since the latest that was evaluated: DNS gave the same answers, so its result held
     latest: PastRun | None = None
     latest_trouble: PastRun | None = None  # the latest run that did not pass, kept when later ones do
     records: tuple[RecordHistory, ...] = ()
@@ -255,6 +257,7 @@ class CheckState:
             doubt=outcome.doubt,
             last_run=at,
             last_conclusive=self.last_conclusive if outcome.doubts else at,
+            repeated=0,
             latest=ran,
             latest_trouble=self.latest_trouble if outcome.verdict is Verdict.PASS else ran,
             records=self._recorded(outcome, at),
@@ -266,16 +269,24 @@ class CheckState:
 
     def again_after(self, outcome: Outcome) -> CheckState:
         """The state after the outcome of the latest run held again. The evidence stays that of the latest run."""
-        if self.settled:
-            at = outcome.started + outcome.duration
-            return replace(self, last_run=at, last_conclusive=at)
-        return replace(self.after(outcome), latest=self.latest, latest_trouble=self.latest_trouble)
+        stood = self.stood(outcome.started + outcome.duration)
+        if stood:
+            return stood
+        again, repeated = self.after(outcome), self.repeated + 1
+        return replace(again, latest=self.latest, latest_trouble=self.latest_trouble, repeated=repeated)
 
-    @property
-    def settled(self) -> bool:
-        """Would the outcome of its latest run, if it held again, change nothing but the times of runs?"""
-        waits = self.findings or self.ended or self.missed or self.doubt or self.again
-        return not waits and not any(it.news for it in self.records)
+    def stood(self, at: float) -> CheckState | None:
+        """The same, if then only times have changed: then nothing waits for another look, and nobody gets news.
+
+        None: something else may change, too.
+        """
+        waits = self.doubt or self.ended or self.missed or self.again
+        if waits or not all(it.stands for it in self.findings) or any(it.news for it in self.records):
+            return None
+        check, target, findings, samples, doubt, _, _, repeated, *rest = _FIELDS(self)
+        if findings:
+            findings = tuple([it.seen(at, self.looks) for it in findings])
+        return CheckState(check, target, findings, samples, doubt, at, at, repeated + 1, *rest)
 
     def tells_as(self, before: CheckState) -> bool:
         """Has nothing changed since then but the times of runs and looks? While it is in doubt, each may matter."""
@@ -354,6 +365,9 @@ class CheckState:
             for record in outcome.records
         }
         return tuple((known | seen if outcome.doubts else seen).values())
+
+
+_FIELDS = attrgetter(*(it.name for it in fields(CheckState)))  # in their order
 
 
 def _seen(

@@ -144,6 +144,11 @@ class ActiveFinding:
             return None if self.turns else looks.after_good(self.good, self.looked - self.well)
         return None if self.confirmed else looks.after_bad(self.bad or 1)
 
+    @property
+    def stands(self) -> bool:
+        """Would another bad look change nothing but its time?"""
+        return self.confirmed and not self.good and self.bad >= LOOKS and not self.turns
+
     def stands_as(self, other: ActiveFinding) -> bool:
         """Is it the same, but for the times of the looks?"""
         return self is other or replace(self, looked=other.looked, well=other.well) == other
@@ -161,6 +166,8 @@ class ActiveFinding:
             return replace(self, good=0, well=0.0, looked=at, turns=(*self.turns, at)[-TURNS_KEPT:])
         if at - self.looked < looks.apart:
             return self.sure()
+        if self.stands:
+            return ActiveFinding(self.finding, self.since, True, self.bad, 0, at, self.well)
         return replace(self, bad=min(self.bad + 1, LOOKS), looked=at).sure()
 
     def not_seen(self, at: float, looks: Looks) -> ActiveFinding | None:

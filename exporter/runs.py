@@ -14,7 +14,7 @@ from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Plan
 from exporter.engine.schedule import Schedule
 from exporter.engine.store import Store
-from exporter.engine.unchanged import Unchanged
+from exporter.engine.unchanged import SameAgain, Unchanged
 from exporter.model import Check, Outcome, Target
 from exporter.views.own_metrics import OwnHealth
 
@@ -24,7 +24,8 @@ NEWS_PAUSE = 1.0  # seconds from a change of a result to the runs that read it
 class Runs:
     """The runs of the daemon. `clients` and `plan` are those of the configuration in force.
 
-    `changed` is called with each state after a run, and the one before it.
+    `changed` is called with each state after a run, and the one before it; `stood` with a state in which a run has
+    changed nothing but times.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Runs:
         own: OwnHealth,
         chronicle: Chronicle,
         changed: Callable[[CheckState, CheckState], None],
+        stood: Callable[[CheckState], None],
     ) -> None:
         self.clients: Clients | None = None
         self.plan = plan
@@ -44,6 +46,7 @@ class Runs:
         self._own = own
         self._chronicle = chronicle
         self._changed = changed
+        self._stood = stood
         self._schedule: Schedule
         self._actions: Actions
         self._confirmations: Confirmations
@@ -63,8 +66,8 @@ class Runs:
         past_cache = self._actions.looks_fresh(key) or self._unsettled(key)
         if not past_cache:
             same, differ = await self.unchanged.again(key, target, clients.dns, self._joins)
-            for outcome in same:
-                self._take(outcome, same=True)
+            for it in same:
+                self._again(it)
             for other in differ:
                 if other != key:
                     self._schedule.run_soon(other, 0.0)
@@ -83,17 +86,23 @@ class Runs:
         """May this pair be looked at now, together with another of its target?"""
         return not self._actions.wants_fresh(key) and not self._unsettled(key) and self._schedule.claim(key)
 
+    def _again(self, same: SameAgain) -> None:
+        """Take in that the outcome of the latest run holds again."""
+        if self._chronicle.tells_runs or not (state := self._store.stand(same.key, same.at)):
+            self._take(same.outcome, same=True)
+            return
+        self._own.count(same.of, same=same.took)
+        self._stood(state)
+
     def _take(self, outcome: Outcome, *, same: bool = False) -> None:
         """Keep the result. Whoever reads it or waits for it gets to know."""
-        self._own.count(outcome, same=same)
+        self._own.count(outcome, same=outcome.duration if same else None)
         self._chronicle.ran(outcome)
         before = self._store.get(outcome.check.id, outcome.target.key)
         state = self._store.record(outcome, same=same)
         if state is None or before is None:
             return
         self._changed(state, before)
-        if same and state.settled:
-            return  # and was before
         for wait in (outcome.again, state.next_look(self._confirmations.policy)):
             if wait is not None:
                 self._schedule.look_again(state.key, wait)

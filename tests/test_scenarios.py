@@ -69,8 +69,8 @@ def stands_again(state: CheckState, outcome: Outcome) -> None:
     for number in range(1, 5):
         later = replace(outcome, started=outcome.started + 100.0 * number)
         plain, again = state.after(later), state.again_after(later)
-        assert again == replace(plain, latest=state.latest, latest_trouble=state.latest_trouble)
-        assert state.settled <= again.tells_as(state)
+        assert again == replace(plain, latest=state.latest, latest_trouble=state.latest_trouble, repeated=1)
+        assert state.stood(outcome.started) is None or again.tells_as(state)
         state = plain
 
 

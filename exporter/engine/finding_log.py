@@ -73,9 +73,14 @@ class FindingLog:
         else:
             self._known.pop(state.key, None)
 
+    @property
+    def tells_runs(self) -> bool:
+        """Does somebody want to know of each run?"""
+        return log.isEnabledFor(logging.DEBUG)
+
     def ran(self, outcome: Outcome) -> None:
         """Tell that a run has ended."""
-        if not log.isEnabledFor(logging.DEBUG):
+        if not self.tells_runs:
             return
         fields = {
             "check": outcome.check.id,

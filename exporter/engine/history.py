@@ -116,6 +116,10 @@ class History:
         if state.records and state.changed > self._read.get(key, 0.0):
             self._read_records(state)
 
+    def begins(self, key: Key) -> bool:
+        """Is what it finds still what stood there before anybody looked?"""
+        return key in self._first
+
     def forget(self, key: Key) -> None:
         """Its pair has left."""
         for known in (self._first, self._read, self._standing):

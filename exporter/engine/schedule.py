@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 Key: TypeAlias = tuple[str, str]
 
 TICK = 1.0  # seconds between two looks at the clock
-ABOUT = 2.0  # seconds by which a run may be early, because another of its target is due
+ABOUT = 2.0  # seconds by which a run may be early, at most, because another of its target is due
 JUMP = 2.0  # seconds by which wall and monotonic time may drift apart between two looks
 RUNS_AT_ONCE = 32  # runs of one check at the same time
 MOST_RELEASED = 500  # pairs of one check in one tick; the others wait for the next tick
@@ -245,10 +245,10 @@ class Schedule:
         if entry.busy:
             entry.claimed = True
             return True
-        queue = self._queues[key[0]]
-        if entry.due > self._clock.monotonic() + ABOUT or key[1] in queue.running:
+        queue, about = self._queues[key[0]], min(ABOUT, entry.interval / 4)
+        if entry.due > self._clock.monotonic() + about or key[1] in queue.running:
             return False
-        queue.put(entry, self._on_grid(entry, entry.due + ABOUT))
+        queue.put(entry, self._on_grid(entry, entry.due + about))
         return True
 
     def look_again(self, key: Key, seconds: float) -> None:

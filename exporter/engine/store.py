@@ -61,6 +61,14 @@ class Store:
             after = replace(after, target=state.target)  # the newer target stays
         return self._put(key, state, after)
 
+    def stand(self, key: Key, at: float) -> CheckState | None:
+        """The latest outcome held again at that time. None if more than times may change, or if the pair has left."""
+        state = self._states.get(key)
+        stood = state and state.stood(at)
+        if stood:
+            self._states[key] = stood
+        return stood
+
     def confirm(self, key: Key, tested: float) -> CheckState | None:
         """Take in what only waited for the resolver's test, which began at `tested`. None if nothing did."""
         return self._replace(key, lambda state: state.confirmed(tested))

@@ -22,6 +22,7 @@ import logging
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from exporter.check_state import Key
 from exporter.clock import Clock
@@ -53,6 +54,19 @@ class _Kept:
         """Is all that it rests on the same, as far as is known? `now` is in unix seconds."""
         same = self.begin <= now < self.end and _together(self.answers) == self.digest
         return same and all(read.holds for read in self.reads)
+
+
+class SameAgain(NamedTuple):
+    """An outcome that holds again at that time (unix seconds), and how many seconds it took to know."""
+
+    key: Key
+    of: Outcome
+    at: float
+    took: float
+
+    @property
+    def outcome(self) -> Outcome:
+        return replace(self.of, started=self.at - self.took, duration=self.took)
 
 
 def _together(answers: Iterable[KnownAnswer]) -> int:
@@ -98,7 +112,7 @@ class Unchanged:
 
     async def again(
         self, key: Key, target: Target, resolver: Resolver, may: Callable[[Key], bool]
-    ) -> tuple[list[Outcome], list[Key]]:
+    ) -> tuple[list[SameAgain], list[Key]]:
         """The outcomes of this pair and others of its target that are the same again, and the keys of the rest.
 
         `may` says of another pair whether it is due, and takes its run upon us.
@@ -122,12 +136,12 @@ class Unchanged:
             self.forget(it)
         return [*same.values()], differ
 
-    async def _same(self, looked: dict[Key, _Kept], resolver: Resolver, since: float) -> dict[Key, Outcome]:
+    async def _same(self, looked: dict[Key, _Kept], resolver: Resolver, since: float) -> dict[Key, SameAgain]:
         asked = dict.fromkeys([answer for it in looked.values() for answer in it.answers])
         unknown, slowest = await self._answers.renew(asked, resolver)
         took, now = self._clock.monotonic() - since, self._clock.wall()
         return {
-            key: replace(it.outcome, started=now - took, duration=took)
+            key: SameAgain(key, it.outcome, now, took)
             for key, it in looked.items()
             if self._kept.get(key[1], {}).get(key[0]) is it
             and unknown.isdisjoint(it.answers)

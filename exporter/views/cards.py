@@ -63,6 +63,7 @@ class Card:
     last_run: float | None  # None: never
     last_conclusive: float | None
     evidence: RunEvidence | None
+    repeated: int  # later runs in which DNS gave the same answers as in that evidence
     earlier_trouble: RunEvidence | None  # of the latest run that did not pass, if later ones did
 
     @property
@@ -106,6 +107,7 @@ def card(state: CheckState, policy: FindingPolicy, now: float) -> Card:
         last_run=state.last_run or None,
         last_conclusive=state.last_conclusive or None,
         evidence=state.latest.opened() if state.latest else None,
+        repeated=state.repeated,
         earlier_trouble=trouble.opened() if trouble and trouble is not state.latest else None,
     )
 

@@ -65,16 +65,22 @@ class OwnHealth:
     web_refused: Mapping[str, int] = field(default_factory=dict)  # requests, by cause
     password_checks: int = 0
 
-    def count(self, outcome: Outcome, *, same: bool = False) -> None:
-        """Count a run that has ended, unless its check was switched off meanwhile. `same`: nothing was evaluated."""
+    def count(self, outcome: Outcome, *, same: float | None = None) -> None:
+        """Count a run that has ended, unless its check was switched off meanwhile.
+
+        `same`: nothing was evaluated, since the outcome of the latest run holds; it took so many seconds to know.
+        """
         check = outcome.check.id
         if check not in self.checks:
             return
         self.runs[check] += 1
-        self.unchanged[check] += same
         if outcome.doubt:
             self.unknown[check, outcome.doubt.reason] += 1
-        self._durations_of(check).observe(outcome.duration)
+        if same is None:
+            self._durations_of(check).observe(outcome.duration)
+        else:
+            self.unchanged[check] += 1
+            self._durations_of(check).observe(same)
 
     def begin(self, checks: frozenset[str]) -> None:
         """These checks run from now on. Their counters begin at 0, and keep what they have if they had begun."""
@@ -92,7 +98,9 @@ class OwnHealth:
                     self.unknown[check, reason] += 0
 
     def _durations_of(self, check: str) -> Histogram:
-        return self.durations.setdefault(check, Histogram(DURATION_BOUNDS))
+        if check not in self.durations:
+            self.durations[check] = Histogram(DURATION_BOUNDS)
+        return self.durations[check]
 
 
 class OwnFamily(NamedTuple):

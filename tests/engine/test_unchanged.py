@@ -148,12 +148,12 @@ class Exporter:
             if key in done:
                 continue
             same, differ = await self.unchanged.again(key, target, self.resolver, partial(_free, done))
-            done |= {(it.check.id, it.target.key) for it in same}
+            done |= {it.key for it in same}
             for it in same:
                 if quiet:
-                    assert facts(it) == facts((await self.plain(it.check, it.target, self.shadow))[0])
+                    assert facts(it.of) == facts((await self.plain(it.of.check, it.of.target, self.shadow))[0])
                 self.counts["same"] += 1
-                self.store.record(it, same=True)
+                self.store.record(it.outcome, same=True)
             if key in differ:
                 done.add(key)
                 await self.evaluate(CATALOGUE.checks[check_id], target)
@@ -303,7 +303,7 @@ def test_a_target_that_is_configured_otherwise_is_evaluated() -> None:
             same, differ = await ours.unchanged.again(("mx", EXAMPLE.key), target, ours.resolver, lambda _: True)
             assert (same, differ) == ([], [("mx", EXAMPLE.key)])
         same, differ = await ours.unchanged.again(("mx", EXAMPLE.key), replace(EXAMPLE), ours.resolver, lambda _: False)
-        assert [it.check.id for it in same] == ["mx"], "the same, loaded anew"
+        assert [it.key[0] for it in same] == ["mx"], "the same, loaded anew"
 
     still(story)
 

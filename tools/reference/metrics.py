@@ -188,6 +188,7 @@ def own(known: Catalogue) -> Iterator[tuple[str, ...]]:
         state_saved=1.0,
         checks=frozenset({""}),
         runs=Counter([""]),
+        unchanged=Counter([""]),
         unknown=Counter([("", "")]),
         durations={"": Histogram((1.0,))},
         budgets={"": 1.0},
