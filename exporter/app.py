@@ -23,6 +23,7 @@ from exporter.check_state import CheckState, Key
 from exporter.clients import Clients, OpenClients, RetiredClients, resolve_system_nameservers, sees_differently
 from exporter.clock import Clock
 from exporter.config import ConfigError, Settings, drops
+from exporter.config.coming import ComingSettings, coming
 from exporter.confirmation import Looks
 from exporter.engine.actions import Actions
 from exporter.engine.catalogue import Catalogue
@@ -30,10 +31,11 @@ from exporter.engine.chronicle import Chronicle
 from exporter.engine.clock_steps import ClockSteps
 from exporter.engine.confirmations import Confirmations, usual_looks
 from exporter.engine.departures import Departures
-from exporter.engine.plan import Pair, Plan, pairs
+from exporter.engine.plan import Pair, Plan
 from exporter.engine.relations import relations
 from exporter.engine.saved_blocklists import SavedBlocklists
 from exporter.engine.schedule import Job, Schedule
+from exporter.engine.slices import in_slices
 from exporter.engine.state_file import StateFile
 from exporter.engine.store import Store
 from exporter.facts import Reason
@@ -42,7 +44,6 @@ from exporter.model import Check
 from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.dnsbl.snapshot import readable
 from exporter.runs import Runs
-from exporter.targets import looked_up
 from exporter.views.banners import banners
 from exporter.views.metrics import Exposition
 from exporter.views.own_metrics import OwnHealth
@@ -54,7 +55,6 @@ from exporter.views.web import Web, WebContext
 log = logging.getLogger(__name__)
 
 MEMORY_ONLY = "History is lost on restart. Start with --storage.path to keep it."
-SLICE = 50  # targets added before the loop may do other work
 DRAIN = 1.0  # seconds that runs may take to end; with what the disk may take, the stop is over in less than 5
 
 
@@ -140,14 +140,14 @@ class Daemon:
     async def start(self, places: Sequence[Place]) -> None:
         """Load, restore, serve, schedule. If one of these fails, raise ConfigError or OSError that says what to do."""
         self._security.open()
-        settings = await self._read(thorough=True)
+        new = await self._read(thorough=True)
         if self._state_path:
             self._state_file = await StateFile.open(
                 self._state_path, self._catalogue, sift=readable, save_all=self._save_all, wall=self._clock.wall
             )
             for keeper in self._keepers:
                 keeper.open(self._state_file)
-        await self._swap(settings)
+        await self._swap(new)
         await self.web.start(places)
         self.schedule.start()
 
@@ -185,7 +185,7 @@ class Daemon:
             if self._state_file:
                 self._state_file.retry()  # whoever has made room says so with a reload
             try:
-                settings = await self._read()
+                new = await self._read()
             except (ConfigError, OSError) as error:
                 self._refuse(str(error).splitlines())
                 return self._reload_problems
@@ -193,11 +193,11 @@ class Daemon:
                 log.exception("the configuration could not be read")
                 self._refuse([f"a bug in the exporter: {type(error).__name__}; its log has the trace"])
                 return self._reload_problems
-            if not forced and (why := drops.refusal(self._current, settings)):
-                self._refuse([why])
+            if not forced and new.refusal:
+                self._refuse([new.refusal])
                 return self._reload_problems
-            await self._swap(settings)
-            log.info("configuration reloaded from %s", ", ".join(settings.files[:10]))
+            await self._swap(new)
+            log.info("configuration reloaded from %s", ", ".join(new.settings.files[:10]))
             self._told("READY=1", self.status)
             return []
 
@@ -220,16 +220,19 @@ class Daemon:
         """Whether a thread still reads the configuration, wanted or not."""
         return self._reader.busy
 
-    async def _read(self, *, thorough: bool = False) -> Settings:
+    async def _read(self, *, thorough: bool = False) -> ComingSettings:
         """Read the configuration in a thread, because a large file takes seconds, and another one never comes."""
-        return await self._reader.read(
-            lambda files: resolve_system_nameservers(self._load(files), files), thorough=thorough
-        )
 
-    async def _swap(self, settings: Settings) -> None:
+        def work(files: Files) -> ComingSettings:
+            settings = resolve_system_nameservers(self._load(files), files)
+            return coming(settings, self._settings, self._catalogue, self.store)
+
+        return await self._reader.read(work, thorough=thorough)
+
+    async def _swap(self, new: ComingSettings) -> None:
         """Put the new configuration in force. Nothing here can fail."""
         await self.exposition.catch_up()  # what it says now is shown meanwhile
-        clients, before = self._clients, self._settings
+        settings, clients, before = new.settings, self._clients, self._settings
         if clients is None or before is None or sees_differently(before, settings):
             if clients is not None:
                 self._retired.add(clients, max(it.timeout for it in self._catalogue.checks.values()))
@@ -243,8 +246,9 @@ class Daemon:
         self._own.begin(settings.running)
         if before is None and self._state_file and (saved := self._state_file.recall_blocklists()) is not None:
             self._blocklists.restore(saved)
-        await self._apply(settings, anew=anew)
-        self._blocklists.keep_only(settings.blocklists, looked_up(settings.targets))
+        await self._apply(new, anew=anew)
+        async for _ in in_slices(self._blocklists.keep_only(settings.blocklists, new.subjects), 1):
+            pass
         self.exposition.totals.release()
         self._catching_up = (asyncio.get_running_loop().create_task(self.exposition.catch_up()),)
         self._own.config_hash = settings.digest
@@ -253,35 +257,35 @@ class Daemon:
         for warning in settings.warnings:
             log.warning("%s", warning)
 
-    async def _apply(self, settings: Settings, *, anew: bool) -> None:
+    async def _apply(self, new: ComingSettings, *, anew: bool) -> None:
         """Schedule exactly these targets and those that their runs have found. `anew`: write all their series again.
 
         It works in slices, so that scrapes and runs continue meanwhile.
         """
-        left = self.store.keys()
-        gone = self.exposition.relations()
-        # in place first, because runs that end meanwhile must use it
-        plan = Plan(self._catalogue, settings.targets, settings.running.__contains__, self.store)
-        self._runs.plan = plan
-        for count, target in enumerate(settings.targets, 1):
+        left, gone = self.store.keys(), self.exposition.relations()
+        stay = frozenset[int]() if anew else new.unchanged
+        plan = self._runs.plan = new.plan  # in place first, because runs that end meanwhile must use it
+        async for target in in_slices(new.settings.targets):
             for family, about, more in relations(target):
-                self.exposition.relate(family, about, *more)
+                if id(target) not in stay:
+                    self.exposition.relate(family, about, *more)
                 gone.discard((family, about.key))
             for pair in plan.configured([target]):
-                key = self._add(pair, anew=anew)
+                key = pair[0].id, target.key
+                if id(target) not in stay or not self.store.get(*key):
+                    self._add(pair, anew=anew)
                 left.discard(key)
                 plan.learn(self.store[key])
-            if count % SLICE == 0:
-                await asyncio.sleep(0)
-        for key in left:  # a run of what leaves may have ended meanwhile, and have found hosts
-            if state := self.store.get(*key):
-                self._learn(replace(state, found=()))
-        for pair in pairs(self._catalogue, plan.found, settings.running.__contains__):
-            left.discard(self._add(pair, anew=anew))
-        for key in left:
-            self._remove(key)
+        async for found in in_slices(plan.found):
+            for pair in plan.found_pairs(found):
+                left.discard(self._add(pair, anew=anew))
+        async for key in in_slices(left):
+            if not any(check.id == key[0] for check, _ in plan.found_pairs(key[1])):  # a run may have found it again
+                if state := self.store.get(*key):  # or, before it leaves, others
+                    self._learn(replace(state, found=()))
+                self._remove(key)
         present = self.store.keys()
-        self._dropped = drops.warning(*self._departures.settle(present), settings.reload_drop)
+        self._dropped = drops.warning(*self._departures.settle(present), new.settings.reload_drop)
         known = present.union(self._departures)
         self.history.settle(known)
         self.actions.settle(known)

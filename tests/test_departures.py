@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from exporter import clients
-from exporter.app import SLICE, Daemon
+from exporter.app import Daemon
 from exporter.check_state import CheckState, Key, RecordHistory
 from exporter.checks.smtp_tls.connection import NO_STARTTLS
 from exporter.config import load
@@ -22,6 +22,7 @@ from exporter.engine import catalogue
 from exporter.engine.departures import DAY, Departures
 from exporter.engine.events import Kind
 from exporter.engine.families import FINDING, SINCE
+from exporter.engine.slices import SLICE
 from exporter.engine.state_file import StateFile
 from exporter.facts import Record
 from exporter.targets import Domain, MailHost

@@ -90,7 +90,7 @@ class Acknowledgements:
 
     def settle(self, known: set[str]) -> None:
         """A configuration is in force: targets with these keys are there, or have left lately. Those of others go."""
-        for key in self._of.keys() - known:
+        for key in [key for key in self._of if key not in known]:
             for finding in list(self._of[key]):
                 self.withdraw(key, finding)
         self._forget_expired(KEPT)  # a clock that is ahead for a moment takes nothing away

@@ -108,7 +108,8 @@ class Actions:
         return self.acknowledged.knows(key[1])
 
     def settle(self, known: set[Key]) -> None:
-        self.acknowledged.settle({target for _, target in known})
+        targets = {it.target for it in self.acknowledged}
+        self.acknowledged.settle(targets and targets.intersection(target for _, target in known))
 
     def save_all(self) -> None:
         self.acknowledged.save_all()

@@ -75,7 +75,8 @@ class Departures:
                 del self._kept[key]
                 self._write(key, None)
         saved, self._saved = self._saved, set()
-        return (gone & saved) - {target for _, target in present}, len(saved)
+        lost = gone & saved
+        return (lost - {target for _, target in present} if lost else lost), len(saved)
 
     def move(self, times: WrongTimes) -> None:
         """Correct times that a wrong clock gave."""

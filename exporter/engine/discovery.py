@@ -36,9 +36,13 @@ class FoundTargets:
         self._leads: dict[Key, tuple[Target, dict[str, Target]]] = {}
 
     @property
-    def all(self) -> list[Target]:
-        """The found targets that are not configured."""
-        return [found.target for key, found in self._found.items() if key not in self._configured]
+    def keys(self) -> list[str]:
+        """Of the found targets that are not configured."""
+        return [key for key in self._found if key not in self._configured]
+
+    def get(self, key: str) -> Target | None:
+        """The found target with that key; None if it is not found any more, or configured."""
+        return self._found[key].target if key in self._found and key not in self._configured else None
 
     def learn(self, state: CheckState) -> Changes:
         """Take in the state of one pair."""

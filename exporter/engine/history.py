@@ -131,7 +131,7 @@ class History:
 
     def settle(self, known: set[Key]) -> None:
         """A configuration is in force: these pairs are there, or have left lately. The events of others go."""
-        for key in self._of.keys() - known:
+        for key in [key for key in self._of if key not in known]:
             for number in list(self._of[key]):
                 self._drop(number)
 

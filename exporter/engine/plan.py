@@ -60,34 +60,46 @@ class Plan:
         self._enabled = enabled
         self._store = store
         self._found = FoundTargets(self._targets)
+        self._checks: dict[tuple[type[Target], frozenset[str]], tuple[Check, ...]] = {}  # of targets with these `off`
         self._finders = {check.id for check in catalogue.checks.values() if check.finds}
         self._readers: dict[str, list[Check]] = {}  # by the check that is read
         for check in catalogue.checks.values():
             for read in check.after:
                 self._readers.setdefault(read, []).append(check)
         self._see_death = {it.check.id for it in catalogue.entries if any(r.implies is Dead.DOMAIN for r in it.rules)}
-        self._resting: dict[str, set[str]] = {}  # by the key of a target, the keys of those that rest on it
+        self._resting: dict[str, list[str]] = {}  # by the key of a target, the keys of those that rest on it
         for target in self._targets:
             for other in target.rests_on:
-                self._resting.setdefault(other.key, set()).add(target.key)
+                self._resting.setdefault(other.key, []).append(target.key)
 
     @property
-    def found(self) -> list[Target]:
-        """Targets that are not configured."""
-        return self._found.all
+    def found(self) -> list[str]:
+        """The keys of targets that are not configured."""
+        return self._found.keys
+
+    def found_pairs(self, key: str) -> list[Pair]:
+        """The pairs of a target that is found now, and not configured."""
+        target = self._found.get(key)
+        return [(check, target) for check in self._checks_of(target)] if target else []
 
     def configured(self, targets: Iterable[Target] | None = None) -> Iterator[Pair]:
         """The pairs of these targets of the configuration, or of all."""
-        yield from pairs(self._catalogue, self._targets if targets is None else targets, self._enabled)
+        for target in self._targets if targets is None else targets:
+            for check in self._checks_of(target):
+                yield check, target
+
+    def _checks_of(self, target: Target) -> tuple[Check, ...]:
+        kind = type(target), target.off
+        if kind not in self._checks:
+            self._checks[kind] = tuple(check for check, _ in pairs(self._catalogue, [target], self._enabled))
+        return self._checks[kind]
 
     def learn(self, state: CheckState) -> PairChanges:
         """Take in the targets that a pair has found."""
         if state.check.id not in self._finders:
             return PairChanges([], [])
         changes = self._found.learn(state)
-        return PairChanges(
-            pairs(self._catalogue, changes.added, self._enabled), pairs(self._catalogue, changes.removed, self._enabled)
-        )
+        return PairChanges(list(self.configured(changes.added)), list(self.configured(changes.removed)))
 
     def dependents(self, before: CheckState | None, now: CheckState) -> set[Key]:
         """The pairs that must run again because of what a run has changed."""
@@ -98,7 +110,7 @@ class Plan:
         if not readers:
             return at_once
         key = now.target.key
-        related = self._resting.get(key, set()) | self._found.leading_to(key)
+        related = self._found.leading_to(key).union(self._resting.get(key, ()))
         news, doubted = _findings(before) != _findings(now), _reason(before) != _reason(now)
         due = [check for check in readers if news or (check.concludes and doubted)]
         found = {(check.id, other) for check in due for other in related}

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from exporter.clock import Clock
@@ -126,17 +126,21 @@ class DnsblClient:
         for kept in self._questions.lists.values():
             kept.test_again()
 
-    def keep_only(self, lists: Iterable[Blocklist], subjects: Iterable[Subject]) -> None:
-        """Forget lists and subjects that are not named. From now on, other subjects are forgotten after their run."""
+    def keep_only(self, lists: Iterable[Blocklist], subjects: frozenset[str]) -> Iterator[None]:
+        """Forget lists and subjects that are not named, in slices: between two, other work may be done.
+
+        From now on, other subjects are forgotten after their run.
+        """
         wanted = {blocklist.name: digest(blocklist.zone) for blocklist in lists}
         self._questions.lists = {
             name: kept for name, kept in self._questions.lists.items() if wanted.get(name) == kept.digest
         }
-        self._subjects = frozenset(map(str, subjects))
+        self._subjects = subjects
         self.recent = RecentVerdicts()  # a list may have another zone now
-        for kept in self._questions.lists.values():
-            for key in kept.known() - self._subjects:
+        for kept in list(self._questions.lists.values()):
+            for key in kept.known() - subjects:
                 kept.forget(key)
+            yield
         self._questions.revision += 1
 
     def snapshot(self) -> dict[str, Any]:

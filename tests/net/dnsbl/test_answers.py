@@ -124,7 +124,7 @@ class TestTheEndOfAListing:
     async def test_removing_the_list_does(self, world: World, one: Scripted) -> None:
         one.lists[IP] = "127.0.0.2"
         await world.look(IP)
-        world.client.keep_only([], [ip_address(IP)])
+        list(world.client.keep_only([], frozenset({IP})))
         one.mode = Mode.SILENT
         assert not stands(await world.look(IP))
 
