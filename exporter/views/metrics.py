@@ -218,12 +218,15 @@ class Exposition:
                 held[state.key] = state
 
     def owe(self, state: CheckState) -> None:
-        """Replace the lines of this state soon: before the next scrape, and meanwhile as `catch_up` gets to it."""
+        """Replace the lines of this state as soon as `catch_up` gets to it."""
         self._owed[state.key] = state
 
     async def catch_up(self) -> None:
-        """Write all lines that are owed, and let the loop do other work between them."""
-        while self._owed:
+        """Write the lines that are owed now, and let the loop do other work between them.
+
+        What a reload owes meanwhile is for the next one: a scrape does not wait for the end of a reload.
+        """
+        for _ in range(0, len(self._owed), SLICE):
             self._write_owed(SLICE)
             await asyncio.sleep(0)
 
@@ -265,10 +268,8 @@ class Exposition:
     def scrape(self, accept: str = "", names: frozenset[str] = frozenset()) -> Scrape:
         """What a scrape gets that begins now; `names` restricts it to these families (`name[]`).
 
-        The content is fixed when this returns, even if it is read slowly. Lines that are owed are written first: who
-        shares a loop lets them catch up before.
+        The content is fixed when this returns, even if it is read slowly. Lines that are owed are as they were.
         """
-        self._write_owed(len(self._owed))
         due = self._expiries.take_before(math.nextafter(self._clock.wall(), math.inf))
         for key, _ in list(islice(due, EXPIRIES)):  # the others with the next scrape: the loop has other work
             self.put(self._expiring[key])
@@ -306,7 +307,8 @@ class Exposition:
         return told
 
     def render(self, accept: str = "", names: frozenset[str] = frozenset()) -> tuple[Iterator[bytes], str]:
-        """The same in plain pieces, for whoever shares no loop, and its content type."""
+        """The same in plain pieces, with all that is owed, for whoever shares no loop; and its content type."""
+        self._write_owed(len(self._owed))
         scrape = self.scrape(accept, names)
         return scrape.plain(), scrape.content_type
 

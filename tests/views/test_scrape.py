@@ -286,5 +286,11 @@ async def test_lines_that_are_owed_are_there_at_the_next_scrape_and_in_slices() 
     told, wanted = (targets(b"".join(it.render()[0])).splitlines() for it in (shown, put))
     assert sorted(told) == sorted(wanted)
     assert shown.lateness.oldest() == put.lateness.oldest()
-    shown.owe(state(7, size=9))
-    assert b'domain="d7.example",team="' + b"t" * 250 + b'"} 9\n' in b"".join(shown.render()[0])
+    catching_up = asyncio.create_task(shown.catch_up())
+    for size in range(100):  # a reload owes more and more
+        shown.owe(state(size, size))
+        await asyncio.sleep(0)
+    assert catching_up.done(), "a scrape does not wait for its end"
+    nine = b'domain="d9.example",team="' + b"t" * 250 + b'"} 9\n'
+    assert nine not in b"".join(shown.scrape().plain())
+    assert nine in b"".join(shown.render()[0])
