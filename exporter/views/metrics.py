@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from operator import itemgetter
@@ -58,6 +59,7 @@ from exporter.views.totals import Totals
 CHANGES_SHOWN = 30 * 86400.0  # seconds for which the change of a record is exposed
 SLICE = 25  # pairs whose lines are written before the loop may do other work
 EXPIRIES = 500  # pairs whose series change because time has passed, in one scrape
+_SPECIAL = re.compile(r'["\\\n]').search  # few have any of them, and to translate takes eight times as long
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _WORSE = [Severity.INFO, Severity.WARNING, Severity.CRITICAL]
 
@@ -68,7 +70,7 @@ def sample(name: str, labels: Labels, value: float) -> bytes:
 
 
 def _inside(labels: Labels) -> str:
-    return ",".join([f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels])
+    return ",".join([f'{name}="{value.translate(_ESCAPES) if _SPECIAL(value) else value}"' for name, value in labels])
 
 
 def _line(name: str, inside: str, value: float) -> bytes:
