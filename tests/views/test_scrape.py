@@ -17,7 +17,7 @@ from exporter.views.blocks import WAITING, Blocks, Passage
 from exporter.views.gzip_parts import START, Checksum, deflated, inflated
 from exporter.views.metrics import SLICE, Exposition
 from exporter.views.own_metrics import OwnHealth
-from exporter.views.scrape import PIECE
+from exporter.views.scrape import AT_ONCE, PIECE, Scrape
 from tests.support.checks import EXAMPLE, SAMPLE, SIZE, outcome
 from tests.support.clock import FakeClock
 from tests.support.watch import LOOPS, run_on
@@ -228,6 +228,33 @@ async def test_other_work_is_done_after_each_piece(*, compressed: bool) -> None:
         await shown.scrape().write(write, gzip=compressed)
         assert len(set(when)) == len(when) >= (2 if compressed else sum(map(len, shown.render()[0])) / PIECE)
     working.cancel()
+
+
+async def test_other_work_is_done_while_it_is_found_that_lines_are_as_before() -> None:
+    """A change of a key in one family has the lines of its block in all others looked at."""
+    passages, count = list[Passage](), 20
+    for number in range(count):
+        text = str(number).encode() * (AT_ONCE // 2)
+        held = Passage(text)
+        held.hold(deflated(text))
+        passages.append(held.changed({0: text}, len(text)))
+    beats = 0
+
+    async def work() -> None:
+        nonlocal beats
+        while True:
+            beats += 1
+            await asyncio.sleep(0)
+
+    async def write(_piece: bytes | memoryview) -> None:
+        when.append(beats)
+
+    when: list[int] = []
+    working = asyncio.create_task(work())
+    await Scrape(passages, "").write(write, gzip=True)
+    working.cancel()
+    assert when[0] >= count / 2
+    assert all(it.deflated for it in passages)
 
 
 async def test_a_passage_is_deflated_once_and_then_held_so_until_its_lines_change() -> None:
