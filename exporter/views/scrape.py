@@ -20,7 +20,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PIECE = 64 * 1024  # octets written at once
-AT_ONCE = 4 * PIECE  # octets that one visit to the thread is for; each scrape holds as many
+AT_ONCE = 8 * PIECE  # octets that one visit to the thread is for; each scrape holds as many
 SUMMED = 16 * PIECE  # octets that are deflated in one piece at most: their checksum takes time
 
 Write: TypeAlias = Callable[[bytes | memoryview], Awaitable[None]]
@@ -58,6 +58,7 @@ class Scrape:
         for some in _batches([it for it in self._passages if it.deflated is None], AT_ONCE):
             plain = {it: octets for it in some if (octets := it.plain()) and it.deflated is None}
             made = await _on_thread(_deflate, list(plain.values())) if plain else []
+            await asyncio.sleep(0)  # what has not changed after all needs no thread
             for passage, short in zip(plain, made, strict=True):
                 passage.hold(short)
         piece, size, summed, checksum = [START], 0, 0, Checksum()

@@ -17,7 +17,7 @@ from exporter.views.blocks import WAITING, Blocks, Passage
 from exporter.views.gzip_parts import START, Checksum, deflated, inflated
 from exporter.views.metrics import SLICE, Exposition
 from exporter.views.own_metrics import OwnHealth
-from exporter.views.scrape import PIECE
+from exporter.views.scrape import AT_ONCE, PIECE, Scrape
 from tests.support.checks import EXAMPLE, SAMPLE, SIZE, outcome
 from tests.support.clock import FakeClock
 from tests.support.watch import LOOPS, run_on
@@ -230,6 +230,33 @@ async def test_other_work_is_done_after_each_piece(*, compressed: bool) -> None:
     working.cancel()
 
 
+async def test_other_work_is_done_while_it_is_found_that_lines_are_as_before() -> None:
+    """A change of a key in one family has the lines of its block in all others looked at."""
+    passages, count = list[Passage](), 20
+    for number in range(count):
+        text = str(number).encode() * (AT_ONCE // 2)
+        held = Passage(text)
+        held.hold(deflated(text))
+        passages.append(held.changed({0: text}, len(text)))
+    beats = 0
+
+    async def work() -> None:
+        nonlocal beats
+        while True:
+            beats += 1
+            await asyncio.sleep(0)
+
+    async def write(_piece: bytes | memoryview) -> None:
+        when.append(beats)
+
+    when: list[int] = []
+    working = asyncio.create_task(work())
+    await Scrape(passages, "").write(write, gzip=True)
+    working.cancel()
+    assert when[0] >= count / 2
+    assert all(it.deflated for it in passages)
+
+
 async def test_a_passage_is_deflated_once_and_then_held_so_until_its_lines_change() -> None:
     shown = exposition()
     await read(shown, compressed=False)
@@ -286,5 +313,11 @@ async def test_lines_that_are_owed_are_there_at_the_next_scrape_and_in_slices() 
     told, wanted = (targets(b"".join(it.render()[0])).splitlines() for it in (shown, put))
     assert sorted(told) == sorted(wanted)
     assert shown.lateness.oldest() == put.lateness.oldest()
-    shown.owe(state(7, size=9))
-    assert b'domain="d7.example",team="' + b"t" * 250 + b'"} 9\n' in b"".join(shown.render()[0])
+    catching_up = asyncio.create_task(shown.catch_up())
+    for size in range(100):  # a reload owes more and more
+        shown.owe(state(size, size))
+        await asyncio.sleep(0)
+    assert catching_up.done(), "a scrape does not wait for its end"
+    nine = b'domain="d9.example",team="' + b"t" * 250 + b'"} 9\n'
+    assert nine not in b"".join(shown.scrape().plain())
+    assert nine in b"".join(shown.render()[0])
