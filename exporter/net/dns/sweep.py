@@ -249,7 +249,7 @@ class Sweeps:
             server.unheard = 0
             server.state.spoke(self._now, self._now - sent)
             rcode = what[3] & _RCODE
-            whole = what[4:6] == b"\0\1" and not what[2] & _TRUNCATED and (rcode == _NXDOMAIN or not rcode)
+            whole = not what[2] & _TRUNCATED and (rcode == _NXDOMAIN or not rcode)  # only failures omit the question
             if not whole or sweep.over or server.upstream.suspects(self._now) or not _show(sweep, place, what):
                 server.stats.responses[wire.decode(what, sweep.queries[place]).status] += 1
             elif rcode:
