@@ -123,7 +123,11 @@ def test_an_alias_and_an_option_are_not_plain() -> None:
     assert reads_as_no(alias, to)
     assert not KnownNo(ZONE).says_no(alias, to)
     bare = b"\0\0\x29\x04\xd0" + bytes(6)
-    for body in (b"\0\x0f\0\x0d\0\3" + bare, b"\0\x0f\0\x0d\0\3" + bare[:-1] + b"\7"):
+    for body in (
+        b"\0\x0f\0\x0d\0\3" + bare,
+        b"\0\x0f\0\x0d\0\3" + bare[:-1] + b"\7",
+        b"\0\3\0\x0b" + bare[:-1] + b"\7",
+    ):
         message = absence(to)[:-2] + len(body).to_bytes(2) + body
         assert wire.decode(message, to).status is Status.NXDOMAIN
         assert not KnownNo(ZONE).says_no(message, to)
