@@ -19,7 +19,8 @@ The rules:
 - The rate limits are those of all questions. Only AHEAD questions have a reserved moment, so that others need not wait
   behind whole sweeps. SPARE places of the window of questions in flight are not for sweeps.
 - A question that cannot leave within `queue_timeout` is left; the present path then says so.
-- A tick handles at most AT_ONCE datagrams in each direction; then the loop breathes.
+- A tick handles at most AT_ONCE datagrams in each direction; then the loop breathes. The time of an answer is that of
+  its tick.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ from exporter.net.dns.window import Window
 from exporter.net.rate_limit import RateLimiter
 from exporter.net.shortage import shortage
 
-TICK = 0.02  # seconds; questions that leave in longer bursts overflow the buffers of a resolver
+TICK = 0.05  # seconds; questions that leave in longer bursts overflow the buffers of a resolver
+SHORT_TICK = 0.005  # while questions wait for a place in flight
 PATIENCE = 1.5  # seconds until a question is left
 SILENT = 8  # questions without an answer, until the nameserver is silent
 AHEAD = 128  # questions with a reserved moment
@@ -179,7 +181,8 @@ class Sweeps:
         if self._send() or read >= AT_ONCE:
             self._timer = loop.call_soon(self._tick)
         elif self._in_flight or self._ready or self._paced or self._slow:
-            self._timer = loop.call_later(TICK, self._tick)
+            full = self._paced and self._paced[0][0] <= self._now
+            self._timer = loop.call_later(SHORT_TICK if full else TICK, self._tick)
         else:
             self._timer = None
 
@@ -246,7 +249,7 @@ class Sweeps:
             server.unheard = 0
             server.state.spoke(self._now, self._now - sent)
             rcode = what[3] & _RCODE
-            whole = what[4:6] == b"\0\1" and not what[2] & _TRUNCATED and (rcode == _NXDOMAIN or not rcode)
+            whole = not what[2] & _TRUNCATED and (rcode == _NXDOMAIN or not rcode)  # only failures omit the question
             if not whole or sweep.over or server.upstream.suspects(self._now) or not _show(sweep, place, what):
                 server.stats.responses[wire.decode(what, sweep.queries[place]).status] += 1
             elif rcode:

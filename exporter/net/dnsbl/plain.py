@@ -66,11 +66,15 @@ async def ask(
     whole = len(asked) == len(panel.lists)
     zones = panel.zones if whole else [panel.zones[place] for place in asked]
     left = await net.sweeper.sweep(queries, settles, zones)
+    ended = clock.monotonic()
+    for place in settled:
+        if key in states[place].clean:  # one number for all: a fleet has very many
+            states[place].clean[key] = ended
     for number in left:
         states[asked[number]].budget.refund()
     names = panel.names if whole and not left else tuple([panel.names[place] for place in sorted(settled)])
     who = f"{key} in {counted(len(asked), 'blocklist')}"
-    net.transcript.note(who, _said_no(names), "udp", clock.monotonic() - begun)
+    net.transcript.note(who, _said_no(names), "udp", ended - begun)
     return settled, {asked[number]: since for number in left}
 
 

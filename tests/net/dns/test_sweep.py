@@ -155,6 +155,28 @@ def test_nothing_is_settled_while_somebody_guesses(play: Callable[[Story], None]
     play(story)
 
 
+def test_nor_is_what_arrives_on_other_ports_meanwhile(play: Callable[[Story], None]) -> None:
+    async def story() -> None:
+        came: list[tuple[bytes, tuple[str, int]]] = []
+
+        def hold(query: bytes) -> Iterable[bytes]:
+            came.append((query, server.peer))
+            if len(came) == upstream.PORTS:
+                first, peer = came[0]
+                for number in range(1, 20):
+                    server._udp.sendto((int.from_bytes(first[:2]) ^ number).to_bytes(2) + first[2:], peer)
+                for asked, peer in came:
+                    server._udp.sendto(next(iter(nobody(asked))), peer)
+            return ()
+
+        async with Hostile(hold, over_tcp) as server, resolving(server, timeout=_REAL_TIME) as resolver:
+            judge = Judge()
+            assert await resolver.sweep(queries(upstream.PORTS), judge) == [*range(upstream.PORTS)]
+            assert not judge.seen
+
+    play(story)
+
+
 def test_answers_that_come_twice_are_no_guesses(play: Callable[[Story], None]) -> None:
     async def story() -> None:
         async with Hostile(lambda q: [*nobody(q)] * 10) as server, resolving(server, timeout=_REAL_TIME) as resolver:

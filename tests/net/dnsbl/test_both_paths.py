@@ -55,8 +55,10 @@ class Path:
         for name, state in lists.items():
             kept[name]["clean"] = state.clean
             kept[name]["doubt"] = PORT.sub("", str(state.doubt))
-            kept[name]["unanswered"] = state.conduct.unanswered_lately  # decided or not: that is a moment's matter
         return kept
+
+    def unanswered(self) -> dict[str, int]:
+        return {name: state.conduct.unanswered_lately for name, state in self.client._questions.lists.items()}
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[object]:
@@ -82,6 +84,8 @@ async def world(number: int, patience: float, *, modes: bool) -> str:
         for subject, verdicts, same in zip(subjects, one, other, strict=True):
             assert [*map(_seen, verdicts)] == [*map(_seen, same)], (number, turn, subject)
         assert differences(plain.kept(), fast.kept()) == [], (number, turn)
+        for name, count in plain.unanswered().items():  # one that is decided earlier is older
+            assert abs(count - fast.unanswered()[name]) <= 1, (number, turn, name)
         pause = chance.choice(PAUSES)
         plain.clock.pass_(pause)
         fast.clock.pass_(pause)

@@ -19,6 +19,7 @@ from tests.support.hostile import response
 from tests.support.wire_lists import HOSTILE, said
 
 ZONE = "bl.zone"
+SERIAL = bytes.fromhex("0abbccdd")
 
 
 def query(ip: str) -> wire.Query:
@@ -31,13 +32,13 @@ def sent(to: wire.Query) -> bytes:
 
 def absence(to: wire.Query, ttl: int = 300, serial: int = 1) -> bytes:
     message, end = _absence(to), 12 + len(to.asked)
-    at = message.index(bytes.fromhex("0abbccdd"), end)
+    at = message.index(SERIAL, end)
     return message[: end + 6] + ttl.to_bytes(4) + message[end + 10 : at] + serial.to_bytes(4) + message[at + 4 :]
 
 
 @cache
 def _absence(to: wire.Query) -> bytes:
-    soa = f"{ZONE}. 300 IN SOA ns.{ZONE}. host.{ZONE}. {0x0ABBCCDD} 3600 600 86400 60"
+    soa = f"{ZONE}. 300 IN SOA ns.{ZONE}. host.{ZONE}. {int.from_bytes(SERIAL)} 3600 600 86400 60"
     return response(sent(to), rcode=dns.rcode.NXDOMAIN, authority=[soa])
 
 
@@ -82,6 +83,54 @@ def test_what_points_at_the_varying_part_is_read_each_time() -> None:
     assert reads_as_no(pointing(first), first) is not reads_as_no(pointing(second), second)
     for to in (first, second, first, second):
         assert octets.says_no(pointing(to), to) is reads_as_no(pointing(to), to)
+
+
+def test_what_points_at_the_ttl_is_read_each_time() -> None:
+    octets, to = KnownNo(ZONE), query("10.2.3.4")
+    end = 12 + len(to.asked)
+
+    def pointing(ttl: int) -> bytes:
+        message = absence(to, ttl, int.from_bytes(SERIAL))
+        names_end = message.index(SERIAL, end)
+        data = bytes([0xC0, end + 6]) * 2 + message[names_end : names_end + 20]
+        return message[: end + 10] + len(data).to_bytes(2) + data + message[names_end + 20 :]
+
+    assert reads_as_no(pointing(0), to)
+    assert not reads_as_no(pointing(0x40000000), to)
+    for ttl in (0, 0x40000000, 0):
+        assert octets.says_no(pointing(ttl), to) is reads_as_no(pointing(ttl), to)
+
+
+def test_the_header_and_the_length_of_the_question_are_known_too() -> None:
+    octets, to = KnownNo(ZONE), query("10.2.3.4")
+    message = absence(to)
+    assert octets.says_no(message, to)
+    for at in range(2, 12):
+        for value in (0, 1, 2, 0x81, 0x83, 255):
+            other = message[:at] + bytes([value]) + message[at + 1 :]
+            if wire.answers(other, to) and not other[2] & 2:
+                assert not octets.says_no(other, to) or reads_as_no(other, to), (at, value)
+    short = query("1.2.3.4")  # the pointers of the other message lead into the middle of its labels
+    moved = message[:12] + short.asked + message[12 + len(to.asked) :]
+    assert not reads_as_no(moved, short)
+    assert not octets.says_no(moved, short)
+
+
+def test_an_alias_and_an_option_are_not_plain() -> None:
+    """Although they say the same: the octets of an option may even look like a record without any."""
+    to = query("192.0.2.1")
+    alias = response(sent(to), f"1.2.0.192.{ZONE}. 60 IN CNAME nobody.{ZONE}.", rcode=dns.rcode.NXDOMAIN)
+    assert reads_as_no(alias, to)
+    assert not KnownNo(ZONE).says_no(alias, to)
+    bare = b"\0\0\x29\x04\xd0" + bytes(6)
+    for body in (
+        b"\0\x0f\0\x0d\0\3" + bare,
+        b"\0\x0f\0\x0d\0\3" + bare[:-1] + b"\7",
+        b"\0\3\0\x0b" + bare[:-1] + b"\7",
+    ):
+        message = absence(to)[:-2] + len(body).to_bytes(2) + body
+        assert wire.decode(message, to).status is Status.NXDOMAIN
+        assert not KnownNo(ZONE).says_no(message, to)
 
 
 def test_id_and_ttl_may_differ_and_little_is_remembered() -> None:
