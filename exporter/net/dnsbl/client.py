@@ -326,7 +326,8 @@ class DnsblClient:
             self._questions.revision += 1
 
     async def _test_if_due(self, net: Asker, blocklist: Blocklist, kept: ListState) -> bool:
-        unknown = not (kept.healthy or kept.fault or kept.doubt)
+        ours = kept.doubt is not None and kept.doubt.reason is Reason.LOCAL_RESOURCES  # it says nothing of the list
+        unknown = not (kept.healthy or kept.fault or (kept.doubt and not ours))
         under_way = kept.lock.locked() and unknown  # then every run waits for its result
         if not under_way and not kept.due(self._clock.monotonic()):
             return False
