@@ -55,6 +55,7 @@ from exporter.views.web import Web, WebContext
 log = logging.getLogger(__name__)
 
 MEMORY_ONLY = "History is lost on restart. Start with --storage.path to keep it."
+MANY = 1000  # states saved before the loop may do other work
 DRAIN = 1.0  # seconds that runs may take to end; with what the disk may take, the stop is over in less than 5
 
 
@@ -92,6 +93,7 @@ class Daemon:
         self._clock = clock
         self._state_path = state_path
         self._state_file: StateFile | None = None
+        self._saving: asyncio.Task[None] | None = None
         self._settings: Settings | None = None
         self._clients: Clients | None = None
         self._blocklists = DnsblClient(clock)
@@ -162,7 +164,9 @@ class Daemon:
         if self._clients:
             await self._clients.close()
         if self._state_file:
-            self._saved_blocklists.save(self._state_file)
+            if self._saving:
+                await asyncio.wait([self._saving])
+            self._saved_blocklists.save(self._state_file, now=True)
             await self._state_file.close()
 
     async def reload(self, *, force: bool = False) -> list[str]:
@@ -327,12 +331,22 @@ class Daemon:
 
     def _save_all(self) -> None:
         """Save all that is known, because the state file is a new one."""
-        if self._state_file:
-            for state in self.store:
-                self._state_file.save(state)
-            for keeper in self._keepers:
-                keeper.save_all()
-            self._state_file.save_blocklists(self._blocklists.snapshot())
+        if self._saving:
+            self._saving.cancel()  # it has begun with another file
+        self._saving = asyncio.get_running_loop().create_task(self._save_each())
+
+    async def _save_each(self) -> None:
+        file = self._state_file
+        if file is None:
+            return
+        for keeper in self._keepers:
+            keeper.save_all()
+        file.save_blocklists(self._blocklists.snapshot())
+        for count, key in enumerate(self.store.keys(), 1):
+            if state := self.store.get(*key):
+                file.save(state)
+            if count % MANY == 0:
+                await asyncio.sleep(0)
 
     def _learn(self, state: CheckState) -> None:
         changes = self._runs.plan.learn(state)
@@ -362,7 +376,7 @@ class Daemon:
             self._state_file.save(state)
         if not same:
             self._learn(state)
-        self._saved_blocklists.save(self._state_file, every=1.0)
+        self._saved_blocklists.save(self._state_file)
 
     def _stood(self, state: CheckState) -> None:
         """Take in that nothing of a pair has changed but times."""
