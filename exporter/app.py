@@ -33,6 +33,7 @@ from exporter.engine.confirmations import Confirmations, usual_looks
 from exporter.engine.departures import Departures
 from exporter.engine.plan import Pair, Plan
 from exporter.engine.relations import relations
+from exporter.engine.saved_anew import SavedAnew
 from exporter.engine.saved_blocklists import SavedBlocklists
 from exporter.engine.schedule import Job, Schedule
 from exporter.engine.slices import in_slices
@@ -55,7 +56,6 @@ from exporter.views.web import Web, WebContext
 log = logging.getLogger(__name__)
 
 MEMORY_ONLY = "History is lost on restart. Start with --storage.path to keep it."
-MANY = 1000  # states saved before the loop may do other work
 DRAIN = 1.0  # seconds that runs may take to end; with what the disk may take, the stop is over in less than 5
 
 
@@ -93,7 +93,6 @@ class Daemon:
         self._clock = clock
         self._state_path = state_path
         self._state_file: StateFile | None = None
-        self._saving: asyncio.Task[None] | None = None
         self._settings: Settings | None = None
         self._clients: Clients | None = None
         self._blocklists = DnsblClient(clock)
@@ -123,6 +122,7 @@ class Daemon:
         self.actions = Actions(self.store, self.schedule, catalogue, clock, self._changed, enabled=actions)
         self._runs.lead(self.schedule, self.actions, self._confirmations)
         self._keepers = (self._departures, self.history, self.actions)  # what else stands in the state file
+        self._anew = SavedAnew(self.store, self._keepers, self._blocklists)
         self.web = Web(
             WebContext(
                 store=self.store,
@@ -145,7 +145,11 @@ class Daemon:
         new = await self._read(thorough=True)
         if self._state_path:
             self._state_file = await StateFile.open(
-                self._state_path, self._catalogue, sift=readable, save_all=self._save_all, wall=self._clock.wall
+                self._state_path,
+                self._catalogue,
+                sift=readable,
+                save_all=lambda: self._anew.begin(self._state_file),
+                wall=self._clock.wall,
             )
             for keeper in self._keepers:
                 keeper.open(self._state_file)
@@ -164,8 +168,7 @@ class Daemon:
         if self._clients:
             await self._clients.close()
         if self._state_file:
-            if self._saving:
-                await asyncio.wait([self._saving])
+            await self._anew.ended()
             self._saved_blocklists.save(self._state_file, now=True)
             await self._state_file.close()
 
@@ -328,25 +331,6 @@ class Daemon:
         self._chronicle.forget(key)
         self._confirmations.forget(key)
         self._runs.unchanged.forget(key)
-
-    def _save_all(self) -> None:
-        """Save all that is known, because the state file is a new one."""
-        if self._saving:
-            self._saving.cancel()  # it has begun with another file
-        self._saving = asyncio.get_running_loop().create_task(self._save_each())
-
-    async def _save_each(self) -> None:
-        file = self._state_file
-        if file is None:
-            return
-        for keeper in self._keepers:
-            keeper.save_all()
-        file.save_blocklists(self._blocklists.snapshot())
-        for count, key in enumerate(self.store.keys(), 1):
-            if state := self.store.get(*key):
-                file.save(state)
-            if count % MANY == 0:
-                await asyncio.sleep(0)
 
     def _learn(self, state: CheckState) -> None:
         changes = self._runs.plan.learn(state)
