@@ -33,6 +33,7 @@ from exporter.engine.confirmations import Confirmations, usual_looks
 from exporter.engine.departures import Departures
 from exporter.engine.plan import Pair, Plan
 from exporter.engine.relations import relations
+from exporter.engine.saved_anew import SavedAnew
 from exporter.engine.saved_blocklists import SavedBlocklists
 from exporter.engine.schedule import Job, Schedule
 from exporter.engine.slices import in_slices
@@ -121,6 +122,7 @@ class Daemon:
         self.actions = Actions(self.store, self.schedule, catalogue, clock, self._changed, enabled=actions)
         self._runs.lead(self.schedule, self.actions, self._confirmations)
         self._keepers = (self._departures, self.history, self.actions)  # what else stands in the state file
+        self._anew = SavedAnew(self.store, self._keepers, self._blocklists)
         self.web = Web(
             WebContext(
                 store=self.store,
@@ -143,7 +145,11 @@ class Daemon:
         new = await self._read(thorough=True)
         if self._state_path:
             self._state_file = await StateFile.open(
-                self._state_path, self._catalogue, sift=readable, save_all=self._save_all, wall=self._clock.wall
+                self._state_path,
+                self._catalogue,
+                sift=readable,
+                save_all=lambda: self._anew.begin(self._state_file),
+                wall=self._clock.wall,
             )
             for keeper in self._keepers:
                 keeper.open(self._state_file)
@@ -162,7 +168,8 @@ class Daemon:
         if self._clients:
             await self._clients.close()
         if self._state_file:
-            self._saved_blocklists.save(self._state_file)
+            await self._anew.ended()
+            self._saved_blocklists.save(self._state_file, now=True)
             await self._state_file.close()
 
     async def reload(self, *, force: bool = False) -> list[str]:
@@ -325,15 +332,6 @@ class Daemon:
         self._confirmations.forget(key)
         self._runs.unchanged.forget(key)
 
-    def _save_all(self) -> None:
-        """Save all that is known, because the state file is a new one."""
-        if self._state_file:
-            for state in self.store:
-                self._state_file.save(state)
-            for keeper in self._keepers:
-                keeper.save_all()
-            self._state_file.save_blocklists(self._blocklists.snapshot())
-
     def _learn(self, state: CheckState) -> None:
         changes = self._runs.plan.learn(state)
         for pair in changes.added:
@@ -362,7 +360,7 @@ class Daemon:
             self._state_file.save(state)
         if not same:
             self._learn(state)
-        self._saved_blocklists.save(self._state_file, every=1.0)
+        self._saved_blocklists.save(self._state_file)
 
     def _stood(self, state: CheckState) -> None:
         """Take in that nothing of a pair has changed but times."""

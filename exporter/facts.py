@@ -7,6 +7,7 @@ import string
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol, TypeAlias
 
@@ -297,7 +298,7 @@ class Metric:
     def __call__(self, value: float, **labels: str) -> Sample:
         if tuple(labels) != self.labels:
             raise TypeError(f"{self.name}: wants the labels {self.labels}, got {tuple(labels)}")
-        return Sample(self, float(value), tuple(labels.items()))
+        return shared_sample(self, float(value), tuple(labels.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +306,9 @@ class Sample:
     metric: Metric
     value: float
     labels: Labels = ()
+
+
+shared_sample = lru_cache(4096)(Sample)  # equal ones are one object: a fleet measures few different numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ class _Queue:
     entries: dict[str, _Entry] = field(default_factory=dict)
     slots: dict[int, list[_Entry]] = field(default_factory=dict)  # by second
     seconds: list[int] = field(default_factory=list)  # a heap of these
+    intervals: dict[float, float] = field(default_factory=dict)  # equal ones are one object
     waiting: deque[_Entry] = field(default_factory=deque)
     running: set[str] = field(default_factory=set)
 
@@ -210,12 +211,13 @@ class Schedule:
         """Run this job from now on. An unchanged job keeps its due time; a job with a changed target runs at once."""
         queue, now = self._queue(job.check.id), self._clock.monotonic()
         entry = queue.entries.get(job.target.key)
+        every = queue.intervals.setdefault(job.interval, job.interval)
         if entry is None:
-            entry = queue.entries[job.target.key] = _Entry(job.check, job.target, job.interval, now)
+            entry = queue.entries[job.target.key] = _Entry(job.check, job.target, every, now)
             queue.put(entry, now if job.at_once else self._on_grid(entry))
             return
         target, interval = entry.target, entry.interval
-        entry.check, entry.target, entry.interval = job.check, job.target, job.interval
+        entry.check, entry.target, entry.interval = job.check, job.target, every
         if target != job.target:
             entry.rerun = entry.busy
             if not entry.busy:

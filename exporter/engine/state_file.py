@@ -29,7 +29,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -39,25 +39,21 @@ from exporter.check_state import CheckState, Key
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.departed import Kept
 from exporter.engine.disk_thread import DiskThread
-from exporter.engine.state_copy import HELD, TIMES
+from exporter.engine.state_copy import TIMES
 from exporter.engine.state_database import Row, StateDatabase
 from exporter.engine.state_lock import StateInUseError
+from exporter.engine.state_reader import BLOCKLISTS, Sift, StateReader
 from exporter.engine.state_rows import (
     NOTHING_SAVED,
     UNSOUND,
-    SavedState,
-    departed,
-    loaded,
-    read,
     written,
     written_of_departed,
 )
-from exporter.engine.state_sections import SECTIONS, Entry, entry_row, read_entry
-from exporter.engine.state_times import PairTimes, Times, read_times, with_times, written_times
+from exporter.engine.state_sections import Entry, entry_row
+from exporter.engine.state_times import PairTimes, written_times
 
 log = logging.getLogger(__name__)
 
-Sift: TypeAlias = Callable[[Any], tuple[Any, bool]]
 Change: TypeAlias = (
     CheckState | Kept | Any | None
 )  # Any: states whose times are written, a snapshot of the blocklists, what an entry is; None: forgotten
@@ -67,7 +63,6 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds until writing is tried again
 MOST_AT_ONCE = 5000  # changes of one transaction
 EVERY = 60.0  # seconds between two writes of times
 CLOSING = 1.5  # seconds that a disk may take at the end
-BLOCKLISTS = "blocklists"
 ENTRY = ""
 
 
@@ -78,7 +73,7 @@ class StateFile:
     """
 
     def __init__(
-        self, disk: DiskThread, saved: _Saved, save_all: Callable[[], None], wall: Callable[[], float]
+        self, disk: DiskThread, saved: StateReader, save_all: Callable[[], None], wall: Callable[[], float]
     ) -> None:
         """For `open` alone."""
         self.trouble = ""
@@ -112,7 +107,7 @@ class StateFile:
         `sift` gives what can be read of saved blocklists, and whether that is all. `save_all` shall save all that is
         known.
         """
-        disk, saved = DiskThread(), _Saved(catalogue, sift)
+        disk, saved = DiskThread(), StateReader(catalogue, sift)
         made = cls(disk, saved, save_all, wall)
         try:
             made._database = await disk.do(partial(StateDatabase, path, wall))
@@ -273,60 +268,6 @@ class StateFile:
         self._timer = asyncio.get_running_loop().call_later(self._wait, self.retry)
 
 
-@dataclass
-class _Saved:
-    """What the file says. It is the RowReader of state_copy.py."""
-
-    catalogue: Catalogue
-    sift: Sift
-    held: dict[Key, SavedState | None] = field(default_factory=dict)
-    times: dict[Key, Times] = field(default_factory=dict)
-    departed: dict[Key, Kept] = field(default_factory=dict)
-    blocklists: Any = None
-    entries: dict[str, dict[str, Entry]] = field(default_factory=dict)
-
-    def of(self) -> _Saved:
-        """An empty one of this kind."""
-        return _Saved(self.catalogue, self.sift)
-
-    def take(self, table: str, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        try:
-            if table in SECTIONS:
-                return self._entry(table, *row)
-            if table == TIMES:
-                self.times |= read_times(*row)
-                return row
-            return self._held(*row) if table == HELD else self._door(*row)
-        except UNSOUND:
-            return None
-
-    def take_held(self, key: Key) -> SavedState | None:
-        """What was saved of a pair, with the latest times; None if nothing was."""
-        saved, times = self.held.pop(key, None), self.times.pop(key, None)
-        return with_times(saved, times) if saved and times else saved
-
-    def _entry(self, section: str, name: Any, body: Any) -> tuple[Any, ...]:
-        self.entries.setdefault(section, {})[name] = read_entry(section, name, body)
-        return name, body
-
-    def _held(self, check_id: Any, target: Any, body: Any) -> tuple[Any, ...] | None:
-        if not (isinstance(check_id, str) and isinstance(target, str) and isinstance(body, str)):
-            return None
-        check = self.catalogue.checks.get(check_id)
-        row = loaded(body)
-        if kept := departed(row):
-            self.departed[check_id, target] = kept
-            return check_id, target, body
-        self.held[check_id, target] = read(row, check, self.catalogue) if check else None
-        return check_id, target, body
-
-    def _door(self, name: Any, body: Any) -> tuple[Any, ...] | None:
-        if name != BLOCKLISTS or not isinstance(body, str):
-            return (name, body) if isinstance(name, str) and name != BLOCKLISTS else None
-        self.blocklists, whole = self.sift(json.loads(body))
-        return (name, body) if whole else (name, json.dumps(self.blocklists))
-
-
 @dataclass(frozen=True)
 class _Written:
     """The result of one write. `renewed`: the file is another one than before, so everything has to be written."""
@@ -339,7 +280,7 @@ class _Written:
     left_out: bool = False  # something cannot be written at all
 
 
-def _open(database: StateDatabase, saved: _Saved) -> _Written:
+def _open(database: StateDatabase, saved: StateReader) -> _Written:
     try:
         told = database.open(saved)
     except StateInUseError as error:
@@ -349,7 +290,7 @@ def _open(database: StateDatabase, saved: _Saved) -> _Written:
     return _Written(told=(told,) if told else ())
 
 
-def _write(database: StateDatabase, changes: dict[Name, Change], spare: _Saved) -> _Written:
+def _write(database: StateDatabase, changes: dict[Name, Change], spare: StateReader) -> _Written:
     """Write the changes. If that fails, open the file anew, since it may have been damaged, and try once more."""
     told: list[str] = []
     renewed, error = False, ""

@@ -25,7 +25,7 @@ from exporter.check_state import PENDING, CheckState, RecordChange, RecordHistor
 from exporter.confirmation import LOOKS, ActiveFinding, EndedFinding
 from exporter.engine.catalogue import Catalogue
 from exporter.engine.departed import Kept
-from exporter.facts import Doubt, Finding, Labels, Metric, Reason, Record, Rule, Sample, Severity
+from exporter.facts import Doubt, Finding, Labels, Metric, Reason, Record, Rule, Sample, Severity, shared_sample
 from exporter.model import Check, Target
 from exporter.text import printable
 
@@ -239,7 +239,7 @@ def _active(finding: Finding, since: float, looks: Any = None) -> ActiveFinding:
 
 def _sample(metric: Metric, value: Any, saved: Any) -> Sample | None:
     labels = labels_of(saved)
-    sample = Sample(metric, _number(value), labels)
+    sample = shared_sample(metric, _number(value), labels)
     return sample if tuple(name for name, _ in labels) == metric.labels else None
 
 

@@ -267,6 +267,18 @@ def test_so_is_one_with_a_name_that_nobody_gives(name: object) -> None:
         read_times(name, json.dumps(PART))
 
 
+async def test_of_two_rows_with_the_same_pair_the_later_one_counts(tmp_path: Path, whole: Path) -> None:
+    """Another version may divide the pairs otherwise, and leave its rows."""
+    path = copied(whole, tmp_path / "there")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for number, at in enumerate((3000.0, 2000.0, 4000.0, 1000.0)):
+            told = {f"ip=192.0.2.{it}": [at + it, at] for it in (1, 2)}
+            db.execute("INSERT INTO times VALUES (?, ?)", (f"ptr {number}", json.dumps(told)))
+    file = await opened(path)
+    assert [file.recall(CheckState(CHECK, target(it))).last_run for it in (1, 2)] == [4001.0, 4002.0]
+    await file.close()
+
+
 async def test_a_damaged_row_of_times_costs_its_times_alone(
     tmp_path: Path, whole: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

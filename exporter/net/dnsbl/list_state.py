@@ -315,7 +315,7 @@ class ListState:
             "tested_ago": now - self.tested if self.tested > NEVER else None,
             "doubt": [self.doubt.reason, self.doubt.detail] if self.doubt else None,
             "confirmed_ago": [now - at for at in self.confirmations],
-            "named": {key: [answers.plain(answer, now) for answer in pair] for key, pair in self.named.items()},
+            "named": {key: answers.plain_pair(*pair, now) for key, pair in self.named.items()},
             "looks": {key: answers.plain_looks(looks, now) for key, looks in self.looks.items()},
             "day_ago": now - self.budget.day if self.budget.day > NEVER else None,
             "used": self.budget.used,
