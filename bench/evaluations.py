@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import functools
 import gc
 import tempfile
 import time
@@ -35,7 +36,6 @@ from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Plan
 from exporter.engine.schedule import Schedule
 from exporter.engine.store import Store
-from exporter.mail import names
 from exporter.mail.dns import Question, Reply, Status
 from exporter.model import Check, Outcome, Target
 from exporter.net import Net
@@ -77,6 +77,7 @@ s1._domainkey.{domain} TXT "v=DKIM1; t=y; k=rsa; p=" {key}
 """
 HOSTERS = 20
 KEYS = 40  # more would take long to make; a key is remembered by nobody
+REMEMBERING = type(functools.cache(len))
 T = TypeVar("T")
 
 
@@ -255,7 +256,7 @@ class Fleet:
 def forget() -> None:
     """Nothing is remembered of what was read in the rehearsal."""
     for it in gc.get_objects():
-        if isinstance(it, type(names.registrable)) and it.cache_parameters()["maxsize"]:
+        if isinstance(it, REMEMBERING) and it.cache_parameters()["maxsize"]:
             it.cache_clear()
 
 

@@ -139,8 +139,8 @@ class Net:
         question = Question(name, rdtype)
         self.questions.setdefault(question, ())  # also if the run ends before the answer comes
         reply = await self._dns.ask(question, fresh=fresh or self._fresh, tcp=tcp)
-        if len(reply.records) > 1:
-            reply = replace(reply, records=in_order(reply.records))
+        if (ordered := in_order(reply.records)) != reply.records:
+            reply = replace(reply, records=ordered)
         self.questions[question] = reply.chain
         if fresh or tcp or hide:
             self._notes.beyond()

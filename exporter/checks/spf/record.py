@@ -213,12 +213,14 @@ async def obsolete(name: str, target: Domain, net: Net) -> Facts:
     A finding about them stays until an answer shows that they are gone.
     """
     reply = await net.query(name, "SPF")
-    record = Record.of(f"{name} SPF", (txt.text for txt in reply.texts))
-    before = net.remembered(target, record.name)
+    where = f"{name} SPF"
+    before = net.remembered(target, where)
+    if not (before or reply.texts):
+        return
+    record = Record.of(where, (txt.text for txt in reply.texts))
     if before and not reply.status.conclusive:
         record = before.record
-    if record.texts or before:
-        yield record
+    yield record
     if record.texts:
         yield OBSOLETE_TYPE(name=name, records=" | ".join(record.texts))
 
