@@ -114,7 +114,7 @@ class Daemon:
         self.clock_steps = ClockSteps(self.store, self._departures, self.history, clock, self._changed)
         no_plan = Plan(catalogue, (), lambda _: False, self.store)
         self._runs = Runs(self.store, no_plan, clock, self._own, self._chronicle, self._changed, self._stood)
-        self.schedule = Schedule(self._runs.run, clock, on_jump=self.clock_steps.jumped)
+        self.schedule = Schedule(self._runs.run, clock, on_jump=self.clock_steps.jumped, prepare=self._runs.prepare)
         self._confirmations = Confirmations(
             self.store, self.schedule, catalogue, clock, self._changed, self._forget_answers
         )
@@ -369,7 +369,7 @@ class Daemon:
         self._chronicle.stood(state, self.exposition.policy)
         self.exposition.ran(state)
         if self._state_file:
-            self._state_file.save(state)
+            self._state_file.save(state, moved=True)
 
     @property
     def _current(self) -> Settings:

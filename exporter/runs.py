@@ -14,7 +14,7 @@ from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Plan
 from exporter.engine.schedule import Schedule
 from exporter.engine.store import Store
-from exporter.engine.unchanged import SameAgain, Unchanged
+from exporter.engine.unchanged import SameAgain, Together, Unchanged
 from exporter.model import Check, Outcome, Target
 from exporter.views.own_metrics import OwnHealth
 
@@ -47,6 +47,7 @@ class Runs:
         self._chronicle = chronicle
         self._changed = changed
         self._stood = stood
+        self._together: dict[Key, Together] = {}  # by the key of a run that is about to begin
         self._schedule: Schedule
         self._actions: Actions
         self._confirmations: Confirmations
@@ -55,28 +56,38 @@ class Runs:
         """Take these parts, which know of runs themselves."""
         self._schedule, self._actions, self._confirmations = schedule, actions, confirmations
 
-    async def run(self, check: Check, target: Target) -> None:
-        """Recognise that all is as it was, or evaluate; then take the result in.
+    def prepare(self, check: Check, target: Target) -> None:
+        """Take the runs of other checks of the target that are due upon this one, before they begin."""
+        key = check.id, target.key
+        if not self._looks_fresh(key):
+            self._together[key] = self.unchanged.together(key, target, self._joins)
 
-        Other checks of the target that are due are looked at in the same go.
-        """
+    async def run(self, check: Check, target: Target) -> None:
+        """Recognise that all is as it was, or evaluate; then take the result in."""
         clients, key = self.clients, (check.id, target.key)
+        together = self._together.pop(key, {})
         if clients is None or self.plan.too_early(check, target):
             return
-        past_cache = self._actions.looks_fresh(key) or self._unsettled(key)
-        if not past_cache:
-            same, differ = await self.unchanged.again(key, target, clients.dns, self._joins)
-            for it in same:
-                self._again(it)
-            for other in differ:
-                if other != key:
-                    self._schedule.run_soon(other, 0.0)
-            if key not in differ:
-                return
+        past_cache = self._looks_fresh(key)
+        self._actions.looked_fresh(key)
+        same, differ = list[SameAgain](), [*together]
+        if together and not past_cache:
+            same, differ = await self.unchanged.again(together, clients.dns)
+        for it in same:
+            self._again(it)
+        for other in differ:
+            if other != key:
+                self._schedule.run_soon(other, 0.0)
+        if together and key not in differ:
+            return
         net, era = clients.net(self._store, fresh=past_cache), self.unchanged.era
         outcome = await evaluate(check, target, lambda: net, self._clock)
         self.unchanged.keep(outcome, net.trace, era)
         self._take(outcome)
+
+    def _looks_fresh(self, key: Key) -> bool:
+        """Does the next run of this pair look past all that is known?"""
+        return self._actions.wants_fresh(key) or self._unsettled(key)
 
     def _unsettled(self, key: Key) -> bool:
         known = self._store.get(*key)
@@ -84,7 +95,7 @@ class Runs:
 
     def _joins(self, key: Key) -> bool:
         """May this pair be looked at now, together with another of its target?"""
-        return not self._actions.wants_fresh(key) and not self._unsettled(key) and self._schedule.claim(key)
+        return not self._looks_fresh(key) and self._schedule.claim(key)
 
     def _again(self, same: SameAgain) -> None:
         """Take in that the outcome of the latest run holds again."""

@@ -22,7 +22,7 @@ import logging
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from exporter.check_state import Key
 from exporter.clock import Clock
@@ -54,6 +54,9 @@ class _Kept:
         """Is all that it rests on the same, as far as is known? `now` is in unix seconds."""
         same = self.begin <= now < self.end and _together(self.answers) == self.digest
         return same and all(read.holds for read in self.reads)
+
+
+Together: TypeAlias = dict[Key, _Kept]
 
 
 class SameAgain(NamedTuple):
@@ -110,33 +113,34 @@ class Unchanged:
         self._kept.clear()
         self._answers = KnownAnswers(self._clock)
 
-    async def again(
-        self, key: Key, target: Target, resolver: Resolver, may: Callable[[Key], bool]
-    ) -> tuple[list[SameAgain], list[Key]]:
-        """The outcomes of this pair and others of its target that are the same again, and the keys of the rest.
+    def together(self, key: Key, target: Target, may: Callable[[Key], bool]) -> Together:
+        """What can be looked at in one go: this pair and others of its target; nothing if this pair cannot.
 
-        `may` says of another pair whether it is due, and takes its run upon us.
+        `may` says of another pair whether it is due, and leaves its run to us.
         """
-        since = self._clock.monotonic()
-        of_target = self._kept.get(key[1], {})
+        now, of_target = self._clock.monotonic(), self._kept.get(key[1], {})
         kept = of_target.get(key[0])
-        if kept is None or not _fits(kept, target, since):
-            return [], [key]
+        if kept is None or not _fits(kept, target, now):
+            return {}
         looked = {key: kept}
         for check, other in of_target.items():
-            if other is not kept and _fits(other, target, since) and may((check, key[1])):
+            if other is not kept and _fits(other, target, now) and may((check, key[1])):
                 looked[check, key[1]] = other
+        return looked
+
+    async def again(self, looked: Together, resolver: Resolver) -> tuple[list[SameAgain], list[Key]]:
+        """The outcomes of these pairs that are the same again, and the keys of the others."""
         try:
-            same = await self._same(looked, resolver, since)
+            same = await self._same(looked, resolver, self._clock.monotonic())
         except Exception:  # a bug of ours must not keep a target from being looked at
-            log.exception("the latest results of %s could not be compared", key[1])
+            log.exception("the latest results of %s could not be compared", next(iter(looked))[1])
             same = {}
         differ = [it for it in looked if it not in same]
         for it in differ:
             self.forget(it)
         return [*same.values()], differ
 
-    async def _same(self, looked: dict[Key, _Kept], resolver: Resolver, since: float) -> dict[Key, SameAgain]:
+    async def _same(self, looked: Together, resolver: Resolver, since: float) -> dict[Key, SameAgain]:
         asked = dict.fromkeys([answer for it in looked.values() for answer in it.answers])
         unknown, slowest = await self._answers.renew(asked, resolver)
         took, now = self._clock.monotonic() - since, self._clock.wall()

@@ -19,7 +19,7 @@ from exporter.demo.nameserver import NameServer, ZoneData, records
 from exporter.engine import catalogue
 from exporter.engine.evaluate import evaluate
 from exporter.engine.store import Store
-from exporter.engine.unchanged import FULL, SPREAD, Unchanged
+from exporter.engine.unchanged import FULL, SPREAD, SameAgain, Unchanged
 from exporter.facts import Doubt, Reason
 from exporter.model import Acceptance, Check, Outcome, Target
 from exporter.net import Net
@@ -147,7 +147,7 @@ class Exporter:
             key = check_id, target.key
             if key in done:
                 continue
-            same, differ = await self.unchanged.again(key, target, self.resolver, partial(_free, done))
+            same, differ = await self.again(key, target, partial(_free, done))
             done |= {it.key for it in same}
             for it in same:
                 if quiet:
@@ -157,6 +157,12 @@ class Exporter:
             if key in differ:
                 done.add(key)
                 await self.evaluate(CATALOGUE.checks[check_id], target)
+
+    async def again(
+        self, key: Key, target: Target, may: Callable[[Key], bool] = lambda _: False
+    ) -> tuple[list[SameAgain], list[Key]]:
+        together = self.unchanged.together(key, target, may)
+        return await self.unchanged.again(together, self.resolver) if together else ([], [key])
 
     async def evaluate(self, check: Check, target: Target) -> None:
         made, net = await self.plain(check, target, self.resolver)
@@ -300,9 +306,9 @@ def test_a_target_that_is_configured_otherwise_is_evaluated() -> None:
     async def story(ours: Exporter, _: Restless) -> None:
         ours.clock.pass_(INTERVAL)
         for target in (replace(EXAMPLE, receives_mail=False), replace(EXAMPLE, accept=(accepted(),))):
-            same, differ = await ours.unchanged.again(("mx", EXAMPLE.key), target, ours.resolver, lambda _: True)
+            same, differ = await ours.again(("mx", EXAMPLE.key), target)
             assert (same, differ) == ([], [("mx", EXAMPLE.key)])
-        same, differ = await ours.unchanged.again(("mx", EXAMPLE.key), replace(EXAMPLE), ours.resolver, lambda _: False)
+        same, differ = await ours.again(("mx", EXAMPLE.key), replace(EXAMPLE))
         assert [it.key[0] for it in same] == ["mx"], "the same, loaded anew"
 
     still(story)
@@ -323,7 +329,7 @@ def test_what_is_forgotten_while_it_is_asked_is_evaluated(end: str) -> None:
             "keep": lambda: ours.unchanged.keep(made, net.trace, ours.unchanged.era),
         }
         server.between = ways[end]
-        assert await ours.unchanged.again(key, EXAMPLE, ours.resolver, lambda _: False) == ([], [key])
+        assert await ours.again(key, EXAMPLE) == ([], [key])
 
     still(story)
 
@@ -335,7 +341,7 @@ def test_a_run_of_before_all_was_forgotten_is_not_kept() -> None:
         ours.unchanged.forget_all()
         ours.unchanged.keep(made, net.trace, era)
         key = "mx", EXAMPLE.key
-        assert await ours.unchanged.again(key, EXAMPLE, ours.resolver, lambda _: False) == ([], [key])
+        assert await ours.again(key, EXAMPLE) == ([], [key])
 
     still(story)
 
