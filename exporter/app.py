@@ -364,9 +364,9 @@ class Daemon:
             self._learn(state)
         self._saved_blocklists.save(self._state_file, every=1.0)
 
-    def _stood(self, state: CheckState) -> None:
-        """Take in that nothing of a pair has changed but times."""
-        self._chronicle.stood(state, self.exposition.policy)
+    def _stood(self, state: CheckState, took: float) -> None:
+        """Take in that a run of so many seconds has changed nothing of a pair but times."""
+        self._chronicle.stood(state, self.exposition.policy, took)
         self.exposition.ran(state)
         if self._state_file:
             self._state_file.save(state, moved=True)

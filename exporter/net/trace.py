@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from exporter.mail.dns import Question, Rdata, Reply, Status
@@ -99,8 +100,8 @@ class Trace:
 
     heard: tuple[HeardAnswer, ...]
     reads: tuple[Read, ...] = ()
-    begin: float = float("-inf")
-    end: float = float("inf")
+    begin: float = -inf
+    end: float = inf
 
 
 class Notes:
@@ -113,7 +114,7 @@ class Notes:
         self._reads: list[Read] = []
         self._states: States | None = None
         self._others: dict[tuple[str, str], tuple[object, ...] | None] = {}
-        self._begin, self._end = float("-inf"), float("inf")
+        self._begin, self._end = -inf, inf
         self._seconds = 0.0
 
     @property
