@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -196,7 +196,7 @@ class Results:
         """The same without what is about IPv4 addresses; None if no target has an IPv6 address."""
         if not any(_version(it) == 6 for it in self._targets):
             return None
-        return Results([it for it in self._targets if _version(it) != 4], _of_ipv6(self._ask))
+        return Results([it for it in self._targets if _version(it) != 4], partial(_of_ipv6, self._ask))
 
     def judge(self, profile: Profile) -> tuple[tuple[Demand, DemandAnswer], ...]:
         """Each demand of the receiver with its answer."""
@@ -291,17 +291,13 @@ class _Narrowed:
     doubt: Doubt | None
 
 
-def _of_ipv6(ask: Ask) -> Ask:
-    """The same results without findings about IPv4 addresses."""
-
-    def narrowed(check: str, target: str) -> OtherResult | None:
-        known = ask(check, target)
-        if known is None:
-            return None
-        ips = [(it, dict(it.finding.evidence).get("ip")) for it in known.findings]
-        return _Narrowed(tuple(it for it, ip in ips if ip is None or ":" in ip), known.doubt)
-
-    return narrowed
+def _of_ipv6(ask: Ask, check: str, target: str) -> OtherResult | None:
+    """The same result without findings about IPv4 addresses."""
+    known = ask(check, target)
+    if known is None:
+        return None
+    ips = [(it, dict(it.finding.evidence).get("ip")) for it in known.findings]
+    return _Narrowed(tuple(it for it, ip in ips if ip is None or ":" in ip), known.doubt)
 
 
 def _pieces(part: Part) -> Iterable[Evidence]:
