@@ -115,7 +115,7 @@ class Daemon:
         self.clock_steps = ClockSteps(self.store, self._departures, self.history, clock, self._changed)
         no_plan = Plan(catalogue, (), lambda _: False, self.store)
         self._runs = Runs(self.store, no_plan, clock, self._own, self._chronicle, self._changed, self._stood)
-        self.schedule = Schedule(self._runs.run, clock, on_jump=self.clock_steps.jumped)
+        self.schedule = Schedule(self._runs.run, clock, on_jump=self.clock_steps.jumped, prepare=self._runs.prepare)
         self._confirmations = Confirmations(
             self.store, self.schedule, catalogue, clock, self._changed, self._forget_answers
         )
@@ -362,12 +362,12 @@ class Daemon:
             self._learn(state)
         self._saved_blocklists.save(self._state_file)
 
-    def _stood(self, state: CheckState) -> None:
-        """Take in that nothing of a pair has changed but times."""
-        self._chronicle.stood(state, self.exposition.policy)
+    def _stood(self, state: CheckState, took: float) -> None:
+        """Take in that a run of so many seconds has changed nothing of a pair but times."""
+        self._chronicle.stood(state, self.exposition.policy, took)
         self.exposition.ran(state)
         if self._state_file:
-            self._state_file.save(state)
+            self._state_file.save(state, moved=True)
 
     @property
     def _current(self) -> Settings:

@@ -267,22 +267,14 @@ class CheckState:
             ended=over,
         )
 
-    def again_after(self, outcome: Outcome) -> CheckState:
-        """The state after the outcome of the latest run held again. The evidence stays that of the latest run."""
-        stood = self.stood(outcome.started + outcome.duration)
-        if stood:
-            return stood
-        again, repeated = self.after(outcome), self.repeated + 1
-        return replace(again, latest=self.latest, latest_trouble=self.latest_trouble, repeated=repeated)
-
-    def stood(self, at: float) -> CheckState | None:
-        """The same, if then only times have changed: then nothing waits for another look, and nobody gets news.
-
-        None: something else may change, too.
-        """
+    @property
+    def stands(self) -> bool:
+        """If the outcome of its latest run holds again, does nothing change but times? Then nobody gets news of it."""
         waits = self.doubt or self.ended or self.missed or self.again
-        if waits or not all(it.stands for it in self.findings) or any(it.news for it in self.records):
-            return None
+        return not (waits or any(it.news for it in self.records)) and all(it.stands for it in self.findings)
+
+    def stood(self, at: float) -> CheckState:
+        """The same after the outcome of its latest run held again; the evidence stays. Only for one that `stands`."""
         check, target, findings, samples, doubt, _, _, repeated, *rest = _FIELDS(self)
         if findings:
             findings = tuple([it.seen(at, self.looks) for it in findings])

@@ -10,12 +10,12 @@ proven but there is a doubt, the verdict is unknown.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 from exporter.facts import Doubt, Finding, Labels, LookAgain, Measured, Metric, Record, Sample, Verdict, worst
 
@@ -288,3 +288,19 @@ class Outcome:
         if any(f.severity.fails for f in self.findings):
             return Verdict.FAIL
         return Verdict.UNKNOWN if self.doubts else Verdict.PASS
+
+
+class StandingFinding(Protocol):
+    """What another check may see of an active finding."""
+
+    @property
+    def finding(self) -> Finding: ...
+
+
+class OtherResult(Protocol):
+    """What another check may see of a result: nothing that each run moves. So it can tell whether that is the same."""
+
+    @property
+    def findings(self) -> Sequence[StandingFinding]: ...
+    @property
+    def doubt(self) -> Doubt | None: ...

@@ -19,22 +19,21 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from exporter import strict_yaml
-from exporter.check_state import CheckState
 from exporter.facts import Doubt, Finding, Severity
-from exporter.model import TargetId
+from exporter.model import OtherResult, StandingFinding, TargetId
 
 HOME = Path(__file__).parent / "data" / "receivers"
 DEFAULT = ("microsoft", "gmail", "yahoo")
 NOT_CONFIGURED = "Nothing that is configured for the domain shows it."
 
-Ask: TypeAlias = Callable[[str, str], CheckState | None]  # check id, target key; None: that check does not look at it
+Ask: TypeAlias = Callable[[str, str], OtherResult | None]  # check id, target key; None: that check does not look at it
 
 
 class DemandState(StrEnum):
@@ -182,9 +181,9 @@ class Results:
 
     def __init__(self, targets: Sequence[TargetId], ask: Ask) -> None:
         self._targets, self._ask = targets, ask
-        self._of: dict[str, list[tuple[TargetId, CheckState]]] = {}
+        self._of: dict[str, list[tuple[TargetId, OtherResult]]] = {}
 
-    def of(self, check: str) -> list[tuple[TargetId, CheckState]]:
+    def of(self, check: str) -> list[tuple[TargetId, OtherResult]]:
         """The targets that the check looks at, with its results."""
         found = self._of.get(check)
         if found is None:
@@ -197,7 +196,7 @@ class Results:
         """The same without what is about IPv4 addresses; None if no target has an IPv6 address."""
         if not any(_version(it) == 6 for it in self._targets):
             return None
-        return Results([it for it in self._targets if _version(it) != 4], _of_ipv6(self._ask))
+        return Results([it for it in self._targets if _version(it) != 4], partial(_of_ipv6, self._ask))
 
     def judge(self, profile: Profile) -> tuple[tuple[Demand, DemandAnswer], ...]:
         """Each demand of the receiver with its answer."""
@@ -241,7 +240,7 @@ def _shown(part: Evidence, results: Results) -> DemandAnswer | None:
     return together
 
 
-def _of_target(part: Evidence, target: TargetId, known: CheckState) -> DemandAnswer:
+def _of_target(part: Evidence, target: TargetId, known: OtherResult) -> DemandAnswer:
     if known.findings:
         against = tuple([Cause(it.finding, target) for it in known.findings if part.against(it.finding)])
         if against:
@@ -286,17 +285,19 @@ def _version(target: TargetId) -> int | None:
     return (6 if ":" in ip else 4) if ip else None
 
 
-def _of_ipv6(ask: Ask) -> Ask:
-    """The same results without findings about IPv4 addresses."""
+@dataclass(frozen=True, slots=True)
+class _Narrowed:
+    findings: tuple[StandingFinding, ...]
+    doubt: Doubt | None
 
-    def narrowed(check: str, target: str) -> CheckState | None:
-        known = ask(check, target)
-        if known is None:
-            return None
-        ips = [(it, dict(it.finding.evidence).get("ip")) for it in known.findings]
-        return replace(known, findings=tuple(it for it, ip in ips if ip is None or ":" in ip))
 
-    return narrowed
+def _of_ipv6(ask: Ask, check: str, target: str) -> OtherResult | None:
+    """The same result without findings about IPv4 addresses."""
+    known = ask(check, target)
+    if known is None:
+        return None
+    ips = [(it, dict(it.finding.evidence).get("ip")) for it in known.findings]
+    return _Narrowed(tuple(it for it, ip in ips if ip is None or ":" in ip), known.doubt)
 
 
 def _pieces(part: Part) -> Iterable[Evidence]:

@@ -14,7 +14,7 @@ from exporter.engine.evaluate import evaluate
 from exporter.engine.plan import Plan
 from exporter.engine.schedule import Schedule
 from exporter.engine.store import Store
-from exporter.engine.unchanged import SameAgain, Unchanged
+from exporter.engine.unchanged import Together, Unchanged
 from exporter.model import Check, Outcome, Target
 from exporter.views.own_metrics import OwnHealth
 
@@ -25,7 +25,7 @@ class Runs:
     """The runs of the daemon. `clients` and `plan` are those of the configuration in force.
 
     `changed` is called with each state after a run, and the one before it; `stood` with a state in which a run has
-    changed nothing but times.
+    changed nothing but times, and the seconds that it took.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Runs:
         own: OwnHealth,
         chronicle: Chronicle,
         changed: Callable[[CheckState, CheckState], None],
-        stood: Callable[[CheckState], None],
+        stood: Callable[[CheckState, float], None],
     ) -> None:
         self.clients: Clients | None = None
         self.plan = plan
@@ -47,6 +47,7 @@ class Runs:
         self._chronicle = chronicle
         self._changed = changed
         self._stood = stood
+        self._together: dict[Key, Together] = {}  # by the key of a run that is about to begin
         self._schedule: Schedule
         self._actions: Actions
         self._confirmations: Confirmations
@@ -55,51 +56,59 @@ class Runs:
         """Take these parts, which know of runs themselves."""
         self._schedule, self._actions, self._confirmations = schedule, actions, confirmations
 
-    async def run(self, check: Check, target: Target) -> None:
-        """Recognise that all is as it was, or evaluate; then take the result in.
+    def prepare(self, check: Check, target: Target) -> None:
+        """Take the runs of other checks of the target that are due upon this one, before they begin."""
+        key = check.id, target.key
+        if self._may_stand(key) and (together := self.unchanged.together(key, target, self._joins)):
+            self._together[key] = together
 
-        Other checks of the target that are due are looked at in the same go.
-        """
+    async def run(self, check: Check, target: Target) -> None:
+        """Recognise that all is as it was, or evaluate; then take the result in."""
         clients, key = self.clients, (check.id, target.key)
+        together = self._together.pop(key, None)
         if clients is None or self.plan.too_early(check, target):
             return
-        past_cache = self._actions.looks_fresh(key) or self._unsettled(key)
-        if not past_cache:
-            same, differ = await self.unchanged.again(key, target, clients.dns, self._joins)
-            for it in same:
-                self._again(it)
-            for other in differ:
-                if other != key:
-                    self._schedule.run_soon(other, 0.0)
-            if key not in differ:
-                return
+        if together and await self._stands_again(key, together, clients):
+            return
+        known = self._store.get(*key)
+        past_cache = self._actions.wants_fresh(key)
+        past_cache = past_cache or (known is not None and known.next_look(self._confirmations.policy) is not None)
+        self._actions.looked_fresh(key)
         net, era = clients.net(self._store, fresh=past_cache), self.unchanged.era
         outcome = await evaluate(check, target, lambda: net, self._clock)
         self.unchanged.keep(outcome, net.trace, era)
         self._take(outcome)
 
-    def _unsettled(self, key: Key) -> bool:
-        known = self._store.get(*key)
-        return known is not None and known.next_look(self._confirmations.policy) is not None
+    def _may_stand(self, key: Key) -> bool:
+        """Does nobody ask for a run of this pair, and wait for nothing of it?"""
+        state = self._store.get(*key)
+        return state is not None and state.stands and not self._actions.wants_fresh(key)
 
     def _joins(self, key: Key) -> bool:
         """May this pair be looked at now, together with another of its target?"""
-        return not self._actions.wants_fresh(key) and not self._unsettled(key) and self._schedule.claim(key)
+        return self._may_stand(key) and self._schedule.claim(key)
 
-    def _again(self, same: SameAgain) -> None:
-        """Take in that the outcome of the latest run holds again."""
-        if self._chronicle.tells_runs or not (state := self._store.stand(same.key, same.at)):
-            self._take(same.outcome, same=True)
-            return
-        self._own.count(same.of, same=same.took)
-        self._stood(state)
+    async def _stands_again(self, key: Key, together: Together, clients: Clients) -> bool:
+        """Does the result of this pair hold again? Those of the others that do not are evaluated soon."""
+        again = await self.unchanged.again(together, clients.dns)
+        left = {*again.differ}
+        for check in again.same:
+            same = check.id, key[1]
+            if not self._may_stand(same):  # somebody has asked for it meanwhile
+                left.add(same)
+            elif state := self._store.stand(same, again.at):
+                self._own.count_unchanged(check, again.took)
+                self._stood(state, again.took)
+        for other in left - {key}:
+            self._schedule.run_soon(other, 0.0)
+        return key not in left
 
-    def _take(self, outcome: Outcome, *, same: bool = False) -> None:
+    def _take(self, outcome: Outcome) -> None:
         """Keep the result. Whoever reads it or waits for it gets to know."""
-        self._own.count(outcome, same=outcome.duration if same else None)
+        self._own.count(outcome)
         self._chronicle.ran(outcome)
         before = self._store.get(outcome.check.id, outcome.target.key)
-        state = self._store.record(outcome, same=same)
+        state = self._store.record(outcome)
         if state is None or before is None:
             return
         self._changed(state, before)

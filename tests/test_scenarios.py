@@ -63,14 +63,16 @@ def facts(it: Outcome) -> tuple[object, ...]:
 
 
 def stands_again(state: CheckState, outcome: Outcome) -> None:
-    """What a state becomes if its latest outcome holds again, is what it becomes by another such run."""
+    """What a state that stands becomes if its latest outcome holds again, is what it becomes by another such run."""
     if outcome.doubts:
         return
     for number in range(1, 5):
         later = replace(outcome, started=outcome.started + 100.0 * number)
-        plain, again = state.after(later), state.again_after(later)
-        assert again == replace(plain, latest=state.latest, latest_trouble=state.latest_trouble, repeated=1)
-        assert state.stood(outcome.started) is None or again.tells_as(state)
+        plain = state.after(later)
+        if state.stands:
+            again = state.stood(later.started + later.duration)
+            assert again == replace(plain, latest=state.latest, latest_trouble=state.latest_trouble, repeated=1)
+            assert again.tells_as(state)
         state = plain
 
 

@@ -122,11 +122,9 @@ class Actions:
         """Shall its next run look past our own cache?"""
         return key in self._fresh
 
-    def looks_fresh(self, key: Key) -> bool:
-        """Shall this run look past our own cache? It is said once."""
-        fresh = key in self._fresh
+    def looked_fresh(self, key: Key) -> None:
+        """That run has begun."""
         self._fresh.discard(key)
-        return fresh
 
     def notice(self, target: str) -> str:
         """What was done to the target with that key a moment ago; empty if nothing was."""

@@ -26,15 +26,11 @@ class Chronicle:
         self._log.take(state, policy)
         self.history.take(state, policy)
 
-    def stood(self, state: CheckState, policy: FindingPolicy) -> None:
-        """Take in a state in which a run has changed nothing but times."""
+    def stood(self, state: CheckState, policy: FindingPolicy, took: float) -> None:
+        """Take in a state in which a run of so many seconds has changed nothing but times."""
+        self._log.stood(state, took)
         if state.target.accept or self.history.begins(state.key):
             self.take(state, policy)
-
-    @property
-    def tells_runs(self) -> bool:
-        """Does somebody want to know of each run?"""
-        return self._log.tells_runs
 
     def ran(self, outcome: Outcome) -> None:
         self._log.ran(outcome)

@@ -73,14 +73,16 @@ class FindingLog:
         else:
             self._known.pop(state.key, None)
 
-    @property
-    def tells_runs(self) -> bool:
-        """Does somebody want to know of each run?"""
-        return log.isEnabledFor(logging.DEBUG)
+    def stood(self, state: CheckState, took: float) -> None:
+        """Tell that a run of so many seconds has ended, and nothing was evaluated."""
+        if log.isEnabledFor(logging.DEBUG):
+            whose = {"check": state.check.id, **dict(state.target.identity)}
+            fields = {**whose, "seconds": f"{took:.3f}", "findings": str(len(state.findings))}
+            log.debug("run ended, all unchanged", extra={"fields": fields})
 
     def ran(self, outcome: Outcome) -> None:
         """Tell that a run has ended."""
-        if not self.tells_runs:
+        if not log.isEnabledFor(logging.DEBUG):
             return
         fields = {
             "check": outcome.check.id,

@@ -144,7 +144,7 @@ class _EachTick(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no type
 class Schedule:
     """Runs `run(check, target)` for each job when it is due. `skipped` counts (check id, cause).
 
-    `on_jump` gets the seconds by which the wall clock was put forward.
+    `on_jump` gets the seconds by which the wall clock was put forward. `prepare` is called before a run begins.
     """
 
     def __init__(
@@ -153,11 +153,13 @@ class Schedule:
         clock: Clock,
         *,
         on_jump: Callable[[float], None] = lambda _seconds: None,
+        prepare: Callable[[Check, Target], None] = lambda _check, _target: None,
     ) -> None:
         logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._run = run
         self._clock = clock
         self._on_jump = on_jump
+        self._prepare = prepare
         self._queues: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
@@ -329,7 +331,12 @@ class Schedule:
             entry = queue.waiting.popleft()
             if not queue.has(entry):
                 continue  # removed since
+            if entry.claimed:
+                self._ended(entry, queue)
+                continue
+            entry.started = True
             queue.running.add(entry.target.key)
+            self._prepare(entry.check, entry.target)
             name = f"{check_id}:{entry.target.key}"
             task = asyncio.get_running_loop().create_task(self._one(check_id, entry, queue), name=name)
             self._tasks.add(task)
@@ -338,18 +345,19 @@ class Schedule:
     async def _one(self, check_id: str, entry: _Entry, queue: _Queue) -> None:
         target = entry.target
         try:
-            if not entry.claimed:
-                entry.started = True
-                await self._run(entry.check, target)
+            await self._run(entry.check, target)
         except Exception:
             log.exception("the run of %s on %s could not be taken in", check_id, target.key)
         finally:
             queue.running.discard(target.key)
-            entry.busy = entry.started = entry.claimed = False
-            if entry.rerun and queue.has(entry):
-                entry.rerun = False
-                queue.put(entry, self._clock.monotonic())
+            self._ended(entry, queue)
             self._fill(check_id, queue)
+
+    def _ended(self, entry: _Entry, queue: _Queue) -> None:
+        entry.busy = entry.started = entry.claimed = False
+        if entry.rerun and queue.has(entry):
+            entry.rerun = False
+            queue.put(entry, self._clock.monotonic())
 
     def _look_at_clocks(self) -> None:
         offset = self._clock.wall() - self._clock.monotonic()

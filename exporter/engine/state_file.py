@@ -138,9 +138,12 @@ class StateFile:
         """What was saved of the blocklists; None if nothing was."""
         return self._saved.blocklists
 
-    def save(self, state: CheckState) -> None:
-        """Note that one state is to be written; at once if it is new, or if more than times has changed."""
-        if not self._times.hold(state):
+    def save(self, state: CheckState, *, moved: bool = False) -> None:
+        """Note that one state is to be written; at once if it is new, or if more than times has changed.
+
+        `moved`: the caller knows that nothing else has.
+        """
+        if not (moved and self._times.moved(state)) and not self._times.hold(state):
             self._note(state.key, state)
         if self._times.due and self._times_timer is None and not self._closed:
             self._times_timer = asyncio.get_running_loop().call_later(EVERY, self._note_times)

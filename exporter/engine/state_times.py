@@ -56,6 +56,17 @@ class PairTimes:
             self.due[name] = None
         return same
 
+    def moved(self, state: CheckState) -> bool:
+        """Hold this state, of which its caller knows that only times have changed. False if they went back."""
+        name = _part(state.key)
+        part = self._parts.get(name, {})
+        before = part.get(state.target.key)
+        if before is None or before.last_run > state.last_run:
+            return False
+        part[state.target.key] = state
+        self.due[name] = None
+        return True
+
     def forget(self, key: Key) -> None:
         """The next state of this pair is one that was never held."""
         if part := self._parts.get(name := _part(key)):

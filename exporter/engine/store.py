@@ -47,26 +47,23 @@ class Store:
         """The pairs whose target has that identity label. Those of targets without any are at NO_LABEL."""
         return self.labelled(name).get(value, {})
 
-    def record(self, outcome: Outcome, *, same: bool = False) -> CheckState | None:
-        """Take the result of a run in. None if the pair has left the store meanwhile.
-
-        `same`: it is that of the latest run, because all that it rests on is the same. So the evidence stays.
-        """
+    def record(self, outcome: Outcome) -> CheckState | None:
+        """Take the result of a run in. None if the pair has left the store meanwhile."""
         key = outcome.check.id, outcome.target.key
         state = self._states.get(key)
         if state is None:
             return None
-        after = state.again_after(outcome) if same else state.after(outcome)
+        after = state.after(outcome)
         if after.target is not state.target:  # a reload during the run may have changed labels or acceptances
             after = replace(after, target=state.target)  # the newer target stays
         return self._put(key, state, after)
 
     def stand(self, key: Key, at: float) -> CheckState | None:
-        """The latest outcome held again at that time. None if more than times may change, or if the pair has left."""
+        """The latest outcome held again at that time, of a state that stands. None if the pair has left the store."""
         state = self._states.get(key)
-        stood = state and state.stood(at)
-        if stood:
-            self._states[key] = stood
+        if state is None:
+            return None
+        stood = self._states[key] = state.stood(at)
         return stood
 
     def confirm(self, key: Key, tested: float) -> CheckState | None:

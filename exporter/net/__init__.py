@@ -14,12 +14,12 @@ from dataclasses import replace
 from math import inf
 from typing import TypeVar
 
-from exporter.check_state import CheckState, RecordHistory
+from exporter.check_state import RecordHistory
 from exporter.clock import Clock
 from exporter.facts import IP, Finding, Record, Rule
 from exporter.mail.dns import Evaluation, Question, Reply, ServerReply
 from exporter.mail.dnsbl.blocklist import Blocklist
-from exporter.model import Check, Door, Target
+from exporter.model import Check, Door, OtherResult, Target
 from exporter.net.dns.authoritative import AuthoritativeClient
 from exporter.net.dns.silence import ZoneSilences
 from exporter.net.dnsbl.client import DnsblClient
@@ -237,15 +237,17 @@ class Net:
         finally:
             self.transcript.note(f"RDAP {domain}", tuple(lines), "https", self._clock.monotonic() - since)
 
-    def state(self, check: str, target: str) -> CheckState | None:
+    def state(self, check: str, target: str) -> OtherResult | None:
         """The result of another check of the target with that key; None if that check does not look at it.
 
         The transcript notes findings and doubts only. A clean result is not noted, because a fleet has very many.
         """
         if self._check and check not in self._check.after:
             raise RuntimeError(f"the check {self._check.id} does not declare that it comes after {check}")
-        self._notes.beyond()
-        state = self._states.get(check, target) if self._states else None
+        if self._states is None:
+            return None
+        state = self._states.get(check, target)
+        self._notes.other(self._states, check, target)
         if state and (state.findings or state.doubt):
             ids = dict.fromkeys(active.finding.id for active in state.findings)
             doubt = (f"{state.doubt.reason}: {state.doubt.detail}",) if state.doubt else ()

@@ -14,7 +14,7 @@ the run went on, therefore shows when its question is next asked: nothing is com
 The rules:
 
 - A run has a trace only if all that it used can be compared: plain questions to DNS with conclusive answers, what it
-  read of other results of ours (`read`), and the wall clock as far as it asked for whole days (`between`).
+  read of results of ours (`read`, `other`), and the wall clock as far as it asked for whole days (`between`).
 - Whatever else it uses takes its trace away (`beyond`). `Net` says so by itself: no check declares anything.
 - The digest has all that a check can see of an answer but its TTL, its server and how long it took. Checks see records
   in one order, whatever the order of the answer.
@@ -25,10 +25,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from exporter.mail.dns import Question, Rdata, Reply, Status
 from exporter.mail.spf.limits import MOST_SECONDS
+from exporter.model import OtherResult
 
 
 class Said(Protocol):
@@ -65,6 +67,21 @@ class HeardAnswer(NamedTuple):
     exists: bool
 
 
+class States(Protocol):
+    """The results of all checks."""
+
+    def get(self, check: str, target: str) -> OtherResult | None: ...
+
+
+def _said(state: OtherResult | None) -> tuple[object, ...] | None:
+    return None if state is None else (state.doubt, *[it.finding for it in state.findings])
+
+
+def said_by(states: States, *keys: str) -> int:
+    """A digest of what these results say: check and target key of one after the other."""
+    return hash(tuple([_said(states.get(check, target)) for check, target in zip(keys[::2], keys[1::2], strict=True)]))
+
+
 class Read(NamedTuple):
     """Something else that a run read, and what it found. `look` finds it again."""
 
@@ -83,19 +100,21 @@ class Trace:
 
     heard: tuple[HeardAnswer, ...]
     reads: tuple[Read, ...] = ()
-    begin: float = float("-inf")
-    end: float = float("inf")
+    begin: float = -inf
+    end: float = inf
 
 
 class Notes:
     """Makes the trace of one run."""
 
-    __slots__ = ("_begin", "_end", "_heard", "_reads", "_seconds")
+    __slots__ = ("_begin", "_end", "_heard", "_others", "_reads", "_seconds", "_states")
 
     def __init__(self) -> None:
         self._heard: dict[Question, HeardAnswer] | None = {}
         self._reads: list[Read] = []
-        self._begin, self._end = float("-inf"), float("inf")
+        self._states: States | None = None
+        self._others: dict[tuple[str, str], tuple[object, ...] | None] = {}
+        self._begin, self._end = -inf, inf
         self._seconds = 0.0
 
     @property
@@ -103,7 +122,11 @@ class Notes:
         """None: the run used what nobody can compare."""
         if self._heard is None or self._seconds > MOST_SECONDS:
             return None
-        return Trace(tuple(self._heard.values()), tuple(self._reads), self._begin, self._end)
+        reads = list(self._reads)
+        if self._states and self._others:
+            keys = tuple(name for key in self._others for name in key)
+            reads.append(Read(said_by, (self._states, *keys), hash(tuple(self._others.values()))))
+        return Trace(tuple(self._heard.values()), tuple(reads), self._begin, self._end)
 
     def answered(self, reply: Reply) -> None:
         """The run asked, and got this reply."""
@@ -121,6 +144,13 @@ class Notes:
         """The run read something of ours."""
         if self._heard is not None:
             self._reads.append(Read(look, arguments, found))
+
+    def other(self, states: States, check: str, target: str) -> None:
+        """The run read the result of another check."""
+        said = _said(states.get(check, target))
+        self._states = states
+        if self._others.setdefault((check, target), said) != said:
+            self._heard = None
 
     def between(self, begin: float, end: float) -> None:
         """What the run read of the wall clock is the same from `begin` on and before `end`, in unix seconds."""

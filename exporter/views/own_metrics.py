@@ -17,7 +17,7 @@ from exporter.engine.lateness import Lateness
 from exporter.engine.loop_lag import BEAT
 from exporter.engine.schedule import SKIPS
 from exporter.facts import Labels, Reason
-from exporter.model import Outcome
+from exporter.model import Check, Outcome
 from exporter.net.dns.resolver import ResolverStats
 from exporter.stats import Histogram
 from exporter.views.http_stats import HttpStats
@@ -65,22 +65,22 @@ class OwnHealth:
     web_refused: Mapping[str, int] = field(default_factory=dict)  # requests, by cause
     password_checks: int = 0
 
-    def count(self, outcome: Outcome, *, same: float | None = None) -> None:
-        """Count a run that has ended, unless its check was switched off meanwhile.
-
-        `same`: nothing was evaluated, since the outcome of the latest run holds; it took so many seconds to know.
-        """
+    def count(self, outcome: Outcome) -> None:
+        """Count a run that has ended, unless its check was switched off meanwhile."""
         check = outcome.check.id
         if check not in self.checks:
             return
         self.runs[check] += 1
         if outcome.doubt:
             self.unknown[check, outcome.doubt.reason] += 1
-        if same is None:
-            self._durations_of(check).observe(outcome.duration)
-        else:
-            self.unchanged[check] += 1
-            self._durations_of(check).observe(same)
+        self._durations_of(check).observe(outcome.duration)
+
+    def count_unchanged(self, check: Check, seconds: float) -> None:
+        """The same for a run that has evaluated nothing, since the result of the one before holds."""
+        if check.id in self.checks:
+            self.runs[check.id] += 1
+            self.unchanged[check.id] += 1
+            self._durations_of(check.id).observe(seconds)
 
     def begin(self, checks: frozenset[str]) -> None:
         """These checks run from now on. Their counters begin at 0, and keep what they have if they had begun."""

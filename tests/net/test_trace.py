@@ -12,7 +12,7 @@ import pytest
 from exporter.demo.mailserver import Behaviour
 from exporter.demo.nameserver import ZoneData, records
 from exporter.engine.store import Store
-from exporter.facts import Record
+from exporter.facts import Doubt, Reason, Record
 from exporter.mail.dns import MX, Question, Reply, Status
 from exporter.mail.spf.limits import MOST_SECONDS
 from exporter.net import DAY, Net
@@ -20,7 +20,7 @@ from exporter.net.dnsbl.client import DnsblClient
 from exporter.net.smtp.probe import SmtpResult
 from exporter.net.trace import digest
 from exporter.targets import Peer
-from tests.support.checks import BROKEN, EXAMPLE, SAMPLE, outcome
+from tests.support.checks import BROKEN, EXAMPLE, ODD, SAMPLE, outcome
 from tests.support.clock import FakeClock
 from tests.support.mail import mail_door
 from tests.support.memory import MemoryResolver
@@ -66,6 +66,7 @@ COMPARED: dict[str, Use] = {
     "resolve": lambda world: world.net.resolve("example.com", "TXT"),
     "remembered": lambda world: world.serve().remembered(EXAMPLE, "key"),
     "active": lambda world: world.serve().active(EXAMPLE, BROKEN),
+    "state": lambda world: world.net.state("sample", EXAMPLE.key),
     "days_since": lambda world: world.net.days_since(world.clock.wall() - 100.0),
 }
 BEYOND: dict[str, Use] = {
@@ -81,7 +82,6 @@ BEYOND: dict[str, Use] = {
     "ehlo": lambda world: world.net.ehlo(Peer("example.net"), [IP], "name"),
     "fetch": lambda world: world.net.fetch("https://example.com"),
     "registration": lambda world: world.net.registration("example.com"),
-    "state": lambda world: world.net.state("sample", EXAMPLE.key),
     "unchanged_since": lambda world: world.serve().unchanged_since(EXAMPLE, KEY),
 }
 OF_NO_CONSEQUENCE = {"serve", "trace", "drive", "transcript", "questions", "unreachable"}  # unreachable: see below
@@ -247,6 +247,41 @@ async def test_a_remembered_record_is_compared() -> None:
     assert all(read.holds for read in trace.reads), "read again"
     held(world, Record.of("key", ["other"]), at=3000.0)
     assert not all(read.holds for read in trace.reads), "another one was read"
+
+
+async def test_the_results_of_other_checks_are_compared() -> None:
+    world = World()
+    world.serve()
+    held(world, BROKEN(what="x"))
+    world.begin()
+    assert world.net.state("sample", EXAMPLE.key) is not None
+    assert world.net.state("nobody", EXAMPLE.key) is None
+    trace = world.net.trace
+    assert trace is not None
+    (read,) = trace.reads
+    held(world, BROKEN(what="x"), at=2000.0)
+    assert read.holds, "seen again"
+    for facts in ([BROKEN(what="y")], [BROKEN(what="x"), ODD(what="z")], [BROKEN(what="x"), cannot_tell()], []):
+        held(world, *facts, at=3000.0)
+        assert not read.holds
+    held(world, BROKEN(what="x"), at=4000.0)
+    assert read.holds
+    world.store.remove(("sample", EXAMPLE.key))
+    assert not read.holds
+
+
+async def test_two_answers_of_one_check_are_no_trace() -> None:
+    world = World()
+    world.serve()
+    world.begin()
+    world.net.state("sample", EXAMPLE.key)
+    held(world, BROKEN(what="x"))
+    world.net.state("sample", EXAMPLE.key)
+    assert world.net.trace is None
+
+
+def cannot_tell() -> Doubt:
+    return Doubt(Reason.DNS_TIMEOUT, "no answer")
 
 
 async def test_a_record_that_is_new_is_as_old_as_this_moment() -> None:

@@ -12,7 +12,7 @@ The rules:
 - TTLs are masked at the places where the message that was read has them. If the rest is equal, the other message has
   them at the same places. Of the masked octets 64 bits are kept, keyed anew by each process.
 - The flags of an OPT record stand where a TTL would, and are not masked.
-- Name servers send the records of a set in turn. So up to LAYOUTS forms of an answer are known.
+- Name servers send the records of a set in turn. So up to FORMS forms of an answer are known.
 - A form that is not known is decoded. What the sweep leaves (truncated, refused, late, forged, without an answer) is
   asked as always, by `Resolver.ask`. Whatever has no conclusive answer then is not known.
 """
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any
 
 from exporter.clock import Clock
 from exporter.mail.dns import Question
@@ -32,57 +32,42 @@ from exporter.net.dns.resolver import Resolver
 from exporter.net.dns.sweep import PATIENCE
 from exporter.net.trace import HeardAnswer, digest
 
-LAYOUTS = 4
+FORMS, FIELDS = 4, 5
 
 _ID, _TTL = bytes(2), bytes(4)
-
-
-class _Layout(NamedTuple):
-    """One form of an answer: its masked octets, and what they say. `longest`: seconds that it may be kept."""
-
-    masked: int
-    length: int
-    ttls: tuple[int, ...]
-    digest: int
-    longest: float
+_LONG_AGO = float("-inf")
 
 
 class KnownAnswer:
-    """What was heard last about a question, and until when that counts, in monotonic seconds."""
+    """What was heard last about a question, and until when that counts, in monotonic seconds.
 
-    __slots__ = ("_layouts", "digest", "query", "until", "users")
+    There is one for each question of a fleet, so it keeps no more of the question than the tail of the query. `forms`
+    has FIELDS for each form of the answer that is known: its masked octets as 64 bits, its length, the places of its
+    TTLs, its digest, and for how many seconds it may be kept.
+    """
 
-    def __init__(self, question: Question) -> None:
-        self.query = wire.query(question)
+    __slots__ = ("digest", "forms", "tail", "until", "users")
+
+    def __init__(self, tail: bytes) -> None:
+        self.tail = tail
         self.digest = 0
-        self.until = float("-inf")
+        self.until = _LONG_AGO
         self.users = 0
-        self._layouts: tuple[_Layout, ...] = ()
+        self.forms: tuple[Any, ...] = ()
 
     def hear(self, said: int, until: float) -> None:
         self.digest, self.until = said, until
 
     def recognise(self, message: bytes, now: float) -> bool:
         """Take in an answer to this question if its form is known."""
-        for it in self._layouts:
-            if it.length == len(message) and it.masked == _masked(message, it.ttls):
-                shortest = min([int.from_bytes(message[at : at + 4]) for at in it.ttls], default=0)
-                self.hear(it.digest, now + (min(shortest, it.longest) if shortest < 1 << 31 else 0.0))
+        forms = self.forms
+        for at in range(0, len(forms), FIELDS):
+            masked, length, ttls, said, longest = forms[at : at + FIELDS]
+            if length == len(message) and masked == _masked(message, ttls):
+                shortest = min([int.from_bytes(message[at : at + 4]) for at in ttls], default=0)
+                self.hear(said, now + (min(shortest, longest) if shortest < 1 << 31 else 0.0))
                 return True
         return False
-
-    def read(self, message: bytes, now: float) -> bool:
-        """Decode an answer to this question, and take it in if it is conclusive."""
-        said = wire.decode(message, self.query)
-        if not said.status.conclusive:
-            return False
-        exists = bool(said.records)
-        longest = _longest(said.ttl, exists=exists)
-        self.hear(digest(said), now + longest)
-        places = ttl_places(message)
-        new = _Layout(_masked(message, places), len(message), places, self.digest, LONGEST if exists else longest)
-        self._layouts = (new, *self._layouts[: LAYOUTS - 1])
-        return True
 
 
 def _masked(message: bytes, ttls: tuple[int, ...]) -> int:
@@ -102,27 +87,58 @@ class KnownAnswers:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._answers: dict[Question, KnownAnswer] = {}
+        self._answers: dict[bytes, KnownAnswer] = {}  # by the tail of the query
+        self._alike: dict[bytes, wire.Query] = {}  # a query of each type, by the octets of the type
+        self._odd: dict[bytes, Question] = {}  # whose names are not told by their octets alone
+        self._places: dict[tuple[int, ...], tuple[int, ...]] = {}  # of TTLs: equal ones are one object
 
     def __len__(self) -> int:
         return len(self._answers)
 
     def hold(self, heard: HeardAnswer) -> KnownAnswer:
         """Share what a run has heard. Each `hold` wants a `release`."""
-        answer = self._answers.get(heard.question)
+        query = wire.query(heard.question)
+        answer = self._answers.get(query.tail)
         if answer is None:
-            answer = self._answers[heard.question] = KnownAnswer(heard.question)
+            answer = self._answers[query.tail] = KnownAnswer(query.tail)
+            self._alike.setdefault(query.asked[-4:], query)
+            if self.query(answer).question != heard.question:
+                self._odd[query.tail] = heard.question
         now = self._clock.monotonic()
         agree = answer.digest == heard.digest or answer.until <= now
         answer.users += 1
-        answer.hear(heard.digest, now + _longest(heard.ttl, exists=heard.exists) if agree else float("-inf"))
+        answer.hear(heard.digest, now + _longest(heard.ttl, exists=heard.exists) if agree else _LONG_AGO)
         return answer
 
     def release(self, answers: Iterable[KnownAnswer]) -> None:
         for answer in answers:
             answer.users -= 1
             if not answer.users:
-                self._answers.pop(answer.query.question, None)
+                self._answers.pop(answer.tail, None)
+                self._odd.pop(answer.tail, None)
+
+    def query(self, answer: KnownAnswer) -> wire.Query:
+        """The query for an answer that is held."""
+        tail = answer.tail
+        if tail in self._odd:
+            return wire.query(self._odd[tail])
+        asked = tail[_BEFORE:-_AFTER]
+        like = self._alike[asked[-4:]]
+        return like._replace(question=Question(_name(asked), like.question.rdtype), asked=asked, tail=tail)
+
+    def read(self, answer: KnownAnswer, message: bytes, now: float) -> bool:
+        """Decode an answer to this question, and take it in if it is conclusive."""
+        said = wire.decode(message, self.query(answer))
+        if not said.status.conclusive:
+            return False
+        exists = bool(said.records)
+        longest = _longest(said.ttl, exists=exists)
+        answer.hear(digest(said), now + longest)
+        found = ttl_places(message)
+        places = self._places.setdefault(found, found)
+        new = _masked(message, places), len(message), places, answer.digest, LONGEST if exists else float(longest)
+        answer.forms = (*new, *answer.forms[: (FORMS - 1) * FIELDS])
+        return True
 
     async def renew(self, answers: Iterable[KnownAnswer], resolver: Resolver) -> tuple[set[KnownAnswer], float]:
         """Ask what is not known by now. Return those without a conclusive answer, and how long the slowest took."""
@@ -133,12 +149,13 @@ class KnownAnswers:
 
         def settles(place: int, message: bytes) -> bool:
             answer = due[place]
-            return answer.recognise(message, now) or answer.read(message, now)
+            return answer.recognise(message, now) or self.read(answer, message, now)
 
-        left = await resolver.sweep([it.query for it in due], settles)
+        queries = [self.query(it) for it in due]
+        left = await resolver.sweep(queries, settles)
         if not left:
             return set(), min(PATIENCE, self._clock.monotonic() - now)
-        replies = await asyncio.gather(*(resolver.ask(due[place].query.question) for place in left))
+        replies = await asyncio.gather(*(resolver.ask(queries[place].question) for place in left))
         unknown = set()
         for place, reply in zip(left, replies, strict=True):
             if reply.status.conclusive:
@@ -146,3 +163,16 @@ class KnownAnswers:
             else:
                 unknown.add(due[place])
         return unknown, max(PATIENCE, *(reply.seconds for reply in replies))
+
+
+def _name(asked: bytes) -> str:
+    labels, at = [], 0
+    while size := asked[at]:
+        labels.append(asked[at + 1 : at + 1 + size])
+        at += 1 + size
+    return b".".join(labels).decode("latin-1") or "."
+
+
+_PROBE = wire.query(Question("a", "A"))
+_BEFORE = _PROBE.tail.index(_PROBE.asked)  # octets of a tail before the question
+_AFTER = len(_PROBE.tail) - _BEFORE - len(_PROBE.asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import dns.flags
 import dns.rcode
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.mail.dns import Question
 from exporter.net.dns import wire
-from exporter.net.dns.recognise import LAYOUTS, KnownAnswer, KnownAnswers
+from exporter.net.dns.recognise import FIELDS, FORMS, KnownAnswer, KnownAnswers
 from exporter.net.trace import HeardAnswer, digest
 from tests.support.clock import FakeClock
 from tests.support.hostile import Answers as Script
@@ -42,16 +43,42 @@ def message(name: str) -> tuple[wire.Query, bytes]:
     return query, answer(b"\x12\x34" + query.tail)
 
 
+def known(question: Question) -> tuple[KnownAnswer, Callable[[bytes, float], bool]]:
+    """An answer that is held, and how a message for it is read."""
+    answers = KnownAnswers(FakeClock())
+    answer = answers.hold(HeardAnswer(question, 0, 0, exists=True))
+    return answer, partial(answers.read, answer)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "example.com",
+        ".",
+        "_dmarc.example.com",
+        "UPPER.example",
+        r"a\.b.example",
+        r"\000.example",
+        r"\255\".example",
+        "a" * 63,
+    ],
+)
+@pytest.mark.parametrize("rdtype", ["A", "TXT", "MX", "SPF"])
+def test_the_query_is_made_again_from_its_octets(name: str, rdtype: str) -> None:
+    answers, question = KnownAnswers(FakeClock()), Question(name, rdtype)
+    assert answers.query(answers.hold(HeardAnswer(question, 0, 0, exists=True))) == wire.query(question)
+
+
 @pytest.mark.parametrize("name", MESSAGES)
 def test_an_answer_that_was_read_is_recognised_with_other_ids_and_ttls(name: str) -> None:
     query, octets = message(name)
-    answer = KnownAnswer(query.question)
+    answer, read = known(query.question)
     assert not answer.recognise(octets, 0.0)
-    assert answer.read(octets, 0.0)
+    assert read(octets, 0.0)
     assert answer.digest == digest(wire.decode(octets, query))
     later = bytearray(octets)
     later[:2] = b"\xab\xcd"
-    for at in answer._layouts[0].ttls:
+    for at in answer.forms[2]:
         later[at : at + 4] = (7).to_bytes(4)
     answer.digest = 0
     assert answer.recognise(bytes(later), 100.0)
@@ -63,10 +90,10 @@ def test_an_answer_that_was_read_is_recognised_with_other_ids_and_ttls(name: str
 def test_no_octet_can_change_without_being_noticed(name: str) -> None:
     """Whatever is recognised, says the same when it is read; for each octet, and for each length."""
     query, octets = message(name)
-    answer = KnownAnswer(query.question)
-    assert answer.read(octets, 0.0)
+    answer, read = known(query.question)
+    assert read(octets, 0.0)
     said = answer.digest
-    free = {0, 1} | {at + n for at in answer._layouts[0].ttls for n in range(4)}
+    free = {0, 1} | {at + n for at in answer.forms[2] for n in range(4)}
     for at in range(len(octets)):
         for flip in (0x01, 0x80, 0xFF):
             other = octets[:at] + bytes([octets[at] ^ flip]) + octets[at + 1 :]
@@ -81,9 +108,9 @@ def test_no_octet_can_change_without_being_noticed(name: str) -> None:
 @given(name=st.sampled_from(sorted(MESSAGES)), data=st.data())
 def test_whatever_is_recognised_says_the_same_when_it_is_read(name: str, data: st.DataObject) -> None:
     query, octets = message(name)
-    answer = KnownAnswer(query.question)
-    answer.read(octets, 0.0)
-    places = [*range(len(octets)), *(at + n for at in answer._layouts[0].ttls for n in range(4))]
+    answer, read = known(query.question)
+    read(octets, 0.0)
+    places = [*range(len(octets)), *(at + n for at in answer.forms[2] for n in range(4))]
     other = bytearray(octets)
     for at in data.draw(st.lists(st.sampled_from(places), min_size=1, max_size=4)):
         other[at] = data.draw(st.integers(0, 255))
@@ -96,8 +123,8 @@ def test_whatever_is_recognised_says_the_same_when_it_is_read(name: str, data: s
 def test_an_answer_counts_for_as_long_as_the_cache_would_keep_it() -> None:
     for name, ttl, kept in (("addresses", 60, 60.0), ("no such name", 300, 300.0), ("alias", 60, 30.0)):
         query, octets = message(name)
-        answer = KnownAnswer(query.question)
-        for learn in (answer.read, answer.recognise):
+        answer, read = known(query.question)
+        for learn in (read, answer.recognise):
             assert learn(octets, 1000.0)
             assert answer.until == 1000.0 + kept, (name, ttl)
 
@@ -105,10 +132,10 @@ def test_an_answer_counts_for_as_long_as_the_cache_would_keep_it() -> None:
 @pytest.mark.parametrize("ttl", [0x8000_0000, 0xFFFF_FFFF])
 def test_a_ttl_with_the_highest_bit_counts_as_zero(ttl: int) -> None:
     query, octets = message("addresses")
-    answer = KnownAnswer(query.question)
-    answer.read(octets, 0.0)
+    answer, read = known(query.question)
+    read(octets, 0.0)
     other = bytearray(octets)
-    for at in answer._layouts[0].ttls:
+    for at in answer.forms[2]:
         other[at : at + 4] = ttl.to_bytes(4)
     assert answer.recognise(bytes(other), 1000.0)
     assert answer.until == 1000.0
@@ -116,11 +143,11 @@ def test_a_ttl_with_the_highest_bit_counts_as_zero(ttl: int) -> None:
 
 def test_records_in_turn_are_known_forms_of_one_answer() -> None:
     query = wire.query(A)
-    records = [f"www.example. 60 IN A 192.0.2.{n}" for n in range(LAYOUTS)]
-    turns = [response(bytes(2) + query.tail, *records[n:], *records[:n]) for n in range(LAYOUTS)]
-    answer = KnownAnswer(A)
+    records = [f"www.example. 60 IN A 192.0.2.{n}" for n in range(FORMS)]
+    turns = [response(bytes(2) + query.tail, *records[n:], *records[:n]) for n in range(FORMS)]
+    answer, read = known(A)
     for turn in turns:
-        assert answer.read(turn, 0.0)
+        assert read(turn, 0.0)
     for turn in turns:
         said, answer.digest = answer.digest, 0
         assert answer.recognise(turn, 0.0)
@@ -129,10 +156,10 @@ def test_records_in_turn_are_known_forms_of_one_answer() -> None:
 
 def test_no_more_forms_than_a_few_are_kept() -> None:
     query = wire.query(A)
-    answer = KnownAnswer(A)
-    for n in range(3 * LAYOUTS):
-        assert answer.read(response(bytes(2) + query.tail, f"www.example. 60 IN A 192.0.2.{n}"), 0.0)
-    assert len(answer._layouts) == LAYOUTS
+    answer, read = known(A)
+    for n in range(3 * FORMS):
+        assert read(response(bytes(2) + query.tail, f"www.example. 60 IN A 192.0.2.{n}"), 0.0)
+    assert len(answer.forms) == FORMS * FIELDS
 
 
 # --- over sockets -----------------------------------------------------------------------------------------------------
