@@ -6,13 +6,14 @@ The idea: whatever a collection of everything has left is in use. It is set asid
 come since then.
 
 What is set aside and becomes a circle of garbage later is never found. So what we hold makes no circles, and what
-others make of their connections is taken apart when it closes. Everything else goes when nobody refers to it any more.
+others make of their connections is taken apart when it closes. Templates make circles, so nothing is set aside while a
+page is made. Everything else goes when nobody refers to it any more.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,14 +21,20 @@ EVERY = 4  # collections of the middle generation to one of everything: 30,000 n
 
 
 @contextmanager
-def short_collections() -> Iterator[None]:
+def short_collections(in_circles: Callable[[], int] = lambda: 0) -> Iterator[None]:
+    """Until the end, keep them short. Nothing is set aside while `in_circles` says that circles are in use."""
+
+    def set_aside(phase: str, told: dict[str, Any]) -> None:
+        if phase == "stop" and told["generation"] == 2 and not in_circles():
+            gc.freeze()
+
     before = gc.get_threshold()
     gc.set_threshold(*before[:2], EVERY)
-    gc.callbacks.append(_set_aside)
+    gc.callbacks.append(set_aside)
     try:
         yield
     finally:
-        gc.callbacks.remove(_set_aside)
+        gc.callbacks.remove(set_aside)
         gc.set_threshold(*before)
 
 
@@ -40,8 +47,3 @@ def no_collections() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _set_aside(phase: str, told: dict[str, Any]) -> None:
-    if phase == "stop" and told["generation"] == 2:
-        gc.freeze()

@@ -128,7 +128,7 @@ async def _serve(
                 log.warning("%s", warning)
             manager.tell("READY=1", daemon.status)
             ready()
-            with short_collections():
+            with short_collections(lambda: daemon.web.rendering):
                 await ended.wait()
     except (ConfigError, OSError) as error:
         await daemon.stop()

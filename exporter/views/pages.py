@@ -30,10 +30,14 @@ NAVIGATION = (
 
 
 class Pages:
-    """Renders the templates beside this file. `root` is what links begin with, `now` is unix seconds."""
+    """Renders the templates beside this file. `root` is what links begin with, `now` is unix seconds.
+
+    `rendering` is how many pages are being made: what a template is given becomes a part of circles meanwhile.
+    """
 
     def __init__(self, root: str = "") -> None:
         self._root = root
+        self.rendering = 0
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("exporter.views"),
             autoescape=True,
@@ -80,10 +84,14 @@ class Pages:
         if name not in self._compiled:  # which takes a while: the loop goes on
             await asyncio.get_running_loop().run_in_executor(None, self._compile, name)
         pieces: list[str] = []
-        for piece in self._templates.get_template(name).generate(now=now, **context):
-            pieces.append(piece)
-            if len(pieces) % BREATH == 0:
-                await asyncio.sleep(0)
+        self.rendering += 1
+        try:
+            for piece in self._templates.get_template(name).generate(now=now, **context):
+                pieces.append(piece)
+                if len(pieces) % BREATH == 0:
+                    await asyncio.sleep(0)
+        finally:
+            self.rendering -= 1
         return "".join(pieces)
 
     def _compile(self, name: str) -> None:

@@ -63,6 +63,11 @@ class Site:
         self.targets = TargetPages(store, self._summary, clock, policy, self._page)
         self.receivers = ReceiverPages(store, self._summary, self._page)
 
+    @property
+    def rendering(self) -> int:
+        """How many pages are being made."""
+        return self._pages.rendering
+
     async def overview(self, selection: Selection) -> str:
         """What is wrong and what is unknown. Raise OtherPage if the words are the name of a target."""
         self._go_straight(selection)

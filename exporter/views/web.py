@@ -142,6 +142,11 @@ class Web:
         self.addresses: list[str] = []
         self.warnings: list[str] = []  # about the addresses
 
+    @property
+    def rendering(self) -> int:
+        """How many pages are being made."""
+        return self._site.rendering
+
     async def start(self, places: Sequence[Place]) -> None:
         """Raise OSError if an address cannot be listened on."""
         await self._runner.setup()

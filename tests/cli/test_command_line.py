@@ -178,18 +178,26 @@ def test_no_collection_of_all_that_a_fleet_holds_stops_the_loop() -> None:
     assert len(held) == 700_000
     assert len(walked) >= 3
     assert max(walked) < 60_000
-    assert not any(it.__name__ == "_set_aside" for it in gc.callbacks), "the end puts all back"
+    assert not any(it.__name__ == "set_aside" for it in gc.callbacks), "the end puts all back"
 
 
-def test_a_circle_that_came_since_the_last_collection_of_everything_is_found() -> None:
-    class Circle:
-        def __init__(self) -> None:
-            self.me = self
+class Circle:
+    def __init__(self) -> None:
+        self.me = self
 
-    with short_collections():
-        lost = [ref(Circle()) for _ in range(3)]
+
+@pytest.mark.parametrize(("busy", "found"), [(1, True), (0, False)])
+def test_a_circle_in_use_is_not_set_aside_so_it_is_found_later(busy: int, found: bool) -> None:
+    with short_collections(lambda: busy):
+        used = Circle()
         gc.collect()
-    assert [it() for it in lost] == [None] * 3
+        lost, used = ref(used), Circle()
+        gc.collect()
+        assert (lost() is None) == found
+        del used
+        new = ref(Circle())
+        gc.collect()
+        assert new() is None, "what came since then is found in any case"
 
 
 CONFIG = """
