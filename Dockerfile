@@ -14,7 +14,7 @@ COPY LICENSE /opt/deliverability-exporter/
 # Compiled once and believed, whatever time stamps a copy gives the files: a read-only disk takes no second try.
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/deliverability-exporter/lib \
     && printf '%s\n' '#!/opt/deliverability-exporter/bin/python' \
-       'from exporter.__main__ import main' 'raise SystemExit(main())' \
+       'from exporter.__main__ import command' 'command()' \
        > /opt/deliverability-exporter/bin/deliverability-exporter \
     && chmod 755 /opt/deliverability-exporter/bin/deliverability-exporter \
     && mkdir /state

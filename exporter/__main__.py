@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from exporter.cli import logs
 from exporter.cli.arguments import parser
@@ -41,5 +44,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def command() -> NoReturn:
+    """Run it as a process of its own, and end the process when all that has to be closed is closed.
+
+    Python would free each object of a fleet by itself, for seconds. It would wait for the next step of a thread that
+    reads the configuration, or break off in the middle of compiled code that cannot bear it.
+    """
+    code = main()
+    logging.shutdown()
+    with contextlib.suppress(OSError):  # nobody may read them any more
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

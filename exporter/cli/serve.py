@@ -10,10 +10,8 @@ import logging
 import os
 import resource
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NoReturn
 
 from exporter import __version__, clients
 from exporter.app import MEMORY_ONLY, Daemon
@@ -58,20 +56,7 @@ def daemon(arguments: argparse.Namespace) -> int:
         public=PublicAddress.of(arguments.external_url, arguments.route_prefix),
     )
     load_all()
-    return _leave(run(_serve(daemon, manager, places)))
-
-
-def _leave(code: int) -> NoReturn:
-    """End the process, when all that has to be closed is closed.
-
-    Python would free each object of a fleet by itself, for seconds. It would wait for the next step of a thread that
-    reads the configuration, or break off in the middle of compiled code that cannot bear it.
-    """
-    logging.shutdown()
-    with contextlib.suppress(OSError):  # nobody may read them any more
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
+    return run(_serve(daemon, manager, places))
 
 
 def _places(arguments: argparse.Namespace, otherwise: list[Place]) -> list[Place]:

@@ -19,7 +19,7 @@ PATIENCE = 20.0  # seconds a condition may take before the test fails
 EXPORTER = ("-m", "exporter")
 WITHOUT_UVLOOP = (  # on asyncio's own loop
     "-c",
-    "import sys; sys.modules['uvloop'] = None; from exporter.__main__ import main; sys.exit(main())",
+    "import sys; sys.modules['uvloop'] = None; from exporter.__main__ import command; command()",
 )
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
