@@ -16,6 +16,7 @@ from exporter.cli import check, logs
 from exporter.cli.arguments import parser
 from exporter.cli.garbage import no_collections, short_collections
 from exporter.config import load
+from exporter.views.pages import Pages
 from tests.support.configuration import CATALOGUE
 from tests.support.refusals import POSTFIX
 
@@ -198,6 +199,21 @@ def test_a_circle_in_use_is_not_set_aside_so_it_is_found_later(busy: int, found:
         new = ref(Circle())
         gc.collect()
         assert new() is None, "what came since then is found in any case"
+
+
+async def test_pages_tell_how_many_are_being_made_since_templates_make_circles() -> None:
+    pages, seen = Pages(), list[int]()
+
+    class Why(str):
+        __slots__ = ()
+
+        def __getitem__(self, _: object) -> str:
+            seen.append(pages.rendering)
+            return "because"
+
+    assert "ecause" in await pages.render("refused.html", 5000, why=Why(), target=None)
+    assert set(seen) == {1}
+    assert pages.rendering == 0
 
 
 CONFIG = """
