@@ -70,6 +70,7 @@ mutants: .venv/.for-test
 bench: .venv/.for-test
 	@.ci/ask ".ci/ensure $(RIVALS)"
 	$(BIN)/python -m bench.table $(BENCH)
+	$(BIN)/python -m tools.docs
 
 # At a terminal, whoever starts this is asked before anything is installed on the machine.
 tools:

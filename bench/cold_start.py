@@ -56,4 +56,5 @@ def once(server: socket.socket) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    tell(measure(arguments(__doc__, rounds=9)))
+    given = arguments(__doc__, rounds=9)
+    tell(measure(given), keep=given.keep)

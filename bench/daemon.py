@@ -20,6 +20,7 @@ from exporter.engine import catalogue
 from tests.lab.process import Endpoint, Lab, free, http, until
 
 HOME = Path(__file__).parent.parent
+_UNCHANGED = "deliverability_exporter_runs_unchanged_total"
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _QUIET = 0.02  # part of a core that a process without work takes at most
@@ -155,6 +156,11 @@ class Daemon:
 
 def runs(numbers: dict[str, float], checks: Iterable[str]) -> float:
     return sum(numbers.get(f'deliverability_exporter_runs_total{{check="{check}"}}', 0) for check in checks)
+
+
+def unchanged(numbers: dict[str, float]) -> float:
+    """Runs that evaluated nothing."""
+    return sum(number for name, number in numbers.items() if name.startswith(f"{_UNCHANGED}{{"))
 
 
 def asked(numbers: dict[str, float]) -> float:

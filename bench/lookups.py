@@ -27,6 +27,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
     zones = Zones(addresses=ADDRESSES, lists=LISTS)
     fast = Row("CPU of a blocklist lookup, saturated", "us", 14)
     slow = Row(f"CPU of a blocklist lookup, at {PACE} questions a second", "us", 30)
+    local = Row("CPU of a resolver (unbound) for a lookup that it does not know", "us")
     questions = [f"{reverse(it)}.{zone} A" for it in range(200) for zone in zones.list_zones]
     with lab() as house:
         server = knot(house, zones)
@@ -39,7 +40,10 @@ def measure(options: argparse.Namespace) -> list[Row]:
             each, rate = lookup(house, server, zones, PACE, PACED)
             slow.rounds.append(each)
             slow.note = f"{rate:,.0f} lookups/s"
-    return [fast, slow]
+            there = f"2.0.0.127.{zones.list_zones[0]}"
+            if (cost := peers.resolver(house, server, questions, there)) is not None:
+                local.rounds.append(cost)
+    return [fast, slow, *([local] if local.rounds else [])]
 
 
 def lookup(house: Lab, server: Endpoint, zones: Zones, pace: int, seconds: float) -> tuple[float, float]:
@@ -58,4 +62,5 @@ def lookup(house: Lab, server: Endpoint, zones: Zones, pace: int, seconds: float
 
 
 if __name__ == "__main__":
-    tell(measure(arguments(__doc__)))
+    given = arguments(__doc__)
+    tell(measure(given), keep=given.keep)

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from bench.daemon import HOME, cpu_of
-from bench.world import OWN_CORE, pinned
+from bench.world import OWN_CORE, SERVERS_CORE, pinned, unbound
 from tests.lab.process import Endpoint, Lab, accepts, free
 
 _PEERS = HOME / ".venv" / "peers"
@@ -63,18 +63,35 @@ def _probes(at: Endpoint, server: Endpoint, number: int) -> int:
 
 def dnsperf(lab: Lab, server: Endpoint, questions: list[str], seconds: float) -> float | None:
     """Microseconds of CPU for a question of a client in C, as fast as it can: the limit."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answered = _dnsperf(lab, server, questions, OWN_CORE, "-l", str(seconds))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cost = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return cost / answered * 1e6 if answered else None
+
+
+def resolver(lab: Lab, server: Endpoint, questions: list[str], asked: str) -> float | None:
+    """Microseconds of CPU of unbound for a question whose answer it has to fetch from the server."""
+    if not shutil.which("unbound"):
+        return None
+    at = unbound(lab, server, "resolver", core=OWN_CORE, ready=asked)
+    before = cpu_of(lab.pid("resolver"))
+    answered = _dnsperf(lab, at, questions, SERVERS_CORE, "-n", "1")
+    cost = cpu_of(lab.pid("resolver")) - before
+    lab.stop("resolver")
+    return cost / answered * 1e6 if answered else None
+
+
+def _dnsperf(lab: Lab, server: Endpoint, questions: list[str], core: int, *how: str) -> int | None:
+    """How many were answered."""
     if not shutil.which("dnsperf"):
         return None
     path = lab.write("questions", "\n".join(questions) + "\n")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = ["dnsperf", "-s", server.host, "-p", str(server.port), "-d", str(path), "-c", "4", "-q", "200"]
-    told = subprocess.run(
-        [*pinned(OWN_CORE), *command, "-l", str(seconds)], capture_output=True, text=True, check=True
-    ).stdout
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = ["dnsperf", "-s", server.host, "-p", str(server.port), "-d", str(path), "-c", "1", "-q", "100", *how]
+    told = subprocess.run([*pinned(core), *command], capture_output=True, text=True, check=True).stdout
     found = re.search(r"Queries completed:\s+(\d+)", told)
     assert found, told
-    return (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime) / int(found[1]) * 1e6
+    return int(found[1])
 
 
 def checkdmarc(server: Endpoint, domains: list[str]) -> float | None:

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -85,18 +85,21 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def tell(rows: Sequence[Row]) -> None:
-    """Print the rows as a table, and keep them."""
+def tell(rows: Sequence[Row], *, keep: bool) -> None:
+    """Print the rows as a table. `keep` them for the documents, too: `make docs` makes these again."""
     on = machine()
     table = [["Work", "Goal", "Measured", "Peers of the same run", "Note"], *(row.cells() for row in rows)]
     widths = [max(len(cells[column]) for cells in table) for column in range(5)]
     for cells in table:
         print(" | ".join(text.ljust(width) for text, width in zip(cells, widths, strict=True)).rstrip())
     print(", ".join(f"{name} {value}" for name, value in on.items()))
-    kept: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    for row in rows:
-        kept[row.work] = {**asdict(row), "median": row.median, "machine": on}
-    KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    if keep:
+        kept: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+        for row in rows:
+            beside = {name: statistics.median(rounds) for name, rounds in row.peers.items() if rounds}
+            told = {"unit": row.unit, "goal": row.goal, "measured": row.median, "beside": beside, "note": row.note}
+            kept[row.work] = {**told, "rounds": len(row.rounds), **on}
+        KEPT.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 @contextmanager
@@ -115,5 +118,6 @@ def lab() -> Iterator[Lab]:
 def arguments(doc: str | None, rounds: int = 3) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds, help="the median of so many is told")
+    parser.add_argument("--keep", action="store_true", help="keep the rows in bench/results.json")
     parser.add_argument("--full", action="store_true", help="10,000 domains and 10,000 addresses, for 15 minutes")
     return parser.parse_args()

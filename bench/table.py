@@ -1,6 +1,7 @@
 """All rows, one after the other: make bench, or python -m bench.table [--full]. Half an hour; two hours with --full.
 
-Each row can be measured alone: lookups, domains, fleet, scrapes, cold_start, troubles. bench/results.json keeps them.
+Each row can be measured alone: lookups, domains, fleet, scrapes, cold_start, troubles. bench/results.json keeps
+them for the documents.
 """
 
 from __future__ import annotations
@@ -18,6 +19,6 @@ if __name__ == "__main__":
     rows: list[Row] = []
     for one in ALL:
         rows += (measured := one(given))
-        tell(measured)
+        tell(measured, keep=False)
         print(flush=True)
-    tell(rows)
+    tell(rows, keep=True)

@@ -66,4 +66,5 @@ def results(house: Lab, nameservers: Sequence[tuple[str, int]], zones: Zones, de
 
 
 if __name__ == "__main__":
-    tell(measure(arguments(__doc__)))
+    given = arguments(__doc__)
+    tell(measure(given), keep=given.keep)

@@ -25,6 +25,8 @@ from tests.lab.process import Endpoint, Lab, free
 
 INCLUDES = 100
 LISTED = 500
+_HOST = "mx1.bench-d1.net"
+_STUBS = ("net", "com", "lists.test")
 SERVERS_CORE, OWN_CORE = 0, 1  # servers and drivers have one core, and what is measured has the other
 
 
@@ -169,11 +171,13 @@ def rbldnsd(lab: Lab, zones: Zones, name: str = "rbldnsd", *, silent: Sequence[i
     return at
 
 
-def unbound(lab: Lab, server: Endpoint, name: str, *, silent: Sequence[str] = ()) -> Endpoint:
-    """A resolver that asks the server for domains. To questions about the `silent` ones no answer comes."""
+def unbound(
+    lab: Lab, server: Endpoint, name: str, *, silent: Sequence[str] = (), core: int = SERVERS_CORE, ready: str = _HOST
+) -> Endpoint:
+    """A resolver that asks the server for all zones of ours. To questions about the `silent` ones no answer comes."""
     at, home = free(), lab.folder(name)
     dropped = "".join(f'  local-zone: "{it}." deny\n' for it in silent)
-    stubs = "".join(f'stub-zone:\n  name: "{it}"\n  stub-addr: {server.host}@{server.port}\n' for it in ("net", "com"))
+    stubs = "".join(f'stub-zone:\n  name: "{it}"\n  stub-addr: {server.host}@{server.port}\n' for it in _STUBS)
     config = lab.write(
         f"{name}.conf",
         f"""server:
@@ -189,12 +193,13 @@ def unbound(lab: Lab, server: Endpoint, name: str, *, silent: Sequence[str] = ()
   do-ip6: no
   num-threads: 1
   module-config: "iterator"
+  local-zone: "test." nodefault
 {dropped}remote-control:
   control-enable: no
 {stubs}""",
     )
-    command = [*pinned(SERVERS_CORE), "unbound", "-d", "-c", str(config)]
-    lab.start(name, command, lambda: answers(at, "bench-d1.net", "MX"), within=60)
+    command = [*pinned(core), "unbound", "-d", "-c", str(config)]
+    lab.start(name, command, lambda: answers(at, ready, "A"), within=60)
     return at
 
 

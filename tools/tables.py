@@ -1,7 +1,8 @@
-"""The tables of two documents: what the exporter checks, and which finding shows the cause of a refusal."""
+"""The tables of documents: what the exporter checks, which finding shows the cause of a refusal, what work costs."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,9 +14,11 @@ from exporter.engine.catalogue import Catalogue
 from exporter.publish.markdown import code, plain, table
 from tools.reference.checks import every
 
+MEASURED = Path(__file__).parents[1] / "bench" / "results.json"
 SHIPPED = Path(__file__).with_name("causes.yaml")
 
 _CHECKS = ("Check", "Question", "Asked of", "Every")
+_COSTS = ("Work", "Cost", "Other programs in the same run", "How", "When")
 _CAUSES = ("Possible cause", "Receivers answer", "Findings", "Fix")
 
 Table: TypeAlias = Callable[[Catalogue], str]
@@ -62,9 +65,31 @@ def _row(given: dict[str, Any], known: Catalogue) -> tuple[str, ...]:
     )
 
 
+def costs(_: Catalogue) -> str:
+    """What `make bench` has measured last, as Markdown."""
+    return table(
+        _COSTS,
+        (
+            (
+                work,
+                f"{_digits(row['measured'])} {row['unit']}",
+                ", ".join(f"{name}: {_digits(number)}" for name, number in row["beside"].items()) or "-",
+                row["note"] or "-",
+                f"{row['date']}, load {row['load']}",
+            )
+            for work, row in json.loads(MEASURED.read_text("utf-8")).items()
+        ),
+    )
+
+
+def _digits(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
 DOCUMENTS: Mapping[str, tuple[str, Table]] = {
     "docs/index.md": ("checks", checks),
     "docs/501-5.5.4.md": ("causes", causes),
+    "docs/operations.md": ("costs", costs),
 }
 
 

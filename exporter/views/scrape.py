@@ -1,4 +1,7 @@
-"""Writes one scrape: in pieces, with a breath after each, so that the loop does other work between them.
+"""Writes one scrape: in pieces, with breaths between them, so that the loop does other work too.
+
+The problem: a breath is a turn of the loop. While a fleet is looked at for the first time each turn is long, and with
+too many of them a scrape takes longer than Prometheus waits.
 
 The rules:
 
@@ -20,7 +23,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PIECE = 64 * 1024  # octets written at once
-AT_ONCE = 8 * PIECE  # octets that one visit to the thread is for; each scrape holds as many
+BREATH = 8 * PIECE  # octets written between two breaths: less than a millisecond of work
+AT_ONCE = 16 * PIECE  # octets that one visit to the thread is for; each scrape holds as many
 SUMMED = 16 * PIECE  # octets that are deflated in one piece at most: their checksum takes time
 
 Write: TypeAlias = Callable[[bytes | memoryview], Awaitable[None]]
@@ -49,7 +53,7 @@ class Scrape:
             for it in octets:
                 piece.append(it)
                 size += len(it)
-                if size >= PIECE:
+                if size >= BREATH:
                     await _written(write, piece)
                     size = 0
             await _written(write, piece)
@@ -68,7 +72,7 @@ class Scrape:
             piece.append(passage.deflated.octets)
             size += len(passage.deflated.octets)
             summed += passage.deflated.length
-            if size >= PIECE or summed >= SUMMED:
+            if size >= BREATH or summed >= SUMMED:
                 await _written(write, piece)
                 size = summed = 0
         piece.append(checksum.end())
@@ -95,7 +99,7 @@ async def _written(write: Write, octets: list[bytes]) -> None:
     octets.clear()
     for start in range(0, len(whole), PIECE):
         await write(whole[start : start + PIECE])
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 async def _on_thread(work: Callable[[Sequence[T]], list[R]], on: Sequence[T]) -> list[R]:

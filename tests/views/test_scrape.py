@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 import pytest
@@ -17,7 +17,7 @@ from exporter.views.blocks import WAITING, Blocks, Passage
 from exporter.views.gzip_parts import START, Checksum, deflated, inflated
 from exporter.views.metrics import SLICE, Exposition
 from exporter.views.own_metrics import OwnHealth
-from exporter.views.scrape import AT_ONCE, PIECE, Scrape
+from exporter.views.scrape import AT_ONCE, BREATH, PIECE, Scrape
 from tests.support.checks import EXAMPLE, SAMPLE, SIZE, outcome
 from tests.support.clock import FakeClock
 from tests.support.watch import LOOPS, run_on
@@ -209,7 +209,7 @@ def test_plain_and_deflated_scrapes_say_the_same_while_all_changes_and_others_re
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-async def test_other_work_is_done_after_each_piece(*, compressed: bool) -> None:
+async def test_other_work_is_done_between_few_pieces(*, compressed: bool) -> None:
     shown, beats, when = exposition(), 0, list[int]()
 
     async def work() -> None:
@@ -226,7 +226,8 @@ async def test_other_work_is_done_after_each_piece(*, compressed: bool) -> None:
     for _ in range(2):  # a second one of what is deflated already
         when.clear()
         await shown.scrape().write(write, gzip=compressed)
-        assert len(set(when)) == len(when) >= (2 if compressed else sum(map(len, shown.render()[0])) / PIECE)
+        assert len(when) >= (2 if compressed else sum(map(len, shown.render()[0])) / PIECE)
+        assert max(Counter(when).values()) <= BREATH // PIECE + 1
     working.cancel()
 
 
