@@ -160,7 +160,7 @@ class Schedule:
         self._clock = clock
         self._on_jump = on_jump
         self._prepare = prepare
-        self._turns = Turns(clock)
+        self._turns, self._ticks = Turns(clock), Turns(clock)
         self._queues: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
@@ -320,6 +320,7 @@ class Schedule:
 
     async def _job(self, check_id: str) -> None:
         # a coroutine function on purpose: APScheduler runs anything else in a thread
+        await self._ticks.wait()
         self.tick(check_id)
 
     def _on_grid(self, entry: _Entry, after: float | None = None) -> float:
