@@ -36,7 +36,7 @@ from typing import TypeAlias
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from exporter.clock import Clock
+from exporter.clock import Clock, Turns
 from exporter.engine.loop_lag import LoopLag
 from exporter.model import Check, Target
 
@@ -160,6 +160,7 @@ class Schedule:
         self._clock = clock
         self._on_jump = on_jump
         self._prepare = prepare
+        self._turns, self._ticks = Turns(clock), Turns(clock)
         self._queues: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
@@ -319,6 +320,7 @@ class Schedule:
 
     async def _job(self, check_id: str) -> None:
         # a coroutine function on purpose: APScheduler runs anything else in a thread
+        await self._ticks.wait()
         self.tick(check_id)
 
     def _on_grid(self, entry: _Entry, after: float | None = None) -> float:
@@ -345,6 +347,7 @@ class Schedule:
     async def _one(self, check_id: str, entry: _Entry, queue: _Queue) -> None:
         target = entry.target
         try:
+            await self._turns.wait()
             await self._run(entry.check, target)
         except Exception:
             log.exception("the run of %s on %s could not be taken in", check_id, target.key)

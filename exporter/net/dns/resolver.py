@@ -27,7 +27,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from exporter.clock import Clock
+from exporter.clock import Clock, Turns
 from exporter.files import Files
 from exporter.mail.dns import Question, Reply, Status
 from exporter.net.dns import wire
@@ -100,6 +100,7 @@ class Resolver:
         self._timeout = timeout
         self._queue_timeout = queue_timeout
         self._limiter = RateLimiter(clock, queries_per_second, zones)
+        self._turns = Turns(clock)
         self._caches = self._new_caches()
         self._slots = Window(MOST_IN_FLIGHT)
         self._servers = [UpstreamState(Upstream(host, port)) for host, port in dict.fromkeys(nameservers)]
@@ -163,11 +164,17 @@ class Resolver:
         flight.waiting.append(waiting)
         if flight.outcome is not None:  # it never left
             flight.tell()
-        return await waiting
+        reply = await waiting
+        await self._turns.wait()
+        return reply
 
     async def sweep(self, queries: Sequence[wire.Query], settles: Settles, zones: Sequence[str] = ()) -> list[int]:
         """Ask many questions past the cache, and return the places of those that `ask` must answer: sweep.py."""
-        return [*range(len(queries))] if self._closed else await self._sweeps.sweep(queries, settles, zones)
+        if self._closed:
+            return [*range(len(queries))]
+        left = await self._sweeps.sweep(queries, settles, zones)
+        await self._turns.wait()
+        return left
 
     def forget_answers(self) -> None:
         """Ask everything anew: what was answered so far cannot be believed, nor what is asked just now."""
