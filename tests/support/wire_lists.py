@@ -43,10 +43,15 @@ class WireLists:
         return said(kind, query, self.times[asked])
 
     def tcp(self, query: bytes) -> Iterable[bytes]:
-        kind = self._kind(query)
-        if kind == "truncated":
-            return [framed(_listed(query))]
-        return [framed(message) for message in said(kind, query, 2) if not message[2] & 2] or [framed(_no(query))]
+        """The same over TCP, by which a client may ask when it distrusts datagrams."""
+        match kind := self._kind(query):
+            case "truncated":
+                return [framed(_listed(query))]
+            case "truncated no" | "wrong id first" | "other name first" | "lost once":
+                return [framed(_no(query))]
+            case "wrong case":
+                return []
+        return [framed(message) for message in said(kind, query, 2)]
 
     def _kind(self, query: bytes) -> str:
         name = named(query)

@@ -74,10 +74,10 @@ async def world(number: int, patience: float, *, modes: bool) -> str:
     """Some days with some lists. What the sweeping path has written down."""
     chance = random.Random(seed() + number)
     lists = [Blocklist(f"list{n}", f"l{n}.zone", ipv6=False, queries_per_day=(None, 300)[n == 0]) for n in range(8)]
-    subjects = [IPv4Address(f"192.0.2.{n}") for n in range(1, size(5, 9))]
+    subjects = [IPv4Address(f"192.0.2.{n}") for n in range(1, size(4, 9))]
     plain = Path(lists, WireLists(seed() + number, modes=modes), patience, sweeps=False)
     fast = Path(lists, WireLists(seed() + number, modes=modes), patience, sweeps=True)
-    for turn in range(size(6, 20)):
+    for turn in range(size(5, 20)):
         plain.said.turn = fast.said.turn = turn
         chance.shuffle(subjects)
         one, other = await plain.turn(subjects), await fast.turn(subjects)
@@ -99,7 +99,7 @@ def test_both_paths_say_and_keep_the_same(
     patience: float, record_property: Callable[[str, object], None], *, modes: bool
 ) -> None:
     swept = 0
-    for number in range(size(1, 10)):
+    for number in range(size(1, 6)):
         swept += simulate(FakeClock(), world(number, patience, modes=modes)).count("NXDOMAIN from")
     assert swept
     record_property("addresses looked at by both paths", swept)
