@@ -22,7 +22,7 @@ from exporter.engine.store import Store
 from exporter.engine.unchanged import FULL, SPREAD, Again, Unchanged
 from exporter.facts import Doubt, Reason
 from exporter.model import Acceptance, Check, Outcome, Target
-from exporter.net import Net
+from exporter.net import DAY, Net
 from exporter.net.dns.resolver import Resolver
 from exporter.net.trace import Trace
 from exporter.targets import Authorisation, Domain, Egress, Selector
@@ -304,6 +304,27 @@ def test_each_pair_is_evaluated_now_and_then() -> None:
         assert min(at for at, count in times.items() if count) >= FULL * (1 - SPREAD) - 4 * INTERVAL
 
     still(story)
+
+
+def test_a_number_of_days_is_evaluated_when_it_grows() -> None:
+    def days(ours: Exporter) -> list[str]:
+        found = (dict(it.finding.evidence) for it in ours.store["dkim", SELECTOR.key].findings)
+        return [it["days"] for it in found if "days" in it]
+
+    async def story(ours: Exporter, _: Restless) -> None:
+        state = ours.store["dkim", SELECTOR.key]
+        since = next(it.since for it in state.records if it.record.name.endswith("key"))
+        ours.clock.step_wall(since + 400 * DAY - 400.0 - ours.clock.wall())
+        for _round in range(4):  # three looks make a finding certain
+            await ours.round()
+            ours.clock.pass_(90.0)
+        assert ours.store["dkim", SELECTOR.key].stands
+        assert days(ours) == ["399"]
+        ours.clock.pass_(90.0)
+        await ours.round()
+        assert days(ours) == ["400"]
+
+    still(story, ttl=3600)
 
 
 def test_a_target_that_is_configured_otherwise_is_evaluated() -> None:
