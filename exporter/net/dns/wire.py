@@ -51,6 +51,7 @@ _HEADER = struct.Struct("!HHHHHH")
 _TWO = struct.Struct("!HH")
 _RRSIG = struct.Struct("!H6xII")  # RFC 4034 section 3.1: type covered, ..., expiration, inception
 _OPT = b"\0" + struct.pack("!HHIH", dns.rdatatype.OPT, PAYLOAD, 0, 0)
+_NO_DATA = frozenset({dns.rdatatype.OPT, dns.rdatatype.TSIG})  # they stand in the additional section alone
 _OPT_DO = b"\0" + struct.pack("!HHIH", dns.rdatatype.OPT, PAYLOAD, int(dns.flags.DO), 0)
 _DISLIKES_EDNS = frozenset({dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS})
 _MAY_BE_BARE = frozenset({dns.rcode.FORMERR, dns.rcode.SERVFAIL, dns.rcode.NOTIMP, dns.rcode.REFUSED})
@@ -195,6 +196,8 @@ def _decode(message: bytes, to: Query) -> Decoded:
     options = [frame for frame in additional if frame.rdtype == dns.rdatatype.OPT]
     if len(options) > 1:
         raise MalformedError("has more than one OPT record")  # RFC 6891 section 6.1.1
+    if any(frame.rdtype in _NO_DATA for frame in (*answer, *authority)):
+        raise MalformedError("has an OPT or TSIG record among its answers")  # RFC 8945 section 5.1
     if options:
         rcode |= options[0].raw_ttl >> 24 << 4  # RFC 6891 section 6.1.3
         extended = extended_errors.read(message, options[0])

@@ -215,7 +215,18 @@ def test_almost_honest_octets_cannot_hurt(pieces: list[bytes], counts: tuple[int
     wire.decode(raw(query, b"".join(pieces), counts), query)
 
 
+@pytest.mark.parametrize("rdtype", [41, 250])
+@pytest.mark.parametrize("section", [0, 1])
+def test_what_belongs_in_the_additional_section_is_no_answer(rdtype: int, section: int) -> None:
+    query = wire.query(Question("x.example", "TXT"))
+    text = HERE + struct.pack("!HHIH", 16, 1, 60, 2) + b"\1a"
+    other = HERE + struct.pack("!HHIH", rdtype, 1, 0, 0)
+    counts = (2, 0, 0) if section == 0 else (1, 1, 0)
+    assert wire.decode(raw(query, text + other, counts), query).status is Status.MALFORMED
+
+
 @settings(max_examples=300)
+@example(which=2, changes=[(11106, 250)])  # TXT becomes TSIG
 @given(st.integers(0, len(MESSAGES) - 1), st.lists(st.tuples(st.integers(12, 2**16), st.integers(0, 255)), max_size=4))
 def test_what_is_an_answer_here_is_one_for_dnspython(which: int, changes: list[tuple[int, int]]) -> None:
     """An independent parser finds the same records under the same name, or our own reading is too generous."""
