@@ -100,7 +100,7 @@ class Daemon:
         self._security = security or WebSecurity(clock)
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[list[str]]] = set()
-        self._catching_up: tuple[asyncio.Task[None], ...] = ()
+        self._catching_up: asyncio.Task[None] | None = None
         self._next_reload: asyncio.Task[list[str]] | None = None  # waits for the one that goes on
         self._retired = RetiredClients()
         self._reload_problems: list[str] = []
@@ -155,13 +155,14 @@ class Daemon:
                 keeper.open(self._state_file)
         await self._swap(new)
         await self.web.start(places)
-        self.schedule.start()
+        self.schedule.start(after=self._catching_up)
 
     async def stop(self) -> None:
         """Wait DRAIN seconds for the runs, cancel the rest, and write what is queued."""
         await self.web.stop()
         await self.schedule.drain(DRAIN)
-        rest = (*self._retired.tasks, *self.clock_steps.tasks, *self._reloads, *self._catching_up)
+        more = [self._catching_up] if self._catching_up else []
+        rest = (*self._retired.tasks, *self.clock_steps.tasks, *self._reloads, *more)
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
@@ -257,7 +258,7 @@ class Daemon:
         async for _ in in_slices(self._blocklists.keep_only(settings.blocklists, new.subjects), 1):
             pass
         self.exposition.totals.release()
-        self._catching_up = (asyncio.get_running_loop().create_task(self.exposition.catch_up()),)
+        self._catching_up = asyncio.get_running_loop().create_task(self.exposition.catch_up())
         self._own.config_hash = settings.digest
         self._own.reload_ok, self._own.reload_time = True, self._clock.wall()
         self._reload_problems = []

@@ -186,13 +186,19 @@ class Schedule:
         """How many runs are due and wait for their turn, by check."""
         return {check: len(queue.waiting) for check, queue in self._queues.items()}
 
-    def start(self) -> None:
-        """Must be called on the running loop."""
+    def start(self, after: asyncio.Future[None] | None = None) -> None:
+        """Must be called on the running loop. Runs begin when `after` is done: it needs the loop first."""
         self._last_tick = self._clock.monotonic()
-        self._scheduler.start()
+        self._scheduler.start(paused=after is not None)
+        if after:
+            after.add_done_callback(self._resume)
         self._offset = self._clock.wall() - self._clock.monotonic()
         self._look_at_clocks()
         self.lag.start()
+
+    def _resume(self, _: object) -> None:
+        if not self._draining:
+            self._scheduler.resume()
 
     async def drain(self, seconds: float) -> None:
         """Start no more runs, wait `seconds` for those that run, then cancel them."""

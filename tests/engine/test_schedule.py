@@ -236,6 +236,33 @@ async def test_apscheduler_itself_ticks_each_kind_on_the_loop() -> None:
     await schedule.drain(1)
 
 
+async def test_no_run_begins_before_what_the_start_waits_for_is_done() -> None:
+    ran = asyncio.Event()
+
+    async def run(check: Check, target: Target) -> None:
+        ran.set()
+
+    schedule, first = Schedule(run, FakeClock()), asyncio.get_running_loop().create_future()
+    add_all(schedule, plans(1, at_once=True))
+    schedule.start(after=first)
+    await settle()
+    assert schedule.alive
+    assert not ran.is_set()
+    first.set_result(None)
+    async with asyncio.timeout(5):
+        await ran.wait()
+    await schedule.drain(1)
+
+
+async def test_what_the_start_waits_for_may_end_after_the_stop() -> None:
+    schedule, first = Schedule(Runs(), FakeClock()), asyncio.get_running_loop().create_future()
+    schedule.start(after=first)
+    await schedule.drain(1)
+    first.set_result(None)
+    await settle()
+    assert not schedule._scheduler.running
+
+
 async def test_an_end_at_the_moment_of_a_tick_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     """APScheduler logs a trace for each job that it has begun and cancels."""
     schedule = Schedule(Runs(), FakeClock())
