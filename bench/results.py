@@ -79,7 +79,7 @@ def machine() -> dict[str, str | int]:
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "cpu": found[1] if found else platform.machine(),
         "cores": os.cpu_count() or 1,
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "load": f"{os.getloadavg()[0]:.1f}",
     }
