@@ -83,6 +83,32 @@ OPENSMTPD = (
             None,
         ),
         ("delivery temporarily suspended: host a.example[192.0.2.1] said: 451 4.7.1 no", 451, "a.example", None),
+        ("    Remote MTA mx.b.example: SMTP diagnostic: 552 RCPT TO:<anna@b.example> Full", 552, "mx.b.example", None),
+        (
+            "2026-11-20 10:00:00 1RvhTH-000B9y-TD mx.b.example [192.0.2.9] Operation timed out",
+            None,
+            "mx.b.example",
+            None,
+        ),
+        (
+            (
+                "3:58 PM - Server at a.example returned '550 5.4.317 Message expired, cannot connect to it'\n"
+                "3:48 PM - Server at mx.b.example (192.0.2.9) returned '450 4.4.317 Cannot establish session'"
+            ),
+            450,
+            "mx.b.example",
+            None,
+        ),
+        (
+            (
+                "... while talking to mx1.b.example.:\n<<< 450 busy\n"
+                "... while talking to mx2.b.example.:\n>>> DATA\n<<< 551 not our customer\n550 5.1.1 User unknown\n"
+                "... while talking to mx3.b.example.:\n>>> QUIT\n"
+            ),
+            551,
+            "mx2.b.example",
+            Stage.DATA,
+        ),
     ],
     ids=str,
 )
@@ -128,6 +154,16 @@ def test_each_line_of_a_log_and_each_recipient_of_a_bounce_is_read_for_itself() 
         ("anna@a.example", "mx.a.example", 550),
         ("bert@b.example", "mx.b.example", None),
     ]
+
+
+def test_a_recipient_that_is_named_twice_is_told_of_once() -> None:
+    """Exchange names it above the text for people, and again above the reply."""
+    told = (
+        "anna@b.example\nYour message wasn't delivered.\n\nGenerating server: a.example\n\n"
+        "anna@b.example\nRemote server returned '550 5.7.708 Access denied, traffic not accepted from this IP'\n"
+    )
+    (attempt,) = attempts(told)
+    assert (attempt.reply.code, attempt.recipient) == (550, "anna@b.example")
 
 
 def test_nothing_is_read_out_of_nothing() -> None:
