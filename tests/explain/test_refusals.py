@@ -126,6 +126,16 @@ def test_what_a_receivers_profile_quotes_is_explained(receiver: str, text: str) 
     assert answer.best[0].grade in (Grade.SAID, Grade.CODE)
 
 
+def test_what_does_not_exist_is_the_sender_in_reply_to_mail_from() -> None:
+    said = "host mx.example[192.0.2.1] said: 553 box.example.net does not exist (in reply to {} command)"
+    assert kinds(REFUSALS.find(said.format("MAIL FROM"))) == ["sender"]
+    assert "sender" not in kinds(REFUSALS.find(said.format("RCPT TO")))
+
+
+def test_an_address_in_the_reply_does_not_part_what_belongs_together() -> None:
+    assert kinds(REFUSALS.find("571 Email from 192.0.2.1 is currently blocked by our system")) == ["reputation"]
+
+
 # What may never be.
 
 FAMILIES = st.sampled_from(shipped())
