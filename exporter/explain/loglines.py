@@ -55,8 +55,10 @@ _COMMAND = r"[A-Za-z][A-Za-z .]{1,40}(?::<[^<>]{0,320}>)?[^:]{0,80}"
 # What wraps a reply, the inner before the outer. The reply begins where the pattern ends.
 _WRAPPINGS = (
     _form("->", rf"-> ?(?={_CODE})"),
+    _form("from mta(", rf"from MTA\([^()]{{1,80}}\): (?={_CODE})"),  # Amavis
     _form("led=", rf"LED= ?(?={_CODE})"),
     _form("host ", rf"host {_HOST} ?(?:\[(?:{_IP}|[^\[\]]{{1,108}})\])?(?::\d{{1,5}})? {_SAID}"),
+    _form("refused to talk to me", rf"{_BEGIN}{_HOST}\[{_IP}\](?::\d{{1,5}})?:? (?:server )?refused to talk to me: "),
     _form(" - ", rf"\b[45]\.\d\.\d - [A-Za-z ]{{5,60}} (?={_CODE})"),  # Cisco
     _form(
         "error from remote mail",
@@ -106,6 +108,7 @@ _FAULTS = (
 )
 # Behind it stands what another server said of the sender: the server that asked it refuses.
 _CALLOUT = re.compile(r"sender address rejected: un(?:verified|deliverable) address: $", re.IGNORECASE)
+_REPLIED = "(in reply to"
 _TALK = re.compile(r"^[ \t]{0,8}\.\.\. while talking to ", re.MULTILINE | re.IGNORECASE)
 _AFTERTHOUGHT = re.compile(  # of sendmail
     r"5\d\d (?:5\.\d\.\d )?<?[^<>\s]{1,320}>?\.\.\. (?:Service unavailable|Can't create output|unknown mailer error)",
@@ -263,16 +266,18 @@ def _wrapped(flat: str, lower: str, whole: str) -> Attempt | None:
     for form in _WRAPPINGS:
         if form.part not in lower:
             continue
-        found = None
+        found = outer = None
         for one in form.pattern.finditer(flat):
             if _CALLOUT.search(flat, max(0, one.start() - 80), one.start()):
                 break
+            if outer is None or form.part != "host " or flat.find(_REPLIED, outer.end(), one.start()) >= 0:
+                outer = one  # else the first reply, which is not at its end yet, quotes this one
             found = one
             if form.first:
                 break
-        if found is None:
+        if found is None or outer is None:
             continue
-        named = found.groupdict()
+        named = found.groupdict() | outer.groupdict()
         reply = read_reply(
             _until_fold(flat[found.end() : found.end() + LONGEST_REPLY]),
             stage=_log_stage(named.get("stage")) or stage_of(whole),

@@ -143,7 +143,7 @@ class Matcher:
                     points = _points(phrase, reply, vendor)
                     if points is not None:
                         (weak if phrase.weak else strong).append(Hit(phrase, _grade(phrase), points))
-        return _best(strong) or self._by_its_code(reply, vendor) or _best(weak)
+        return _best(strong) or self._by_its_code(reply, vendor) or _best(weak) or self._of_standard(reply.stage, reply)
 
     def _by_its_code(self, reply: RefusingReply, vendor: str | None) -> list[Hit]:
         if reply.kind is None:
@@ -164,7 +164,10 @@ class Matcher:
         by_status = self._of_standard(f"x{reply.status[1:]}", reply)
         return by_status or (self._of_standard(str(reply.code), reply) if reply.status in _VAGUE else [])
 
-    def _of_standard(self, code: str, reply: RefusingReply) -> list[Hit]:
+    def _of_standard(self, code: str | None, reply: RefusingReply) -> list[Hit]:
+        """By a code, or by the stage alone, if that means only one family."""
+        if code is None:
+            return []
         families = [it for it in self._by_code.get(code, ()) if it.at(reply.stage) and (reply.kind or "") in it.classes]
         shown = reply.status or code if code.startswith("x") else code
         return [Hit(_of_code(it, shown), Grade.CODE, 0) for it in families[:1]]

@@ -106,7 +106,7 @@ class Refusals:
             for match in refusal.matches:
                 matches.setdefault(match.family.id, match)
         found = tuple(matches.values())
-        if len(refusals) == 1 and (not found or _is_word(refusals[0].reply)):
+        if len(refusals) == 1 and not refusals[0].refused_by and (not found or _is_word(refusals[0].reply)):
             found = self._search(refusals[0].reply) or found
         return Diagnosis(read.kind, refusals, found)
 

@@ -65,7 +65,7 @@ _BY_STAGE = (
     (r"refused to talk to me|after initial connection|greeting failed|initial server greeting", Stage.GREETING),
     (rf"{_AFTER}(?:EHLO|HELO|LHLO)\b|my name was rejected|[\[(](?:EHLO|HELO)[\])]", Stage.HELO),
     (rf"{_AFTER}STARTTLS\b", Stage.STARTTLS),
-    (rf"{_AFTER}AUTH\b", Stage.AUTH),
+    (rf"{_AFTER}AUTH\b|SASL authentication failed; server", Stage.AUTH),
     (rf"{_AFTER}MAIL(?: FROM)?\b|sender was rejected|\[MAIL_FROM\]", Stage.MAIL_FROM),
     (rf"{_AFTER}RCPT(?: TO)?\b|does not like recipient|\[RCPT_TO\]|\bRCPT from\b", Stage.RCPT_TO),
     (rf"{_AFTER}(?:end of )?(?:DATA|BDAT|CONTENT|message)\b|{_AFTER}end[ -]of[ -]", Stage.DATA),

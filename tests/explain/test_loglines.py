@@ -83,6 +83,28 @@ OPENSMTPD = (
             None,
         ),
         ("delivery temporarily suspended: host a.example[192.0.2.1] said: 451 4.7.1 no", 451, "a.example", None),
+        ("mx.b.example[192.0.2.9] refused to talk to me: 451 HELO must be a name", 451, "mx.b.example", Stage.GREETING),
+        (
+            "connect to mx.b.example[192.0.2.9]: server refused to talk to me: 421 no (port 25)",
+            421,
+            "mx.b.example",
+            Stage.GREETING,
+        ),
+        (
+            (
+                "host mx.b.example[192.0.2.9] said: 551 5.1.1 <anna@b.example>: Recipient address rejected: Failed check: "
+                "host 127.0.0.1[127.0.0.1] said: 554 5.7.1 no (in reply to RCPT TO command) (in reply to RCPT TO command)"
+            ),
+            554,
+            "mx.b.example",
+            Stage.RCPT_TO,
+        ),
+        (
+            "host 127.0.0.1[127.0.0.1] said: 501 5.1.7 Failed, id=1, from MTA([127.0.0.1]:10025): 501 5.1.7 Bad sender",
+            501,
+            "127.0.0.1",
+            None,
+        ),
         ("    Remote MTA mx.b.example: SMTP diagnostic: 552 RCPT TO:<anna@b.example> Full", 552, "mx.b.example", None),
         (
             "2026-11-20 10:00:00 1RvhTH-000B9y-TD mx.b.example [192.0.2.9] Operation timed out",

@@ -132,6 +132,12 @@ def test_what_does_not_exist_is_the_sender_in_reply_to_mail_from() -> None:
     assert "sender" not in kinds(REFUSALS.find(said.format("RCPT TO")))
 
 
+def test_a_reply_without_words_is_not_taken_for_a_search() -> None:
+    """A code alone lists all that say it, if somebody searches; of a server's reply, the vendor's meaning counts."""
+    assert REFUSALS.find("5.7.1").matches
+    assert REFUSALS.find("host mx.example[192.0.2.1] said: 553 5.7.1 (in reply to RCPT TO command)").matches == ()
+
+
 def test_an_address_in_the_reply_does_not_part_what_belongs_together() -> None:
     assert kinds(REFUSALS.find("571 Email from 192.0.2.1 is currently blocked by our system")) == ["reputation"]
 
