@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple
 
 from exporter.explain.reply import LONGEST_REPLY, RefusingReply, Stage, read_reply, stage_of, without_callout
 
 LONGEST_BLOCK = 16_384  # characters of what is told about one recipient
 MOST_LINES = 400  # of one text; more is a whole log
+MOST_BLOCKS = 200  # of one text
 
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}"
 _HOST = rf"(?P<host>{_NAME})"
@@ -205,7 +207,7 @@ def _records(text: str) -> list[str]:
 
 
 def _blocks(text: str) -> list[str]:
-    starts = [found.start() for found in _BLOCK.finditer(text)]
+    starts = [found.start() for found in islice(_BLOCK.finditer(text), MOST_BLOCKS)]
     if len(starts) < 2:
         return [text]
     return [text[begin:end] for begin, end in zip(starts, [*starts[1:], len(text)], strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.explain.loglines import attempts
+from exporter.explain.loglines import MOST_BLOCKS, attempts
 from exporter.explain.reply import Stage
 from tests.support.refusals import POSTFIX
 
@@ -92,8 +92,8 @@ OPENSMTPD = (
         ),
         (
             (
-                "host mx.b.example[192.0.2.9] said: 551 5.1.1 <anna@b.example>: Recipient address rejected: Failed check: "
-                "host 127.0.0.1[127.0.0.1] said: 554 5.7.1 no (in reply to RCPT TO command) (in reply to RCPT TO command)"
+                "host mx.b.example[192.0.2.9] said: 551 5.1.1 <anna@b.example>: Recipient address rejected: "
+                "host 127.0.0.1[127.0.0.1] said: 554 no (in reply to RCPT TO command) (in reply to RCPT TO command)"
             ),
             554,
             "mx.b.example",
@@ -186,6 +186,11 @@ def test_a_recipient_that_is_named_twice_is_told_of_once() -> None:
     )
     (attempt,) = attempts(told)
     assert (attempt.reply.code, attempt.recipient) == (550, "anna@b.example")
+
+
+def test_no_more_recipients_are_read_than_a_bounce_tells_of() -> None:
+    """Each costs as much as a line of a log. Ten thousand of them would hold the loop."""
+    assert len(attempts("anna@b.example\n550 no\n" * 10_000)) == MOST_BLOCKS
 
 
 def test_nothing_is_read_out_of_nothing() -> None:
