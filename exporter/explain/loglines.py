@@ -145,6 +145,7 @@ _HOSTS = (
     _form("remote server at ", rf"remote server at {_HOST}(?: \({_IP}\))?"),
     _form(" gave this error", rf"{_BEGIN}{_HOST} gave this error"),
     _form(" rejected your message", rf"{_BEGIN}{_HOST} rejected your message"),
+    _form("mx=", rf"\bmx={_HOST}\[{_IP}\]"),  # ZoneMTA
     _form("remote-mta:", rf"\bRemote-MTA: ?(?:dns; ?)?\[?{_HOST}"),
     _form("offered by ", rf"offered by {_HOST}"),
     _form("connect", rf"(?:trying to connect to|connecting to|connection to) {_HOST}"),
