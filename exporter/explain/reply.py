@@ -26,9 +26,14 @@ _IPV4 = re.compile(r"(?<![\w.-])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?!\w|\.\w)", re.AS
 # What another server said when this one asked it about the sender (callout) is not what this one says.
 _CALLED = re.compile(
     r"(?P<about>sender address rejected: un(?:verified|deliverable) address|sender verif[a-z]{1,9} failed)"
-    r": (?:host |response to )[\s\S]*"
-    r"|\bresponse: ?[45][0-9]{2}[ -].{0,400}?(?=(?:\s|\\n)[45][0-9]{2}[ -]|$)",
+    r": (?:host |response to )[\s\S]*",
     re.IGNORECASE | re.ASCII,
+)
+_CALLOUT, _ANSWERED = (
+    "called:",
+    re.compile(  # in the words of Exim
+        r"\bresponse: ?[45][0-9]{2}[ -].{0,400}?(?=(?:\s|\\n)[45][0-9]{2}[ -]|$)", re.IGNORECASE | re.ASCII
+    ),
 )
 _HELO_FIELD = re.compile(r"\bhelo=[^\s;,]{1,255}", re.IGNORECASE)
 _LISTS = "spamhaus|spamcop|barracuda|sorbs|abusix|uceprotect|proofpoint|cloudmark|openspf"
@@ -120,7 +125,8 @@ def read_reply(text: str, *, stage: Stage | None = None) -> RefusingReply:
 
 def without_callout(text: str) -> str:
     """Without what another server said when this one asked it about the sender."""
-    return _CALLED.sub(lambda found: found["about"] or " ", text)
+    text = _CALLED.sub(lambda found: found["about"], text)
+    return _ANSWERED.sub(" ", text) if _CALLOUT in text.lower() else text
 
 
 def _said(text: str, code: int | None) -> list[str]:

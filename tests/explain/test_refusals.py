@@ -130,6 +130,8 @@ def test_what_does_not_exist_is_the_sender_in_reply_to_mail_from() -> None:
     said = "host mx.example[192.0.2.1] said: 553 box.example.net does not exist (in reply to {} command)"
     assert kinds(REFUSALS.find(said.format("MAIL FROM"))) == ["sender"]
     assert "sender" not in kinds(REFUSALS.find(said.format("RCPT TO")))
+    other = "host mx.example[192.0.2.1] said: 450 4.7.1 reverse DNS not found (in reply to MAIL FROM command)"
+    assert kinds(REFUSALS.find(other)) == ["ptr"]
 
 
 def test_a_reply_without_words_is_not_taken_for_a_search() -> None:
@@ -140,6 +142,22 @@ def test_a_reply_without_words_is_not_taken_for_a_search() -> None:
 
 def test_an_address_in_the_reply_does_not_part_what_belongs_together() -> None:
     assert kinds(REFUSALS.find("571 Email from 192.0.2.1 is currently blocked by our system")) == ["reputation"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("550 DKIM key for your domain not found", "dkim"),
+        ("550 not delivered. Remote response: 550 5.1.1 user unknown", "user-unknown"),
+        (
+            "550-Verification failed for <a@b.example> 550-Called: 192.0.2.1 550-Response: 550 blocked by spamhaus",
+            "sender",
+        ),
+        ("421 ts01.example.com Service unavailable", "receiver-fault"),
+    ],
+)
+def test_a_word_counts_where_it_says_why(text: str, kind: str) -> None:
+    assert kinds(REFUSALS.find(text)) == [kind]
 
 
 # What may never be.
