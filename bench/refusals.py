@@ -21,7 +21,8 @@ UNITS = (
     "rejected RCPT ", "in reply to ", "a@", "<", "[", "(", "=", "status=bounced (", "Received: x\n", "> ",
     "\n", "from=<a@b.c>", "sending domain a.", "gave this error: ", "for the domain a by ", "0:", "1.",
     "user ", "unknown user ", "spam ", "helo ", "Diagnostic-Code: smtp; 550 a\n", "--b\nContent-Type: text/plain\n\n",
-    "<style></style>", "<br>", "&lt;",
+    "<style></style>", "<br>", "&lt;", "a@b.cc\nx\n", "... while talking to a\n<<< 550 a\n", "host a[1.2.3.4] said: ",
+    "Sender address rejected: unverified address: host ", "Response: 550 ", "1RvhTH-000B9y-TD a [1.2.3.4] ", "1.2.3.4 ",
 )  # fmt: skip
 HEADS = (
     "",

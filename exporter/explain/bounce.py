@@ -229,7 +229,8 @@ def _notification(fields: str, text: str, writer: str) -> Bounce:
 def _report(group: _Fields, action: str, recipient: str, told: list[Attempt], writer: str) -> DeliveryReport:
     more = _of(told, recipient)
     host, ip = _mta(group.get("remote-mta"))
-    code, remote = group.get("diagnostic-code"), bool(host)
+    # Some gateways write this field of their own instead, with a reply of the same form.
+    code, remote = group.get("diagnostic-code") or group.get("x-supplementary-info"), bool(host)
     said = read_block(_diagnostic(code)) if code else None
     status = group.get("status").split(" ", 1)[0]
     if said is None:

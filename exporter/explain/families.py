@@ -25,7 +25,7 @@ _KNOWN = re.compile(
 )
 _KEYS = {
     "id", "kind", "who", "means", "fix", "says", "through", "words", "weak", "codes", "stages", "class", "findings",
-    "related", "source", "weight", "yields", "pairs", "network", "unless", "own",
+    "related", "source", "weight", "yields", "pairs", "network", "unless", "own", "stated",
 }  # fmt: skip
 _STAGES = {
     "connect": Stage.GREETING,
@@ -103,11 +103,12 @@ class Family:
     pairs: tuple[tuple[str, str], ...] = ()  # words that mean it when they stand close to each other, in this order
     network: bool = False  # a server's reply means it only if its status says that it is about the network
     own: bool = False  # texts of a vendor mean it at that vendor only
+    stated: bool = False  # only where the text names the stage
     unless: frozenset[str] = frozenset()  # words with which the weak texts do not count
     yields: tuple[str, ...] = ()  # kinds that are meant instead, if their words are there too
 
     def at(self, stage: Stage | None) -> bool:
-        return stage is None or not self.stages or stage in self.stages
+        return (stage is None and not self.stated) or not self.stages or stage in self.stages
 
 
 @cache
@@ -150,6 +151,7 @@ def _families(path: Path) -> Iterator[Family]:
             pairs=tuple((a, b) for it in entry.get("pairs", ()) for a in it["first"] for b in it["then"]),
             network=entry.get("network", False),
             own=entry.get("own", False),
+            stated=entry.get("stated", False),
             unless=frozenset(entry.get("unless", ())),
             yields=tuple(entry.get("yields", ())),
         )

@@ -16,18 +16,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple
 
-from exporter.explain.reply import LONGEST_REPLY, RefusingReply, Stage, read_reply, stage_of
+from exporter.explain.reply import LONGEST_REPLY, RefusingReply, Stage, read_reply, stage_of, without_callout
 
 LONGEST_BLOCK = 16_384  # characters of what is told about one recipient
 MOST_LINES = 400  # of one text; more is a whole log
+MOST_BLOCKS = 200  # of one text
 
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}"
 _HOST = rf"(?P<host>{_NAME})"
 _IP = r"(?P<ip>[0-9A-Fa-f.:]{2,45})"
 _V4 = r"(?P<ip>[0-9]{1,3}(?:\.[0-9]{1,3}){3})"
 _BEGIN = r"(?<![A-Za-z0-9_.-])"
+_EXIM_ID = r"\b[0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4}"
 _CODE = r"[45][0-9]{2}(?=[ -]|$)"
 _EXPIRED = re.compile(
     r"message (?:has )?expired|retry (?:timeout exceeded|time not reached)|in the queue too long|delivery time expired"
@@ -54,8 +57,10 @@ _COMMAND = r"[A-Za-z][A-Za-z .]{1,40}(?::<[^<>]{0,320}>)?[^:]{0,80}"
 # What wraps a reply, the inner before the outer. The reply begins where the pattern ends.
 _WRAPPINGS = (
     _form("->", rf"-> ?(?={_CODE})"),
+    _form("from mta(", rf"from MTA\([^()]{{1,80}}\): (?={_CODE})"),  # Amavis
     _form("led=", rf"LED= ?(?={_CODE})"),
     _form("host ", rf"host {_HOST} ?(?:\[(?:{_IP}|[^\[\]]{{1,108}})\])?(?::\d{{1,5}})? {_SAID}"),
+    _form("refused to talk to me", rf"{_BEGIN}{_HOST}\[{_IP}\](?::\d{{1,5}})?:? (?:server )?refused to talk to me: "),
     _form(" - ", rf"\b[45]\.\d\.\d - [A-Za-z ]{{5,60}} (?={_CODE})"),  # Cisco
     _form(
         "error from remote mail",
@@ -66,9 +71,10 @@ _WRAPPINGS = (
         rf"error from remote server (?:after|for|in) [A-Za-z ]{{1,30}}[,:]? ?(?:host: {_HOST} ?(?:\({_IP}\))? ?)?"
         r"(?:reason: )?",
     ),
+    _form("smtp diagnostic: ", rf"remote MTA {_HOST}: SMTP diagnostic: "),
     _form("remote server was: ", r"response from the remote server was: "),
     _form("server returned was: ", r"error that the other server returned was: "),
-    _form("returned '", rf"remote server at {_HOST}(?: \({_IP}\))? returned '"),
+    _form("returned '", rf"\bserver at {_HOST}(?: \({_IP}\))? returned '"),
     _form("returned ", rf"remote server returned (?:message detected as spam )?'(?={_CODE})"),
     _form("remote host said:", r"remote host said: ?"),
     _form(" gave this error: ", rf"{_BEGIN}{_HOST} gave this error: "),
@@ -99,8 +105,13 @@ _FAULTS = (
     _form("not offered by host ", rf"TLS is required, but was not offered by host {_HOST}\[{_IP}\]"),
     _form("host ", rf"\bto (?:mx )?host {_HOST} \[{_IP}\]"),
     _form("h=", rf"\bH={_HOST} (?:\([^()]{{0,255}}\) )?\[{_IP}\]"),
+    _form("-", rf"{_EXIM_ID} {_HOST} \[{_IP}\](?::\d{{1,5}})? (?=connection|operation|network|no route|remote host)"),
     _form("stat=deferred: ", rf"\bstat=Deferred: [^.]{{0,80}} (?:by|with|from) {_HOST}"),
 )
+# Behind it stands what another server said of the sender: the server that asked it refuses.
+_CALLOUT = re.compile(r"sender address rejected: un(?:verified|deliverable) address: $", re.IGNORECASE)
+_REPLIED = "(in reply to"
+_TALK = re.compile(r"^[ \t]{0,8}\.\.\. while talking to ", re.MULTILINE | re.IGNORECASE)
 _AFTERTHOUGHT = re.compile(  # of sendmail
     r"5\d\d (?:5\.\d\.\d )?<?[^<>\s]{1,320}>?\.\.\. (?:Service unavailable|Can't create output|unknown mailer error)",
     re.ASCII | re.IGNORECASE,
@@ -134,6 +145,7 @@ _HOSTS = (
     _form("remote server at ", rf"remote server at {_HOST}(?: \({_IP}\))?"),
     _form(" gave this error", rf"{_BEGIN}{_HOST} gave this error"),
     _form(" rejected your message", rf"{_BEGIN}{_HOST} rejected your message"),
+    _form("mx=", rf"\bmx={_HOST}\[{_IP}\]"),  # ZoneMTA
     _form("remote-mta:", rf"\bRemote-MTA: ?(?:dns; ?)?\[?{_HOST}"),
     _form("offered by ", rf"offered by {_HOST}"),
     _form("connect", rf"(?:trying to connect to|connecting to|connection to) {_HOST}"),
@@ -180,15 +192,23 @@ class Attempt:
 
 def attempts(text: str) -> list[Attempt]:
     """What is told of each recipient, or in each line of a log. Empty where there is neither reply nor fault."""
-    return [attempt for block in _blocks(text) if (attempt := read_block(block))]
+    if records := _records(text):
+        return [attempt for record in records if (attempt := read_block(record))]
+    told = [attempt for block in _blocks(text) if (attempt := read_block(block))]
+    answered = {it.recipient.lower() for it in told if it.recipient and it.reply.code}
+    # Exchange names a recipient twice: for people, and with the reply.
+    return [it for it in told if it.reply.code or it.recipient.lower() not in answered]
+
+
+def _records(text: str) -> list[str]:
+    lines = text.splitlines()[:MOST_LINES]
+    records = [line for line in lines if _RECORD.match(line)]
+    whole = len(records) > 1 and 2 * len(records) > len([line for line in lines if line.strip()])
+    return records if whole else []
 
 
 def _blocks(text: str) -> list[str]:
-    lines = text.splitlines()[:MOST_LINES]
-    records = [line for line in lines if _RECORD.match(line)]
-    if len(records) > 1 and 2 * len(records) > len([line for line in lines if line.strip()]):
-        return records
-    starts = [found.start() for found in _BLOCK.finditer(text)]
+    starts = [found.start() for found in islice(_BLOCK.finditer(text), MOST_BLOCKS)]
     if len(starts) < 2:
         return [text]
     return [text[begin:end] for begin, end in zip(starts, [*starts[1:], len(text)], strict=True)]
@@ -196,7 +216,7 @@ def _blocks(text: str) -> list[str]:
 
 def read_block(text: str) -> Attempt | None:
     """What one block tells: a line of a log, or what a bounce says of one recipient."""
-    text = _TUPLE.sub(r"\1 ", text[:LONGEST_BLOCK])
+    text = _last_talk(_TUPLE.sub(r"\1 ", text[:LONGEST_BLOCK]))
     flat = " ".join(text.split())
     if "_" in flat and ("failure: " in flat or "deferral: " in flat) and ("delivery " in flat or "/Giving_up" in flat):
         flat = flat.replace("_", " ")  # qmail's log
@@ -207,7 +227,7 @@ def read_block(text: str) -> Attempt | None:
     attempt = _wrapped(_session(text) or flat, lower, flat) or _bare(text, flat, lower)
     if attempt is None:
         return None
-    host, ip = (attempt.host, attempt.ip) if attempt.host or attempt.ip else _host(flat, lower)
+    host, ip = (attempt.host, attempt.ip) if attempt.host or attempt.ip else _host(without_callout(flat), lower)
     if not (host or ip) and (signed := _SIGNED.search(attempt.reply.text)):
         host = signed[1]
     addressed = re.search(r"\bto=<([^<>\s]{1,320})>", flat) or _BLOCK.search(text)
@@ -219,6 +239,16 @@ def read_block(text: str) -> Attempt | None:
         recipient=addressed[1] if addressed else "",
         lasted=bool(_EXPIRED.search(flat)) and attempt.reply.kind == "4",
     )
+
+
+def _last_talk(text: str) -> str:
+    """Of several hosts that sendmail tried, only the last that answered: it decided."""
+    starts = [found.start() for found in _TALK.finditer(text)]
+    ends = [*starts[1:], len(text)]
+    for begin, end in list(zip(starts, ends, strict=False))[:0:-1]:
+        if _ANSWER.search(text, begin, end):
+            return text[: starts[0]] + text[begin:end]
+    return text
 
 
 def _session(text: str) -> str:
@@ -239,14 +269,18 @@ def _wrapped(flat: str, lower: str, whole: str) -> Attempt | None:
     for form in _WRAPPINGS:
         if form.part not in lower:
             continue
-        found = None
+        found = outer = None
         for one in form.pattern.finditer(flat):
+            if _CALLOUT.search(flat, max(0, one.start() - 80), one.start()):
+                break
+            if outer is None or form.part != "host " or flat.find(_REPLIED, outer.end(), one.start()) >= 0:
+                outer = one  # else the first reply, which is not at its end yet, quotes this one
             found = one
             if form.first:
                 break
-        if found is None:
+        if found is None or outer is None:
             continue
-        named = found.groupdict()
+        named = found.groupdict() | outer.groupdict()
         reply = read_reply(
             _until_fold(flat[found.end() : found.end() + LONGEST_REPLY]),
             stage=_log_stage(named.get("stage")) or stage_of(whole),

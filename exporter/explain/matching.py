@@ -143,11 +143,13 @@ class Matcher:
                     points = _points(phrase, reply, vendor)
                     if points is not None:
                         (weak if phrase.weak else strong).append(Hit(phrase, _grade(phrase), points))
-        return _best(strong) or self._by_its_code(reply, vendor) or _best(weak)
+        return _best(strong) or self._by_its_code(reply, vendor) or _best(weak) or self._of_standard(reply.stage, reply)
 
     def _by_its_code(self, reply: RefusingReply, vendor: str | None) -> list[Hit]:
-        if reply.status is None or reply.kind is None:
+        if reply.kind is None:
             return []
+        if reply.status is None:
+            return self._of_standard(str(reply.code), reply)
         # Only Microsoft has details of three digits. Whoever else knows the code repeats a refusal of theirs.
         private = len(reply.status.rpartition(".")[2]) == PRIVATE
         known_by = self._private if private and vendor is None else self._by_status.get(vendor or "-", ())
@@ -159,9 +161,16 @@ class Matcher:
         if fitting and reply.status not in _VAGUE:
             kinds = {hit.phrase.family.kind for hit in fitting}
             return _best(fitting) if len(kinds) == 1 else []
-        families = [it for it in self._by_code.get(f"x{reply.status[1:]}", ()) if it.at(reply.stage)]
-        families = [it for it in families if reply.kind in it.classes]
-        return [Hit(_of_code(it, reply.status), Grade.CODE, 0) for it in families[:1]]
+        by_status = self._of_standard(f"x{reply.status[1:]}", reply)
+        return by_status or (self._of_standard(str(reply.code), reply) if reply.status in _VAGUE else [])
+
+    def _of_standard(self, code: str | None, reply: RefusingReply) -> list[Hit]:
+        """By a code, or by the stage alone, if that means only one family."""
+        if code is None:
+            return []
+        families = [it for it in self._by_code.get(code, ()) if it.at(reply.stage) and (reply.kind or "") in it.classes]
+        shown = reply.status or code if code.startswith("x") else code
+        return [Hit(_of_code(it, shown), Grade.CODE, 0) for it in families[:1]]
 
     def with_code(self, status: str) -> list[Hit]:
         """All that are known to say this enhanced status code: an answer to a search, not to a reply."""
@@ -192,7 +201,11 @@ def _of_code(family: Family, status: str) -> Phrase:
 def _points(phrase: Phrase, reply: RefusingReply, vendor: str | None) -> int | None:
     same_vendor = vendor is not None and vendor == phrase.vendor
     same_status = phrase.has(reply.status)
-    if phrase.vendor and not same_vendor and (phrase.family.own or (phrase.length < DISTINCT and not same_status)):
+    if (
+        phrase.vendor
+        and not same_vendor
+        and ((phrase.family.own and not same_status) or (phrase.length < DISTINCT and not same_status))
+    ):
         return None
     points = 3 * phrase.length + phrase.family.weight
     points += 3 * same_vendor + 3 * same_status + (phrase.code is not None and phrase.code == reply.code)

@@ -13,7 +13,7 @@ from exporter.explain.families import Family, Who, shipped
 from exporter.explain.loglines import Attempt
 from exporter.explain.matching import Grade, Hit, Matcher, phrases, quoted
 from exporter.explain.reply import RefusingReply, read_reply, words
-from exporter.explain.values import Values, read_values
+from exporter.explain.values import Around, Values, read_around, read_values
 from exporter.facts import Rule, Severity
 from exporter.mail import helo
 
@@ -100,17 +100,18 @@ class Refusals:
     def find(self, text: str | bytes) -> Diagnosis:
         """What may be behind a text: a reply, a log line, a bounce as a mail, or words and codes to search for."""
         read = bounce.read(text)
-        refusals = tuple(self._refusal(it, read.raw, read.helo) for it in read.reports)
+        around = read_around(read.raw) if read.raw else None
+        refusals = tuple(self._refusal(it, around, read.helo) for it in read.reports)
         matches: dict[str, Match] = {}
         for refusal in refusals:
             for match in refusal.matches:
                 matches.setdefault(match.family.id, match)
         found = tuple(matches.values())
-        if len(refusals) == 1 and (not found or _is_word(refusals[0].reply)):
+        if len(refusals) == 1 and not refusals[0].refused_by and (not found or _is_word(refusals[0].reply)):
             found = self._search(refusals[0].reply) or found
         return Diagnosis(read.kind, refusals, found)
 
-    def _refusal(self, report: bounce.DeliveryReport, raw: str, helo_name: str) -> Refusal:
+    def _refusal(self, report: bounce.DeliveryReport, around: Around | None, helo_name: str) -> Refusal:
         attempt = report.attempt
         hits = self._hits(attempt)
         if report.more and (not hits or hits[0].grade is not Grade.SAID):  # the fields say less than the text does
@@ -119,7 +120,7 @@ class Refusals:
                 better = self._hits(told)
                 if better and (not hits or better[0].grade < hits[0].grade):
                     hits = better
-        values = read_values(attempt, raw or attempt.reply.text, helo_name)
+        values = read_values(attempt, around or read_around(attempt.reply.text), helo_name)
         return Refusal(
             attempt.reply,
             tuple(self._match(hit, values) for hit in hits),

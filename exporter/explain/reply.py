@@ -22,6 +22,19 @@ _QMAIL_STATUS = re.compile(rf"\(#({_STATUS})\)", re.ASCII)
 _NUMBERS = re.compile(rf"(?<![\w.])(?:[245][0-9]{{2}}[ \t-]{{1,8}}#?(?={_STATUS})|#?{_STATUS})", re.ASCII)
 _ANGLE = re.compile(r"<[^<>\s]{1,320}>")
 _BRACKETS = re.compile(r"\[([^\[\]]{1,320})\]")
+_IPV4 = re.compile(r"(?<![\w.-])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?!\w|\.\w)", re.ASCII)
+# What another server said when this one asked it about the sender (callout) is not what this one says.
+_CALLED = re.compile(
+    r"(?P<about>sender address rejected: un(?:verified|deliverable) address|sender verif[a-z]{1,9} failed)"
+    r": (?:host |response to )[\s\S]*",
+    re.IGNORECASE | re.ASCII,
+)
+_CALLOUT, _ANSWERED = (
+    "called:",
+    re.compile(  # in the words of Exim
+        r"\bresponse: ?[45][0-9]{2}[ -].{0,400}?(?=(?:\s|\\n)[45][0-9]{2}[ -]|$)", re.IGNORECASE | re.ASCII
+    ),
+)
 _HELO_FIELD = re.compile(r"\bhelo=[^\s;,]{1,255}", re.IGNORECASE)
 _LISTS = "spamhaus|spamcop|barracuda|sorbs|abusix|uceprotect|proofpoint|cloudmark|openspf"
 # The host of a link says who, not why, except for the lists.
@@ -57,7 +70,7 @@ _BY_STAGE = (
     (r"refused to talk to me|after initial connection|greeting failed|initial server greeting", Stage.GREETING),
     (rf"{_AFTER}(?:EHLO|HELO|LHLO)\b|my name was rejected|[\[(](?:EHLO|HELO)[\])]", Stage.HELO),
     (rf"{_AFTER}STARTTLS\b", Stage.STARTTLS),
-    (rf"{_AFTER}AUTH\b", Stage.AUTH),
+    (rf"{_AFTER}AUTH\b|SASL authentication failed; server", Stage.AUTH),
     (rf"{_AFTER}MAIL(?: FROM)?\b|sender was rejected|\[MAIL_FROM\]", Stage.MAIL_FROM),
     (rf"{_AFTER}RCPT(?: TO)?\b|does not like recipient|\[RCPT_TO\]|\bRCPT from\b", Stage.RCPT_TO),
     (rf"{_AFTER}(?:end of )?(?:DATA|BDAT|CONTENT|message)\b|{_AFTER}end[ -]of[ -]", Stage.DATA),
@@ -95,7 +108,7 @@ def read_reply(text: str, *, stage: Stage | None = None) -> RefusingReply:
     text = text[:LONGEST_REPLY]
     stage = stage or stage_of(text)
     text, _, _ = text.partition(" (in reply to ")
-    text = _TWICE.sub("", text)
+    text = without_callout(_TWICE.sub("", text))
     code, status = None, None
     if begun := _BEGINS.match(text):
         code, status = int(begun[1]), begun[2]
@@ -110,8 +123,16 @@ def read_reply(text: str, *, stage: Stage | None = None) -> RefusingReply:
     return RefusingReply(code, status, " ".join(_said(text, code)), text, stage)
 
 
+def without_callout(text: str) -> str:
+    """Without what another server said when this one asked it about the sender."""
+    text = _CALLED.sub(lambda found: found["about"], text)
+    return _ANSWERED.sub(" ", text) if _CALLOUT in text.lower() else text
+
+
 def _said(text: str, code: int | None) -> list[str]:
-    bare = _BRACKETS.sub(_bracket, _ANGLE.sub(" ", _HELO_FIELD.sub(" ", _LINK.sub(" ", _NUMBERS.sub(" ", text)))))
+    bare = _BRACKETS.sub(
+        _bracket, _ANGLE.sub(" ", _IPV4.sub(" ", _HELO_FIELD.sub(" ", _LINK.sub(" ", _NUMBERS.sub(" ", text)))))
+    )
     kept = " ".join(token for token in _TOKENS.split(bare) if "@" not in token)
     if code is None:  # the sending side names hosts, and their names say nothing
         kept = " ".join(token for token in kept.split() if "." not in token.strip(".'-!") or _LISTED.search(token))

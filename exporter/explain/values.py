@@ -62,16 +62,32 @@ class Values:
     listed: str = ""  # the list that is named
 
 
-def read_values(attempt: Attempt, raw: str, helo: str = "") -> Values:
-    """`raw` is the text around the reply, `helo` the name of the server that wrote a bounce."""
-    text, raw = attempt.reply.text, raw[:16_384]
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the text around the replies holds: the same for all recipients."""
+
+    domain: str
+    helo: str
+
+
+def read_around(raw: str) -> Around:
+    raw = raw[:16_384]
+    return Around(
+        next((it for pattern in _SENDING_DOMAIN for it in map(_domain, pattern.findall(raw)[:5]) if it), ""),
+        next((it for pattern in _HELO for it in map(_helo, pattern.findall(raw)[:3]) if it), ""),
+    )
+
+
+def read_values(attempt: Attempt, around: Around, helo: str = "") -> Values:
+    """`helo` is the name of the server that wrote a bounce."""
+    text = attempt.reply.text
     refused = attempt.ip.lower()
     found = (_ip(it) for it in _ADDRESS.findall(text))
     ip = next((it for it in found if it and it != refused), "")
     return Values(
         ip=ip,
-        domain=next((it for pattern in _SENDING_DOMAIN for it in map(_domain, pattern.findall(raw)[:5]) if it), ""),
-        helo=next((it for pattern in _HELO for it in map(_helo, pattern.findall(raw)[:3]) if it), "") or _helo(helo),
+        domain=around.domain,
+        helo=around.helo or _helo(helo),
         host=_domain(attempt.host) or _ip(attempt.ip) or _ip(attempt.host),
         writer=_domain(attempt.writer) or _ip(attempt.writer),
         listed=next((it for it in map(_domain, _LIST.findall(text)) if it), ""),

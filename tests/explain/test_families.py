@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from graphlib import TopologicalSorter
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from exporter.engine import catalogue
 from exporter.explain.families import Family, RefusalSyntaxError, known, shipped
 from exporter.explain.matching import Matcher, phrases
 from exporter.explain.refusals import Refusals
-from exporter.explain.reply import read_reply
+from exporter.explain.reply import Stage, read_reply
 from exporter.explain.vendors import HOME, content
 from exporter.explain.vendors import shipped as vendors
 from exporter.facts import Rule
@@ -71,9 +72,9 @@ def test_each_family_says_what_to_do_who_can_and_who_says_so(family: Family) -> 
 def test_no_text_stands_in_two_families() -> None:
     places: dict[tuple[str, ...], set[str]] = {}
     for phrase in phrases(shipped()):
-        for kind in "45":
-            if phrase.of(kind) and not phrase.weak:
-                key = (kind, *phrase.parts, str(phrase.status), str(phrase.vendor))
+        for kind, stage in product("45", (None, *Stage)):
+            if phrase.of(kind) and phrase.family.at(stage) and not phrase.weak:
+                key = (kind, str(stage), *phrase.parts, str(phrase.status), str(phrase.vendor))
                 places.setdefault(key, set()).add(phrase.family.id)
     assert {text: ids for text, ids in places.items() if len(ids) > 1} == {}
 

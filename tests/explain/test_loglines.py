@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.explain.loglines import attempts
+from exporter.explain.loglines import MOST_BLOCKS, attempts
 from exporter.explain.reply import Stage
 from tests.support.refusals import POSTFIX
 
@@ -83,6 +83,54 @@ OPENSMTPD = (
             None,
         ),
         ("delivery temporarily suspended: host a.example[192.0.2.1] said: 451 4.7.1 no", 451, "a.example", None),
+        ("mx.b.example[192.0.2.9] refused to talk to me: 451 HELO must be a name", 451, "mx.b.example", Stage.GREETING),
+        (
+            "connect to mx.b.example[192.0.2.9]: server refused to talk to me: 421 no (port 25)",
+            421,
+            "mx.b.example",
+            Stage.GREETING,
+        ),
+        (
+            (
+                "host mx.b.example[192.0.2.9] said: 551 5.1.1 <anna@b.example>: Recipient address rejected: "
+                "host 127.0.0.1[127.0.0.1] said: 554 no (in reply to RCPT TO command) (in reply to RCPT TO command)"
+            ),
+            554,
+            "mx.b.example",
+            Stage.RCPT_TO,
+        ),
+        (
+            "host 127.0.0.1[127.0.0.1] said: 501 5.1.7 Failed, id=1, from MTA([127.0.0.1]:10025): 501 5.1.7 Bad sender",
+            501,
+            "127.0.0.1",
+            None,
+        ),
+        ("    Remote MTA mx.b.example: SMTP diagnostic: 552 RCPT TO:<anna@b.example> Full", 552, "mx.b.example", None),
+        (
+            "2026-11-20 10:00:00 1RvhTH-000B9y-TD mx.b.example [192.0.2.9] Operation timed out",
+            None,
+            "mx.b.example",
+            None,
+        ),
+        (
+            (
+                "3:58 PM - Server at a.example returned '550 5.4.317 Message expired, cannot connect to it'\n"
+                "3:48 PM - Server at mx.b.example (192.0.2.9) returned '450 4.4.317 Cannot establish session'"
+            ),
+            450,
+            "mx.b.example",
+            None,
+        ),
+        (
+            (
+                "... while talking to mx1.b.example.:\n<<< 450 busy\n"
+                "... while talking to mx2.b.example.:\n>>> DATA\n<<< 551 not our customer\n550 5.1.1 User unknown\n"
+                "... while talking to mx3.b.example.:\n>>> QUIT\n"
+            ),
+            551,
+            "mx2.b.example",
+            Stage.DATA,
+        ),
     ],
     ids=str,
 )
@@ -128,6 +176,21 @@ def test_each_line_of_a_log_and_each_recipient_of_a_bounce_is_read_for_itself() 
         ("anna@a.example", "mx.a.example", 550),
         ("bert@b.example", "mx.b.example", None),
     ]
+
+
+def test_a_recipient_that_is_named_twice_is_told_of_once() -> None:
+    """Exchange names it above the text for people, and again above the reply."""
+    told = (
+        "anna@b.example\nYour message wasn't delivered.\n\nGenerating server: a.example\n\n"
+        "anna@b.example\nRemote server returned '550 5.7.708 Access denied, traffic not accepted from this IP'\n"
+    )
+    (attempt,) = attempts(told)
+    assert (attempt.reply.code, attempt.recipient) == (550, "anna@b.example")
+
+
+def test_no_more_recipients_are_read_than_a_bounce_tells_of() -> None:
+    """Each costs as much as a line of a log. Ten thousand of them would hold the loop."""
+    assert len(attempts("anna@b.example\n550 no\n" * 10_000)) == MOST_BLOCKS
 
 
 def test_nothing_is_read_out_of_nothing() -> None:

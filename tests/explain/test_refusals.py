@@ -126,6 +126,40 @@ def test_what_a_receivers_profile_quotes_is_explained(receiver: str, text: str) 
     assert answer.best[0].grade in (Grade.SAID, Grade.CODE)
 
 
+def test_what_does_not_exist_is_the_sender_in_reply_to_mail_from() -> None:
+    said = "host mx.example[192.0.2.1] said: 553 box.example.net does not exist (in reply to {} command)"
+    assert kinds(REFUSALS.find(said.format("MAIL FROM"))) == ["sender"]
+    assert "sender" not in kinds(REFUSALS.find(said.format("RCPT TO")))
+    other = "host mx.example[192.0.2.1] said: 450 4.7.1 reverse DNS not found (in reply to MAIL FROM command)"
+    assert kinds(REFUSALS.find(other)) == ["ptr"]
+
+
+def test_a_reply_without_words_is_not_taken_for_a_search() -> None:
+    """A code alone lists all that say it, if somebody searches; of a server's reply, the vendor's meaning counts."""
+    assert REFUSALS.find("5.7.1").matches
+    assert REFUSALS.find("host mx.example[192.0.2.1] said: 553 5.7.1 (in reply to RCPT TO command)").matches == ()
+
+
+def test_an_address_in_the_reply_does_not_part_what_belongs_together() -> None:
+    assert kinds(REFUSALS.find("571 Email from 192.0.2.1 is currently blocked by our system")) == ["reputation"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("550 DKIM key for your domain not found", "dkim"),
+        ("550 not delivered. Remote response: 550 5.1.1 user unknown", "user-unknown"),
+        (
+            "550-Verification failed for <a@b.example> 550-Called: 192.0.2.1 550-Response: 550 blocked by spamhaus",
+            "sender",
+        ),
+        ("421 ts01.example.com Service unavailable", "receiver-fault"),
+    ],
+)
+def test_a_word_counts_where_it_says_why(text: str, kind: str) -> None:
+    assert kinds(REFUSALS.find(text)) == [kind]
+
+
 # What may never be.
 
 FAMILIES = st.sampled_from(shipped())
