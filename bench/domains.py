@@ -55,6 +55,8 @@ class Looked(NamedTuple):
 def domain(house: Lab, server: Endpoint, zones: Zones) -> tuple[float, Looked]:
     """Milliseconds of CPU for a domain that is new, and what the others cost."""
     number = zones.domains
+    for state in house.home.glob("exporter.state*"):  # of the round before
+        state.unlink()
     with Daemon(house, configuration([server], zones, only=CHECKS, every={"default": "1h"})) as daemon:
         cost = daemon.wait_until_idle(quiet=0.5) - daemon.start_cpu
         done = runs(daemon.numbers(), CHECKS)
