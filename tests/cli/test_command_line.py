@@ -14,9 +14,10 @@ import pytest
 from exporter import __main__ as command
 from exporter.cli import check, logs
 from exporter.cli.arguments import parser
-from exporter.cli.garbage import no_collections, short_collections
+from exporter.cli.garbage import THOROUGH, no_collections, short_collections
 from exporter.config import load
 from exporter.views.pages import Pages
+from tests.support.clock import FakeClock
 from tests.support.configuration import CATALOGUE
 from tests.support.refusals import POSTFIX
 
@@ -199,6 +200,21 @@ def test_a_circle_in_use_is_not_set_aside_so_it_is_found_later(busy: int, found:
         new = ref(Circle())
         gc.collect()
         assert new() is None, "what came since then is found in any case"
+
+
+def test_a_circle_that_was_set_aside_is_found_after_some_hours() -> None:
+    clock = FakeClock()
+    with short_collections(monotonic=clock.monotonic):
+        used = Circle()
+        gc.collect()
+        lost, used = ref(used), Circle()
+        clock.pass_(THOROUGH - 1)
+        gc.collect()
+        assert lost() is not None
+        clock.pass_(1)
+        gc.collect()
+        assert lost() is None
+    del used
 
 
 async def test_pages_tell_how_many_are_being_made_since_templates_make_circles() -> None:
