@@ -13,7 +13,7 @@ from exporter.explain.families import Family, Who, shipped
 from exporter.explain.loglines import Attempt
 from exporter.explain.matching import Grade, Hit, Matcher, phrases, quoted
 from exporter.explain.reply import RefusingReply, read_reply, words
-from exporter.explain.values import Around, Values, read_around, read_values
+from exporter.explain.values import Surroundings, Values, read_around, read_values
 from exporter.facts import Rule, Severity
 from exporter.mail import helo
 
@@ -111,7 +111,7 @@ class Refusals:
             found = self._search(refusals[0].reply) or found
         return Diagnosis(read.kind, refusals, found)
 
-    def _refusal(self, report: bounce.DeliveryReport, around: Around | None, helo_name: str) -> Refusal:
+    def _refusal(self, report: bounce.DeliveryReport, around: Surroundings | None, helo_name: str) -> Refusal:
         attempt = report.attempt
         hits = self._hits(attempt)
         if report.more and (not hits or hits[0].grade is not Grade.SAID):  # the fields say less than the text does

@@ -63,22 +63,22 @@ class Values:
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class Surroundings:
     """What the text around the replies holds: the same for all recipients."""
 
     domain: str
     helo: str
 
 
-def read_around(raw: str) -> Around:
+def read_around(raw: str) -> Surroundings:
     raw = raw[:16_384]
-    return Around(
+    return Surroundings(
         next((it for pattern in _SENDING_DOMAIN for it in map(_domain, pattern.findall(raw)[:5]) if it), ""),
         next((it for pattern in _HELO for it in map(_helo, pattern.findall(raw)[:3]) if it), ""),
     )
 
 
-def read_values(attempt: Attempt, around: Around, helo: str = "") -> Values:
+def read_values(attempt: Attempt, around: Surroundings, helo: str = "") -> Values:
     """`helo` is the name of the server that wrote a bounce."""
     text = attempt.reply.text
     refused = attempt.ip.lower()
